@@ -1,0 +1,36 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.ControlPlane.Clusters;
+
+/// <summary>
+/// The hands: makes and ends pods where Decisions said so, and tells what it sees. Three implementations: local processes,
+/// Kubernetes, simulated. It decides nothing. Every call is idempotent and named by (stage, gang).
+/// </summary>
+public interface ITrainingCluster
+{
+    /// <summary>"local", "kubernetes" or "simulated".</summary>
+    string Kind { get; }
+
+    /// <summary>True where what it reports is not measured on real machines; every view says so.</summary>
+    bool Simulated { get; }
+
+    /// <summary>Nodes and pods as they are now. Cheap: it may be called every second by each stage.</summary>
+    Task<ClusterSnapshot> Observe(CancellationToken cancellation);
+
+    /// <summary>
+    /// Starts one agent on each node of the grant. An agent then registers with the control plane and is told what to run.
+    /// A pod that exists already for this (stage, gang, node) is left alone.
+    /// </summary>
+    Task CreatePods(GangGrant gang, CancellationToken cancellation);
+
+    /// <summary>
+    /// Ends the pods of a gang and fences them: when it returns true, no process of that gang runs any more. False: not yet certain, ask again.
+    /// Their logs and evidence are kept.
+    /// </summary>
+    Task<bool> DeletePods(StageId stage, int gang, string reason, CancellationToken cancellation);
+
+    /// <summary>Ends every pod whose (stage, gang) is not in <paramref name="wanted"/>: leftovers of a crash.</summary>
+    Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation);
+}

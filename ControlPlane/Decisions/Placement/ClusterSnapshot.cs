@@ -1,0 +1,55 @@
+using System.Collections.Immutable;
+
+namespace DeepSeekOps.Decisions.Placement;
+
+public enum NodeHealth
+{
+    Ready = 0,
+    /// <summary>The cluster says that the node cannot run pods.</summary>
+    NotReady = 1,
+    /// <summary>Nothing is known. Never a reason to kill what runs there; a reason not to place more.</summary>
+    Unknown = 2,
+    /// <summary>A person took it out of placement.</summary>
+    Cordoned = 3,
+}
+
+/// <summary>A node as the cluster shows it.</summary>
+/// <param name="Slots">GPUs (or CPU ranks on a laptop) that the node has.</param>
+public sealed record NodeSeen(NodeId Id, NodeHealth Health, string Reason, int Slots, ImmutableDictionary<string, string> Labels);
+
+public enum PodPhase
+{
+    Pending = 0,
+    Running = 1,
+    /// <summary>The process has ended; what it ran is certain not to run any more.</summary>
+    Exited = 2,
+    /// <summary>The cluster cannot say. It may still run.</summary>
+    Unknown = 3,
+}
+
+/// <summary>One agent, started for a gang on one node.</summary>
+/// <param name="Gang">The gang the pod was made for: the attempt that placed it. Later attempts in place keep their pods.</param>
+public sealed record PodSeen(StageId Stage, int Gang, NodeId Node, PodPhase Phase, int? Pid, int? ExitCode, string Reason);
+
+/// <summary>The cluster at one moment. Immutable: a decision sees one state of the world.</summary>
+public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableArray<PodSeen> Pods, DateTimeOffset At);
+
+/// <summary>A stage's wish for nodes.</summary>
+/// <param name="Gang">The attempt that asks; the grant is named by it.</param>
+/// <param name="Nodes">How many nodes; all or nothing.</param>
+/// <param name="SlotsPerNode">Ranks on each.</param>
+/// <param name="Avoid">Nodes that just failed this stage, with the reason; used only if there is no other way.</param>
+public sealed record GangRequest(
+    StageId Stage, int Gang, int Nodes, int SlotsPerNode, int Priority, string Team, DateTimeOffset Since,
+    ImmutableDictionary<NodeId, string> Avoid);
+
+/// <summary>Nodes that are held by a gang, in rank order.</summary>
+public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> Nodes, int SlotsPerNode, DateTimeOffset At);
+
+/// <summary>What became of a request: nodes, or a sentence with numbers.</summary>
+public abstract record PlacementDecision(string Reason)
+{
+    public sealed record Placed(GangGrant Grant, string Reason) : PlacementDecision(Reason);
+
+    public sealed record Pending(string Reason) : PlacementDecision(Reason);
+}
