@@ -1,0 +1,75 @@
+using System.Text.RegularExpressions;
+using System.Xml.Linq;
+using Xunit;
+
+namespace DeepSeekOps.Repo.Tests;
+
+/// <summary>The rooms keep to themselves: who may reference and name what (see docs/architecture.md).</summary>
+public sealed partial class RoomTests
+{
+    [Fact]
+    public void Decisions_references_nothing()
+    {
+        var project = XDocument.Parse(Repository.Read("ControlPlane/Decisions/Decisions.csproj"));
+        Assert.DoesNotContain(project.Descendants(), e => e.Name.LocalName is "PackageReference" or "ProjectReference" or "FrameworkReference");
+    }
+
+    [Theory]
+    [InlineData("Worker/Worker.csproj")]
+    [InlineData("Dashboard/Dashboard.csproj")]
+    public void Worker_and_dashboard_reference_contracts_only(string path)
+    {
+        string[] references = [.. XDocument.Parse(Repository.Read(path)).Descendants("ProjectReference").Select(e => (string?)e.Attribute("Include") ?? "")];
+        Assert.Equal(["../Contracts/Contracts.csproj"], references);
+    }
+
+    [Theory]
+    [InlineData("ControlPlane/Decisions/", "using (DeepSeekOps\\.(ControlPlane|Contracts)|Microsoft|System\\.(IO|Net|Threading))\\b")]
+    [InlineData("ControlPlane/Grains/", "using (DeepSeekOps\\.Contracts|Microsoft\\.EntityFrameworkCore|k8s|Npgsql|Grpc)\\b")]
+    [InlineData("ControlPlane/Clusters/", "using (DeepSeekOps\\.ControlPlane\\.Grains|Microsoft\\.EntityFrameworkCore)\\b")]
+    [InlineData("ControlPlane/Storage/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Clusters)|DeepSeekOps\\.Contracts|k8s)\\b")]
+    [InlineData("ControlPlane/Cli/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Storage)|Microsoft\\.EntityFrameworkCore)\\b")]
+    [InlineData("Dashboard/", "using DeepSeekOps\\.(ControlPlane|Decisions|Worker)\\b")]
+    [InlineData("Worker/", "using DeepSeekOps\\.(ControlPlane|Decisions|Dashboard)\\b")]
+    public void A_room_does_not_look_into_the_rooms_it_must_not(string room, string forbidden)
+    {
+        var rule = new Regex(forbidden);
+        string[] files = [.. Repository.Sources().Concat(Repository.Files(".razor")).Where(f => f.StartsWith(room, StringComparison.Ordinal))];
+        Assert.NotEmpty(files);
+        string[] found = [.. files.SelectMany(path => Repository.Lines(path).Where(l => rule.IsMatch(l)).Select(l => $"{path}: {l.Trim()}"))];
+        Assert.Empty(found);
+    }
+
+    [Fact]
+    public void Decisions_has_no_clock_no_task_and_no_random_of_its_own()
+    {
+        string[] found = [.. Repository.Sources().Where(f => f.StartsWith("ControlPlane/Decisions/", StringComparison.Ordinal))
+            .SelectMany(path => Repository.Lines(path).Where(l => Impure().IsMatch(l)).Select(l => $"{path}: {l.Trim()}"))];
+        Assert.Empty(found);
+    }
+
+    [Fact]
+    public void Package_versions_stand_in_one_place_in_order()
+    {
+        string[] pinnedElsewhere = [.. Repository.Files(".csproj")
+            .SelectMany(path => XDocument.Parse(Repository.Read(path)).Descendants("PackageReference")
+                .Where(e => e.Attribute("Version") is not null).Select(e => $"{path}: {e.Attribute("Include")?.Value}"))];
+        Assert.Empty(pinnedElsewhere);
+        string[] names = [.. XDocument.Parse(Repository.Read("Directory.Packages.props")).Descendants("PackageVersion").Select(e => e.Attribute("Include")!.Value)];
+        Assert.Equal(names.Order(StringComparer.OrdinalIgnoreCase), names);
+    }
+
+    [Fact]
+    public void Every_direct_dependency_is_argued_for_in_docs_decisions()
+    {
+        string decisions = string.Join('\n', Repository.Files(".md").Where(f => f.StartsWith("docs/decisions/", StringComparison.Ordinal)).Select(Repository.Read));
+        string[] silent = [.. Repository.Files(".csproj")
+            .SelectMany(path => XDocument.Parse(Repository.Read(path)).Descendants("PackageReference").Select(e => e.Attribute("Include")?.Value ?? ""))
+            .Where(name => name.Length > 0).Distinct()
+            .Where(name => !decisions.Contains(name, StringComparison.OrdinalIgnoreCase))];
+        Assert.Empty(silent);
+    }
+
+    [GeneratedRegex(@"\b(async|await|Task<|DateTime(Offset)?\.(Utc)?Now|Guid\.NewGuid|new Random\(\)|Random\.Shared|Stopwatch|ILogger)\b")]
+    private static partial Regex Impure();
+}
