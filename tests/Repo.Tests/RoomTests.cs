@@ -55,14 +55,16 @@ public sealed partial class RoomTests
             .SelectMany(path => XDocument.Parse(Repository.Read(path)).Descendants("PackageReference")
                 .Where(e => e.Attribute("Version") is not null).Select(e => $"{path}: {e.Attribute("Include")?.Value}"))];
         Assert.Empty(pinnedElsewhere);
-        string[] names = [.. XDocument.Parse(Repository.Read("Directory.Packages.props")).Descendants("PackageVersion").Select(e => e.Attribute("Include")!.Value)];
+        string[] names = [.. XDocument.Parse(Repository.Read("Directory.Packages.props")).Descendants("PackageVersion")
+            .Select(e => e.Attribute("Include")!.Value)];
         Assert.Equal(names.Order(StringComparer.OrdinalIgnoreCase), names);
     }
 
     [Fact]
     public void Every_direct_dependency_is_argued_for_in_docs_decisions()
     {
-        string decisions = string.Join('\n', Repository.Files(".md").Where(f => f.StartsWith("docs/decisions/", StringComparison.Ordinal)).Select(Repository.Read));
+        string decisions = string.Join('\n', Repository.Files(".md")
+            .Where(f => f.StartsWith("docs/decisions/", StringComparison.Ordinal)).Select(Repository.Read));
         string[] silent = [.. Repository.Files(".csproj")
             .SelectMany(path => XDocument.Parse(Repository.Read(path)).Descendants("PackageReference").Select(e => e.Attribute("Include")?.Value ?? ""))
             .Where(name => name.Length > 0).Distinct()

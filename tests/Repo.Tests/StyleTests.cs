@@ -64,7 +64,8 @@ public sealed partial class StyleTests
         string[] vague = [.. TypesWithPaths()
             .Where(t => VagueSuffix().IsMatch(t.Type.Identifier.Text))
             // gRPC names its service classes so, and MudBlazor and Orleans derive from names that end so.
-            .Where(t => !t.Path.StartsWith("ControlPlane/Api/", StringComparison.Ordinal) || !t.Type.Identifier.Text.EndsWith("Service", StringComparison.Ordinal))
+            .Where(t => !(t.Path.StartsWith("ControlPlane/Api/", StringComparison.Ordinal)
+                && t.Type.Identifier.Text.EndsWith("Service", StringComparison.Ordinal)))
             .Select(t => $"{t.Path}: {t.Type.Identifier.Text}")];
         Assert.Empty(vague);
     }

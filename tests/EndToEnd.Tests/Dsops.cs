@@ -1,0 +1,240 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>The program as a user has it: `dsops dev` as a process on a data directory of its own, and its verbs as further processes.</summary>
+internal sealed class Dsops : IAsyncDisposable
+{
+    private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "../../ControlPlane/release/dsops.dll");
+
+    private readonly StringBuilder output = new();
+    private readonly string[] devArguments;
+    private Process? dev;
+
+    private Dsops(string dataDirectory, string[] devArguments)
+    {
+        DataDirectory = dataDirectory;
+        this.devArguments = devArguments;
+    }
+
+    public string DataDirectory { get; }
+
+    public string Http { get; private set; } = "";
+
+    public int Pid => dev?.Id ?? throw new InvalidOperationException("dev is not running");
+
+    public string Output
+    {
+        get
+        {
+            lock (output)
+            {
+                return output.ToString();
+            }
+        }
+    }
+
+    public static async Task<Dsops> Start(params string[] devArguments)
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-e2e-").FullName;
+        var dsops = new Dsops(folder, devArguments);
+        await dsops.StartDev();
+        return dsops;
+    }
+
+    /// <summary>Starts `dev` (again) on the same data directory and waits until it answers.</summary>
+    public async Task StartDev()
+    {
+        string file = Path.Combine(DataDirectory, "control-plane.json");
+        File.Delete(file);
+        dev = Launch(["dev", "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
+        Collect(dev);
+        Http = await Eventually.Get("dev is ready", TimeSpan.FromSeconds(60), () => Task.FromResult(dev.HasExited ? throw Died() : ReadAddress(file)), () => Output);
+    }
+
+    /// <summary>kill -9 of the control plane alone.</summary>
+    public async Task KillControlPlane()
+    {
+        var process = dev ?? throw new InvalidOperationException("dev is not running");
+        process.Kill(entireProcessTree: false);
+        await process.WaitForExitAsync();
+    }
+
+    /// <summary>Ctrl-C, and the exit code.</summary>
+    public async Task<int> Stop()
+    {
+        var process = dev ?? throw new InvalidOperationException("dev is not running");
+        if (!process.HasExited)
+        {
+            Signal("INT", process.Id);
+            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(40));
+            await process.WaitForExitAsync(limit.Token);
+        }
+
+        return process.ExitCode;
+    }
+
+    /// <summary>Runs a verb against this data directory.</summary>
+    public Task<(int Code, string Output, string Error)> Verb(params string[] arguments) => Run([.. arguments, "--data-dir", DataDirectory]);
+
+    public static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
+    {
+        using var process = Launch(arguments);
+        process.StandardInput.Close();
+        var standardOutput = process.StandardOutput.ReadToEndAsync();
+        var standardError = process.StandardError.ReadToEndAsync();
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        await process.WaitForExitAsync(limit.Token);
+        return (process.ExitCode, await standardOutput, await standardError);
+    }
+
+    public async Task<JsonNode> Show(string run)
+    {
+        var (code, text, error) = await Verb("show", run, "--json");
+        return code == 0 ? JsonNode.Parse(text)! : throw new InvalidOperationException($"show {run} ended with {code}: {error}");
+    }
+
+    public async Task<JsonNode> Json(params string[] verb)
+    {
+        var (code, text, error) = await Verb([.. verb, "--json"]);
+        return code == 0 ? JsonNode.Parse(text)! : throw new InvalidOperationException($"{string.Join(' ', verb)} ended with {code}: {error}");
+    }
+
+    /// <summary>Waits until a stage satisfies the condition; null while the control plane is away counts as not yet.</summary>
+    public Task<JsonNode> UntilStage(string run, string stage, string what, TimeSpan within, Func<JsonNode, bool> condition) =>
+        Eventually.Get($"{run}/{stage} {what}", within, async () =>
+        {
+            var seen = (await Show(run))["stages"]!.AsArray().First(s => (string?)s!["name"] == stage)!;
+            if ((string?)seen["state"] is "failed")
+            {
+                throw new InvalidOperationException($"{run}/{stage} failed: {seen["reason"]}{Environment.NewLine}{Output}");
+            }
+
+            return condition(seen) ? seen : null;
+        }, () => Output);
+
+    public Task<JsonNode> UntilRun(string run, string state, TimeSpan within) =>
+        Eventually.Get($"{run} is {state}", within, async () =>
+        {
+            var seen = await Show(run);
+            string? now = (string?)seen["state"];
+            return now == state ? seen
+                : now is "failed" or "cancelled" ? throw new InvalidOperationException($"{run} is {now}: {seen["reason"]}{Environment.NewLine}{Output}")
+                : null;
+        }, () => Output);
+
+    /// <summary>Pids of agents that this data directory's nodes started and that still live.</summary>
+    public IEnumerable<int> LiveAgents() =>
+        Directory.Exists(Path.Combine(DataDirectory, "nodes"))
+            ? Directory.EnumerateFiles(Path.Combine(DataDirectory, "nodes"), "pod.json", SearchOption.AllDirectories).SelectMany(PidsOf).Where(IsAlive)
+            : [];
+
+    public static void Kill(int pid) => Signal("KILL", pid);
+
+    public static bool IsAlive(int pid)
+    {
+        string status = $"/proc/{pid}/stat";
+        try
+        {
+            // A zombie has ended; only its parent has not noticed yet.
+            return File.Exists(status) && !File.ReadAllText(status).Split(") ")[1].StartsWith('Z');
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (dev is { HasExited: false })
+        {
+            try
+            {
+                await Stop();
+            }
+            catch (OperationCanceledException)
+            {
+                dev.Kill(entireProcessTree: true);
+            }
+        }
+
+        foreach (int pid in LiveAgents().ToArray())
+        {
+            Kill(pid);
+        }
+
+        dev?.Dispose();
+        Directory.Delete(DataDirectory, recursive: true);
+    }
+
+    private static IEnumerable<int> PidsOf(string podFile)
+    {
+        int? pid;
+        try
+        {
+            pid = (int?)JsonNode.Parse(File.ReadAllText(podFile))?["pid"];
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            yield break;
+        }
+
+        if (pid is { } number)
+        {
+            yield return number;
+        }
+    }
+
+    private static string? ReadAddress(string file)
+    {
+        try
+        {
+            return File.Exists(file) ? (string?)JsonNode.Parse(File.ReadAllText(file))?["http"] : null;
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static void Signal(string name, int pid)
+    {
+        using var kill = Process.Start("kill", [$"-{name}", pid.ToString(CultureInfo.InvariantCulture)]);
+        kill.WaitForExit();
+    }
+
+    private static Process Launch(string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Program, .. arguments])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["NO_COLOR"] = "1";
+        return Process.Start(start) ?? throw new InvalidOperationException("dotnet did not start");
+    }
+
+    private InvalidOperationException Died() => new($"dev ended with code {dev?.ExitCode}:{Environment.NewLine}{Output}");
+
+    private void Collect(Process process)
+    {
+        void Take(object _, DataReceivedEventArgs e)
+        {
+            lock (output)
+            {
+                output.AppendLine(e.Data);
+            }
+        }
+
+        process.OutputDataReceived += Take;
+        process.ErrorDataReceived += Take;
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+    }
+}

@@ -1,0 +1,29 @@
+using System.Diagnostics;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>Waiting for another process: asks again until the answer is there, and says what it last saw when it is not.</summary>
+internal static class Eventually
+{
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+
+    public static async Task<T> Get<T>(string what, TimeSpan within, Func<Task<T?>> ask, Func<string>? evidence = null)
+        where T : class
+    {
+        var watch = Stopwatch.StartNew();
+        while (watch.Elapsed < within)
+        {
+            if (await ask() is { } answer)
+            {
+                return answer;
+            }
+
+            await Task.Delay(Pause);
+        }
+
+        throw new TimeoutException($"Not within {within.TotalSeconds:0} s: {what}.{Environment.NewLine}{evidence?.Invoke()}");
+    }
+
+    public static Task Is(string what, TimeSpan within, Func<Task<bool>> ask, Func<string>? evidence = null) =>
+        Get(what, within, async () => await ask() ? "" : null, evidence);
+}

@@ -1,0 +1,108 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>What a person would kill to see whether it holds: a rank, an agent, the control plane, and all three.</summary>
+public sealed class RecoveryTests
+{
+    private const int Steps = 150;
+    private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
+
+    [Fact]
+    public async Task Whatever_is_killed_the_final_loss_is_that_of_an_undisturbed_run()
+    {
+        await using var dsops = await Dsops.Start();
+        await Submit(dsops, TinyPipeline.Pretraining("calm", Steps));
+        double calm = Loss(await dsops.UntilRun("calm", "completed", Minutes));
+
+        await Submit(dsops, TinyPipeline.Pretraining("shaken", Steps));
+        await AtStep(dsops, "shaken", 25);
+        Dsops.Kill(RankPid(await Stage(dsops, "shaken")));
+        await Attempt(dsops, "shaken", 2, beyondStep: 30);
+
+        int agent = dsops.LiveAgents().Single();
+        string nodeBefore = Node(await Stage(dsops, "shaken"));
+        Dsops.Kill(agent);
+        var moved = await Attempt(dsops, "shaken", 3, beyondStep: 40);
+        Assert.NotEqual(nodeBefore, Node(moved));
+
+        int rank = RankPid(moved);
+        await dsops.KillControlPlane();
+        Assert.True(Dsops.IsAlive(rank), "the rank trains on while the control plane is away");
+        await dsops.StartDev();
+        var after = await dsops.UntilStage("shaken", "pretrain", "is seen again", Minutes, s => Step(s) > 50);
+        Assert.Equal(rank, RankPid(after));
+        Assert.Equal(3, (int)after["attempt"]!);
+
+        double shaken = Loss(await dsops.UntilRun("shaken", "completed", Minutes));
+        Assert.Equal(calm, shaken);
+        await TheTimelineTellsIt(dsops);
+        Assert.Equal(0, await dsops.Stop());
+        Assert.Empty(dsops.LiveAgents());
+    }
+
+    [Fact]
+    public async Task Rank_agent_and_control_plane_may_die_at_once()
+    {
+        await using var dsops = await Dsops.Start();
+        await Submit(dsops, TinyPipeline.Pretraining("calm", 100));
+        double calm = Loss(await dsops.UntilRun("calm", "completed", Minutes));
+
+        await Submit(dsops, TinyPipeline.Pretraining("struck", 100));
+        int rank = RankPid(await AtStep(dsops, "struck", 30));
+        int agent = dsops.LiveAgents().Single();
+        await dsops.KillControlPlane();
+        Dsops.Kill(agent);
+        Dsops.Kill(rank);
+        await dsops.StartDev();
+        Assert.Equal(calm, Loss(await dsops.UntilRun("struck", "completed", Minutes)));
+    }
+
+    [Fact]
+    public async Task After_ctrl_c_nothing_runs_and_the_next_start_goes_on()
+    {
+        await using var dsops = await Dsops.Start();
+        await Submit(dsops, TinyPipeline.Pretraining("paused", 120));
+        int rank = RankPid(await AtStep(dsops, "paused", 25));
+        Assert.Equal(0, await dsops.Stop());
+        Assert.False(Dsops.IsAlive(rank));
+        Assert.Empty(dsops.LiveAgents());
+        await dsops.StartDev();
+        await dsops.UntilRun("paused", "completed", Minutes);
+    }
+
+    private static async Task TheTimelineTellsIt(Dsops dsops)
+    {
+        string[] sentences = [.. (await dsops.Json("events", "shaken")).AsArray().Select(e => (string)e!["text"]!)];
+        Assert.Contains(sentences, s => s.Contains("signal 9", StringComparison.Ordinal));
+        Assert.Contains(sentences, s => s.Contains("agent", StringComparison.OrdinalIgnoreCase));
+        Assert.True(sentences.Count(s => s.Contains("recovered", StringComparison.OrdinalIgnoreCase)) >= 2, string.Join('\n', sentences));
+        var checkpoints = (await dsops.Json("checkpoints", "shaken")).AsArray();
+        Assert.Contains(checkpoints, c => (string?)c!["state"] == "final" && (long)c["step"]! == Steps);
+    }
+
+    private static async Task Submit(Dsops dsops, string pipeline)
+    {
+        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, pipeline));
+        Assert.True(code == 0, error);
+    }
+
+    private static Task<JsonNode> AtStep(Dsops dsops, string run, long step) =>
+        dsops.UntilStage(run, "pretrain", $"is at step {step.ToString(CultureInfo.InvariantCulture)}", Minutes, s => Step(s) >= step);
+
+    private static Task<JsonNode> Attempt(Dsops dsops, string run, int attempt, long beyondStep) =>
+        dsops.UntilStage(run, "pretrain", $"trains in attempt {attempt}", Minutes,
+            s => (int)s["attempt"]! == attempt && (string?)s["state"] == "running" && Step(s) > beyondStep && s["ranks"]!.AsArray().Count > 0);
+
+    private static async Task<JsonNode> Stage(Dsops dsops, string run) => (await dsops.Show(run))["stages"]![0]!;
+
+    private static long Step(JsonNode stage) => (long)stage["step"]!;
+
+    private static int RankPid(JsonNode stage) => (int)stage["ranks"]![0]!["pid"]!;
+
+    private static string Node(JsonNode stage) => (string)stage["ranks"]![0]!["node"]!;
+
+    private static double Loss(JsonNode run) => (double)run["stages"]![0]!["loss"]!;
+}
