@@ -1,0 +1,52 @@
+using DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>
+/// What training says to the agent of its node and hears from it. Reports return at once and never fail: a rank whose agent is gone
+/// is ended, it does not see an exception. Attempt and time of arrival are the agent's to fill in.
+/// </summary>
+public interface IRankLink
+{
+    void Report(RankReport report);
+
+    /// <summary>The reason of an order to save a checkpoint, once per order; null where there is none. Ask at each step boundary.</summary>
+    string? TakeSaveOrder();
+
+    /// <summary>Set when the rank has to end at the next step boundary, with a checkpoint where <see cref="RankStop.Save"/> says so.</summary>
+    RankStop? StopOrder { get; }
+
+    /// <summary>Cancelled together with <see cref="StopOrder"/>, for long work between two steps: loading, a rollout, an evaluation.</summary>
+    CancellationToken Stopping { get; }
+}
+
+/// <summary>The reports by name.</summary>
+public static class RankReports
+{
+    /// <summary>
+    /// The agent measures silence from the last report, so say something at least every few seconds of long work. The first
+    /// TRAINING means that model and checkpoint are restored; the first sample ends the launch.
+    /// </summary>
+    /// <param name="step">Last finished step.</param>
+    public static void Progress(this IRankLink link, RankState state, string phase, long step) =>
+        link.Report(new RankReport { Progress = new RankProgress { State = state, Phase = phase, Step = step } });
+
+    public static void Sample(this IRankLink link, StepSample sample) => link.Report(new RankReport { Sample = sample });
+
+    /// <summary>Only once the checkpoint is durable: written aside, synced and renamed.</summary>
+    public static void Checkpoint(this IRankLink link, CheckpointReport checkpoint) =>
+        link.Report(new RankReport { Checkpoint = checkpoint });
+
+    public static void Evaluation(this IRankLink link, EvaluationReport evaluation) =>
+        link.Report(new RankReport { Evaluation = evaluation });
+
+    /// <summary>A line for the run's timeline.</summary>
+    public static void Note(this IRankLink link, string text) => link.Report(new RankReport { Note = new WorkerNote { Text = text } });
+
+    /// <summary>A checkpoint that must not be used again.</summary>
+    public static void Refused(this IRankLink link, string path, string reason) =>
+        link.Report(new RankReport { Refused = new RefusedCheckpoint { Path = path, Reason = reason } });
+
+    /// <summary>The stage's last step is done and its final checkpoint reported.</summary>
+    public static void Done(this IRankLink link, long step) => link.Report(new RankReport { Done = new RankDone { Step = step } });
+}

@@ -1,0 +1,34 @@
+using System.Runtime.InteropServices;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>The few calls of Linux that .NET has no words for.</summary>
+internal static partial class Posix
+{
+    public const int SigKill = 9;
+
+    private const int PrSetParentDeathSignal = 1;
+
+    /// <summary>
+    /// Has the kernel kill this process when the thread that started it ends. Call it on the main thread: the wish is forgotten
+    /// with the thread that made it. False where that has happened already.
+    /// </summary>
+    public static bool DieWithParent(int parentPid)
+    {
+        _ = PrCtl(PrSetParentDeathSignal, SigKill, 0, 0, 0);
+        // The parent may have died before the call; then we have been given to another process.
+        return GetParentPid() == parentPid;
+    }
+
+    /// <summary>Ends the process without running anything more: no finalizer, no exit handler, no flush of a half-written file.</summary>
+    public static void ExitNow(int code) => Exit(code);
+
+    [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
+    private static partial int PrCtl(int option, nuint a, nuint b, nuint c, nuint d);
+
+    [LibraryImport("libc", EntryPoint = "getppid")]
+    private static partial int GetParentPid();
+
+    [LibraryImport("libc", EntryPoint = "_exit")]
+    private static partial void Exit(int code);
+}

@@ -1,0 +1,78 @@
+using System.Globalization;
+using System.Net.Sockets;
+using DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>
+/// The body of every rank process: tied to its agent, warmed up, then waiting for what to train. A rank that is not needed yet waits
+/// here with all libraries loaded, so that a restart costs neither a process start nor their loading.
+/// </summary>
+public static class RankEntry
+{
+    public const string ParentVariable = "DSOPS_AGENT_PID";
+
+    /// <summary>Exit code of a rank that failed; its message went to the agent and to standard error.</summary>
+    public const int Failed = 1;
+
+    public const int Usage = 2;
+
+    /// <summary>Exit code of a rank whose agent is gone.</summary>
+    public const int AgentGone = 75;
+
+    /// <summary>Call on the main thread.</summary>
+    /// <param name="warmUp">Loads libraries and does whatever makes the first step slow. Must not leave a trace in numbers.</param>
+    /// <param name="train">Trains until it is done or told to stop.</param>
+    public static int Run(Action warmUp, Action<RankLaunch, IRankLink, CancellationToken> train)
+    {
+        if (RankLinkAddress.FromEnvironment() is not { } address
+            || !int.TryParse(Environment.GetEnvironmentVariable(ParentVariable), CultureInfo.InvariantCulture, out int parent))
+        {
+            Console.Error.WriteLine("A rank is started by its agent and told by it what to train. Start 'dsops-worker agent' instead.");
+            return Usage;
+        }
+
+        if (!Posix.DieWithParent(parent))
+        {
+            return AgentGone;
+        }
+
+        try
+        {
+            using var link = RankLink.Connect(address, _ => Posix.ExitNow(AgentGone));
+            return Train(link, warmUp, train);
+        }
+        catch (SocketException e)
+        {
+            Console.Error.WriteLine($"The agent cannot be reached at 127.0.0.1:{address.Port}: {e.Message}");
+            return AgentGone;
+        }
+    }
+
+    private static int Train(RankLink link, Action warmUp, Action<RankLaunch, IRankLink, CancellationToken> train)
+    {
+        try
+        {
+            warmUp();
+            link.Report(new RankReport { Ready = new RankReady() });
+            // Not awaited: the wish to die with the agent belongs to the main thread.
+            if (link.Launch().GetAwaiter().GetResult() is { } launch)
+            {
+                train(launch, link, link.Stopping);
+            }
+
+            return 0;
+        }
+        catch (OperationCanceledException) when (link.StopOrder is not null)
+        {
+            return 0;
+        }
+        // The outermost frame of the process: whatever training threw becomes the rank's last words.
+        catch (Exception e)
+        {
+            link.Report(new RankReport { Failed = new RankFailed { Error = e.Message } });
+            Console.Error.WriteLine(e);
+            return Failed;
+        }
+    }
+}

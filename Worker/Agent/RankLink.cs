@@ -1,0 +1,134 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>Where a rank finds its agent, handed over in its environment, which other users of the machine cannot read.</summary>
+public sealed record RankLinkAddress(int Port, string Token)
+{
+    public const string PortVariable = "DSOPS_RANK_PORT";
+    public const string TokenVariable = "DSOPS_RANK_TOKEN";
+
+    /// <summary>Null where the process was not started by an agent.</summary>
+    public static RankLinkAddress? FromEnvironment() =>
+        int.TryParse(Environment.GetEnvironmentVariable(PortVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int port)
+        && Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } token
+            ? new RankLinkAddress(port, token)
+            : null;
+}
+
+/// <summary>The rank's side of the connection to its agent.</summary>
+/// <remarks>
+/// Reports are written synchronously: when <see cref="Report"/> returns the kernel has them, and a rank that is killed in the next
+/// instant has still told what it did. A stopped agent makes the rank wait once some MB are on the way, which bounds memory.
+/// </remarks>
+public sealed class RankLink : IRankLink, IDisposable
+{
+    private readonly TcpClient _client;
+    private readonly NetworkStream _stream;
+    private readonly Action<string> _agentGone;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly CancellationTokenSource _closed = new();
+    private readonly TaskCompletionSource<RankLaunch?> _launch = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _writing = new();
+    private volatile RankStop? _stop;
+    private string? _saveReason;
+
+    private RankLink(TcpClient client, Action<string> agentGone)
+    {
+        _client = client;
+        _stream = client.GetStream();
+        _agentGone = agentGone;
+    }
+
+    public RankStop? StopOrder => _stop;
+
+    public CancellationToken Stopping => _stopping.Token;
+
+    /// <param name="agentGone">Ends the process; called once when the agent's socket closes, with the reason.</param>
+    public static RankLink Connect(RankLinkAddress address, Action<string> agentGone)
+    {
+        var client = new TcpClient { NoDelay = true };
+        client.Connect(IPAddress.Loopback, address.Port);
+        var link = new RankLink(client, agentGone);
+        link.Report(new RankReport { Hello = new RankHello { Token = address.Token, Pid = Environment.ProcessId } });
+        _ = link.ReadOrders();
+        return link;
+    }
+
+    public void Report(RankReport report)
+    {
+        try
+        {
+            lock (_writing)
+            {
+                RankFrames.Write(_stream, report);
+            }
+        }
+        catch (Exception e) when (e is IOException and not RankFrameException or ObjectDisposedException)
+        {
+            Gone(e.Message);
+        }
+    }
+
+    public string? TakeSaveOrder() => Interlocked.Exchange(ref _saveReason, null);
+
+    /// <summary>What to train; null where the agent has no work for this process any more.</summary>
+    public Task<RankLaunch?> Launch() => _launch.Task;
+
+    public void Dispose()
+    {
+        _closed.Cancel();
+        _client.Dispose();
+        _stopping.Dispose();
+        _closed.Dispose();
+    }
+
+    private async Task ReadOrders()
+    {
+        try
+        {
+            while (await RankFrames.Read(_stream, RankOrder.Parser, _closed.Token) is { } order)
+            {
+                Obey(order);
+            }
+
+            Gone("the agent closed the connection");
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException)
+        {
+            Gone(e.Message);
+        }
+    }
+
+    private void Obey(RankOrder order)
+    {
+        switch (order.KindCase)
+        {
+            case RankOrder.KindOneofCase.Launch:
+                _launch.TrySetResult(order.Launch);
+                break;
+            case RankOrder.KindOneofCase.Save:
+                Interlocked.Exchange(ref _saveReason, order.Save.Reason);
+                break;
+            case RankOrder.KindOneofCase.Stop:
+                _stop = order.Stop;
+                _launch.TrySetResult(null);
+                _stopping.Cancel();
+                break;
+            default:
+                // An order of a newer agent. The two come from one build, so this is a broken installation.
+                throw new RankFrameException($"an order of kind {order.KindCase} is not known here");
+        }
+    }
+
+    private void Gone(string reason)
+    {
+        if (!_closed.IsCancellationRequested)
+        {
+            _agentGone(reason);
+        }
+    }
+}
