@@ -1,0 +1,8 @@
+namespace DeepSeekOps.Dashboard.Shell;
+
+public enum NoticeKind
+{
+    Error,
+    Empty,
+    NotFound,
+}

@@ -1,0 +1,74 @@
+using System.Globalization;
+
+namespace DeepSeekOps.Dashboard.Words;
+
+/// <summary>Numbers as people read them. Pages never format one by themselves.</summary>
+public static class Figures
+{
+    private static readonly CultureInfo Plain = CultureInfo.InvariantCulture;
+
+    /// <summary>Three significant digits and a letter: 614 k, 2.79 M, 14.8 T.</summary>
+    public static string Count(double value)
+    {
+        ReadOnlySpan<string> letters = ["", " k", " M", " B", " T", " P", " E", " Z"];
+        var power = 0;
+        while (Math.Abs(value) >= 999.5 && power < letters.Length - 1)
+        {
+            value /= 1000;
+            power++;
+        }
+        return (power == 0 && value == Math.Floor(value) ? value.ToString("0", Plain) : Digits(value)) + letters[power];
+    }
+
+    public static string Whole(long value) => value.ToString("#,0", Plain).Replace(',', '\u2009');
+
+    public static string Percent(double share) =>
+        double.IsFinite(share) ? (share * 100).ToString(Math.Abs(share) < 0.1 ? "0.0#" : "0.0", Plain) + " %" : "–";
+
+    public static string Bytes(long bytes)
+    {
+        ReadOnlySpan<string> units = [" B", " KiB", " MiB", " GiB", " TiB", " PiB"];
+        double value = bytes;
+        var power = 0;
+        while (value >= 1024 && power < units.Length - 1)
+        {
+            value /= 1024;
+            power++;
+        }
+        return (power == 0 ? value.ToString("0", Plain) : Digits(value)) + units[power];
+    }
+
+    public static string Loss(double? value) => value switch
+    {
+        null => "–",
+        { } v when double.IsNaN(v) => "NaN",
+        { } v => v.ToString("0.0000", Plain),
+    };
+
+    /// <summary>Rates and norms, which run over many powers of ten: 3.00e-3, 0.214, 12.4.</summary>
+    public static string Small(double? value) => value switch
+    {
+        null => "–",
+        0 => "0",
+        { } v when Math.Abs(v) is < 0.01 or >= 100_000 => v.ToString("0.00e-0", Plain),
+        { } v => Digits(v),
+    };
+
+    public static string Duration(TimeSpan span) => span switch
+    {
+        { TotalMilliseconds: < 1 } => "0 s",
+        { TotalSeconds: < 1 } => span.TotalMilliseconds.ToString("0", Plain) + " ms",
+        { TotalSeconds: < 10 } => span.TotalSeconds.ToString("0.0", Plain) + " s",
+        { TotalSeconds: < 60 } => span.TotalSeconds.ToString("0", Plain) + " s",
+        { TotalHours: < 1 } => string.Create(Plain, $"{span.Minutes} m {span.Seconds:00} s"),
+        { TotalDays: < 1 } => string.Create(Plain, $"{span.Hours} h {span.Minutes:00} m"),
+        _ => string.Create(Plain, $"{(int)span.TotalDays} d {span.Hours:00} h"),
+    };
+
+    private static string Digits(double value) => Math.Abs(value) switch
+    {
+        < 9.995 => value.ToString("0.00", Plain),
+        < 99.95 => value.ToString("0.0", Plain),
+        _ => value.ToString("0", Plain),
+    };
+}

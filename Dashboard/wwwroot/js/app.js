@@ -1,0 +1,4 @@
+// What every page loads. Custom elements take parameters as attributes, so that the circuit carries no points and no ticks.
+import './theme.js';
+import './keys.js';
+import './reconnect.js';

@@ -1,0 +1,31 @@
+// Light, dark or as the system has it. The cookie lets the server send the first HTML in the right colours.
+const cookie = 'dsops-theme';
+const system = matchMedia('(prefers-color-scheme: dark)');
+let page = null;
+
+function preference() {
+  const asked = new URLSearchParams(location.search).get('theme');
+  if (asked === 'light' || asked === 'dark' || asked === 'system') return asked;
+  const kept = document.cookie.split('; ').find(c => c.startsWith(cookie + '='));
+  return kept ? kept.slice(cookie.length + 1).split('.')[0] : 'system';
+}
+
+function apply(chosen) {
+  const dark = chosen === 'dark' || (chosen === 'system' && system.matches);
+  document.documentElement.dataset.theme = dark ? 'dark' : 'light';
+  document.cookie = `${cookie}=${chosen}.${dark ? 'dark' : 'light'}; path=/; max-age=31536000; samesite=lax`;
+  dispatchEvent(new CustomEvent('ds-theme'));
+  page?.invokeMethodAsync('OnThemeResolved', chosen, dark);
+}
+
+system.addEventListener('change', () => apply(preference()));
+apply(preference());
+
+export function watch(layout) {
+  page = layout;
+  apply(preference());
+}
+
+export function choose(chosen) {
+  apply(chosen);
+}
