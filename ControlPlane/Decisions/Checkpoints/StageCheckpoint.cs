@@ -1,0 +1,45 @@
+namespace DeepSeekOps.Decisions.Checkpoints;
+
+/// <summary>A checkpoint to load, and where it was made.</summary>
+/// <param name="Path">Folder, relative to the cluster's checkpoint root.</param>
+/// <param name="Digest">SHA-256 over the manifest, hex; verified by the rank before it is used.</param>
+/// <param name="DataCursor">Position in the data order, as the worker printed it.</param>
+public sealed record CheckpointRef(string Run, string Stage, long Step, string Path, string Digest, string DataCursor)
+{
+    /// <summary>"mini/pretrain step 400, epoch 0 sample 51200".</summary>
+    public string Lineage => DataCursor.Length == 0 ? $"{Run}/{Stage} step {Step}" : $"{Run}/{Stage} step {Step}, {DataCursor}";
+}
+
+/// <summary>A checkpoint that a worker reported durable: written aside, synced, renamed.</summary>
+/// <param name="Stall">Blocking part of the save.</param>
+/// <param name="Lag">From the start of the save until it was durable.</param>
+/// <param name="Final">It ends the stage and is handed on.</param>
+public sealed record CheckpointMade(
+    long Step, string Path, long Bytes, string Digest, long Tokens, double Loss, string DataCursor, TimeSpan Stall, TimeSpan Lag,
+    DateTimeOffset At, int Attempt, bool Final);
+
+/// <summary>A checkpoint that a rank would not load, with the reason.</summary>
+public sealed record RefusedCheckpoint(string Path, string Reason);
+
+public enum CheckpointState
+{
+    Good = 0,
+    /// <summary>The stage's last one, handed on to the next stage. Never deleted.</summary>
+    Final = 1,
+    /// <summary>Kept against retention.</summary>
+    Pinned = 2,
+    /// <summary>Refused by a rank, or set aside by a person's retry from an earlier one. Not used again.</summary>
+    Quarantined = 3,
+    /// <summary>The worker dropped it: newer ones are enough.</summary>
+    Deleted = 4,
+}
+
+/// <summary>A checkpoint with what became of it.</summary>
+/// <param name="Reason">Why it is in this state, in words.</param>
+/// <param name="Lineage">Where the stage's weights came from; empty: from random initialisation.</param>
+public sealed record StageCheckpoint(CheckpointMade Made, CheckpointState State, string Reason, string Lineage)
+{
+    public bool Usable => State is CheckpointState.Good or CheckpointState.Final or CheckpointState.Pinned;
+
+    public CheckpointRef Ref(StageId stage) => new(stage.Run, stage.Stage, Made.Step, Made.Path, Made.Digest, Made.DataCursor);
+}

@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
+
+namespace DeepSeekOps.Decisions.Health;
+
+public enum RankState
+{
+    /// <summary>Nothing was heard of the rank for a while. Never a reason to kill it.</summary>
+    Unknown = 0,
+    Starting = 1,
+    Training = 2,
+    Saving = 3,
+    Done = 4,
+    Exited = 5,
+}
+
+/// <summary>A rank process as its agent saw it.</summary>
+/// <param name="Attempt">The attempt this process was launched for.</param>
+/// <param name="Doing">One or two words: "loading", "forward", "rollout".</param>
+/// <param name="SinceProgress">Since the last step, rollout or part of a load; measured by the agent's own clock.</param>
+/// <param name="ExitCode">With Exited: the exit code, or 128 + signal.</param>
+/// <param name="Error">With Exited: the rank's last words.</param>
+/// <param name="CollectiveSequence">Equal on all healthy ranks; 0 where the gang has one rank.</param>
+public sealed record RankSeen(
+    int Rank, int Pid, RankState State, int Attempt, long Step, string Doing, TimeSpan SinceProgress, int? ExitCode, string Error,
+    long CollectiveSequence);
+
+/// <summary>One optimizer step, reported by rank 0.</summary>
+/// <param name="Phase">Context phase or RL phase of the step: "4Ki", "rollout".</param>
+/// <param name="Tokens">Trained in this stage up to and including this step.</param>
+/// <param name="Extra">Further series by name: mtp_loss, reward, kl, …</param>
+public sealed record StepSample(
+    long Step, DateTimeOffset At, string Phase, double Loss, double GradNorm, double LearningRate, long Tokens, double StepSeconds,
+    int Attempt, ImmutableDictionary<string, double> Extra);
+
+/// <summary>A measured result: held-out accuracy, a needle check, a student against its baseline.</summary>
+/// <param name="Low">Lower end of the 95 % confidence interval, where it has one.</param>
+public sealed record Evaluation(
+    string Name, double Value, double? Low, double? High, int Samples, long Step, DateTimeOffset At, int Attempt);
+
+/// <summary>Something worth a line on the timeline that only the worker can know.</summary>
+public sealed record WorkerNote(DateTimeOffset At, string Text, int Attempt);
+
+/// <summary>An agent's first word after its start, and after each lost connection.</summary>
+/// <param name="AgentId">One per agent process: a restarted agent is another agent.</param>
+/// <param name="Attempt">The attempt the agent was started for, or has been running since.</param>
+public sealed record AgentRegistration(
+    string Version, NodeId Node, string AgentId, int Pid, StageId Stage, int Attempt, ImmutableArray<RankSeen> Ranks);
+
+/// <summary>One message for all ranks of a node, with everything since the last acknowledged one.</summary>
+/// <param name="Sequence">Grows by one per beat of one agent; a beat that arrives late is known by it.</param>
+/// <param name="LaunchSeconds">Phase times of the last launch on the node: "spawn", "load", "restore", "first_step".</param>
+public sealed record AgentBeat(
+    NodeId Node, string AgentId, StageId Stage, int Attempt, long Sequence, ImmutableArray<RankSeen> Ranks,
+    ImmutableArray<StepSample> Samples, ImmutableArray<CheckpointMade> Checkpoints, ImmutableArray<Evaluation> Evaluations,
+    ImmutableArray<WorkerNote> Notes, ImmutableDictionary<string, double> LaunchSeconds,
+    ImmutableArray<RefusedCheckpoint> RefusedCheckpoints);

@@ -1,0 +1,49 @@
+namespace DeepSeekOps.Decisions.Health;
+
+public enum FailureCause
+{
+    /// <summary>A rank process ended without having said that it was done.</summary>
+    RankExited = 0,
+    /// <summary>A rank made no progress for longer than it ever needed, times a factor.</summary>
+    RankHung = 1,
+    /// <summary>The cluster says that an agent's pod has ended or is gone.</summary>
+    AgentLost = 2,
+    /// <summary>The cluster says that the node is not ready, and its agent is silent.</summary>
+    NodeLost = 3,
+    /// <summary>The gang did not make its first step in time.</summary>
+    StartTimedOut = 4,
+    /// <summary>A rank refused the checkpoint it was to go on from.</summary>
+    CheckpointRefused = 5,
+    /// <summary>A person asked to go back to an earlier checkpoint.</summary>
+    RolledBack = 6,
+}
+
+/// <summary>Why an attempt ended: the first thing seen that it could not go on with.</summary>
+/// <param name="Sentence">For people: "rank 0 on node-0 was killed (signal 9) at step 143".</param>
+/// <param name="Signature">
+/// Equal for failures that are the same fault of the program again (exit code, last words, step); empty where the failure says
+/// nothing about the program, such as a kill from outside or a lost machine.
+/// </param>
+/// <param name="Node">The node that failed.</param>
+/// <param name="NodeIsSuspect">The next gang avoids the node; the gang cannot go on in place.</param>
+/// <param name="Step">The last step known of the attempt.</param>
+/// <param name="HappenedAt">When it failed, as far as known; before <paramref name="NoticedAt"/>.</param>
+public sealed record Failure(
+    FailureCause Cause, string Sentence, string Signature, NodeId Node, bool NodeIsSuspect, int Attempt, long Step,
+    DateTimeOffset HappenedAt, DateTimeOffset NoticedAt);
+
+public static class FailureCauses
+{
+    /// <summary>As the views count them: "rank exited".</summary>
+    public static string InWords(this FailureCause cause) => cause switch
+    {
+        FailureCause.RankExited => "rank exited",
+        FailureCause.RankHung => "rank hung",
+        FailureCause.AgentLost => "agent lost",
+        FailureCause.NodeLost => "node lost",
+        FailureCause.StartTimedOut => "start timed out",
+        FailureCause.CheckpointRefused => "checkpoint refused",
+        FailureCause.RolledBack => "rolled back",
+        _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
+    };
+}

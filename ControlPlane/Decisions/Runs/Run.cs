@@ -1,0 +1,58 @@
+using System.Collections.Immutable;
+using System.Text.Json.Serialization;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Runs;
+
+/// <summary>A checked pipeline with its text, to be run under a name.</summary>
+public sealed record RunSubmission(string Name, PipelineSpec Pipeline, string Text);
+
+/// <summary>Where a run is. Closed; <see cref="RunPlanner"/> owns every transition, docs/states.md draws them.</summary>
+[JsonDerivedType(typeof(Queued), "queued")]
+[JsonDerivedType(typeof(Running), "running")]
+[JsonDerivedType(typeof(Pausing), "pausing")]
+[JsonDerivedType(typeof(Paused), "paused")]
+[JsonDerivedType(typeof(Cancelling), "cancelling")]
+[JsonDerivedType(typeof(Completed), "completed")]
+[JsonDerivedType(typeof(Failed), "failed")]
+[JsonDerivedType(typeof(Cancelled), "cancelled")]
+public abstract record RunPhase
+{
+    private RunPhase() { }
+
+    [JsonIgnore]
+    public bool Terminal => this is Completed or Failed or Cancelled;
+
+    /// <summary>No stage of this round has had nodes yet.</summary>
+    public sealed record Queued : RunPhase;
+
+    public sealed record Running : RunPhase;
+
+    public sealed record Pausing : RunPhase;
+
+    public sealed record Paused : RunPhase;
+
+    public sealed record Cancelling : RunPhase;
+
+    public sealed record Completed(DateTimeOffset At) : RunPhase;
+
+    public sealed record Failed(DateTimeOffset At) : RunPhase;
+
+    public sealed record Cancelled(DateTimeOffset At) : RunPhase;
+}
+
+/// <summary>A stage in its run: its work, and what it was handed and hands on.</summary>
+/// <param name="Round">The round in which it was last asked to train; 0: never.</param>
+/// <param name="BeginFrom">The final checkpoint of the stage before.</param>
+/// <param name="FromStep">With a retry: the step to go on from.</param>
+/// <param name="Final">What it hands on, once completed in its round.</param>
+public sealed record RunStage(
+    StageWork Work, int Round, CheckpointRef? BeginFrom, CheckpointRef? StudentFrom, long? FromStep, CheckpointRef? Final);
+
+/// <summary>All that is remembered of a run.</summary>
+/// <param name="Current">Index of the stage whose turn it is; the number of stages when all are done.</param>
+/// <param name="Round">Grows with each retry.</param>
+public sealed record Run(
+    string Name, PipelineSpec Pipeline, string Text, DateTimeOffset SubmittedAt, RunPhase Phase, Intent Intent, string Reason,
+    int Current, int Round, ImmutableArray<RunStage> Stages, long EventSerial, ImmutableArray<RunEvent> Outbox);

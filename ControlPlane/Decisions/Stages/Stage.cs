@@ -1,0 +1,46 @@
+using System.Collections.Immutable;
+using System.Text.Json.Serialization;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>All that is remembered of a stage. Written before anything is done about it.</summary>
+/// <param name="Wish">What the run wants.</param>
+/// <param name="Round">The round being worked on, or ended.</param>
+/// <param name="Attempt">Launches so far; the number fences out whatever is older.</param>
+/// <param name="LaunchedFrom">Step of the checkpoint that the current attempt goes on from; 0: from the beginning.</param>
+/// <param name="Reason">Why it is in its phase, in words.</param>
+/// <param name="Checkpoints">Oldest first.</param>
+/// <param name="Restarts">Launches beside the first since the last new checkpoint, oldest first.</param>
+/// <param name="RestartsByCause">All of this round.</param>
+/// <param name="Incident">The failure that is being recovered from. Null: none.</param>
+/// <param name="Avoid">Nodes that failed this stage, with the reason.</param>
+/// <param name="Latest">The newest sample when the record was last written.</param>
+/// <param name="EventSerial">Serial of the newest event.</param>
+/// <param name="Outbox">Events that the ledger may not have yet.</param>
+public sealed record Stage(
+    StageWish Wish, int Round, Phase Phase, int Attempt, long LaunchedFrom, string Reason, DateTimeOffset? StartedAt,
+    DateTimeOffset? EndedAt, ImmutableArray<StageCheckpoint> Checkpoints, ImmutableArray<Restart> Restarts,
+    ImmutableDictionary<FailureCause, int> RestartsByCause, Failure? Incident, ImmutableArray<AvoidedNode> Avoid,
+    ImmutableArray<Evaluation> Evaluations, StepSample? Latest, long EventSerial, ImmutableArray<RunEvent> Outbox)
+{
+    [JsonIgnore]
+    public StageId Id => Wish.Stage;
+
+    [JsonIgnore]
+    public RecoveryPolicy Policy => Wish.Work.Recovery;
+
+    /// <summary>A stage nobody has asked for yet.</summary>
+    public static Stage New(StageWish wish) => new(
+        wish, wish.Round, new Phase.Waiting(), 0, 0, "not asked for yet", null, null, [], [],
+        ImmutableDictionary<FailureCause, int>.Empty, null, [], [], null, 0, []);
+}
+
+/// <summary>A launch beside the first.</summary>
+/// <param name="MadeStep">The attempt that failed had made at least one step.</param>
+public sealed record Restart(DateTimeOffset At, FailureCause Cause, string Signature, int FailedAttempt, bool MadeStep);
+
+/// <summary>A node that failed a stage. Used again only if there is no other way, or after its time.</summary>
+public sealed record AvoidedNode(NodeId Node, string Reason, DateTimeOffset Since);

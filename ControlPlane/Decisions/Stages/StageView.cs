@@ -1,0 +1,21 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Health;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>A rank as people see it.</summary>
+public sealed record RankView(int Rank, string Node, int Pid, RankState State, DateTimeOffset? LastSeen, int AgentPid);
+
+/// <summary>A stage as people see it, at one moment: what is decided and what was last seen.</summary>
+/// <param name="State">
+/// "waiting", "queued", "starting", "running", "restarting", "stopping", "backing-off", "paused", "completed", "failed", "cancelled".
+/// </param>
+/// <param name="Mfu">Model FLOPs utilisation, 0..1, where the worker measured it.</param>
+/// <param name="Phase">What rank 0 does: "4Ki", "rollout", "loading".</param>
+/// <param name="CheckpointStep">Step of the newest usable checkpoint.</param>
+/// <param name="RestartsByCause">Launches beside the first, by cause in words.</param>
+public sealed record StageView(
+    string Name, string Kind, string State, string Reason, int Attempt, long Step, long TotalSteps, long Tokens, long TotalTokens,
+    double? Loss, double? Mfu, double? TokensPerSecond, double? GradNorm, double? LearningRate, string Phase,
+    ImmutableArray<RankView> Ranks, DateTimeOffset? StartedAt, DateTimeOffset? EndedAt, TimeSpan? Remaining, long? CheckpointStep,
+    ImmutableArray<Evaluation> Evaluations, ImmutableDictionary<string, int> RestartsByCause);

@@ -1,0 +1,34 @@
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>What a stage is to do and what it may take; fixed when the run is submitted.</summary>
+/// <param name="Kind">"pretraining", "context-extension", "sft", "rl", "distillation".</param>
+/// <param name="SlotsPerNode">Ranks on each node.</param>
+/// <param name="StudentFrom">Distillation: the earlier stage whose final checkpoint the student begins with. Null: random.</param>
+public sealed record StageWork(
+    string Name, string Kind, long TotalSteps, long TotalTokens, int Nodes, int SlotsPerNode, int Priority, string Team,
+    int KeepCheckpoints, string? StudentFrom, RecoveryPolicy Recovery)
+{
+    public int Ranks => Nodes * SlotsPerNode;
+}
+
+public enum Intent
+{
+    Train = 0,
+    Pause = 1,
+    Cancel = 2,
+}
+
+/// <summary>What the run wants of a stage now. Said again and again; the stage compares it with where it is.</summary>
+/// <param name="Round">Grows with each retry by a person. A stage that has ended begins again only for a higher round.</param>
+/// <param name="FromStep">With a new round: the step to go on from. Null: the newest good checkpoint; 0: the beginning.</param>
+public sealed record StageWish(
+    StageId Stage, int Round, Intent Intent, string Reason, StageWork Work, PipelineSpec Pipeline, CheckpointRef? BeginFrom,
+    CheckpointRef? StudentFrom, long? FromStep);
+
+/// <summary>What a stage tells its run.</summary>
+/// <param name="Round">The round the stage works on, or ended.</param>
+/// <param name="Final">With Completed: the checkpoint that is handed on.</param>
+public sealed record StageReport(StageId Stage, int Round, Phase Phase, string Reason, CheckpointRef? Final, StageView View);

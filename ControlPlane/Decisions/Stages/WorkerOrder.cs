@@ -1,0 +1,31 @@
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>What an agent is told to do. Every reply carries one.</summary>
+public abstract record WorkerOrder
+{
+    private WorkerOrder() { }
+
+    /// <summary>Nothing changes. With no rank running: wait.</summary>
+    public sealed record Continue : WorkerOrder;
+
+    /// <summary>Launch the ranks of this assignment; none is running.</summary>
+    public sealed record Start(Assignment Assignment) : WorkerOrder;
+
+    /// <summary>Save at the next step boundary.</summary>
+    public sealed record SaveCheckpoint(string Reason) : WorkerOrder;
+
+    /// <summary>Go back to a step and leave out the data of the steps after it.</summary>
+    public sealed record RollBack(Assignment Assignment, long ToStep, long SkipSteps, string Reason) : WorkerOrder;
+
+    /// <summary>End all ranks of older attempts and launch those of this one, in place.</summary>
+    public sealed record RestartRanks(Assignment Assignment, string Reason) : WorkerOrder;
+
+    /// <summary>End all ranks, then the agent.</summary>
+    /// <param name="SaveWithin">Save first, waiting this long at most. Null: end at once.</param>
+    public sealed record Stop(string Reason, TimeSpan? SaveWithin) : WorkerOrder;
+}
+
+/// <summary>The answer to an agent.</summary>
+/// <param name="BeatEvery">When to send the next beat at the latest; short while a decision is under way.</param>
+/// <param name="Acknowledged">What beats up to this sequence carried is written down and need not be sent again.</param>
+public sealed record WorkerReply(WorkerOrder Order, TimeSpan BeatEvery, long Acknowledged);

@@ -1,0 +1,24 @@
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Stages;
+using Orleans.Concurrency;
+
+namespace DeepSeekOps.ControlPlane.Grains;
+
+/// <summary>A stage of a run. The key is "run/stage".</summary>
+public interface IStageGrain : IGrainWithStringKey
+{
+    /// <summary>What the run wants. Idempotent: said on each of the run's ticks.</summary>
+    Task<StageReport> Want(StageWish wish, CancellationToken cancellation = default);
+
+    /// <summary>An agent's first word after its start, and after each lost connection.</summary>
+    [AlwaysInterleave]
+    Task<WorkerReply> Register(AgentRegistration registration);
+
+    /// <summary>Memory only, no await: news is decided on in the tick that it asks for.</summary>
+    [AlwaysInterleave]
+    Task<WorkerReply> Heartbeat(AgentBeat beat);
+
+    /// <summary>The stage now, from memory. Null: nobody has asked for it yet.</summary>
+    [AlwaysInterleave]
+    Task<StageReport?> Describe();
+}
