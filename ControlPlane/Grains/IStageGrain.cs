@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
 using Orleans.Concurrency;
 
@@ -17,6 +18,9 @@ public interface IStageGrain : IGrainWithStringKey
     /// <summary>Memory only, no await: news is decided on in the tick that it asks for.</summary>
     [AlwaysInterleave]
     Task<WorkerReply> Heartbeat(AgentBeat beat);
+
+    /// <summary>Another gang needs the nodes: the stage saves, stops, and asks for nodes again. Of an older gang: nothing happens.</summary>
+    Task Preempt(Preemption preemption, CancellationToken cancellation = default);
 
     /// <summary>The stage now, from memory. Null: nobody has asked for it yet.</summary>
     [AlwaysInterleave]

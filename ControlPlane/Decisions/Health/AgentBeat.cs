@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -24,14 +25,6 @@ public enum RankState
 public sealed record RankSeen(
     int Rank, int Pid, RankState State, int Attempt, long Step, string Doing, TimeSpan SinceProgress, int? ExitCode, string Error,
     long CollectiveSequence);
-
-/// <summary>One optimizer step, reported by rank 0.</summary>
-/// <param name="Phase">Context phase or RL phase of the step: "4Ki", "rollout".</param>
-/// <param name="Tokens">Trained in this stage up to and including this step.</param>
-/// <param name="Extra">Further series by name: mtp_loss, reward, kl, …</param>
-public sealed record StepSample(
-    long Step, DateTimeOffset At, string Phase, double Loss, double GradNorm, double LearningRate, long Tokens, double StepSeconds,
-    int Attempt, ImmutableDictionary<string, double> Extra);
 
 /// <summary>A measured result: held-out accuracy, a needle check, a student against its baseline.</summary>
 /// <param name="Low">Lower end of the 95 % confidence interval, where it has one.</param>

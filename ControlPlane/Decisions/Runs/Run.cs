@@ -55,4 +55,4 @@ public sealed record RunStage(
 /// <param name="Round">Grows with each retry.</param>
 public sealed record Run(
     string Name, PipelineSpec Pipeline, string Text, DateTimeOffset SubmittedAt, RunPhase Phase, Intent Intent, string Reason,
-    int Current, int Round, ImmutableArray<RunStage> Stages, long EventSerial, ImmutableArray<RunEvent> Outbox);
+    int Current, int Round, ImmutableArray<RunStage> Stages, ImmutableArray<RunEvent> Outbox);

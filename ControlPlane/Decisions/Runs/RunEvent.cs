@@ -7,15 +7,19 @@ public enum EventLevel
     Error = 2,
 }
 
-/// <summary>A line of a run's timeline, in the planner's own words.</summary>
-/// <param name="Stage">Empty: the run itself.</param>
-/// <param name="Serial">
-/// Grows by one within (run, stage). With them it is the event's key: after a crash the same event is sent again, and the ledger
-/// keeps one.
-/// </param>
-/// <param name="Kind">"submitted", "placed", "started", "checkpoint", "rank-exited", "restarting", "recovered", "completed", …</param>
-/// <param name="Node">The node it is about; empty: none in particular.</param>
-/// <param name="Took">How long what the event tells of took, where it did.</param>
-public sealed record RunEvent(
-    string Run, string Stage, long Serial, DateTimeOffset At, int Attempt, string Kind, EventLevel Level, string Text, string Node,
-    long? Step, TimeSpan? Took);
+/// <summary>
+/// One line of a run's timeline. It has no number of its own: the ledger gives numbers in the order of arrival. Two events that
+/// are equal are one event, so a tick that is done again after a crash may tell it again.
+/// </summary>
+/// <param name="Stage">Empty for what concerns the whole run.</param>
+/// <param name="Kind">"submitted", "placed", "started", "checkpoint", "rank-exited", "agent-lost", "restarting", …</param>
+/// <param name="Text">The planner's own sentence.</param>
+public sealed record RunEvent(DateTimeOffset At, string Run, string Stage, int Attempt, string Kind, EventLevel Level, string Text)
+{
+    public string Node { get; init; } = "";
+
+    public long? Step { get; init; }
+
+    /// <summary>How long what the event tells of took, where it did.</summary>
+    public TimeSpan? Took { get; init; }
+}

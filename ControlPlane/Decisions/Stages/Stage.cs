@@ -18,13 +18,12 @@ namespace DeepSeekOps.Decisions.Stages;
 /// <param name="Incident">The failure that is being recovered from. Null: none.</param>
 /// <param name="Avoid">Nodes that failed this stage, with the reason.</param>
 /// <param name="Latest">The newest sample when the record was last written.</param>
-/// <param name="EventSerial">Serial of the newest event.</param>
 /// <param name="Outbox">Events that the ledger may not have yet.</param>
 public sealed record Stage(
     StageWish Wish, int Round, Phase Phase, int Attempt, long LaunchedFrom, string Reason, DateTimeOffset? StartedAt,
     DateTimeOffset? EndedAt, ImmutableArray<StageCheckpoint> Checkpoints, ImmutableArray<Restart> Restarts,
     ImmutableDictionary<FailureCause, int> RestartsByCause, Failure? Incident, ImmutableArray<AvoidedNode> Avoid,
-    ImmutableArray<Evaluation> Evaluations, StepSample? Latest, long EventSerial, ImmutableArray<RunEvent> Outbox)
+    ImmutableArray<Evaluation> Evaluations, StepSample? Latest, ImmutableArray<RunEvent> Outbox)
 {
     [JsonIgnore]
     public StageId Id => Wish.Stage;
@@ -35,7 +34,7 @@ public sealed record Stage(
     /// <summary>A stage nobody has asked for yet.</summary>
     public static Stage New(StageWish wish) => new(
         wish, wish.Round, new Phase.Waiting(), 0, 0, "not asked for yet", null, null, [], [],
-        ImmutableDictionary<FailureCause, int>.Empty, null, [], [], null, 0, []);
+        ImmutableDictionary<FailureCause, int>.Empty, null, [], [], null, []);
 }
 
 /// <summary>A launch beside the first.</summary>
