@@ -1,0 +1,58 @@
+using System.Text;
+
+namespace DeepSeekOps.Worker.Data;
+
+/// <summary>An endless corpus without a download, grown from a seed: arithmetic in words and signs, short texts, texts to remember.</summary>
+public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
+{
+    public long? DocumentCount => null;
+
+    public long? ProblemCount => null;
+
+    public int HeldOutCount => heldOut;
+
+    public string Document(long index)
+    {
+        var random = new SeededRandom(seed, "document", index);
+        switch (random.Next(10))
+        {
+            case 0:
+                return ShortTexts.Paragraph(ref random, random.Next(1, 4));
+            case 1 or 2:
+                var (length, depth) = (random.Next(48, 160), random.NextDouble());
+                var needle = ShortTexts.Needle(ref random, length, depth);
+                return $"{needle.Prompt}{needle.Secret}.";
+            default:
+                return SolvedProblems(ref random);
+        }
+    }
+
+    public Problem TrainingProblem(long index)
+    {
+        var random = new SeededRandom(seed, "problem", index);
+        return ArithmeticProblems.Draw(ref random, heldOut: false);
+    }
+
+    public Problem HeldOutProblem(int index)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)index, (uint)heldOut, nameof(index));
+        // The same held-out problems whatever the run's seed, so that runs can be compared.
+        var random = new SeededRandom(0, "held-out", index);
+        return ArithmeticProblems.Draw(ref random, heldOut: true);
+    }
+
+    // The corpus states sums plainly; the box and the roles of a conversation are first met in fine-tuning.
+    private static string SolvedProblems(ref SeededRandom random)
+    {
+        var text = new StringBuilder();
+        var problems = random.Next(1, 5);
+        for (var i = 0; i < problems; i++)
+        {
+            var problem = ArithmeticProblems.Draw(ref random, heldOut: false);
+            var sum = problem.Solution[..(problem.Solution.IndexOf('=', StringComparison.Ordinal) + 1)] + problem.Answer;
+            text.Append(i == 0 ? "" : "\n");
+            text.Append(problem.Question.EndsWith("=?", StringComparison.Ordinal) ? sum : $"{problem.Question} {sum}");
+        }
+        return text.ToString();
+    }
+}

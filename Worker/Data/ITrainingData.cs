@@ -1,0 +1,39 @@
+using DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.Worker.Data;
+
+/// <summary>
+/// Documents to read and problems to solve, each reached by its index alone. Two kinds: the endless generator
+/// <see cref="BuiltinData"/> and the user's own files, <see cref="FileData"/>.
+/// </summary>
+public interface ITrainingData
+{
+    /// <summary>Documents before an epoch ends; null where the source is endless.</summary>
+    long? DocumentCount { get; }
+
+    /// <param name="index">Counts on through the epochs, each in an order of its own.</param>
+    string Document(long index);
+
+    /// <summary>Problems to train on before they repeat; null where endless, 0 where the source has none.</summary>
+    long? ProblemCount { get; }
+
+    Problem TrainingProblem(long index);
+
+    /// <summary>Problems that never appear among the training problems, for measuring.</summary>
+    int HeldOutCount { get; }
+
+    Problem HeldOutProblem(int index);
+}
+
+public static class TrainingData
+{
+    public const string Arithmetic = "builtin:arithmetic";
+
+    public static ITrainingData Open(DataConfig config, long seed) => config.Source switch
+    {
+        "" or Arithmetic => new BuiltinData(seed, config.Heldout),
+        var source when source.StartsWith("builtin:", StringComparison.Ordinal) =>
+            throw new InvalidDataException($"There is no data source {source}. Use '{Arithmetic}', or paths of .txt and .jsonl files."),
+        var source => FileData.Open(source.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries), seed, config.Heldout),
+    };
+}

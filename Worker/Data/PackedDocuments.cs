@@ -1,0 +1,68 @@
+namespace DeepSeekOps.Worker.Data;
+
+/// <summary>The place in the packed stream where the next sequence begins: a document and a token in it.</summary>
+public sealed record DataCursor(long Document, int Offset)
+{
+    public static readonly DataCursor Start = new(0, 0);
+
+    public string InWords(long? documentsPerEpoch) => documentsPerEpoch is { } count
+        ? $"epoch {Document / count}, document {Document % count}, token {Offset}"
+        : $"document {Document}, token {Offset}";
+}
+
+/// <summary>
+/// Documents one after another, cut into sequences of equal length, attention going across documents (the report's packing
+/// "without cross-sample attention masking"). Sequences overlap by one token, so that every token is predicted once.
+/// </summary>
+public sealed class PackedDocuments(ITrainingData data, ITokenizer tokenizer, long seed, double fimRate)
+{
+    private long _loaded = -1;
+    private IReadOnlyList<int> _tokens = [];
+
+    /// <summary>Where the next sequence begins. Set it to go on from a checkpoint: only one document is made anew.</summary>
+    public DataCursor Cursor { get; set; } = DataCursor.Start;
+
+    /// <returns>Token ids, row by row: [rows, sequenceLength + 1]; the last of a row is only a label.</returns>
+    public long[] Next(int rows, int sequenceLength)
+    {
+        var width = sequenceLength + 1;
+        var batch = new long[rows * width];
+        for (var row = 0; row < rows; row++)
+        {
+            Fill(batch.AsSpan(row * width, width));
+        }
+        return batch;
+    }
+
+    private void Fill(Span<long> row)
+    {
+        var (document, offset) = (Cursor.Document, Cursor.Offset);
+        for (var i = 0; i < row.Length; i++)
+        {
+            var tokens = Load(document);
+            row[i] = tokens[offset];
+            if (i == row.Length - 1)
+            {
+                // The label of the last place is the first token of the next sequence.
+                Cursor = new DataCursor(document, offset);
+            }
+            if (++offset == tokens.Count)
+            {
+                (document, offset) = (document + 1, 0);
+            }
+        }
+    }
+
+    private IReadOnlyList<int> Load(long document)
+    {
+        if (document != _loaded)
+        {
+            var random = new SeededRandom(seed, "fim", document);
+            var text = tokenizer.Encode(data.Document(document));
+            var body = random.NextDouble() < fimRate ? FillInTheMiddle.Rearrange(text, tokenizer.Special, ref random) : text;
+            _tokens = [tokenizer.Special.Bos, .. body, tokenizer.Special.Eos];
+            _loaded = document;
+        }
+        return _tokens;
+    }
+}
