@@ -1,0 +1,95 @@
+using Microsoft.Win32.SafeHandles;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Checkpoints;
+
+/// <summary>One open safetensors file. Tensors are read one by one, straight into their memory.</summary>
+public sealed class SafetensorsFile : IDisposable
+{
+    private readonly SafeFileHandle handle;
+    private readonly Dictionary<string, TensorEntry> entries;
+
+    private SafetensorsFile(string path, SafeFileHandle handle, Dictionary<string, TensorEntry> entries, Dictionary<string, string> metadata)
+    {
+        Path = path;
+        this.handle = handle;
+        this.entries = entries;
+        Metadata = metadata;
+    }
+
+    public string Path { get; }
+
+    public IReadOnlyDictionary<string, string> Metadata { get; }
+
+    public IReadOnlyCollection<string> Names => entries.Keys;
+
+    public TensorEntry this[string name] => entries.TryGetValue(name, out var entry) ? entry
+        : throw new CheckpointFormatException($"{Path} has no tensor {name}. It is a checkpoint of another model, or a shard of a larger one.");
+
+    /// <exception cref="CheckpointFormatException">The file is cut off or damaged; the message says where.</exception>
+    public static SafetensorsFile Open(string path)
+    {
+        Dictionary<string, TensorEntry> entries;
+        Dictionary<string, string> metadata;
+        using (var stream = File.OpenRead(path))
+        {
+            entries = SafetensorsHeader.Read(stream, path, out metadata);
+        }
+
+        return new SafetensorsFile(path, File.OpenHandle(path), entries, metadata);
+    }
+
+    public bool Contains(string name) => entries.ContainsKey(name);
+
+    /// <summary>A new tensor on the CPU with the file's own element type.</summary>
+    public Tensor Read(string name)
+    {
+        var entry = this[name];
+        var tensor = empty(entry.Shape, TensorTypes.TypeOf(entry.Type), CPU);
+        Fill(tensor, entry);
+        return tensor;
+    }
+
+    /// <summary>Fills an existing tensor of the same shape; other element types and devices are converted on the way.</summary>
+    public void ReadInto(string name, Tensor target)
+    {
+        var entry = this[name];
+        if (!entry.Shape.AsSpan().SequenceEqual(target.shape))
+        {
+            throw new CheckpointFormatException(
+                $"{Path}: tensor {name} is [{string.Join(", ", entry.Shape)}], the model wants [{string.Join(", ", target.shape)}]. "
+                + "The checkpoint belongs to a model of another shape.");
+        }
+
+        if (target.device_type == DeviceType.CPU && target.dtype == TensorTypes.TypeOf(entry.Type) && target.is_contiguous())
+        {
+            Fill(target, entry);
+            return;
+        }
+
+        using var read = Read(name);
+        using var _ = no_grad();
+        target.copy_(read);
+    }
+
+    public void Dispose() => handle.Dispose();
+
+    private unsafe void Fill(Tensor tensor, TensorEntry entry)
+    {
+        // One read takes at most what fits an int; large tensors take several.
+        const int ChunkBytes = 1 << 30;
+        byte* target = (byte*)TensorMemory.Address(tensor);
+        for (long done = 0; done < entry.Bytes;)
+        {
+            int want = (int)Math.Min(ChunkBytes, entry.Bytes - done);
+            int got = RandomAccess.Read(handle, new Span<byte>(target + done, want), entry.Offset + done);
+            if (got == 0)
+            {
+                throw new CheckpointFormatException($"{Path} ends in the middle of tensor {entry.Name}. Use another checkpoint, or copy this one again.");
+            }
+
+            done += got;
+        }
+    }
+}
