@@ -1,5 +1,1 @@
-using DeepSeekOps.ControlPlane.Cli;
-using DeepSeekOps.ControlPlane.Hosting;
-
-using var interrupt = new Interrupt();
-return await CommandLine.Run(args, Terminal.Standard(), interrupt.Token);
+return 0;

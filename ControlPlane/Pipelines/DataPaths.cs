@@ -1,0 +1,72 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.ControlPlane.Pipelines;
+
+/// <summary>Files that a pipeline names.</summary>
+internal static class DataPaths
+{
+    private const string Builtin = "builtin:";
+
+    /// <summary>Relative paths begin at the folder of the file that names them.</summary>
+    public static PipelineSpec Resolve(PipelineSpec spec, string? folder)
+    {
+        if (string.IsNullOrEmpty(folder))
+        {
+            return spec;
+        }
+        string At(string path) => path.Contains('\0', StringComparison.Ordinal) ? path : Path.GetFullPath(path, Path.GetFullPath(folder));
+        return spec with
+        {
+            Data = spec.Data with
+            {
+                Source = IsBuiltin(spec.Data.Source) ? spec.Data.Source : string.Join(',', Files(spec.Data.Source).Select(At)),
+                Tokenizer = spec.Data.Tokenizer == "byte" ? "byte" : At(spec.Data.Tokenizer),
+            },
+            Stages = [.. spec.Stages.Select(stage => stage.Recipe is StageRecipe.SupervisedFineTuning { Data.Length: > 0 } sft
+                ? stage with { Recipe = sft with { Data = At(sft.Data) } } : stage)],
+        };
+    }
+
+    public static void Check(PipelineSpec spec, Reading reading, Func<string, bool>? fileExists)
+    {
+        if (IsBuiltin(spec.Data.Source))
+        {
+            reading.Check(spec.Data.Source == "builtin:arithmetic", "data.source", $"There is no generator '{spec.Data.Source}'.",
+                "Write builtin:arithmetic.", []);
+        }
+        else
+        {
+            foreach (string file in Files(spec.Data.Source))
+            {
+                CheckFile(file, "data.source", [".txt", ".jsonl"], reading, fileExists);
+            }
+        }
+        if (spec.Data.Tokenizer != "byte")
+        {
+            CheckFile(spec.Data.Tokenizer, "data.tokenizer", [".json"], reading, fileExists);
+        }
+        foreach (var (stage, i) in spec.Stages.Select((s, i) => (s, i)))
+        {
+            if (stage.Recipe is StageRecipe.SupervisedFineTuning { Data.Length: > 0 } sft)
+            {
+                CheckFile(sft.Data, $"stages[{i}].data", [".jsonl"], reading, fileExists);
+            }
+        }
+    }
+
+    private static void CheckFile(string file, string path, string[] endings, Reading reading, Func<string, bool>? fileExists)
+    {
+        bool known = endings.Any(e => file.EndsWith(e, StringComparison.OrdinalIgnoreCase));
+        reading.Check(known, path, $"'{file}' is of a kind that is not read.", $"Name a file that ends in {string.Join(" or ", endings)}.", []);
+        if (known && fileExists is not null)
+        {
+            reading.Check(fileExists(file), path, $"There is no file '{file}'.", "Correct the path; a relative one begins at this file's folder.", []);
+        }
+    }
+
+    private static bool IsBuiltin(string source) => source.StartsWith(Builtin, StringComparison.Ordinal);
+
+    private static string[] Files(string source) =>
+        source.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+}

@@ -1,0 +1,54 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.ControlPlane.Pipelines;
+
+/// <summary>How two pipelines differ, a line for each field.</summary>
+public static class PipelineDiff
+{
+    private const string Unsaid = "left out";
+
+    /// <summary>Empty where both are the same pipeline, however each was written.</summary>
+    public static ImmutableArray<string> Between(PipelineSpec before, PipelineSpec after)
+    {
+        var old = Flat(before);
+        var now = Flat(after);
+        return [.. old.Keys.Concat(now.Keys.Where(k => !old.ContainsKey(k)))
+            .Select(path => (path, Old: old.GetValueOrDefault(path, Unsaid), Now: now.GetValueOrDefault(path, Unsaid)))
+            .Where(line => line.Old != line.Now)
+            .Select(line => $"{line.path}: {line.Old} -> {line.Now}")];
+    }
+
+    private static Dictionary<string, string> Flat(PipelineSpec spec)
+    {
+        var flat = new Dictionary<string, string>();
+        Walk(PipelineNotation.Pipeline.Write(spec, new Inheritance()), "", flat);
+        return flat;
+    }
+
+    private static void Walk(TextNode node, string path, Dictionary<string, string> flat)
+    {
+        switch (node)
+        {
+            case TextNode.Mapping mapping:
+                foreach (var (key, value) in mapping.Entries)
+                {
+                    Walk(value, MappingKeys.Path(path, key.Text), flat);
+                }
+                break;
+            case TextNode.Sequence list:
+                for (int i = 0; i < list.Items.Length; i++)
+                {
+                    Walk(list.Items[i], $"{path}[{NameOf(list.Items[i]) ?? $"{i}"}]", flat);
+                }
+                break;
+            case TextNode.Scalar scalar:
+                flat[path] = scalar.Text;
+                break;
+        }
+    }
+
+    /// <summary>Stages and phases go by name, so that one put in between does not make all later ones differ.</summary>
+    private static string? NameOf(TextNode node) =>
+        node is TextNode.Mapping m && m.Entries.FirstOrDefault(e => e.Key.Text == "name").Value is TextNode.Scalar name ? name.Text : null;
+}

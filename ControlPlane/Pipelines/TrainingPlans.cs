@@ -1,0 +1,164 @@
+using System.Diagnostics;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Decisions.Runs;
+using Proto = DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.ControlPlane.Pipelines;
+
+/// <summary>A stage of a pipeline as the message that its ranks train by.</summary>
+public static class TrainingPlans
+{
+    /// <param name="checkpointRoot">Where checkpoints are kept, as the worker sees it.</param>
+    /// <param name="beginFrom">Last checkpoint of the stage before. Null: random initialisation.</param>
+    /// <param name="studentFrom">Distillation: where the student begins. Null: random initialisation.</param>
+    public static TrainingPlan ToProto(
+        PipelineSpec pipeline, string stageName, string checkpointRoot = "", CheckpointRef? beginFrom = null, CheckpointRef? studentFrom = null)
+    {
+        var stage = pipeline.Stage(stageName);
+        var resources = pipeline.ResourcesOf(stage);
+        var checkpoints = pipeline.CheckpointsOf(stage);
+        var plan = new TrainingPlan
+        {
+            Model = ToProto(pipeline.ShapeBefore(stage), pipeline.ExtensionBefore(stage)),
+            Data = new DataConfig
+            {
+                Source = pipeline.Data.Source, Tokenizer = pipeline.Data.Tokenizer, FimRate = pipeline.Data.FimRate, Heldout = pipeline.Data.Heldout,
+            },
+            Seed = pipeline.Seed,
+            Optimizer = ToProto(pipeline.Optimizer),
+            Checkpoints = new Proto.CheckpointPolicy { EverySteps = checkpoints.EverySteps, Keep = checkpoints.Keep },
+            BeginFrom = beginFrom,
+            CheckpointRoot = checkpointRoot,
+            Precision = pipeline.Precision switch
+            {
+                Decisions.Runs.Precision.Fp32 => Proto.Precision.Fp32,
+                Decisions.Runs.Precision.Bf16 => Proto.Precision.Bf16,
+                Decisions.Runs.Precision.Fp8 => Proto.Precision.Fp8,
+                _ => throw new UnreachableException($"precision {pipeline.Precision}"),
+            },
+            Device = resources.Device,
+            Threads = resources.Threads,
+        };
+        SetWork(plan, pipeline, stage, studentFrom);
+        return plan;
+    }
+
+    private static void SetWork(TrainingPlan plan, PipelineSpec pipeline, StageSpec stage, CheckpointRef? studentFrom)
+    {
+        switch (stage.Recipe)
+        {
+            case StageRecipe.Pretraining p:
+                plan.Pretraining = ToProto(p);
+                break;
+            case StageRecipe.ContextExtension c:
+                plan.ContextExtension = new ContextExtension { Gamma = c.Gamma, Alpha = c.Alpha, Lambda = c.Lambda, Phases = { c.Phases.Select(ToProto) } };
+                break;
+            case StageRecipe.SupervisedFineTuning s:
+                plan.Sft = new SupervisedFineTuning
+                {
+                    Instances = s.Instances, Epochs = s.Epochs, SequenceLength = s.SequenceLength, BatchSize = s.BatchSize,
+                    LearningRate = ToProto(s.LearningRate), Data = s.Data,
+                };
+                break;
+            case StageRecipe.ReinforcementLearning r:
+                plan.Rl = ToProto(r);
+                break;
+            case StageRecipe.Distillation d:
+                plan.Distillation = ToProto(d, pipeline, stage, studentFrom);
+                break;
+            default:
+                throw new UnreachableException($"recipe {stage.Recipe}");
+        }
+    }
+
+    private static ModelConfig ToProto(ModelShape shape, Decisions.Runs.ContextPhase? extension) => new()
+    {
+        VocabSize = shape.VocabSize, HiddenSize = shape.HiddenSize, Layers = shape.Layers, DenseLayers = shape.DenseLayers,
+        IntermediateSize = shape.IntermediateSize, MoeIntermediateSize = shape.MoeIntermediateSize, Heads = shape.Heads,
+        QLoraRank = shape.QLoraRank, KvLoraRank = shape.KvLoraRank, QkNopeHeadDim = shape.QkNopeHeadDim, QkRopeHeadDim = shape.QkRopeHeadDim,
+        VHeadDim = shape.VHeadDim, RoutedExperts = shape.RoutedExperts, SharedExperts = shape.SharedExperts, ActiveExperts = shape.ActiveExperts,
+        Groups = shape.Groups, LimitedGroups = shape.LimitedGroups, TopkMethod = TopkWord(shape.TopkMethod), NormTopkProb = shape.NormTopkProb,
+        RoutedScalingFactor = shape.RoutedScalingFactor, MtpDepth = shape.MtpDepth, RopeTheta = shape.RopeTheta, RmsNormEps = shape.RmsNormEps,
+        InitStd = shape.InitStd, MaxPositionEmbeddings = extension?.SequenceLength ?? shape.MaxPositionEmbeddings,
+        Yarn = extension?.Yarn is { } yarn ? ToProto(yarn) : null,
+    };
+
+    private static string TopkWord(TopkMethod method) => method switch
+    {
+        TopkMethod.NoauxTc => "noaux_tc",
+        TopkMethod.GroupLimitedGreedy => "group_limited_greedy",
+        TopkMethod.Greedy => "greedy",
+        _ => throw new UnreachableException($"method {method}"),
+    };
+
+    private static Proto.Yarn ToProto(Decisions.Runs.Yarn yarn) => new()
+    {
+        Factor = yarn.Factor, OriginalLength = yarn.OriginalLength, BetaFast = yarn.BetaFast, BetaSlow = yarn.BetaSlow,
+        Mscale = yarn.Mscale, MscaleAllDim = yarn.MscaleAllDim,
+    };
+
+    private static Optimizer ToProto(AdamW optimizer) => new()
+    {
+        Beta1 = optimizer.Beta1, Beta2 = optimizer.Beta2, Epsilon = optimizer.Epsilon, WeightDecay = optimizer.WeightDecay,
+        GradClip = optimizer.GradClip, Bf16Moments = optimizer.Bf16Moments,
+    };
+
+    private static Pretraining ToProto(StageRecipe.Pretraining p) => new()
+    {
+        Tokens = p.Tokens, SequenceLength = p.SequenceLength,
+        BatchSize = new BatchSize { From = p.BatchSize.From, To = p.BatchSize.To, OverTokens = p.BatchSize.OverTokens, Micro = p.BatchSize.Micro },
+        LearningRate = ToProto(p.LearningRate), Gamma = ToProto(p.Gamma), Alpha = p.Alpha, Lambda = ToProto(p.Lambda), EmaDecay = p.EmaDecay,
+    };
+
+    private static Proto.Milestone ToProto(Decisions.Runs.Milestone milestone) =>
+        new() { Before = milestone.Before, After = milestone.After, AtTokens = milestone.AtTokens };
+
+    private static Proto.LearningRate ToProto(Decisions.Runs.LearningRate rate) => new()
+    {
+        Pieces =
+        {
+            rate.Pieces.Select(piece =>
+            {
+                var proto = new Proto.LearningRatePiece { Shape = ShapeWord(piece.Shape), To = piece.To };
+                if (piece.UntilTokens is { } tokens)
+                {
+                    proto.UntilTokens = tokens;
+                }
+                if (piece.UntilStep is { } step)
+                {
+                    proto.UntilStep = step;
+                }
+                return proto;
+            }),
+        },
+    };
+
+    private static string ShapeWord(CurveShape shape) => shape switch
+    {
+        CurveShape.Linear => "linear",
+        CurveShape.Constant => "constant",
+        CurveShape.Cosine => "cosine",
+        _ => throw new UnreachableException($"shape {shape}"),
+    };
+
+    private static Proto.ContextPhase ToProto(Decisions.Runs.ContextPhase phase) => new()
+    {
+        Name = phase.Name, SequenceLength = phase.SequenceLength, Steps = phase.Steps, BatchSize = phase.BatchSize,
+        LearningRate = ToProto(phase.LearningRate), Yarn = phase.Yarn is { } yarn ? ToProto(yarn) : null,
+    };
+
+    private static ReinforcementLearning ToProto(StageRecipe.ReinforcementLearning r) => new()
+    {
+        Steps = r.Steps, Questions = r.Questions, GroupSize = r.GroupSize, MaxNewTokens = r.MaxNewTokens, Temperature = r.Temperature,
+        ClipEpsilon = r.ClipEpsilon, KlBeta = r.KlBeta, LearningRate = ToProto(r.LearningRate), ReferenceEvery = r.ReferenceEvery,
+        Verifier = r.Verifier, MiniBatch = r.MiniBatch,
+    };
+
+    private static Distillation ToProto(StageRecipe.Distillation d, PipelineSpec pipeline, StageSpec stage, CheckpointRef? studentFrom) => new()
+    {
+        Student = d.Student is { } student ? ToProto(student, pipeline.ExtensionAfter(stage)) : null,
+        Samples = d.Samples, Epochs = d.Epochs, SequenceLength = d.SequenceLength, BatchSize = d.BatchSize,
+        LearningRate = ToProto(d.LearningRate), LogitWeight = d.LogitWeight, Temperature = d.Temperature, Verifier = d.Verifier,
+        StudentFrom = studentFrom,
+    };
+}

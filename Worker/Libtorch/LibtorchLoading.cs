@@ -1,0 +1,131 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace DeepSeekOps.Worker.Libtorch;
+
+/// <summary>
+/// Loads libtorch before TorchSharp asks for it: from DSOPS_LIBTORCH, from a PyTorch installation where there is an NVIDIA
+/// GPU, or the CPU build that came with this program. It happens when the TorchSharp assembly is first touched, so a
+/// process that never computes (the node agent) never pays for it.
+/// </summary>
+public static class LibtorchLoading
+{
+    // Dependencies first. The CUDA ones exist only in CUDA builds.
+    private static readonly string[] Libraries = ["libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so", "libtorch.so"];
+    private const string Bridge = "libLibTorchSharp.so";
+
+    private static readonly string[] PackageFolders = ["site-packages", "dist-packages"];
+
+    private static string? _failure;
+
+    /// <summary>The folder that libtorch came from; null before the first use and on systems where TorchSharp finds its own.</summary>
+    public static string? Folder { get; private set; }
+
+    /// <summary>Loads libtorch now and says in words what is missing where that fails.</summary>
+    public static void Require()
+    {
+        RuntimeHelpers.RunClassConstructor(typeof(TorchSharp.torch).Assembly.GetType("TorchSharp.torch")!.TypeHandle);
+        if (_failure is { } failure)
+        {
+            throw new DllNotFoundException(failure);
+        }
+    }
+
+    /// <summary>Threads for one operator. Ranks of one host share its cores: cores divided by ranks, at least one.</summary>
+    public static void SetThreads(int threads)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(threads);
+        TorchSharp.torch.set_num_threads(threads);
+    }
+
+    [ModuleInitializer]
+    internal static void LoadWithTorchSharp()
+    {
+        AppDomain.CurrentDomain.AssemblyLoad += (_, loaded) =>
+        {
+            if (OperatingSystem.IsLinux() && loaded.LoadedAssembly.GetName().Name == "TorchSharp")
+            {
+                Load();
+            }
+        };
+    }
+
+    // An exception must not leave an assembly-load handler: what went wrong is kept for Require, and TorchSharp fails on its own after it.
+    private static void Load()
+    {
+        try
+        {
+            var shipped = ShippedFolder();
+            var folder = ChosenFolder(shipped);
+            foreach (var library in Libraries.Select(name => Path.Combine(folder, name)).Where(File.Exists))
+            {
+                NativeLibrary.Load(library);
+            }
+
+            LoadBridge(Path.Combine(shipped, Bridge));
+            Folder = folder;
+        }
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or IOException or UnauthorizedAccessException)
+        {
+            _failure = e.Message;
+        }
+    }
+
+    private static void LoadBridge(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new DllNotFoundException($"{Bridge} is missing in {Path.GetDirectoryName(path)}: publish the worker for linux-x64 again.");
+        }
+
+        // The mended copy carries the same SONAME, so TorchSharp's own search by name finds it once it is loaded.
+        if (OperatingSystem.IsLinux() && !NativeLibrary.TryLoad(path, out _))
+        {
+            NativeLibrary.Load(GlibcxxMend.MendedCopy(path));
+        }
+    }
+
+    private static string ShippedFolder()
+    {
+        var home = Path.GetDirectoryName(Assembly.GetExecutingAssembly().Location)!;
+        var native = Path.Combine(home, "runtimes", "linux-x64", "native");
+        return Directory.Exists(native) ? native : home;
+    }
+
+    private static string ChosenFolder(string shipped)
+    {
+        if (Environment.GetEnvironmentVariable("DSOPS_LIBTORCH") is { Length: > 0 } named)
+        {
+            return File.Exists(Path.Combine(named, "libtorch_cpu.so"))
+                ? named
+                : throw new DllNotFoundException($"DSOPS_LIBTORCH is {named}, where no libtorch_cpu.so is: name the folder torch/lib of a PyTorch installation.");
+        }
+
+        if (File.Exists("/proc/driver/nvidia/version") && PythonFolders().FirstOrDefault(f => File.Exists(Path.Combine(f, "libtorch_cuda.so"))) is { } found)
+        {
+            return found;
+        }
+
+        return File.Exists(Path.Combine(shipped, "libtorch_cpu.so"))
+            ? shipped
+            : throw new DllNotFoundException(
+                $"No libtorch: {shipped} has no libtorch_cpu.so. Publish the worker with the package libtorch-cpu-linux-x64, or set DSOPS_LIBTORCH to the folder torch/lib of PyTorch 2.10 or 2.11.");
+    }
+
+    /// <summary>torch/lib of the Python installations in their usual places, the active environment first.</summary>
+    private static IEnumerable<string> PythonFolders()
+    {
+        string?[] roots =
+        [
+            Environment.GetEnvironmentVariable("VIRTUAL_ENV"), Environment.GetEnvironmentVariable("CONDA_PREFIX"),
+            "/usr/local", "/usr", "/opt/conda", "/opt/venv",
+        ];
+        return
+            from root in roots
+            where root is not null && Directory.Exists(Path.Combine(root, "lib"))
+            from python in Directory.EnumerateDirectories(Path.Combine(root, "lib"), "python3*").OrderDescending(StringComparer.Ordinal)
+            from packages in PackageFolders
+            select Path.Combine(python, packages, "torch", "lib");
+    }
+}
