@@ -2,3 +2,6 @@
 import './theme.js';
 import './keys.js';
 import './reconnect.js';
+import './time.js';
+import './spark.js';
+import './charts/board.js';

@@ -1,0 +1,53 @@
+// Names and figures of series, as on the rest of the pages.
+const known = {
+  loss: ['Loss', 'fixed'], mtp_loss: ['MTP loss', 'fixed'], mfu: ['MFU', 'share'], tokens_per_second: ['Tokens/s', 'count'],
+  grad_norm: ['Gradient norm', 'small'], learning_rate: ['Learning rate', 'small'], step_seconds: ['Step time', 'seconds'],
+  reward: ['Reward', 'small'], accuracy: ['Accuracy', 'share'], format_rate: ['Format rate', 'share'],
+};
+
+export const title = name => known[name]?.[0] ?? name.replaceAll('_', ' ').replace(/^./, c => c.toUpperCase());
+
+export function count(value) {
+  const letters = ['', ' k', ' M', ' B', ' T', ' P'];
+  let power = 0;
+  while (Math.abs(value) >= 999.5 && power < letters.length - 1) { value /= 1000; power++; }
+  return digits(value, power === 0) + letters[power];
+}
+
+function digits(value, whole) {
+  if (whole && Number.isInteger(value)) return String(value);
+  const size = Math.abs(value);
+  return value.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+}
+
+function small(value) {
+  if (value === 0) return '0';
+  const size = Math.abs(value);
+  return size < 0.01 || size >= 1e5 ? value.toExponential(2) : digits(value, false);
+}
+
+export function figure(name, value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return '–';
+  switch (known[name]?.[1]) {
+    case 'fixed': return value.toFixed(4);
+    case 'share': return `${(value * 100).toFixed(1)} %`;
+    case 'count': return count(value);
+    case 'seconds': return value < 1 ? `${(value * 1000).toFixed(0)} ms` : `${value.toFixed(2)} s`;
+    default: return small(value);
+  }
+}
+
+// Axis marks drop the zeros that a figure in a legend keeps.
+export function tick(name, value) {
+  if (value === null) return '';
+  switch (known[name]?.[1]) {
+    case 'share': return `${+(value * 100).toFixed(2)} %`;
+    case 'count': return count(value).replace(/\.?0+(?= |$)/, m => m.includes('.') ? '' : m);
+    default: return Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential().replace(/(\.\d{2})\d+/, '$1') : String(+value.toPrecision(4));
+  }
+}
+
+export function place(axis, value) {
+  if (axis === 'time') return new Date(value * 1000).toLocaleTimeString([], { hour12: false });
+  return axis === 'tokens' ? `${count(value)} tokens` : `step ${Math.round(value)}`;
+}
