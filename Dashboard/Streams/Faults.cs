@@ -8,6 +8,9 @@ public static class Faults
 {
     public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(15);
 
+    /// <summary>Every call has a deadline; gRPC takes it as a moment.</summary>
+    public static DateTime DeadlineFromNow() => TimeProvider.System.GetUtcNow().UtcDateTime + Deadline;
+
     public static string InWords(RpcException fault) => fault.StatusCode switch
     {
         StatusCode.Unavailable => "The control plane cannot be reached.",

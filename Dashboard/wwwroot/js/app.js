@@ -4,4 +4,5 @@ import './keys.js';
 import './reconnect.js';
 import './time.js';
 import './spark.js';
+import './follow.js';
 import './charts/board.js';

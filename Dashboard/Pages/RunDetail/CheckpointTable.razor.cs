@@ -1,0 +1,42 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.Dashboard.Streams;
+using Grpc.Core;
+using Microsoft.AspNetCore.Components;
+
+namespace DeepSeekOps.Dashboard.Pages.RunDetail;
+
+/// <summary>Asked for again when the run's stream tells of a newer checkpoint; there is no timer.</summary>
+public sealed partial class CheckpointTable
+{
+    private IReadOnlyList<Checkpoint>? checkpoints;
+    private string? trouble;
+    private string? known;
+
+    [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
+
+    [Parameter, EditorRequired] public Run Run { get; set; } = new();
+
+    protected override async Task OnParametersSetAsync()
+    {
+        var newest = Run.Name + string.Join(';', Run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.State}"));
+        if (newest != known)
+        {
+            known = newest;
+            await Load();
+        }
+    }
+
+    private async Task Load()
+    {
+        try
+        {
+            var reply = await Ops.ListCheckpointsAsync(new ListCheckpointsRequest { Run = Run.Name }, deadline: Faults.DeadlineFromNow());
+            checkpoints = [.. reply.Checkpoints.OrderByDescending(c => c.At.ToDateTimeOffset())];
+            trouble = null;
+        }
+        catch (RpcException fault)
+        {
+            trouble = Faults.InWords(fault);
+        }
+    }
+}

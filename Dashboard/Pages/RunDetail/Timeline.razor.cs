@@ -1,0 +1,66 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Contracts.Ops.V1;
+using Microsoft.AspNetCore.Components;
+using MudBlazor;
+
+namespace DeepSeekOps.Dashboard.Pages.RunDetail;
+
+/// <summary>Events newest first, in the planner's own sentences. A long quiet time is one line, not a long way to scroll.</summary>
+public sealed partial class Timeline
+{
+    private static readonly TimeSpan LongQuiet = TimeSpan.FromMinutes(5);
+
+    [Inject] public required NavigationManager Navigation { get; init; }
+
+    [Parameter, EditorRequired] public ImmutableList<Event> Events { get; set; } = [];
+
+    [Parameter, EditorRequired] public bool Loaded { get; set; }
+
+    [Parameter] public string? Trouble { get; set; }
+
+    /// <summary>Only so many; 0: all, with the filter.</summary>
+    [Parameter] public int Newest { get; set; }
+
+    [Parameter] public string? MoreAt { get; set; }
+
+    [SupplyParameterFromQuery(Name = "find")] public string? Text { get; set; }
+
+    [SupplyParameterFromQuery] public string? Level { get; set; }
+
+    private List<Row> Rows
+    {
+        get
+        {
+            var shown = Newest > 0 ? Events.TakeLast(Newest) : Events.Where(Matches);
+            var rows = new List<Row>();
+            foreach (var e in shown.Reverse())
+            {
+                var gap = rows.Count == 0 ? TimeSpan.Zero : rows[^1].Event.At.ToDateTimeOffset() - e.At.ToDateTimeOffset();
+                rows.Add(new Row(e, gap > LongQuiet ? gap : null));
+            }
+            return rows;
+        }
+    }
+
+    private bool Matches(Event e) =>
+        (string.IsNullOrEmpty(Text) || e.Text.Contains(Text, StringComparison.OrdinalIgnoreCase) || e.Stage == Text || e.Kind == Text)
+        && (Level switch { "error" => e.Level == "error", "warning" => e.Level is "warning" or "error", _ => true });
+
+    private void Set(string parameter, string? value) =>
+        Navigation.NavigateTo(Navigation.GetUriWithQueryParameter(parameter, string.IsNullOrEmpty(value) ? null : value), replace: true);
+
+    private static string Icon(Event e) => e.Level switch
+    {
+        "error" => Icons.Material.Filled.Error,
+        "warning" => Icons.Material.Filled.WarningAmber,
+        _ => e.Kind switch
+        {
+            "checkpoint" => Icons.Material.Outlined.Save,
+            "recovered" or "completed" => Icons.Material.Outlined.CheckCircle,
+            "placed" or "started" => Icons.Material.Outlined.RocketLaunch,
+            _ => Icons.Material.Outlined.Info,
+        },
+    };
+
+    private sealed record Row(Event Event, TimeSpan? Gap);
+}
