@@ -1,1 +1,5 @@
-return 0;
+using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Hosting;
+
+using var interrupt = new Interrupt();
+return await CommandLine.Run(args, Terminal.Standard(), interrupt.Token);

@@ -1,0 +1,104 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.Text.Json;
+using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.Contracts.Ops.V1;
+using Grpc.Core;
+
+namespace DeepSeekOps.ControlPlane.Cli;
+
+/// <summary>The handle: `dsops VERB …`. Each verb but dev and serve is a client of the Api.</summary>
+public static class CommandLine
+{
+    public static async Task<int> Run(string[] args, Terminal terminal, CancellationToken cancellation)
+    {
+        var root = Build(terminal);
+        var parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            string verb = parsed.CommandResult.Command == root ? "dsops" : $"dsops {parsed.CommandResult.Command.Name}";
+            Report(terminal, parsed.GetValue(CommonOptions.Json),
+                new RefusalException(parsed.Errors[0].Message, $"See `{verb} --help`.", ExitCode.Usage));
+            return ExitCode.Usage;
+        }
+
+        var configuration = new InvocationConfiguration
+        {
+            Output = terminal.Output,
+            Error = terminal.Error,
+            EnableDefaultExceptionHandler = false,
+            // Verbs end by the token; dev takes longer than a parser's patience to stop its agents.
+            ProcessTerminationTimeout = null,
+        };
+        try
+        {
+            return await parsed.InvokeAsync(configuration, cancellation);
+        }
+        catch (RefusalException failure)
+        {
+            Report(terminal, parsed.GetValue(CommonOptions.Json), failure);
+            return failure.Code;
+        }
+        catch (RpcException e) when (!(e.StatusCode == StatusCode.Cancelled && cancellation.IsCancellationRequested))
+        {
+            var failure = RpcFailure.From(e);
+            Report(terminal, parsed.GetValue(CommonOptions.Json), failure);
+            return failure.Code;
+        }
+        catch (Exception e) when (e is OperationCanceledException or RpcException && cancellation.IsCancellationRequested)
+        {
+            return ExitCode.Interrupted;
+        }
+    }
+
+    public static RootCommand Build(Terminal terminal)
+    {
+        var root = new RootCommand("DeepSeekOps: runs DeepSeek-V3-style training pipelines and brings them back when something breaks.")
+        {
+            CommonOptions.DataDirectory, CommonOptions.Server, CommonOptions.Json,
+            HostVerbs.Dev(terminal), HostVerbs.Serve(terminal),
+            SubmitVerb.Build(terminal),
+            RunsVerb.Build(terminal), ShowVerb.Build(terminal), EventsVerb.Build(terminal), LogsVerb.Build(terminal),
+            RunCommandVerbs.Build(terminal, "pause", "Saves a checkpoint, ends the workers and holds the run.",
+                (client, command, options) => client.PauseRunAsync(command, options), "paused"),
+            RunCommandVerbs.Build(terminal, "resume", "Goes on with a paused run from its newest checkpoint.",
+                (client, command, options) => client.ResumeRunAsync(command, options), "resumed"),
+            RunCommandVerbs.Build(terminal, "cancel", "Ends a run for good; its checkpoints stay.",
+                (client, command, options) => client.CancelRunAsync(command, options), "cancelled"),
+            RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal), ClusterVerb.Build(terminal),
+            InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal),
+            WorkerVerbs.Model(), WorkerVerbs.Generate(),
+        };
+        Examples.AddTo(root, terminal);
+        return root;
+    }
+
+    private static void Report(Terminal terminal, bool json, RefusalException failure)
+    {
+        if (json)
+        {
+            terminal.Error.WriteLine(ProtoJson.Document(writer =>
+            {
+                writer.WriteStartObject();
+                writer.WriteStartObject("error");
+                writer.WriteString("message", failure.Message);
+                writer.WriteString("fix", failure.Fix);
+                writer.WriteNumber("exitCode", failure.Code);
+                writer.WriteEndObject();
+                writer.WriteEndObject();
+            }));
+        }
+        else
+        {
+            terminal.Error.WriteLine($"error: {failure.Message}");
+            if (failure.Fix.Length > 0)
+            {
+                terminal.Error.WriteLine($"  fix: {failure.Fix}");
+            }
+        }
+        if (Environment.GetEnvironmentVariable("DSOPS_DEBUG") == "1")
+        {
+            terminal.Error.WriteLine(failure.InnerException ?? failure);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+using System.CommandLine;
+
+namespace DeepSeekOps.ControlPlane.Cli;
+
+/// <summary>Options that every verb takes; one instance each, hung on the root.</summary>
+internal static class CommonOptions
+{
+    public const string DefaultDataDirectory = ".dsops";
+
+    public static readonly Option<string> DataDirectory = new("--data-dir")
+    {
+        Description = "Folder that `dsops dev` keeps everything in; the other verbs find the running control plane through it.",
+        HelpName = "DIR",
+        DefaultValueFactory = _ => DefaultDataDirectory,
+        Recursive = true,
+    };
+
+    public static readonly Option<string?> Server = new("--server")
+    {
+        Description = "Address of a control plane elsewhere, as its dashboard shows it: http://host:port.",
+        HelpName = "URL",
+        Recursive = true,
+    };
+
+    public static readonly Option<bool> Json = new("--json")
+    {
+        Description = "Print JSON for scripts; errors too, on standard error.",
+        Recursive = true,
+    };
+}

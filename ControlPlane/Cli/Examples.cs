@@ -1,0 +1,77 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+
+namespace DeepSeekOps.ControlPlane.Cli;
+
+/// <summary>Examples at the end of each verb's help: what a newcomer copies.</summary>
+internal static class Examples
+{
+    private static readonly Dictionary<string, string[]> ByVerb = new()
+    {
+        ["dsops"] = ["dsops dev --submit deploy/examples/mini.yaml", "dsops show mini", "dsops events mini -f", "dsops logs mini -f --rank 0"],
+        ["dev"] =
+        [
+            "dsops dev", "dsops dev --submit deploy/examples/mini.yaml", "dsops dev --port 9000 --data-dir /var/tmp/ops",
+            "dsops dev --database \"Host=127.0.0.1;Username=ops;Password=secret;Database=ops\"",
+        ],
+        ["serve"] = ["dsops serve --database \"Host=db;Username=ops;Password=secret;Database=ops\" --port 8080 --grpc-port 8081"],
+        ["submit"] =
+        [
+            "dsops submit deploy/examples/mini.yaml --watch", "dsops submit deploy/examples/mini.yaml --name mini-2",
+            "dsops clone mini mini-2 | sed 's/seed: 1/seed: 2/' | dsops submit -",
+        ],
+        ["runs"] = ["dsops runs", "dsops runs mini", "dsops runs --json | jq -r '.[] | select(.state==\"failed\") | .name'"],
+        ["show"] = ["dsops show mini", "dsops show mini --json | jq '.stages[] | {name, state, step, loss}'"],
+        ["events"] = ["dsops events mini", "dsops events mini -f"],
+        ["logs"] = ["dsops logs mini", "dsops logs mini -f --rank 0", "dsops logs mini --stage pretrain --attempt 1 --contains error"],
+        ["pause"] = ["dsops pause mini --reason \"night rate begins at 22:00\""],
+        ["resume"] = ["dsops resume mini"],
+        ["cancel"] = ["dsops cancel mini --reason \"wrong data\""],
+        ["retry"] = ["dsops retry mini", "dsops retry mini --stage sft", "dsops retry mini --stage pretrain --checkpoint 200"],
+        ["clone"] = ["dsops clone mini mini-2 > mini-2.yaml"],
+        ["checkpoints"] = ["dsops checkpoints mini", "dsops checkpoints mini --stage pretrain"],
+        ["cluster"] = ["dsops cluster"],
+        ["schema"] = ["dsops schema > pipeline.schema.json"],
+        ["version"] = ["dsops version --json"],
+        ["model"] =
+        [
+            "dsops model params .dsops/checkpoints/mini/sft/step-00000250", "dsops model check .dsops/checkpoints/mini/sft/step-00000250",
+        ],
+        ["generate"] = ["dsops generate .dsops/checkpoints/mini/rl/step-00000040 --prompt \"12+7=\""],
+    };
+
+    public static void AddTo(RootCommand root, Terminal terminal)
+    {
+        foreach (var option in root.Options)
+        {
+            if (option is HelpOption { Action: HelpAction help } helpOption)
+            {
+                help.MaxWidth = Math.Min(terminal.Width, 120);
+                helpOption.Action = new HelpWithExamples(help);
+            }
+        }
+    }
+
+    private sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            int code = help.Invoke(parseResult);
+            string verb = parseResult.CommandResult.Command is RootCommand ? "dsops" : parseResult.CommandResult.Command.Name;
+            if (ByVerb.TryGetValue(verb, out string[]? examples))
+            {
+                var output = parseResult.InvocationConfiguration.Output;
+                output.WriteLine("Examples:");
+                foreach (string example in examples)
+                {
+                    output.WriteLine($"  {example}");
+                }
+                output.WriteLine();
+            }
+            return code;
+        }
+    }
+}

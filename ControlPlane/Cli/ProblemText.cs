@@ -1,0 +1,23 @@
+using DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Cli;
+
+/// <summary>Problems of a pipeline file in the form that editors and people know from compilers.</summary>
+internal static class ProblemText
+{
+    public static string All(IReadOnlyCollection<Problem> problems, string file = "")
+    {
+        int errors = problems.Count(problem => problem.Severity == Severity.Error);
+        string head = errors == 1 ? "The pipeline has a problem:" : $"The pipeline has {errors} problems:";
+        return string.Join('\n', problems.Select(problem => "  " + One(problem, file)).Prepend(head));
+    }
+
+    public static string One(Problem problem, string file = "")
+    {
+        string place = problem.Line > 0 ? $"{file}:{problem.Line}:{Math.Max(1, problem.Column)}: ".TrimStart(':') : file.Length > 0 ? $"{file}: " : "";
+        string what = problem.Field.Length == 0 ? "" : problem.Value.Length == 0 ? $"{problem.Field}: " : $"{problem.Field}: {problem.Value}: ";
+        string fix = problem.Fix.Length == 0 ? "" : $" Fix: {problem.Fix}";
+        string level = problem.Severity == Severity.Warning ? "warning: " : "";
+        return Columns.Clean($"{place}{level}{what}{problem.Message}{fix}");
+    }
+}

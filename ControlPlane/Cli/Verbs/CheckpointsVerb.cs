@@ -1,0 +1,49 @@
+using System.CommandLine;
+using System.Globalization;
+using DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+internal static class CheckpointsVerb
+{
+    private static readonly Column[] Table =
+    [
+        new("STAGE", 1), new("STEP", 1, Right: true), new("STATE", 2), new("SIZE", 3, Right: true), new("LOSS", 4, Right: true),
+        new("TOKENS", 7, Right: true), new("BLOCKED", 8, Right: true), new("PATH", 6, Flexible: true), new("FROM", 9, Flexible: true),
+    ];
+
+    public static Command Build(Terminal terminal)
+    {
+        var name = VerbAction.RunName();
+        var stage = new Option<string?>("--stage") { Description = "Only this stage.", HelpName = "NAME" };
+        var command = new Command("checkpoints", "Lists a run's checkpoints: state, size, loss and where each came from.") { name, stage };
+        command.SetClientAction(async (client, parsed, cancellation) =>
+        {
+            var reply = await client.ListCheckpointsAsync(
+                new ListCheckpointsRequest { Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" },
+                ControlPlaneConnection.Options(cancellation));
+            if (parsed.WantsJson())
+            {
+                await terminal.Output.WriteLineAsync(ProtoJson.Document(reply.Checkpoints));
+            }
+            else if (reply.Checkpoints.Count == 0)
+            {
+                await terminal.Output.WriteLineAsync("No checkpoint yet.");
+            }
+            else
+            {
+                Write(terminal, reply.Checkpoints);
+            }
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+
+    public static void Write(Terminal terminal, IEnumerable<Checkpoint> checkpoints) => Columns.Write(terminal, Table, [.. checkpoints.Select(checkpoint =>
+        (IReadOnlyList<string>)
+        [
+            checkpoint.Stage, checkpoint.Step.ToString(CultureInfo.InvariantCulture), checkpoint.State, Words.Bytes(checkpoint.Bytes),
+            Words.Figure(checkpoint.Loss), Words.Count(checkpoint.Tokens), checkpoint.Stall is { } stall ? Words.Time(stall.ToTimeSpan()) : Words.None,
+            checkpoint.Path, checkpoint.Lineage,
+        ])]);
+}

@@ -1,0 +1,103 @@
+using System.CommandLine;
+using DeepSeekOps.ControlPlane.Hosting;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+/// <summary>The verbs that are the control plane rather than talk to it.</summary>
+internal static class HostVerbs
+{
+    private const int HighestPort = 65_535;
+
+    private static Option<int?> Port() => Checked(new Option<int?>("--port")
+    {
+        Description = $"Port of the dashboard and REST; 0 takes a free one. Default: {ControlPlaneOptions.UsualPort}, or a free one if that is taken.",
+        HelpName = "N",
+    });
+
+    private static Option<int?> GrpcPort() => Checked(new Option<int?>("--grpc-port")
+    {
+        Description = "Port of gRPC, for the other verbs and the workers. Default: a free one.",
+        HelpName = "N",
+    });
+
+    private static Option<string?> Database() => new("--database")
+    {
+        Description = "PostgreSQL, as \"Host=…;Username=…;Password=…;Database=…\". Default: a file in the data directory.",
+        HelpName = "CONNECTION",
+    };
+
+    public static Command Dev(Terminal terminal)
+    {
+        var port = Port();
+        var grpcPort = GrpcPort();
+        var database = Database();
+        var submit = new Option<string?>("--submit") { Description = "Pipeline file to submit when all is up; the same file again is the same run.", HelpName = "FILE" };
+        var cluster = Cluster("local");
+        var nodes = new Option<int>("--nodes") { Description = "Nodes of the local cluster.", HelpName = "N", DefaultValueFactory = _ => ControlPlaneOptions.UsualNodes };
+        nodes.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 1 or > 64)
+            {
+                result.AddError("--nodes must be between 1 and 64: each node is a process of this machine.");
+            }
+        });
+        var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
+        {
+            submit, port, grpcPort, database, cluster, nodes,
+        };
+        command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
+            new ControlPlaneOptions
+            {
+                DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory),
+                Port = parsed.GetValue(port),
+                GrpcPort = parsed.GetValue(grpcPort),
+                Database = parsed.GetValue(database),
+                Cluster = parsed.GetValue(cluster) ?? "local",
+                Nodes = parsed.GetValue(nodes),
+                Submit = parsed.GetValue(submit),
+                Timeline = true,
+            },
+            terminal, cancellation));
+        return command;
+    }
+
+    public static Command Serve(Terminal terminal)
+    {
+        var port = Port();
+        var grpcPort = GrpcPort();
+        var database = Database();
+        var cluster = Cluster("kubernetes");
+        var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.") { port, grpcPort, database, cluster };
+        command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
+            new ControlPlaneOptions
+            {
+                DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory),
+                Port = parsed.GetValue(port),
+                GrpcPort = parsed.GetValue(grpcPort),
+                Database = parsed.GetValue(database),
+                Cluster = parsed.GetValue(cluster) ?? "kubernetes",
+                Nodes = ControlPlaneOptions.UsualNodes,
+            },
+            terminal, cancellation));
+        return command;
+    }
+
+    private static Option<string> Cluster(string usual)
+    {
+        var cluster = new Option<string>("--cluster") { Description = "What runs the workers: local processes, Kubernetes, or a simulated cluster.", DefaultValueFactory = _ => usual };
+        cluster.AcceptOnlyFromAmong("local", "simulated", "kubernetes");
+        return cluster;
+    }
+
+    private static Option<int?> Checked(Option<int?> port)
+    {
+        port.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int?>() is { } number && number is < 0 or > HighestPort)
+            {
+                result.AddError($"{port.Name} must be between 0 and {HighestPort}.");
+            }
+        });
+        return port;
+    }
+}

@@ -1,0 +1,69 @@
+using System.CommandLine;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+internal static class InfoVerbs
+{
+    public static string ProgramVersion { get; } =
+        typeof(InfoVerbs).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    public static Command Schema(Terminal terminal)
+    {
+        var command = new Command("schema", "Prints the JSON Schema of pipeline files, for editors to complete and check them.");
+        command.SetClientAction(async (client, _, cancellation) =>
+        {
+            var reply = await client.GetSchemaAsync(new GetSchemaRequest(), ControlPlaneConnection.Options(cancellation));
+            await terminal.Output.WriteLineAsync(reply.JsonSchema);
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+
+    /// <summary>Of this program, and of the control plane where one answers.</summary>
+    public static Command Version(Terminal terminal)
+    {
+        var command = new Command("version", "Prints the version of this program and, if one runs, of the control plane.");
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            GetVersionReply? server = null;
+            try
+            {
+                using var connection = await VerbAction.Connect(parsed, cancellation);
+                server = await connection.Client.GetVersionAsync(new GetVersionRequest(), ControlPlaneConnection.Options(cancellation));
+            }
+            catch (RefusalException e) when (e.Code == ExitCode.NotReachable && parsed.GetValue(CommonOptions.Server) is null)
+            {
+                // Nothing runs here: the program's own version is the answer.
+            }
+            if (parsed.WantsJson())
+            {
+                await terminal.Output.WriteLineAsync(ProtoJson.Document(writer =>
+                {
+                    writer.WriteStartObject();
+                    writer.WriteString("version", ProgramVersion);
+                    writer.WriteString("runtime", RuntimeInformation.FrameworkDescription);
+                    writer.WritePropertyName("controlPlane");
+                    if (server is null)
+                    {
+                        writer.WriteNullValue();
+                    }
+                    else
+                    {
+                        ProtoJson.Write(writer, server);
+                    }
+                    writer.WriteEndObject();
+                }));
+                return ExitCode.Ok;
+            }
+            await terminal.Output.WriteLineAsync($"dsops {ProgramVersion} ({RuntimeInformation.FrameworkDescription})");
+            await terminal.Output.WriteLineAsync(server is null
+                ? "control plane: none running here"
+                : $"control plane: {server.Version}, database {server.Database}, cluster {server.Cluster}, worker protocol {server.WorkerProtocol}");
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+}

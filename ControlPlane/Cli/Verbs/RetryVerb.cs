@@ -1,0 +1,31 @@
+using System.CommandLine;
+using DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+internal static class RetryVerb
+{
+    public static Command Build(Terminal terminal)
+    {
+        var name = VerbAction.RunName();
+        var stage = new Option<string?>("--stage") { Description = "Stage to go on from. Default: the one that failed.", HelpName = "NAME" };
+        var checkpoint = new Option<long?>("--checkpoint")
+        {
+            Description = "Step of a checkpoint of that stage; 0 begins the stage anew. Default: its newest good one.",
+            HelpName = "STEP",
+        };
+        var command = new Command("retry", "Goes on from a stage, and a checkpoint of it; what came later in the run is done again.") { name, stage, checkpoint };
+        command.SetClientAction(async (client, parsed, cancellation) =>
+        {
+            var request = new RetryRunRequest { Name = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" };
+            if (parsed.GetValue(checkpoint) is { } step)
+            {
+                request.CheckpointStep = step;
+            }
+            var run = await client.RetryRunAsync(request, ControlPlaneConnection.Options(cancellation));
+            RunCommandVerbs.Said(terminal, parsed, run, "running");
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+}

@@ -1,0 +1,120 @@
+using System.CommandLine;
+using System.Globalization;
+using DeepSeekOps.Contracts.Ops.V1;
+using Spectre.Console;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+internal static class ShowVerb
+{
+    private static readonly Column[] Stages =
+    [
+        new("STAGE", 1), new("KIND", 8), new("STATE", 2), new("TRY", 7, Right: true), new("STEP", 3, Right: true), new("LOSS", 4, Right: true),
+        new("MFU", 6, Right: true), new("TOKENS/S", 9, Right: true), new("TOKENS", 5, Right: true), new("LEFT", 10, Right: true),
+    ];
+
+    private static readonly Column[] Ranks =
+    [
+        new("RANK", 1, Right: true), new("STAGE", 4), new("NODE", 2), new("PID", 3, Right: true), new("STATE", 1),
+    ];
+
+    private static readonly Column[] Evaluations =
+    [
+        new("STAGE", 3), new("MEASURED", 1), new("VALUE", 1, Right: true), new("95 % INTERVAL", 2), new("SAMPLES", 4, Right: true), new("STEP", 5, Right: true),
+    ];
+
+    public static Command Build(Terminal terminal)
+    {
+        var name = VerbAction.RunName();
+        var command = new Command("show", "Shows a run: its stages, where each stands and why, and its ranks.") { name };
+        command.SetClientAction(async (client, parsed, cancellation) =>
+        {
+            var run = await client.GetRunAsync(new GetRunRequest { Name = parsed.GetValue(name) }, ControlPlaneConnection.Options(cancellation));
+            if (parsed.WantsJson())
+            {
+                await terminal.Output.WriteLineAsync(ProtoJson.Document(run));
+            }
+            else
+            {
+                Write(terminal, run, TimeProvider.System.GetUtcNow());
+            }
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+
+    public static void Write(Terminal terminal, Run run, DateTimeOffset now)
+    {
+        var ansi = terminal.Ansi();
+        Paragraph(terminal, ansi, $"{run.Name}: {run.State}. {run.Reason}", States.StyleOf(run.State));
+        Paragraph(terminal, ansi, string.Join(", ", Facts(run, now)), new Style(decoration: Decoration.Dim));
+        ansi.WriteLine();
+        Columns.Write(terminal, Stages, [.. run.Stages.Select(RowOf)]);
+
+        foreach (var stage in run.Stages.Where(stage => stage.Reason.Length > 0 && stage.State is not ("waiting" or "completed") && stage.Reason != run.Reason))
+        {
+            ansi.WriteLine();
+            Paragraph(terminal, ansi, $"{stage.Name}: {stage.Reason}", States.StyleOf(stage.State));
+        }
+        var ranks = run.Stages.SelectMany(stage => stage.Ranks.Select(rank => (IReadOnlyList<string>)
+            [Text(rank.Rank_), stage.Name, rank.Node, rank.Pid > 0 ? Text(rank.Pid) : Words.None, rank.State])).ToArray();
+        if (ranks.Length > 0)
+        {
+            ansi.WriteLine();
+            Columns.Write(terminal, Ranks, ranks);
+        }
+        var evaluations = run.Stages.SelectMany(stage => stage.Evaluations.Select(evaluation => (IReadOnlyList<string>)
+            [stage.Name, evaluation.Name, Words.Figure(evaluation.Value), Interval(evaluation), Text(evaluation.Samples), Text(evaluation.Step)])).ToArray();
+        if (evaluations.Length > 0)
+        {
+            ansi.WriteLine();
+            Columns.Write(terminal, Evaluations, evaluations);
+        }
+    }
+
+    private static IEnumerable<string> Facts(Run run, DateTimeOffset now)
+    {
+        if (run.SubmittedAt is { } submitted)
+        {
+            yield return $"submitted {Words.Time(now - submitted.ToDateTimeOffset())} ago";
+        }
+        if (run.EndedAt is { } ended && run.SubmittedAt is { } begun)
+        {
+            yield return $"took {Words.Time(ended.ToDateTimeOffset() - begun.ToDateTimeOffset())}";
+        }
+        if (run.Team.Length > 0)
+        {
+            yield return $"team {run.Team}";
+        }
+        if (run.Parameters > 0)
+        {
+            yield return $"{Words.Count(run.Parameters)} parameters";
+        }
+        if (run.Simulated)
+        {
+            yield return "simulated: no figure here is measured";
+        }
+    }
+
+    private static IReadOnlyList<string> RowOf(Stage stage) =>
+    [
+        stage.Name, stage.Kind, stage.State, stage.Attempt > 0 ? Text(stage.Attempt) : Words.None, Words.Steps(stage.Step, stage.TotalSteps),
+        Words.Figure(stage.HasLoss ? stage.Loss : null), Words.Percent(stage.HasMfu ? stage.Mfu : null),
+        stage.HasTokensPerSecond ? Words.Count((long)stage.TokensPerSecond) : Words.None,
+        stage.Tokens > 0 ? Words.Count(stage.Tokens) : Words.None, stage.Remaining is { } left ? Words.Time(left.ToTimeSpan()) : Words.None,
+    ];
+
+    private static string Interval(Evaluation evaluation) => evaluation is { HasLow: true, HasHigh: true }
+        ? $"{Words.Figure(evaluation.Low)} to {Words.Figure(evaluation.High)}"
+        : Words.None;
+
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+
+    private static void Paragraph(Terminal terminal, IAnsiConsole ansi, string text, Style style)
+    {
+        foreach (string line in Columns.Wrap(Columns.Clean(text), terminal.Width))
+        {
+            ansi.WriteLine(line, style);
+        }
+    }
+}

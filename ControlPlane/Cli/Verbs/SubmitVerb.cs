@@ -1,0 +1,75 @@
+using System.CommandLine;
+using DeepSeekOps.Contracts.Ops.V1;
+using Grpc.Core;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+internal static class SubmitVerb
+{
+    public static Command Build(Terminal terminal)
+    {
+        var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON; - reads standard input." };
+        var name = new Option<string?>("--name") { Description = "Takes the place of the name in the file.", HelpName = "NAME" };
+        var watch = new Option<bool>("--watch", "-w") { Description = "Stay until the run has ended; exit code 5 if it did not complete." };
+        var command = new Command("submit", "Begins a run. The same file again is the same run.") { file, name, watch };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            string path = parsed.GetValue(file) ?? "";
+            string text = await Read(path, cancellation);
+            SubmitRunReply reply;
+            using (var connection = await VerbAction.Connect(parsed, cancellation))
+            {
+                reply = await Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation);
+            }
+            Report(terminal, parsed, path, reply);
+            return parsed.GetValue(watch) ? await RunProgress.Watch(terminal, parsed, reply.Run.Name, cancellation) : ExitCode.Ok;
+        });
+        return command;
+    }
+
+    public static async Task<string> Read(string path, CancellationToken cancellation)
+    {
+        try
+        {
+            return path == "-" ? await Console.In.ReadToEndAsync(cancellation) : await File.ReadAllTextAsync(path, cancellation);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RefusalException($"Cannot read {path}: {e.Message}", "Check the path of the pipeline file.", ExitCode.Failed, e);
+        }
+    }
+
+    /// <summary>Problems name the file, as a compiler does.</summary>
+    public static async Task<SubmitRunReply> Submit(
+        OpsService.OpsServiceClient client, string path, string text, string name, CancellationToken cancellation)
+    {
+        try
+        {
+            return await client.SubmitRunAsync(new SubmitRunRequest { Text = text, Name = name }, ControlPlaneConnection.Options(cancellation));
+        }
+        catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument && RpcFailure.ProblemsOf(e) is { Problems.Count: > 0 } found)
+        {
+            throw new RefusalException(ProblemText.All(found.Problems, path == "-" ? "" : path), "Correct the file and submit it again.", ExitCode.Failed, e);
+        }
+        catch (RpcException e) when (e.StatusCode == StatusCode.AlreadyExists)
+        {
+            throw new RefusalException(e.Status.Detail, "Give this one another name (--name NAME, or `name:` in the file).", ExitCode.Failed, e);
+        }
+    }
+
+    private static void Report(Terminal terminal, ParseResult parsed, string path, SubmitRunReply reply)
+    {
+        foreach (var warning in reply.Warnings)
+        {
+            terminal.Error.WriteLine(ProblemText.One(warning, path == "-" ? "" : path));
+        }
+        if (parsed.WantsJson())
+        {
+            terminal.Output.WriteLine(ProtoJson.Document(reply.Run));
+            return;
+        }
+        terminal.Output.WriteLine(reply.Created
+            ? $"{reply.Run.Name} is submitted. See it with `dsops show {reply.Run.Name}`."
+            : $"{reply.Run.Name} was submitted before with the same pipeline; it is {reply.Run.State}.");
+    }
+}

@@ -1,0 +1,91 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Cli;
+using Microsoft.AspNetCore.Connections;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>`dsops dev` and `dsops serve` from their first line to their last.</summary>
+public static class ControlPlaneHost
+{
+    public static async Task<int> Run(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
+    {
+        // A pipeline file that is not there is said before anything is started.
+        string? pipeline = options.Submit is { } file ? await SubmittedPipeline.Read(file, stop) : null;
+        using var directory = DataDirectoryLock.Take(options.DataDirectory);
+        var endpoints = Endpoints.Choose(options);
+        await using var log = new LogFile(options.DataDirectory, TimeProvider.System);
+        await using var app = await Start(options, endpoints, logging => ConfigureLogging(logging, options, log));
+        new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow()).Write(options.DataDirectory);
+        try
+        {
+            Welcome(options, endpoints, terminal);
+            var client = app.Services.GetRequiredService<OpsService.OpsServiceClient>();
+            using var timeline = options.Timeline ? Timeline.Begin(client, terminal, stop) : null;
+            if (pipeline is not null && options.Submit is { } submitted)
+            {
+                await SubmittedPipeline.Submit(client, submitted, pipeline, endpoints, terminal, stop);
+            }
+            await UntilStopped(app, stop);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // Stopped while still starting its work: the end below is the same.
+        }
+        finally
+        {
+            terminal.Error.WriteLine("Stopping: the workers save and end, every run goes on at the next start. (Ctrl-C again: at once.)");
+            await app.StopAsync(CancellationToken.None);
+            ControlFile.Delete(options.DataDirectory);
+            terminal.Error.WriteLine("Stopped.");
+        }
+        return ExitCode.Ok;
+    }
+
+    private static async Task<WebApplication> Start(ControlPlaneOptions options, Endpoints endpoints, Action<ILoggingBuilder> logging)
+    {
+        await DatabaseCheck.Reach(options);
+        var app = ControlPlaneApp.Build(options, endpoints, logging);
+        try
+        {
+            await app.StartAsync();
+            return app;
+        }
+        catch (IOException e) when (e.InnerException is AddressInUseException)
+        {
+            await app.DisposeAsync();
+            bool http = !LoopbackPort.IsFree(endpoints.HttpPort);
+            throw LoopbackPort.InUse(http ? endpoints.HttpPort : endpoints.GrpcPort, http ? "--port" : "--grpc-port", e);
+        }
+    }
+
+    private static async Task UntilStopped(WebApplication app, CancellationToken stop)
+    {
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var byUser = stop.Register(() => ended.TrySetResult());
+        await using var byItself = app.Lifetime.ApplicationStopping.Register(() => ended.TrySetResult());
+        await ended.Task;
+    }
+
+    private static void Welcome(ControlPlaneOptions options, Endpoints endpoints, Terminal terminal)
+    {
+        terminal.Output.WriteLine($"Dashboard  {endpoints.Http}");
+        terminal.Output.WriteLine($"Data       {options.DataDirectory}");
+        terminal.Output.WriteLine($"Log        {Path.Combine(options.DataDirectory, LogFile.RelativePath)}");
+        terminal.Output.WriteLine("Ctrl-C stops everything; the next start goes on.");
+        terminal.Output.WriteLine();
+    }
+
+    private static void ConfigureLogging(ILoggingBuilder logging, ControlPlaneOptions options, LogFile file)
+    {
+        logging.SetMinimumLevel(LogLevel.Information);
+        logging.AddFilter("Microsoft", LogLevel.Warning);
+        logging.AddFilter("Grpc", LogLevel.Warning);
+        logging.AddFilter("Orleans", LogLevel.Warning);
+        logging.AddFilter("System.Net.Http", LogLevel.Warning);
+        logging.AddProvider(file);
+        if (!options.Timeline)
+        {
+            logging.AddJsonConsole();
+        }
+    }
+}

@@ -1,0 +1,32 @@
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>What `dsops dev` and `dsops serve` were asked for.</summary>
+public sealed record ControlPlaneOptions
+{
+    public const int UsualPort = 5080;
+    public const int UsualNodes = 2;
+
+    /// <summary>Full path of the folder that everything is kept in. Default: .dsops.</summary>
+    public required string DataDirectory { get; init; }
+
+    /// <summary>Port of the pages and REST; 0 takes a free one. Default: <see cref="UsualPort"/>, or a free one if that is taken.</summary>
+    public int? Port { get; init; }
+
+    /// <summary>Port of gRPC. Default: a free one.</summary>
+    public int? GrpcPort { get; init; }
+
+    /// <summary>A PostgreSQL connection. Default: SQLite in the data directory.</summary>
+    public string? Database { get; init; }
+
+    /// <summary>"local", "simulated" or "kubernetes".</summary>
+    public required string Cluster { get; init; }
+
+    /// <summary>Nodes of a local cluster. Default: 2.</summary>
+    public required int Nodes { get; init; }
+
+    /// <summary>A pipeline file to submit when all is up.</summary>
+    public string? Submit { get; init; }
+
+    /// <summary>Print the timeline of all runs on the terminal. Otherwise the log goes there.</summary>
+    public bool Timeline { get; init; }
+}

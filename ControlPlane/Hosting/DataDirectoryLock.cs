@@ -1,0 +1,58 @@
+using System.Globalization;
+using DeepSeekOps.ControlPlane.Cli;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>
+/// One control plane on a data directory. The operating system holds the lock and drops it when the process ends, however it ends;
+/// the pid lies in a file beside it, since a locked file cannot be read.
+/// </summary>
+internal sealed class DataDirectoryLock : IDisposable
+{
+    private const string LockName = "dsops.lock";
+    private const string PidName = "dsops.pid";
+
+    private readonly FileStream held;
+
+    private DataDirectoryLock(FileStream held) => this.held = held;
+
+    public static DataDirectoryLock Take(string dataDirectory)
+    {
+        string path = Path.Combine(dataDirectory, LockName);
+        try
+        {
+            Directory.CreateDirectory(dataDirectory);
+            var held = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            File.WriteAllText(Path.Combine(dataDirectory, PidName), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+            return new DataDirectoryLock(held);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new RefusalException($"Cannot write to the data directory {dataDirectory}.", "Give yourself the right to, or choose another with --data-dir DIR.",
+                ExitCode.Failed, e);
+        }
+        catch (IOException e) when (File.Exists(path))
+        {
+            throw new RefusalException($"The data directory {dataDirectory} is in use by another `dsops`{Holder(dataDirectory)}.",
+                "Stop that one (Ctrl-C in its terminal), or give this one a directory of its own: --data-dir DIR.", ExitCode.InUse, e);
+        }
+        catch (IOException e)
+        {
+            throw new RefusalException($"Cannot make the data directory {dataDirectory}: {e.Message}", "Choose another with --data-dir DIR.", ExitCode.Failed, e);
+        }
+    }
+
+    public void Dispose() => held.Dispose();
+
+    private static string Holder(string dataDirectory)
+    {
+        try
+        {
+            return $" (pid {File.ReadAllText(Path.Combine(dataDirectory, PidName)).Trim()})";
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+}

@@ -1,0 +1,30 @@
+using System.Net;
+using DeepSeekOps.ControlPlane.Cli;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>
+/// Where the process listens, on loopback alone. Without TLS, gRPC cannot share a port with pages: one speaks HTTP/2 from the first byte,
+/// the other HTTP/1.1.
+/// </summary>
+public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
+{
+    public string Http => $"http://127.0.0.1:{HttpPort}";
+
+    public string Grpc => $"http://127.0.0.1:{GrpcPort}";
+
+    internal static Endpoints Choose(ControlPlaneOptions options)
+    {
+        int http = LoopbackPort.Choose(options.Port, ControlPlaneOptions.UsualPort, "--port");
+        int grpc = LoopbackPort.Choose(options.GrpcPort, usual: null, "--grpc-port");
+        return new Endpoints(http, grpc, LoopbackPort.Free());
+    }
+
+    public void Listen(KestrelServerOptions kestrel)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Listen(IPAddress.Loopback, HttpPort, listen => listen.Protocols = HttpProtocols.Http1);
+        kestrel.Listen(IPAddress.Loopback, GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
+    }
+}

@@ -1,0 +1,106 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Threading.Channels;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>
+/// The log as a file, so that the terminal is left to the timeline. Bounded: at <see cref="LimitBytes"/> the file becomes
+/// control-plane.1.log and a new one begins. Writing never blocks who logs; if the disk cannot follow, lines are dropped and
+/// their number is written down.
+/// </summary>
+public sealed class LogFile : ILoggerProvider, IAsyncDisposable
+{
+    public const string RelativePath = "logs/control-plane.log";
+    private const long LimitBytes = 16 << 20;
+    private const int WaitingLines = 4_096;
+
+    private readonly Channel<string> lines;
+    private readonly ConcurrentDictionary<string, ILogger> loggers = new();
+    private readonly TimeProvider clock;
+    private readonly string path;
+    private readonly Task writing;
+    private long dropped;
+
+    public LogFile(string dataDirectory, TimeProvider clock)
+    {
+        this.clock = clock;
+        path = Path.Combine(dataDirectory, RelativePath);
+        Directory.CreateDirectory(Path.GetDirectoryName(path) ?? dataDirectory);
+        lines = Channel.CreateBounded<string>(
+            new BoundedChannelOptions(WaitingLines) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true },
+            _ => Interlocked.Increment(ref dropped));
+        writing = Task.Run(Write);
+    }
+
+    public ILogger CreateLogger(string categoryName) => loggers.GetOrAdd(categoryName, name => new CategoryLogger(this, name));
+
+    public void Dispose()
+    {
+        lines.Writer.TryComplete();
+        writing.Wait(TimeSpan.FromSeconds(2));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        lines.Writer.TryComplete();
+        await writing;
+    }
+
+    private async Task Write()
+    {
+        var file = Open();
+        try
+        {
+            while (await lines.Reader.WaitToReadAsync())
+            {
+                while (lines.Reader.TryRead(out string? line))
+                {
+                    await file.WriteLineAsync(line);
+                }
+                if (Interlocked.Exchange(ref dropped, 0) is > 0 and var lost)
+                {
+                    await file.WriteLineAsync($"({lost} lines were dropped here: the disk was too slow)");
+                }
+                await file.FlushAsync();
+                if (file.BaseStream.Length > LimitBytes)
+                {
+                    await file.DisposeAsync();
+                    File.Move(path, Path.ChangeExtension(path, ".1.log"), overwrite: true);
+                    file = Open();
+                }
+            }
+        }
+        catch (IOException)
+        {
+            // A full disk must not stop the control plane; what is logged until the end is lost, what is stored says so itself.
+            lines.Writer.TryComplete();
+        }
+        finally
+        {
+            await file.DisposeAsync();
+        }
+    }
+
+    private StreamWriter Open() => new(new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete));
+
+    private sealed class CategoryLogger(LogFile file, string category) : ILogger
+    {
+        private static readonly string[] Levels = ["trce", "dbug", "info", "warn", "fail", "crit"];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel != LogLevel.None;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (IsEnabled(logLevel))
+            {
+                string at = file.clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+                string failure = exception is null ? "" : Environment.NewLine + exception;
+                file.lines.Writer.TryWrite($"{at} {Levels[(int)logLevel]} {category}: {formatter(state, exception)}{failure}");
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using System.Net;
+using System.Net.Sockets;
+using DeepSeekOps.ControlPlane.Cli;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>Ports on the loopback address.</summary>
+internal static class LoopbackPort
+{
+    /// <summary>A port that was free a moment ago.</summary>
+    public static int Free()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)(socket.LocalEndPoint ?? throw new InvalidOperationException("a bound socket has an address"))).Port;
+    }
+
+    public static bool IsFree(int port)
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            // As Kestrel binds: a port in TIME_WAIT after a restart is free.
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            socket.Bind(new IPEndPoint(IPAddress.Loopback, port));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The wanted port, which must be free; without a wish the usual one, or any.</summary>
+    public static int Choose(int? wanted, int? usual, string option) => wanted switch
+    {
+        { } port when port > 0 => IsFree(port) ? port : throw InUse(port, option),
+        null when usual is { } port && IsFree(port) => port,
+        _ => Free(),
+    };
+
+    public static RefusalException InUse(int port, string option, Exception? cause = null) => new(
+        $"Port {port} is in use.", $"Stop what uses it, or choose another: {option} N ({option} 0 takes a free one).", ExitCode.InUse, cause);
+}

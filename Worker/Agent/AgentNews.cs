@@ -1,0 +1,49 @@
+using DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>Everything that happens to an agent. One loop takes these in order, so that nothing in it needs a lock.</summary>
+internal abstract record AgentNews
+{
+    private AgentNews() { }
+
+    public sealed record Tick : AgentNews;
+
+    public sealed record Said(int Slot, RankReport Report) : AgentNews;
+
+    public sealed record Printed(int Slot, LogLine Line) : AgentNews;
+
+    /// <summary>The process is gone, and all it said and printed came before this.</summary>
+    public sealed record Exited(int Slot, int ExitCode) : AgentNews;
+
+    public sealed record Answered(ControlPlaneCall Call, ControlPlaneAnswer Answer) : AgentNews;
+
+    /// <summary>Something worth a line in the agent's log.</summary>
+    public sealed record Remark(string Text) : AgentNews;
+
+    /// <param name="Save">Ranks may save before they end.</param>
+    public sealed record Signalled(string Name, bool Save) : AgentNews;
+}
+
+internal abstract record ControlPlaneCall
+{
+    private ControlPlaneCall() { }
+
+    public sealed record Register(RegisterRequest Request) : ControlPlaneCall;
+
+    public sealed record Beat(HeartbeatRequest Request) : ControlPlaneCall;
+
+    public sealed record Logs(LogBatch Batch) : ControlPlaneCall;
+}
+
+internal abstract record ControlPlaneAnswer
+{
+    private ControlPlaneAnswer() { }
+
+    public sealed record Replied(WorkerReply Reply) : ControlPlaneAnswer;
+
+    public sealed record Lost(string Reason) : ControlPlaneAnswer;
+
+    /// <summary>The two speak different protocols; trying again changes nothing.</summary>
+    public sealed record Refused(string Message) : ControlPlaneAnswer;
+}

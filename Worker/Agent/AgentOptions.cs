@@ -1,0 +1,150 @@
+using System.Globalization;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>What an agent is started with.</summary>
+public sealed record AgentOptions
+{
+    public const string Usage = """
+        Usage: dsops-worker agent --node NODE --run RUN --stage STAGE --attempt GANG --pod-dir DIR (--control-file FILE | --control URL) [options]
+
+          --node NODE            name of this node
+          --run, --stage         the stage it works for
+          --attempt GANG         the attempt that placed it here
+          --pod-dir DIR          its own folder: agent.log, rank-0.log, ...
+          --control-file FILE    control-plane.json, read again whenever contact is lost
+          --control URL          the control plane's gRPC address, where it never changes
+          --standbys N           warm rank processes to keep ready. Default: 1
+          --give-up-after TIME   save and end after so long without the control plane. Default: 2h
+          --save-within TIME     how long ranks may save after SIGTERM. Default: 20s
+          --rank-program PATH    the program a rank is (.dll or executable). Default: this one, verb 'rank'
+        """;
+
+    public required string Node { get; init; }
+
+    public required string Run { get; init; }
+
+    public required string Stage { get; init; }
+
+    public required int Attempt { get; init; }
+
+    public required string PodDirectory { get; init; }
+
+    public string? ControlFile { get; init; }
+
+    public string? ControlUrl { get; init; }
+
+    public int Standbys { get; init; } = 1;
+
+    public TimeSpan GiveUpAfter { get; init; } = TimeSpan.FromHours(2);
+
+    public TimeSpan SaveWithin { get; init; } = TimeSpan.FromSeconds(20);
+
+    public string? RankProgram { get; init; }
+
+    /// <summary>The options, or everything that is wrong with them at once.</summary>
+    public static (AgentOptions? Options, IReadOnlyList<string> Problems) Parse(IReadOnlyList<string> args)
+    {
+        var problems = new List<string>();
+        var given = Pairs(args, problems);
+        string Required(string name)
+        {
+            if (given.GetValueOrDefault(name) is { Length: > 0 } value)
+            {
+                return value;
+            }
+
+            problems.Add($"{name} is missing.");
+            return "";
+        }
+
+        T Read<T>(string name, T fallback, Func<string, T?> parse, string form)
+            where T : struct
+        {
+            if (!given.TryGetValue(name, out string? text))
+            {
+                return fallback;
+            }
+
+            if (parse(text) is { } value)
+            {
+                return value;
+            }
+
+            problems.Add($"{name} is '{text}'; write {form}.");
+            return fallback;
+        }
+
+        var options = new AgentOptions
+        {
+            Node = Required("--node"),
+            Run = Required("--run"),
+            Stage = Required("--stage"),
+            PodDirectory = Required("--pod-dir"),
+            Attempt = Read("--attempt", 0, t => ParseCount(t) is > 0 and { } n ? n : null, "a number from 1"),
+            ControlFile = given.GetValueOrDefault("--control-file"),
+            ControlUrl = given.GetValueOrDefault("--control"),
+            Standbys = Read("--standbys", 1, ParseCount, "a number from 0"),
+            GiveUpAfter = Read("--give-up-after", TimeSpan.FromHours(2), ParseTime, "a time such as 90s, 10m or 2h"),
+            SaveWithin = Read("--save-within", TimeSpan.FromSeconds(20), ParseTime, "a time such as 20s"),
+            RankProgram = given.GetValueOrDefault("--rank-program"),
+        };
+        if (!given.ContainsKey("--attempt"))
+        {
+            problems.Add("--attempt is missing.");
+        }
+
+        if (options.ControlFile is null == options.ControlUrl is null)
+        {
+            problems.Add("give one of --control-file and --control.");
+        }
+
+        return problems.Count == 0 ? (options, problems) : (null, problems);
+    }
+
+    private static Dictionary<string, string> Pairs(IReadOnlyList<string> args, List<string> problems)
+    {
+        string[] known =
+        [
+            "--node", "--run", "--stage", "--attempt", "--pod-dir", "--control-file", "--control", "--standbys", "--give-up-after",
+            "--save-within", "--rank-program",
+        ];
+        var given = new Dictionary<string, string>(StringComparer.Ordinal);
+        for (int i = 0; i < args.Count; i += 2)
+        {
+            if (!known.Contains(args[i], StringComparer.Ordinal))
+            {
+                problems.Add($"'{args[i]}' is not an option of 'agent'.");
+            }
+            else if (i + 1 == args.Count)
+            {
+                problems.Add($"{args[i]} needs a value.");
+            }
+            else
+            {
+                given[args[i]] = args[i + 1];
+            }
+        }
+
+        return given;
+    }
+
+    private static int? ParseCount(string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) ? count : null;
+
+    private static TimeSpan? ParseTime(string text)
+    {
+        double unit = text switch
+        {
+            [.., 'm', 's'] => 0.001,
+            [.., 's'] => 1,
+            [.., 'm'] => 60,
+            [.., 'h'] => 3600,
+            _ => 0,
+        };
+        string number = text.TrimEnd('m', 's', 'h');
+        return unit > 0 && double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+            ? TimeSpan.FromSeconds(value * unit)
+            : null;
+    }
+}

@@ -1,0 +1,155 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>What the control plane wants of this node.</summary>
+public abstract record Wanted
+{
+    private Wanted() { }
+
+    /// <summary>Attempt that reports of this agent are about.</summary>
+    public abstract int Attempt { get; init; }
+
+    /// <summary>Registered, no order yet: only a standby is warmed.</summary>
+    public sealed record Idle(int Attempt) : Wanted;
+
+    /// <param name="SaveOrder">Grows by one with each order to save; a rank is asked once for each.</param>
+    /// <param name="SavePending">A save was ordered and no checkpoint has come since: the same order again is no new one.</param>
+    public sealed record Training(Assignment Assignment, long SkipSteps, int SaveOrder = 0, bool SavePending = false, string SaveReason = "")
+        : Wanted
+    {
+        public override int Attempt { get; init; } = Assignment.Attempt.Attempt;
+    }
+
+    /// <param name="SaveUntil">How long ranks may take to save; null: they end at once.</param>
+    public sealed record Ending(int Attempt, string Reason, DateTimeOffset? SaveUntil, int ExitCode) : Wanted;
+}
+
+/// <summary>One thing for the agent to do.</summary>
+public abstract record AgentAction
+{
+    private AgentAction() { }
+
+    /// <summary>Starts a process; with a rank it is launched as soon as it is warm, without it is a standby.</summary>
+    public sealed record Spawn(int? Rank) : AgentAction;
+
+    public sealed record Launch(int Slot, int Rank) : AgentAction;
+
+    public sealed record AskSave(int Slot, string Reason, int SaveOrder) : AgentAction;
+
+    public sealed record AskStop(int Slot, string Reason) : AgentAction;
+
+    public sealed record Kill(int Slot, string Reason) : AgentAction;
+
+    /// <summary>All ranks are gone; the agent ends.</summary>
+    public sealed record End(int ExitCode, string Reason) : AgentAction;
+}
+
+/// <summary>
+/// The agent's decisions. Level-triggered: they compare what is wanted with the processes there are, so that an order that comes
+/// twice, or a process that dies between two looks, needs no rule of its own.
+/// </summary>
+public static class AgentPlan
+{
+    /// <summary>A standby that died on its own is not replaced sooner: a program that cannot load would be started for ever.</summary>
+    public static readonly TimeSpan StandbyPause = TimeSpan.FromSeconds(60);
+
+    /// <returns>What is wanted from now on, and why it changed (empty: it did not).</returns>
+    public static (Wanted Next, string Reason) Obey(Wanted wanted, Order? order, DateTimeOffset now) => (wanted, order?.KindCase) switch
+    {
+        (Wanted.Ending, _) => (wanted, ""),
+        (_, Order.KindOneofCase.Stop) => (
+            new Wanted.Ending(wanted.Attempt, order!.Stop.Reason, now + order.Stop.SaveWithin?.ToTimeSpan(), 0),
+            $"told to stop: {order.Stop.Reason}"),
+        (_, Order.KindOneofCase.Start) => Train(wanted, order!.Start.Assignment, 0, "told to start"),
+        (_, Order.KindOneofCase.RestartRanks) =>
+            Train(wanted, order!.RestartRanks.Assignment, 0, $"told to restart the ranks: {order.RestartRanks.Reason}"),
+        (_, Order.KindOneofCase.RollBack) =>
+            Train(wanted, order!.RollBack.Assignment, order.RollBack.SkipSteps,
+                $"told to roll back to step {order.RollBack.ToStep} and leave out {order.RollBack.SkipSteps} steps: {order.RollBack.Reason}"),
+        (Wanted.Training { SavePending: false } training, Order.KindOneofCase.SaveCheckpoint) => (
+            training with { SaveOrder = training.SaveOrder + 1, SavePending = true, SaveReason = order!.SaveCheckpoint.Reason },
+            $"told to save: {order.SaveCheckpoint.Reason}"),
+        // Continue, a save that is on its way or that nobody could carry out, or a reply without an order.
+        _ => (wanted, ""),
+    };
+
+    public static Wanted CheckpointSeen(Wanted wanted) =>
+        wanted is Wanted.Training { SavePending: true } training ? training with { SavePending = false } : wanted;
+
+    /// <param name="standbys">How many warm processes to keep ready.</param>
+    public static ImmutableArray<AgentAction> Decide(
+        Wanted wanted, ImmutableArray<RankSeen> ranks, string node, int standbys, DateTimeOffset now) => wanted switch
+    {
+        Wanted.Idle => SpawnStandbys(ranks, standbys, now),
+        Wanted.Training training => Train(training, ranks, node, standbys, now),
+        Wanted.Ending ending => End(ending, ranks, now),
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
+    private static (Wanted Next, string Reason) Train(Wanted wanted, Assignment assignment, long skipSteps, string reason)
+    {
+        int attempt = assignment.Attempt.Attempt;
+        // An order that was on its way when a newer one arrived. The attempt fences it out.
+        if (attempt < wanted.Attempt || (attempt == wanted.Attempt && wanted is Wanted.Training))
+        {
+            return (wanted, "");
+        }
+
+        return (new Wanted.Training(assignment, skipSteps), $"{reason} (attempt {attempt})");
+    }
+
+    private static ImmutableArray<AgentAction> Train(
+        Wanted.Training training, ImmutableArray<RankSeen> ranks, string node, int standbys, DateTimeOffset now)
+    {
+        var superseded = ranks.Where(r => r.Alive && !r.Standby && r.Attempt < training.Attempt).ToImmutableArray();
+        if (superseded.Length > 0)
+        {
+            // Nothing of this attempt starts before the last process of an older one is gone: two would write the same checkpoint.
+            return [.. superseded.Select(r => new AgentAction.Kill(r.Slot, $"superseded by attempt {training.Attempt}"))];
+        }
+
+        var current = ranks.Where(r => r.Attempt == training.Attempt && !r.Standby).ToImmutableArray();
+        var missing = training.Assignment.Ranks.Where(p => p.Node == node && current.All(r => r.Rank != p.Rank)).Select(p => p.Rank).ToList();
+        if (missing.Count > 0)
+        {
+            // The warmest first.
+            var waiting = new Queue<RankSeen>(ranks.Where(r => r.Alive && r.Standby).OrderByDescending(r => r.Life).ThenBy(r => r.Slot));
+            return [.. missing.Select(rank => waiting.TryDequeue(out var standby)
+                ? (AgentAction)new AgentAction.Launch(standby.Slot, rank)
+                : new AgentAction.Spawn(rank))];
+        }
+
+        var saves = current
+            .Where(r => r.Alive && training.SavePending && r.SaveOrder < training.SaveOrder)
+            .Select(r => new AgentAction.AskSave(r.Slot, training.SaveReason, training.SaveOrder));
+        // A standby warms up on the same cores: not before the ranks have settled.
+        return [.. saves, .. current.All(r => r.Settled) ? SpawnStandbys(ranks, standbys, now) : []];
+    }
+
+    private static ImmutableArray<AgentAction> SpawnStandbys(ImmutableArray<RankSeen> ranks, int standbys, DateTimeOffset now)
+    {
+        if (ranks.Any(r => r.Standby && r.EndedAt is { } at && now < at + StandbyPause))
+        {
+            return [];
+        }
+
+        int there = ranks.Count(r => r.Standby && r.Alive);
+        return [.. Enumerable.Repeat(new AgentAction.Spawn(null), Math.Max(0, standbys - there))];
+    }
+
+    private static ImmutableArray<AgentAction> End(Wanted.Ending ending, ImmutableArray<RankSeen> ranks, DateTimeOffset now)
+    {
+        var alive = ranks.Where(r => r.Alive).ToImmutableArray();
+        if (alive.Length == 0)
+        {
+            return [new AgentAction.End(ending.ExitCode, ending.Reason)];
+        }
+
+        bool patient = ending.SaveUntil is { } until && now < until;
+        return [.. alive.SelectMany(r => patient && !r.Standby
+            ? r.StopAsked ? [] : new AgentAction[] { new AgentAction.AskStop(r.Slot, ending.Reason) }
+            : [new AgentAction.Kill(r.Slot, ending.Reason)])];
+    }
+}

@@ -1,0 +1,175 @@
+using System.Text.Json;
+using System.Threading.Channels;
+using DeepSeekOps.Contracts.Worker.V1;
+using Grpc.Core;
+using Grpc.Net.Client;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>
+/// The agent's line to the control plane: one call at a time, each with a deadline. After a call that failed it looks again where the
+/// control plane is, and registers before anything else. Used by the agent's loop only; answers come back to it as news.
+/// </summary>
+internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<AgentNews> news, DateTimeOffset now) : IDisposable
+{
+    private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+
+    private GrpcChannel? _channel;
+    private bool _calling;
+    private DateTimeOffset _next = now;
+    private TimeSpan _pause = FirstPause;
+    private TimeSpan _beatEvery = TimeSpan.FromSeconds(1);
+
+    public bool Registered { get; private set; }
+
+    public DateTimeOffset LastContact { get; private set; } = now;
+
+    /// <summary>Where the last call went, or why there is nowhere to call.</summary>
+    public string Address { get; private set; } = "";
+
+    /// <summary>A call is under way or about to be made.</summary>
+    public bool Busy => _calling || Urgent;
+
+    /// <summary>News that should not wait for the next beat.</summary>
+    public bool Urgent { get; set; }
+
+    /// <summary>Begins the next call if one is due and none is under way.</summary>
+    public void Advance(DateTimeOffset at, Func<RegisterRequest> register, Func<HeartbeatRequest> beat, Func<LogBatch?> logs)
+    {
+        if (_calling)
+        {
+            return;
+        }
+
+        if (!Registered)
+        {
+            if (at >= _next)
+            {
+                Register(register());
+            }
+        }
+        else if (Urgent || at >= _next)
+        {
+            Urgent = false;
+            _next = at + _beatEvery;
+            var request = beat();
+            Begin(new ControlPlaneCall.Beat(request), (client, o) => client.HeartbeatAsync(request, o));
+        }
+        else if (logs() is { } batch)
+        {
+            Begin(new ControlPlaneCall.Logs(batch), (client, o) => client.ReportLogsAsync(batch, o));
+        }
+    }
+
+    /// <returns>What changed in the contact, in words; empty where nothing did.</returns>
+    public string Take(ControlPlaneAnswer answer, DateTimeOffset at)
+    {
+        _calling = false;
+        switch (answer)
+        {
+            case ControlPlaneAnswer.Replied { Reply: var reply }:
+                bool found = !Registered;
+                Registered = true;
+                LastContact = at;
+                _pause = FirstPause;
+                if (reply.BeatEvery is { } every)
+                {
+                    // Bounded on both sides: a zero would be a busy loop, an hour would look dead.
+                    _beatEvery = TimeSpan.FromMilliseconds(Math.Clamp(every.ToTimeSpan().TotalMilliseconds, 50, 60_000));
+                }
+
+                _next = found ? at : Min(_next, at + _beatEvery);
+                return found ? $"registered with the control plane at {Address}" : "";
+            case ControlPlaneAnswer.Lost { Reason: var reason }:
+                bool lost = Registered;
+                Registered = false;
+                _next = at + _pause;
+                _pause = Min(_pause * 2, LongestPause);
+                _channel?.Dispose();
+                _channel = null;
+                return lost ? $"contact with the control plane lost: {reason}; ranks go on, reports are kept" : "";
+            default:
+                return "";
+        }
+    }
+
+    public void Dispose() => _channel?.Dispose();
+
+    private static DateTimeOffset Min(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
+
+    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
+
+    private void Register(RegisterRequest request)
+    {
+        var call = new ControlPlaneCall.Register(request);
+        if (FindAddress() is not { } address)
+        {
+            _calling = true;
+            news.TryWrite(new AgentNews.Answered(call, new ControlPlaneAnswer.Lost(Address)));
+            return;
+        }
+
+        Address = address.ToString();
+        _channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        {
+            HttpHandler = new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(2), UseProxy = false },
+            DisposeHttpClient = true,
+        });
+        Begin(call, (client, o) => client.RegisterAsync(request, o));
+    }
+
+    private Uri? FindAddress()
+    {
+        string? text = options.ControlUrl;
+        try
+        {
+            if (options.ControlFile is { } file)
+            {
+                using var json = JsonDocument.Parse(File.ReadAllText(file));
+                text = json.RootElement.GetProperty("grpc").GetString();
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException
+            or InvalidOperationException)
+        {
+            Address = $"{options.ControlFile}: {e.Message}";
+            return null;
+        }
+
+        Address = $"'{text}' is no address of a control plane";
+        return Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" ? uri : null;
+    }
+
+    private void Begin(ControlPlaneCall call, Func<WorkerService.WorkerServiceClient, CallOptions, AsyncUnaryCall<WorkerReply>> send)
+    {
+        _calling = true;
+        var channel = _channel ?? throw new InvalidOperationException("called before an address was found");
+        _ = Finish(call, send(new WorkerService.WorkerServiceClient(channel), new CallOptions(deadline: DateTime.UnixEpoch + Deadline())));
+    }
+
+    private static TimeSpan Deadline() => TimeProvider.System.GetUtcNow() + CallTime - DateTimeOffset.UnixEpoch;
+
+    private async Task Finish(ControlPlaneCall call, AsyncUnaryCall<WorkerReply> sent)
+    {
+        ControlPlaneAnswer answer;
+        try
+        {
+            using (sent)
+            {
+                answer = new ControlPlaneAnswer.Replied(await sent);
+            }
+        }
+        catch (RpcException e) when (e.StatusCode == StatusCode.FailedPrecondition && call is ControlPlaneCall.Register)
+        {
+            answer = new ControlPlaneAnswer.Refused(e.Status.Detail);
+        }
+        catch (RpcException e)
+        {
+            answer = new ControlPlaneAnswer.Lost($"{e.StatusCode}: {e.Status.Detail}");
+        }
+
+        news.TryWrite(new AgentNews.Answered(call, answer));
+    }
+}

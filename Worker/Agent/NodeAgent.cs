@@ -1,0 +1,382 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Threading.Channels;
+using DeepSeekOps.Contracts.Worker.V1;
+using Google.Protobuf.WellKnownTypes;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>
+/// The agent of one node for one gang: hears its ranks and the control plane, asks <see cref="AgentPlan"/>, and does what it says.
+/// One loop owns all of its state.
+/// </summary>
+internal sealed class NodeAgent : IDisposable
+{
+    public const int Protocol = 1;
+    public const int ProtocolRefused = 4;
+    public const int GaveUp = 5;
+
+    private static readonly TimeSpan TickEvery = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>How long the last reports may take to get through once all ranks are gone.</summary>
+    private static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(2);
+
+    private readonly AgentOptions _options;
+    private readonly TimeProvider _clock;
+    private readonly Action<string> _log;
+    private readonly Channel<AgentNews> _news = Channel.CreateUnbounded<AgentNews>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly ControlPlaneContact _contact;
+    private readonly ReportBuffer _reports = new();
+    private readonly RankOutput _output;
+    private readonly RankPort _port;
+    private readonly SpawnThread _spawn = new();
+    private readonly Dictionary<int, RankProcess> _processes = [];
+    private readonly string _agentId;
+    private ImmutableArray<RankSeen> _ranks = [];
+    private Wanted _wanted;
+    private long _sequence;
+    private int _slots;
+    private DateTimeOffset? _farewellUntil;
+
+    public NodeAgent(AgentOptions options, TimeProvider clock, Action<string> log)
+    {
+        _options = options;
+        _clock = clock;
+        _log = log;
+        var now = clock.GetUtcNow();
+        _agentId = string.Create(CultureInfo.InvariantCulture, $"{options.Node}-{Environment.ProcessId}-{now.ToUnixTimeMilliseconds()}");
+        _contact = new ControlPlaneContact(options, _news.Writer, now);
+        _output = new RankOutput(options.PodDirectory, Attempt(0), options.Node);
+        _port = new RankPort(_news.Writer);
+        _wanted = new Wanted.Idle(options.Attempt);
+    }
+
+    /// <summary>From a signal handler.</summary>
+    public void Signal(string name, bool save) => _news.Writer.TryWrite(new AgentNews.Signalled(name, save));
+
+    /// <returns>The exit code.</returns>
+    public async Task<int> Run()
+    {
+        await using var ticks = _clock.CreateTimer(_ => _news.Writer.TryWrite(new AgentNews.Tick()), null, TimeSpan.Zero, TickEvery);
+        await foreach (var news in _news.Reader.ReadAllAsync())
+        {
+            Take(news);
+            GiveUpIfAlone();
+            foreach (var action in AgentPlan.Decide(_wanted, _ranks, _options.Node, _options.Standbys, Now))
+            {
+                if (action is AgentAction.End end)
+                {
+                    if (Farewell())
+                    {
+                        _log($"ended: {end.Reason}");
+                        return end.ExitCode;
+                    }
+                }
+                else
+                {
+                    await Act(action);
+                }
+            }
+
+            _contact.Advance(Now, ToRegister, ToBeat, _output.NextBatch);
+        }
+
+        throw new System.Diagnostics.UnreachableException();
+    }
+
+    public void Dispose()
+    {
+        _contact.Dispose();
+        _port.Dispose();
+        _output.Dispose();
+        _spawn.Dispose();
+    }
+
+    private DateTimeOffset Now => _clock.GetUtcNow();
+
+    private void Take(AgentNews news)
+    {
+        switch (news)
+        {
+            case AgentNews.Said said:
+                Hear(said.Slot, said.Report);
+                break;
+            case AgentNews.Printed printed when Find(printed.Slot) is { } rank:
+                _output.Print(rank, printed.Line);
+                break;
+            case AgentNews.Exited exited when Find(exited.Slot) is { } rank:
+                End(rank, exited.ExitCode, _output.LastWords(rank.Slot));
+                break;
+            case AgentNews.Answered answered:
+                TakeAnswer(answered);
+                break;
+            case AgentNews.Remark remark:
+                _log(remark.Text);
+                break;
+            case AgentNews.Signalled signalled:
+                BeginToEnd($"{signalled.Name} was received", signalled.Save ? Now + _options.SaveWithin : null, 0);
+                break;
+            default:
+                // A tick, or a late word of a process that is forgotten already.
+                break;
+        }
+    }
+
+    private void Hear(int slot, RankReport report)
+    {
+        if (Find(slot) is not { } before)
+        {
+            return;
+        }
+
+        var rank = before.Hear(report, Now);
+        Replace(rank);
+        switch (report.KindCase)
+        {
+            case RankReport.KindOneofCase.Sample:
+                report.Sample.Attempt = rank.Attempt;
+                report.Sample.At ??= Timestamp.FromDateTimeOffset(Now);
+                _reports.Add(report.Sample);
+                break;
+            case RankReport.KindOneofCase.Checkpoint:
+                report.Checkpoint.Attempt = rank.Attempt;
+                report.Checkpoint.At ??= Timestamp.FromDateTimeOffset(Now);
+                _reports.Add(report.Checkpoint);
+                _wanted = AgentPlan.CheckpointSeen(_wanted);
+                break;
+            case RankReport.KindOneofCase.Evaluation:
+                report.Evaluation.Attempt = rank.Attempt;
+                report.Evaluation.At ??= Timestamp.FromDateTimeOffset(Now);
+                _reports.Add(report.Evaluation);
+                break;
+            case RankReport.KindOneofCase.Note:
+                report.Note.Attempt = rank.Attempt;
+                report.Note.At ??= Timestamp.FromDateTimeOffset(Now);
+                _reports.Add(report.Note);
+                break;
+            case RankReport.KindOneofCase.Refused:
+                _reports.Add(report.Refused);
+                break;
+            default:
+                break;
+        }
+
+        bool firstStep = before.FirstStepAt is null && rank.FirstStepAt is not null;
+        if (firstStep)
+        {
+            _log($"rank {rank.Rank} of attempt {rank.Attempt} made its first step, {rank.Step}: {Describe(rank.LaunchSeconds())}");
+        }
+
+        _contact.Urgent |= firstStep || before.State != rank.State
+            || report.KindCase is RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Failed;
+    }
+
+    private void End(RankSeen rank, int exitCode, string lastWords)
+    {
+        var ended = rank.End(exitCode, lastWords, Now);
+        Replace(ended);
+        _processes.Remove(rank.Slot);
+        _contact.Urgent |= !rank.Standby;
+        string who = rank.Rank is { } number ? $"rank {number} of attempt {rank.Attempt}" : "a standby";
+        _log($"{who} (pid {rank.Pid}) ended{(ended.State == RankState.Done ? ", done" : $": {ended.Error}")}");
+    }
+
+    private void TakeAnswer(AgentNews.Answered news)
+    {
+        if (_contact.Take(news.Answer, Now) is { Length: > 0 } changed)
+        {
+            _log(changed);
+        }
+
+        switch (news)
+        {
+            case { Answer: ControlPlaneAnswer.Refused refused }:
+                BeginToEnd(
+                    $"the control plane at {_contact.Address} refused this agent (protocol {Protocol}): {refused.Message}",
+                    Now + _options.SaveWithin, ProtocolRefused);
+                break;
+            case { Answer: ControlPlaneAnswer.Replied { Reply: var reply } }:
+                if (news.Call is ControlPlaneCall.Logs logs)
+                {
+                    _output.Stored(logs.Batch);
+                }
+
+                _reports.Acknowledge(reply.Acknowledged);
+                Change(AgentPlan.Obey(_wanted, reply.Order, Now));
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void GiveUpIfAlone()
+    {
+        if (Now - _contact.LastContact > _options.GiveUpAfter)
+        {
+            BeginToEnd($"no contact with the control plane for {_options.GiveUpAfter}", Now + _options.SaveWithin, GaveUp);
+        }
+    }
+
+    private void BeginToEnd(string reason, DateTimeOffset? saveUntil, int exitCode)
+    {
+        // The first reason stays; only a wish to end at once shortens a save that is under way.
+        if (_wanted is Wanted.Ending ending)
+        {
+            _wanted = saveUntil is null ? ending with { SaveUntil = null } : ending;
+            return;
+        }
+
+        Change((new Wanted.Ending(_wanted.Attempt, reason, saveUntil, exitCode), reason));
+    }
+
+    private void Change((Wanted Next, string Reason) decided)
+    {
+        if (decided.Reason.Length > 0)
+        {
+            _log(decided.Reason);
+        }
+
+        if (decided.Next.Attempt != _wanted.Attempt)
+        {
+            _ranks = [.. _ranks.Where(r => r.Alive || r.Standby)];
+        }
+
+        _wanted = decided.Next;
+    }
+
+    private async Task Act(AgentAction action)
+    {
+        switch (action)
+        {
+            case AgentAction.Spawn spawn:
+                await Spawn(spawn.Rank);
+                break;
+            case AgentAction.Launch launch when Find(launch.Slot) is { } rank:
+                Launch(rank, launch.Rank);
+                break;
+            case AgentAction.AskSave ask when Find(ask.Slot) is { } rank:
+                Replace(rank with { SaveOrder = ask.SaveOrder });
+                Send(ask.Slot, new RankOrder { Save = new RankSave { Reason = ask.Reason } });
+                break;
+            case AgentAction.AskStop ask when Find(ask.Slot) is { } rank:
+                Replace(rank with { StopAsked = true });
+                Send(ask.Slot, new RankOrder { Stop = new RankStop { Reason = ask.Reason, Save = true } });
+                break;
+            case AgentAction.Kill kill when _processes.TryGetValue(kill.Slot, out var process):
+                process.Kill();
+                break;
+            default:
+                break;
+        }
+    }
+
+    private async Task Spawn(int? rankNumber)
+    {
+        int slot = ++_slots;
+        var asked = Now;
+        RankSeen rank;
+        try
+        {
+            var process = await _spawn.Run(() =>
+            {
+                var started = RankProcess.Start(slot, _options.RankProgram, _port.Port, _news.Writer, _clock);
+                _port.Expect(started);
+                return started;
+            });
+            _processes[slot] = process;
+            rank = new RankSeen(slot, process.Pid, asked);
+            _ranks = [.. _ranks.Where(r => r.Alive || !r.Standby), rank];
+            _ = process.Watch();
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            // As a shell says it: 127, not found.
+            rank = new RankSeen(slot, 0, asked).End(127, $"the rank program cannot be started: {e.Message}", asked);
+            _ranks = _ranks.Add(rank);
+            _log(rank.Error);
+        }
+
+        if (rankNumber is { } number)
+        {
+            Launch(rank, number);
+        }
+    }
+
+    private void Launch(RankSeen standby, int number)
+    {
+        var training = (Wanted.Training)_wanted;
+        var rank = standby.LaunchedAs(number, training.Attempt, Now);
+        Replace(rank);
+        _output.Launched(rank);
+        Send(rank.Slot, new RankOrder
+        {
+            Launch = new RankLaunch { Assignment = training.Assignment, Rank = number, SkipSteps = training.SkipSteps },
+        });
+        _log($"rank {number} of attempt {rank.Attempt} is pid {rank.Pid}, {(rank.Life == RankLife.Ready ? "warm" : "cold")}");
+        _contact.Urgent = true;
+    }
+
+    private void Send(int slot, RankOrder order)
+    {
+        if (_processes.TryGetValue(slot, out var process))
+        {
+            process.Send(order);
+        }
+    }
+
+    /// <summary>True once everything has been told, or cannot be told in reasonable time.</summary>
+    private bool Farewell()
+    {
+        if (_farewellUntil is null)
+        {
+            _farewellUntil = Now + FarewellTime;
+            // The last beat tells that the ranks are gone.
+            _contact.Urgent = true;
+            return false;
+        }
+
+        return Now >= _farewellUntil || !_contact.Registered || (_reports.Empty && _output.Empty && !_contact.Busy);
+    }
+
+    private RegisterRequest ToRegister() => new()
+    {
+        Protocol = Protocol,
+        Version = typeof(NodeAgent).Assembly.GetName().Version?.ToString(3) ?? "",
+        Node = _options.Node,
+        AgentId = _agentId,
+        Pid = Environment.ProcessId,
+        Attempt = Attempt(_wanted.Attempt),
+        Ranks = { Statuses() },
+    };
+
+    private HeartbeatRequest ToBeat()
+    {
+        var beat = new HeartbeatRequest
+        {
+            Node = _options.Node,
+            AgentId = _agentId,
+            Attempt = Attempt(_wanted.Attempt),
+            Sequence = ++_sequence,
+            Ranks = { Statuses() },
+        };
+        _reports.Fill(beat);
+        // The slowest rank is the one that the gang waits for.
+        foreach (var part in _ranks.Where(r => r.Attempt == _wanted.Attempt).SelectMany(r => r.LaunchSeconds()).GroupBy(p => p.Part))
+        {
+            beat.LaunchSeconds[part.Key] = part.Max(p => p.Seconds);
+        }
+
+        return beat;
+    }
+
+    private IEnumerable<RankStatus> Statuses() => _ranks.Where(r => !r.Standby).Select(r => r.ToStatus(Now));
+
+    private AttemptRef Attempt(int number) => new() { Run = _options.Run, Stage = _options.Stage, Attempt = number };
+
+    private RankSeen? Find(int slot) => _ranks.FirstOrDefault(r => r.Slot == slot);
+
+    private void Replace(RankSeen rank) => _ranks = [.. _ranks.Select(r => r.Slot == rank.Slot ? rank : r)];
+
+    private static string Describe(ImmutableArray<(string Part, double Seconds)> parts) =>
+        string.Join(", ", parts.Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Part} {p.Seconds:0.000} s")));
+}

@@ -1,0 +1,142 @@
+using System.Globalization;
+using DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>
+/// What the ranks of this node print: numbered for each attempt and rank, into rank-N.log, and on to the control plane in batches.
+/// The file has everything; what waits for the control plane is bounded, and a gap in the numbers shows what was left out.
+/// </summary>
+internal sealed class RankOutput(string podDirectory, AttemptRef stage, string node) : IDisposable
+{
+    private const int LinesPerBatch = 500;
+
+    /// <summary>Per rank and attempt. About 100 bytes each.</summary>
+    private const int WaitingLines = 10_000;
+
+    private const int LastWordLines = 5;
+
+    private readonly Dictionary<(int Attempt, int Rank), (Queue<LogLine> Lines, long First)> _waiting = [];
+    private readonly Dictionary<int, List<LogLine>> _beforeLaunch = [];
+    private readonly Dictionary<int, Queue<LogLine>> _newest = [];
+    private readonly Dictionary<int, StreamWriter> _files = [];
+
+    public bool Empty => _waiting.Values.All(w => w.Lines.Count == 0);
+
+    public void Print(RankSeen rank, LogLine line)
+    {
+        var newest = _newest.TryGetValue(rank.Slot, out var q) ? q : _newest[rank.Slot] = new Queue<LogLine>();
+        newest.Enqueue(line);
+        if (newest.Count > LastWordLines)
+        {
+            newest.Dequeue();
+        }
+
+        if (rank.Rank is null)
+        {
+            // A standby belongs to no attempt yet; what it prints while loading becomes the first lines of the one it is launched for.
+            var early = _beforeLaunch.TryGetValue(rank.Slot, out var lines) ? lines : _beforeLaunch[rank.Slot] = [];
+            if (early.Count < LinesPerBatch)
+            {
+                early.Add(line);
+            }
+
+            return;
+        }
+
+        Add(rank, line);
+    }
+
+    public void Launched(RankSeen rank)
+    {
+        if (_beforeLaunch.Remove(rank.Slot, out var lines))
+        {
+            lines.ForEach(line => Add(rank, line));
+        }
+    }
+
+    /// <summary>The last lines of a process, those of standard error where it wrote any.</summary>
+    public string LastWords(int slot)
+    {
+        _beforeLaunch.Remove(slot);
+        if (!_newest.Remove(slot, out var lines))
+        {
+            return "";
+        }
+
+        var errors = lines.Where(l => l.Error).ToList();
+        return string.Join('\n', (errors.Count > 0 ? errors : [.. lines]).Select(l => l.Text));
+    }
+
+    public LogBatch? NextBatch()
+    {
+        foreach (var ((attempt, rank), (lines, first)) in _waiting.OrderBy(w => w.Key))
+        {
+            if (lines.Count > 0)
+            {
+                var about = stage.Clone();
+                about.Attempt = attempt;
+                return new LogBatch { Node = node, Attempt = about, Rank = rank, FirstLine = first, Lines = { lines.Take(LinesPerBatch) } };
+            }
+        }
+
+        return null;
+    }
+
+    public void Stored(LogBatch batch)
+    {
+        var key = (batch.Attempt.Attempt, batch.Rank);
+        if (_waiting.TryGetValue(key, out var waiting))
+        {
+            long end = batch.FirstLine + batch.Lines.Count;
+            while (waiting.Lines.Count > 0 && waiting.First < end)
+            {
+                waiting.Lines.Dequeue();
+                waiting.First++;
+            }
+
+            _waiting[key] = waiting;
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var file in _files.Values)
+        {
+            file.Dispose();
+        }
+    }
+
+    private void Add(RankSeen rank, LogLine line)
+    {
+        int number = rank.Rank ?? throw new ArgumentException("a standby has no rank", nameof(rank));
+        var key = (rank.Attempt, number);
+        var waiting = _waiting.TryGetValue(key, out var w) ? w : (Lines: new Queue<LogLine>(), First: 0L);
+        waiting.Lines.Enqueue(line);
+        if (waiting.Lines.Count > WaitingLines)
+        {
+            waiting.Lines.Dequeue();
+            waiting.First++;
+        }
+
+        _waiting[key] = waiting;
+        WriteToFile(number, rank.Attempt, line);
+    }
+
+    private void WriteToFile(int rank, int attempt, LogLine line)
+    {
+        try
+        {
+            var file = _files.TryGetValue(rank, out var open)
+                ? open
+                : _files[rank] = new StreamWriter(Path.Combine(podDirectory, $"rank-{rank}.log"), append: true) { AutoFlush = true };
+            string at = line.At.ToDateTimeOffset().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+            file.WriteLine($"{at} attempt {attempt} {(line.Error ? "err" : "out")} {line.Text}");
+        }
+        catch (IOException)
+        {
+            // A full disk: training goes on, and the lines still go to the control plane. The next line tries again.
+            _files.Remove(rank);
+        }
+    }
+}

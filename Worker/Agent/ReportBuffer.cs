@@ -1,0 +1,84 @@
+using DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>
+/// What ranks reported and the control plane has not acknowledged yet. Bounded: past <paramref name="sampleLimit"/> samples every
+/// second one is left out, and from then on only as many are kept, so that a long absence leaves a coarser curve and no hole.
+/// Checkpoints and evaluations are few and are never dropped.
+/// </summary>
+/// <param name="sampleLimit">About 300 bytes each. Default: 40,000, two hours of five steps a second.</param>
+public sealed class ReportBuffer(int sampleLimit = 40_000)
+{
+    /// <summary>About 300 kB of a message whose limit is 4 MB.</summary>
+    public const int SamplesPerBeat = 1_000;
+
+    private const int OthersPerBeat = 200;
+    private const int NoteLimit = 1_000;
+
+    private readonly Outbox<StepSample> _samples = new();
+    private readonly Outbox<CheckpointReport> _checkpoints = new();
+    private readonly Outbox<EvaluationReport> _evaluations = new();
+    private readonly Outbox<WorkerNote> _notes = new();
+    private readonly Outbox<RefusedCheckpoint> _refused = new();
+    private int _stride = 1;
+    private int _skipped;
+
+    public int Samples => _samples.Count;
+
+    public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _notes.Count + _refused.Count == 0;
+
+    public void Add(StepSample sample)
+    {
+        _skipped++;
+        if (_skipped < _stride)
+        {
+            return;
+        }
+
+        _skipped = 0;
+        _samples.Add(sample);
+        if (_samples.Count > sampleLimit)
+        {
+            _samples.Thin();
+            _stride *= 2;
+        }
+    }
+
+    public void Add(CheckpointReport checkpoint) => _checkpoints.Add(checkpoint);
+
+    public void Add(EvaluationReport evaluation) => _evaluations.Add(evaluation);
+
+    public void Add(RefusedCheckpoint refused) => _refused.Add(refused);
+
+    public void Add(WorkerNote note)
+    {
+        _notes.Add(note);
+        if (_notes.Count > NoteLimit)
+        {
+            _notes.RemoveOldest(1);
+        }
+    }
+
+    public void Fill(HeartbeatRequest beat)
+    {
+        beat.Samples.AddRange(_samples.Take(beat.Sequence, SamplesPerBeat));
+        beat.Checkpoints.AddRange(_checkpoints.Take(beat.Sequence, OthersPerBeat));
+        beat.Evaluations.AddRange(_evaluations.Take(beat.Sequence, OthersPerBeat));
+        beat.Notes.AddRange(_notes.Take(beat.Sequence, OthersPerBeat));
+        beat.RefusedCheckpoints.AddRange(_refused.Take(beat.Sequence, OthersPerBeat));
+    }
+
+    public void Acknowledge(long sequence)
+    {
+        _samples.Acknowledge(sequence);
+        _checkpoints.Acknowledge(sequence);
+        _evaluations.Acknowledge(sequence);
+        _notes.Acknowledge(sequence);
+        _refused.Acknowledge(sequence);
+        if (_samples.Count <= sampleLimit / 2)
+        {
+            _stride = 1;
+        }
+    }
+}
