@@ -1,0 +1,177 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Libtorch;
+using TorchSharp;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn.functional;
+
+namespace DeepSeekOps.Worker.Model;
+
+/// <summary>What a forward pass gives.</summary>
+/// <param name="Logits">[batch, seq, vocab]; place i predicts token i + 1.</param>
+/// <param name="MtpLogits">Depth k (from 1): [batch, seq − k, vocab]; place i predicts token i + 1 + k.</param>
+/// <param name="ExpertLoads">Tokens per expert, [experts] float32, per MoE layer and then MTP block, in the order of <see cref="DeepSeekModel.CorrectionBiases"/>.</param>
+/// <param name="BalanceLoss">Σ f_i P_i over the layers, mean over the sequences, without α; null when not training.</param>
+public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads, Tensor? BalanceLoss);
+
+/// <summary>
+/// DeepSeek-V3 (arXiv 2412.19437), and V2 by its routing. Weights carry the published names; see docs/model.md for which
+/// formula stands where.
+/// </summary>
+public sealed class DeepSeekModel : IDisposable
+{
+    private readonly Dictionary<string, Tensor> _weights = [];
+    private readonly TransformerBlock[] _blocks; // of the main model, then of the MTP modules
+    private readonly Device _device;
+    private Rope _rope;
+
+    public DeepSeekModel(ModelConfig config, Device device) : this(ModelShapes.FromProto(config), device)
+    {
+    }
+
+    /// <summary>Allocates all weights, uninitialised: <see cref="Initialise"/> or a checkpoint fills them.</summary>
+    public DeepSeekModel(ModelShape shape, Device device, ScalarType type = ScalarType.Float32)
+    {
+        if (shape.Problems() is { Count: > 0 } problems)
+        {
+            throw new ArgumentException(string.Join("; ", problems), nameof(shape));
+        }
+
+        Shape = shape;
+        _device = device;
+        foreach (var weight in WeightShapes.Of(shape))
+        {
+            // The correction bias and whatever else is not trained stays in float32.
+            var tensor = zeros(weight.Dimensions, weight.Trained ? type : float32, device).DetachFromDisposeScope();
+            _weights.Add(weight.Name, weight.Trained ? tensor.requires_grad_() : tensor);
+        }
+
+        _blocks = [.. Enumerable.Range(0, shape.Layers + shape.MtpDepth).Select(layer => new TransformerBlock(shape, _weights, layer))];
+        _rope = new Rope(shape, shape.Yarn, device);
+    }
+
+    public ModelShape Shape { get; private set; }
+
+    /// <summary>Trained tensors as they lie in memory, in a fixed order: the experts of a layer are one.</summary>
+    public IEnumerable<(string Name, Tensor Value)> Parameters => _weights.Where(w => w.Value.requires_grad).Select(w => (w.Key, w.Value));
+
+    /// <summary>b of equation 16, [experts] per MoE layer, outside of the gradient: add ±γ by load after a step.</summary>
+    public IReadOnlyList<Tensor> CorrectionBiases =>
+        [.. _weights.Where(w => w.Key.EndsWith("e_score_correction_bias", StringComparison.Ordinal)).Select(w => w.Value)];
+
+    /// <summary>Every tensor under its published name, without gradient: views, so copying into one fills the model.</summary>
+    public IEnumerable<(string Name, Tensor Value)> PublishedTensors() =>
+        _weights.SelectMany(w => WeightShapes.Published(w.Key, w.Value.detach()));
+
+    /// <summary>Normal(0, init_std) from a seed, norms 1, correction biases 0.</summary>
+    public void Initialise(long seed)
+    {
+        using var noGrad = no_grad();
+        using var generator = new Generator((ulong)seed, _device);
+        foreach (var (name, weight) in _weights)
+        {
+            if (weight.dim() > 1)
+            {
+                weight.normal_(0, Shape.InitStd, generator);
+            }
+            else
+            {
+                weight.fill_(name.EndsWith("bias", StringComparison.Ordinal) ? 0 : 1);
+            }
+        }
+    }
+
+    /// <summary>Sets or ends YaRN on a live model: context extension changes no weight.</summary>
+    public void SetYarn(Yarn? yarn)
+    {
+        Shape = Shape with { Yarn = ModelShapes.FromProto(yarn) };
+        _rope.Dispose();
+        _rope = new Rope(Shape, Shape.Yarn, _device);
+    }
+
+    /// <summary>
+    /// tokens [batch, seq] int64. With segments [batch, seq] int64 a place attends only within its own segment. Training adds the MTP
+    /// modules and the balance term.
+    /// </summary>
+    public ModelOutput Forward(Tensor tokens, Tensor? segments = null, bool training = true)
+    {
+        var seq = tokens.shape[1];
+        var mask = segments is null ? null
+            : (segments.unsqueeze(1) == segments.unsqueeze(2)).logical_and(ones(seq, seq, @bool, _device).tril()).unsqueeze(1);
+        var uses = new List<ExpertUse>();
+        var embedded = Operators.Embedding(_weights[WeightShapes.Embedding], tokens);
+        var hidden = embedded;
+        foreach (var block in _blocks.AsSpan(0, Shape.Layers))
+        {
+            hidden = block.Forward(hidden, _rope, mask, training, uses);
+        }
+
+        hidden = Norm(hidden, WeightShapes.FinalNorm);
+        var mtp = training ? PredictFurther(hidden, embedded, mask, uses) : [];
+        var balance = training ? uses.Select(u => u.Balance!).Aggregate((Tensor?)null, (sum, b) => sum is null ? b : sum + b) : null;
+        return new ModelOutput(Head(hidden), mtp, [.. uses.Select(u => u.Load)], balance);
+    }
+
+    /// <summary>
+    /// Continues the rows of a cache by tokens [batch, new]: logits of the last place, [batch, vocab]. Rows of unequal length are
+    /// padded on the left; then padding [batch, past + new] bool is true at real tokens.
+    /// </summary>
+    public Tensor Decode(Tensor tokens, LatentCache cache, Tensor? padding = null)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var (fresh, past) = (tokens.shape[1], cache.Length);
+        var allowed = ones(fresh, past + fresh, @bool, _device).tril(past).unsqueeze(0).unsqueeze(0);
+        if (padding is not null)
+        {
+            allowed = allowed.logical_and(padding.unsqueeze(1).unsqueeze(1));
+        }
+
+        var hidden = Operators.Embedding(_weights[WeightShapes.Embedding], tokens);
+        for (var layer = 0; layer < Shape.Layers; layer++)
+        {
+            hidden = _blocks[layer].Decode(hidden, _rope, cache.UpTo(layer, past + fresh), past, allowed);
+        }
+
+        cache.Advance(fresh);
+        return Head(Norm(hidden.select(1, fresh - 1), WeightShapes.FinalNorm)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>A cache for sampling that fits this model.</summary>
+    public LatentCache NewCache(int batch, int capacity) =>
+        new(Shape, batch, capacity, _device, _weights[WeightShapes.Embedding].dtype);
+
+    public void Dispose()
+    {
+        _rope.Dispose();
+        foreach (var weight in _weights.Values)
+        {
+            weight.Dispose();
+        }
+    }
+
+    /// <summary>
+    /// Multi-token prediction, section 2.2: h'_i = M[RMSNorm(Emb(t_{i+k})); RMSNorm(h_i)] (equation 21, halves in the order of the
+    /// published weights), a block, and the shared head (equations 22 and 23).
+    /// </summary>
+    private Tensor[] PredictFurther(Tensor hidden, Tensor embedded, Tensor? mask, List<ExpertUse> uses)
+    {
+        var logits = new List<Tensor>();
+        for (var depth = 1; depth <= Shape.MtpDepth && depth < embedded.shape[1]; depth++)
+        {
+            var prefix = WeightShapes.Layer(Shape.Layers + depth - 1);
+            var length = embedded.shape[1] - depth;
+            var ahead = Norm(embedded.narrow(1, depth, length), prefix + "enorm.weight");
+            var before = Norm(hidden.narrow(1, 0, length), prefix + "hnorm.weight");
+            var joined = linear(cat([ahead, before], -1), _weights[prefix + "eh_proj.weight"]);
+            var within = mask?.narrow(2, 0, length).narrow(3, 0, length);
+            hidden = _blocks[Shape.Layers + depth - 1].Forward(joined, _rope, within, balance: true, uses);
+            logits.Add(Head(Norm(hidden, prefix + "shared_head.norm.weight")));
+        }
+
+        return [.. logits];
+    }
+
+    private Tensor Norm(Tensor x, string name) => Operators.RmsNorm(x, _weights[name], Shape.RmsNormEps);
+
+    private Tensor Head(Tensor hidden) => linear(hidden, _weights[WeightShapes.Head]);
+}

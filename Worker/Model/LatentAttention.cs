@@ -1,0 +1,84 @@
+using DeepSeekOps.Worker.Libtorch;
+using TorchSharp;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn.functional;
+
+namespace DeepSeekOps.Worker.Model;
+
+/// <summary>
+/// Multi-head latent attention, report section 2.1.1. Keys and values grow from one latent c of kv_lora_rank numbers per token
+/// (equations 1 to 5), positions live in a decoupled part of the query and one key shared by all heads (equations 3 and 8).
+/// </summary>
+internal sealed class LatentAttention(ModelShape shape, IReadOnlyDictionary<string, Tensor> weights, string prefix)
+{
+    // The latents' norms have this epsilon in every published model, whatever rms_norm_eps says.
+    private const double LatentEps = 1e-6;
+
+    private readonly long _heads = shape.Heads;
+    private readonly long _nope = shape.QkNopeHeadDim;
+    private readonly long _rope = shape.QkRopeHeadDim;
+    private readonly long _latent = shape.KvLoraRank;
+
+    /// <summary>x [batch, seq, hidden], mask [batch, 1, seq, seq] bool or null for plain causal: [batch, seq, hidden].</summary>
+    public Tensor Forward(Tensor x, Rope rope, Tensor? mask)
+    {
+        var (batch, seq) = (x.shape[0], x.shape[1]);
+        var rotations = rope.At(0, seq).unsqueeze(1);
+        var (queryNope, queryRope) = Queries(x, rope, rotations);
+        var (latent, keyRope) = Latents(x, rope, rotations);
+
+        var keyValue = linear(latent, Weight("kv_b_proj")).view(batch, seq, _heads, _nope + shape.VHeadDim);
+        var query = cat([queryNope, queryRope], -1).transpose(1, 2); // [batch, heads, seq, qk_head_dim]
+        var key = cat([keyValue.narrow(-1, 0, _nope), keyRope.expand(batch, seq, _heads, _rope)], -1).transpose(1, 2);
+        var value = keyValue.narrow(-1, _nope, shape.VHeadDim).transpose(1, 2);
+        var mixed = Operators.Attention(query, key, value, mask, causal: mask is null, rope.SoftmaxScale);
+        return linear(mixed.transpose(1, 2).reshape(batch, seq, _heads * shape.VHeadDim), Weight("o_proj"));
+    }
+
+    /// <summary>
+    /// The same for new tokens after those in the cache, with W_UK and W_UV absorbed into query and output, so that only latents
+    /// are read: x [batch, new, hidden], latents [batch, past + new, kv_lora_rank + rope] of this layer (the last ones written here),
+    /// allowed [batch or 1, 1, new, past + new] bool.
+    /// </summary>
+    public Tensor Decode(Tensor x, Rope rope, Tensor latents, long past, Tensor allowed)
+    {
+        var (batch, fresh, total) = (x.shape[0], x.shape[1], latents.shape[1]);
+        var rotations = rope.At(past, fresh).unsqueeze(1);
+        var (queryNope, queryRope) = Queries(x, rope, rotations);
+        var (latent, keyRope) = Latents(x, rope, rotations);
+        latents.narrow(1, past, fresh).copy_(cat([latent, keyRope.squeeze(2)], -1));
+
+        var up = Weight("kv_b_proj").view(_heads, _nope + shape.VHeadDim, _latent);
+        var absorbed = queryNope.reshape(batch * fresh, _heads, _nope).transpose(0, 1).bmm(up.narrow(1, 0, _nope))
+            .view(_heads, batch, fresh, _latent).permute(1, 0, 2, 3);
+        var query = cat([absorbed, queryRope.transpose(1, 2)], -1).reshape(batch, _heads * fresh, _latent + _rope);
+        var scores = query.bmm(latents.transpose(1, 2)).mul(rope.SoftmaxScale).view(batch, _heads, fresh, total);
+
+        // Finite instead of -inf: a padding place has nothing to attend to, and NaN there would spread through the cache.
+        var attention = scores.masked_fill(allowed.logical_not(), -1e30).softmax(-1).view(batch, _heads * fresh, total);
+        var mixed = attention.bmm(latents.narrow(2, 0, _latent)).view(batch, _heads, fresh, _latent)
+            .transpose(0, 1).reshape(_heads, batch * fresh, _latent)
+            .bmm(up.narrow(1, _nope, shape.VHeadDim).transpose(1, 2)); // [heads, batch * new, v]
+        return linear(mixed.transpose(0, 1).reshape(batch, fresh, _heads * shape.VHeadDim), Weight("o_proj"));
+    }
+
+    /// <summary>Content and position part of the queries: [batch, seq, heads, nope] and [batch, seq, heads, rope].</summary>
+    private (Tensor Nope, Tensor Rope) Queries(Tensor x, Rope rope, Tensor rotations)
+    {
+        var query = shape.QLoraRank == 0
+            ? linear(x, Weight("q_proj"))
+            : linear(Operators.RmsNorm(linear(x, Weight("q_a_proj")), Weight("q_a_layernorm"), LatentEps), Weight("q_b_proj"));
+        query = query.view(x.shape[0], x.shape[1], _heads, _nope + _rope);
+        return (query.narrow(-1, 0, _nope), rope.Rotate(query.narrow(-1, _nope, _rope), rotations));
+    }
+
+    /// <summary>Normed latent [batch, seq, kv_lora_rank] and rotated shared key [batch, seq, 1, rope].</summary>
+    private (Tensor Latent, Tensor Key) Latents(Tensor x, Rope rope, Tensor rotations)
+    {
+        var compressed = linear(x, Weight("kv_a_proj_with_mqa"));
+        var latent = Operators.RmsNorm(compressed.narrow(-1, 0, _latent), Weight("kv_a_layernorm"), LatentEps);
+        return (latent, rope.Rotate(compressed.narrow(-1, _latent, _rope).unsqueeze(2), rotations));
+    }
+
+    private Tensor Weight(string name) => weights[$"{prefix}{name}.weight"];
+}
