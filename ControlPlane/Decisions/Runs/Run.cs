@@ -47,8 +47,9 @@ public abstract record RunPhase
 /// <param name="BeginFrom">The final checkpoint of the stage before.</param>
 /// <param name="FromStep">With a retry: the step to go on from.</param>
 /// <param name="Final">What it hands on, once completed in its round.</param>
+/// <param name="Approved">A person said go, where a gate asks for it.</param>
 public sealed record RunStage(
-    StageWork Work, int Round, CheckpointRef? BeginFrom, CheckpointRef? StudentFrom, long? FromStep, CheckpointRef? Final);
+    StageWork Work, int Round, CheckpointRef? BeginFrom, CheckpointRef? StudentFrom, long? FromStep, CheckpointRef? Final, bool Approved);
 
 /// <summary>All that is remembered of a run.</summary>
 /// <param name="Current">Index of the stage whose turn it is; the number of stages when all are done.</param>

@@ -55,7 +55,8 @@ public abstract record Phase
     }
 
     /// <summary>The gang is being ended; nothing else begins until the cluster is certain that none of it runs.</summary>
-    public sealed record Stopping(GangGrant Gang, DateTimeOffset Since, Ending Then) : Phase
+    /// <param name="SaveWithin">The gang may take this long to save first. Null: it ends at once.</param>
+    public sealed record Stopping(GangGrant Gang, DateTimeOffset Since, Ending Then, TimeSpan? SaveWithin) : Phase
     {
         public override GangGrant? GangOrNull => Gang;
     }

@@ -10,6 +10,7 @@ namespace DeepSeekOps.Decisions.Stages;
 /// <param name="Wish">What the run wants.</param>
 /// <param name="Round">The round being worked on, or ended.</param>
 /// <param name="Attempt">Launches so far; the number fences out whatever is older.</param>
+/// <param name="RoundBegan">Attempts up to this one belong to earlier rounds.</param>
 /// <param name="LaunchedFrom">Step of the checkpoint that the current attempt goes on from; 0: from the beginning.</param>
 /// <param name="Reason">Why it is in its phase, in words.</param>
 /// <param name="Checkpoints">Oldest first.</param>
@@ -20,7 +21,7 @@ namespace DeepSeekOps.Decisions.Stages;
 /// <param name="Latest">The newest sample when the record was last written.</param>
 /// <param name="Outbox">Events that the ledger may not have yet.</param>
 public sealed record Stage(
-    StageWish Wish, int Round, Phase Phase, int Attempt, long LaunchedFrom, string Reason, DateTimeOffset? StartedAt,
+    StageWish Wish, int Round, Phase Phase, int Attempt, int RoundBegan, long LaunchedFrom, string Reason, DateTimeOffset? StartedAt,
     DateTimeOffset? EndedAt, ImmutableArray<StageCheckpoint> Checkpoints, ImmutableArray<Restart> Restarts,
     ImmutableDictionary<FailureCause, int> RestartsByCause, Failure? Incident, ImmutableArray<AvoidedNode> Avoid,
     ImmutableArray<Evaluation> Evaluations, StepSample? Latest, ImmutableArray<RunEvent> Outbox)
@@ -33,7 +34,7 @@ public sealed record Stage(
 
     /// <summary>A stage nobody has asked for yet.</summary>
     public static Stage New(StageWish wish) => new(
-        wish, wish.Round, new Phase.Waiting(), 0, 0, "not asked for yet", null, null, [], [],
+        wish, wish.Round, new Phase.Waiting(), 0, 0, 0, "not asked for yet", null, null, [], [],
         ImmutableDictionary<FailureCause, int>.Empty, null, [], [], null, []);
 }
 

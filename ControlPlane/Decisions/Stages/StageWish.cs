@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Runs;
 
@@ -31,4 +32,6 @@ public sealed record StageWish(
 /// <summary>What a stage tells its run.</summary>
 /// <param name="Round">The round the stage works on, or ended.</param>
 /// <param name="Final">With Completed: the checkpoint that is handed on.</param>
-public sealed record StageReport(StageId Stage, int Round, Phase Phase, string Reason, CheckpointRef? Final, StageView View);
+/// <param name="UsableSteps">Steps of the checkpoints that a retry may go on from.</param>
+public sealed record StageReport(
+    StageId Stage, int Round, Phase Phase, string Reason, CheckpointRef? Final, ImmutableArray<long> UsableSteps, StageView View);

@@ -1,0 +1,42 @@
+using System.Collections.Immutable;
+
+namespace DeepSeekOps.Decisions.Checkpoints;
+
+/// <summary>
+/// Which checkpoint an attempt goes on from, and what becomes of the others. A digest is verified by the rank that loads it; what it
+/// refuses is quarantined here, and the next older one is chosen.
+/// </summary>
+public static class CheckpointChoice
+{
+    /// <summary>The newest that may be used. Null: none; the stage begins from step 0.</summary>
+    public static StageCheckpoint? Newest(ImmutableArray<StageCheckpoint> checkpoints) =>
+        checkpoints.Where(c => c.Usable).MaxBy(c => c.Made.Step);
+
+    /// <summary>Takes in a durable one: it takes the place of an older one of the same step, whatever became of that.</summary>
+    public static ImmutableArray<StageCheckpoint> Add(ImmutableArray<StageCheckpoint> checkpoints, CheckpointMade made, string lineage)
+    {
+        var state = made.Final ? CheckpointState.Final : CheckpointState.Good;
+        string reason = made.Final ? "the stage's last one" : "";
+        return [.. checkpoints.Where(c => c.Made.Step < made.Step), new StageCheckpoint(made, state, reason, lineage),
+            .. checkpoints.Where(c => c.Made.Step > made.Step)];
+    }
+
+    /// <summary>
+    /// Follows the worker's own retention: the newest <paramref name="keep"/> stay, and pinned and final ones. At least two, since
+    /// the newest may turn out to be damaged.
+    /// </summary>
+    public static ImmutableArray<StageCheckpoint> Retain(ImmutableArray<StageCheckpoint> checkpoints, int keep)
+    {
+        int least = Math.Max(2, keep);
+        var good = checkpoints.Where(c => c.State == CheckpointState.Good).OrderByDescending(c => c.Made.Step).Skip(least).ToHashSet();
+        return good.Count == 0 ? checkpoints : [.. checkpoints.Select(c => good.Contains(c)
+            ? c with { State = CheckpointState.Deleted, Reason = $"the newest {least} are kept" } : c)];
+    }
+
+    public static ImmutableArray<StageCheckpoint> Quarantine(ImmutableArray<StageCheckpoint> checkpoints, string path, string reason) =>
+        [.. checkpoints.Select(c => c.Usable && c.Made.Path == path ? c with { State = CheckpointState.Quarantined, Reason = reason } : c)];
+
+    /// <summary>Sets aside what a person wants done again: everything beyond a step.</summary>
+    public static ImmutableArray<StageCheckpoint> SetAsideBeyond(ImmutableArray<StageCheckpoint> checkpoints, long step, string reason) =>
+        [.. checkpoints.Select(c => c.Usable && c.Made.Step > step ? c with { State = CheckpointState.Quarantined, Reason = reason } : c)];
+}

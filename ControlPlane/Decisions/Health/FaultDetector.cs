@@ -1,0 +1,169 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Health;
+
+/// <summary>
+/// Says what an attempt cannot go on with, from what was seen and nothing else. Two kinds of evidence: what somebody is certain of
+/// (an agent saw its rank exit; the cluster saw a pod end) counts at once, and silence counts only after a grace that begins anew
+/// with each control plane. What is unknown is no evidence: a cluster that cannot be asked and a pod in phase Unknown end nothing.
+/// </summary>
+public static class FaultDetector
+{
+    /// <summary>What a rank does is known only from a beat this fresh.</summary>
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
+
+    public static Failure? Find(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
+        PodEnded(stage, gang, seen, now)
+        ?? RankExited(stage, gang, seen, now)
+        ?? RankHung(stage, gang, seen, now)
+        ?? AgentSilent(stage, gang, seen, now)
+        ?? StartTimedOut(stage, gang, seen, now);
+
+    private static Failure? PodEnded(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        foreach (var node in gang.Nodes)
+        {
+            if (PodOn(stage, gang, node, seen) is not { Phase: PodPhase.Exited } pod)
+            {
+                continue;
+            }
+
+            string how = pod.ExitCode is { } code ? Ended(code) : "ended";
+            return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}", "", node, true, seen,
+                seen.AgentOn(node)?.LastBeat ?? now, now);
+        }
+
+        return null;
+    }
+
+    private static Failure? RankExited(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        foreach (var agent in seen.Agents.Where(a => gang.Nodes.Contains(a.Node)))
+        {
+            if (agent.Ranks.FirstOrDefault(r => r.Attempt == stage.Attempt && r.State == RankState.Exited) is not { } rank)
+            {
+                continue;
+            }
+
+            int code = rank.ExitCode ?? 0;
+            string words = rank.Error.Length == 0 ? "" : $": {rank.Error}";
+            // A kill from outside says nothing about the program; whatever else ends a rank may be the same fault again.
+            bool fromOutside = code is 128 + 9 or 128 + 15;
+            string signature = fromOutside ? "" : $"exit {code} at step {rank.Step}{words}";
+            return Of(stage, FailureCause.RankExited, $"rank {rank.Rank} on {agent.Node} {Ended(code)} at step {rank.Step}{words}",
+                signature, agent.Node, false, seen, agent.LastBeat, now) with { Step = rank.Step };
+        }
+
+        return null;
+    }
+
+    private static Failure? RankHung(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        var limit = HangLimit(stage.Policy, seen.LongestStepSeconds);
+        // One hung rank stops all at their next collective: the one that is behind is the one to name.
+        var hung = seen.Agents.Where(a => gang.Nodes.Contains(a.Node) && now - a.LastBeat < Fresh)
+            .SelectMany(a => a.Ranks.Select(r => (Agent: a, Rank: r)))
+            .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.SinceProgress > Limit(x.Rank))
+            .OrderBy(x => x.Rank.CollectiveSequence).ThenByDescending(x => x.Rank.SinceProgress).FirstOrDefault();
+        if (hung.Rank is not { } rank)
+        {
+            return null;
+        }
+
+        string sentence = $"rank {rank.Rank} on {hung.Agent.Node} made no progress for {Words.Duration(rank.SinceProgress)} at step {rank.Step}"
+            + $" (limit {Words.Duration(Limit(rank))}, doing {(rank.Doing.Length == 0 ? "nothing it told" : rank.Doing)})";
+        return Of(stage, FailureCause.RankHung, sentence, $"hung at step {rank.Step}", hung.Agent.Node, false, seen,
+            hung.Agent.LastBeat - rank.SinceProgress, now) with { Step = rank.Step };
+
+        TimeSpan Limit(RankSeen r) => r.State switch
+        {
+            RankState.Training or RankState.Saving => limit,
+            RankState.Starting => stage.Policy.HangUnlearnt,
+            _ => TimeSpan.MaxValue,
+        };
+    }
+
+    /// <summary>A multiple of the longest step, with a floor; without a timed step a fixed, long limit.</summary>
+    public static TimeSpan HangLimit(RecoveryPolicy policy, double? longestStepSeconds)
+    {
+        if (longestStepSeconds is not { } longest)
+        {
+            return policy.HangUnlearnt;
+        }
+
+        var learnt = TimeSpan.FromSeconds(Math.Min(longest * policy.HangFactor, 86_400));
+        return learnt > policy.HangFloor ? learnt : policy.HangFloor;
+    }
+
+    private static Failure? AgentSilent(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        if (seen.Cluster is not { } cluster)
+        {
+            return null;
+        }
+
+        var policy = stage.Policy;
+        foreach (var node in gang.Nodes)
+        {
+            var heard = Latest(Latest(seen.AgentOn(node)?.LastBeat ?? gang.At, gang.At), seen.WatchingSince);
+            var silent = now - heard;
+            string quiet = $"its agent has said nothing for {Words.Duration(silent)}";
+            var pod = PodOn(stage, gang, node, seen);
+            bool notReady = cluster.Nodes.Any(n => n.Id == node && n.Health == NodeHealth.NotReady);
+            (FailureCause, string)? found = pod switch
+            {
+                _ when notReady && silent > policy.NodeNotReadyFor => (FailureCause.NodeLost, $"{node} is not ready and {quiet}"),
+                null when stage.Phase is not Phase.Starting && silent > policy.PodMissingFor =>
+                    (FailureCause.AgentLost, $"the pod on {node} is gone and {quiet}"),
+                { Phase: PodPhase.Running } when silent > policy.SilentFor =>
+                    (FailureCause.AgentLost, $"the pod on {node} runs but {quiet} (limit {Words.Duration(policy.SilentFor)})"),
+                _ => null,
+            };
+            if (found is var (cause, sentence))
+            {
+                return Of(stage, cause, sentence, "", node, true, seen, heard, now);
+            }
+        }
+
+        return null;
+    }
+
+    private static Failure? StartTimedOut(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        var since = stage.Phase switch
+        {
+            Phase.Starting starting => starting.Since,
+            Phase.Restarting restarting => restarting.Since,
+            _ => now,
+        };
+        // Our own absence is not the gang's: the time begins anew with each control plane.
+        var waited = now - Latest(since, seen.WatchingSince);
+        if (waited <= stage.Policy.StartWithin || seen.Cluster is null)
+        {
+            return null;
+        }
+
+        var absent = gang.Nodes.Where(n => seen.AgentOn(n) is null).ToImmutableArray();
+        string who = absent.IsEmpty ? "" : $"; no agent has come from {string.Join(", ", absent)}";
+        return Of(stage, FailureCause.StartTimedOut,
+            $"no first step {Words.Duration(waited)} after the launch (limit {Words.Duration(stage.Policy.StartWithin)}){who}",
+            $"no first step from {stage.LaunchedFrom}", absent.IsEmpty ? gang.Nodes[0] : absent[0], !absent.IsEmpty, seen,
+            Latest(since, seen.WatchingSince), now);
+    }
+
+    private static Failure Of(
+        Stage stage, FailureCause cause, string sentence, string signature, NodeId node, bool suspect, Observation seen,
+        DateTimeOffset happened, DateTimeOffset now) =>
+        new(cause, sentence, signature, node, suspect, stage.Attempt, StepOf(stage, seen), happened < now ? happened : now, now);
+
+    private static PodSeen? PodOn(Stage stage, GangGrant gang, NodeId node, Observation seen) =>
+        seen.Cluster?.Pods.FirstOrDefault(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == node);
+
+    private static long StepOf(Stage stage, Observation seen) => Math.Max(stage.LaunchedFrom, (seen.Latest ?? stage.Latest)?.Step ?? 0);
+
+    private static DateTimeOffset Latest(DateTimeOffset a, DateTimeOffset b) => a > b ? a : b;
+
+    private static string Ended(int code) => code > 128 ? $"was killed (signal {code - 128})" : $"exited with code {code}";
+}

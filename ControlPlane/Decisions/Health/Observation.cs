@@ -1,0 +1,46 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.Decisions.Health;
+
+/// <summary>What is remembered of an agent since this control plane first heard of it. Memory only.</summary>
+public sealed record AgentVitals(
+    NodeId Node, string AgentId, int Pid, int Attempt, DateTimeOffset LastBeat, long Sequence, ImmutableArray<RankSeen> Ranks,
+    ImmutableDictionary<string, double> LaunchSeconds);
+
+/// <summary>An agent that was heard again by a control plane that had begun anew.</summary>
+/// <param name="Silent">As long as its oldest unreported step is old.</param>
+public sealed record AgentBack(NodeId Node, long Step, TimeSpan Silent);
+
+/// <summary>What agents told since the last decision that was written.</summary>
+public sealed record News(
+    ImmutableArray<CheckpointMade> Checkpoints, ImmutableArray<RefusedCheckpoint> Refused, ImmutableArray<Evaluation> Evaluations,
+    ImmutableArray<WorkerNote> Notes, ImmutableArray<AgentBack> Back)
+{
+    public static News None { get; } = new([], [], [], [], []);
+
+    public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty;
+}
+
+/// <summary>All that a stage's decision may know of the world.</summary>
+/// <param name="Cluster">Null: the cluster could not be asked. Unknown, and so no reason to end anything.</param>
+/// <param name="WatchingSince">Since when this control plane listens: silence before it is our own.</param>
+/// <param name="Placement">While queued: the answer to the stage's request.</param>
+/// <param name="GoneGang">The gang of which the cluster is certain that nothing runs any more; 0: none.</param>
+/// <param name="Preemption">Another gang needs the nodes.</param>
+/// <param name="LongestStepSeconds">The longest recent step; null: none was timed yet.</param>
+public sealed record Observation(
+    ClusterSnapshot? Cluster, ImmutableArray<AgentVitals> Agents, News News, StepSample? Latest, DateTimeOffset WatchingSince)
+{
+    public PlacementDecision? Placement { get; init; }
+
+    public int GoneGang { get; init; }
+
+    public Preemption? Preemption { get; init; }
+
+    public double? LongestStepSeconds { get; init; }
+
+    public AgentVitals? AgentOn(NodeId node) => Agents.FirstOrDefault(a => a.Node == node);
+}

@@ -1,0 +1,94 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Health;
+
+/// <summary>
+/// What a stage's agents told since this control plane began to listen. Memory only, and immutable: a beat gives the next one.
+/// Beats repeat and overtake each other; state is taken from the newest, news from all.
+/// </summary>
+public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Agents, News News, StepSample? Latest, ImmutableArray<double> StepSeconds)
+{
+    /// <summary>The longest of so many recent steps is what a hang is measured against.</summary>
+    private const int StepsRemembered = 64;
+
+    public static Vitals Fresh(DateTimeOffset now) => new(now, [], News.None, null, []);
+
+    public double? LongestStepSeconds => StepSeconds.IsEmpty ? null : StepSeconds.Max();
+
+    public Vitals Take(AgentRegistration registration, DateTimeOffset now)
+    {
+        var old = Agents.FirstOrDefault(a => a.Node == registration.Node);
+        bool same = old?.AgentId == registration.AgentId;
+        var agent = new AgentVitals(registration.Node, registration.AgentId, registration.Pid, registration.Attempt, now,
+            same ? old!.Sequence : 0, registration.Ranks, same ? old!.LaunchSeconds : ImmutableDictionary<string, double>.Empty);
+        return this with { Agents = Replace(agent) };
+    }
+
+    /// <param name="stage">As it is written: what older attempts and gangs say is not taken for the present.</param>
+    /// <param name="rejoined">The first word from a gang that trained before this control plane began.</param>
+    public Vitals Take(AgentBeat beat, Stage stage, bool rejoined, DateTimeOffset now)
+    {
+        var news = new News(
+            Union(News.Checkpoints, beat.Checkpoints), Union(News.Refused, beat.RefusedCheckpoints), Union(News.Evaluations, beat.Evaluations),
+            Union(News.Notes, beat.Notes), News.Back);
+        var samples = beat.Samples.Where(s => s.Attempt == stage.Attempt).ToImmutableArray();
+        if (rejoined)
+        {
+            var silent = samples.IsEmpty ? TimeSpan.Zero : now - samples[0].At;
+            long step = beat.Ranks.Select(r => r.Step).DefaultIfEmpty(0).Max();
+            news = news with { Back = news.Back.Add(new AgentBack(beat.Node, step, silent)) };
+        }
+
+        var newest = samples.IsEmpty ? Latest : Newer(Latest, samples.MaxBy(s => s.Step)!);
+        var times = StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
+        var told = this with
+        {
+            News = news,
+            Latest = newest,
+            StepSeconds = times.Length > StepsRemembered ? times[^StepsRemembered..] : times,
+        };
+        var old = Agents.FirstOrDefault(a => a.Node == beat.Node);
+        bool late = old is not null && (old.AgentId == beat.AgentId ? beat.Sequence <= old.Sequence : beat.Attempt < old.Attempt);
+        if (late)
+        {
+            return told;
+        }
+
+        int pid = old?.AgentId == beat.AgentId ? old.Pid : 0;
+        var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId ? old.LaunchSeconds : beat.LaunchSeconds;
+        return told with
+        {
+            Agents = told.Replace(new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch)),
+        };
+    }
+
+    /// <summary>Once it is written down it is no news; what came in since then still is.</summary>
+    public Vitals Written(News written) => this with
+    {
+        News = new News(
+            Less(News.Checkpoints, written.Checkpoints), Less(News.Refused, written.Refused), Less(News.Evaluations, written.Evaluations),
+            Less(News.Notes, written.Notes), Less(News.Back, written.Back)),
+    };
+
+    /// <summary>What a decision may see: agents of the gang that is held, and no sample of an older round.</summary>
+    public Observation Observe(Stage stage, ClusterSnapshot? cluster)
+    {
+        int gang = stage.Phase.GangOrNull?.Gang ?? int.MaxValue;
+        var latest = Latest is { } sample && sample.Attempt > stage.RoundBegan ? sample : null;
+        return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang)], News, latest, Since) { LongestStepSeconds = LongestStepSeconds };
+    }
+
+    private static StepSample Newer(StepSample? old, StepSample sample) =>
+        old is null || sample.Attempt > old.Attempt || (sample.Attempt == old.Attempt && sample.Step > old.Step) ? sample : old;
+
+    private ImmutableArray<AgentVitals> Replace(AgentVitals agent) => [.. Agents.Where(a => a.Node != agent.Node), agent];
+
+    private static ImmutableArray<T> Union<T>(ImmutableArray<T> old, ImmutableArray<T> more) =>
+        more.IsEmpty ? old : [.. old.Union(more)];
+
+    private static ImmutableArray<T> Less<T>(ImmutableArray<T> old, ImmutableArray<T> written) =>
+        written.IsEmpty ? old : [.. old.Except(written)];
+}

@@ -1,0 +1,20 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>Something to do in the world. Idempotent, and named by (stage, gang): done twice is done once.</summary>
+public abstract record StageAction
+{
+    private StageAction() { }
+
+    public sealed record CreatePods(GangGrant Gang) : StageAction;
+
+    /// <summary>End the gang's pods; once the cluster is certain, give its nodes back.</summary>
+    public sealed record EndGang(StageId Stage, int Gang, string Reason) : StageAction;
+}
+
+/// <summary>What a stage becomes, what is to be done once that is written, and why.</summary>
+/// <param name="Next">The very same object when nothing is to be written.</param>
+/// <param name="Reason">With the numbers of the moment; may change while <paramref name="Next"/> stays.</param>
+public sealed record Decision(Stage Next, ImmutableArray<StageAction> Actions, string Reason);

@@ -1,0 +1,154 @@
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>What <see cref="StagePlanner"/> asks about a gang that is to train.</summary>
+internal static class LiveStage
+{
+    /// <summary>The stage's last checkpoint, once it is durable and no rank has anything left to do.</summary>
+    public static CheckpointRef? Finished(Stage stage, GangGrant gang, Observation seen)
+    {
+        var final = stage.Checkpoints.LastOrDefault(c => c.State == CheckpointState.Final);
+        bool busy = seen.Agents.Where(a => gang.Nodes.Contains(a.Node)).SelectMany(a => a.Ranks)
+            .Any(r => r.Attempt == stage.Attempt && r.State is RankState.Starting or RankState.Training or RankState.Saving);
+        // Right after a restart of ours nothing is known of the ranks, and they may still be evaluating.
+        bool known = gang.Nodes.All(n => seen.AgentOn(n) is not null
+            || (seen.Cluster?.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == n && p.Phase == PodPhase.Exited) ?? false));
+        return final is null || busy || !known ? null : final.Ref(stage.Id);
+    }
+
+    /// <summary>The step that shows that the current attempt trains.</summary>
+    public static long? FirstStep(Stage stage, GangGrant gang, Observation seen)
+    {
+        if (seen.Latest is { } sample && sample.Attempt == stage.Attempt)
+        {
+            return Math.Min(sample.Step, stage.LaunchedFrom + 1);
+        }
+
+        var moved = seen.Agents.Where(a => gang.Nodes.Contains(a.Node)).SelectMany(a => a.Ranks)
+            .Where(r => r.Attempt == stage.Attempt && r.State != RankState.Exited && (r.Step > stage.LaunchedFrom || r.State == RankState.Done));
+        return moved.Any() ? stage.LaunchedFrom + 1 : null;
+    }
+
+    /// <summary>The checkpoint that the attempt was to go on from, or begin with, was refused.</summary>
+    public static Failure? RefusedStart(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        bool resume = stage.LaunchedFrom > 0 && !stage.Checkpoints.Any(c => c.Usable && c.Made.Step == stage.LaunchedFrom)
+            && stage.Checkpoints.Any(c => c.State == CheckpointState.Quarantined && c.Made.Step == stage.LaunchedFrom);
+        var begin = seen.News.Refused.FirstOrDefault(r => r.Path == stage.Wish.BeginFrom?.Path || r.Path == stage.Wish.StudentFrom?.Path);
+        if ((!resume && begin is null) || FirstStep(stage, gang, seen) is not null)
+        {
+            return null;
+        }
+
+        string what = begin is null ? $"the checkpoint of step {stage.LaunchedFrom} was refused"
+            : $"checkpoint {begin.Path} of an earlier stage was refused: {begin.Reason}; retry that stage from an earlier checkpoint";
+        // A stage cannot choose another beginning, so the same refusal again is the same fault.
+        return new Failure(FailureCause.CheckpointRefused, what, begin is null ? "" : what, gang.Nodes[0], false, stage.Attempt,
+            stage.LaunchedFrom, now, now);
+    }
+
+    public static Decision RollBack(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        long step = seen.Latest?.Step ?? stage.LaunchedFrom;
+        var begun = stage.BeginRound(now);
+        var failure = new Failure(FailureCause.RolledBack, $"rolled back at step {step}: {stage.Wish.Reason}", "", gang.Nodes[0], false,
+            stage.Attempt, step, now, now);
+        return Tell(Count(begun, failure, madeStep: true, now), failure, StageMoves.FromWhere(begun), now).RestartInPlace(gang, now);
+    }
+
+    /// <summary>Writes a failure into the budget and opens the incident; one that is open already keeps its beginning.</summary>
+    public static Stage Count(Stage stage, Failure failure, bool madeStep, DateTimeOffset now) => stage with
+    {
+        Restarts = stage.Restarts.Add(new Restart(now, failure.Cause, failure.Signature, stage.Attempt, madeStep)),
+        RestartsByCause = stage.RestartsByCause.SetItem(failure.Cause, stage.RestartsByCause.GetValueOrDefault(failure.Cause) + 1),
+        Incident = stage.Incident is { } open ? failure with { HappenedAt = open.HappenedAt, NoticedAt = open.NoticedAt } : failure,
+    };
+
+    public static Stage Tell(Stage stage, Failure failure, string remedy, DateTimeOffset now) =>
+        stage.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, failure.Cause.InWords().Replace(' ', '-'),
+            failure.Cause == FailureCause.RolledBack ? EventLevel.Info : EventLevel.Warning, $"{failure.Sentence}; {remedy}")
+        {
+            Node = failure.Node.Name,
+            Step = failure.Step,
+            Took = failure.NoticedAt - failure.HappenedAt,
+        });
+
+    public static Decision Progress(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) => stage.Phase switch
+    {
+        Phase.Running running => Train(stage, running, seen),
+        _ when FirstStep(stage, gang, seen) is { } first => Begun(stage, gang, first, seen, now),
+        // Also mends a crash between the write of the phase and the making of the pods.
+        Phase.Starting when MissingPods(stage, gang, seen) is var missing && missing > 0 =>
+            stage.Stay($"{Words.Count(missing, "pod", "pods")} of {gang.Nodes.Length} still to be made", new StageAction.CreatePods(gang)),
+        _ => stage.Stay(Coming(stage, gang, seen)),
+    };
+
+    private static Decision Train(Stage stage, Phase.Running running, Observation seen)
+    {
+        var doubtful = seen.Cluster?.Nodes.FirstOrDefault(
+            n => running.Gang.Nodes.Contains(n.Id) && n.Health is NodeHealth.NotReady or NodeHealth.Cordoned);
+        long newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? 0;
+        if (running.Save is { } save && (newest > save.After || doubtful is null))
+        {
+            // The request stays while the node is in doubt, answered or not: one doubt asks for one checkpoint.
+            return doubtful is null ? stage.To(running with { Save = null }, "trains") : stage.Stay($"trains; {save.Reason}, saved at step {newest}");
+        }
+
+        if (doubtful is not null && running.Save is null)
+        {
+            string why = $"{doubtful.Id} is {(doubtful.Health == NodeHealth.Cordoned ? "cordoned" : "not ready")}: {doubtful.Reason}";
+            return stage.To(running with { Save = new SaveRequest(why, newest) }, $"trains; asks for a checkpoint, since {why}");
+        }
+
+        var step = seen.Latest ?? stage.Latest;
+        return stage.Stay(step is null ? "trains" : $"trains at step {step.Step} of {stage.Wish.Work.TotalSteps}");
+    }
+
+    private static Decision Begun(Stage stage, GangGrant gang, long first, Observation seen, DateTimeOffset now)
+    {
+        var launch = seen.Agents.FirstOrDefault(a => gang.Nodes.Contains(a.Node))?.LaunchSeconds;
+        double load = (launch?.GetValueOrDefault("load") ?? 0) + (launch?.GetValueOrDefault("restore") ?? 0);
+        double firstStep = launch?.GetValueOrDefault("first_step") ?? 0;
+        var since = stage.Incident?.HappenedAt ?? (stage.Phase is Phase.Starting starting ? starting.Since : now);
+        var took = now - since;
+        string text;
+        if (stage.Incident is { } incident)
+        {
+            var noticed = incident.NoticedAt - incident.HappenedAt;
+            var restart = took - noticed - TimeSpan.FromSeconds(load + firstStep);
+            text = $"recovered: first new step {first} after {Seconds(took)} (noticed {Seconds(noticed)}, restart {Seconds(restart)},"
+                + $" load {Seconds(TimeSpan.FromSeconds(load))}, first step {Seconds(TimeSpan.FromSeconds(firstStep))})";
+        }
+        else
+        {
+            text = $"started on {string.Join(", ", gang.Nodes)}: first step {first} after {Seconds(took)}";
+        }
+
+        var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, stage.Incident is null ? "started" : "recovered",
+            EventLevel.Info, text)
+        {
+            Node = gang.Nodes[0].Name,
+            Step = first,
+            Took = took,
+        };
+        return (stage with { Incident = null }).Say(told).To(new Phase.Running(gang, now, null), "trains");
+    }
+
+    private static int MissingPods(Stage stage, GangGrant gang, Observation seen) => seen.Cluster is not { } cluster ? 0
+        : gang.Nodes.Count(n => !cluster.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == n));
+
+    private static string Coming(Stage stage, GangGrant gang, Observation seen)
+    {
+        int agents = gang.Nodes.Count(n => seen.AgentOn(n) is not null);
+        int ranks = seen.Agents.SelectMany(a => a.Ranks).Count(r => r.Attempt == stage.Attempt && r.State != RankState.Exited);
+        return $"attempt {stage.Attempt} from step {stage.LaunchedFrom}: {agents} of {gang.Nodes.Length} agents are here,"
+            + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet";
+    }
+
+    private static string Seconds(TimeSpan span) =>
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Math.Max(0, span.TotalSeconds):0.0} s");
+}

@@ -1,0 +1,117 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>The moves that <see cref="StagePlanner"/> puts together. None decides whether it is made.</summary>
+internal static class StageMoves
+{
+    /// <summary>A node that failed is avoided for this long; then it has had time to be mended.</summary>
+    private static readonly TimeSpan AvoidFor = TimeSpan.FromHours(1);
+
+    public static Decision Stay(this Stage stage, string reason, params ImmutableArray<StageAction> actions) => new(stage, actions, reason);
+
+    public static Decision To(this Stage stage, Phase phase, string reason, params ImmutableArray<StageAction> actions) =>
+        new(stage with { Phase = phase, Reason = reason }, actions, reason);
+
+    public static Stage Say(this Stage stage, DateTimeOffset now, string kind, EventLevel level, string text) =>
+        stage.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, kind, level, text));
+
+    public static Stage Say(this Stage stage, RunEvent told) => stage with { Outbox = stage.Outbox.Add(told) };
+
+    /// <summary>The next attempt, from the newest checkpoint that may be used.</summary>
+    public static Stage NextAttempt(this Stage stage) => stage with
+    {
+        Attempt = stage.Attempt + 1,
+        LaunchedFrom = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? 0,
+    };
+
+    /// <summary>Asks for a new gang for the next attempt.</summary>
+    public static Decision Queue(this Stage stage, DateTimeOffset now)
+    {
+        var next = stage.NextAttempt() with
+        {
+            StartedAt = stage.StartedAt ?? now,
+            EndedAt = null,
+            Avoid = [.. stage.Avoid.Where(a => now - a.Since < AvoidFor)],
+        };
+        var work = stage.Wish.Work;
+        string reason = $"asks for {Words.Count(work.Nodes, "node", "nodes")} with {Words.Count(work.SlotsPerNode, "slot", "slots")} each"
+            + $" for attempt {next.Attempt}, from step {next.LaunchedFrom}";
+        return next.Say(now, "queued", EventLevel.Info, reason).To(new Phase.Queued(now), reason);
+    }
+
+    /// <summary>The next attempt in the pods that are there.</summary>
+    public static Decision RestartInPlace(this Stage stage, GangGrant gang, DateTimeOffset now)
+    {
+        var next = stage.NextAttempt();
+        string reason = $"attempt {next.Attempt} in place on {string.Join(", ", gang.Nodes)}, from step {next.LaunchedFrom}";
+        return next.To(new Phase.Restarting(gang, now), reason);
+    }
+
+    public static Decision Stop(this Stage stage, GangGrant gang, Ending then, string reason, DateTimeOffset now, TimeSpan? saveWithin = null) =>
+        stage.To(new Phase.Stopping(gang, now, then, saveWithin), reason);
+
+    /// <summary>A request that is taken back holds no pods; it is released by the same way as a gang.</summary>
+    public static GangGrant NoNodes(this Stage stage, DateTimeOffset now) =>
+        new(stage.Id, stage.Attempt, [], stage.Wish.Work.SlotsPerNode, now);
+
+    public static Decision Pause(this Stage stage, DateTimeOffset now)
+    {
+        string reason = $"paused: {stage.Wish.Reason}; {FromWhere(stage)}";
+        return (stage with { Incident = null }).Say(now, "paused", EventLevel.Info, reason).To(new Phase.Paused(now), reason);
+    }
+
+    public static Decision Cancel(this Stage stage, DateTimeOffset now)
+    {
+        string reason = $"cancelled: {stage.Wish.Reason}";
+        return (stage with { Incident = null, EndedAt = now }).Say(now, "cancelled", EventLevel.Warning, reason)
+            .To(new Phase.Cancelled(now), reason);
+    }
+
+    public static Decision Fail(this Stage stage, string why, DateTimeOffset now) =>
+        (stage with { EndedAt = now }).Say(now, "failed", EventLevel.Error, why).To(new Phase.Failed(why, now), why);
+
+    public static Decision Complete(this Stage stage, CheckpointRef final, DateTimeOffset now)
+    {
+        var took = now - (stage.StartedAt ?? now);
+        string reason = $"completed at step {final.Step} in {Words.Duration(took)}, {Words.Count(stage.Attempt, "attempt", "attempts")};"
+            + $" hands on {final.Path}";
+        var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "completed", EventLevel.Info, reason)
+        {
+            Step = final.Step,
+            Took = took,
+        };
+        return (stage with { Incident = null, EndedAt = now }).Say(told).To(new Phase.Completed(final, now), reason);
+    }
+
+    /// <summary>
+    /// Takes up a person's retry: a clean budget, and everything beyond the wanted step set aside. Without a step the stage goes on
+    /// from its newest checkpoint that is not its end.
+    /// </summary>
+    public static Stage BeginRound(this Stage stage, DateTimeOffset now)
+    {
+        var open = stage.Checkpoints.Where(c => c.State != CheckpointState.Final).ToImmutableArray();
+        long from = stage.Wish.FromStep ?? CheckpointChoice.Newest(open)?.Made.Step ?? 0;
+        var next = stage with
+        {
+            Round = stage.Wish.Round,
+            RoundBegan = stage.Attempt,
+            Checkpoints = CheckpointChoice.SetAsideBeyond(stage.Checkpoints, from, $"set aside by the retry from step {from}"),
+            Restarts = [],
+            RestartsByCause = ImmutableDictionary<FailureCause, int>.Empty,
+            Incident = null,
+            Avoid = [],
+            Latest = null,
+            EndedAt = null,
+            Evaluations = [.. stage.Evaluations.Where(e => e.Step <= from)],
+        };
+        return next.Say(now, "retried", EventLevel.Info, $"begins again: {stage.Wish.Reason}; {FromWhere(next)}");
+    }
+
+    public static string FromWhere(Stage stage) => CheckpointChoice.Newest(stage.Checkpoints) is { } newest
+        ? $"goes on from step {newest.Made.Step}" : "begins from step 0";
+}

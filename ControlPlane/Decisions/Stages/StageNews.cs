@@ -1,0 +1,109 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>Takes what agents told into a stage. Beats repeat and overtake each other: everything is keyed by step and attempt.</summary>
+internal static class StageNews
+{
+    public static Stage Take(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var news = seen.News;
+        var next = stage;
+        foreach (var made in news.Checkpoints.OrderBy(c => c.Step))
+        {
+            next = TakeCheckpoint(next, made, now);
+        }
+
+        foreach (var refused in news.Refused.Distinct())
+        {
+            next = TakeRefusal(next, refused, now);
+        }
+
+        foreach (var evaluation in news.Evaluations)
+        {
+            next = TakeEvaluation(next, evaluation);
+        }
+
+        foreach (var note in news.Notes)
+        {
+            // A note that was told before differs in nothing, so the ledger keeps one.
+            next = next.Say(new RunEvent(note.At, stage.Id.Run, stage.Id.Stage, note.Attempt, "note", EventLevel.Info, note.Text));
+        }
+
+        foreach (var back in news.Back)
+        {
+            string text = $"{back.Node} is in contact again after {Words.Duration(back.Silent)}; it trained on to step {back.Step}";
+            next = next.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "agent-back", EventLevel.Info, text)
+            {
+                Node = back.Node.Name,
+                Step = back.Step,
+                Took = back.Silent,
+            });
+        }
+
+        // Samples alone are no reason to write: they travel with what is.
+        return ReferenceEquals(next, stage) ? stage : next with { Latest = seen.Latest ?? next.Latest };
+    }
+
+    private static Stage TakeCheckpoint(Stage stage, CheckpointMade made, DateTimeOffset now)
+    {
+        bool known = stage.Checkpoints.Any(c => c.Made.Step == made.Step && c.Made.Attempt >= made.Attempt);
+        bool ofThisRound = made.Attempt > stage.RoundBegan && made.Attempt <= stage.Attempt;
+        if (known || !ofThisRound || stage.Phase.Terminal)
+        {
+            return stage;
+        }
+
+        long newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? -1;
+        var kept = CheckpointChoice.Retain(
+            CheckpointChoice.Add(stage.Checkpoints, made, stage.Wish.BeginFrom?.Lineage ?? ""), stage.Wish.Work.KeepCheckpoints);
+        string text = string.Create(CultureInfo.InvariantCulture,
+            $"checkpoint of step {made.Step} is durable: {made.Bytes / 1e6:0.0} MB, training stood for {Words.Duration(made.Stall)},")
+            + $" durable after {Words.Duration(made.Lag)}";
+        var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, made.Attempt, "checkpoint", EventLevel.Info, text)
+        {
+            Step = made.Step,
+            Took = made.Lag,
+        };
+        bool progress = made.Step > newest;
+        return (stage with { Checkpoints = kept, Restarts = progress ? [] : stage.Restarts }).Say(told);
+    }
+
+    private static Stage TakeRefusal(Stage stage, RefusedCheckpoint refused, DateTimeOffset now)
+    {
+        if (!stage.Checkpoints.Any(c => c.Usable && c.Made.Path == refused.Path))
+        {
+            return stage;
+        }
+
+        var next = stage with { Checkpoints = CheckpointChoice.Quarantine(stage.Checkpoints, refused.Path, refused.Reason) };
+        return next.Say(now, "checkpoint-refused", EventLevel.Warning,
+            $"checkpoint {refused.Path} is not used again: {refused.Reason}; {StageMoves.FromWhere(next)}");
+    }
+
+    private static Stage TakeEvaluation(Stage stage, Evaluation evaluation)
+    {
+        int old = stage.Evaluations.IndexOf(evaluation, 0, SameMeasure.Instance);
+        if (old < 0)
+        {
+            return stage with { Evaluations = stage.Evaluations.Add(evaluation) };
+        }
+
+        return stage.Evaluations[old].Attempt >= evaluation.Attempt
+            ? stage : stage with { Evaluations = stage.Evaluations.SetItem(old, evaluation) };
+    }
+
+    /// <summary>The same thing measured at the same step, by whatever attempt.</summary>
+    private sealed class SameMeasure : IEqualityComparer<Evaluation>
+    {
+        public static SameMeasure Instance { get; } = new();
+
+        public bool Equals(Evaluation? x, Evaluation? y) => x?.Name == y?.Name && x?.Step == y?.Step;
+
+        public int GetHashCode(Evaluation obj) => HashCode.Combine(obj.Name, obj.Step);
+    }
+}

@@ -1,0 +1,217 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>
+/// Level-triggered: the same stage and observation give the same decision, so a tick that crashed after its write and before its
+/// actions is finished by the next one. Every transition of a stage is in this switch and what it calls.
+/// </summary>
+public static class StagePlanner
+{
+    /// <summary>How long a gang that only has to end, not to save, may take before the cluster ends it.</summary>
+    private static readonly TimeSpan EndByItself = TimeSpan.FromSeconds(3);
+
+    public static Decision Decide(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var informed = StageNews.Take(stage, seen, now);
+        var decision = informed.Phase switch
+        {
+            Phase.Waiting => FromWaiting(informed, now),
+            Phase.Queued => FromQueued(informed, seen, now),
+            Phase.Starting p => Live(informed, p.Gang, seen, now),
+            Phase.Running p => Live(informed, p.Gang, seen, now),
+            Phase.Restarting p => Live(informed, p.Gang, seen, now),
+            Phase.Stopping p => FromStopping(informed, p, seen, now),
+            Phase.BackingOff p => FromBackingOff(informed, p, seen, now),
+            Phase.Paused => FromPaused(informed, now),
+            Phase.Completed or Phase.Failed or Phase.Cancelled => FromEnd(informed, now),
+            _ => throw new UnreachableException($"phase {informed.Phase}"),
+        };
+        return decision with { Next = WithLatest(decision.Next, stage, seen) };
+    }
+
+    /// <summary>The nodes that the stage asks for. Null: none.</summary>
+    public static GangRequest? RequestFor(Stage stage) => stage is { Phase: Phase.Queued queued, Wish.Intent: Intent.Train }
+        ? new GangRequest(stage.Id, stage.Attempt, stage.Wish.Work.Nodes, stage.Wish.Work.SlotsPerNode, stage.Wish.Work.Priority,
+            stage.Wish.Work.Team, queued.Since, stage.Avoid.ToImmutableDictionary(a => a.Node, a => a.Reason))
+        : null;
+
+    private static Decision FromWaiting(Stage stage, DateTimeOffset now) => stage.Wish.Intent switch
+    {
+        Intent.Train => stage.Queue(now),
+        Intent.Pause => stage.Pause(now),
+        Intent.Cancel => stage.Cancel(now),
+        _ => throw new UnreachableException($"intent {stage.Wish.Intent}"),
+    };
+
+    private static Decision FromQueued(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        if (stage.Wish.Intent != Intent.Train)
+        {
+            return StopByWish(stage, stage.NoNodes(now), now, saveWithin: null);
+        }
+
+        if (stage.Wish.Round > stage.Round)
+        {
+            var again = stage.BeginRound(now);
+            return again.Stop(again.NoNodes(now), new Ending.Relaunch(stage.Wish.Reason, now), "asks again, for the retry", now);
+        }
+
+        if (seen.Placement is not PlacementDecision.Placed placed || placed.Grant.Gang != stage.Attempt)
+        {
+            return stage.Stay(seen.Placement?.Reason ?? "waits for an answer about nodes");
+        }
+
+        var told = new Runs.RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "placed", Runs.EventLevel.Info, placed.Reason)
+        {
+            Node = placed.Grant.Nodes[0].Name,
+        };
+        return stage.Say(told).To(new Phase.Starting(placed.Grant, now), placed.Reason, new StageAction.CreatePods(placed.Grant));
+    }
+
+    /// <summary>A gang holds nodes and is to train: starting, running or restarting.</summary>
+    private static Decision Live(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        if (LiveStage.Finished(stage, gang, seen) is { } final)
+        {
+            return stage.Stop(gang, new Ending.Complete(final), $"step {final.Step} is the last and its checkpoint durable", now, EndByItself);
+        }
+
+        if (stage.Wish.Intent != Intent.Train)
+        {
+            return StopByWish(stage, gang, now, stage.Policy.SaveWithin);
+        }
+
+        if (stage.Wish.Round > stage.Round)
+        {
+            return LiveStage.RollBack(stage, gang, seen, now);
+        }
+
+        if (seen.Preemption is { } preemption && preemption.Gang == gang.Gang)
+        {
+            return stage.Say(now, "preempted", Runs.EventLevel.Warning, preemption.Reason)
+                .Stop(gang, new Ending.Relaunch(preemption.Reason, now), preemption.Reason, now, preemption.Grace);
+        }
+
+        if (LiveStage.RefusedStart(stage, gang, seen, now) is { } refused)
+        {
+            return Recover(stage, gang, refused, seen, now);
+        }
+
+        if (FaultDetector.Find(stage, gang, seen, now) is { } failure)
+        {
+            return Recover(stage, gang, failure, seen, now);
+        }
+
+        return LiveStage.Progress(stage, gang, seen, now);
+    }
+
+    private static Decision Recover(Stage stage, GangGrant gang, Failure failure, Observation seen, DateTimeOffset now)
+    {
+        bool madeStep = stage.Phase is Phase.Running || LiveStage.FirstStep(stage, gang, seen) is not null;
+        if (RestartBudget.Judge(stage, failure, madeStep, now) is Verdict.GiveUp given)
+        {
+            return LiveStage.Tell(stage, failure, "no further launch", now)
+                .Stop(gang, new Ending.Fail(given.Reason), given.Reason, now);
+        }
+
+        var delay = ((Verdict.Again)RestartBudget.Judge(stage, failure, madeStep, now)).After;
+        var counted = LiveStage.Count(stage, failure, madeStep, now);
+        string from = StageMoves.FromWhere(counted);
+        string wait = delay > TimeSpan.Zero ? $" after {Words.Duration(delay)}" : "";
+        if (failure.NodeIsSuspect)
+        {
+            var moved = counted with { Avoid = counted.Avoid.RemoveAll(a => a.Node == failure.Node).Add(new(failure.Node, failure.Sentence, now)) };
+            return LiveStage.Tell(moved, failure, $"a new gang that avoids {failure.Node}{wait}; {from}", now)
+                .Stop(gang, new Ending.Relaunch(failure.Sentence, now + delay), failure.Sentence, now);
+        }
+
+        var told = LiveStage.Tell(counted, failure, $"restarting in place{wait}; {from}", now);
+        return delay > TimeSpan.Zero
+            ? told.To(new Phase.BackingOff(gang, now, now + delay), $"{failure.Sentence}; the next launch waits {Words.Duration(delay)}")
+            : told.RestartInPlace(gang, now);
+    }
+
+    private static Decision FromStopping(Stage stage, Phase.Stopping stopping, Observation seen, DateTimeOffset now)
+    {
+        if (seen.GoneGang == stopping.Gang.Gang)
+        {
+            return AfterStop(stage, stopping.Then, now);
+        }
+
+        if (stage.Wish.Intent == Intent.Cancel && stopping.Then is Ending.Pause or Ending.Relaunch)
+        {
+            return StopByWish(stage, stopping.Gang, now, saveWithin: null);
+        }
+
+        var left = (stopping.SaveWithin ?? TimeSpan.Zero) - (now - stopping.Since);
+        bool ended = seen.Cluster is { } cluster && !cluster.Pods.Any(
+            p => p.Stage == stage.Id && p.Gang == stopping.Gang.Gang && p.Phase != PodPhase.Exited);
+        return left > TimeSpan.Zero && !ended
+            ? stage.Stay($"{stage.Reason}; the gang has {Words.Duration(left)} to end by itself")
+            : stage.Stay($"{stage.Reason}; waiting until the cluster is certain that nothing of gang {stopping.Gang.Gang} runs",
+                new StageAction.EndGang(stage.Id, stopping.Gang.Gang, stage.Reason));
+    }
+
+    /// <summary>Nothing of the gang runs any more. What is done is done; otherwise the newest wish counts.</summary>
+    private static Decision AfterStop(Stage stage, Ending then, DateTimeOffset now) => (then, stage.Wish.Intent) switch
+    {
+        (Ending.Complete complete, _) => stage.Complete(complete.Final, now),
+        (_, Intent.Cancel) => stage.Cancel(now),
+        (Ending.Fail fail, _) => stage.Fail(fail.Why, now),
+        (_, Intent.Pause) => stage.Pause(now),
+        (Ending.Relaunch relaunch, Intent.Train) when relaunch.NotBefore > now =>
+            stage.To(new Phase.BackingOff(null, now, relaunch.NotBefore), $"{relaunch.Why}; the next launch waits {Words.Duration(relaunch.NotBefore - now)}"),
+        (Ending.Relaunch or Ending.Pause or Ending.Cancel, Intent.Train) => TakeUp(stage, now).Queue(now),
+        _ => throw new UnreachableException($"{then}, {stage.Wish.Intent}"),
+    };
+
+    private static Decision FromBackingOff(Stage stage, Phase.BackingOff waiting, Observation seen, DateTimeOffset now)
+    {
+        if (stage.Wish.Intent != Intent.Train)
+        {
+            return waiting.Gang is { } held ? StopByWish(stage, held, now, saveWithin: null)
+                : stage.Wish.Intent == Intent.Pause ? stage.Pause(now) : stage.Cancel(now);
+        }
+
+        if (waiting.Gang is { } gang && FaultDetector.Find(stage, gang, seen, now) is { NodeIsSuspect: true } lost)
+        {
+            return Recover(stage, gang, lost, seen, now);
+        }
+
+        if (now < waiting.Until && stage.Wish.Round == stage.Round)
+        {
+            return stage.Stay($"the next launch waits {Words.Duration(waiting.Until - now)} more");
+        }
+
+        var next = TakeUp(stage, now);
+        return waiting.Gang is { } kept ? next.RestartInPlace(kept, now) : next.Queue(now);
+    }
+
+    private static Decision FromPaused(Stage stage, DateTimeOffset now) => stage.Wish.Intent switch
+    {
+        Intent.Train => TakeUp(stage.Say(now, "resumed", Runs.EventLevel.Info, $"resumed: {stage.Wish.Reason}"), now).Queue(now),
+        Intent.Cancel => stage.Cancel(now),
+        Intent.Pause => stage.Stay(stage.Reason),
+        _ => throw new UnreachableException($"intent {stage.Wish.Intent}"),
+    };
+
+    private static Decision FromEnd(Stage stage, DateTimeOffset now) =>
+        stage.Wish is { Intent: Intent.Train } wish && wish.Round > stage.Round
+            ? (stage.BeginRound(now) with { StartedAt = now }).Queue(now)
+            : stage.Stay(stage.Reason);
+
+    private static Stage TakeUp(Stage stage, DateTimeOffset now) => stage.Wish.Round > stage.Round ? stage.BeginRound(now) : stage;
+
+    private static Decision StopByWish(Stage stage, GangGrant gang, DateTimeOffset now, TimeSpan? saveWithin) => stage.Wish.Intent == Intent.Pause
+        ? stage.Stop(gang, new Ending.Pause(stage.Wish.Reason), $"pausing: {stage.Wish.Reason}", now, saveWithin)
+        : stage.Stop(gang, new Ending.Cancel(stage.Wish.Reason), $"cancelling: {stage.Wish.Reason}", now);
+
+    /// <summary>A record that is written anyway takes the newest sample along, for views after a restart.</summary>
+    private static Stage WithLatest(Stage next, Stage before, Observation seen) =>
+        ReferenceEquals(next, before) || seen.Latest is null || next.Round != before.Round ? next : next with { Latest = seen.Latest };
+}

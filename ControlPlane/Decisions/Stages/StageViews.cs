@@ -1,0 +1,78 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>A stage as people see it: what is written, with what was last heard laid over it.</summary>
+public static class StageViews
+{
+    /// <summary>The phase's name in views and on the wire.</summary>
+    public static string NameOf(Phase phase) => phase switch
+    {
+        Phase.Waiting => "waiting",
+        Phase.Queued => "queued",
+        Phase.Starting => "starting",
+        Phase.Running => "running",
+        Phase.Restarting => "restarting",
+        Phase.Stopping => "stopping",
+        Phase.BackingOff => "backing-off",
+        Phase.Paused => "paused",
+        Phase.Completed => "completed",
+        Phase.Failed => "failed",
+        Phase.Cancelled => "cancelled",
+        _ => throw new UnreachableException($"phase {phase}"),
+    };
+
+    /// <param name="reason">The newest decision's, with the numbers of the moment.</param>
+    public static StageReport Report(Stage stage, string reason, Observation seen, DateTimeOffset now)
+    {
+        var final = stage.Phase is Phase.Completed completed ? completed.Final : null;
+        var usable = stage.Checkpoints.Where(c => c.Usable).Select(c => c.Made.Step).ToImmutableArray();
+        return new StageReport(stage.Id, stage.Round, stage.Phase, reason, final, usable, View(stage, reason, seen, now));
+    }
+
+    /// <summary>A stage that its run has not asked for yet.</summary>
+    public static StageView NotBegun(StageWork work) => new(
+        work.Name, work.Kind, "waiting", "waits for the stages before it", 0, 0, work.TotalSteps, 0, work.TotalTokens, null, null, null,
+        null, null, "", [], null, null, null, null, [], ImmutableDictionary<string, int>.Empty);
+
+    private static StageView View(Stage stage, string reason, Observation seen, DateTimeOffset now)
+    {
+        var work = stage.Wish.Work;
+        var sample = seen.Latest ?? stage.Latest;
+        bool live = stage.Phase is Phase.Starting or Phase.Running or Phase.Restarting;
+        long step = stage.Phase is Phase.Completed done ? done.Final.Step : sample?.Step ?? stage.LaunchedFrom;
+        // The newest sample's pace for all that is left.
+        var remaining = live && sample is not null && work.TotalSteps > step
+            ? TimeSpan.FromSeconds(Math.Min(sample.StepSeconds * (work.TotalSteps - step), TimeSpan.MaxValue.TotalSeconds / 2)) : (TimeSpan?)null;
+        return new StageView(
+            work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, work.TotalTokens,
+            sample?.Loss, Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null, sample?.GradNorm, sample?.LearningRate,
+            sample?.Phase ?? "", Ranks(stage, seen, now), stage.StartedAt, stage.EndedAt, remaining,
+            CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
+            stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value));
+    }
+
+    private static double? Extra(StepSample? sample, string name) =>
+        sample is not null && sample.Extra.TryGetValue(name, out double value) ? value : null;
+
+    private static ImmutableArray<RankView> Ranks(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        if (stage.Phase.GangOrNull is not { } gang)
+        {
+            return [];
+        }
+
+        return [.. WorkerOrders.AssignmentOf(stage, gang).Ranks.Select(placement =>
+        {
+            var agent = seen.AgentOn(placement.Node);
+            var rank = agent?.Ranks.FirstOrDefault(r => r.Rank == placement.Rank);
+            bool fresh = agent is not null && now - agent.LastBeat <= stage.Policy.UnknownAfter;
+            return new RankView(placement.Rank, placement.Node.Name, rank?.Pid ?? 0, fresh && rank is not null ? rank.State : RankState.Unknown,
+                agent?.LastBeat, agent?.Pid ?? 0);
+        })];
+    }
+}

@@ -1,0 +1,75 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>What an agent is told, from the stage as it is written and what the agent just said. The attempt's number fences out the past.</summary>
+public static class WorkerOrders
+{
+    /// <summary>Where a gang of several ranks meets; by attempt, so that a lingering socket of an older attempt is never joined.</summary>
+    private const int FirstRendezvousPort = 29_500;
+
+    public static TimeSpan BeatEvery { get; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>While a decision is under way: the order it leads to is fetched this soon.</summary>
+    public static TimeSpan BeatSoon { get; } = TimeSpan.FromMilliseconds(30);
+
+    /// <param name="attempt">The attempt that the agent was started for, or has been running since.</param>
+    /// <param name="ranks">Its rank processes, of whatever attempt.</param>
+    public static WorkerOrder For(Stage stage, NodeId node, int attempt, ImmutableArray<RankSeen> ranks)
+    {
+        if (stage.Phase.GangOrNull is not { } gang)
+        {
+            return new WorkerOrder.Stop($"stage {stage.Id} is {StageViews.NameOf(stage.Phase)}: {stage.Reason}", null);
+        }
+
+        if (attempt < gang.Gang || attempt > stage.Attempt)
+        {
+            return new WorkerOrder.Stop($"attempt {attempt} is over; {stage.Id} is at attempt {stage.Attempt} of gang {gang.Gang}", null);
+        }
+
+        if (!gang.Nodes.Contains(node))
+        {
+            return new WorkerOrder.Stop($"{node} is not in gang {gang.Gang} of {stage.Id} ({string.Join(", ", gang.Nodes)})", null);
+        }
+
+        return stage.Phase switch
+        {
+            Phase.Stopping stopping => new WorkerOrder.Stop(stage.Reason, stopping.Then is Ending.Complete ? null : stopping.SaveWithin),
+            Phase.BackingOff => new WorkerOrder.Continue(),
+            Phase.Running { Save: { } save } when Trains(stage, ranks) && ranks.Max(r => r.Step) > save.After && !Answered(stage, save) =>
+                new WorkerOrder.SaveCheckpoint(save.Reason),
+            _ when Trains(stage, ranks) => new WorkerOrder.Continue(),
+            _ => Launch(stage, gang, ranks),
+        };
+    }
+
+    /// <summary>All that a node needs to run its part of the stage's current attempt.</summary>
+    public static Assignment AssignmentOf(Stage stage, GangGrant gang)
+    {
+        var placements = gang.Nodes.SelectMany((node, n) =>
+            Enumerable.Range(0, gang.SlotsPerNode).Select(local => new RankPlacement((n * gang.SlotsPerNode) + local, node, local)));
+        var resume = stage.LaunchedFrom == 0 ? null : stage.Checkpoints.LastOrDefault(c => c.Made.Step == stage.LaunchedFrom);
+        bool meets = gang.Nodes.Length * gang.SlotsPerNode > 1;
+        return new Assignment(stage.Id, stage.Attempt, [.. placements], meets ? gang.Nodes[0].Name : "",
+            meets ? FirstRendezvousPort + (stage.Attempt % 1000) : 0, stage.Wish.Pipeline, stage.Wish.BeginFrom, stage.Wish.StudentFrom,
+            resume?.Ref(stage.Id));
+    }
+
+    private static bool Trains(Stage stage, ImmutableArray<RankSeen> ranks) => ranks.Any(r => r.Attempt == stage.Attempt);
+
+    private static bool Answered(Stage stage, SaveRequest save) => stage.Checkpoints.Any(c => c.Usable && c.Made.Step > save.After);
+
+    private static WorkerOrder Launch(Stage stage, GangGrant gang, ImmutableArray<RankSeen> ranks)
+    {
+        var assignment = AssignmentOf(stage, gang);
+        if (stage.Incident is { Cause: FailureCause.RolledBack } wanted)
+        {
+            return new WorkerOrder.RollBack(assignment, stage.LaunchedFrom, 0, wanted.Sentence);
+        }
+
+        return ranks.IsEmpty ? new WorkerOrder.Start(assignment)
+            : new WorkerOrder.RestartRanks(assignment, stage.Incident?.Sentence ?? stage.Reason);
+    }
+}
