@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
 namespace DeepSeekOps.Decisions;
 
 /// <summary>A stage of a run. Its text, "run/stage", is the key of its grain and the prefix of its files.</summary>
@@ -13,7 +16,22 @@ public readonly record struct StageId(string Run, string Stage)
 }
 
 /// <summary>A machine with GPUs ("slots"), by the cluster's own name for it.</summary>
+[JsonConverter(typeof(NodeIdJson))]
 public readonly record struct NodeId(string Name)
 {
     public override string ToString() => Name;
+}
+
+/// <summary>A node is its name in JSON, so that it can be a key there.</summary>
+public sealed class NodeIdJson : JsonConverter<NodeId>
+{
+    public override NodeId Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => new(reader.GetString() ?? "");
+
+    public override void Write(Utf8JsonWriter writer, NodeId value, JsonSerializerOptions options) => writer.WriteStringValue(value.Name);
+
+    public override NodeId ReadAsPropertyName(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        new(reader.GetString() ?? "");
+
+    public override void WriteAsPropertyName(Utf8JsonWriter writer, NodeId value, JsonSerializerOptions options) =>
+        writer.WritePropertyName(value.Name);
 }

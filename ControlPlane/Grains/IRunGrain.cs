@@ -36,6 +36,10 @@ public interface IRunGrain : IGrainWithStringKey
     [AlwaysInterleave]
     Task Unsubscribe(IRunObserver observer);
 
+    /// <summary>News cannot wait for the timer: decide now.</summary>
+    [OneWay]
+    Task Tick();
+
     /// <summary>A stage's news. Memory only; a change of its phase makes the run decide at once.</summary>
     [OneWay, AlwaysInterleave]
     Task StageSeen(StageReport report);

@@ -19,8 +19,16 @@ public interface IStageGrain : IGrainWithStringKey
     [AlwaysInterleave]
     Task<WorkerReply> Heartbeat(AgentBeat beat);
 
-    /// <summary>Another gang needs the nodes: the stage saves, stops, and asks for nodes again. Of an older gang: nothing happens.</summary>
-    Task Preempt(Preemption preemption, CancellationToken cancellation = default);
+    /// <summary>
+    /// Another gang needs the nodes: the stage saves, stops, and asks for nodes again. Of an older gang: nothing happens. One way and
+    /// memory only, so that the cluster never waits for a stage that waits for the cluster; said again until it is done.
+    /// </summary>
+    [OneWay, AlwaysInterleave]
+    Task Preempt(Preemption preemption);
+
+    /// <summary>News cannot wait for the timer: decide now.</summary>
+    [OneWay]
+    Task Tick();
 
     /// <summary>The stage now, from memory. Null: nobody has asked for it yet.</summary>
     [AlwaysInterleave]

@@ -11,4 +11,16 @@ public sealed record PendingGang(GangRequest Request, string Reason);
 /// <summary>The cluster as people see it.</summary>
 /// <param name="Kind">"local", "kubernetes" or "simulated".</param>
 public sealed record ClusterView(
-    string Kind, bool Simulated, ImmutableArray<NodeView> Nodes, ImmutableArray<PendingGang> Pending, DateTimeOffset At);
+    string Kind, bool Simulated, ImmutableArray<NodeView> Nodes, ImmutableArray<PendingGang> Pending, DateTimeOffset At)
+{
+    public static ClusterView Of(
+        string kind, bool simulated, ClusterSnapshot seen, ImmutableArray<GangGrant> held, ImmutableArray<PendingGang> pending)
+    {
+        var nodes = seen.Nodes.Select(node =>
+        {
+            var gangs = held.Where(h => h.Nodes.Contains(node.Id)).ToImmutableArray();
+            return new NodeView(node, gangs.Sum(g => g.SlotsPerNode), gangs, [.. seen.Pods.Where(p => p.Node == node.Id)]);
+        });
+        return new ClusterView(kind, simulated, [.. nodes], pending, seen.At);
+    }
+}

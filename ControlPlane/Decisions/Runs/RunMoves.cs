@@ -2,7 +2,8 @@ using DeepSeekOps.Decisions.Checkpoints;
 
 namespace DeepSeekOps.Decisions.Runs;
 
-internal static class RunMoves
+/// <summary>The moves that <see cref="RunPlanner"/> and <see cref="RunCommands"/> put together.</summary>
+public static class RunMoves
 {
     /// <param name="kind">Of the event that tells it; null: the stage tells of it itself.</param>
     public static RunDecision To(

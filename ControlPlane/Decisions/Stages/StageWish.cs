@@ -35,3 +35,11 @@ public sealed record StageWish(
 /// <param name="UsableSteps">Steps of the checkpoints that a retry may go on from.</param>
 public sealed record StageReport(
     StageId Stage, int Round, Phase Phase, string Reason, CheckpointRef? Final, ImmutableArray<long> UsableSteps, StageView View);
+
+public static class StageWishes
+{
+    /// <summary>The wish says something new. Work and pipeline are fixed for a run, and a wish of an older round came late.</summary>
+    public static bool Differs(StageWish written, StageWish wish) => wish.Round >= written.Round
+        && (wish.Round, wish.Intent, wish.Reason, wish.BeginFrom, wish.StudentFrom, wish.FromStep)
+            != (written.Round, written.Intent, written.Reason, written.BeginFrom, written.StudentFrom, written.FromStep);
+}

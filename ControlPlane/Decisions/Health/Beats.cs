@@ -1,0 +1,18 @@
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Health;
+
+public static class Beats
+{
+    /// <summary>Something in the beat changes what is decided: it is not left to wait for the next tick.</summary>
+    public static bool HasNews(AgentBeat beat, Stage stage, Vitals before)
+    {
+        bool told = !beat.Checkpoints.IsEmpty || !beat.RefusedCheckpoints.IsEmpty || !beat.Evaluations.IsEmpty || !beat.Notes.IsEmpty;
+        bool firstStep = stage.Phase is Phase.Starting or Phase.Restarting
+            && (beat.Samples.Any(s => s.Attempt == stage.Attempt) || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.Step > stage.LaunchedFrom));
+        var known = before.Agents.FirstOrDefault(a => a.Node == beat.Node)?.Ranks ?? [];
+        bool ended = beat.Ranks.Any(r => r.State is RankState.Exited or RankState.Done
+            && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt && k.State == r.State));
+        return told || firstStep || ended;
+    }
+}

@@ -1,0 +1,123 @@
+using System.Collections.Immutable;
+using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.ControlPlane.Grains;
+
+/// <summary>
+/// Keeps who holds and who waits; placement decides. One call at a time, so no node is granted twice, and no pod of a fresh grant is
+/// taken for a leftover.
+/// </summary>
+internal sealed partial class ClusterGrain(
+    [PersistentState("cluster")] IPersistentState<ClusterRecord> state, ITrainingCluster cluster, TimeProvider clock, PlacementPolicy policy,
+    ILogger<ClusterGrain> log) : Grain, IClusterGrain
+{
+    private static readonly TimeSpan FenceEvery = TimeSpan.FromSeconds(10);
+
+    private ImmutableDictionary<StageId, PlacementDecision.Pending> pending = ImmutableDictionary<StageId, PlacementDecision.Pending>.Empty;
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        this.RegisterGrainTimer(Fence, new GrainTimerCreationOptions(TimeSpan.Zero, FenceEvery) { KeepAlive = true });
+        return Task.CompletedTask;
+    }
+
+    public async Task<PlacementDecision> Request(GangRequest request, CancellationToken cancellation)
+    {
+        if (Held(request) is { } held)
+        {
+            return held;
+        }
+
+        if (!state.State.Waiting.Any(w => w.Stage == request.Stage && w.Gang == request.Gang))
+        {
+            await Save(state.State with { Waiting = state.State.Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request) });
+        }
+
+        var snapshot = await cluster.Observe(cancellation);
+        var answer = PlacementQueue.Decide(new(snapshot, state.State.Held, state.State.Waiting, policy, clock.GetUtcNow()));
+        if (!answer.Placed.IsEmpty)
+        {
+            var grants = answer.Placed.Select(p => p.Grant).ToImmutableArray();
+            await Save(new ClusterRecord
+            {
+                Held = state.State.Held.AddRange(grants),
+                Waiting = state.State.Waiting.RemoveAll(w => grants.Any(g => g.Stage == w.Stage && g.Gang == w.Gang)),
+            });
+        }
+
+        pending = answer.Pending;
+        foreach (var preemption in answer.Preemptions)
+        {
+            await GrainFactory.GetGrain<IStageGrain>(preemption.Stage.ToString()).Preempt(preemption);
+        }
+
+        return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision
+            ?? pending.GetValueOrDefault(request.Stage) ?? throw new InvalidOperationException($"Placement gave {request.Stage} no answer.");
+    }
+
+    public async Task Release(StageId stage, int gang, CancellationToken cancellation)
+    {
+        var next = new ClusterRecord
+        {
+            Held = state.State.Held.RemoveAll(h => h.Stage == stage && h.Gang == gang),
+            Waiting = state.State.Waiting.RemoveAll(w => w.Stage == stage && w.Gang == gang),
+        };
+        if (next.Held.Length + next.Waiting.Length < state.State.Held.Length + state.State.Waiting.Length)
+        {
+            await Save(next);
+        }
+    }
+
+    public async Task<ClusterView> Describe()
+    {
+        var snapshot = await cluster.Observe(CancellationToken.None);
+        var record = state.State;
+        var waits = record.Waiting.Select(w => new PendingGang(w, pending.GetValueOrDefault(w.Stage)?.Reason ?? "not looked at yet"));
+        return ClusterView.Of(cluster.Kind, cluster.Simulated, snapshot, record.Held, [.. waits]);
+    }
+
+    private PlacementDecision.Placed? Held(GangRequest request) =>
+        state.State.Held.FirstOrDefault(h => h.Stage == request.Stage && h.Gang == request.Gang) is { } grant
+            ? new PlacementDecision.Placed(grant, $"holds {string.Join(", ", grant.Nodes)}") : null;
+
+    private async Task Save(ClusterRecord next)
+    {
+        var before = state.State;
+        state.State = next;
+        try
+        {
+            await state.WriteStateAsync();
+        }
+        catch
+        {
+            // Not written, so not granted.
+            state.State = before;
+            throw;
+        }
+    }
+
+    /// <summary>A pod whose gang holds nothing is a leftover of a crash.</summary>
+    private async Task Fence(CancellationToken cancellation)
+    {
+        try
+        {
+            var wanted = state.State.Held.Select(h => (h.Stage, h.Gang)).ToImmutableHashSet();
+            foreach (var pod in await cluster.FenceAllBut(wanted, cancellation))
+            {
+                LogFenced(pod.Stage, pod.Gang, pod.Node);
+            }
+        }
+        catch (Exception failed) when (failed is not OperationCanceledException)
+        {
+            LogFenceFailed(failed);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Ended a leftover: the pod of {Stage}, gang {Gang}, on {Node}")]
+    private partial void LogFenced(StageId stage, int gang, NodeId node);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Leftover pods could not be looked for")]
+    private partial void LogFenceFailed(Exception failed);
+}

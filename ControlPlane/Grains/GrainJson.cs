@@ -1,0 +1,39 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using DeepSeekOps.Decisions.Stages;
+using Orleans.Serialization;
+using Orleans.Serialization.Configuration;
+using Orleans.Storage;
+
+namespace DeepSeekOps.ControlPlane.Grains;
+
+/// <summary>One JSON for grain calls and grain state: Decisions' records know nothing of Orleans.</summary>
+public static class GrainJson
+{
+    public static JsonSerializerOptions Options { get; } = new()
+    {
+        // A diverged loss is NaN, and must reach people as that.
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+        Converters = { new JsonStringEnumConverter() },
+    };
+
+    internal static IServiceCollection AddDecisionRecords(this IServiceCollection services)
+    {
+        var decisions = typeof(Stage).Assembly;
+        services.AddSerializer(serializer => serializer.AddJsonSerializer(type => type.Assembly == decisions, Options));
+        // Without it the records' type names are refused at run time, in calls between grains.
+        services.Configure<TypeManifestOptions>(manifest => manifest.AddAllowedAssembly(decisions));
+        // Orleans' default writes such records and cannot read them back.
+        services.AddSingleton<IGrainStorageSerializer, GrainStateJson>();
+        return services;
+    }
+}
+
+/// <summary>Grain state as JSON text.</summary>
+public sealed class GrainStateJson : IGrainStorageSerializer
+{
+    public BinaryData Serialize<T>(T? input) => new(JsonSerializer.SerializeToUtf8Bytes(input, GrainJson.Options));
+
+    public T Deserialize<T>(BinaryData input) => JsonSerializer.Deserialize<T>(input.ToMemory().Span, GrainJson.Options)
+        ?? throw new JsonException($"The stored state of {typeof(T).Name} is empty.");
+}

@@ -1,0 +1,26 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.ControlPlane.Grains;
+
+// Orleans wants a grain's state to have an empty form; a holder makes "no record yet" null.
+
+public sealed record StageRecord
+{
+    public Stage? Value { get; init; }
+}
+
+public sealed record RunRecord
+{
+    public Run? Value { get; init; }
+}
+
+/// <summary>Requests that wait and grants that are held: together, all gangs that may have pods or get them.</summary>
+public sealed record ClusterRecord
+{
+    public ImmutableArray<GangRequest> Waiting { get; init; } = [];
+
+    public ImmutableArray<GangGrant> Held { get; init; } = [];
+}

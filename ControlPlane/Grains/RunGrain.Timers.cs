@@ -1,0 +1,37 @@
+namespace DeepSeekOps.ControlPlane.Grains;
+
+internal sealed partial class RunGrain
+{
+    private const string WakeUp = "tick";
+
+    /// <summary>The timer drives; the reminder only wakes the grain after a silo is lost.</summary>
+    private async Task KeepTicking()
+    {
+        if (timer is not null)
+        {
+            return;
+        }
+
+        timer = this.RegisterGrainTimer(Turn, new GrainTimerCreationOptions(TimeSpan.Zero, TimeSpan.FromSeconds(1)) { KeepAlive = true });
+        await this.RegisterOrUpdateReminder(WakeUp, TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(1));
+    }
+
+    private async Task StopTicking()
+    {
+        timer?.Dispose();
+        timer = null;
+        if (await this.GetReminder(WakeUp) is { } reminder)
+        {
+            await this.UnregisterReminder(reminder);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Run {Run} is {Phase}: {Reason}")]
+    private partial void LogReason(string run, string phase, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The tick of run {Run} did not end; the next one goes on")]
+    private partial void LogTickFailed(Exception failed, string run);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Run {Run} was written elsewhere; it is read again")]
+    private partial void LogConflict(Exception conflict, string run);
+}
