@@ -1,0 +1,302 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.Globalization;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Placement;
+using Microsoft.Extensions.Options;
+
+namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+
+/// <summary>
+/// Nodes are folders of the data directory, pods are `dsops-worker agent` processes in sessions of their own. All that it knows is in
+/// the pods' folders and in /proc, so a control plane that was killed finds its agents again.
+/// </summary>
+public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
+{
+    /// <summary>How long a node's reason still tells of an agent that died there.</summary>
+    private static readonly TimeSpan RememberDeath = TimeSpan.FromMinutes(5);
+
+    /// <summary>Between the end of a child and .NET having reaped it.</summary>
+    private static readonly TimeSpan ReapTime = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan FencePoll = TimeSpan.FromMilliseconds(20);
+
+    private readonly LocalClusterOptions _options;
+    private readonly TimeProvider _clock;
+    private readonly string _nodesFolder;
+    private readonly SemaphoreSlim _changing = new(1, 1);
+    private readonly Dictionary<string, Process> _children = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (string Reason, DateTimeOffset At)> _deaths = new(StringComparer.Ordinal);
+    private Dictionary<string, LocalPod>? _pods;
+    private bool _stopping;
+
+    public LocalProcessCluster(IOptions<LocalClusterOptions> options, TimeProvider clock)
+    {
+        _options = options.Value;
+        _clock = clock;
+        _nodesFolder = Path.GetFullPath(Path.Combine(_options.DataDirectory, "nodes"));
+    }
+
+    public string Kind => "local";
+
+    public bool Simulated => false;
+
+    public async Task<ClusterSnapshot> Observe(CancellationToken cancellation)
+    {
+        await _changing.WaitAsync(cancellation);
+        try
+        {
+            Look();
+            var shown = Pods.Where(p => p.Value.DeletedAt is null).Select(p => ToSeen(p.Value)).ToImmutableArray();
+            var nodes = Enumerable.Range(0, _options.Nodes).Select(i => ToNode($"node-{i}", shown)).ToImmutableArray();
+            return new ClusterSnapshot(nodes, shown, _clock.GetUtcNow());
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    public async Task CreatePods(GangGrant gang, CancellationToken cancellation)
+    {
+        await _changing.WaitAsync(cancellation);
+        try
+        {
+            if (_stopping)
+            {
+                return;
+            }
+
+            Look();
+            foreach (var node in gang.Nodes)
+            {
+                Create(gang.Stage, gang.Gang, node.Name);
+            }
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    public async Task<bool> DeletePods(StageId stage, int gang, string reason, CancellationToken cancellation)
+    {
+        await _changing.WaitAsync(cancellation);
+        try
+        {
+            Look();
+            var pods = Pods.Where(p => p.Value.StageId == stage && p.Value.Gang == gang && p.Value.DeletedAt is null).ToImmutableArray();
+            bool gone = await End(pods, ProcessTable.SigUsr1, _options.FencePatience, reason, cancellation);
+            foreach (var (folder, _) in pods.Where(_ => gone))
+            {
+                Save(folder, Pods[folder] with { DeletedAt = _clock.GetUtcNow() });
+            }
+
+            return gone;
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    public async Task<ImmutableArray<PodSeen>> FenceAllBut(
+        ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation)
+    {
+        var seen = await Observe(cancellation);
+        var leftovers = seen.Pods.Where(p => !wanted.Contains((p.Stage, p.Gang))).ToImmutableArray();
+        foreach (var (stage, gang) in leftovers.Select(p => (p.Stage, p.Gang)).Distinct())
+        {
+            await DeletePods(stage, gang, "left over from an earlier start; nothing wants it", cancellation);
+        }
+
+        return leftovers;
+    }
+
+    /// <summary>
+    /// The clean end of `dsops dev`: agents may save, then everything ends. From now on nothing is started, and pods are shown as
+    /// unknown, so that no planner takes the end of the whole for a failure of its parts. Call it while agents can still report.
+    /// </summary>
+    /// <returns>True when no process is left.</returns>
+    public async Task<bool> StopAll(string reason, CancellationToken cancellation)
+    {
+        await _changing.WaitAsync(cancellation);
+        try
+        {
+            Look();
+            _stopping = true;
+            var pods = Pods.Where(p => p.Value.DeletedAt is null).ToImmutableArray();
+            return await End(pods, ProcessTable.SigTerm, _options.StopPatience, reason, cancellation);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var child in _children.Values)
+        {
+            child.Dispose();
+        }
+
+        _changing.Dispose();
+    }
+
+    private Dictionary<string, LocalPod> Pods =>
+        _pods ??= LocalPod.ReadAll(_nodesFolder).ToDictionary(p => p.Folder, p => p.Pod, StringComparer.Ordinal);
+
+    private void Create(StageId stage, int gang, string node)
+    {
+        var pod = new LocalPod { Run = stage.Run, Stage = stage.Stage, Gang = gang, Node = node, CreatedAt = _clock.GetUtcNow() };
+        string folder = Path.Combine(_nodesFolder, node, "pods", pod.FolderName);
+        if (Pods.TryGetValue(folder, out var existing) && existing.DeletedAt is null)
+        {
+            return;
+        }
+
+        string program = WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable));
+        // Written before the start: if we die in between, the folder is known and its agent found by its command line.
+        Save(folder, pod);
+        var start = new ProcessStartInfo(WorkerProgram.DotnetHost())
+        {
+            // It holds on to no folder of ours, and what it prints goes to agent.log.
+            WorkingDirectory = Directory.GetCurrentDirectory(),
+            RedirectStandardInput = true,
+        };
+        string[] arguments =
+        [
+            program, "agent", "--node", node, "--run", stage.Run, "--stage", stage.Stage,
+            "--attempt", gang.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
+            "--control-file", Path.GetFullPath(Path.Combine(_options.DataDirectory, "control-plane.json")),
+            .. _options.AgentArguments,
+        ];
+        foreach (string argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        var process = Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start");
+        process.StandardInput.Close();
+        _children[folder] = process;
+        Save(folder, pod with { Agent = ProcessTable.Identify(process.Id) });
+    }
+
+    /// <summary>Brings what we know up to what is: agents that ended, and those whose start we did not live to write down.</summary>
+    private void Look()
+    {
+        var now = _clock.GetUtcNow();
+        foreach (var (folder, pod) in Pods.Where(p => p.Value.DeletedAt is null && p.Value.EndedAt is null).ToImmutableArray())
+        {
+            var agent = pod.Agent ?? ProcessTable.WithArgument(folder).FirstOrDefault();
+            if (agent is not null && ProcessTable.Alive(agent))
+            {
+                if (pod.Agent is null)
+                {
+                    Save(folder, pod with { Agent = agent });
+                }
+
+                continue;
+            }
+
+            int? exitCode = _children.TryGetValue(folder, out var child) && child.WaitForExit(ReapTime) ? child.ExitCode : null;
+            string how = exitCode switch
+            {
+                null => "ended while nobody watched",
+                > 128 => $"was ended by signal {exitCode - 128}",
+                _ => $"ended with exit code {exitCode}",
+            };
+            string reason = pod.Reason.Length > 0 ? pod.Reason : $"agent of {pod.StageId} gang {pod.Gang} {how}; see {folder}/agent.log";
+            Save(folder, pod with { Agent = agent, ExitCode = exitCode, Reason = reason, EndedAt = now });
+            if (!_stopping && exitCode is not 0)
+            {
+                _deaths[pod.Node] = (reason, now);
+            }
+        }
+    }
+
+    /// <summary>Signals, waits, and kills what is left: the agents and all processes of their sessions.</summary>
+    private async Task<bool> End(
+        ImmutableArray<KeyValuePair<string, LocalPod>> pods, int signal, TimeSpan patience, string reason, CancellationToken cancellation)
+    {
+        foreach (var (folder, pod) in pods.Where(p => p.Value.EndedAt is null))
+        {
+            Save(folder, pod with { Reason = reason });
+        }
+
+        var agents = pods.Select(p => p.Value.Agent).OfType<ProcessIdentity>().ToImmutableArray();
+        foreach (var agent in agents)
+        {
+            ProcessTable.Signal(agent, signal);
+        }
+
+        bool gone = await Gone(agents, patience, cancellation);
+        if (!gone)
+        {
+            foreach (var process in agents.SelectMany(a => ProcessTable.SessionOf(a)))
+            {
+                ProcessTable.Signal(process, ProcessTable.SigKill);
+            }
+
+            gone = await Gone(agents, _options.FencePatience, cancellation);
+        }
+
+        Look();
+        return gone;
+    }
+
+    private async Task<bool> Gone(ImmutableArray<ProcessIdentity> agents, TimeSpan patience, CancellationToken cancellation)
+    {
+        long began = _clock.GetTimestamp();
+        using var poll = new PeriodicTimer(FencePoll, _clock);
+        var seen = ImmutableHashSet<ProcessIdentity>.Empty;
+        while (true)
+        {
+            var left = agents.SelectMany(a => ProcessTable.SessionOf(a)).ToImmutableHashSet();
+            seen = seen.Union(left);
+            if (left.IsEmpty)
+            {
+                // Agents that we started are reaped by .NET; ranks that lost their agent may have become our children.
+                foreach (var orphan in seen.Except(agents))
+                {
+                    ProcessTable.Reap(orphan);
+                }
+
+                return true;
+            }
+
+            if (_clock.GetElapsedTime(began) > patience)
+            {
+                return false;
+            }
+
+            await poll.WaitForNextTickAsync(cancellation);
+        }
+    }
+
+    private void Save(string folder, LocalPod pod)
+    {
+        Pods[folder] = pod;
+        pod.Write(folder);
+    }
+
+    private PodSeen ToSeen(LocalPod pod) => new(
+        pod.StageId, pod.Gang, new NodeId(pod.Node),
+        _stopping ? PodPhase.Unknown : pod.EndedAt is not null ? PodPhase.Exited : pod.Agent is null ? PodPhase.Pending : PodPhase.Running,
+        pod.Agent?.Pid, pod.ExitCode, pod.Reason);
+
+    private NodeSeen ToNode(string name, ImmutableArray<PodSeen> pods)
+    {
+        var (health, reason) = (_stopping, pods.FirstOrDefault(p => p.Node.Name == name && p.Phase == PodPhase.Exited)) switch
+        {
+            (true, _) => (NodeHealth.NotReady, "the local cluster is stopping"),
+            // Until its gang is deleted, which makes certain that nothing of it runs.
+            (_, { ExitCode: not 0 } dead) => (NodeHealth.NotReady, dead.Reason),
+            _ when _deaths.TryGetValue(name, out var death) && _clock.GetUtcNow() - death.At < RememberDeath =>
+                (NodeHealth.Ready, $"ready again; at {death.At:HH:mm:ss} UTC {death.Reason}"),
+            _ => (NodeHealth.Ready, "ready"),
+        };
+        return new NodeSeen(new NodeId(name), health, reason, _options.SlotsPerNode, ImmutableDictionary<string, string>.Empty);
+    }
+}

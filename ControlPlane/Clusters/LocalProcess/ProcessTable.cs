@@ -1,0 +1,95 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Runtime.InteropServices;
+
+namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+
+/// <summary>A process for certain: pids come again, a pid with its start time and boot does not.</summary>
+/// <param name="StartTicks">Field 22 of /proc/PID/stat: clock ticks since boot.</param>
+/// <param name="Boot">/proc/sys/kernel/random/boot_id.</param>
+internal sealed record ProcessIdentity(int Pid, long StartTicks, string Boot);
+
+/// <summary>What /proc says of processes, and signals to them.</summary>
+internal static partial class ProcessTable
+{
+    public const int SigKill = 9;
+    public const int SigUsr1 = 10;
+    public const int SigTerm = 15;
+
+    private const int NoHang = 1;
+
+    public static string Boot { get; } = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
+
+    public static ProcessIdentity? Identify(int pid) => Read(pid) is { Alive: true } p ? new ProcessIdentity(pid, p.StartTicks, Boot) : null;
+
+    /// <summary>False for a process that is gone, for another one under its pid, and for one that only waits to be reaped.</summary>
+    public static bool Alive(ProcessIdentity process) =>
+        process.Boot == Boot && Read(process.Pid) is { Alive: true } p && p.StartTicks == process.StartTicks;
+
+    /// <summary>
+    /// The agent, and all that live in the session it leads: its ranks, also when the agent itself is gone. The kernel does not
+    /// give a pid away again while a session has its number, so nothing else can be in it unless it began before the agent did.
+    /// </summary>
+    public static ImmutableArray<ProcessIdentity> SessionOf(ProcessIdentity agent) => agent.Boot != Boot
+        ? []
+        : [.. Pids().Select(pid => (Pid: pid, Stat: Read(pid)))
+            .Where(p => p.Stat is { Alive: true } s && s.StartTicks >= agent.StartTicks
+                && (s.Session == agent.Pid || (p.Pid == agent.Pid && s.StartTicks == agent.StartTicks)))
+            .Select(p => new ProcessIdentity(p.Pid, p.Stat!.Value.StartTicks, Boot))];
+
+    /// <summary>Processes whose command line has this argument.</summary>
+    public static ImmutableArray<ProcessIdentity> WithArgument(string argument) =>
+        [.. Pids().Where(pid => CommandLine(pid).Contains(argument, StringComparer.Ordinal)).Select(Identify).OfType<ProcessIdentity>()];
+
+    public static void Signal(ProcessIdentity process, int signal)
+    {
+        if (Alive(process))
+        {
+            _ = Kill(process.Pid, signal);
+        }
+    }
+
+    /// <summary>Where we are the init of a container, orphans come to us and nobody else reaps them. Elsewhere it does nothing.</summary>
+    public static void Reap(ProcessIdentity process) => _ = WaitPid(process.Pid, out _, NoHang);
+
+    private static IEnumerable<int> Pids() => Directory.EnumerateDirectories("/proc")
+        .Select(d => int.TryParse(Path.GetFileName(d), NumberStyles.None, CultureInfo.InvariantCulture, out int pid) ? pid : 0)
+        .Where(pid => pid > 0);
+
+    private static string[] CommandLine(int pid)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/cmdline").Split('\0');
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return [];
+        }
+    }
+
+    private static (bool Alive, int Session, long StartTicks)? Read(int pid)
+    {
+        string text;
+        try
+        {
+            text = File.ReadAllText($"/proc/{pid}/stat");
+        }
+        // A process that ends while its file is read gives ESRCH, which is an IOException too.
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+
+        // "pid (name) state ppid pgrp session ...": the name may hold spaces and brackets.
+        string[] fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
+        return (fields[0] is not ("Z" or "X"), int.Parse(fields[3], CultureInfo.InvariantCulture),
+            long.Parse(fields[19], CultureInfo.InvariantCulture));
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int pid, int signal);
+
+    [LibraryImport("libc", EntryPoint = "waitpid")]
+    private static partial int WaitPid(int pid, out int status, int options);
+}

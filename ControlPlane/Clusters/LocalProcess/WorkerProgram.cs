@@ -1,0 +1,36 @@
+using System.Runtime.InteropServices;
+
+namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+
+/// <summary>Finds the worker program beside the control plane.</summary>
+internal static class WorkerProgram
+{
+    public const string Variable = "DSOPS_WORKER";
+
+    private const string FileName = "dsops-worker.dll";
+
+    /// <param name="baseDirectory">Where the control plane's own program lies.</param>
+    /// <param name="named">Value of <see cref="Variable"/>: a file, where the two usual places do not apply.</param>
+    /// <exception cref="FileNotFoundException">Nowhere; the message names the places and the fix.</exception>
+    public static string Find(string baseDirectory, string? named)
+    {
+        string folder = baseDirectory.TrimEnd('/');
+        // artifacts/bin/ControlPlane/release -> artifacts/bin/Worker/release
+        string[] places =
+        [
+            Path.Combine(folder, "worker", FileName),
+            Path.GetFullPath(Path.Combine(folder, "..", "..", "Worker", Path.GetFileName(folder), FileName)),
+        ];
+        string[] all = named is { Length: > 0 } ? [.. places, Path.GetFullPath(named)] : places;
+        return all.FirstOrDefault(File.Exists) ?? throw new FileNotFoundException(
+            $"The worker program is missing: {string.Join(", ", all)} do not exist. Build it with 'dotnet build -c Release Worker', "
+            + $"or set {Variable} to the path of {FileName}.");
+    }
+
+    /// <summary>The dotnet that runs this very process: another one on the path might not have our runtime.</summary>
+    public static string DotnetHost()
+    {
+        string host = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../../dotnet"));
+        return File.Exists(host) ? host : "dotnet";
+    }
+}
