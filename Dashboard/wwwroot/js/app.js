@@ -4,5 +4,6 @@ import './keys.js';
 import './reconnect.js';
 import './time.js';
 import './spark.js';
+import './editor.js';
 import './follow.js';
 import './charts/board.js';

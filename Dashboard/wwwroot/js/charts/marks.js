@@ -35,7 +35,7 @@ export class Marks {
         ctx.stroke();
       }
       ctx.globalAlpha = look.line ? 1 : 0.7;
-      if (look.line || x - free >= 9 * dpr) {
+      if (x - free >= 9 * dpr) {
         ctx.fillText(look.glyph, x, top - 1);
         free = x;
       }
