@@ -65,7 +65,7 @@ export class Panel {
       cursor: { sync: { key: this.board.syncKey, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 7, fill: colour }, y: false },
       scales: { x: { time: this.board.axis === 'time', range: () => { const r = this.range(); return [r.min, r.max]; } }, y: { distr: this.board.log ? 3 : 1, range: (u, low, high) => this.spread(low, high) } },
       axes: [
-        { ...axis, size: 30, values: this.board.axis === 'time' ? undefined : (u, ticks) => ticks.map(v => tick('tokens_per_second', v)) },
+        { ...axis, size: 30, values: this.board.axis === 'time' ? undefined : (u, ticks) => ticks.map(v => (this.board.axis === 'tokens' ? tick('tokens_per_second', v) : String(+v.toFixed(2)))) },
         { ...axis, size: 58, values: (u, ticks) => ticks.map(v => tick(this.name, v)) },
       ],
       series: [{}, invisible, invisible, { ...line, stroke: smooth ? faded(colour, 32) : colour, width: smooth ? 1 : 1.75 },
