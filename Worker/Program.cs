@@ -1,9 +1,11 @@
 using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Cli;
 
 // No await here: a rank stays on the main thread, see RankEntry.
 return args switch
 {
     ["agent", .. var rest] => AgentEntry.Run(rest).GetAwaiter().GetResult(),
+    ["model", .. var rest] => ModelVerbs.Run(rest, Console.Out, Console.Error),
     _ => Usage(),
 };
 
@@ -13,6 +15,7 @@ static int Usage()
         Usage: dsops-worker VERB ...
 
           agent    the agent of a node: starts ranks and reports to the control plane
+          model    compares a model with a reference, counts parameters
         """);
     return RankEntry.Usage;
 }

@@ -56,6 +56,7 @@ public static class LibtorchLoading
     {
         try
         {
+            WaitPassively();
             var shipped = ShippedFolder();
             var folder = ChosenFolder(shipped);
             foreach (var library in Libraries.Select(name => Path.Combine(folder, name)).Where(File.Exists))
@@ -71,6 +72,21 @@ public static class LibtorchLoading
             _failure = e.Message;
         }
     }
+
+    /// <summary>
+    /// OpenMP's threads spin while they wait, which on a host shared with other ranks made a step four times as long. Read when
+    /// libgomp loads, from the C environment (which .NET's own does not write through to); whoever set it is left alone.
+    /// </summary>
+    private static void WaitPassively()
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            _ = setenv("OMP_WAIT_POLICY", "passive", overwrite: 0);
+        }
+    }
+
+    [DllImport("libc", BestFitMapping = false, ThrowOnUnmappableChar = true), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int setenv([MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string value, int overwrite);
 
     private static void LoadBridge(string path)
     {

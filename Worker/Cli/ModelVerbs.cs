@@ -1,0 +1,85 @@
+using System.Globalization;
+using System.Text.Json;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Model;
+
+namespace DeepSeekOps.Worker.Cli;
+
+/// <summary>`dsops-worker model …`: exit 0 ok, 1 failed or beyond tolerance, 2 usage.</summary>
+internal static class ModelVerbs
+{
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase, WriteIndented = true,
+        NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    };
+
+    public static int Run(string[] args, TextWriter output, TextWriter errors)
+    {
+        var json = args.Contains("--json");
+        try
+        {
+            switch (args.Where(a => a != "--json").ToArray())
+            {
+                case ["check", var folder] when !folder.StartsWith('-'):
+                    return Check(folder, json, output);
+                case ["params", var model] when !model.StartsWith('-'):
+                    return Params(model, json, output);
+                default:
+                    errors.WriteLine("""
+                        Usage: dsops-worker model check FOLDER [--json]
+                                 compares a model folder with its expected.json, expected.safetensors and batches.safetensors
+                               dsops-worker model params PRESET|config.json [--json]
+                                 counts parameters from shapes
+                        """);
+                    return 2;
+            }
+        }
+        catch (Exception e) when (e is CheckpointFormatException or IOException or UnauthorizedAccessException or DllNotFoundException)
+        {
+            errors.WriteLine(e.Message);
+            return 1;
+        }
+    }
+
+    private static int Check(string folder, bool json, TextWriter output)
+    {
+        var seen = ReferenceCheck.Run(folder);
+        if (json)
+        {
+            output.WriteLine(JsonSerializer.Serialize(seen, Json));
+        }
+        else
+        {
+            Row("logits", seen.Logits, ReferenceDeviations.LogitsTolerance, "absolute");
+            Row("loss", seen.Loss, ReferenceDeviations.LossTolerance, "absolute");
+            Row("gradient norms", seen.GradNorms, ReferenceDeviations.GradNormsTolerance, "relative");
+            Row("AdamW losses", seen.AdamwLosses, ReferenceDeviations.AdamwLossesTolerance, "absolute");
+            output.WriteLine(seen.Passed ? "passed" : "beyond tolerance");
+        }
+
+        return seen.Passed ? 0 : 1;
+
+        void Row(string what, double deviation, double tolerance, string kind) => output.WriteLine(
+            string.Create(CultureInfo.InvariantCulture, $"{what,-15} {deviation:0.0e-00} (tolerance {tolerance:0.0e-00}, {kind})"));
+    }
+
+    private static int Params(string model, bool json, TextWriter output)
+    {
+        if (!ModelShapes.Presets.TryGetValue(model, out var shape))
+        {
+            shape = File.Exists(model) || model.EndsWith(".json", StringComparison.Ordinal)
+                ? ConfigJson.Read(model)
+                : throw new CheckpointFormatException(
+                    $"\"{model}\" is neither a preset ({string.Join(", ", ModelShapes.Presets.Keys)}) nor a config.json.");
+        }
+
+        var main = shape with { MtpDepth = 0 };
+        var (total, active) = (WeightShapes.Count(main), WeightShapes.CountActive(main));
+        var mtp = WeightShapes.Count(shape) - total;
+        output.WriteLine(json
+            ? JsonSerializer.Serialize(new { total, active, mtp }, Json)
+            : string.Create(CultureInfo.InvariantCulture, $"total {total:N0}, active per token {active:N0}, MTP modules {mtp:N0} more"));
+        return 0;
+    }
+}

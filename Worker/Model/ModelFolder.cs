@@ -1,0 +1,37 @@
+using DeepSeekOps.Worker.Checkpoints;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Model;
+
+/// <summary>A folder with config.json and safetensors, as Hugging Face and our own training write it.</summary>
+public static class ModelFolder
+{
+    /// <summary>The model with its weights. MTP modules that config.json speaks of but the files lack are left out.</summary>
+    public static DeepSeekModel Load(string folder, Device device)
+    {
+        var shape = ConfigJson.Read(Path.Combine(folder, "config.json"));
+        using var files = SafetensorsFolder.Open(folder);
+        if (shape.MtpDepth > 0 && !files.Contains(WeightShapes.Layer(shape.Layers) + "eh_proj.weight"))
+        {
+            shape = shape with { MtpDepth = 0 };
+        }
+
+        var model = new DeepSeekModel(shape, device);
+        try
+        {
+            using var noGrad = no_grad();
+            using var scope = NewDisposeScope();
+            foreach (var (name, target) in model.PublishedTensors())
+            {
+                files.ReadInto(name, target);
+            }
+
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+}
