@@ -34,6 +34,7 @@ internal static class Examples
         ["cluster"] = ["dsops cluster"],
         ["schema"] = ["dsops schema > pipeline.schema.json"],
         ["version"] = ["dsops version --json"],
+        ["mfu"] = ["dsops mfu --golden", "dsops mfu --golden --json"],
         ["model"] =
         [
             "dsops model params .dsops/checkpoints/mini/sft/step-00000250", "dsops model check .dsops/checkpoints/mini/sft/step-00000250",
