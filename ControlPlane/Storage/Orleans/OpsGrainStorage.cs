@@ -1,0 +1,80 @@
+using System.Text.Json;
+using Orleans.Runtime;
+using Orleans.Storage;
+
+namespace DeepSeekOps.ControlPlane.Storage.Orleans;
+
+/// <summary>
+/// Grain state in the ledger's database by group commit. A state is JSON, readable by people, one row per grain; its version is the ETag.
+/// </summary>
+public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections) : IGrainStorage
+{
+    private const string Insert = """
+        INSERT INTO grain_state (state_name, grain_id, version, payload) VALUES (@name, @grain, 1, @payload)
+        ON CONFLICT (state_name, grain_id) DO NOTHING
+        """;
+
+    private const string Update =
+        "UPDATE grain_state SET version = version + 1, payload = @payload WHERE state_name = @name AND grain_id = @grain AND version = @version";
+
+    private const string Delete = "DELETE FROM grain_state WHERE state_name = @name AND grain_id = @grain AND version = @version";
+
+    public async Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
+    {
+        await using var connection = await connections.Open(CancellationToken.None);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT version, payload FROM grain_state WHERE state_name = @name AND grain_id = @grain";
+        command.Add("name", stateName).Add("grain", grainId.ToString());
+        await using var reader = await command.ExecuteReaderAsync();
+        if (!await reader.ReadAsync())
+        {
+            grainState.RecordExists = false;
+            grainState.ETag = null;
+            return;
+        }
+
+        grainState.ETag = reader.GetInt64(0).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        grainState.State = JsonSerializer.Deserialize<T>((byte[])reader.GetValue(1), LedgerJson.Options)!;
+        grainState.RecordExists = true;
+    }
+
+    public async Task WriteStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
+    {
+        string grain = grainId.ToString();
+        byte[] payload = JsonSerializer.SerializeToUtf8Bytes(grainState.State, LedgerJson.Options);
+        long version = VersionOf(grainState.ETag);
+        var statement = version == 0
+            ? new Statement(Insert, ("name", stateName), ("grain", grain), ("payload", payload))
+            : new Statement(Update, ("name", stateName), ("grain", grain), ("payload", payload), ("version", version));
+        int[] rows = await lanes.Run(grain, [statement], CancellationToken.None);
+        Demand(rows[0], stateName, grain, grainState.ETag);
+        grainState.ETag = (version + 1).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        grainState.RecordExists = true;
+    }
+
+    public async Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
+    {
+        string grain = grainId.ToString();
+        if (VersionOf(grainState.ETag) is var version and > 0)
+        {
+            int[] rows = await lanes.Run(grain,
+                [new Statement(Delete, ("name", stateName), ("grain", grain), ("version", version))], CancellationToken.None);
+            Demand(rows[0], stateName, grain, grainState.ETag);
+        }
+
+        grainState.ETag = null;
+        grainState.RecordExists = false;
+        grainState.State = Activator.CreateInstance<T>();
+    }
+
+    private static long VersionOf(string? etag) =>
+        etag is null ? 0 : long.Parse(etag, System.Globalization.CultureInfo.InvariantCulture);
+
+    private static void Demand(int rows, string stateName, string grain, string? etag)
+    {
+        if (rows == 0)
+        {
+            throw new InconsistentStateException($"{stateName} of {grain} was written by another activation since version {etag ?? "0"}.", "", etag ?? "");
+        }
+    }
+}
