@@ -41,8 +41,9 @@ internal static class SafetensorsHeader
             using var json = JsonDocument.Parse(header, new JsonDocumentOptions { MaxDepth = 8 });
             return Parse(json.RootElement, path, dataStart: 8 + (long)length, file.Length, out metadata);
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
+            // Text that is not UTF-8 is found only when a name is read, and comes as the second kind.
             throw Damaged(path, $"its header is not JSON ({e.Message})");
         }
     }
