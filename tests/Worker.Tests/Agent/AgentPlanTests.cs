@@ -1,0 +1,89 @@
+using System.Collections.Immutable;
+using CsCheck;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using Xunit;
+
+namespace DeepSeekOps.Worker.Tests.Agent;
+
+public sealed class AgentPlanTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private static Wanted.Training Training(int attempt) => new(AgentUnderTest.Assignment(attempt, 100), 0);
+
+    private static RankSeen Standby(int slot) => new(slot, 1000 + slot, Now) { Life = RankLife.Ready };
+
+    private static ImmutableArray<AgentAction> Decide(Wanted wanted, params RankSeen[] ranks) =>
+        AgentPlan.Decide(wanted, [.. ranks], "node-0", 1, Now);
+
+    [Fact]
+    public void The_warm_standby_is_launched_and_no_new_one_started_before_the_first_step()
+    {
+        Assert.Equal([new AgentAction.Launch(3, 0)], Decide(Training(1), Standby(3)));
+        Assert.Empty(Decide(Training(1), Standby(3).LaunchedAs(0, 1, Now)));
+        Assert.Equal([new AgentAction.Spawn(null)], Decide(Training(1), Standby(3).LaunchedAs(0, 1, Now) with { FirstStepAt = Now }));
+    }
+
+    [Fact]
+    public void Nothing_of_a_new_attempt_starts_while_a_process_of_an_older_one_lives()
+    {
+        var old = Standby(1).LaunchedAs(0, 1, Now);
+        Assert.IsType<AgentAction.Kill>(Assert.Single(Decide(Training(2), old, Standby(2))));
+        Assert.Equal([new AgentAction.Launch(2, 0)], Decide(Training(2), old.End(137, "", Now), Standby(2)));
+    }
+
+    [Fact]
+    public void A_rank_that_exited_is_not_launched_again_by_the_agent_itself() =>
+        Assert.Equal([new AgentAction.Spawn(null)], Decide(Training(1), Standby(1).LaunchedAs(0, 1, Now).End(1, "no", Now)));
+
+    [Fact]
+    public void A_standby_that_died_is_not_replaced_for_a_minute()
+    {
+        var dead = Standby(1).End(1, "libtorch is missing", Now);
+        Assert.Empty(AgentPlan.Decide(new Wanted.Idle(1), [dead], "node-0", 1, Now.AddSeconds(59)));
+        Assert.Single(AgentPlan.Decide(new Wanted.Idle(1), [dead], "node-0", 1, Now.AddSeconds(60)));
+    }
+
+    [Fact]
+    public void Ending_asks_once_then_kills_at_the_deadline_and_ends_when_all_are_gone()
+    {
+        var rank = Standby(1).LaunchedAs(0, 1, Now);
+        var ending = new Wanted.Ending(1, "paused", Now.AddSeconds(5), 0);
+        Assert.IsType<AgentAction.AskStop>(Assert.Single(Decide(ending, rank)));
+        Assert.Empty(Decide(ending, rank with { StopAsked = true }));
+        Assert.IsType<AgentAction.Kill>(Assert.Single(Decide(ending with { SaveUntil = Now }, rank with { StopAsked = true })));
+        Assert.Equal([new AgentAction.End(0, "paused")], Decide(ending, rank.End(0, "", Now)));
+    }
+
+    [Fact]
+    public void An_order_to_save_is_passed_on_once_until_a_checkpoint_came()
+    {
+        var order = new Order { SaveCheckpoint = new SaveCheckpoint { Reason = "asked" } };
+        var (first, _) = AgentPlan.Obey(Training(1), order, Now);
+        Assert.Equal(first, AgentPlan.Obey(first, order, Now).Next);
+        var (second, _) = AgentPlan.Obey(AgentPlan.CheckpointSeen(first), order, Now);
+        Assert.Equal(2, Assert.IsType<Wanted.Training>(second).SaveOrder);
+    }
+
+    [Fact]
+    public void The_attempt_never_goes_back_and_an_agent_that_ends_stays_so() =>
+        Gen.Select(Gen.Int[0, 3], Gen.Int[1, 6]).Array[1, 30].Sample(orders =>
+        {
+            Wanted wanted = new Wanted.Idle(1);
+            foreach (var (kind, attempt) in orders)
+            {
+                var order = kind switch
+                {
+                    0 => AgentUnderTest.Start(attempt, 10),
+                    1 => AgentUnderTest.Restart(attempt, 10, 0),
+                    2 => new Order { Continue = new Continue() },
+                    _ => attempt == 6 ? new Order { Stop = new Stop { Reason = "end" } } : new Order(),
+                };
+                var next = AgentPlan.Obey(wanted, order, Now).Next;
+                Assert.True(next.Attempt >= wanted.Attempt);
+                Assert.True(wanted is not Wanted.Ending || ReferenceEquals(next, wanted));
+                wanted = next;
+            }
+        });
+}

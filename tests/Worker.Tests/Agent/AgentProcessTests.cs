@@ -1,0 +1,124 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using Google.Protobuf.WellKnownTypes;
+using Xunit;
+
+namespace DeepSeekOps.Worker.Tests.Agent;
+
+public sealed class AgentProcessTests
+{
+    private const long Endless = 1_000_000;
+
+    [Fact]
+    public async Task A_stage_runs_to_its_end_and_tells_each_step_checkpoint_and_line_once_and_in_order()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, 25));
+        await test.Ledger.Until(
+            l => l.Ranks.Any(r => r.State == RankState.Done) && l.Lines.ContainsValue("step 25") && l.Checkpoints.Count == 3, "done");
+
+        Assert.Equal(Enumerable.Range(1, 25).Select(i => (long)i), test.Ledger.Do(l => l.Samples.Select(s => s.Step).ToList()));
+        Assert.Equal([10L, 20, 25], test.Ledger.Do(l => l.Checkpoints.Select(c => c.Step).ToList()));
+        Assert.Contains("a warning of the rank", test.Ledger.Do(l => l.Lines.Values.ToList()));
+        Assert.Equal(["first_step", "load", "restore", "spawn"],
+            test.Ledger.Do(l => l.Beats[^1].LaunchSeconds.Keys.Order(StringComparer.Ordinal).ToList()));
+    }
+
+    [Fact]
+    public async Task A_killed_rank_is_told_with_its_signal_and_the_next_attempt_runs_in_the_warm_standby()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
+        await test.Ledger.Until(l => l.Samples.Count > 20, "20 steps");
+        AgentUnderTest.Kill(test.Rank(1).Pid);
+        await test.Ledger.Until(l => l.Ranks.Any(r => r.State == RankState.Exited), "the exit told");
+        var dead = test.Rank(1);
+        Assert.Equal(137, dead.ExitCode);
+        Assert.Contains("SIGKILL", dead.Error, StringComparison.Ordinal);
+
+        test.Ledger.Do(l => l.Order = AgentUnderTest.Restart(2, Endless, 10));
+        await test.Ledger.Until(l => l.Samples.Any(s => s.Attempt == 2), "a step of attempt 2");
+        Assert.Equal(11, test.Ledger.Do(l => l.Samples.First(s => s.Attempt == 2).Step));
+        await test.Ledger.Until(l => l.Lines.ContainsKey((2, 0, 0)), "lines of attempt 2 from 0");
+        Assert.Single(test.Ledger.Do(l => l.Ranks));
+    }
+
+    [Fact]
+    public async Task A_rank_whose_agent_is_killed_is_gone_too()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
+        await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
+        int rank = test.Rank(1).Pid;
+        AgentUnderTest.Kill(test.Agent.Id);
+        await AgentUnderTest.Gone(rank);
+    }
+
+    [Fact]
+    public async Task Nothing_is_lost_and_training_goes_on_while_the_control_plane_is_away_and_back_on_another_port()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
+        await test.Ledger.Until(l => l.Samples.Count > 10, "10 steps");
+        await test.StopControlPlane();
+        long before = test.Ledger.Do(l => l.Samples[^1].Step);
+        int rank = test.Rank(1).Pid;
+        await test.StartControlPlane();
+        await test.Ledger.Until(l => l.Registrations.Count == 2 && l.Samples[^1].Step > before + 20, "steps after the return");
+
+        Assert.Equal(rank, test.Rank(1).Pid);
+        Assert.Equal(rank, test.Ledger.Do(l => l.Registrations[1].Ranks.Single().Pid));
+        var steps = test.Ledger.Do(l => l.Samples.Select(s => s.Step).ToList());
+        Assert.Equal(Enumerable.Range(1, steps.Count).Select(i => (long)i), steps);
+    }
+
+    [Fact]
+    public async Task Told_to_stop_with_time_to_save_the_rank_saves_and_the_agent_ends()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
+        await test.Ledger.Until(l => l.Samples.Count > 10, "10 steps");
+        int rank = test.Rank(1).Pid;
+        test.Ledger.Do(l => l.Order = new Order
+        {
+            Stop = new Stop { Reason = "paused", SaveWithin = Duration.FromTimeSpan(TimeSpan.FromSeconds(10)) },
+        });
+        Assert.Equal(0, await test.Ended());
+        Assert.True(AgentUnderTest.ProcessGone(rank));
+        Assert.Equal(test.Ledger.Do(l => l.Samples[^1].Step), test.Ledger.Do(l => l.Checkpoints[^1].Step));
+    }
+
+    [Fact]
+    public async Task An_order_of_an_older_attempt_changes_nothing()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(5, Endless));
+        await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
+        int rank = test.Rank(5).Pid;
+        int beats = test.Ledger.Do(l =>
+        {
+            l.Order = AgentUnderTest.Restart(4, Endless, 0);
+            return l.Beats.Count;
+        });
+        await test.Ledger.Until(l => l.Beats.Count > beats + 5, "five more beats");
+        Assert.Equal(rank, test.Rank(5).Pid);
+        Assert.Equal([5], test.Ledger.Do(l => l.Samples.Select(s => s.Attempt).Distinct().ToList()));
+    }
+
+    [Fact]
+    public async Task An_agent_of_another_protocol_ends_with_the_control_planes_words()
+    {
+        await using var test = new AgentUnderTest();
+        test.Ledger.RefuseWith = "this control plane speaks protocol 9, the agent 1; update the worker";
+        await test.StartControlPlane();
+        test.StartAgent([]);
+        Assert.Equal(NodeAgent.ProtocolRefused, await test.Ended());
+        Assert.Contains("update the worker", test.AgentLog, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_agent_that_is_alone_for_too_long_saves_and_gives_up()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless), "--give-up-after", "1s");
+        await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
+        int rank = test.Rank(1).Pid;
+        await test.StopControlPlane();
+        Assert.Equal(NodeAgent.GaveUp, await test.Ended());
+        Assert.True(AgentUnderTest.ProcessGone(rank));
+        Assert.Contains("no contact with the control plane", test.AgentLog, StringComparison.Ordinal);
+    }
+}
