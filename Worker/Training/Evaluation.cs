@@ -1,0 +1,63 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>Measurements on problems and texts that were never trained on. The same draws each time, so that two can be compared.</summary>
+public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLink link)
+{
+    private const int Rows = 128;
+    private const int NeedleCount = 40;
+
+    /// <summary>Share of held-out problems answered rightly, and of answers in the form that was taught.</summary>
+    public (Interval Right, Interval WellFormed) Accuracy(DeepSeekModel model, VerifierRule rule, int maxNewTokens, double temperature, long step)
+    {
+        var (right, formed) = (0, 0);
+        random.manual_seed(0);
+        for (var start = 0; start < data.HeldOutCount; start += Rows)
+        {
+            link.Progress(RankState.Training, "evaluating", step);
+            var problems = Enumerable.Range(start, Math.Min(Rows, data.HeldOutCount - start)).Select(data.HeldOutProblem).ToList();
+            var outputs = Sampler.Generate(
+                model, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, tokenizer))], maxNewTokens, temperature, tokenizer.Special, link.Stopping);
+            for (var i = 0; i < outputs.Count; i++)
+            {
+                var text = tokenizer.Decode(outputs[i].Ids);
+                right += Verifier.IsRight(rule, text, problems[i].Answer) ? 1 : 0;
+                formed += outputs[i].Ended && Verifier.IsWellFormed(text) ? 1 : 0;
+            }
+        }
+        return (Interval.Of(right, data.HeldOutCount), Interval.Of(formed, data.HeldOutCount));
+    }
+
+    /// <summary>Share of texts whose number, told somewhere in the text, the model says at its end.</summary>
+    public Interval Needles(DeepSeekModel model, int sequenceLength, long step)
+    {
+        var found = 0;
+        const int Batch = 8;
+        for (var start = 0; start < NeedleCount; start += Batch)
+        {
+            link.Progress(RankState.Training, "evaluating", step);
+            var needles = Enumerable.Range(start, Batch).Select(i =>
+            {
+                var draw = new SeededRandom(0, "needle", i);
+                return ShortTexts.Needle(ref draw, sequenceLength - 8, (i + 0.5) / NeedleCount);
+            }).ToList();
+            var longest = needles.Max(n => tokenizer.Encode(n.Secret).Count);
+            var outputs = Sampler.Generate(
+                model, [.. needles.Select(n => new[] { tokenizer.Special.Bos }.Concat(tokenizer.Encode(n.Prompt)).TakeLast(sequenceLength - longest).ToArray())],
+                longest, temperature: 0, tokenizer.Special, link.Stopping);
+            found += outputs.Zip(needles).Count(p => tokenizer.Decode(p.First.Ids).StartsWith(p.Second.Secret, StringComparison.Ordinal));
+        }
+        return Interval.Of(found, NeedleCount);
+    }
+
+    public void Report(string name, Interval result, long step) => link.Evaluation(new EvaluationReport
+    {
+        Name = name, Value = result.Value, Low = result.Low, High = result.High, Samples = result.Samples, Step = step,
+    });
+}

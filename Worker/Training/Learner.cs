@@ -1,0 +1,94 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Model;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>A model with what it needs to learn: moments, an average of its weights in CPU memory, the experts' balance.</summary>
+public sealed class Learner : IDisposable
+{
+    private readonly List<(string Name, Parameter Weight)> _parameters;
+    private readonly Dictionary<string, Tensor> _average = [];
+    private readonly double _emaDecay;
+
+    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device)
+    {
+        Model = new DeepSeekModel(config, device);
+        Model.Initialise(seed);
+        _parameters = [.. Model.named_parameters().Select(p => (p.name, p.parameter))];
+        Optimizer = new AdamW(_parameters, options);
+        _emaDecay = emaDecay;
+        if (emaDecay > 0)
+        {
+            ResetAverage();
+        }
+    }
+
+    public DeepSeekModel Model { get; }
+
+    public AdamW Optimizer { get; }
+
+    public Device Device => _parameters[0].Weight.device;
+
+    /// <summary>Parameters and buffers under their published names.</summary>
+    public IEnumerable<(string Name, Tensor Value)> Weights => WeightsOf(Model);
+
+    public IEnumerable<(string Name, Tensor Value)> Average => _average.Select(a => (a.Key, a.Value));
+
+    public static IEnumerable<(string Name, Tensor Value)> WeightsOf(DeepSeekModel model) =>
+        model.named_parameters().Select(p => (p.name, (Tensor)p.parameter)).Concat(model.named_buffers().Select(b => (b.name, b.buffer)));
+
+    /// <summary>The average begins at the weights as they are.</summary>
+    public void ResetAverage()
+    {
+        using var untracked = no_grad();
+        foreach (var (name, weight) in _parameters.Where(_ => _emaDecay > 0))
+        {
+            if (_average.Remove(name, out var old))
+            {
+                old.Dispose();
+            }
+            _average[name] = weight.detach().cpu().clone().DetachFromDisposeScope();
+        }
+    }
+
+    /// <returns>The gradients' norm, still on the device.</returns>
+    public Tensor Update(double learningRate)
+    {
+        var norm = Optimizer.Update(learningRate);
+        if (_emaDecay > 0)
+        {
+            using var untracked = no_grad();
+            foreach (var (name, weight) in _parameters)
+            {
+                _average[name].lerp_(weight.detach().cpu(), 1 - _emaDecay);
+            }
+        }
+        return norm;
+    }
+
+    /// <summary>
+    /// Auxiliary-loss-free balancing (report section 2.1.2): the bias of an expert with more than its share of the whole batch goes
+    /// down by gamma, that of one with less goes up.
+    /// </summary>
+    public void Balance(IReadOnlyList<Tensor> loads, double gamma)
+    {
+        using var untracked = no_grad();
+        for (var layer = 0; layer < loads.Count && gamma > 0; layer++)
+        {
+            Model.CorrectionBiases[layer].add_((loads[layer].mean() - loads[layer]).sign(), alpha: gamma);
+        }
+    }
+
+    public void Dispose()
+    {
+        Optimizer.Dispose();
+        Model.Dispose();
+        foreach (var average in _average.Values)
+        {
+            average.Dispose();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <param name="Ids">What the model said, the end mark included where it came.</param>
+public sealed record Output(int[] Prompt, int[] Ids, bool Ended);
+
+/// <summary>Samples answers for many prompts in lockstep on the latent KV cache; shorter prompts are padded on the left.</summary>
+public static class Sampler
+{
+    /// <param name="temperature">0: always the likeliest token.</param>
+    public static List<Output> Generate(
+        DeepSeekModel model, IReadOnlyList<int[]> prompts, int maxNewTokens, double temperature, SpecialTokens special, CancellationToken stopping)
+    {
+        using var untracked = no_grad();
+        using var outer = NewDisposeScope();
+        using var cache = new KvCache();
+        var device = model.parameters().First().device;
+        var width = prompts.Max(p => p.Length);
+        var (ids, real) = (new long[prompts.Count * width], new bool[prompts.Count * width]);
+        Array.Fill(ids, special.Pad);
+        for (var row = 0; row < prompts.Count; row++)
+        {
+            var start = (row * width) + width - prompts[row].Length;
+            for (var i = 0; i < prompts[row].Length; i++)
+            {
+                (ids[start + i], real[start + i]) = (prompts[row][i], true);
+            }
+        }
+        var input = tensor(ids, device: device).reshape(prompts.Count, width);
+        var mask = tensor(real, device: device).reshape(prompts.Count, width);
+        var said = prompts.Select(_ => new List<int>()).ToArray();
+        var ended = new bool[prompts.Count];
+        for (var place = 0; place < maxNewTokens && !Array.TrueForAll(ended, e => e); place++)
+        {
+            stopping.ThrowIfCancellationRequested();
+            var logits = model.Decode(input, cache, mask).to(ScalarType.Float32);
+            var next = temperature > 0
+                ? multinomial((logits / temperature).softmax(-1), 1)
+                : logits.argmax(-1, keepdim: true);
+            Take(next, said, ended, special.Eos);
+            input = next;
+            mask = cat([mask, ones_like(next, dtype: ScalarType.Bool)], 1);
+        }
+        return [.. prompts.Select((prompt, i) => new Output(prompt, [.. said[i]], ended[i]))];
+    }
+
+    private static void Take(Tensor next, List<int>[] said, bool[] ended, int eos)
+    {
+        var tokens = next.cpu().data<long>().ToArray();
+        for (var row = 0; row < tokens.Length; row++)
+        {
+            if (!ended[row])
+            {
+                said[row].Add((int)tokens[row]);
+                ended[row] = tokens[row] == eos;
+            }
+        }
+    }
+}
