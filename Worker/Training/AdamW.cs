@@ -1,7 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training;
@@ -14,18 +13,18 @@ public sealed class AdamW : IDisposable
 {
     private readonly Optimizer _options;
     private readonly string[] _names;
-    private readonly Parameter[] _weights;
+    private readonly Tensor[] _weights;
     private readonly Tensor[] _first;
     private readonly Tensor[] _second;
     private readonly Tensor[] _steps;
 
-    public AdamW(IReadOnlyList<(string Name, Parameter Weight)> parameters, Optimizer options)
+    public AdamW(IReadOnlyList<(string Name, Tensor Weight)> parameters, Optimizer options)
     {
         _options = options;
         _names = [.. parameters.Select(p => p.Name)];
         _weights = [.. parameters.Select(p => p.Weight)];
         var type = options.Bf16Moments ? ScalarType.BFloat16 : ScalarType.Float32;
-        Tensor Zeros(Parameter weight) => zeros_like(weight, dtype: type).DetachFromDisposeScope();
+        Tensor Zeros(Tensor weight) => zeros_like(weight, dtype: type).DetachFromDisposeScope();
         _first = Array.ConvertAll(_weights, Zeros);
         _second = Array.ConvertAll(_weights, Zeros);
         _steps = Array.ConvertAll(_weights, w => zeros([], dtype: ScalarType.Float32, device: w.device).DetachFromDisposeScope());
@@ -61,7 +60,7 @@ public sealed class AdamW : IDisposable
             (first, second) = (Array.ConvertAll(first, m => m.to(ScalarType.Float32)), Array.ConvertAll(second, m => m.to(ScalarType.Float32)));
         }
         Operators.FusedAdamW(
-            Array.ConvertAll(learning, i => (Tensor)_weights[i]), gradients, first, second, steps,
+            Array.ConvertAll(learning, i => _weights[i]), gradients, first, second, steps,
             learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
         if (_options.Bf16Moments)
         {

@@ -1,7 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Model;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training;
@@ -9,7 +8,7 @@ namespace DeepSeekOps.Worker.Training;
 /// <summary>A model with what it needs to learn: moments, an average of its weights in CPU memory, the experts' balance.</summary>
 public sealed class Learner : IDisposable
 {
-    private readonly List<(string Name, Parameter Weight)> _parameters;
+    private readonly IReadOnlyList<(string Name, Tensor Weight)> _parameters;
     private readonly Dictionary<string, Tensor> _average = [];
     private readonly double _emaDecay;
 
@@ -17,7 +16,7 @@ public sealed class Learner : IDisposable
     {
         Model = new DeepSeekModel(config, device);
         Model.Initialise(seed);
-        _parameters = [.. Model.named_parameters().Select(p => (p.name, p.parameter))];
+        _parameters = [.. Model.Parameters];
         Optimizer = new AdamW(_parameters, options);
         _emaDecay = emaDecay;
         if (emaDecay > 0)
@@ -32,13 +31,7 @@ public sealed class Learner : IDisposable
 
     public Device Device => _parameters[0].Weight.device;
 
-    /// <summary>Parameters and buffers under their published names.</summary>
-    public IEnumerable<(string Name, Tensor Value)> Weights => WeightsOf(Model);
-
     public IEnumerable<(string Name, Tensor Value)> Average => _average.Select(a => (a.Key, a.Value));
-
-    public static IEnumerable<(string Name, Tensor Value)> WeightsOf(DeepSeekModel model) =>
-        model.named_parameters().Select(p => (p.name, (Tensor)p.parameter)).Concat(model.named_buffers().Select(b => (b.name, b.buffer)));
 
     /// <summary>The average begins at the weights as they are.</summary>
     public void ResetAverage()

@@ -17,8 +17,8 @@ public static class Sampler
     {
         using var untracked = no_grad();
         using var outer = NewDisposeScope();
-        using var cache = new KvCache();
-        var device = model.parameters().First().device;
+        using var cache = new LatentCache();
+        var device = model.Parameters.First().Value.device;
         var width = prompts.Max(p => p.Length);
         var (ids, real) = (new long[prompts.Count * width], new bool[prompts.Count * width]);
         Array.Fill(ids, special.Pad);

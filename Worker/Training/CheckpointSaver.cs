@@ -1,0 +1,128 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Checkpoints;
+using Google.Protobuf.WellKnownTypes;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>Tensors and texts of one file each, by the file's name.</summary>
+public sealed record Snapshot(
+    IReadOnlyDictionary<string, IReadOnlyList<(string Name, Tensor Value)>> Tensors, IReadOnlyDictionary<string, byte[]> Texts);
+
+/// <summary>
+/// Saves while training goes on: the step waits only for a copy into host memory that is used again and again; writing, syncing and
+/// renaming happen beside it, one save at a time.
+/// </summary>
+public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy policy, IRankLink link, TimeProvider clock) : IDisposable
+{
+    private readonly Dictionary<string, Tensor> _host = [];
+    private Task _writing = Task.CompletedTask;
+
+    /// <summary>Step that the stage was resumed from: kept while nothing newer is durable.</summary>
+    public long? InUse { get; set; }
+
+    public void Save(Manifest manifest, Snapshot snapshot)
+    {
+        Wait();
+        var began = clock.GetTimestamp();
+        var copied = snapshot.Tensors.ToDictionary(f => f.Key, f => (IReadOnlyList<(string, Tensor)>)Copy(f.Key, f.Value));
+        var stall = clock.GetElapsedTime(began);
+        _writing = Task.Run(() => Write(manifest, new Snapshot(copied, snapshot.Texts), began, stall));
+    }
+
+    /// <summary>Until the save under way is durable, or has failed with a note.</summary>
+    public void Wait() => _writing.GetAwaiter().GetResult();
+
+    public void Dispose()
+    {
+        Wait();
+        foreach (var tensor in _host.Values)
+        {
+            tensor.Dispose();
+        }
+    }
+
+    private List<(string, Tensor)> Copy(string file, IReadOnlyList<(string Name, Tensor Value)> tensors)
+    {
+        using var untracked = no_grad();
+        var copies = new List<(string, Tensor)>(tensors.Count);
+        foreach (var (name, value) in tensors)
+        {
+            var key = $"{file}/{name}";
+            if (!_host.TryGetValue(key, out var buffer))
+            {
+                buffer = empty(value.shape, dtype: value.dtype).DetachFromDisposeScope();
+                _host.Add(key, buffer);
+            }
+            buffer.copy_(value.detach());
+            copies.Add((name, buffer));
+        }
+        return copies;
+    }
+
+    private void Write(Manifest manifest, Snapshot snapshot, long began, TimeSpan stall)
+    {
+        var step = manifest.Position.Step;
+        var written = "";
+        try
+        {
+            written = folder.BeginWriting(step);
+            var files = new List<ManifestFile>();
+            foreach (var (name, tensors) in snapshot.Tensors)
+            {
+                var path = Path.Combine(written, name);
+                var sha256 = SafetensorsWriter.Write(path, tensors);
+                files.Add(new ManifestFile(name, new FileInfo(path).Length, sha256));
+            }
+            foreach (var (name, text) in snapshot.Texts)
+            {
+                WriteDurably(Path.Combine(written, name), text);
+                files.Add(new ManifestFile(name, text.Length, Manifest.Sha256Of(Path.Combine(written, name))));
+            }
+            var complete = manifest with { Files = files };
+            var bytes = complete.ToBytes();
+            WriteDurably(Path.Combine(written, Manifest.FileName), bytes);
+            FolderSync.Flush(written);
+            folder.Publish(written, step);
+            Report(complete, Manifest.DigestOf(bytes), bytes.Length, stall, clock.GetElapsedTime(began));
+            folder.Retain(policy.Keep, InUse);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            link.Note($"The checkpoint of step {step} could not be written: {e.Message} Free space under {folder.Folder}, "
+                + "or set checkpoints.keep lower. Training goes on; older checkpoints are untouched.");
+            if (Directory.Exists(written))
+            {
+                Directory.Delete(written, recursive: true);
+            }
+            if (manifest.Final)
+            {
+                throw;
+            }
+        }
+    }
+
+    private void Report(Manifest manifest, string digest, int manifestBytes, TimeSpan stall, TimeSpan lag) => link.Checkpoint(new CheckpointReport
+    {
+        Step = manifest.Position.Step,
+        Path = folder.RelativePathOf(manifest.Position.Step),
+        Bytes = manifestBytes + manifest.Files.Sum(f => f.Bytes),
+        Digest = digest,
+        Tokens = manifest.Position.Tokens,
+        Loss = manifest.Position.Loss,
+        DataCursor = manifest.DataCursor,
+        Stall = Duration.FromTimeSpan(stall),
+        Lag = Duration.FromTimeSpan(lag),
+        At = Timestamp.FromDateTimeOffset(clock.GetUtcNow()),
+        Final = manifest.Final,
+    });
+
+    private static void WriteDurably(string path, byte[] bytes)
+    {
+        using var file = new FileStream(path, FileMode.Create, FileAccess.Write);
+        file.Write(bytes);
+        file.Flush(flushToDisk: true);
+    }
+}

@@ -1,0 +1,82 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Data;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>Phases of longer and longer sequences under YaRN (report section 4.3), each measured by needles in haystacks of its length.</summary>
+public sealed class ContextExtensionWork(StageContext context, ContextExtension plan) : IStageWork
+{
+    private readonly Learner _learner = context.NewLearner(context.Plan.Model);
+    private PackedLearning? _packed;
+    private int _phase = -1;
+
+    public Learner Learner => _learner;
+
+    public long TotalSteps { get; } = plan.Phases.Sum(p => p.Steps);
+
+    public (long Document, int Offset, string InWords) DataCursor =>
+        (Packed.Documents.Cursor.Document, Packed.Documents.Cursor.Offset, Packed.Documents.Cursor.InWords(context.Data.DocumentCount));
+
+    public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
+
+    public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
+
+    private PackedLearning Packed => _packed ??= new PackedLearning(context, _learner);
+
+    public void Prepare(Position position, string? resumed)
+    {
+        Packed.Documents.Cursor = new DataCursor(position.Document, position.Offset);
+        Enter(position.Step);
+    }
+
+    public StepResult Step(Position position)
+    {
+        var within = Enter(position.Step);
+        var phase = plan.Phases[_phase];
+        var recipe = new Recipe(
+            Schedules.LearningRateAt(phase.LearningRate, within, within * phase.BatchSize * phase.SequenceLength, phase.Steps), plan.Gamma, plan.Alpha, plan.Lambda);
+        return Packed.Step(phase.Name, phase.BatchSize, phase.BatchSize, phase.SequenceLength, recipe);
+    }
+
+    public void AfterStep(long stepsDone)
+    {
+        var end = 0L;
+        foreach (var phase in plan.Phases)
+        {
+            end += phase.Steps;
+            if (end == stepsDone)
+            {
+                var found = context.Evaluation.Needles(_learner.Model, phase.SequenceLength, stepsDone);
+                context.Evaluation.Report($"needle_{phase.SequenceLength}", found, stepsDone);
+            }
+        }
+    }
+
+    public void Skip(Position position, long steps)
+    {
+        for (var i = 0L; i < steps; i++)
+        {
+            Packed.Documents.Next(plan.Phases[_phase].BatchSize, plan.Phases[_phase].SequenceLength);
+        }
+    }
+
+    public void Dispose() => _learner.Dispose();
+
+    /// <returns>Steps done within the phase that this step belongs to.</returns>
+    private long Enter(long step)
+    {
+        var (phase, within) = (0, step);
+        while (phase < plan.Phases.Count - 1 && within >= plan.Phases[phase].Steps)
+        {
+            within -= plan.Phases[phase++].Steps;
+        }
+        if (phase != _phase)
+        {
+            _phase = phase;
+            _learner.Model.SetYarn(plan.Phases[phase].Yarn);
+        }
+        return within;
+    }
+}

@@ -1,0 +1,97 @@
+using System.Globalization;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Data;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>Supervised fine-tuning on questions and answers: packed with sample mask, learned on the answers only.</summary>
+public sealed class FineTuningWork(StageContext context, SupervisedFineTuning plan) : IStageWork
+{
+    private const int AnswerTokens = 24;
+
+    private readonly Learner _learner = context.NewLearner(context.Plan.Model);
+    private readonly ITrainingData _pairs = plan.Data.Length > 0 ? FileData.Open([plan.Data], context.Plan.Seed, heldOut: 0) : context.Data;
+    private long _next;
+
+    public Learner Learner => _learner;
+
+    public long TotalSteps { get; } = plan.Epochs * StepsPerEpoch(plan.Instances, plan.BatchSize);
+
+    public (long Document, int Offset, string InWords) DataCursor =>
+        (_next, 0, $"epoch {_next / Math.Max(1, plan.Instances)}, instance {_next % Math.Max(1, plan.Instances)}");
+
+    public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
+
+    public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
+
+    public static long StepsPerEpoch(int instances, int batch) => (instances + batch - 1) / batch;
+
+    public void Prepare(Position position, string? resumed)
+    {
+        _next = position.Document;
+        if (_pairs.ProblemCount == 0)
+        {
+            throw new InvalidDataException("The data has no question and answer pairs to fine-tune on: give sft.data a .jsonl with \"question\" and \"answer\".");
+        }
+        if (resumed is null)
+        {
+            Measure("sft_format_rate_before", "sft_accuracy_before", 0);
+        }
+    }
+
+    public StepResult Step(Position position)
+    {
+        var batch = PackedInstances.Pack(Draw(), plan.SequenceLength, context.Tokenizer.Special.Pad);
+        var output = _learner.Model.Forward(
+            context.Tensor(batch.Tokens, batch.Rows), context.Tensor(batch.Segments, batch.Rows), training: false);
+        var loss = Losses.CrossEntropy(output.Logits, context.Tensor(batch.Labels, batch.Rows));
+        loss.backward();
+        var rate = Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps);
+        var norm = _learner.Update(rate);
+        var epoch = position.Step / StepsPerEpoch(plan.Instances, plan.BatchSize);
+        return new StepResult(
+            $"epoch-{(epoch + 1).ToString(CultureInfo.InvariantCulture)}", loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
+            new Dictionary<string, double> { ["answer_tokens"] = batch.LearnedTokens, ["rows"] = batch.Rows });
+    }
+
+    public void AfterStep(long stepsDone)
+    {
+        if (stepsDone == TotalSteps)
+        {
+            Measure("sft_format_rate", "sft_accuracy", stepsDone);
+        }
+    }
+
+    public void Skip(Position position, long steps)
+    {
+        for (var i = 0L; i < steps; i++)
+        {
+            Draw();
+        }
+    }
+
+    public void Dispose() => _learner.Dispose();
+
+    private void Measure(string formName, string rightName, long step)
+    {
+        if (context.Data.HeldOutCount > 0)
+        {
+            var (right, formed) = context.Evaluation.Accuracy(_learner.Model, VerifierRule.Arithmetic, AnswerTokens, temperature: 0, step);
+            context.Evaluation.Report(formName, formed, step);
+            context.Evaluation.Report(rightName, right, step);
+        }
+    }
+
+    // Each epoch in an order of its own; its last step takes what is left.
+    private List<Instance> Draw()
+    {
+        var (epoch, within) = Math.DivRem(_next, plan.Instances);
+        var order = new Permutation(plan.Instances, context.Plan.Seed + epoch);
+        var count = (int)Math.Min(plan.BatchSize, plan.Instances - within);
+        _next += count;
+        return [.. Enumerable.Range(0, count).Select(i =>
+            ChatTemplate.Render(Conversation.Of(_pairs.TrainingProblem(order[within + i])), context.Tokenizer))];
+    }
+}

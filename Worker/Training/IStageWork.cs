@@ -1,0 +1,38 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>What one optimizer step did.</summary>
+/// <param name="Norm">The gradients' norm before clipping.</param>
+/// <param name="Tokens">Tokens this step trained.</param>
+public sealed record StepResult(string Phase, Tensor Loss, Tensor Norm, double LearningRate, long Tokens, IReadOnlyDictionary<string, double> Extra);
+
+/// <summary>The part that differs between the five stages. The loop around it (<see cref="StageLoop"/>) is the same for all.</summary>
+public interface IStageWork : IDisposable
+{
+    long TotalSteps { get; }
+
+    Learner Learner { get; }
+
+    /// <summary>Once per launch, after the weights are there. <paramref name="resumed"/> is the checkpoint's folder, null at the stage's beginning.</summary>
+    void Prepare(Position position, string? resumed);
+
+    /// <summary>One step, inside the loop's dispose scope.</summary>
+    StepResult Step(Position position);
+
+    /// <summary>Measurements that are due once this many steps are done, before they are saved.</summary>
+    void AfterStep(long stepsDone);
+
+    /// <summary>Where the data stands after the last step.</summary>
+    (long Document, int Offset, string InWords) DataCursor { get; }
+
+    /// <summary>Leaves out the data of so many steps (a roll-back over bad data).</summary>
+    void Skip(Position position, long steps);
+
+    /// <summary>What a checkpoint keeps beside weights, moments and average: file name, tensors.</summary>
+    IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors { get; }
+
+    IEnumerable<(string File, byte[] Text)> OwnTexts { get; }
+}

@@ -1,0 +1,100 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>Where a stage stands between two steps. The randomness of a step grows from (seed, stage, step), so it needs no state.</summary>
+public sealed record Position(long Step, long Tokens, long Document, int Offset, double Loss)
+{
+    public static readonly Position Start = new(0, 0, 0, 0, 0);
+}
+
+/// <summary>Where weights come from: the checkpoint that a stage began from.</summary>
+public sealed record Lineage(string Run, string Stage, long Step, string Digest);
+
+public sealed record ManifestFile(string Name, long Bytes, string Sha256);
+
+/// <summary>The list of a checkpoint's files. Its own SHA-256 is the checkpoint's digest, and vouches for all of them.</summary>
+public sealed record Manifest(
+    int Format, string Run, string Stage, int Attempt, long Seed, Position Position, string DataCursor, bool Final, Lineage? BeganFrom,
+    IReadOnlyList<ManifestFile> Files)
+{
+    public const int CurrentFormat = 1;
+    public const string FileName = "manifest.json";
+
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+
+    public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
+
+    public static string DigestOf(byte[] manifest) => Convert.ToHexStringLower(SHA256.HashData(manifest));
+
+    /// <summary>Reads a checkpoint's manifest and checks every file against it.</summary>
+    /// <param name="digest">What the manifest's own SHA-256 has to be; empty where it is not known.</param>
+    /// <exception cref="RefusedCheckpointException">The checkpoint is truncated, changed or of another format.</exception>
+    public static Manifest Verify(string folder, string digest)
+    {
+        var path = Path.Combine(folder, FileName);
+        if (!File.Exists(path))
+        {
+            throw new RefusedCheckpointException($"{path} is not there");
+        }
+        var bytes = File.ReadAllBytes(path);
+        if (digest.Length > 0 && DigestOf(bytes) != digest)
+        {
+            throw new RefusedCheckpointException($"{path} has SHA-256 {DigestOf(bytes)}; {digest} was registered");
+        }
+        var manifest = Parse(bytes, path);
+        foreach (var file in manifest.Files)
+        {
+            Check(Path.Combine(folder, file.Name), file);
+        }
+        return manifest;
+    }
+
+    private static Manifest Parse(byte[] bytes, string path)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<Manifest>(bytes, Json) is { Format: CurrentFormat, Files: not null, Position: not null } manifest
+                ? manifest
+                : throw new RefusedCheckpointException($"{path} is not of format {CurrentFormat}");
+        }
+        catch (JsonException e)
+        {
+            throw new RefusedCheckpointException($"{path} is not JSON: {e.Message}", e);
+        }
+    }
+
+    private static void Check(string path, ManifestFile expected)
+    {
+        var info = new FileInfo(path);
+        if (!info.Exists || info.Length != expected.Bytes)
+        {
+            throw new RefusedCheckpointException($"{path} has {(info.Exists ? info.Length : 0)} bytes; its manifest says {expected.Bytes}");
+        }
+        if (Sha256Of(path) is var found && found != expected.Sha256)
+        {
+            throw new RefusedCheckpointException($"{path} has SHA-256 {found}; its manifest says {expected.Sha256}");
+        }
+    }
+
+    public static string Sha256Of(string path)
+    {
+        using var stream = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+}
+
+/// <summary>A checkpoint that must not be used; the message says why.</summary>
+public sealed class RefusedCheckpointException : IOException
+{
+    public RefusedCheckpointException(string message)
+        : base(message)
+    {
+    }
+
+    public RefusedCheckpointException(string message, Exception cause)
+        : base(message, cause)
+    {
+    }
+}

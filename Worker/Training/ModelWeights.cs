@@ -1,0 +1,59 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>Fills models from checkpoints.</summary>
+public static class ModelWeights
+{
+    public const string FileName = "model.safetensors";
+
+    public static void Load(DeepSeekModel model, string path) => LoadInto(model.PublishedTensors(), path);
+
+    public static void LoadInto(IEnumerable<(string Name, Tensor Value)> targets, string path)
+    {
+        using var untracked = no_grad();
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(path);
+        foreach (var (name, target) in targets)
+        {
+            using var value = file.Read(name);
+            target.copy_(value);
+        }
+    }
+
+    /// <summary>The checkpoint of an earlier stage, which this stage begins from. It is checked file by file first.</summary>
+    /// <returns>Where the weights come from; null where the stage begins with random weights.</returns>
+    public static Lineage? LoadBeginning(DeepSeekModel model, TrainingPlan plan, CheckpointRef? from)
+    {
+        if (from is null)
+        {
+            return null;
+        }
+        var folder = Path.Combine(plan.CheckpointRoot, from.Path);
+        try
+        {
+            var manifest = Manifest.Verify(folder, from.Digest);
+            Load(model, Path.Combine(folder, FileName));
+            return new Lineage(manifest.Run, manifest.Stage, manifest.Position.Step, from.Digest);
+        }
+        catch (RefusedCheckpointException e)
+        {
+            throw new RefusedCheckpointException(
+                $"The checkpoint that this stage begins from cannot be used: {e.Message}. Retry the stage from another checkpoint, or train stage {from.Stage} again.", e);
+        }
+    }
+
+    public static void Copy(DeepSeekModel source, DeepSeekModel target)
+    {
+        using var untracked = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (var (from, to) in source.PublishedTensors().Zip(target.PublishedTensors()))
+        {
+            to.Value.copy_(from.Value);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>The values of one pretraining step (report section 4.2).</summary>
+public sealed record Recipe(double LearningRate, double Gamma, double Alpha, double Lambda);
+
+/// <summary>One step over packed documents: next-token loss, lambda × multi-token loss, alpha × sequence-wise balance, then the experts' bias.</summary>
+public sealed class PackedLearning(StageContext context, Learner learner)
+{
+    public PackedDocuments Documents { get; } = new(context.Data, context.Tokenizer, context.Plan.Seed, context.Plan.Data.FimRate);
+
+    public StepResult Step(string phase, int batch, int micro, int sequenceLength, Recipe recipe)
+    {
+        var rows = Documents.Next(batch, sequenceLength);
+        var width = sequenceLength + 1;
+        micro = micro <= 0 ? batch : Math.Min(micro, batch);
+        var sums = new Sums(learner.Model.CorrectionBiases.Count);
+        for (var start = 0; start < batch; start += micro)
+        {
+            using var scope = NewDisposeScope();
+            var count = Math.Min(micro, batch - start);
+            var ids = context.Tensor(rows[(start * width)..((start + count) * width)], count);
+            var labels = ids.narrow(1, 1, sequenceLength);
+            var output = learner.Model.Forward(ids.narrow(1, 0, sequenceLength));
+            var share = (double)count / batch;
+            var loss = Losses.CrossEntropy(output.Logits, labels);
+            var total = loss;
+            var multiToken = Losses.MultiToken(output, labels);
+            if (multiToken is not null)
+            {
+                total = total + (recipe.Lambda * multiToken);
+            }
+            if (output.BalanceLoss is { } balance)
+            {
+                total = total + (recipe.Alpha * balance);
+            }
+            (total * share).backward();
+            sums.Add(share, loss, multiToken, output.BalanceLoss, output.ExpertLoads);
+        }
+        var norm = learner.Update(recipe.LearningRate);
+        learner.Balance(sums.Loads, recipe.Gamma);
+        return new StepResult(phase, sums.Loss, norm, recipe.LearningRate, (long)batch * sequenceLength, sums.Extra());
+    }
+
+    /// <summary>What micro-batches add up to, in tensors of the step's scope.</summary>
+    private sealed class Sums(int layers)
+    {
+        private readonly Tensor _multiToken = zeros([]);
+        private readonly Tensor _balance = zeros([]);
+
+        public Tensor Loss { get; } = zeros([]);
+
+        public Tensor[] Loads { get; } = new Tensor[layers];
+
+        public void Add(double share, Tensor loss, Tensor? multiToken, Tensor? balance, IReadOnlyList<Tensor> loads)
+        {
+            using var untracked = no_grad();
+            Loss.add_(loss.detach().cpu(), alpha: share);
+            _multiToken.add_((multiToken ?? _multiToken).detach().cpu(), alpha: multiToken is null ? 0 : share);
+            _balance.add_((balance ?? _balance).detach().cpu(), alpha: balance is null ? 0 : share);
+            for (var layer = 0; layer < layers; layer++)
+            {
+                Loads[layer] = (Loads[layer] is { } before ? before + loads[layer] : loads[layer].clone()).MoveToOuterDisposeScope();
+            }
+        }
+
+        public Dictionary<string, double> Extra()
+        {
+            var extra = new Dictionary<string, double>
+            {
+                ["mtp_loss"] = _multiToken.ToDouble(), ["balance_loss"] = _balance.ToDouble(),
+            };
+            if (Loads.Length > 0)
+            {
+                // Load of the busiest expert over the mean, of the worst layer and on average over layers: 1 is perfect balance.
+                var ratios = Loads.Select(l => (l.max() / l.mean().clamp(min: 1e-9)).ToDouble()).ToList();
+                (extra["expert_load_max"], extra["expert_load_mean"]) = (ratios.Max(), ratios.Average());
+            }
+            return extra;
+        }
+    }
+}

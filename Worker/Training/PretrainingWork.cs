@@ -1,0 +1,65 @@
+using System.Globalization;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Data;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>Pretraining at the short context: batch ramp, learning rate in pieces, gamma and lambda by milestones.</summary>
+public sealed class PretrainingWork(StageContext context, Pretraining plan) : IStageWork
+{
+    private readonly Learner _learner = context.NewLearner(context.Plan.Model, plan.EmaDecay);
+    private PackedLearning? _packed;
+
+    public Learner Learner => _learner;
+
+    public long TotalSteps { get; } = StepsOf(plan);
+
+    public (long Document, int Offset, string InWords) DataCursor =>
+        (Packed.Documents.Cursor.Document, Packed.Documents.Cursor.Offset, Packed.Documents.Cursor.InWords(context.Data.DocumentCount));
+
+    public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
+
+    public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
+
+    private PackedLearning Packed => _packed ??= new PackedLearning(context, _learner);
+
+    public void Prepare(Position position, string? resumed) => Packed.Documents.Cursor = new DataCursor(position.Document, position.Offset);
+
+    public StepResult Step(Position position) => Packed.Step(
+        plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.BatchSize.Micro, plan.SequenceLength,
+        new Recipe(
+            Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps),
+            Schedules.MilestoneAt(plan.Gamma, position.Tokens), plan.Alpha, Schedules.MilestoneAt(plan.Lambda, position.Tokens)));
+
+    public void AfterStep(long stepsDone)
+    {
+        // Loss is the measure of pretraining, and every step reports it.
+    }
+
+    public void Skip(Position position, long steps)
+    {
+        for (var i = 0L; i < steps; i++)
+        {
+            Packed.Documents.Next(Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.SequenceLength);
+        }
+    }
+
+    public void Dispose() => _learner.Dispose();
+
+    private static long StepsOf(Pretraining plan)
+    {
+        var (steps, tokens) = (0L, 0L);
+        for (; tokens < plan.Tokens; steps++)
+        {
+            if (tokens >= plan.BatchSize.OverTokens)
+            {
+                var perStep = (long)Schedules.BatchAt(plan.BatchSize, tokens) * plan.SequenceLength;
+                return steps + ((plan.Tokens - tokens + perStep - 1) / perStep);
+            }
+            tokens += (long)Schedules.BatchAt(plan.BatchSize, tokens) * plan.SequenceLength;
+        }
+        return steps;
+    }
+}

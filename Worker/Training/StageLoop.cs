@@ -1,0 +1,165 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using Google.Protobuf.WellKnownTypes;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>The loop that all five stages share: restore, step, tell, save, obey, end.</summary>
+public sealed class StageLoop : IDisposable
+{
+    private const string OptimizerFile = "optimizer.safetensors";
+    private const string AverageFile = "ema.safetensors";
+
+    private readonly Assignment _assignment;
+    private readonly TrainingPlan _plan;
+    private readonly IRankLink _link;
+    private readonly TimeProvider _clock;
+    private readonly IStageWork _work;
+    private readonly CheckpointFolder _folder;
+    private readonly CheckpointSaver _saver;
+    private Position _position = Position.Start;
+    private Lineage? _beganFrom;
+    private bool _finalSaved;
+
+    public StageLoop(Assignment assignment, IRankLink link, TimeProvider clock)
+    {
+        (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
+        _work = StageContext.Open(_plan, link).NewWork();
+        _folder = new CheckpointFolder(_plan.CheckpointRoot, assignment.Attempt);
+        _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
+    }
+
+    public Position Position => _position;
+
+    public void Run(long skipSteps)
+    {
+        Restore();
+        if (skipSteps > 0)
+        {
+            _work.Skip(_position, skipSteps);
+        }
+        while (_position.Step < _work.TotalSteps)
+        {
+            if (_link.StopOrder is { } stop)
+            {
+                End(stop);
+                return;
+            }
+            Step();
+        }
+        if (!_finalSaved)
+        {
+            Save();
+        }
+        _saver.Wait();
+        _link.Done(_position.Step);
+    }
+
+    public void Dispose()
+    {
+        _saver.Dispose();
+        _work.Dispose();
+    }
+
+    private void Restore()
+    {
+        _link.Progress(RankState.Starting, "restoring", 0);
+        var found = _folder.FindUsable(_assignment.ResumeFrom, _link);
+        if (found is { } checkpoint)
+        {
+            _position = checkpoint.Manifest.Position;
+            _beganFrom = checkpoint.Manifest.BeganFrom;
+            _finalSaved = checkpoint.Manifest.Final;
+            _saver.InUse = _position.Step;
+            ModelWeights.Load(_work.Learner.Model, Path.Combine(checkpoint.Path, ModelWeights.FileName));
+            ModelWeights.LoadInto(_work.Learner.Optimizer.State, Path.Combine(checkpoint.Path, OptimizerFile));
+            if (_work.Learner.Average.Any())
+            {
+                ModelWeights.LoadInto(_work.Learner.Average, Path.Combine(checkpoint.Path, AverageFile));
+            }
+        }
+        else
+        {
+            var from = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : _plan.BeginFrom;
+            _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, from);
+            _work.Learner.ResetAverage();
+        }
+        _link.Progress(RankState.Training, "preparing", _position.Step);
+        using var scope = NewDisposeScope();
+        _work.Prepare(_position, found?.Path);
+    }
+
+    private void Step()
+    {
+        using var scope = NewDisposeScope();
+        var began = _clock.GetTimestamp();
+        random.manual_seed(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step));
+        var result = _work.Step(_position);
+        var loss = result.Loss.ToDouble();
+        var seconds = _clock.GetElapsedTime(began).TotalSeconds;
+        _position = _position with
+        {
+            Step = _position.Step + 1, Tokens = _position.Tokens + result.Tokens, Loss = loss,
+            Document = _work.DataCursor.Document, Offset = _work.DataCursor.Offset,
+        };
+        _link.Progress(RankState.Training, result.Phase, _position.Step);
+        _link.Sample(ToSample(result, loss, seconds));
+        _work.AfterStep(_position.Step);
+        var asked = _link.TakeSaveOrder() is not null;
+        if (asked || _position.Step == _work.TotalSteps || _position.Step % Math.Max(1, _plan.Checkpoints.EverySteps) == 0)
+        {
+            Save();
+        }
+    }
+
+    private StepSample ToSample(StepResult result, double loss, double seconds)
+    {
+        var sample = new StepSample
+        {
+            Step = _position.Step, At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow()), Phase = result.Phase, Loss = loss,
+            GradNorm = result.Norm.ToDouble(), LearningRate = result.LearningRate, Tokens = _position.Tokens, StepSeconds = seconds,
+        };
+        foreach (var (name, value) in result.Extra)
+        {
+            sample.Extra.Add(name, value);
+        }
+        return sample;
+    }
+
+    private void End(RankStop stop)
+    {
+        if (stop.Save && _position.Step > 0)
+        {
+            _link.Progress(RankState.Saving, "saving", _position.Step);
+            Save();
+        }
+        _saver.Wait();
+    }
+
+    private void Save()
+    {
+        using var scope = NewDisposeScope();
+        var final = _position.Step == _work.TotalSteps;
+        var tensors = new Dictionary<string, IReadOnlyList<(string Name, Tensor Value)>>
+        {
+            [ModelWeights.FileName] = [.. _work.Learner.Model.PublishedTensors()],
+            [OptimizerFile] = [.. _work.Learner.Optimizer.State],
+        };
+        if (_work.Learner.Average.Any())
+        {
+            tensors[AverageFile] = [.. _work.Learner.Average];
+        }
+        foreach (var (file, own) in _work.OwnTensors)
+        {
+            tensors[file] = own;
+        }
+        var texts = _work.OwnTexts.ToDictionary(t => t.File, t => t.Text);
+        var manifest = new Manifest(
+            Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,
+            _position, _work.DataCursor.InWords, final, _beganFrom, []);
+        _saver.Save(manifest, new Snapshot(tensors, texts));
+        _finalSaved |= final;
+    }
+}
