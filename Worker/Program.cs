@@ -1,11 +1,13 @@
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Cli;
+using DeepSeekOps.Worker.Training;
 
 // No await here: a rank stays on the main thread, see RankEntry.
 return args switch
 {
     ["agent", .. var rest] => AgentEntry.Run(rest).GetAwaiter().GetResult(),
     ["model", .. var rest] => ModelVerbs.Run(rest, Console.Out, Console.Error),
+    ["rank"] => RankEntry.Run(RankProgram.WarmUp, RankProgram.Run),
     _ => Usage(),
 };
 

@@ -17,7 +17,7 @@ public static class Sampler
     {
         using var untracked = no_grad();
         using var outer = NewDisposeScope();
-        using var cache = new LatentCache();
+        using var cache = model.NewCache(prompts.Count, prompts.Max(p => p.Length) + maxNewTokens);
         var device = model.Parameters.First().Value.device;
         var width = prompts.Max(p => p.Length);
         var (ids, real) = (new long[prompts.Count * width], new bool[prompts.Count * width]);
