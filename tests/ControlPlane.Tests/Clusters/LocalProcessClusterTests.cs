@@ -1,0 +1,185 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Placement;
+using Microsoft.Extensions.Options;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Clusters;
+
+/// <summary>With the built worker program: agents are real processes, whose standbys are ranks that train nothing.</summary>
+public sealed class LocalProcessClusterTests : IAsyncDisposable
+{
+    private static readonly StageId Stage = new("mini", "pretrain");
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("dsops-cluster-").FullName;
+    private readonly List<LocalProcessCluster> _clusters = [];
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var cluster in _clusters)
+        {
+            await cluster.FenceAllBut([], CancellationToken.None);
+            cluster.Dispose();
+        }
+
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_gang_is_created_once_and_when_it_is_deleted_no_process_of_it_is_left()
+    {
+        var cluster = Open();
+        await cluster.CreatePods(Gang(1), Cancelled);
+        var pod = Assert.Single((await cluster.Observe(Cancelled)).Pods);
+        Assert.Equal((PodPhase.Running, "node-0"), (pod.Phase, pod.Node.Name));
+        await cluster.CreatePods(Gang(1), Cancelled);
+        Assert.Equal(pod.Pid, Assert.Single((await cluster.Observe(Cancelled)).Pods).Pid);
+
+        var processes = await AgentAndStandby(Pid(pod));
+        Assert.True(await cluster.DeletePods(Stage, 1, "test", Cancelled));
+        Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
+        var after = await cluster.Observe(Cancelled);
+        Assert.Empty(after.Pods);
+        Assert.All(after.Nodes, n => Assert.Equal(NodeHealth.Ready, n.Health));
+        Assert.True(await cluster.DeletePods(Stage, 1, "again", Cancelled));
+    }
+
+    [Fact]
+    public async Task A_control_plane_that_comes_after_a_crash_finds_the_agent_and_keeps_it()
+    {
+        await Open().CreatePods(Gang(1), Cancelled);
+        var next = Open();
+        var pod = Assert.Single((await next.Observe(Cancelled)).Pods);
+        Assert.Equal(PodPhase.Running, pod.Phase);
+        Assert.Empty(await next.FenceAllBut([(Stage, 1)], Cancelled));
+        await next.CreatePods(Gang(1), Cancelled);
+        Assert.Equal(pod.Pid, Assert.Single((await next.Observe(Cancelled)).Pods).Pid);
+
+        Assert.Single(await next.FenceAllBut([], Cancelled));
+        Assert.Empty((await next.Observe(Cancelled)).Pods);
+        Assert.Null(ProcessTable.Identify(Pid(pod)));
+    }
+
+    [Fact]
+    public async Task An_agent_whose_start_was_not_written_down_is_found_by_its_command_line()
+    {
+        await Open().CreatePods(Gang(1), Cancelled);
+        string folder = Path.Combine(_folder, "nodes", "node-0", "pods", "mini.pretrain.1");
+        var pod = LocalPod.Read(folder) ?? throw new InvalidOperationException("no pod.json");
+        (pod with { Agent = null }).Write(folder);
+
+        var seen = Assert.Single((await Open().Observe(Cancelled)).Pods);
+        Assert.Equal((PodPhase.Running, pod.Agent?.Pid), (seen.Phase, seen.Pid));
+    }
+
+    [Fact]
+    public async Task A_killed_agent_is_seen_with_its_signal_and_its_node_serves_again_once_it_is_fenced()
+    {
+        var cluster = Open();
+        await cluster.CreatePods(Gang(1), Cancelled);
+        var processes = await AgentAndStandby(Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods)));
+        ProcessTable.Signal(processes[0], ProcessTable.SigKill);
+        await Until(() => !ProcessTable.Alive(processes[0]));
+
+        var seen = await cluster.Observe(Cancelled);
+        var pod = Assert.Single(seen.Pods);
+        Assert.Equal((PodPhase.Exited, 137), (pod.Phase, pod.ExitCode));
+        Assert.Contains("signal 9", pod.Reason, StringComparison.Ordinal);
+        Assert.Equal(NodeHealth.NotReady, seen.Nodes[0].Health);
+        Assert.Equal(NodeHealth.Ready, seen.Nodes[1].Health);
+
+        Assert.True(await cluster.DeletePods(Stage, 1, "the agent was lost", Cancelled));
+        Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
+        var node = (await cluster.Observe(Cancelled)).Nodes[0];
+        Assert.Equal(NodeHealth.Ready, node.Health);
+        Assert.Contains("signal 9", node.Reason, StringComparison.Ordinal);
+        await cluster.CreatePods(Gang(2), Cancelled);
+        Assert.Equal(PodPhase.Running, Assert.Single((await cluster.Observe(Cancelled)).Pods).Phase);
+    }
+
+    [Fact]
+    public async Task A_pid_that_was_given_to_another_process_is_not_killed()
+    {
+        using var stranger = Process.Start("sleep", "60");
+        try
+        {
+            var real = ProcessTable.Identify(stranger.Id) ?? throw new InvalidOperationException("sleep did not start");
+            var pod = new LocalPod
+            {
+                Run = Stage.Run, Stage = Stage.Stage, Gang = 1, Node = "node-0", CreatedAt = TimeProvider.System.GetUtcNow(),
+                Agent = real with { StartTicks = real.StartTicks - 1 },
+            };
+            pod.Write(Path.Combine(_folder, "nodes", "node-0", "pods", pod.FolderName));
+            var cluster = Open();
+            Assert.Equal(PodPhase.Exited, Assert.Single((await cluster.Observe(Cancelled)).Pods).Phase);
+            Assert.True(await cluster.DeletePods(Stage, 1, "test", Cancelled));
+            Assert.True(ProcessTable.Alive(real));
+        }
+        finally
+        {
+            stranger.Kill();
+            await stranger.WaitForExitAsync(CancellationToken.None);
+        }
+    }
+
+    [Fact]
+    public async Task After_the_clean_stop_nothing_runs_nothing_is_started_and_no_pod_looks_failed()
+    {
+        var cluster = Open();
+        await cluster.CreatePods(Gang(1), Cancelled);
+        int pid = Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods));
+        Assert.True(await cluster.StopAll("dsops dev was stopped", Cancelled));
+        Assert.Null(ProcessTable.Identify(pid));
+        await cluster.CreatePods(Gang(2), Cancelled);
+        var seen = await cluster.Observe(Cancelled);
+        Assert.Equal(PodPhase.Unknown, Assert.Single(seen.Pods).Phase);
+
+        var next = Assert.Single((await Open().Observe(Cancelled)).Pods);
+        Assert.Equal((PodPhase.Exited, "dsops dev was stopped"), (next.Phase, next.Reason));
+    }
+
+    [Fact]
+    public void A_worker_program_that_is_missing_is_told_with_the_places_and_the_fix()
+    {
+        var error = Assert.Throws<FileNotFoundException>(() => WorkerProgram.Find("/nowhere/ControlPlane/release/", null));
+        Assert.Contains("/nowhere/Worker/release/dsops-worker.dll", error.Message, StringComparison.Ordinal);
+        Assert.Contains("dotnet build -c Release Worker", error.Message, StringComparison.Ordinal);
+    }
+
+    private static GangGrant Gang(int number) => new(Stage, number, [new NodeId("node-0")], 1, TimeProvider.System.GetUtcNow());
+
+    private static int Pid(PodSeen pod) => pod.Pid ?? throw new InvalidOperationException("the pod has no process");
+
+    private static async Task<ImmutableArray<ProcessIdentity>> AgentAndStandby(int pid)
+    {
+        var agent = ProcessTable.Identify(pid) ?? throw new InvalidOperationException("the agent is gone");
+        await Until(() => ProcessTable.SessionOf(agent).Length == 2);
+        return [agent, .. ProcessTable.SessionOf(agent).Where(p => p != agent)];
+    }
+
+    /// <summary>Polls the process table, which tells nobody of its changes.</summary>
+    private static async Task Until(Func<bool> condition)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
+        limit.CancelAfter(TimeSpan.FromSeconds(20));
+        using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        while (!condition())
+        {
+            await poll.WaitForNextTickAsync(limit.Token);
+        }
+    }
+
+    private LocalProcessCluster Open()
+    {
+        var own = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd('/'));
+        string rank = Path.Combine(own.Parent?.Parent?.FullName ?? "/", "TestRank", own.Name, "TestRank.dll");
+        var options = new LocalClusterOptions { DataDirectory = _folder, AgentArguments = ["--rank-program", rank] };
+        var cluster = new LocalProcessCluster(Options.Create(options), TimeProvider.System);
+        _clusters.Add(cluster);
+        return cluster;
+    }
+}
