@@ -117,6 +117,7 @@ public sealed class SeriesChunkRow
 
     public required long LastStep { get; init; }
 
+    /// <summary>Points with a finite value: those that min, max, sum and last are over. The body tells how many there are in all.</summary>
     public required int Points { get; init; }
 
     public required double Min { get; init; }

@@ -1,0 +1,180 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Net.WebSockets;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Net.Http.Headers;
+
+namespace DeepSeekOps.ControlPlane.Storage.Series;
+
+/// <summary>Series for charts: buckets by HTTP, samples as they come by one WebSocket for each page, and all points as CSV.</summary>
+public static class SeriesEndpoints
+{
+    /// <summary>Follows what a page has been told is alive when no sample comes.</summary>
+    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(15);
+
+    public static IServiceCollection AddSeries(this IServiceCollection services) => services
+        .AddSingleton<LiveSeries>().AddSingleton<MetricWriter>().AddSingleton<SeriesQueries>();
+
+    public static void MapSeries(this IEndpointRouteBuilder endpoints)
+    {
+        ArgumentNullException.ThrowIfNull(endpoints);
+        endpoints.MapGet("/series/buckets", Buckets);
+        endpoints.MapGet("/series/export.csv", Export);
+        endpoints.Map("/series/live", endpoints.CreateApplicationBuilder()
+            .UseWebSockets(new WebSocketOptions { KeepAliveInterval = KeepAlive }).Use(_ => Live).Build());
+    }
+
+    private static async Task<IResult> Buckets(HttpContext http, SeriesQueries series)
+    {
+        var (query, problems) = SeriesParameters.Buckets(http.Request.Query);
+        if (query is null)
+        {
+            return Refusal(problems);
+        }
+
+        var (picture, version) = await series.Buckets(query, http.RequestAborted);
+        string tag = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{version} {http.Request.QueryString}"))[..12]);
+        // Also a range that has passed may change, when a restart goes back behind it: the browser asks each time, a tag answers.
+        http.Response.Headers.CacheControl = "no-cache";
+        return Results.Bytes(PictureBytes.Write(picture), "application/octet-stream", entityTag: new EntityTagHeaderValue($"\"{tag}\""));
+    }
+
+    private static async Task<IResult> Export(HttpContext http, SeriesQueries series)
+    {
+        var (query, problems) = SeriesParameters.Export(http.Request.Query);
+        if (query is null)
+        {
+            return Refusal(problems);
+        }
+
+        var names = query.Names;
+        if (names.IsEmpty)
+        {
+            names = [.. (await series.Summaries(query.Run, query.Stage, http.RequestAborted)).Select(s => s.Name)];
+        }
+
+        return Results.Stream(body => WriteCsv(body, series.Export(query, names, http.RequestAborted), names), "text/csv; charset=utf-8",
+            $"{query.Run}-{query.Stage}.csv");
+    }
+
+    private static async Task WriteCsv(Stream body, IAsyncEnumerable<ExportRow> rows, ImmutableArray<string> names)
+    {
+        await using var writer = new StreamWriter(body, new UTF8Encoding(false), leaveOpen: true);
+        await writer.WriteAsync($"attempt,superseded,step,tokens,time,{string.Join(',', names.Select(Quote))}\n");
+        await foreach (var row in rows)
+        {
+            string time = DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(row.UnixSeconds * 1000)).ToString("O", CultureInfo.InvariantCulture);
+            string values = string.Join(',', row.Values.Select(v => v?.ToString("R", CultureInfo.InvariantCulture) ?? ""));
+            await writer.WriteAsync(string.Create(CultureInfo.InvariantCulture,
+                $"{row.Attempt},{(row.Superseded ? 1 : 0)},{row.Step},{row.Tokens},{time},{values}\n"));
+        }
+    }
+
+    private static string Quote(string text) =>
+        text.AsSpan().IndexOfAny(",\"\r\n") < 0 ? text : $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+
+    private static async Task Live(HttpContext http)
+    {
+        var (query, problems) = SeriesParameters.Live(http.Request.Query);
+        if (!http.WebSockets.IsWebSocketRequest)
+        {
+            problems = problems.Add(new ParameterProblem("Upgrade", http.Request.Headers.Upgrade.ToString(), "open /series/live?run=NAME as a WebSocket"));
+        }
+        else if (IsForeign(http.Request))
+        {
+            problems = problems.Add(new ParameterProblem("Origin", http.Request.Headers.Origin.ToString(), "open it from a page of this server"));
+        }
+
+        if (query is null || !problems.IsEmpty)
+        {
+            await Refusal(problems).ExecuteAsync(http);
+            return;
+        }
+
+        using var subscription = http.RequestServices.GetRequiredService<LiveSeries>().Subscribe(query.Run);
+        using var socket = await http.WebSockets.AcceptWebSocketAsync();
+        var stopping = http.RequestServices.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, stopping);
+        await Task.WhenAny(Send(socket, subscription, ending), UntilClosed(socket, ending));
+        await ending.CancelAsync();
+        if (socket.State is WebSocketState.CloseReceived)
+        {
+            await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
+        }
+    }
+
+    /// <summary>A browser tells the page's origin. Another site's page must not read the runs through its visitor's browser.</summary>
+    private static bool IsForeign(HttpRequest request) =>
+        request.Headers.Origin.ToString() is { Length: > 0 } origin
+        && !(Uri.TryCreate(origin, UriKind.Absolute, out var page) && page.Authority == request.Host.Value);
+
+    private static async Task Send(WebSocket socket, LiveSeries.Subscription subscription, CancellationTokenSource ending)
+    {
+        try
+        {
+            while (true)
+            {
+                byte[] frame = await subscription.NextFrame(ending.Token);
+                await socket.SendAsync(frame, WebSocketMessageType.Binary, endOfMessage: true, ending.Token);
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or WebSocketException)
+        {
+            // The page is gone or the server ends; nobody is left to be told.
+        }
+    }
+
+    private static async Task UntilClosed(WebSocket socket, CancellationTokenSource ending)
+    {
+        byte[] ignored = new byte[256];
+        try
+        {
+            while ((await socket.ReceiveAsync(ignored, ending.Token)).MessageType != WebSocketMessageType.Close)
+            {
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or WebSocketException)
+        {
+            // As in Send.
+        }
+    }
+
+    private static IResult Refusal(ImmutableArray<ParameterProblem> problems) => Results.Problem(
+        statusCode: StatusCodes.Status400BadRequest, title: "Parameters that are not right",
+        detail: string.Join("; ", problems.Select(p => $"{p.Field} '{p.Value}': {p.Fix}")),
+        extensions: new Dictionary<string, object?> { ["errors"] = problems });
+}
+
+/// <summary>
+/// The answer of /series/buckets, little-endian: int32 version, lines, buckets n, columns; float64 x[n]; then for each line int32 index
+/// of its name, int32 attempt (0: the line, otherwise a ghost), and float32 min[n], max[n], mean[n], last[n] and, with smoothing, its value.
+/// </summary>
+internal static class PictureBytes
+{
+    public const int Version = 1;
+
+    public static byte[] Write(SeriesPicture picture)
+    {
+        using var bytes = new MemoryStream();
+        using var writer = new BinaryWriter(bytes);
+        writer.Write(Version);
+        writer.Write(picture.Lines.Count);
+        writer.Write(picture.X.Length);
+        writer.Write(picture.Lines.Exists(l => l.Smoothed is not null) ? 5 : 4);
+        WriteAll(picture.X, writer.Write);
+        foreach (var line in picture.Lines)
+        {
+            writer.Write(line.NameIndex);
+            writer.Write(line.Attempt);
+            foreach (float[]? column in new[] { line.Min, line.Max, line.Mean, line.Last, line.Smoothed })
+            {
+                WriteAll(column ?? [], writer.Write);
+            }
+        }
+
+        return bytes.ToArray();
+    }
+
+    private static void WriteAll<T>(T[] values, Action<T> write) => Array.ForEach(values, write);
+}
