@@ -1,4 +1,5 @@
 using DeepSeekOps.ControlPlane.Storage.Orleans;
+using DeepSeekOps.ControlPlane.Storage.Series;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Storage;
@@ -32,7 +33,8 @@ public static class StorageHosting
         .AddSingleton<CheckpointRegistry>()
         .AddSingleton<LogStore>()
         .AddSingleton<HistoryQueries>()
-        .AddSingleton<LogQueries>();
+        .AddSingleton<LogQueries>()
+        .AddSeries();
 
     /// <summary>Membership, reminders and grain state on the ledger's database. <see cref="AddStorage"/> goes first.</summary>
     public static ISiloBuilder UseOpsStorage(this ISiloBuilder silo)
