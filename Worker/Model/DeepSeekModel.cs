@@ -24,12 +24,15 @@ public sealed class DeepSeekModel : IDisposable
     private readonly Device _device;
     private Rope _rope;
 
-    public DeepSeekModel(ModelConfig config, Device device) : this(ModelShapes.FromProto(config), device)
+    public DeepSeekModel(ModelConfig config, Device device, bool fp8 = false) : this(ModelShapes.FromProto(config), device, fp8: fp8)
     {
     }
 
-    /// <summary>Allocates all weights, uninitialised: <see cref="Initialise"/> or a checkpoint fills them.</summary>
-    public DeepSeekModel(ModelShape shape, Device device, ScalarType type = ScalarType.Float32)
+    /// <summary>
+    /// Allocates all weights, uninitialised: <see cref="Initialise"/> or a checkpoint fills them. With fp8 the projections of attention,
+    /// MLPs and experts run as <see cref="Fp8Linear"/>; embedding, head, norms, router and the attention itself stay high.
+    /// </summary>
+    public DeepSeekModel(ModelShape shape, Device device, ScalarType type = ScalarType.Float32, bool fp8 = false)
     {
         if (shape.Problems() is { Count: > 0 } problems)
         {
@@ -45,7 +48,7 @@ public sealed class DeepSeekModel : IDisposable
             _weights.Add(weight.Name, weight.Trained ? tensor.requires_grad_() : tensor);
         }
 
-        _blocks = [.. Enumerable.Range(0, shape.Layers + shape.MtpDepth).Select(layer => new TransformerBlock(shape, _weights, layer))];
+        _blocks = [.. Enumerable.Range(0, shape.Layers + shape.MtpDepth).Select(layer => new TransformerBlock(shape, _weights, layer, fp8))];
         _rope = new Rope(shape, shape.Yarn, device);
     }
 

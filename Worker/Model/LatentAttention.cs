@@ -1,7 +1,6 @@
 using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
-using static TorchSharp.torch.nn.functional;
 
 namespace DeepSeekOps.Worker.Model;
 
@@ -9,7 +8,7 @@ namespace DeepSeekOps.Worker.Model;
 /// Multi-head latent attention, report section 2.1.1. Keys and values grow from one latent c of kv_lora_rank numbers per token
 /// (equations 1 to 5), positions live in a decoupled part of the query and one key shared by all heads (equations 3 and 8).
 /// </summary>
-internal sealed class LatentAttention(ModelShape shape, IReadOnlyDictionary<string, Tensor> weights, string prefix)
+internal sealed class LatentAttention(ModelShape shape, IReadOnlyDictionary<string, Tensor> weights, string prefix, bool fp8)
 {
     // The latents' norms have this epsilon in every published model, whatever rms_norm_eps says.
     private const double LatentEps = 1e-6;
@@ -27,12 +26,12 @@ internal sealed class LatentAttention(ModelShape shape, IReadOnlyDictionary<stri
         var (queryNope, queryRope) = Queries(x, rope, rotations);
         var (latent, keyRope) = Latents(x, rope, rotations);
 
-        var keyValue = linear(latent, Weight("kv_b_proj")).view(batch, seq, _heads, _nope + shape.VHeadDim);
+        var keyValue = Project(latent, "kv_b_proj").view(batch, seq, _heads, _nope + shape.VHeadDim);
         var query = cat([queryNope, queryRope], -1).transpose(1, 2); // [batch, heads, seq, qk_head_dim]
         var key = cat([keyValue.narrow(-1, 0, _nope), keyRope.expand(batch, seq, _heads, _rope)], -1).transpose(1, 2);
         var value = keyValue.narrow(-1, _nope, shape.VHeadDim).transpose(1, 2);
         var mixed = Operators.Attention(query, key, value, mask, causal: mask is null, rope.SoftmaxScale);
-        return linear(mixed.transpose(1, 2).reshape(batch, seq, _heads * shape.VHeadDim), Weight("o_proj"));
+        return Project(mixed.transpose(1, 2).reshape(batch, seq, _heads * shape.VHeadDim), "o_proj");
     }
 
     /// <summary>
@@ -59,15 +58,15 @@ internal sealed class LatentAttention(ModelShape shape, IReadOnlyDictionary<stri
         var mixed = attention.bmm(latents.narrow(2, 0, _latent)).view(batch, _heads, fresh, _latent)
             .transpose(0, 1).reshape(_heads, batch * fresh, _latent)
             .bmm(up.narrow(1, _nope, shape.VHeadDim).transpose(1, 2)); // [heads, batch * new, v]
-        return linear(mixed.transpose(0, 1).reshape(batch, fresh, _heads * shape.VHeadDim), Weight("o_proj"));
+        return Project(mixed.transpose(0, 1).reshape(batch, fresh, _heads * shape.VHeadDim), "o_proj");
     }
 
     /// <summary>Content and position part of the queries: [batch, seq, heads, nope] and [batch, seq, heads, rope].</summary>
     private (Tensor Nope, Tensor Rope) Queries(Tensor x, Rope rope, Tensor rotations)
     {
         var query = shape.QLoraRank == 0
-            ? linear(x, Weight("q_proj"))
-            : linear(Operators.RmsNorm(linear(x, Weight("q_a_proj")), Weight("q_a_layernorm"), LatentEps), Weight("q_b_proj"));
+            ? Project(x, "q_proj")
+            : Project(Operators.RmsNorm(Project(x, "q_a_proj"), Weight("q_a_layernorm"), LatentEps), "q_b_proj");
         query = query.view(x.shape[0], x.shape[1], _heads, _nope + _rope);
         return (query.narrow(-1, 0, _nope), rope.Rotate(query.narrow(-1, _nope, _rope), rotations));
     }
@@ -75,10 +74,12 @@ internal sealed class LatentAttention(ModelShape shape, IReadOnlyDictionary<stri
     /// <summary>Normed latent [batch, seq, kv_lora_rank] and rotated shared key [batch, seq, 1, rope].</summary>
     private (Tensor Latent, Tensor Key) Latents(Tensor x, Rope rope, Tensor rotations)
     {
-        var compressed = linear(x, Weight("kv_a_proj_with_mqa"));
+        var compressed = Project(x, "kv_a_proj_with_mqa");
         var latent = Operators.RmsNorm(compressed.narrow(-1, 0, _latent), Weight("kv_a_layernorm"), LatentEps);
         return (latent, rope.Rotate(compressed.narrow(-1, _latent, _rope).unsqueeze(2), rotations));
     }
+
+    private Tensor Project(Tensor x, string name) => Projection.Of(x, Weight(name), fp8);
 
     private Tensor Weight(string name) => weights[$"{prefix}{name}.weight"];
 }

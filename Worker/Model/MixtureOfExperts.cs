@@ -11,11 +11,11 @@ namespace DeepSeekOps.Worker.Model;
 internal sealed record ExpertUse(Tensor Load, Tensor? Balance);
 
 /// <summary>DeepSeekMoE, report section 2.1.2: h = Σ shared(u) + Σ g_i · expert_i(u) (equations 12 to 16). No token is dropped.</summary>
-internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<string, Tensor> weights, string prefix)
+internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<string, Tensor> weights, string prefix, bool fp8)
 {
     private readonly Router _router = new(shape, weights, prefix + "gate.");
     // libtorch's grouped product wants rows whose bytes are a multiple of 16.
-    private readonly bool _grouped = shape.HiddenSize % 8 == 0 && shape.MoeIntermediateSize % 8 == 0;
+    private readonly bool _grouped = !fp8 && shape.HiddenSize % 8 == 0 && shape.MoeIntermediateSize % 8 == 0;
 
     /// <summary>u [batch, seq, hidden]: the same shape, and the use of the experts.</summary>
     public (Tensor Output, ExpertUse Use) Forward(Tensor u, bool balance)
@@ -25,7 +25,7 @@ internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<str
         var routed = Routed(flat, choice, out var load).view(u.shape);
         if (shape.SharedExperts > 0)
         {
-            routed = routed + SwiGlu.Forward(u, weights, prefix + "shared_experts.");
+            routed = routed + SwiGlu.Forward(u, weights, prefix + "shared_experts.", fp8);
         }
 
         return (routed, new ExpertUse(load, balance ? _router.BalanceLoss(choice, u.shape[0]) : null));
@@ -56,7 +56,7 @@ internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<str
     private Tensor Looped(Tensor rows, Tensor counts)
     {
         var parts = rows.split(counts.data<long>().ToArray());
-        return cat([.. parts.Select((part, expert) => linear(Activate(linear(part, GateUp[expert])), Down[expert]))]);
+        return cat([.. parts.Select((part, expert) => Projection.Of(Activate(Projection.Of(part, GateUp[expert], fp8)), Down[expert], fp8))]);
     }
 
     private static Tensor Activate(Tensor gateUp)
@@ -73,7 +73,15 @@ internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<str
 /// <summary>down(silu(gate(x)) · up(x)): the dense MLP and the shared experts.</summary>
 internal static class SwiGlu
 {
-    public static Tensor Forward(Tensor x, IReadOnlyDictionary<string, Tensor> weights, string prefix) => linear(
-        Operators.Silu(linear(x, weights[prefix + "gate_proj.weight"])) * linear(x, weights[prefix + "up_proj.weight"]),
-        weights[prefix + "down_proj.weight"]);
+    public static Tensor Forward(Tensor x, IReadOnlyDictionary<string, Tensor> weights, string prefix, bool fp8)
+    {
+        var gate = Operators.Silu(Projection.Of(x, weights[prefix + "gate_proj.weight"], fp8));
+        return Projection.Of(gate * Projection.Of(x, weights[prefix + "up_proj.weight"], fp8), weights[prefix + "down_proj.weight"], fp8);
+    }
+}
+
+/// <summary>x · Wᵀ in the precision that the model computes in.</summary>
+internal static class Projection
+{
+    public static Tensor Of(Tensor x, Tensor weight, bool fp8) => fp8 && x.numel() > 0 ? Fp8Linear.Forward(x, weight) : linear(x, weight);
 }

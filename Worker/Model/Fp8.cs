@@ -1,0 +1,111 @@
+using DeepSeekOps.Worker.Checkpoints;
+using TorchSharp;
+using static TorchSharp.torch;
+using static TorchSharp.torch.autograd;
+
+namespace DeepSeekOps.Worker.Model;
+
+/// <summary>
+/// FP8 products of the report, section 3.3, emulated: both factors in E4M3 with a float32 scale per tile, sums carried in float32 per
+/// 128 elements and scaled there. Every quantised number is the one that FP8 hardware would see.
+/// </summary>
+public static class Fp8
+{
+    public const int Block = 128;
+    private const double LargestE4M3 = 448;
+
+    /// <summary>
+    /// Values [rows, columns] as E4M3 numbers held in float32, and their scales [rows, tiles]. A tile is
+    /// <paramref name="rowsPerTile"/> × <paramref name="columnsPerTile"/>: 1 × 128 for activations and gradients, 128 × 128 for weights.
+    /// </summary>
+    public static (Tensor Quantised, Tensor Scales) Quantise(Tensor values, int rowsPerTile, int columnsPerTile = Block)
+    {
+        var (rows, columns) = (values.shape[0], values.shape[1]);
+        var padded = nn.functional.pad(
+            values.to(float32), [0, Missing(columns, columnsPerTile), 0, Missing(rows, rowsPerTile)], PaddingModes.Constant, 0);
+        var tiles = padded.view(padded.shape[0] / rowsPerTile, rowsPerTile, padded.shape[1] / columnsPerTile, columnsPerTile);
+        var largest = tiles.abs().amax([1, 3], keepdim: true);
+        var scales = where(largest == 0, ones_like(largest), largest / LargestE4M3);
+        var quantised = (tiles / scales).to(TensorTypes.Float8E4M3).to(float32);
+        return (
+            quantised.view(padded.shape).narrow(0, 0, rows).narrow(1, 0, columns),
+            scales.view(-1, 1, scales.shape[2]).expand(-1, rowsPerTile, -1).reshape(padded.shape[0], -1).narrow(0, 0, rows));
+    }
+
+    /// <summary>a [m, k] · b [n, k]ᵀ, both quantised along k: [m, n] float32. b is tiled by <paramref name="rowsPerTile"/> rows.</summary>
+    public static Tensor Product(Tensor a, Tensor b, int rowsPerTile)
+    {
+        using var scope = NewDisposeScope();
+        var (left, leftScales) = Quantise(a, 1);
+        var (right, rightScales) = Quantise(b, rowsPerTile);
+        var sum = zeros(a.shape[0], b.shape[0], float32, a.device);
+        for (long tile = 0, from = 0; from < a.shape[1]; tile++, from += Block)
+        {
+            var width = Math.Min(Block, a.shape[1] - from);
+            var part = left.narrow(1, from, width).mm(right.narrow(1, from, width).t());
+            sum.add_(part * leftScales.narrow(1, tile, 1) * rightScales.narrow(1, tile, 1).t());
+        }
+
+        return sum.MoveToOuterDisposeScope();
+    }
+
+    private static long Missing(long length, int tile) => (tile - (length % tile)) % tile;
+}
+
+/// <summary>
+/// x · Wᵀ with all three products in FP8 (figure 6 of the report): Fprop and Dgrad with 1 × 128 tiles against 128 × 128 blocks of the
+/// weight, Wgrad with tiles of 128 tokens on both sides. Master weight and gradients stay float32.
+/// </summary>
+public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
+{
+    private static Exception? _failure;
+
+    public override string Name => nameof(Fp8Linear);
+
+    /// <summary>x [..., in], weight [out, in]: [..., out].</summary>
+    public static Tensor Forward(Tensor x, Tensor weight)
+    {
+        if (Interlocked.Exchange(ref _failure, null) is { } earlier)
+        {
+            throw new InvalidOperationException("The backward pass before this one failed, its gradients are not to be used.", earlier);
+        }
+
+        return apply(x.reshape(-1, x.shape[^1]), weight).view([.. x.shape[..^1], weight.shape[0]]);
+    }
+
+    public override Tensor forward(AutogradContext ctx, params object[] vars)
+    {
+        var (x, weight) = ((Tensor)vars[0], (Tensor)vars[1]);
+        ctx.save_for_backward([x, weight]);
+        return Fp8.Product(x, weight, Fp8.Block).to(x.dtype);
+    }
+
+    // An exception that leaves this method ends the process, so it is kept: ThrowIfBackwardFailed and the next Forward throw it.
+    public override List<Tensor> backward(AutogradContext ctx, Tensor grad_output)
+    {
+        var saved = ctx.get_saved_variables();
+        var (x, weight) = (saved[0], saved[1]);
+        try
+        {
+            return
+            [
+                Fp8.Product(grad_output, weight.t(), Fp8.Block).to(x.dtype),
+                Fp8.Product(grad_output.t(), x.t(), rowsPerTile: 1).to(weight.dtype),
+            ];
+        }
+        catch (Exception e)
+        {
+            _failure = e;
+            return [zeros_like(x), zeros_like(weight)];
+        }
+    }
+
+    /// <summary>Call it after backward(): says what went wrong there.</summary>
+    public static void ThrowIfBackwardFailed()
+    {
+        if (Interlocked.Exchange(ref _failure, null) is { } failure)
+        {
+            throw new InvalidOperationException("The backward pass of an FP8 product failed.", failure);
+        }
+    }
+}
