@@ -27,15 +27,20 @@ public sealed class AgentProcessTests
     public async Task A_killed_rank_is_told_with_its_signal_and_the_next_attempt_runs_in_the_warm_standby()
     {
         await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
-        await test.Ledger.Until(l => l.Samples.Count > 20, "20 steps");
+        await test.Ledger.Until(l => l.Samples.Count > 100, "100 steps, in which the standby warms up");
+        long killed = TimeProvider.System.GetTimestamp();
         AgentUnderTest.Kill(test.Rank(1).Pid);
         await test.Ledger.Until(l => l.Ranks.Any(r => r.State == RankState.Exited), "the exit told");
         var dead = test.Rank(1);
+        var told = TimeProvider.System.GetElapsedTime(killed);
         Assert.Equal(137, dead.ExitCode);
         Assert.Contains("SIGKILL", dead.Error, StringComparison.Ordinal);
 
         test.Ledger.Do(l => l.Order = AgentUnderTest.Restart(2, Endless, 10));
         await test.Ledger.Until(l => l.Samples.Any(s => s.Attempt == 2), "a step of attempt 2");
+        string parts = string.Join(", ", test.Ledger.Do(l => l.Beats[^1].LaunchSeconds.Select(p => $"{p.Key} {p.Value:0.000} s").ToList()));
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"rank killed -> exit told {told.TotalSeconds:0.000} s -> first step {TimeProvider.System.GetElapsedTime(killed).TotalSeconds:0.000} s ({parts})");
         Assert.Equal(11, test.Ledger.Do(l => l.Samples.First(s => s.Attempt == 2).Step));
         await test.Ledger.Until(l => l.Lines.ContainsKey((2, 0, 0)), "lines of attempt 2 from 0");
         Assert.Single(test.Ledger.Do(l => l.Ranks));
