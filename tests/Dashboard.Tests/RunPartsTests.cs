@@ -1,0 +1,149 @@
+using System.Collections.Immutable;
+using Bunit;
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.Dashboard.Pages.Cluster;
+using DeepSeekOps.Dashboard.Pages.RunDetail;
+using DeepSeekOps.Dashboard.Words;
+using Grpc.Core;
+
+namespace DeepSeekOps.Dashboard.Tests;
+
+public sealed class RunPartsTests : PageTest
+{
+    [Fact]
+    public void The_timeline_is_newest_first_and_says_how_long_it_was_quiet()
+    {
+        var timeline = Events(Told(1, "submitted", "info", "Submitted."), Told(2, "rank-exited", "error", "Rank 0 exited.", 3600));
+        Assert.Equal(["Rank 0 exited.", "Submitted."], timeline.FindAll("li.event p").Select(p => p.TextContent));
+        Assert.Contains("1 h 00 m without news", timeline.Find("li.gap").TextContent);
+        Assert.Equal("error", timeline.Find("li.event svg").GetAttribute("aria-label"));
+    }
+
+    [Fact]
+    public void The_timelines_filter_stands_in_the_address()
+    {
+        Navigation.NavigateTo("/runs/mini?level=error&find=RANK");
+        var timeline = Events(Told(1, "submitted", "info", "Rank 0 is placed."), Told(2, "x", "error", "Disk full."), Told(3, "rank-exited", "error", "Rank 0 exited."));
+        Assert.Equal("Rank 0 exited.", Assert.Single(timeline.FindAll("li.event p")).TextContent);
+    }
+
+    [Fact]
+    public void Checkpoints_are_asked_for_again_when_the_run_has_a_newer_one()
+    {
+        var step = 20L;
+        Ops.Answer<ListCheckpointsRequest, ListCheckpointsReply>("ListCheckpoints", _ => new ListCheckpointsReply
+        {
+            Checkpoints = { new Checkpoint { Stage = "pretrain", Step = step, At = Noon, Bytes = 35_021_312, State = "good" } },
+        });
+        var table = Render<CheckpointTable>(p => p.Add(t => t.Run, MiniRun()));
+        table.WaitForAssertion(() => Assert.Contains("33.4 MiB", table.Find("tr[data-step='20']").TextContent));
+        step = 60;
+        var later = MiniRun();
+        later.Stages[0].CheckpointStep = 60;
+        table.Render(p => p.Add(t => t.Run, later));
+        table.WaitForAssertion(() => Assert.Single(table.FindAll("tr[data-step='60']")));
+    }
+
+    [Fact]
+    public void Checkpoints_that_cannot_be_read_say_why_and_none_is_no_error()
+    {
+        Ops.Refuse("ListCheckpoints", StatusCode.Internal, "the ledger is locked");
+        var table = Render<CheckpointTable>(p => p.Add(t => t.Run, MiniRun()));
+        table.WaitForAssertion(() => Assert.Contains("the ledger is locked", table.Find("[role=alert]").TextContent));
+        Ops.Answer<ListCheckpointsRequest, ListCheckpointsReply>("ListCheckpoints", _ => new ListCheckpointsReply());
+        table.Find("button").Click();
+        table.WaitForAssertion(() => Assert.Contains("No checkpoint yet", table.Markup));
+    }
+
+    [Fact]
+    public void Logs_ask_the_server_for_what_the_address_says_and_show_a_line_once()
+    {
+        Navigation.NavigateTo("/runs/mini?rank=0&attempt=1&contains=loss");
+        var view = Render<LogView>(p => p.Add(v => v.Run, MiniRun()).Add(v => v.Stage, "pretrain"));
+        view.WaitForAssertion(() => Assert.Contains(
+            Ops.Calls, c => c.Request is GetLogsRequest { Run: "mini", Stage: "pretrain", Attempt: 1, HasRank: true, Rank: 0, Contains: "loss" }));
+        var first = new LogEntry { At = Noon, Stage = "pretrain", Attempt = 1, Line = 1, Text = "loss 5.1" };
+        Ops.Send("WatchLogs", first);
+        view.WaitForAssertion(() => Assert.StartsWith("1 lines", view.Find("[role=status]").TextContent, StringComparison.Ordinal));
+        Ops.Break("WatchLogs", StatusCode.Unavailable, "");
+        Ops.Send("WatchLogs", first, new LogEntry { At = Noon, Stage = "pretrain", Attempt = 1, Line = 2, Text = "loss 5.0" });
+        view.WaitForAssertion(() => Assert.StartsWith("2 lines", view.Find("[role=status]").TextContent, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Logs_end_their_stream_when_they_are_left()
+    {
+        var view = Render<LogView>(p => p.Add(v => v.Run, MiniRun()).Add(v => v.Stage, "pretrain"));
+        view.WaitForAssertion(() => Assert.Equal(1, Ops.Open["WatchLogs"]));
+        await view.Instance.DisposeAsync();
+        Assert.Equal(0, Ops.Open["WatchLogs"]);
+    }
+
+    [Fact]
+    public void Results_stand_beside_what_they_are_compared_with()
+    {
+        var run = MiniRun("completed");
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "rl_accuracy_before", Value = 0.43, Low = 0.36, High = 0.5, Samples = 200 });
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "rl_accuracy_after", Value = 0.715, Low = 0.65, High = 0.77, Samples = 200, Step = 40 });
+        var card = Render<ResultsCard>(p => p.Add(r => r.Run, run));
+        Assert.Contains("71.5 %", card.Find("[data-evaluation=rl_accuracy_after]").TextContent);
+        Assert.Contains("+28.5 points, intervals apart", card.Find(".verdict").TextContent);
+    }
+
+    [Fact]
+    public void A_worse_result_is_not_praised()
+    {
+        var run = MiniRun("completed");
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "student_accuracy_undistilled", Value = 0.5 });
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "student_accuracy_distilled", Value = 0.4 });
+        var group = Assert.Single(Results.Of(run));
+        Assert.Equal(("−10.0 points", false), (group.Verdict, group.Better));
+    }
+
+    [Fact]
+    public void The_cluster_shows_what_runs_where_by_which_agent()
+    {
+        var page = Render<ClusterPage>();
+        Assert.Equal("Loading the cluster", page.Find("[aria-busy=true]").GetAttribute("aria-label"));
+        Ops.Send("WatchCluster", new Cluster
+        {
+            Kind = "local",
+            Nodes =
+            {
+                new Node { Name = "node-0", State = "ready", Slots = 1, SlotsUsed = 1, Run = "mini", Stage = "pretrain", Attempt = 1, AgentPid = 4711, LastSeen = Noon },
+                new Node { Name = "node-1", State = "not-ready", Slots = 1, Reason = "Its agent has not been heard for 12 s." },
+            },
+        });
+        page.WaitForAssertion(() => Assert.Contains("mini / pretrain", page.Find("[data-node=node-0]").TextContent));
+        Assert.Contains("agent pid 4711", page.Find("[data-node=node-0]").TextContent);
+        Assert.Contains("not ready", page.Find("[data-node=node-1]").TextContent);
+        Assert.Contains("Its agent has not been heard for 12 s.", page.Find("[data-node=node-1]").TextContent);
+    }
+
+    [Fact]
+    public void A_cluster_without_nodes_and_one_out_of_reach_say_so()
+    {
+        var page = Render<ClusterPage>();
+        Ops.Break("WatchCluster", StatusCode.Unavailable, "");
+        page.WaitForAssertion(() => Assert.Contains("The cluster cannot be read", page.Markup));
+        Ops.Send("WatchCluster", new Cluster { Kind = "local" });
+        page.WaitForAssertion(() => Assert.Contains("The cluster has no nodes", page.Markup));
+    }
+
+    [Theory]
+    [InlineData(614400, "614 k")]
+    [InlineData(14.8e12, "14.8 T")]
+    [InlineData(999.6, "1.00 k")]
+    [InlineData(40, "40")]
+    public void Counts_read_in_three_digits_and_a_letter(double value, string words) => Assert.Equal(words, Figures.Count(value));
+
+    [Theory]
+    [InlineData(0.31, "310 ms")]
+    [InlineData(2.3, "2.3 s")]
+    [InlineData(125, "2 m 05 s")]
+    [InlineData(3600 * 26, "1 d 02 h")]
+    public void Durations_read_in_two_units(double seconds, string words) => Assert.Equal(words, Figures.Duration(TimeSpan.FromSeconds(seconds)));
+
+    private IRenderedComponent<Timeline> Events(params Event[] events) =>
+        Render<Timeline>(p => p.Add(t => t.Events, events.ToImmutableList()).Add(t => t.Loaded, true));
+}
