@@ -62,7 +62,7 @@ export class Panel {
     const line = { stroke: colour, width: 1.75, points: { show: false }, spanGaps: true };
     return {
       width: this.width(), height, legend: { show: false }, padding: [14, 8, 0, 0],
-      cursor: { sync: { key: this.board.syncKey, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 7, fill: colour }, y: false },
+      cursor: { sync: { key: this.board.syncKey, setSeries: false, filters: { pub: type => type === 'mousemove' || type === 'mouseleave' } }, drag: { x: true, y: false, setScale: false }, points: { size: 7, fill: colour }, y: false },
       scales: { x: { time: this.board.axis === 'time', range: () => { const r = this.range(); return [r.min, r.max]; } }, y: { distr: this.board.log ? 3 : 1, range: (u, low, high) => this.spread(low, high) } },
       axes: [
         { ...axis, size: 30, values: this.board.axis === 'time' ? undefined : (u, ticks) => ticks.map(v => (this.board.axis === 'tokens' ? tick('tokens_per_second', v) : String(+v.toFixed(2)))) },
