@@ -14,6 +14,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
 {
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan WaitingPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
     private GrpcChannel? _channel;
@@ -36,7 +37,8 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
     public bool Urgent { get; set; }
 
     /// <summary>Begins the next call if one is due and none is under way.</summary>
-    public void Advance(DateTimeOffset at, Func<RegisterRequest> register, Func<HeartbeatRequest> beat, Func<LogBatch?> logs)
+    /// <param name="waiting">Ranks stand still until an order comes: ask for it often.</param>
+    public void Advance(DateTimeOffset at, bool waiting, Func<RegisterRequest> register, Func<HeartbeatRequest> beat, Func<LogBatch?> logs)
     {
         if (_calling)
         {
@@ -53,7 +55,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
         else if (Urgent || at >= _next)
         {
             Urgent = false;
-            _next = at + _beatEvery;
+            _next = at + (waiting ? Min(_beatEvery, WaitingPause) : _beatEvery);
             var request = beat();
             Begin(new ControlPlaneCall.Beat(request), (client, o) => client.HeartbeatAsync(request, o));
         }

@@ -78,7 +78,7 @@ internal sealed class NodeAgent : IDisposable
                 }
             }
 
-            _contact.Advance(Now, ToRegister, ToBeat, _output.NextBatch);
+            _contact.Advance(Now, Waiting, ToRegister, ToBeat, _output.NextBatch);
         }
 
         throw new System.Diagnostics.UnreachableException();
@@ -91,6 +91,9 @@ internal sealed class NodeAgent : IDisposable
         _output.Dispose();
         _spawn.Dispose();
     }
+
+    /// <summary>A rank of the current attempt is gone before its end: every second until the order to restart is lost to the stage.</summary>
+    private bool Waiting => _ranks.Any(r => r.State == RankState.Exited && r.Attempt == _wanted.Attempt);
 
     private DateTimeOffset Now => _clock.GetUtcNow();
 

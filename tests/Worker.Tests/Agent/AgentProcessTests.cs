@@ -118,7 +118,7 @@ public sealed class AgentProcessTests
     [Fact]
     public async Task An_agent_that_is_alone_for_too_long_saves_and_gives_up()
     {
-        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless), "--give-up-after", "1s");
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless), "--give-up-after", "5s");
         await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
         int rank = test.Rank(1).Pid;
         await test.StopControlPlane();
