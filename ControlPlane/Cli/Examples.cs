@@ -34,6 +34,7 @@ internal static class Examples
         ["cluster"] = ["dsops cluster"],
         ["schema"] = ["dsops schema > pipeline.schema.json"],
         ["version"] = ["dsops version --json"],
+        ["plan"] = ["dsops plan deploy/examples/deepseek-v3.yaml", "dsops plan deploy/examples/deepseek-v3.yaml --json | jq .stages[0].days"],
         ["mfu"] = ["dsops mfu --golden", "dsops mfu --golden --json"],
         ["model"] =
         [

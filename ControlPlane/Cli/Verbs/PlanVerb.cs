@@ -1,0 +1,111 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Decisions.Planning;
+using Spectre.Console;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+/// <summary>`dsops plan FILE`: what a pipeline will take, before anything of it runs. Needs no control plane.</summary>
+internal static class PlanVerb
+{
+    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+
+    public static Command Build(Terminal terminal)
+    {
+        var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON." };
+        var command = new Command("plan", "Reckons time, memory, traffic, failures and price of a pipeline before it runs.") { file };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var plan = PipelineForecast.Of(await Read(parsed.GetValue(file)!, terminal, cancellation));
+            if (parsed.WantsJson())
+            {
+                await terminal.Output.WriteLineAsync(JsonSerializer.Serialize(plan, Json));
+            }
+            else
+            {
+                Print(plan, terminal);
+            }
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+
+    private static async Task<Decisions.Runs.PipelineSpec> Read(string file, Terminal terminal, CancellationToken cancellation)
+    {
+        string text;
+        try
+        {
+            text = await File.ReadAllTextAsync(file, cancellation);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RefusalException($"'{file}' cannot be read: {e.Message}", "Name a pipeline file, such as deploy/examples/deepseek-v3.yaml.", cause: e);
+        }
+        var pipeline = PipelineText.Parse(text, Path.GetDirectoryName(Path.GetFullPath(file)));
+        foreach (var warning in pipeline.Warnings)
+        {
+            await terminal.Error.WriteLineAsync($"warning: {file}:{warning}");
+        }
+        return pipeline.Spec ?? throw new RefusalException(
+            string.Join('\n', pipeline.Errors.Select(p => $"{file}:{p}")), "Correct the places named; nothing was planned.");
+    }
+
+    private static void Print(PipelineForecast plan, Terminal terminal)
+    {
+        terminal.Output.WriteLine(Say($"{plan.Name}: {plan.Parameters / 1e9:0.00}B parameters, {plan.ActiveParameters / 1e9:0.00}B active per token"));
+        if (plan.Days is not null)
+        {
+            terminal.Output.WriteLine(Say($"all stages: {plan.Days:0.0} days, {plan.GpuHours / 1000:#,0.0}K GPU-hours, ${plan.Dollars / 1e6:0.000}M"));
+        }
+        var table = new Table().Border(TableBorder.Simple).AddColumns(
+            "stage", "GPUs", "steps", "tokens", "days", "GPU-hours", "step s", "bubble", "memory GB", "checkpoint", "failures", "ETTR");
+        foreach (var stage in plan.Stages)
+        {
+            table.AddRow(
+                stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Say($"{stage.Tokens / 1e9:#,0.###}B"), Say($"{stage.Days:0.0}"),
+                Say($"{stage.GpuHours / 1000:#,0.0}K"), Say($"{stage.LastStep?.Seconds:0.0}"), Say($"{stage.LastStep?.BubbleShare:0.0 %}"),
+                Say($"{stage.Memory?.Total / 1e9:0}"), Say($"{stage.CheckpointBytes / 1e9:#,0.##} GB, {stage.CheckpointSeconds:0.0} s"),
+                Say($"{stage.Failures?.ExpectedFailures:0.0}"), Say($"{stage.Failures?.Ettr:0.0 %}"));
+        }
+        terminal.Ansi().Write(table);
+        foreach (var stage in plan.Stages.Where(s => s.LastStep is not null))
+        {
+            Detail(stage, terminal);
+        }
+        Lines("Warnings", plan.Warnings, terminal);
+        Lines("Not reckoned but measured or assumed", plan.Calibrated, terminal);
+    }
+
+    private static void Detail(StageForecast stage, Terminal terminal)
+    {
+        var (step, memory, failures) = (stage.LastStep!, stage.Memory!, stage.Failures!);
+        var bubbles = step.Bubbles;
+        Lines(stage.Name,
+        [
+            Say($"per trillion tokens: {stage.DaysPerTrillionTokens:0.00} days, {stage.GpuHoursPerTrillionTokens / 1000:0.0}K GPU-hours"),
+            Say($"GFLOP per token: {stage.FlopsPerToken / 1e9:0.0} (matrix products with gate and MTP, causal, forward and backward)"),
+            Say($"step: {step.BusySeconds:0.00} s busy, {step.BubbleSeconds:0.00} s bubble, {step.OptimizerSeconds:0.00} s optimizer"),
+            Say($"chunks per step: {step.Chunks:0.#} on each of {step.DataParallel} data-parallel ranks"),
+            Say($"bubble: 1F1B {bubbles.OneForwardOneBackward:0.00} s, ZB1P {bubbles.ZeroBubble:0.00} s, DualPipe {bubbles.DualPipe:0.00} s"),
+            Say($"fabric, hidden behind the passes: all-to-all {step.AllToAllSeconds:0.00} s, pipeline neighbours {step.PointToPointSeconds:0.00} s"),
+            Say($"memory GB: weights {memory.WeightsPerCopy / 1e9:0.000} x {memory.Copies}, gradients {memory.Gradients / 1e9:0.0}, ")
+                + Say($"optimizer {memory.Optimizer / 1e9:0.0}, activations {memory.Activations / 1e9:0.0}, ")
+                + Say($"buffers {memory.Buffers / 1e9:0.0} of {memory.Capacity / 1e9:0}"),
+            Say($"failures: one in {failures.MeanTimeBetween.TotalHours:0.0} h, {failures.LostGpuHoursPerFailure:0} GPU-hours each; ")
+                + Say($"best checkpoint interval {failures.BestInterval.TotalMinutes:0.0} min; {failures.Spares} spare nodes"),
+        ], terminal);
+    }
+
+    private static void Lines(string title, IEnumerable<string> lines, Terminal terminal)
+    {
+        terminal.Output.WriteLine($"{title}:");
+        foreach (string line in lines)
+        {
+            terminal.Output.WriteLine($"  {line}");
+        }
+    }
+
+    private static string Say(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+
+namespace DeepSeekOps.Decisions.Planning;
+
+/// <summary>What the plan cannot reckon from first principles: measured once, and named wherever a figure rests on it.</summary>
+/// <remarks>
+/// ISCA: "Insights into DeepSeek-V3" (arXiv 2505.09343), table 4: a step of 15360 sequences on 2048 H800, 120 chunks per rank.
+/// </remarks>
+public static class Calibration
+{
+    /// <summary>Roofline time of a rank's matrix products in that step over its measured busy time, 1.13 + 1.99 + 0.48 + 13.95 s.</summary>
+    public const double KernelEfficiency = 0.2685;
+
+    /// <summary>Parts of a chunk's busy time. Their sum is above one: a forward and a backward together take less than one after the other.</summary>
+    public const double Forward = 0.335;
+
+    public const double InputBackward = 0.595;
+
+    public const double WeightBackward = 0.219;
+
+    public const double OverlappedForwardAndBackward = 0.985;
+
+    /// <summary>Measured bubble of 2.06 s over the 1.17 s of DualPipe's formula, which is a lower bound.</summary>
+    public const double BubbleOverFormula = 1.77;
+
+    public const double OptimizerSeconds = 0.29;
+
+    /// <summary>Bytes that a node writes to storage in a second (Fire-Flyer, arXiv 2408.14158 section VII-A: more than 10 GiB/s).</summary>
+    public const double CheckpointBytesPerNodeSecond = 10.0 * (1L << 30);
+
+    /// <summary>Copy from the GPU to host memory; training waits for this part of a save.</summary>
+    public const double HostCopyBytesPerSecond = 25e9;
+
+    /// <summary>Mean tokens of an instance or an output (report section 5.4: 1510 on MATH-500 after distillation).</summary>
+    public const double TokensPerInstance = 1510;
+
+    /// <summary>Of one output while it is generated (open-infra-index, day 6: 20 to 22).</summary>
+    public const double DecodedTokensPerSecond = 22;
+
+    /// <summary>Of all outputs of a node (open-infra-index, day 6).</summary>
+    public const double DecodedTokensPerNodeSecond = 14_800;
+
+    /// <summary>From a failure to the first new step: detection, placement, start, load.</summary>
+    public static TimeSpan Recovery { get; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Until a failed node is back.</summary>
+    public static TimeSpan Repair { get; } = TimeSpan.FromHours(24);
+
+    /// <summary>Failures that end a job (Llama 3, arXiv 2407.21783 table 5).</summary>
+    public const double FailuresPerThousandNodeDays = 3.79;
+
+    public static ImmutableArray<string> InWords { get; } =
+    [
+        $"kernel efficiency {KernelEfficiency} of the FP8/BF16 roofline, exposed communication included (ISCA table 4, busy 17.55 s)",
+        $"chunk parts: forward {Forward}, input gradient {InputBackward}, weight gradient {WeightBackward}, "
+            + $"forward with backward {OverlappedForwardAndBackward} (ISCA table 4)",
+        $"bubble = formula x {BubbleOverFormula} (ISCA table 4: 2.06 s measured)",
+        $"optimizer {OptimizerSeconds} s per step (ISCA table 4)",
+        "checkpoint write 10 GiB/s per node (arXiv 2408.14158), copy to host 25 GB/s (assumed)",
+        $"{TokensPerInstance} tokens per instance and output (assumed from report section 5.4); "
+            + "decoding 22 tokens/s per output, 14.8K per node (open-infra-index)",
+        $"{FailuresPerThousandNodeDays} failures per 1000 node-days (arXiv 2407.21783 table 5), recovery 5 min, repair 24 h (assumed)",
+        "stated error: pretraining time 1 %, step time and bubble 1 % (calibrated on it), context extension 10 %, post-training 50 %, memory 25 %",
+    ];
+}

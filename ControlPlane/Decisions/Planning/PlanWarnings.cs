@@ -1,0 +1,55 @@
+using System.Globalization;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.Decisions.Planning;
+
+/// <summary>What a senior engineer would say about a plan.</summary>
+internal static class PlanWarnings
+{
+    private const double CrowdedMemory = 0.9;
+    private const double LargeBubble = 0.2;
+
+    public static IEnumerable<string> Of(PipelineSpec spec, StageSpec stage, StageForecast forecast)
+    {
+        if (forecast.LastStep is not { } step || forecast.Memory is not { } memory || forecast.Failures is not { } failures)
+        {
+            yield return $"{stage.Name}: no GPU is named, so there is no time, memory or price. Add 'resources: {{gpu: h800}}'.";
+            yield break;
+        }
+        var layout = spec.ParallelismOf(stage);
+        if (memory.Total > memory.Capacity * CrowdedMemory)
+        {
+            yield return Say(stage,
+                $"about {memory.Total / 1e9:0} GB of {memory.Capacity / 1e9:0} GB per GPU; more pipeline or expert ranks, or ZeRO, make room.");
+        }
+        double fewest = stage.Recipe is StageRecipe.Pretraining p ? step.Chunks * p.BatchSize.From / p.BatchSize.To : step.Chunks;
+        if (layout.Schedule == PipelineSchedule.DualPipe && (fewest < 2 * layout.Pipeline || (int)fewest % 2 != 0))
+        {
+            yield return Say(stage,
+                $"DualPipe wants an even number of at least {2 * layout.Pipeline} chunks, a step has as few as {fewest:0.#}: plan another schedule there.");
+        }
+        if (step.BubbleShare > LargeBubble)
+        {
+            yield return Say(stage,
+                $"{step.BubbleShare:0 %} of a step is bubble; larger batches or a shorter pipeline use the GPUs better.");
+        }
+        if (step.AllToAllSeconds > step.BusySeconds)
+        {
+            yield return Say(stage,
+                $"expert traffic takes {step.AllToAllSeconds:0.0} s of fabric time, more than the {step.BusySeconds:0.0} s that could hide it.");
+        }
+        var interval = TimeSpan.FromSeconds(spec.CheckpointsOf(stage).EverySteps * (forecast.Duration!.Value.TotalSeconds / forecast.Steps));
+        if (interval > 4 * failures.BestInterval && failures.ExpectedFailures > 0.5)
+        {
+            yield return Say(stage,
+                $"a checkpoint every {interval.TotalMinutes:0} min loses much at a failure; {failures.BestInterval.TotalMinutes:0.#} min would be best.");
+        }
+        if (interval.TotalSeconds < forecast.CheckpointSeconds)
+        {
+            yield return Say(stage,
+                $"a checkpoint takes {forecast.CheckpointSeconds:0} s to be durable, longer than the {interval.TotalSeconds:0} s to the next one.");
+        }
+    }
+
+    private static string Say(StageSpec stage, FormattableString text) => $"{stage.Name}: {text.ToString(CultureInfo.InvariantCulture)}";
+}

@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Throughput;
+
+namespace DeepSeekOps.Decisions.Planning;
+
+/// <summary>Duration of a stage from its steps.</summary>
+internal static class StageForecasts
+{
+    public static StageForecast Of(PipelineSpec spec, StageSpec stage)
+    {
+        var resources = spec.ResourcesOf(stage);
+        var layout = spec.ParallelismOf(stage);
+        var shape = spec.ShapeAfter(stage);
+        var length = StageLength.Of(stage.Recipe);
+        double tokens = Tokens(stage.Recipe, length);
+        double bytes = ParameterCount.Of(shape).Total * (4.0 + (spec.Optimizer.Bf16Moments ? 4 : 8));
+        double durable = bytes / (Calibration.CheckpointBytesPerNodeSecond * resources.Nodes);
+        if (!Gpu.All.TryGetValue(resources.Gpu, out var gpu))
+        {
+            return new StageForecast(stage.Name, stage.Kind, resources.Nodes, resources.Ranks, length.Steps, tokens,
+                TokenFlops.Of(shape, LongestSequence(stage.Recipe)).Training, null, null, bytes, durable, null, null, null);
+        }
+        var scope = new Scope(spec.Precision, shape, gpu, layout, resources.Ranks);
+        var (last, seconds) = Seconds(stage.Recipe, tokens, length.Steps, scope, resources.Nodes);
+        var memory = MemoryForecast.Of(shape, spec, layout, resources.Ranks, ChunkTokens(stage.Recipe, layout), gpu);
+        var duration = TimeSpan.FromSeconds(seconds);
+        var interval = TimeSpan.FromSeconds(spec.CheckpointsOf(stage).EverySteps * Math.Max(seconds / length.Steps, 1e-3));
+        var failures = FailureForecast.Of(
+            resources.Nodes, resources.Ranks, duration, interval, TimeSpan.FromSeconds(memory.Optimizer / Calibration.HostCopyBytesPerSecond),
+                TimeSpan.FromSeconds(durable));
+        return new StageForecast(stage.Name, stage.Kind, resources.Nodes, resources.Ranks, length.Steps, tokens,
+            TokenFlops.Of(shape, LongestSequence(stage.Recipe)).Training, last, memory, bytes, durable, duration, failures, resources.DollarsPerGpuHour);
+    }
+
+    private static double Tokens(StageRecipe recipe, StageLength length) => recipe switch
+    {
+        StageRecipe.SupervisedFineTuning s => (double)s.Instances * s.Epochs * Mean(s.SequenceLength),
+        StageRecipe.ReinforcementLearning r => (double)r.Steps * r.Questions * r.GroupSize * Mean(r.MaxNewTokens),
+        StageRecipe.Distillation d => (double)d.Samples * d.Epochs * Mean(d.SequenceLength),
+        _ => length.Tokens,
+    };
+
+    private static double Mean(int longest) => Math.Min(longest, Calibration.TokensPerInstance);
+
+    private static int LongestSequence(StageRecipe recipe) => recipe switch
+    {
+        StageRecipe.Pretraining p => p.SequenceLength,
+        StageRecipe.ContextExtension c => c.Phases.Max(p => p.SequenceLength),
+        // Sample masking: a token attends within its own sample, however long the packed row is.
+        StageRecipe.SupervisedFineTuning s => (int)Mean(s.SequenceLength),
+        StageRecipe.ReinforcementLearning r => (int)Mean(r.MaxNewTokens),
+        StageRecipe.Distillation d => (int)Mean(d.SequenceLength),
+        _ => throw new UnreachableException($"recipe {recipe}"),
+    };
+
+    /// <summary>Tokens of one micro-batch on one rank. Packed rows are cut to 4096, DeepEP's batch, where they are longer.</summary>
+    internal static double ChunkTokens(StageRecipe recipe, ParallelLayout layout) => recipe switch
+    {
+        StageRecipe.Pretraining p => (double)p.SequenceLength * layout.MicroBatch,
+        StageRecipe.ContextExtension c => c.Phases.Max(p => (double)p.SequenceLength / p.ContextParallel) * layout.MicroBatch,
+        StageRecipe.SupervisedFineTuning s => Math.Min(s.SequenceLength, 4096),
+        StageRecipe.Distillation d => Math.Min(d.SequenceLength, 4096),
+        _ => 4096,
+    };
+
+    private static (StepForecast Last, double Seconds) Seconds(StageRecipe recipe, double tokens, long steps, Scope scope, int nodes)
+    {
+        switch (recipe)
+        {
+            case StageRecipe.Pretraining p:
+                // Time in passes goes with tokens, whatever the batch; bubble and optimizer are paid once per step.
+                var full = scope.Step((double)p.BatchSize.To * p.SequenceLength, p.SequenceLength, ChunkTokens(p, scope.Layout), 1);
+                return (full,
+                    (full.BusySeconds * tokens / p.BatchSize.To / p.SequenceLength)
+                    + (steps * (full.BubbleSeconds + full.OptimizerSeconds)));
+            case StageRecipe.ContextExtension c:
+                var phases = c.Phases.Select(p => (p.Steps, Step: scope.Step((double)p.BatchSize * p.SequenceLength, p.SequenceLength,
+                    (double)p.SequenceLength / p.ContextParallel * scope.Layout.MicroBatch, p.ContextParallel))).ToArray();
+                return (phases[^1].Step, phases.Sum(p => p.Steps * p.Step.Seconds));
+            default:
+                var step = scope.Step(tokens / steps, LongestSequence(recipe), ChunkTokens(recipe, scope.Layout), 1);
+                return (step, (steps * step.Seconds) + GeneratedSeconds(recipe, nodes));
+        }
+    }
+
+    /// <summary>RL waits for each rollout's outputs, together; distillation's samples are drawn at the nodes' full throughput.</summary>
+    private static double GeneratedSeconds(StageRecipe recipe, int nodes) => recipe switch
+    {
+        StageRecipe.ReinforcementLearning r => r.Steps * Math.Max(
+            Mean(r.MaxNewTokens) / Calibration.DecodedTokensPerSecond,
+            (double)r.Questions * r.GroupSize * Mean(r.MaxNewTokens) / (nodes * Calibration.DecodedTokensPerNodeSecond)),
+        StageRecipe.Distillation d => d.Samples * Mean(d.SequenceLength) / (nodes * Calibration.DecodedTokensPerNodeSecond),
+        _ => 0,
+    };
+
+    private sealed record Scope(Precision Precision, ModelShape Shape, Gpu Gpu, ParallelLayout Layout, int Ranks)
+    {
+        public StepForecast Step(double tokens, int sequenceLength, double chunkTokens, int contextParallel) =>
+            StepForecast.Of(Shape, Gpu, Precision, Layout, Ranks, tokens, sequenceLength, chunkTokens, contextParallel);
+    }
+}
