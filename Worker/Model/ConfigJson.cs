@@ -16,7 +16,7 @@ public static class ConfigJson
         {
             return Parse(File.ReadAllText(path), path);
         }
-        catch (Exception e) when (e is JsonException or FileNotFoundException or DirectoryNotFoundException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or ArgumentException or IOException)
         {
             throw new CheckpointFormatException($"{path}: {e.Message} A config.json of DeepSeek-V2 or V3 is wanted there.");
         }
@@ -24,7 +24,7 @@ public static class ConfigJson
 
     internal static ModelShape Parse(string text, string path)
     {
-        var config = JsonNode.Parse(text) as JsonObject ?? throw new CheckpointFormatException($"{path}: the file is not a JSON object.");
+        var config = JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject ?? throw new CheckpointFormatException($"{path}: the file is not a JSON object.");
         var type = Text("model_type") ?? "deepseek_v3";
         var v3 = type is "deepseek_v3" or "deepseek_v32";
         if (!v3 && type != "deepseek_v2")
