@@ -238,11 +238,11 @@ internal sealed partial class RunGrain(
         }
     }
 
-    /// <summary>At most twice a second; what comes sooner is shown by the next tick.</summary>
+    /// <summary>At most twice a second; what comes sooner is shown by the next tick, and an end at once, since no tick follows.</summary>
     private async Task Publish()
     {
         var now = clock.GetUtcNow();
-        if (!unpublished || run is null || now - published < PublishEvery)
+        if (!unpublished || run is null || (now - published < PublishEvery && !run.Phase.Terminal))
         {
             return;
         }

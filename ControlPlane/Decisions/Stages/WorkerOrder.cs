@@ -1,6 +1,14 @@
+using System.Text.Json.Serialization;
+
 namespace DeepSeekOps.Decisions.Stages;
 
 /// <summary>What an agent is told to do. Every reply carries one.</summary>
+[JsonDerivedType(typeof(Continue), "continue")]
+[JsonDerivedType(typeof(Start), "start")]
+[JsonDerivedType(typeof(SaveCheckpoint), "save-checkpoint")]
+[JsonDerivedType(typeof(RollBack), "roll-back")]
+[JsonDerivedType(typeof(RestartRanks), "restart-ranks")]
+[JsonDerivedType(typeof(Stop), "stop")]
 public abstract record WorkerOrder
 {
     private WorkerOrder() { }

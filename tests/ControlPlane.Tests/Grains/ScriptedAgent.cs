@@ -1,0 +1,182 @@
+using System.Collections.Immutable;
+using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.ControlPlane.Tests.Grains;
+
+/// <summary>An agent with one rank. Each beat trains a step; a checkpoint each five; it obeys the order of each reply.</summary>
+internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pid)
+{
+    private const int SaveEvery = 5;
+
+    private readonly List<StepSample> samples = [];
+    private readonly List<CheckpointMade> checkpoints = [];
+    private readonly string id = Guid.NewGuid().ToString("N");
+    private bool registered;
+    private long sequence;
+    private int attempt = gang;
+    private RankSeen? rank;
+    private long last;
+
+    public StageId Stage => stage;
+
+    public int Gang { get; } = gang;
+
+    public NodeId Node => node;
+
+    public int Pid => pid;
+
+    public bool Alive { get; private set; } = true;
+
+    public bool Removed { get; set; }
+
+    public int? ExitCode { get; private set; }
+
+    /// <summary>While set, it trains and its beats do not arrive.</summary>
+    public bool Mute { get; set; }
+
+    /// <summary>While set, its rank makes no step.</summary>
+    public bool Stands { get; set; }
+
+    /// <summary>While set, its rank crashes at step 3.</summary>
+    public string CrashesWith { get; set; } = "";
+
+    /// <summary>Paths its rank refuses to load.</summary>
+    public HashSet<string> Refuses { get; } = [];
+
+    public RankSeen? Rank => rank;
+
+    /// <summary>Every order that was not Continue.</summary>
+    public List<WorkerOrder> Orders { get; } = [];
+
+    public void End(int exitCode)
+    {
+        if (Alive)
+        {
+            (Alive, ExitCode, rank) = (false, exitCode, null);
+        }
+    }
+
+    public void KillRank(int exitCode = 137, string error = "") =>
+        rank = rank! with { State = RankState.Exited, ExitCode = exitCode, Error = error };
+
+    public async Task<WorkerReply?> Beat(IGrainFactory grains, DateTimeOffset now)
+    {
+        if (!Alive)
+        {
+            return null;
+        }
+
+        Train(now);
+        if (Mute)
+        {
+            return null;
+        }
+
+        var grain = grains.GetGrain<IStageGrain>(stage.ToString());
+        ImmutableArray<RankSeen> ranks = rank is null ? [] : [rank];
+        WorkerReply reply;
+        if (!registered)
+        {
+            reply = await grain.Register(new AgentRegistration("test", node, id, pid, stage, attempt, ranks));
+            registered = true;
+        }
+        else
+        {
+            reply = await grain.Heartbeat(new AgentBeat(node, id, stage, attempt, ++sequence, ranks, [.. samples], [.. checkpoints], [], [],
+                ImmutableDictionary<string, double>.Empty.Add("load", 0.5), [.. Refusals()]));
+        }
+
+        if (reply.Acknowledged == sequence)
+        {
+            samples.Clear();
+            checkpoints.Clear();
+        }
+
+        Obey(reply.Order, now);
+        return reply;
+    }
+
+    private IEnumerable<RefusedCheckpoint> Refusals() => Refuses.Select(path => new RefusedCheckpoint(path, "its digest is not the manifest's"));
+
+    private void Train(DateTimeOffset now)
+    {
+        if (rank is not { State: RankState.Training } || Stands)
+        {
+            rank = rank is { State: RankState.Training } ? rank with { SinceProgress = rank.SinceProgress + TimeSpan.FromSeconds(30) } : rank;
+            return;
+        }
+
+        rank = rank with { Step = rank.Step + 1 };
+        if (rank.Step == 3 && CrashesWith.Length > 0)
+        {
+            KillRank(1, CrashesWith);
+            return;
+        }
+
+        samples.Add(new StepSample(rank.Step, now, "main", 3.0 / rank.Step, 1, 1e-3, rank.Step * 100, 0.1, attempt,
+            ImmutableDictionary<string, double>.Empty));
+        if (rank.Step % SaveEvery == 0 || rank.Step == last)
+        {
+            Save(now);
+        }
+    }
+
+    private void Save(DateTimeOffset now)
+    {
+        bool final = rank!.Step == last;
+        checkpoints.Add(new CheckpointMade(rank.Step, $"{stage}/step-{rank.Step:00000000}", 1000, $"digest-{rank.Step}", rank.Step * 100, 1.0,
+            $"sample {rank.Step}", TimeSpan.FromMilliseconds(10), TimeSpan.FromMilliseconds(20), now, attempt, final));
+        rank = final ? rank with { State = RankState.Done } : rank;
+    }
+
+    private void Obey(WorkerOrder order, DateTimeOffset now)
+    {
+        if (order is not WorkerOrder.Continue)
+        {
+            Orders.Add(order);
+        }
+
+        switch (order)
+        {
+            case WorkerOrder.Start start:
+                Launch(start.Assignment);
+                break;
+            case WorkerOrder.RestartRanks restart:
+                Launch(restart.Assignment);
+                break;
+            case WorkerOrder.RollBack back:
+                Launch(back.Assignment);
+                break;
+            case WorkerOrder.SaveCheckpoint:
+                Save(now);
+                break;
+            case WorkerOrder.Stop stop:
+                if (stop.SaveWithin is not null && rank is { State: RankState.Training } && !Stands)
+                {
+                    Save(now);
+                    Stands = true;
+                }
+
+                if (checkpoints.Count == 0)
+                {
+                    End(0);
+                }
+
+                break;
+        }
+    }
+
+    private void Launch(Assignment assignment)
+    {
+        attempt = assignment.Attempt;
+        last = StageLength.Of(assignment.Pipeline.Stage(stage.Stage).Recipe).Steps;
+        bool refused = assignment.ResumeFrom is { } from && Refuses.Contains(from.Path);
+        rank = new RankSeen(0, pid + (100 * attempt), refused ? RankState.Exited : RankState.Training, attempt, assignment.ResumeFrom?.Step ?? 0,
+            "forward", TimeSpan.Zero, refused ? 1 : null, refused ? "checkpoint refused" : "", 0);
+    }
+}

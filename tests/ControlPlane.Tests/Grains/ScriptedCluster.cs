@@ -1,0 +1,81 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.ControlPlane.Tests.Grains;
+
+/// <summary>A cluster in memory: its pods are <see cref="ScriptedAgent"/>s that train by counting, and fail when a test says so.</summary>
+internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes) : ITrainingCluster
+{
+    private readonly Lock gate = new();
+    private readonly List<ScriptedAgent> agents = [];
+
+    public string Kind => "local";
+
+    public bool Simulated => false;
+
+    public ConcurrentDictionary<string, NodeHealth> Health { get; } = [];
+
+    /// <summary>While set, the cluster cannot be asked.</summary>
+    public bool Blind { get; set; }
+
+    public ImmutableArray<ScriptedAgent> Agents
+    {
+        get
+        {
+            lock (gate)
+            {
+                return [.. agents];
+            }
+        }
+    }
+
+    public ImmutableArray<ScriptedAgent> Alive => [.. Agents.Where(a => a.Alive)];
+
+    public Task<ClusterSnapshot> Observe(CancellationToken cancellation)
+    {
+        if (Blind)
+        {
+            throw new HttpRequestException("the cluster does not answer");
+        }
+
+        var seen = nodes.Select(n => new NodeSeen(new NodeId(n), Health.GetValueOrDefault(n, NodeHealth.Ready), "", 1,
+            ImmutableDictionary<string, string>.Empty));
+        var pods = Agents.Where(a => !a.Removed).Select(a => new PodSeen(a.Stage, a.Gang, a.Node, a.Alive ? PodPhase.Running : PodPhase.Exited,
+            a.Pid, a.ExitCode, ""));
+        return Task.FromResult(new ClusterSnapshot([.. seen], [.. pods], clock.GetUtcNow()));
+    }
+
+    public Task CreatePods(GangGrant gang, CancellationToken cancellation)
+    {
+        lock (gate)
+        {
+            foreach (var node in gang.Nodes.Where(n => !agents.Any(a => a.Stage == gang.Stage && a.Gang == gang.Gang && a.Node == n)))
+            {
+                agents.Add(new ScriptedAgent(gang.Stage, gang.Gang, node, 1000 + agents.Count));
+            }
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task<bool> DeletePods(StageId stage, int gang, string reason, CancellationToken cancellation)
+    {
+        foreach (var agent in Agents.Where(a => a.Stage == stage && a.Gang == gang))
+        {
+            agent.End(137);
+            agent.Removed = true;
+        }
+
+        return Task.FromResult(true);
+    }
+
+    public Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation)
+    {
+        var left = Alive.Where(a => !wanted.Contains((a.Stage, a.Gang))).ToList();
+        left.ForEach(a => a.End(137));
+        return Task.FromResult(left.Select(a => new PodSeen(a.Stage, a.Gang, a.Node, PodPhase.Exited, a.Pid, 137, "leftover")).ToImmutableArray());
+    }
+}
