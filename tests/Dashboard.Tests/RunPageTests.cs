@@ -8,7 +8,8 @@ namespace DeepSeekOps.Dashboard.Tests;
 
 public sealed class RunPageTests : PageTest
 {
-    public RunPageTests() => Ops.Answer<ListSeriesRequest, ListSeriesReply>("ListSeries", _ => new ListSeriesReply { Series = { new Series { Name = "mtp_loss" } } });
+    public RunPageTests() => Ops.Answer<ListSeriesRequest, ListSeriesReply>("ListSeries", _ =>
+        new ListSeriesReply { Series = { new Series { Name = "mtp_loss" } } });
 
     [Fact]
     public void Before_the_first_word_the_page_names_the_run_and_loads() =>

@@ -23,7 +23,8 @@ public sealed class RunPartsTests : PageTest
     public void The_timelines_filter_stands_in_the_address()
     {
         Navigation.NavigateTo("/runs/mini?level=error&find=RANK");
-        var timeline = Events(Told(1, "submitted", "info", "Rank 0 is placed."), Told(2, "x", "error", "Disk full."), Told(3, "rank-exited", "error", "Rank 0 exited."));
+        var timeline = Events(
+            Told(1, "submitted", "info", "Rank 0 is placed."), Told(2, "x", "error", "Disk full."), Told(3, "rank-exited", "error", "Rank 0 exited."));
         Assert.Equal("Rank 0 exited.", Assert.Single(timeline.FindAll("li.event p")).TextContent);
     }
 
@@ -110,7 +111,8 @@ public sealed class RunPartsTests : PageTest
             Kind = "local",
             Nodes =
             {
-                new Node { Name = "node-0", State = "ready", Slots = 1, SlotsUsed = 1, Run = "mini", Stage = "pretrain", Attempt = 1, AgentPid = 4711, LastSeen = Noon },
+                new Node { Name = "node-0", State = "ready", Slots = 1, SlotsUsed = 1, Run = "mini",
+                    Stage = "pretrain", Attempt = 1, AgentPid = 4711, LastSeen = Noon },
                 new Node { Name = "node-1", State = "not-ready", Slots = 1, Reason = "Its agent has not been heard for 12 s." },
             },
         });

@@ -96,7 +96,10 @@ public sealed class SubmitPageTests : PageTest
         var lines = request.Text.Split('\n');
         var wrong = Array.FindIndex(lines, l => l.Contains("sequenceLength: 100", StringComparison.Ordinal));
         return wrong < 0
-            ? new CheckPipelineReply { Plan = new PipelinePlan { Name = "mini", Stages = { new StagePlan { Name = "pretrain", Steps = 600, Ranks = 1, Nodes = 1 } } } }
+            ? new CheckPipelineReply
+            {
+                Plan = new PipelinePlan { Name = "mini", Stages = { new StagePlan { Name = "pretrain", Steps = 600, Ranks = 1, Nodes = 1 } } },
+            }
             : new CheckPipelineReply
             {
                 Problems =

@@ -53,10 +53,13 @@ public static class Results
     }
 
     private static bool IsBaseline(string name) =>
-        name.Contains("before", StringComparison.Ordinal) || name.Contains("undistilled", StringComparison.Ordinal) || name.Contains("baseline", StringComparison.Ordinal);
+        name.Contains("before", StringComparison.Ordinal)
+        || name.Contains("undistilled", StringComparison.Ordinal) || name.Contains("baseline", StringComparison.Ordinal);
 
     private static string Title(string name) =>
-        Families.FirstOrDefault(f => name.StartsWith(f.Prefix, StringComparison.Ordinal) && name.EndsWith(f.Suffix, StringComparison.Ordinal)).Title ?? "Held-out measures";
+        Families.FirstOrDefault(f =>
+            name.StartsWith(f.Prefix, StringComparison.Ordinal) && name.EndsWith(f.Suffix, StringComparison.Ordinal)).Title
+        ?? "Held-out measures";
 
     private static string Word(string name) =>
         name.Replace("rl_accuracy_", "", StringComparison.Ordinal).Replace("student_accuracy_", "", StringComparison.Ordinal)
