@@ -87,7 +87,8 @@ internal static class StageChecks
             if (phase.Yarn is { } yarn)
             {
                 scope.Fits(yarn.Factor * yarn.OriginalLength >= phase.SequenceLength, $"{at}.yarn",
-                    $"Stretched by {yarn.Factor} from {yarn.OriginalLength}, positions reach {yarn.Factor * yarn.OriginalLength:0}, not {phase.SequenceLength}.",
+                    $"Stretched by {yarn.Factor} from {yarn.OriginalLength}, positions reach {yarn.Factor * yarn.OriginalLength:0}, "
+                        + $"not {phase.SequenceLength}.",
                     $"Write a factor of at least {(double)phase.SequenceLength / Math.Max(1, yarn.OriginalLength):0.##}.", $"{at}.sequenceLength");
             }
             scope.Fits(phase.SequenceLength % phase.ContextParallel == 0, $"{at}.contextParallel",
