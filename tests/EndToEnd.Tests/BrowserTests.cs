@@ -1,0 +1,86 @@
+using System.Globalization;
+using Microsoft.Playwright;
+using Xunit;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>A person at the dashboard: submits a pipeline, watches the loss move, sees a rank die and the run come back.</summary>
+public sealed class BrowserTests
+{
+    private const string Chromium = "/usr/bin/chromium";
+    private const float Patient = 60_000;
+
+    [Fact]
+    public async Task A_person_submits_watches_the_loss_and_sees_a_failover()
+    {
+        Assert.SkipUnless(File.Exists(Chromium), $"{Chromium} is not installed (apt-get install chromium)");
+        await using var dsops = await Dsops.Start();
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await Launch(playwright);
+        var page = await browser.NewPageAsync();
+        var errors = new List<string>();
+        page.PageError += (_, error) => errors.Add(error);
+
+        await Submit(page, dsops, TinyPipeline.Pretraining("seen", 400));
+        string first = await Loss(page, than: null);
+        await Loss(page, than: first);
+
+        var stage = (await dsops.UntilStage("seen", "pretrain", "has a checkpoint", TimeSpan.FromMinutes(1), s => (long)s["step"]! > 25));
+        Dsops.Kill((int)stage["ranks"]![0]!["pid"]!);
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "signal 9" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "recovered" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("ds-charts canvas").First).ToBeVisibleAsync(new() { Timeout = Patient });
+        Assert.Empty(errors);
+    }
+
+    [Fact]
+    public async Task Nonsense_is_answered_at_its_line_and_cannot_be_submitted()
+    {
+        Assert.SkipUnless(File.Exists(Chromium), $"{Chromium} is not installed (apt-get install chromium)");
+        await using var dsops = await Dsops.Start();
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await Launch(playwright);
+        var page = await browser.NewPageAsync();
+        await page.GotoAsync($"{dsops.Http}/submit");
+        await Fill(page, TinyPipeline.Pretraining("wrong", 10).Replace("team: tests", "teem: tests", StringComparison.Ordinal));
+        await Assertions.Expect(page.GetByText("teem").Filter(new() { Visible = true }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Submit run" })).ToBeDisabledAsync(new() { Timeout = Patient });
+    }
+
+    private static async Task Submit(IPage page, Dsops dsops, string pipeline)
+    {
+        await page.GotoAsync($"{dsops.Http}/submit");
+        await Fill(page, pipeline);
+        var submit = page.GetByRole(AriaRole.Button, new() { Name = "Submit run" });
+        await Assertions.Expect(submit).ToBeEnabledAsync(new() { Timeout = Patient });
+        await submit.ClickAsync();
+        await page.WaitForURLAsync("**/runs/seen**", new() { Timeout = Patient });
+    }
+
+    private static async Task Fill(IPage page, string pipeline)
+    {
+        var editor = page.Locator("textarea[data-pipeline]");
+        await editor.WaitForAsync(new() { Timeout = Patient });
+        // The page is drawn before its circuit listens: the verdict comes from the circuit.
+        await Assertions.Expect(page.Locator("[data-verdict]")).Not.ToBeEmptyAsync(new() { Timeout = Patient });
+        await editor.FillAsync(pipeline);
+    }
+
+    private static async Task<string> Loss(IPage page, string? than)
+    {
+        var figure = page.Locator("[data-figure=loss]").First;
+        await figure.WaitForAsync(new() { Timeout = Patient });
+        return await Eventually.Get("the loss moves", TimeSpan.FromSeconds(90), async () =>
+        {
+            string text = await figure.InnerTextAsync();
+            return double.TryParse(text, CultureInfo.InvariantCulture, out _) && text != than ? text : null;
+        });
+    }
+
+    private static Task<IBrowser> Launch(IPlaywright playwright) => playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
+    {
+        ExecutablePath = Chromium,
+        Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync"],
+    });
+}
