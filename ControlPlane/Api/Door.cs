@@ -1,0 +1,85 @@
+using DeepSeekOps.Decisions;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>What comes from outside is checked here once; what is inside is trusted.</summary>
+internal static class Door
+{
+    private const int NameLengthMax = 128;
+    private const int ReasonLengthMax = 1_000;
+    private const int PipelineLengthMax = 1 << 20;
+    private const int ShownLength = 60;
+
+    public static string Name(string text, string field)
+    {
+        if (text.Length == 0)
+        {
+            throw Invalid($"{field} is empty; give a name.");
+        }
+        if (text.Length > NameLengthMax)
+        {
+            throw Invalid($"{field} has {text.Length} characters; at most {NameLengthMax} make a name.");
+        }
+        return text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.')
+            ? text
+            : throw Invalid($"{field} '{Shown(text)}' is no name: letters, digits, '-', '_' and '.' make one.");
+    }
+
+    public static string? OptionalName(string text, string field) => text.Length == 0 ? null : Name(text, field);
+
+    public static StageId Stage(string run, string stage) => new(Name(run, "run"), Name(stage, "stage"));
+
+    public static string Reason(string text) => text.Length <= ReasonLengthMax
+        ? string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c)).Trim()
+        : throw Invalid($"reason has {text.Length} characters; at most {ReasonLengthMax} go on the timeline.");
+
+    public static string Pipeline(string text) => text.Length switch
+    {
+        0 => throw Invalid("text is empty; give a pipeline as YAML or JSON."),
+        > PipelineLengthMax => throw Invalid($"text has {text.Length} characters; a pipeline has at most {PipelineLengthMax}."),
+        _ => text,
+    };
+
+    public static int NotNegative(int number, string field) => number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
+
+    public static long NotNegative(long number, string field) => number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
+
+    /// <summary>0 is the usual number; more than the most is the most.</summary>
+    public static int PageSize(int wanted, int usual, int most) => NotNegative(wanted, "pageSize") is 0 ? usual : Math.Min(wanted, most);
+
+    public static DateTimeOffset Time(Timestamp? at, string field)
+    {
+        try
+        {
+            return at?.ToDateTimeOffset() ?? throw Invalid($"{field} is missing.");
+        }
+        catch (InvalidOperationException)
+        {
+            throw Invalid($"{field} is no time.");
+        }
+    }
+
+    /// <summary>Absent is no time at all.</summary>
+    public static TimeSpan Span(Duration? span, string field)
+    {
+        try
+        {
+            var value = span?.ToTimeSpan() ?? TimeSpan.Zero;
+            return value >= TimeSpan.Zero ? value : throw Invalid($"{field} is negative.");
+        }
+        catch (Exception e) when (e is InvalidOperationException or OverflowException)
+        {
+            throw Invalid($"{field} is no duration.");
+        }
+    }
+
+    public static string Shown(string text)
+    {
+        string clean = string.Concat(text.Take(ShownLength).Select(c => char.IsControl(c) ? ' ' : c));
+        return text.Length > ShownLength ? clean + "…" : clean;
+    }
+
+    public static RpcException Invalid(string words) => new(new Status(StatusCode.InvalidArgument, words));
+}

@@ -1,0 +1,139 @@
+using System.Diagnostics;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+using Google.Protobuf.WellKnownTypes;
+using Proto = DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>Records as the messages that people and tools read.</summary>
+internal static class OpsPartials
+{
+    public static Proto.Run ToProto(this RunView run, long parameters) => new()
+    {
+        Name = run.Name, Team = run.Team, State = run.State, Reason = run.Reason, SubmittedAt = run.SubmittedAt.ToTimestamp(),
+        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(ToProto) }, Pipeline = run.PipelineText, Parameters = parameters,
+        Simulated = run.Simulated,
+    };
+
+    public static Proto.Stage ToProto(this StageView stage)
+    {
+        var proto = new Proto.Stage
+        {
+            Name = stage.Name, Kind = stage.Kind, State = stage.State, Reason = stage.Reason, Attempt = stage.Attempt, Step = stage.Step,
+            TotalSteps = stage.TotalSteps, Tokens = stage.Tokens, TotalTokens = stage.TotalTokens, Phase = stage.Phase,
+            Ranks = { stage.Ranks.Select(ToProto) }, StartedAt = stage.StartedAt?.ToTimestamp(), EndedAt = stage.EndedAt?.ToTimestamp(),
+            Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null, Evaluations = { stage.Evaluations.Select(ToProto) },
+            RestartsByCause = { stage.RestartsByCause },
+        };
+        Set(stage.Loss, value => proto.Loss = value);
+        Set(stage.Mfu, value => proto.Mfu = value);
+        Set(stage.TokensPerSecond, value => proto.TokensPerSecond = value);
+        Set(stage.GradNorm, value => proto.GradNorm = value);
+        Set(stage.LearningRate, value => proto.LearningRate = value);
+        Set(stage.CheckpointStep, value => proto.CheckpointStep = value);
+        return proto;
+    }
+
+    private static Proto.Rank ToProto(RankView rank) => new()
+    {
+        Rank_ = rank.Rank, Node = rank.Node, Pid = rank.Pid, State = InWords(rank.State), LastSeen = rank.LastSeen?.ToTimestamp(), AgentPid = rank.AgentPid,
+    };
+
+    private static string InWords(RankState state) => state switch
+    {
+        RankState.Unknown => "unknown",
+        RankState.Starting => "starting",
+        RankState.Training => "training",
+        RankState.Saving => "saving",
+        RankState.Done => "done",
+        RankState.Exited => "exited",
+        _ => throw new UnreachableException($"state {state}"),
+    };
+
+    private static Proto.Evaluation ToProto(Evaluation evaluation)
+    {
+        var proto = new Proto.Evaluation { Name = evaluation.Name, Value = evaluation.Value, Samples = evaluation.Samples, Step = evaluation.Step };
+        Set(evaluation.Low, value => proto.Low = value);
+        Set(evaluation.High, value => proto.High = value);
+        return proto;
+    }
+
+    public static Proto.Event ToProto(this RunEvent happened, long number)
+    {
+        var proto = new Proto.Event
+        {
+            Number = number, At = happened.At.ToTimestamp(), Run = happened.Run, Stage = happened.Stage, Attempt = happened.Attempt,
+            Kind = happened.Kind, Text = happened.Text, Node = happened.Node, Took = happened.Took is { } took ? Duration.FromTimeSpan(took) : null,
+            Level = happened.Level switch
+            {
+                EventLevel.Info => "info",
+                EventLevel.Warning => "warning",
+                EventLevel.Error => "error",
+                _ => throw new UnreachableException($"level {happened.Level}"),
+            },
+        };
+        Set(happened.Step, value => proto.Step = value);
+        return proto;
+    }
+
+    public static Proto.Checkpoint ToProto(this StageCheckpoint checkpoint, string run, string stage) => new()
+    {
+        Run = run, Stage = stage, Step = checkpoint.Made.Step, Attempt = checkpoint.Made.Attempt, Path = checkpoint.Made.Path,
+        Bytes = checkpoint.Made.Bytes, Digest = checkpoint.Made.Digest, Tokens = checkpoint.Made.Tokens, Loss = checkpoint.Made.Loss,
+        DataCursor = checkpoint.Made.DataCursor, At = checkpoint.Made.At.ToTimestamp(), Stall = Duration.FromTimeSpan(checkpoint.Made.Stall),
+        Lag = Duration.FromTimeSpan(checkpoint.Made.Lag), Lineage = checkpoint.Lineage,
+        State = checkpoint.State switch
+        {
+            CheckpointState.Good => "good",
+            CheckpointState.Final => "final",
+            CheckpointState.Pinned => "pinned",
+            CheckpointState.Quarantined => "quarantined",
+            CheckpointState.Deleted => "deleted",
+            _ => throw new UnreachableException($"state {checkpoint.State}"),
+        },
+    };
+
+    public static Proto.Cluster ToProto(this ClusterView cluster) =>
+        new() { Kind = cluster.Kind, Simulated = cluster.Simulated, Nodes = { cluster.Nodes.Select(ToProto) } };
+
+    /// <summary>A node may serve several gangs; the first is named, the slots count all.</summary>
+    private static Proto.Node ToProto(NodeView view)
+    {
+        var gang = view.Gangs.FirstOrDefault();
+        var pod = view.Pods.FirstOrDefault(pod => pod.Phase is PodPhase.Running);
+        return new Proto.Node
+        {
+            Name = view.Node.Id.Name, Reason = view.Node.Reason, Slots = view.Node.Slots, SlotsUsed = view.SlotsUsed,
+            Run = gang?.Stage.Run ?? "", Stage = gang?.Stage.Stage ?? "", Attempt = gang?.Gang ?? 0, AgentPid = pod?.Pid ?? 0,
+            Labels = { view.Node.Labels },
+            State = view.Node.Health switch
+            {
+                NodeHealth.Ready => "ready",
+                NodeHealth.NotReady => "not-ready",
+                NodeHealth.Unknown => "unknown",
+                NodeHealth.Cordoned => "cordoned",
+                _ => throw new UnreachableException($"health {view.Node.Health}"),
+            },
+        };
+    }
+
+    public static Proto.Problem ToProto(this PipelineProblem problem) => new()
+    {
+        Severity = problem.Severity == ProblemSeverity.Error ? Proto.Severity.Error : Proto.Severity.Warning, Line = problem.Line,
+        Column = problem.Column, Field = problem.Field, Value = problem.Value, Message = problem.Message, Fix = problem.Fix,
+    };
+
+    private static void Set<T>(T? value, Action<T> set)
+        where T : struct
+    {
+        if (value is { } present)
+        {
+            set(present);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+using Google.Protobuf.WellKnownTypes;
+using Proto = DeepSeekOps.Contracts.Worker.V1;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>The worker's messages as records, and orders as messages. A message that makes no sense is refused here, in words.</summary>
+internal static class WorkerPartials
+{
+    public static AgentRegistration ToRecord(this Proto.RegisterRequest request)
+    {
+        var (stage, attempt) = Required(request.Attempt);
+        return new AgentRegistration(
+            request.Version, new NodeId(Door.Name(request.Node, "node")), Door.Name(request.AgentId, "agentId"),
+            Door.NotNegative(request.Pid, "pid"), stage, attempt, [.. request.Ranks.Select(ToRecord)]);
+    }
+
+    public static AgentBeat ToRecord(this Proto.HeartbeatRequest request)
+    {
+        var (stage, attempt) = Required(request.Attempt);
+        return new AgentBeat(
+            new NodeId(Door.Name(request.Node, "node")), Door.Name(request.AgentId, "agentId"), stage, attempt,
+            Door.NotNegative(request.Sequence, "sequence"), [.. request.Ranks.Select(ToRecord)], [.. request.Samples.Select(ToRecord)],
+            [.. request.Checkpoints.Select(ToRecord)], [.. request.Evaluations.Select(ToRecord)],
+            [.. request.Notes.Select(note => new WorkerNote(Door.Time(note.At, "notes.at"), note.Text, Door.NotNegative(note.Attempt, "notes.attempt")))],
+            request.LaunchSeconds.ToImmutableDictionary(),
+            [.. request.RefusedCheckpoints.Select(refused => new RefusedCheckpoint(refused.Path, refused.Reason))]);
+    }
+
+    public static (StageId Stage, int Attempt) Required(Proto.AttemptRef? attempt) => attempt is null
+        ? throw Door.Invalid("attempt is missing: name run, stage and attempt.")
+        : (Door.Stage(attempt.Run, attempt.Stage), Door.NotNegative(attempt.Attempt, "attempt"));
+
+    public static RankSeen ToRecord(this Proto.RankStatus rank) => new(
+        Door.NotNegative(rank.Rank, "ranks.rank"), Door.NotNegative(rank.Pid, "ranks.pid"), ToRecord(rank.State),
+        Door.NotNegative(rank.Attempt, "ranks.attempt"), Door.NotNegative(rank.Step, "ranks.step"), rank.Phase,
+        Door.Span(rank.SinceProgress, "ranks.sinceProgress"), rank.HasExitCode ? rank.ExitCode : null, rank.Error, rank.CollectiveSequence);
+
+    /// <summary>A state this version does not know is one of which nothing is known.</summary>
+    private static RankState ToRecord(Proto.RankState state) => state switch
+    {
+        Proto.RankState.Starting => RankState.Starting,
+        Proto.RankState.Training => RankState.Training,
+        Proto.RankState.Saving => RankState.Saving,
+        Proto.RankState.Done => RankState.Done,
+        Proto.RankState.Exited => RankState.Exited,
+        _ => RankState.Unknown,
+    };
+
+    /// <summary>A loss that is no number is news, not an error: the planner must see it.</summary>
+    public static StepSample ToRecord(this Proto.StepSample sample) => new(
+        Door.NotNegative(sample.Step, "samples.step"), Door.Time(sample.At, "samples.at"), sample.Phase, sample.Loss, sample.GradNorm,
+        sample.LearningRate, Door.NotNegative(sample.Tokens, "samples.tokens"), sample.StepSeconds,
+        Door.NotNegative(sample.Attempt, "samples.attempt"), sample.Extra.ToImmutableDictionary());
+
+    public static CheckpointMade ToRecord(this Proto.CheckpointReport made) => new(
+        Door.NotNegative(made.Step, "checkpoints.step"), made.Path, Door.NotNegative(made.Bytes, "checkpoints.bytes"), made.Digest,
+        Door.NotNegative(made.Tokens, "checkpoints.tokens"), made.Loss, made.DataCursor, Door.Span(made.Stall, "checkpoints.stall"),
+        Door.Span(made.Lag, "checkpoints.lag"), Door.Time(made.At, "checkpoints.at"), Door.NotNegative(made.Attempt, "checkpoints.attempt"), made.Final);
+
+    public static Evaluation ToRecord(this Proto.EvaluationReport report) => new(
+        report.Name, report.Value, report.HasLow ? report.Low : null, report.HasHigh ? report.High : null,
+        Door.NotNegative(report.Samples, "evaluations.samples"), Door.NotNegative(report.Step, "evaluations.step"),
+        Door.Time(report.At, "evaluations.at"), Door.NotNegative(report.Attempt, "evaluations.attempt"));
+
+    public static Proto.WorkerReply ToProto(this WorkerReply reply, string checkpointRoot) => new()
+    {
+        Order = reply.Order.ToProto(checkpointRoot),
+        BeatEvery = Duration.FromTimeSpan(reply.BeatEvery),
+        Acknowledged = reply.Acknowledged,
+    };
+
+    public static Proto.Order ToProto(this WorkerOrder order, string checkpointRoot) => order switch
+    {
+        WorkerOrder.Continue => new Proto.Order { Continue = new Proto.Continue() },
+        WorkerOrder.Start start => new Proto.Order { Start = new Proto.Start { Assignment = start.Assignment.ToProto(checkpointRoot) } },
+        WorkerOrder.SaveCheckpoint save => new Proto.Order { SaveCheckpoint = new Proto.SaveCheckpoint { Reason = save.Reason } },
+        WorkerOrder.RollBack back => new Proto.Order
+        {
+            RollBack = new Proto.RollBack
+            {
+                Assignment = back.Assignment.ToProto(checkpointRoot), ToStep = back.ToStep, SkipSteps = back.SkipSteps, Reason = back.Reason,
+            },
+        },
+        WorkerOrder.RestartRanks restart => new Proto.Order
+        {
+            RestartRanks = new Proto.RestartRanks { Assignment = restart.Assignment.ToProto(checkpointRoot), Reason = restart.Reason },
+        },
+        WorkerOrder.Stop stop => new Proto.Order
+        {
+            Stop = new Proto.Stop { Reason = stop.Reason, SaveWithin = stop.SaveWithin is { } within ? Duration.FromTimeSpan(within) : null },
+        },
+        _ => throw new UnreachableException($"order {order}"),
+    };
+
+    public static Proto.Assignment ToProto(this Assignment assignment, string checkpointRoot) => new()
+    {
+        Attempt = new Proto.AttemptRef { Run = assignment.Stage.Run, Stage = assignment.Stage.Stage, Attempt = assignment.Attempt },
+        Ranks = { assignment.Ranks.Select(rank => new Proto.RankPlacement { Rank = rank.Rank, Node = rank.Node.Name, LocalRank = rank.LocalRank }) },
+        WorldSize = assignment.Ranks.Length,
+        RendezvousHost = assignment.RendezvousHost,
+        RendezvousPort = assignment.RendezvousPort,
+        Plan = TrainingPlans.ToProto(
+            assignment.Pipeline, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(), assignment.StudentFrom?.ToProto()),
+        ResumeFrom = assignment.ResumeFrom?.ToProto(),
+    };
+
+    public static Proto.CheckpointRef ToProto(this CheckpointRef checkpoint) => new()
+    {
+        Path = checkpoint.Path, Digest = checkpoint.Digest, Step = checkpoint.Step, Run = checkpoint.Run, Stage = checkpoint.Stage,
+    };
+}
