@@ -1,0 +1,118 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Storage.Series;
+using DeepSeekOps.Decisions.Runs;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Run = DeepSeekOps.Contracts.Ops.V1.Run;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
+internal sealed partial class OpsGrpcService(
+    IGrainFactory grains, HistoryQueries history, LogQueries logs, SeriesQueries series, ITrainingCluster cluster, OpsDatabase database,
+    IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
+{
+    private const int NearNames = 3;
+
+    public override Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context)
+    {
+        var parse = Parse(request.Text, request.Folder, name: "");
+        var reply = new CheckPipelineReply { Problems = { parse.Problems.Select(problem => problem.ToProto()) } };
+        if (parse.Spec is { } spec && !parse.Errors.Any())
+        {
+            reply.Plan = spec.ToPlan();
+        }
+        return Task.FromResult(reply);
+    }
+
+    public override async Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext context)
+    {
+        var parse = Parse(request.Text, request.Folder, request.Name);
+        if (parse.Spec is not { } spec || parse.Errors.Any())
+        {
+            throw Refused(parse);
+        }
+        var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(new RunSubmission(spec.Name, spec, request.Text), context.CancellationToken);
+        var warnings = parse.Warnings.Select(problem => problem.ToProto());
+        return result switch
+        {
+            SubmitResult.Created created => new SubmitRunReply { Run = created.Run.ToProto(spec.Parameters()), Created = true, Warnings = { warnings } },
+            SubmitResult.Same same => new SubmitRunReply { Run = same.Run.ToProto(spec.Parameters()), Warnings = { warnings } },
+            SubmitResult.Different different => throw new RpcException(new Status(
+                StatusCode.AlreadyExists,
+                $"{spec.Name} exists with another pipeline. It differs in:\n  {string.Join("\n  ", different.Differences)}")),
+            _ => throw new System.Diagnostics.UnreachableException($"result {result}"),
+        };
+    }
+
+    public override async Task<Run> GetRun(GetRunRequest request, ServerCallContext context) =>
+        await ToProto(await Described(Door.Name(request.Name, "name"), context.CancellationToken));
+
+    public override Task<Run> PauseRun(RunCommand request, ServerCallContext context) =>
+        Command(request.Name, context, run => run.Pause(Door.Reason(request.Reason), context.CancellationToken));
+
+    public override Task<Run> ResumeRun(RunCommand request, ServerCallContext context) =>
+        Command(request.Name, context, run => run.Resume(Door.Reason(request.Reason), context.CancellationToken));
+
+    public override Task<Run> CancelRun(RunCommand request, ServerCallContext context) =>
+        Command(request.Name, context, run => run.Cancel(Door.Reason(request.Reason), context.CancellationToken));
+
+    public override Task<Run> RetryRun(RetryRunRequest request, ServerCallContext context)
+    {
+        string stage = Door.OptionalName(request.Stage, "stage") ?? "";
+        long? step = request.HasCheckpointStep ? Door.NotNegative(request.CheckpointStep, "checkpointStep") : null;
+        return Command(request.Name, context, run => run.Retry(stage, step, context.CancellationToken));
+    }
+
+    public override async Task<CloneRunReply> CloneRun(CloneRunRequest request, ServerCallContext context)
+    {
+        string name = Door.Name(request.Name, "name");
+        string newName = Door.Name(request.NewName, "newName");
+        var submission = await grains.GetGrain<IRunGrain>(name).Submission() ?? throw await NoSuchRun(name, context.CancellationToken);
+        return new CloneRunReply { Text = PipelineText.ToYaml(submission.Pipeline with { Name = newName }) };
+    }
+
+    private async Task<Run> Command(string name, ServerCallContext context, Func<IRunGrain, Task<CommandResult>> command)
+    {
+        Door.Name(name, "name");
+        return await command(grains.GetGrain<IRunGrain>(name)) switch
+        {
+            CommandResult.Taken taken => await ToProto(taken.Run),
+            CommandResult.Refused refused => throw new RpcException(new Status(StatusCode.FailedPrecondition, refused.Reason)),
+            CommandResult.NoSuchRun => throw await NoSuchRun(name, context.CancellationToken),
+            var other => throw new System.Diagnostics.UnreachableException($"result {other}"),
+        };
+    }
+
+    private async Task<RunView> Described(string name, CancellationToken cancellation) =>
+        await grains.GetGrain<IRunGrain>(name).Describe() ?? throw await NoSuchRun(name, cancellation);
+
+    private async Task<Run> ToProto(RunView run) =>
+        run.ToProto(await grains.GetGrain<IRunGrain>(run.Name).Submission() is { } submission ? submission.Pipeline.Parameters() : 0);
+
+    private async Task<RpcException> NoSuchRun(string name, CancellationToken cancellation)
+    {
+        var near = Nearest.To(name, await history.RunNames("", 0, 1_000, cancellation)).Take(NearNames).ToArray();
+        string hint = near.Length > 0 ? $" Did you mean {string.Join(" or ", near)}?" : " `dsops runs` lists those there are.";
+        return new RpcException(new Status(StatusCode.NotFound, $"There is no run named {name}.{hint}"));
+    }
+
+    private static PipelineParse Parse(string text, string folder, string name) => PipelineText.Parse(
+        Door.Pipeline(text), folder.Length > 0 ? folder : null, File.Exists, Door.OptionalName(name, "name"));
+
+    /// <summary>All problems at once, as a detail for programs and in words for people.</summary>
+    private static RpcException Refused(PipelineParse parse)
+    {
+        var problems = new PipelineProblems { Problems = { parse.Problems.Select(problem => problem.ToProto()) } };
+        return new Google.Rpc.Status
+        {
+            Code = (int)StatusCode.InvalidArgument,
+            Message = string.Join('\n', parse.Errors.Select(problem => problem.ToString())),
+            Details = { Any.Pack(problems) },
+        }.ToRpcException();
+    }
+}
