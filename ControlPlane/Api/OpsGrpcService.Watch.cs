@@ -1,0 +1,81 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Grains;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>Streams. They end when the caller goes and when the control plane stops; nobody is kept waiting by a page left open.</summary>
+internal sealed partial class OpsGrpcService
+{
+    /// <summary>A list is read this often; it is sent only when it is another one.</summary>
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
+
+    public override Task WatchRun(GetRunRequest request, IServerStreamWriter<Run> responseStream, ServerCallContext context) =>
+        UntilGone(context, async token =>
+        {
+            string name = Door.Name(request.Name, "name");
+            await Described(name, token);
+            await foreach (var run in RunWatch.Of(grains, name, token))
+            {
+                await responseStream.WriteAsync(await ToProto(run), token);
+            }
+        });
+
+    public override Task WatchRuns(ListRunsRequest request, IServerStreamWriter<ListRunsReply> responseStream, ServerCallContext context) =>
+        UntilGone(context, token => WhenAnother(() => Listed(request, token), responseStream, token));
+
+    public override Task WatchCluster(GetClusterRequest request, IServerStreamWriter<Cluster> responseStream, ServerCallContext context) =>
+        UntilGone(context, token => WhenAnother(Described, responseStream, token));
+
+    public override Task WatchEvents(ListEventsRequest request, IServerStreamWriter<Event> responseStream, ServerCallContext context) =>
+        UntilGone(context, async token =>
+        {
+            string run = await Existing(request.Run, token);
+            await foreach (var item in history.FollowEvents(run, Door.NotNegative(request.After, "after"), token))
+            {
+                await responseStream.WriteAsync(item.Event.ToProto(item.Number), token);
+            }
+        });
+
+    public override Task WatchLogs(GetLogsRequest request, IServerStreamWriter<LogEntry> responseStream, ServerCallContext context) =>
+        UntilGone(context, async token =>
+        {
+            var query = Query(request);
+            await Existing(request.Run, token);
+            await foreach (var line in logs.Follow(query, token))
+            {
+                await responseStream.WriteAsync(ToProto(line), token);
+            }
+        });
+
+    private static async Task WhenAnother<T>(Func<Task<T>> look, IServerStreamWriter<T> stream, CancellationToken token)
+        where T : class, IMessage<T>
+    {
+        using var timer = new PeriodicTimer(LookEvery);
+        T? sent = null;
+        do
+        {
+            var now = await look();
+            if (!now.Equals(sent))
+            {
+                await stream.WriteAsync(now, token);
+                sent = now;
+            }
+        }
+        while (await timer.WaitForNextTickAsync(token));
+    }
+
+    private async Task UntilGone(ServerCallContext context, Func<CancellationToken, Task> stream)
+    {
+        using var gone = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
+        try
+        {
+            await stream(gone.Token);
+        }
+        catch (Exception e) when (gone.IsCancellationRequested && e is OperationCanceledException or InvalidOperationException or IOException)
+        {
+            // The caller hung up, or the control plane stops: either way the stream has ended.
+        }
+    }
+}
