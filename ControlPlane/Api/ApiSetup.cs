@@ -18,5 +18,10 @@ public static class ApiSetup
         services.AddSingleton<ErrorWords>();
     }
 
-    public static void MapApi(this IEndpointRouteBuilder routes) => routes.MapOpenApi();
+    public static void MapApi(this IEndpointRouteBuilder routes)
+    {
+        routes.MapGrpcService<OpsGrpcService>();
+        routes.MapGrpcService<WorkerGrpcService>();
+        routes.MapOpenApi();
+    }
 }

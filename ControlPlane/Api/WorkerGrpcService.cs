@@ -4,6 +4,7 @@ using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using LogLine = DeepSeekOps.ControlPlane.Storage.LogLine;
 using Stages = DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.ControlPlane.Api;
@@ -46,7 +47,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         {
             throw Door.Invalid($"The batch has {request.Lines.Count} lines; send at most {LogLinesMax} at once.");
         }
-        ImmutableArray<Storage.LogLine> lines = [.. request.Lines.Select(ToRecord)];
+        ImmutableArray<LogLine> lines = [.. request.Lines.Select(ToRecord)];
         await logs.Append(
             stage, attempt, Door.NotNegative(request.Rank, "rank"), Door.Name(request.Node, "node"), Door.NotNegative(request.FirstLine, "firstLine"),
             lines, context.CancellationToken);
@@ -57,7 +58,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         };
     }
 
-    private static Storage.LogLine ToRecord(LogLine line) => new(
+    private static LogLine ToRecord(Contracts.Worker.V1.LogLine line) => new(
         Door.Time(line.At, "lines.at"), line.Text.Length > LogLineLengthMax ? line.Text[..LogLineLengthMax] : line.Text, line.Error);
 }
 

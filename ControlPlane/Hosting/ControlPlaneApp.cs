@@ -1,15 +1,22 @@
+using System.Net;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Storage.Series;
+using DeepSeekOps.Dashboard;
+using Orleans.Configuration;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>The whole process put together, one line per room.</summary>
 public static class ControlPlaneApp
 {
-    /// <summary>Agents are given time to save; what has not stopped by then is ended.</summary>
-    private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(15);
 
-    public static WebApplication Build(ControlPlaneOptions options, Endpoints endpoints, Action<ILoggingBuilder> logging)
+    public static WebApplication Build(ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions
         {
@@ -23,16 +30,46 @@ public static class ControlPlaneApp
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = StopWithin);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddRouting();
+        AddCluster(builder.Services, options);
+        builder.Services.AddStorage(database);
+        builder.Services.AddSingleton(LedgerBinding.Of);
+        builder.UseOrleans(silo => Silo(silo, endpoints));
+        builder.Services.AddSingleton(new CheckpointRoot(Path.Combine(options.DataDirectory, "checkpoints")));
         builder.Services.AddApi();
         builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc));
+        builder.Services.AddDashboard();
+        return Map(builder.Build(), endpoints);
+    }
 
-        var app = builder.Build();
-        app.UseRouting();
-        app.UseWebSockets();
-        app.MapApi();
+    private static void AddCluster(IServiceCollection services, ControlPlaneOptions options)
+    {
+        services.Configure<LocalClusterOptions>(local =>
+        {
+            local.DataDirectory = options.DataDirectory;
+            local.Nodes = options.Nodes;
+        });
+        services.AddSingleton<LocalProcessCluster>();
+        services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<LocalProcessCluster>());
+    }
+
+    private static void Silo(ISiloBuilder silo, Endpoints endpoints)
+    {
+        silo.UseOpsStorage();
+        silo.AddGrains();
+        silo.Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("dsops", "dsops"));
+        // No gateway: the only clients are in this process.
+        silo.ConfigureEndpoints(IPAddress.Loopback, endpoints.SiloPort, gatewayPort: 0);
+    }
+
+    private static WebApplication Map(WebApplication app, Endpoints endpoints)
+    {
         var control = new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow());
-        app.MapGet("/control-plane.json", () => control);
+        app.UseRouting();
+        app.MapApi();
+        app.MapSeries();
+        app.MapGet($"/{ControlFile.Name}", () => control);
         app.MapGet("/healthz", () => Results.Text("ok\n"));
+        app.MapDashboard();
         return app;
     }
 }

@@ -1,5 +1,7 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.ControlPlane.Storage;
 using Microsoft.AspNetCore.Connections;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
@@ -11,6 +13,7 @@ public static class ControlPlaneHost
     {
         // A pipeline file that is not there is said before anything is started.
         string? pipeline = options.Submit is { } file ? await SubmittedPipeline.Read(file, stop) : null;
+        RefuseWhatIsNotBuilt(options);
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
         var endpoints = Endpoints.Choose(options);
         await using var log = new LogFile(options.DataDirectory, TimeProvider.System);
@@ -34,6 +37,11 @@ public static class ControlPlaneHost
         finally
         {
             terminal.Error.WriteLine("Stopping: the workers save and end, every run goes on at the next start. (Ctrl-C again: at once.)");
+            // Agents save and report their last checkpoint while the control plane still listens.
+            if (app.Services.GetService<LocalProcessCluster>() is { } local)
+            {
+                await local.StopAll("dsops was stopped", CancellationToken.None);
+            }
             await app.StopAsync(CancellationToken.None);
             ControlFile.Delete(options.DataDirectory);
             terminal.Error.WriteLine("Stopped.");
@@ -41,10 +49,18 @@ public static class ControlPlaneHost
         return ExitCode.Ok;
     }
 
+    private static void RefuseWhatIsNotBuilt(ControlPlaneOptions options)
+    {
+        if (options.Cluster != "local")
+        {
+            throw new RefusalException($"--cluster {options.Cluster} is not built yet in this version.", "Use --cluster local.", ExitCode.Usage);
+        }
+    }
+
     private static async Task<WebApplication> Start(ControlPlaneOptions options, Endpoints endpoints, Action<ILoggingBuilder> logging)
     {
-        await DatabaseCheck.Reach(options);
-        var app = ControlPlaneApp.Build(options, endpoints, logging);
+        var database = await Database(options);
+        var app = ControlPlaneApp.Build(options, endpoints, database, logging);
         try
         {
             await app.StartAsync();
@@ -55,6 +71,23 @@ public static class ControlPlaneHost
             await app.DisposeAsync();
             bool http = !LoopbackPort.IsFree(endpoints.HttpPort);
             throw LoopbackPort.InUse(http ? endpoints.HttpPort : endpoints.GrpcPort, http ? "--port" : "--grpc-port", e);
+        }
+    }
+
+    /// <summary>A database that is not there is one line before anything is started, not a stack trace from within the silo.</summary>
+    private static async Task<OpsDatabase> Database(ControlPlaneOptions options)
+    {
+        try
+        {
+            var database = OpsDatabase.Parse(options.Database, options.DataDirectory);
+            await StorageHosting.Prepare(database, CancellationToken.None);
+            return database;
+        }
+        catch (OpsDatabaseException e)
+        {
+            throw new RefusalException(e.Message, options.Database is null
+                ? "Free the disk or choose another data directory: --data-dir DIR."
+                : "Correct --database, or leave it out to keep everything in the data directory.", ExitCode.Failed, e);
         }
     }
 

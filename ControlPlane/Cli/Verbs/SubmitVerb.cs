@@ -45,7 +45,7 @@ internal static class SubmitVerb
     {
         try
         {
-            return await client.SubmitRunAsync(new SubmitRunRequest { Text = text, Name = name }, ControlPlaneConnection.Options(cancellation));
+            return await client.SubmitRunAsync(new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path) }, ControlPlaneConnection.Options(cancellation));
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument && RpcFailure.ProblemsOf(e) is { Problems.Count: > 0 } found)
         {
@@ -56,6 +56,8 @@ internal static class SubmitVerb
             throw new RefusalException(e.Status.Detail, "Give this one another name (--name NAME, or `name:` in the file).", ExitCode.Failed, e);
         }
     }
+
+    private static string FolderOf(string path) => Path.GetFullPath(path == "-" ? "." : Path.GetDirectoryName(path) is { Length: > 0 } folder ? folder : ".");
 
     private static void Report(Terminal terminal, ParseResult parsed, string path, SubmitRunReply reply)
     {

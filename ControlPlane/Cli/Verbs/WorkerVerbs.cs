@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
-using DeepSeekOps.ControlPlane.Hosting;
+using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -18,13 +18,24 @@ internal static class WorkerVerbs
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction(async (parsed, cancellation) =>
         {
-            string worker = WorkerProgram.Find();
-            var start = new ProcessStartInfo("dotnet", [worker, verb, .. parsed.GetValue(arguments) ?? [], .. parsed.UnmatchedTokens]);
+            var start = new ProcessStartInfo(WorkerProgram.DotnetHost(), [Found(), verb, .. parsed.GetValue(arguments) ?? [], .. parsed.UnmatchedTokens]);
             using var process = Process.Start(start) ?? throw new RefusalException("`dotnet` did not start.", "Check that it is on the PATH.");
             // Ctrl-C reaches the worker by the terminal; it ends by itself.
             await process.WaitForExitAsync(CancellationToken.None);
             return process.ExitCode;
         });
         return command;
+    }
+
+    private static string Found()
+    {
+        try
+        {
+            return WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable));
+        }
+        catch (FileNotFoundException e)
+        {
+            throw new RefusalException("The worker program is missing.", e.Message, ExitCode.Failed, e);
+        }
     }
 }

@@ -1,0 +1,57 @@
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Throughput;
+using Proto = DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>What a pipeline would do, before the button is pressed.</summary>
+internal static class PipelinePlans
+{
+    /// <summary>Weights in FP32 and two moments, as the worker saves them.</summary>
+    private const int WeightBytes = 4;
+    private const int MomentBytes = 4;
+    private const int Bf16MomentBytes = 2;
+
+    public static long Parameters(this PipelineSpec spec) => ParameterCount.Of(spec.Model).Total;
+
+    public static Proto.PipelinePlan ToPlan(this PipelineSpec spec)
+    {
+        var count = ParameterCount.Of(spec.Model);
+        return new Proto.PipelinePlan
+        {
+            Name = spec.Name, Parameters = count.Total, ActiveParameters = count.Active,
+            Stages = { spec.Stages.Select(stage => ToPlan(spec, stage)) },
+        };
+    }
+
+    private static Proto.StagePlan ToPlan(PipelineSpec spec, StageSpec stage)
+    {
+        var length = StageLength.Of(stage.Recipe);
+        var resources = spec.ResourcesOf(stage);
+        int everySteps = Math.Max(1, spec.CheckpointsOf(stage).EverySteps);
+        var shape = spec.ShapeAfter(stage);
+        int moment = spec.Optimizer.Bf16Moments ? Bf16MomentBytes : MomentBytes;
+        return new Proto.StagePlan
+        {
+            Name = stage.Name, Kind = stage.Kind, Steps = length.Steps, Tokens = length.Tokens, Nodes = resources.Nodes,
+            Ranks = resources.Nodes * resources.RanksPerNode,
+            // The last step is saved whether or not it is one of every so many.
+            Checkpoints = (int)Math.Min(int.MaxValue, (length.Steps + everySteps - 1) / everySteps),
+            CheckpointBytes = ParameterCount.Of(shape).TotalWithMtp * (WeightBytes + (2 * moment)),
+            BeginsFrom = spec.Origin(stage) is { } origin ? $"the final checkpoint of {origin.Name}" : "random initialisation",
+            FlopsPerToken = TokenFlops.Of(shape, SequenceLength(stage.Recipe)).Training,
+        };
+    }
+
+    /// <summary>The longest the stage trains at.</summary>
+    private static int SequenceLength(StageRecipe recipe) => recipe switch
+    {
+        StageRecipe.Pretraining p => p.SequenceLength,
+        StageRecipe.ContextExtension c => c.Phases.Max(phase => phase.SequenceLength),
+        StageRecipe.SupervisedFineTuning s => s.SequenceLength,
+        StageRecipe.ReinforcementLearning r => r.MaxNewTokens,
+        StageRecipe.Distillation d => d.SequenceLength,
+        _ => throw new System.Diagnostics.UnreachableException($"recipe {recipe}"),
+    };
+}

@@ -1,0 +1,49 @@
+using System.Collections.Immutable;
+using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Storage.Series;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>What grains tell the ledger, bound to the writers that keep it.</summary>
+internal static class LedgerBinding
+{
+    private const int PageSize = 1_000;
+
+    public static Ledger Of(IServiceProvider services)
+    {
+        var events = services.GetRequiredService<EventWriter>();
+        var checkpoints = services.GetRequiredService<CheckpointRegistry>();
+        var runs = services.GetRequiredService<RunRegistry>();
+        var metrics = services.GetRequiredService<MetricWriter>();
+        var history = services.GetRequiredService<HistoryQueries>();
+        return new Ledger
+        {
+            AppendEvents = (happened, cancellation) => events.Append(happened, cancellation),
+            RecordCheckpoints = async (stage, made, cancellation) =>
+            {
+                foreach (var checkpoint in made)
+                {
+                    await checkpoints.Record(stage, checkpoint, cancellation);
+                }
+            },
+            RecordRun = runs.Record,
+            TakeSamples = (stage, samples) => metrics.TryWrite(stage, samples, out var durable) ? durable : null,
+            UnfinishedRuns = cancellation => Unfinished(history, cancellation),
+        };
+    }
+
+    private static async Task<ImmutableArray<string>> Unfinished(HistoryQueries history, CancellationToken cancellation)
+    {
+        var unfinished = ImmutableArray.CreateBuilder<string>();
+        for (int skip = 0; ; skip += PageSize)
+        {
+            var page = await history.Runs("", skip, PageSize, cancellation);
+            unfinished.AddRange(page.Where(run => !run.Ended).Select(run => run.Name));
+            if (page.Count < PageSize)
+            {
+                return unfinished.ToImmutable();
+            }
+        }
+    }
+}
