@@ -21,7 +21,7 @@ public sealed class StageLoop : IDisposable
     private readonly CheckpointSaver _saver;
     private Position _position = Position.Start;
     private Lineage? _beganFrom;
-    private bool _finalSaved;
+    private long _savedStep;
 
     public StageLoop(Assignment assignment, IRankLink link, TimeProvider clock)
     {
@@ -49,10 +49,6 @@ public sealed class StageLoop : IDisposable
             }
             Step();
         }
-        if (!_finalSaved)
-        {
-            Save();
-        }
         _saver.Wait();
         _link.Done(_position.Step);
     }
@@ -71,7 +67,7 @@ public sealed class StageLoop : IDisposable
         {
             _position = checkpoint.Manifest.Position;
             _beganFrom = checkpoint.Manifest.BeganFrom;
-            _finalSaved = checkpoint.Manifest.Final;
+            _savedStep = _position.Step;
             _saver.InUse = _position.Step;
             ModelWeights.Load(_work.Learner.Model, Path.Combine(checkpoint.Path, ModelWeights.FileName));
             ModelWeights.LoadInto(_work.Learner.Optimizer.State, Path.Combine(checkpoint.Path, OptimizerFile));
@@ -130,7 +126,7 @@ public sealed class StageLoop : IDisposable
 
     private void End(RankStop stop)
     {
-        if (stop.Save && _position.Step > 0)
+        if (stop.Save && _position.Step > _savedStep)
         {
             _link.Progress(RankState.Saving, "saving", _position.Step);
             Save();
@@ -160,6 +156,6 @@ public sealed class StageLoop : IDisposable
             Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,
             _position, _work.DataCursor.InWords, final, _beganFrom, []);
         _saver.Save(manifest, new Snapshot(tensors, texts));
-        _finalSaved |= final;
+        _savedStep = _position.Step;
     }
 }

@@ -1,0 +1,114 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Training;
+using TorchSharp;
+using Xunit;
+
+namespace DeepSeekOps.Worker.Tests.Training;
+
+public sealed class ResumeTests : IDisposable
+{
+    private readonly MiniPlans _mini = new();
+
+    public void Dispose() => _mini.Dispose();
+
+    [Theory]
+    [InlineData("pretrain")]
+    [InlineData("extend")]
+    [InlineData("sft")]
+    [InlineData("rl")]
+    public void A_resumed_stage_has_the_same_next_twenty_losses_to_the_last_bit(string stage)
+    {
+        var plan = _mini.Plan(stage);
+        using var whole = MiniPlans.Train(_mini.Launch(plan, stage, run: "whole"));
+        using var first = MiniPlans.Train(_mini.Launch(plan, stage), (link, report) =>
+        {
+            if (report.Sample is { Step: 4 })
+            {
+                link.OrderStop("a test ends the first attempt", save: true);
+            }
+        });
+        using var second = MiniPlans.Train(_mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]));
+        Assert.Equal(4, first.Samples.Count);
+        Assert.Equal(20, second.Samples.Count);
+        Assert.Equal(whole.Samples.Skip(4).Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)), second.Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
+        Assert.True(whole.Checkpoints[^1].Final && second.Checkpoints[^1].Final);
+    }
+
+    [Fact]
+    public void A_truncated_checkpoint_is_refused_and_an_older_one_used()
+    {
+        var plan = _mini.Plan("pretrain");
+        using var first = MiniPlans.Train(_mini.Launch(plan, "pretrain"), StopAt(12));
+        var (older, newest) = (first.Checkpoints[^2], first.Checkpoints[^1]);
+        using (var file = File.OpenWrite(Path.Combine(_mini.Root, newest.Path, "model.safetensors")))
+        {
+            file.SetLength(file.Length - 1);
+        }
+        using var second = MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 2, from: newest));
+        var refused = Assert.Single(second.Reports, r => r.Refused is not null).Refused;
+        Assert.Equal(newest.Path, refused.Path);
+        Assert.Contains("bytes", refused.Reason, StringComparison.Ordinal);
+        Assert.Equal(older.Step + 1, second.Samples[0].Step);
+    }
+
+    [Fact]
+    public void A_changed_byte_is_found_by_its_digest()
+    {
+        using var first = MiniPlans.Train(_mini.Launch(_mini.Plan("pretrain"), "pretrain"), StopAt(4));
+        var checkpoint = first.Checkpoints[^1];
+        var path = Path.Combine(_mini.Root, checkpoint.Path, "optimizer.safetensors");
+        var bytes = File.ReadAllBytes(path);
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(path, bytes);
+        Assert.Throws<RefusedCheckpointException>(() => Manifest.Verify(Path.Combine(_mini.Root, checkpoint.Path), checkpoint.Digest));
+    }
+
+    [Fact]
+    public void Only_the_newest_checkpoints_are_kept_beside_pinned_ones()
+    {
+        var plan = _mini.Plan("pretrain", every: 2);
+        using var link = MiniPlans.Train(_mini.Launch(plan, "pretrain"), (_, report) =>
+        {
+            if (report.Checkpoint is { Step: 4 } pinned)
+            {
+                File.WriteAllText(Path.Combine(_mini.Root, pinned.Path, CheckpointFolder.PinName), "");
+            }
+        });
+        var folder = new CheckpointFolder(_mini.Root, new AttemptRef { Run = "test", Stage = "pretrain", Attempt = 2 });
+        Assert.Equal([4L, 22, 24], folder.Steps().Order());
+    }
+
+    [Fact]
+    public void A_stage_begins_from_the_checkpoint_before_and_says_so_in_its_manifest()
+    {
+        using var before = MiniPlans.Train(_mini.Launch(_mini.Plan("pretrain"), "pretrain"));
+        var final = before.Checkpoints[^1];
+        var plan = _mini.Plan("sft");
+        plan.BeginFrom = new CheckpointRef { Path = final.Path, Digest = final.Digest, Step = final.Step, Run = "test", Stage = "pretrain" };
+        using var after = MiniPlans.Train(_mini.Launch(plan, "sft"));
+        var manifest = Manifest.Verify(Path.Combine(_mini.Root, after.Checkpoints[^1].Path), after.Checkpoints[^1].Digest);
+        Assert.Equal(new Lineage("test", "pretrain", final.Step, final.Digest), manifest.BeganFrom);
+    }
+
+    [Fact]
+    public void Memory_is_flat_over_the_steps()
+    {
+        var live = new List<long>();
+        using var link = MiniPlans.Train(_mini.Launch(_mini.Plan("pretrain", every: 1000), "pretrain"), (_, report) =>
+        {
+            if (report.Sample is not null)
+            {
+                live.Add(DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+            }
+        });
+        Assert.InRange(live[^1], 1, live[3]);
+    }
+
+    private static Action<Agent.RecordingRankLink, RankReport> StopAt(long step) => (link, report) =>
+    {
+        if (report.Sample?.Step == step)
+        {
+            link.OrderStop("a test ends the first attempt", save: true);
+        }
+    };
+}
