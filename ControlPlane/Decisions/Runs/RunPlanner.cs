@@ -115,6 +115,11 @@ public static class RunPlanner
         }
 
         var report = Current(run, reports);
+        if (report is not null && report.Round < run.Stages[run.Current].Round)
+        {
+            return run.To(new RunPhase.Paused(), $"paused before the retry of {report.Stage.Stage} began: {run.Reason}", now, "paused");
+        }
+
         return report?.Phase switch
         {
             Phase.Paused => run.To(new RunPhase.Paused(), report.Reason, now, "paused"),
@@ -138,8 +143,8 @@ public static class RunPlanner
         run.To(new RunPhase.Failed(now), reason, now, "failed", EventLevel.Error);
 
     /// <summary>
-    /// The current stage's answer to what is asked now. An end of an older round is no answer to a retry, but it is one to a cancel:
-    /// nothing of the stage runs.
+    /// The current stage's answer to what is asked now. An end of an older round is no answer to a retry, but it is one to a pause or
+    /// a cancel: nothing of the stage runs.
     /// </summary>
     private static StageReport? Current(Run run, ImmutableArray<StageReport?> reports)
     {

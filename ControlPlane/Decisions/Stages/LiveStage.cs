@@ -39,7 +39,8 @@ internal static class LiveStage
         bool resume = stage.LaunchedFrom > 0 && !stage.Checkpoints.Any(c => c.Usable && c.Made.Step == stage.LaunchedFrom)
             && stage.Checkpoints.Any(c => c.State == CheckpointState.Quarantined && c.Made.Step == stage.LaunchedFrom);
         var begin = seen.News.Refused.FirstOrDefault(r => r.Path == stage.Wish.BeginFrom?.Path || r.Path == stage.Wish.StudentFrom?.Path);
-        if ((!resume && begin is null) || FirstStep(stage, gang, seen) is not null)
+        // A rank that trains has loaded what it began with; that it is refused later ends nothing.
+        if ((!resume && begin is null) || stage.Phase is Phase.Running || FirstStep(stage, gang, seen) is not null)
         {
             return null;
         }

@@ -1,0 +1,98 @@
+using CsCheck;
+using DeepSeekOps.Decisions.Runs;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Runs;
+
+public sealed class RunPlannerTests
+{
+    [Fact]
+    public void The_chart_has_exactly_the_transitions_that_runs_make()
+    {
+        var made = new SortedSet<string>(StringComparer.Ordinal);
+        for (int seed = 0; seed < 2000; seed++)
+        {
+            Live(seed, (before, world) =>
+            {
+                if (before.Phase.GetType() != world.Run.Phase.GetType())
+                {
+                    made.Add($"{before.Phase.GetType().Name} -> {world.Run.Phase.GetType().Name}");
+                }
+            });
+        }
+
+        Assert.Equal(string.Join("\n", StateChart.Edges("Run")), string.Join("\n", made));
+    }
+
+    [Fact]
+    public void A_stage_begins_only_with_the_final_checkpoint_of_the_one_before() => Gen.Int.Sample(seed => Live(seed, (_, world) =>
+    {
+        foreach (var wish in world.Trained.Where(w => w.Stage.Stage != "pretrain"))
+        {
+            string before = wish.Stage.Stage == "rl" ? "sft" : "pretrain";
+            Assert.Equal(before, wish.BeginFrom?.Stage);
+        }
+    }), iter: 300);
+
+    [Fact]
+    public void An_ended_run_stays_ended_until_a_person_retries_it() => Gen.Int.Sample(seed => Live(seed, (before, world) =>
+    {
+        if (before.Phase.Terminal && world.Run.Round == before.Round)
+        {
+            Assert.Equal(before.Phase, world.Run.Phase);
+        }
+    }), iter: 300);
+
+    [Fact]
+    public void Every_run_comes_to_an_end_when_people_say_go() => Gen.Int.Sample(seed =>
+    {
+        var world = Live(seed, (_, _) => { });
+        for (int i = 0; i < 500 && !world.Run.Phase.Terminal; i++)
+        {
+            world.Command(1);
+            world.Tick();
+        }
+
+        Assert.True(world.Run.Phase.Terminal, $"still {world.Run.Phase}: {world.Run.Reason}");
+    }, iter: 300);
+
+    [Fact]
+    public void A_gate_that_asks_for_a_person_pauses_the_run_until_it_is_resumed()
+    {
+        var world = new RunWorld(new Random(3));
+        for (int i = 0; i < 100 && !world.Run.Phase.Terminal && world.Run.Phase is not RunPhase.Paused; i++)
+        {
+            world.Tick();
+        }
+
+        Assert.IsType<RunPhase.Paused>(world.Run.Phase);
+        Assert.Contains("waits for a person's go", world.Run.Reason, StringComparison.Ordinal);
+        world.Command(1);
+        world.Tick();
+        world.Tick();
+        Assert.Equal("rl", world.Run.Stages[world.Run.Current].Work.Name);
+        Assert.True(world.Run.Stages[world.Run.Current].Round > 0);
+    }
+
+    private static RunWorld Live(int seed, Action<Run, RunWorld> look)
+    {
+        var random = new Random(seed);
+        var world = new RunWorld(random);
+        for (int i = 0; i < 60; i++)
+        {
+            var before = world.Run;
+            if (random.Next(6) == 0)
+            {
+                world.Command(random.Next(4));
+            }
+            else
+            {
+                world.Tick();
+            }
+
+            look(before, world);
+        }
+
+        return world;
+    }
+}

@@ -1,0 +1,87 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Tests.Stages;
+
+/// <summary>An agent with one rank that counts steps; everything since its start stands in each beat, as if nothing were acknowledged.</summary>
+internal sealed class SimAgent(NodeId node, int gang)
+{
+    private readonly List<CheckpointMade> made = [];
+    private StepSample? sample;
+    private long sequence;
+    private bool standing;
+
+    public NodeId Node => node;
+
+    public int Gang { get; } = gang;
+
+    public int Attempt { get; private set; } = gang;
+
+    public bool Alive { get; private set; } = true;
+
+    public RankSeen? Rank { get; private set; }
+
+    public ImmutableArray<RankSeen> Ranks => Rank is null ? [] : [Rank];
+
+    public bool Trains => Alive && Rank is { State: RankState.Training or RankState.Starting or RankState.Saving };
+
+    public void Die() => (Alive, Rank) = (false, null);
+
+    public void EndRank(int code, string error)
+    {
+        if (Rank is { State: RankState.Training } rank)
+        {
+            Rank = rank with { State = RankState.Exited, ExitCode = code, Error = error };
+        }
+    }
+
+    public void Train(int steps, int saveEvery, DateTimeOffset now)
+    {
+        if (Rank is not { State: RankState.Training } rank || standing)
+        {
+            return;
+        }
+
+        Rank = rank with { Step = rank.Step + 1 };
+        sample = new StepSample(Rank.Step, now, "", 1, 1, 1, Rank.Step * 100, 0.2, Attempt, ImmutableDictionary<string, double>.Empty);
+        if (Rank.Step % saveEvery == 0 || Rank.Step >= steps)
+        {
+            Save(Rank.Step >= steps, now);
+        }
+    }
+
+    public AgentBeat Beat(StageId stage, IReadOnlySet<string> refused) => new(node, $"agent-{Gang}", stage, Attempt, ++sequence, Ranks,
+        sample is null ? [] : [sample], [.. made], [], [], ImmutableDictionary<string, double>.Empty,
+        [.. refused.Select(path => new RefusedCheckpoint(path, "truncated"))]);
+
+    public void Obey(WorkerOrder order, IReadOnlySet<string> refused, DateTimeOffset now)
+    {
+        switch (order)
+        {
+            case WorkerOrder.Start start: Launch(start.Assignment, refused); break;
+            case WorkerOrder.RestartRanks restart: Launch(restart.Assignment, refused); break;
+            case WorkerOrder.RollBack back: Launch(back.Assignment, refused); break;
+            case WorkerOrder.SaveCheckpoint: Save(false, now); break;
+            case WorkerOrder.Stop { SaveWithin: not null } when Trains && !standing: Save(false, now); standing = true; break;
+            case WorkerOrder.Stop: Die(); break;
+        }
+    }
+
+    private void Save(bool final, DateTimeOffset now)
+    {
+        var rank = Rank!;
+        made.Add(new CheckpointMade(rank.Step, $"step-{rank.Step}-attempt-{Attempt}", 1, "digest", 1, 1, "", TimeSpan.Zero, TimeSpan.Zero, now, Attempt, final));
+        Rank = final ? rank with { State = RankState.Done } : rank;
+    }
+
+    private void Launch(Assignment assignment, IReadOnlySet<string> refused)
+    {
+        Attempt = assignment.Attempt;
+        bool bad = assignment.ResumeFrom is { } from && refused.Contains(from.Path);
+        Rank = new RankSeen(0, 1, bad ? RankState.Exited : RankState.Training, Attempt, assignment.ResumeFrom?.Step ?? 0, "", TimeSpan.Zero,
+            bad ? 1 : null, bad ? "refused" : "", 0);
+    }
+}

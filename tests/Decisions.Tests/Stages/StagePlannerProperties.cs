@@ -1,0 +1,108 @@
+using CsCheck;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Stages;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Stages;
+
+/// <summary>What holds whatever happens, in whatever order. A failure prints the seed that replays it.</summary>
+public sealed class StagePlannerProperties
+{
+    private const int Worlds = 500;
+
+    /// <summary>Ticks and beats are common, as in life; each of the others is rare.</summary>
+    private static readonly Gen<Happening[]> Life = Gen.Frequency(
+        (12, Gen.Const(Happening.Tick)), (12, Gen.Const(Happening.Beat)), (6, Gen.Enum<Happening>())).Array[0, 120];
+
+    [Fact]
+    public void At_most_one_attempt_trains_at_any_time() => Every((world, _) =>
+    {
+        var training = world.Live.Where(a => a.Trains).Select(a => (a.Gang, a.Rank!.Attempt)).ToList();
+        Assert.True(training.Count <= 1, $"training at once: {string.Join(", ", training)}");
+    });
+
+    [Fact]
+    public void An_ended_stage_stays_ended_until_a_person_retries_it() => Every((world, before) =>
+    {
+        if (before.Phase.Terminal && world.Stage.Round == before.Round)
+        {
+            Assert.Equal(before.Phase, world.Stage.Phase);
+        }
+    });
+
+    [Fact]
+    public void The_budget_of_a_cause_is_never_exceeded() => Every((world, _) =>
+    {
+        int worst = world.Stage.Restarts.Where(r => r.Cause != FailureCause.RolledBack).GroupBy(r => r.Cause).Select(g => g.Count()).DefaultIfEmpty().Max();
+        Assert.True(worst <= world.Stage.Policy.MaxRestarts, $"{worst} restarts of one cause without a checkpoint");
+    });
+
+    [Fact]
+    public void No_healthy_gang_is_stopped_and_every_decision_has_its_reason() =>
+        Every((world, _) => Assert.True(world.Wrongs.Count == 0, string.Join("\n", world.Wrongs)));
+
+    [Fact]
+    public void An_attempt_number_is_never_used_twice_and_never_falls() =>
+        Every((world, before) => Assert.InRange(world.Stage.Attempt, before.Attempt, before.Attempt + 1));
+
+    [Fact]
+    public void From_wherever_it_is_a_stage_left_alone_ends() => Life.Sample(happenings =>
+    {
+        var world = Lived(happenings);
+        world.Apply(Happening.ClusterSees);
+        world.Apply(Happening.NodeReady);
+        world.Apply(Happening.Resume);
+        for (int i = 0; i < 2000 && !world.Stage.Phase.Terminal; i++)
+        {
+            world.Apply(Happening.Beat);
+            world.Apply(Happening.Tick);
+        }
+
+        Assert.True(world.Stage.Phase.Terminal, $"still {world.Stage.Phase}: {world.Stage.Reason}");
+    }, iter: Worlds);
+
+    [Fact]
+    public void A_crash_between_write_and_act_is_repaired_by_the_next_ticks() => Gen.Int[0, 200].Sample(turn =>
+    {
+        var world = new StageWorld();
+        for (int i = 0; i < 400 && !world.Stage.Phase.Terminal; i++)
+        {
+            world.Apply(Happening.Beat);
+            world.Apply(i == turn % 40 ? Happening.TickCrashingBeforeActions : Happening.Tick);
+        }
+
+        Assert.IsType<Phase.Completed>(world.Stage.Phase);
+        Assert.Equal(1, world.Stage.Attempt);
+    }, iter: 200);
+
+    [Fact]
+    public void The_same_stage_and_observation_give_the_same_decision() => Life.Sample(happenings =>
+    {
+        var world = Lived(happenings);
+        var seen = world.Vitals.Observe(world.Stage, null);
+        var (one, two) = (StagePlanner.Decide(world.Stage, seen, world.Now), StagePlanner.Decide(world.Stage, seen, world.Now));
+        Assert.Equal((one.Reason, one.Next.Phase, one.Next.Attempt), (two.Reason, two.Next.Phase, two.Next.Attempt));
+    }, iter: Worlds);
+
+    private static void Every(Action<StageWorld, Stage> holds) => Life.Sample(happenings =>
+    {
+        var world = new StageWorld();
+        foreach (var happening in happenings)
+        {
+            var before = world.Stage;
+            world.Apply(happening);
+            holds(world, before);
+        }
+    }, iter: Worlds);
+
+    private static StageWorld Lived(Happening[] happenings)
+    {
+        var world = new StageWorld();
+        foreach (var happening in happenings)
+        {
+            world.Apply(happening);
+        }
+
+        return world;
+    }
+}

@@ -1,0 +1,193 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Tests.Stages;
+
+/// <summary>What can happen to a stage. The numbers choose whom it happens to.</summary>
+public enum Happening
+{
+    Tick, TickCrashingBeforeActions, TickCrashingBeforeWrite, ControlPlaneDies, Beat, BeatAgain, LateBeat, KillRank, Crash, KillAgent, NodeNotReady,
+    NodeReady, Pause, Resume, Cancel, Retry, MinutePasses, ClusterBlind, ClusterSees, RefuseCheckpoint, Preempt,
+}
+
+/// <summary>
+/// A stage, its cluster of three nodes and its agents, driven by happenings and nothing else. Agents obey <see cref="WorkerOrders"/>;
+/// the record survives what the memory does not.
+/// </summary>
+internal sealed class StageWorld
+{
+    public static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private const int Steps = 30;
+    private const int SaveEvery = 4;
+
+    private readonly List<SimAgent> agents = [];
+    private readonly HashSet<NodeId> notReady = [];
+    private readonly ImmutableArray<NodeId> nodes = [new("node-0"), new("node-1"), new("node-2")];
+    private readonly HashSet<string> refused = [];
+    private ImmutableArray<GangGrant> held = [];
+    private Preemption? preemption;
+    private AgentBeat? lastBeat;
+    private int gone;
+    private bool blind;
+
+    public StageWorld()
+    {
+        Stage = Stage.New(Wish(1, Intent.Train, null));
+        Vitals = Vitals.Fresh(Now);
+    }
+
+    public DateTimeOffset Now { get; private set; } = Epoch;
+
+    public Stage Stage { get; private set; }
+
+    public Vitals Vitals { get; private set; }
+
+    public List<Stage> History { get; } = [];
+
+    /// <summary>Gangs that the cluster was told to end although nothing was wrong and nobody had asked for it.</summary>
+    public List<string> Wrongs { get; } = [];
+
+    public IEnumerable<SimAgent> Live => agents.Where(a => a.Alive);
+
+    public void Apply(Happening what)
+    {
+        Now += TimeSpan.FromMilliseconds(200);
+        switch (what)
+        {
+            case Happening.Tick: Tick(act: true, write: true); break;
+            case Happening.TickCrashingBeforeActions: Tick(act: false, write: true); Forget(); break;
+            case Happening.TickCrashingBeforeWrite: Tick(act: false, write: false); Forget(); break;
+            case Happening.ControlPlaneDies: Forget(); break;
+            case Happening.Beat: Beat(); break;
+            case Happening.BeatAgain when lastBeat is { } beat: Vitals = Vitals.Take(beat, Stage, false, Now); break;
+            case Happening.LateBeat when lastBeat is { } beat: Vitals = Vitals.Take(beat with { Sequence = beat.Sequence - 1 }, Stage, false, Now); break;
+            case Happening.KillRank: Live.FirstOrDefault()?.EndRank(137, ""); break;
+            case Happening.Crash: Live.FirstOrDefault()?.EndRank(1, "ValueError"); break;
+            case Happening.KillAgent: Live.FirstOrDefault()?.Die(); break;
+            case Happening.NodeNotReady: notReady.Add(nodes[0]); break;
+            case Happening.NodeReady: notReady.Clear(); break;
+            case Happening.Pause: Want(Intent.Pause); break;
+            case Happening.Resume: Want(Intent.Train); break;
+            case Happening.Cancel: Want(Intent.Cancel); break;
+            case Happening.Retry: Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, Stage.Checkpoints.FirstOrDefault(c => c.Usable)?.Made.Step) }; break;
+            case Happening.MinutePasses: Now += TimeSpan.FromMinutes(1); Beat(); break;
+            case Happening.ClusterBlind: blind = true; break;
+            case Happening.ClusterSees: blind = false; break;
+            case Happening.RefuseCheckpoint when CheckpointChoice.Newest(Stage.Checkpoints) is { } newest: refused.Add(newest.Made.Path); break;
+            case Happening.Preempt when Stage.Phase.GangOrNull is { } gang:
+                preemption = new Preemption(Stage.Id, gang.Gang, new StageId("other", "stage"), TimeSpan.FromSeconds(5), "preempted for other/stage"); break;
+        }
+    }
+
+    /// <summary>One turn of the engine, as a grain makes it. What the disk has is what JSON gives back.</summary>
+    public void Tick(bool act, bool write)
+    {
+        var placement = StagePlanner.RequestFor(Stage) is { } request ? Place(request) : null;
+        var seen = Vitals.Observe(Stage, blind ? null : Snapshot()) with { Placement = placement, GoneGang = gone, Preemption = preemption };
+        var decision = StagePlanner.Decide(Stage, seen, Now);
+        if (string.IsNullOrWhiteSpace(decision.Reason))
+        {
+            Wrongs.Add($"no reason in {decision.Next.Phase}");
+        }
+
+        if (!write)
+        {
+            return;
+        }
+
+        NoteWrongs(Stage, decision.Next, seen);
+        Stage = JsonSerializer.Deserialize<Stage>(JsonSerializer.Serialize(decision.Next))!;
+        History.Add(Stage);
+        Vitals = Vitals.Written(seen.News);
+        if (act)
+        {
+            foreach (var action in decision.Actions)
+            {
+                Act(action);
+            }
+        }
+    }
+
+    private void Act(StageAction action)
+    {
+        switch (action)
+        {
+            case StageAction.CreatePods create:
+                foreach (var node in create.Gang.Nodes.Where(n => !agents.Any(a => a.Gang == create.Gang.Gang && a.Node == n)))
+                {
+                    agents.Add(new SimAgent(node, create.Gang.Gang));
+                }
+
+                break;
+            case StageAction.EndGang end:
+                agents.Where(a => a.Gang == end.Gang).ToList().ForEach(a => a.Die());
+                held = held.RemoveAll(h => h.Gang == end.Gang);
+                gone = end.Gang;
+                break;
+        }
+    }
+
+    /// <summary>A gang may be stopped because somebody asked, something failed, or it is done; never for silence within the grace.</summary>
+    private void NoteWrongs(Stage before, Stage next, Observation seen)
+    {
+        bool stops = before.Phase is Phase.Running && next.Phase is Phase.Stopping { Then: Ending.Relaunch or Ending.Fail } or Phase.Restarting or Phase.BackingOff;
+        bool healthy = Live.Any(a => a.Gang == before.Phase.GangOrNull?.Gang && a.Rank is { State: RankState.Training } r && r.Attempt == before.Attempt)
+            && before.Phase is Phase.Running;
+        bool asked = before.Wish.Round > before.Round || seen.Preemption?.Gang == before.Phase.GangOrNull?.Gang || notReady.Count > 0;
+        // A failure that the agent told of is true even when, by now, nothing of it can be seen.
+        bool told = seen.Agents.Any(a => a.Ranks.Any(r => r.Attempt == before.Attempt && r.State == RankState.Exited));
+        if (stops && healthy && !asked && !told && Now - Vitals.Since < before.Policy.SilentFor
+            && seen.Agents.All(a => Now - a.LastBeat < before.Policy.SilentFor))
+        {
+            Wrongs.Add($"a healthy gang was stopped: {next.Reason}");
+        }
+    }
+
+    private void Forget() => (Vitals, gone, preemption) = (Vitals.Fresh(Now), 0, null);
+
+    private void Beat()
+    {
+        foreach (var agent in Live.ToList())
+        {
+            agent.Train(Steps, SaveEvery, Now);
+            var beat = agent.Beat(Stage.Id, refused);
+            lastBeat = beat;
+            Vitals = Vitals.Take(beat, Stage, false, Now);
+            agent.Obey(WorkerOrders.For(Stage, agent.Node, agent.Attempt, agent.Ranks), refused, Now);
+        }
+    }
+
+    private void Want(Intent intent)
+    {
+        // A run does not take back a cancel.
+        if (Stage.Wish.Intent != Intent.Cancel)
+        {
+            Stage = Stage with { Wish = Stage.Wish with { Intent = intent, Reason = $"a person wants {intent}" } };
+        }
+    }
+
+    private PlacementDecision Place(GangRequest request)
+    {
+        if (held.FirstOrDefault(h => h.Gang == request.Gang) is { } mine)
+        {
+            return new PlacementDecision.Placed(mine, "held already");
+        }
+
+        var answer = PlacementQueue.Decide(new(Snapshot(), held, [request], PlacementPolicy.Default, Now));
+        held = held.AddRange(answer.Placed.Select(p => p.Grant));
+        return answer.Placed.FirstOrDefault() as PlacementDecision ?? answer.Pending[request.Stage];
+    }
+
+    private ClusterSnapshot Snapshot() => new(
+        [.. nodes.Select(n => new NodeSeen(n, notReady.Contains(n) ? NodeHealth.NotReady : NodeHealth.Ready, "", 1, ImmutableDictionary<string, string>.Empty))],
+        [.. agents.Select(a => new PodSeen(Stage.Id, a.Gang, a.Node, a.Alive ? PodPhase.Running : PodPhase.Exited, 1, a.Alive ? null : 137, ""))], Now);
+
+    private static StageWish Wish(int round, Intent intent, long? from) => new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
+        new StageWork("pretrain", "pretraining", Steps, Steps * 100, 1, 1, 100, "research", 3, null, new RecoveryPolicy { MaxRestarts = 5 }),
+        new PipelineSpec(), null, null, from);
+}
