@@ -85,16 +85,17 @@ internal sealed partial class ClusterGrain(
     private async Task Save(ClusterRecord next)
     {
         var before = state.State;
+        bool written = false;
         state.State = next;
         try
         {
             await state.WriteStateAsync();
+            written = true;
         }
-        catch
+        finally
         {
             // Not written, so not granted.
-            state.State = before;
-            throw;
+            state.State = written ? next : before;
         }
     }
 

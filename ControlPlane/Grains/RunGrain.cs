@@ -190,10 +190,12 @@ internal sealed partial class RunGrain(
     private async Task<bool> TrySave(Run next)
     {
         var trimmed = next with { Outbox = next.Outbox.RemoveRange(0, outboxSent) };
+        bool written = false;
         state.State = new RunRecord { Value = trimmed };
         try
         {
             await state.WriteStateAsync();
+            written = true;
         }
         catch (InconsistentStateException conflict)
         {
@@ -202,10 +204,9 @@ internal sealed partial class RunGrain(
             TakeFromDisk();
             return false;
         }
-        catch
+        finally
         {
-            state.State = new RunRecord { Value = run };
-            throw;
+            state.State = written ? state.State : new RunRecord { Value = run };
         }
 
         (run, outboxSent, unpublished) = (trimmed, 0, true);

@@ -209,10 +209,12 @@ internal sealed partial class StageGrain(
     private async Task<bool> TrySave(Stage next)
     {
         var trimmed = next with { Outbox = next.Outbox.RemoveRange(0, outboxSent) };
+        bool written = false;
         state.State = new StageRecord { Value = trimmed };
         try
         {
             await state.WriteStateAsync();
+            written = true;
         }
         catch (InconsistentStateException conflict)
         {
@@ -221,11 +223,10 @@ internal sealed partial class StageGrain(
             TakeFromDisk();
             return false;
         }
-        catch
+        finally
         {
             // Not written: memory goes back to what the disk has.
-            state.State = new StageRecord { Value = stage };
-            throw;
+            state.State = written ? state.State : new StageRecord { Value = stage };
         }
 
         (stage, outboxSent) = (trimmed, 0);

@@ -75,7 +75,8 @@ public static class RunCommands
         string name = run.Stages[index].Work.Name;
         if (index > run.Current || (run.Stages[index].Round == 0 && index == run.Current && !run.Phase.Terminal))
         {
-            return new CommandDecision.Refuse($"stage {name} has not begun yet; {run.Stages[Math.Min(run.Current, run.Stages.Length - 1)].Work.Name} comes first");
+            string first = run.Stages[Math.Min(run.Current, run.Stages.Length - 1)].Work.Name;
+            return new CommandDecision.Refuse($"stage {name} has not begun yet; {first} comes first");
         }
 
         if (index < run.Current && !run.Phase.Terminal && run.Phase is not RunPhase.Paused)

@@ -126,7 +126,7 @@ public static class RunPlanner
             Phase.Completed => HandOn(run, report, now),
             Phase.Failed => Fail(run, $"stage {report.Stage.Stage} failed: {report.Reason}", now),
             Phase.Cancelled => run.To(new RunPhase.Cancelled(now), $"stage {report.Stage.Stage} was cancelled", now, "cancelled"),
-            _ => new RunDecision(run, [WishOf(run)], report is null ? run.Reason : $"{report.Stage.Stage} is {StageViews.NameOf(report.Phase)}: {report.Reason}"),
+            _ => new RunDecision(run, [WishOf(run)], OnTheWay(run, report)),
         };
     }
 
@@ -136,8 +136,11 @@ public static class RunPlanner
         var report = none ? null : Current(run, reports);
         return none || report?.Phase is { Terminal: true }
             ? run.To(new RunPhase.Cancelled(now), $"cancelled: {run.Reason}", now, "cancelled", EventLevel.Warning)
-            : new RunDecision(run, [WishOf(run)], report is null ? run.Reason : $"{report.Stage.Stage} is {StageViews.NameOf(report.Phase)}: {report.Reason}");
+            : new RunDecision(run, [WishOf(run)], OnTheWay(run, report));
     }
+
+    private static string OnTheWay(Run run, StageReport? report) =>
+        report is null ? run.Reason : $"{report.Stage.Stage} is {StageViews.NameOf(report.Phase)}: {report.Reason}";
 
     private static RunDecision Fail(Run run, string reason, DateTimeOffset now) =>
         run.To(new RunPhase.Failed(now), reason, now, "failed", EventLevel.Error);

@@ -109,7 +109,8 @@ internal sealed class World : IAsyncDisposable
             if (watch.Elapsed > Patience)
             {
                 string story = string.Join("\n", Events.Select(e => $"{e.Stage} {e.Attempt} {e.Kind}: {e.Text}"));
-                throw new TimeoutException($"{name} is {view.State}: {view.Reason}\n{string.Join("\n", view.Stages.Select(s => $"{s.Name} {s.State} {s.Step}: {s.Reason}"))}\n{story}");
+                string stages = string.Join("\n", view.Stages.Select(s => $"{s.Name} {s.State} {s.Step}: {s.Reason}"));
+                throw new TimeoutException($"{name} is {view.State}: {view.Reason}\n{stages}\n{story}");
             }
 
             await Step();

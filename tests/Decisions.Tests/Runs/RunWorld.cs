@@ -78,7 +78,9 @@ internal sealed class RunWorld(Random random)
                 : new Phase.Completed(new CheckpointRef(wish.Stage.Run, wish.Stage.Stage, 10, $"{wish.Stage}/10", "", ""), now);
         }
 
-        return new StageReport(wish.Stage, ended ? old!.Round : wish.Round, phase, "so it is", (phase as Phase.Completed)?.Final, [10], StageViews.NotBegun(wish.Work));
+        int round = ended ? old!.Round : wish.Round;
+        var final = (phase as Phase.Completed)?.Final;
+        return new StageReport(wish.Stage, round, phase, "so it is", final, [10], StageViews.NotBegun(wish.Work));
     }
 
     private static RunSubmission Submission() => new("mini", new PipelineSpec

@@ -73,7 +73,8 @@ internal sealed class SimAgent(NodeId node, int gang)
     private void Save(bool final, DateTimeOffset now)
     {
         var rank = Rank!;
-        made.Add(new CheckpointMade(rank.Step, $"step-{rank.Step}-attempt-{Attempt}", 1, "digest", 1, 1, "", TimeSpan.Zero, TimeSpan.Zero, now, Attempt, final));
+        made.Add(new CheckpointMade(rank.Step, $"step-{rank.Step}-attempt-{Attempt}", 1, "digest", 1, 1, "", TimeSpan.Zero, TimeSpan.Zero,
+            now, Attempt, final));
         Rank = final ? rank with { State = RankState.Done } : rank;
     }
 

@@ -74,7 +74,10 @@ internal sealed class StageWorld
             case Happening.Pause: Want(Intent.Pause); break;
             case Happening.Resume: Want(Intent.Train); break;
             case Happening.Cancel: Want(Intent.Cancel); break;
-            case Happening.Retry: Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, Stage.Checkpoints.FirstOrDefault(c => c.Usable)?.Made.Step) }; break;
+            case Happening.Retry:
+                long? from = Stage.Checkpoints.FirstOrDefault(c => c.Usable)?.Made.Step;
+                Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, from) };
+                break;
             case Happening.MinutePasses: Now += TimeSpan.FromMinutes(1); Beat(); break;
             case Happening.ClusterBlind: blind = true; break;
             case Happening.ClusterSees: blind = false; break;
@@ -135,7 +138,8 @@ internal sealed class StageWorld
     /// <summary>A gang may be stopped because somebody asked, something failed, or it is done; never for silence within the grace.</summary>
     private void NoteWrongs(Stage before, Stage next, Observation seen)
     {
-        bool stops = before.Phase is Phase.Running && next.Phase is Phase.Stopping { Then: Ending.Relaunch or Ending.Fail } or Phase.Restarting or Phase.BackingOff;
+        bool stops = before.Phase is Phase.Running
+            && next.Phase is Phase.Stopping { Then: Ending.Relaunch or Ending.Fail } or Phase.Restarting or Phase.BackingOff;
         bool healthy = Live.Any(a => a.Gang == before.Phase.GangOrNull?.Gang && a.Rank is { State: RankState.Training } r && r.Attempt == before.Attempt)
             && before.Phase is Phase.Running;
         bool asked = before.Wish.Round > before.Round || seen.Preemption?.Gang == before.Phase.GangOrNull?.Gang || notReady.Count > 0;
@@ -184,7 +188,8 @@ internal sealed class StageWorld
     }
 
     private ClusterSnapshot Snapshot() => new(
-        [.. nodes.Select(n => new NodeSeen(n, notReady.Contains(n) ? NodeHealth.NotReady : NodeHealth.Ready, "", 1, ImmutableDictionary<string, string>.Empty))],
+        [.. nodes.Select(n => new NodeSeen(n, notReady.Contains(n) ? NodeHealth.NotReady : NodeHealth.Ready, "", 1,
+            ImmutableDictionary<string, string>.Empty))],
         [.. agents.Select(a => new PodSeen(Stage.Id, a.Gang, a.Node, a.Alive ? PodPhase.Running : PodPhase.Exited, 1, a.Alive ? null : 137, ""))], Now);
 
     private static StageWish Wish(int round, Intent intent, long? from) => new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
