@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.Text.Json;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
 using DeepSeekOps.Contracts.Ops.V1;
 using Grpc.Core;
@@ -17,8 +18,7 @@ public static class CommandLine
         if (parsed.Errors.Count > 0)
         {
             string verb = parsed.CommandResult.Command == root ? "dsops" : $"dsops {parsed.CommandResult.Command.Name}";
-            Report(terminal, parsed.GetValue(CommonOptions.Json),
-                new RefusalException(parsed.Errors[0].Message, $"See `{verb} --help`.", ExitCode.Usage));
+            Report(terminal, args.Contains(CommonOptions.Json.Name), WrongUse(root, parsed, verb));
             return ExitCode.Usage;
         }
 
@@ -67,10 +67,23 @@ public static class CommandLine
                 (client, command, options) => client.CancelRunAsync(command, options), "cancelled"),
             RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal), ClusterVerb.Build(terminal),
             InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal),
-            PlanVerb.Build(terminal), MfuVerb.Build(terminal), WorkerVerbs.Model(), WorkerVerbs.Generate(),
+            PlanVerb.Build(terminal), MfuVerb.Build(terminal), WorkerVerbs.Model(),
         };
         Examples.AddTo(root, terminal);
         return root;
+    }
+
+    /// <summary>A verb that does not exist is named, with the one that was probably meant.</summary>
+    private static RefusalException WrongUse(RootCommand root, ParseResult parsed, string verb)
+    {
+        if (parsed.CommandResult.Command != root || parsed.UnmatchedTokens.Count == 0)
+        {
+            return new RefusalException(parsed.Errors[0].Message, $"See `{verb} --help`.", ExitCode.Usage);
+        }
+        string word = parsed.UnmatchedTokens[0];
+        string? near = Nearest.To(word, root.Subcommands.Select(command => command.Name)).FirstOrDefault();
+        return new RefusalException(
+            $"'{word}' is not a verb of dsops.", near is null ? "See `dsops --help`." : $"Did you mean `dsops {near}`? See `dsops --help`.", ExitCode.Usage);
     }
 
     private static void Report(Terminal terminal, bool json, RefusalException failure)

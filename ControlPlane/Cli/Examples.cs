@@ -40,7 +40,6 @@ internal static class Examples
         [
             "dsops model params .dsops/checkpoints/mini/sft/step-00000250", "dsops model check .dsops/checkpoints/mini/sft/step-00000250",
         ],
-        ["generate"] = ["dsops generate .dsops/checkpoints/mini/rl/step-00000040 --prompt \"12+7=\""],
     };
 
     public static void AddTo(RootCommand root, Terminal terminal)

@@ -114,6 +114,10 @@ public static class ControlPlaneHost
         logging.AddFilter("Microsoft", LogLevel.Warning);
         logging.AddFilter("Grpc", LogLevel.Warning);
         logging.AddFilter("Orleans", LogLevel.Warning);
+        // Orleans tells of each lost caller itself; its retries' own telemetry says the same with a stack.
+        logging.AddFilter("Polly", LogLevel.Error);
+        // Server GC is off on purpose: one process beside the workers of a laptop.
+        logging.AddFilter("Orleans.Runtime.Silo", LogLevel.Error);
         logging.AddFilter("System.Net.Http", LogLevel.Warning);
         logging.AddProvider(file);
         if (!options.Timeline)

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Pipelines;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -13,12 +14,7 @@ internal static class InfoVerbs
     public static Command Schema(Terminal terminal)
     {
         var command = new Command("schema", "Prints the JSON Schema of pipeline files, for editors to complete and check them.");
-        command.SetClientAction(async (client, _, cancellation) =>
-        {
-            var reply = await client.GetSchemaAsync(new GetSchemaRequest(), ControlPlaneConnection.Options(cancellation));
-            await terminal.Output.WriteLineAsync(reply.JsonSchema);
-            return ExitCode.Ok;
-        });
+        command.SetAction(_ => terminal.Output.Write(PipelineText.Schema()));
         return command;
     }
 

@@ -9,8 +9,6 @@ internal static class WorkerVerbs
 {
     public static Command Model() => Delegate("model", "Looks into a model folder: `model params DIR` counts, `model check DIR` verifies.");
 
-    public static Command Generate() => Delegate("generate", "Lets a checkpoint continue a text.");
-
     private static Command Delegate(string verb, string description)
     {
         var arguments = new Argument<string[]>("arguments") { Description = "As the worker program takes them.", Arity = ArgumentArity.ZeroOrMore };

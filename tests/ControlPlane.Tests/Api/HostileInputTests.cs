@@ -1,0 +1,160 @@
+using System.Net;
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.ControlPlane.Hosting;
+using DeepSeekOps.ControlPlane.Storage;
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Logging;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Api;
+
+/// <summary>The whole process with nothing in it, and nonsense sent to every call of it.</summary>
+public sealed class HostileInputTests : IAsyncLifetime
+{
+    private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(20);
+
+    private readonly string folder = Directory.CreateTempSubdirectory("dsops-api-").FullName;
+    private WebApplication? app;
+    private GrpcChannel? channel;
+    private Endpoints? endpoints;
+
+    public async ValueTask InitializeAsync()
+    {
+        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "local", Nodes = 1 };
+        endpoints = Endpoints.Choose(options);
+        var database = OpsDatabase.Parse(null, folder);
+        await StorageHosting.Prepare(database, TestContext.Current.CancellationToken);
+        app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        channel = GrpcChannel.ForAddress(endpoints.Grpc);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        channel?.Dispose();
+        if (app is not null)
+        {
+            await app.StopAsync();
+            await app.DisposeAsync();
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Nonsense_to_every_call_is_answered_in_words_and_never_an_internal_error()
+    {
+        var answered = 0;
+        foreach (var method in OpsService.Descriptor.Methods.Concat(WorkerService.Descriptor.Methods).Where(m => !m.IsServerStreaming))
+        {
+            foreach (var request in Nonsense(method.InputType))
+            {
+                var status = await Call(method, request);
+                Assert.False(
+                    status.StatusCode is StatusCode.Internal or StatusCode.Unknown or StatusCode.Unimplemented,
+                    $"{method.FullName} {request}: {status}"[..Math.Min(400, $"{method.FullName} {request}: {status}".Length)]);
+                Assert.True(status.StatusCode == StatusCode.OK || status.Detail.Length > 0, method.FullName);
+                answered++;
+            }
+        }
+        Assert.InRange(answered, 60, int.MaxValue);
+    }
+
+    [Fact]
+    public async Task An_agent_of_another_protocol_is_refused_with_both_numbers()
+    {
+        var worker = new WorkerService.WorkerServiceClient(channel);
+        var refused = await Assert.ThrowsAsync<RpcException>(async () => await worker.RegisterAsync(
+            new RegisterRequest { Protocol = 7 }, cancellationToken: TestContext.Current.CancellationToken));
+        Assert.Equal(StatusCode.FailedPrecondition, refused.StatusCode);
+        Assert.Contains("7", refused.Status.Detail, StringComparison.Ordinal);
+        Assert.Contains("1", refused.Status.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_wrong_pipeline_carries_all_its_problems_as_a_detail()
+    {
+        var ops = new OpsService.OpsServiceClient(channel);
+        var refused = await Assert.ThrowsAsync<RpcException>(async () =>
+            await ops.SubmitRunAsync(new SubmitRunRequest { Text = "name: x\nteem: y\nstages: []\n" }, cancellationToken: TestContext.Current.CancellationToken));
+        Assert.Equal(StatusCode.InvalidArgument, refused.StatusCode);
+        Assert.Contains(refused.GetRpcStatus()?.GetDetail<PipelineProblems>()?.Problems ?? [], problem => problem.Field.Contains("teem", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Rest_answers_on_the_pages_port_and_describes_itself()
+    {
+        using var http = new HttpClient { BaseAddress = new Uri(endpoints?.Http ?? "") };
+        var token = TestContext.Current.CancellationToken;
+        Assert.Contains("\"nodes\"", await http.GetStringAsync(new Uri("/v1/cluster", UriKind.Relative), token), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.NotFound, (await http.GetAsync(new Uri("/v1/runs/nobody", UriKind.Relative), token)).StatusCode);
+        string document = await http.GetStringAsync(new Uri("/openapi.json", UriKind.Relative), token);
+        var paths = System.Text.Json.Nodes.JsonNode.Parse(document)?["paths"]?.AsObject();
+        Assert.Equal(OpsService.Descriptor.Methods.Count, paths?.Sum(path => path.Value?.AsObject().Count));
+        Assert.Contains("GetRun", document, StringComparison.Ordinal);
+    }
+
+    private async Task<Status> Call(MethodDescriptor method, IMessage request)
+    {
+        var untyped = new Method<IMessage, IMessage>(
+            MethodType.Unary, method.Service.FullName, method.Name,
+            new Marshaller<IMessage>(message => message.ToByteArray(), method.InputType.Parser.ParseFrom),
+            new Marshaller<IMessage>(message => message.ToByteArray(), method.OutputType.Parser.ParseFrom));
+        var deadline = new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin);
+        try
+        {
+            await (channel ?? throw new InvalidOperationException("not started")).CreateCallInvoker().AsyncUnaryCall(untyped, null, deadline, request);
+            return Status.DefaultSuccess;
+        }
+        catch (RpcException e)
+        {
+            return e.Status;
+        }
+    }
+
+    /// <summary>Empty; all fields small and wrong; all fields at their extremes.</summary>
+    private static IEnumerable<IMessage> Nonsense(MessageDescriptor type)
+    {
+        yield return type.Parser.ParseFrom([]);
+        yield return Filled(type, "../..\0\x1b[2J", -1, double.NaN, 3);
+        yield return Filled(type, new string('x', 200_000), int.MinValue, double.NegativeInfinity, 3);
+        yield return Filled(type, "no-such-run", int.MaxValue, double.PositiveInfinity, 3);
+        yield return Filled(type, "Ω漢字🙂", 0, double.MaxValue, 3);
+    }
+
+    private static IMessage Filled(MessageDescriptor type, string text, int number, double real, int depth)
+    {
+        var message = type.Parser.ParseFrom([]);
+        foreach (var field in type.Fields.InFieldNumberOrder().Where(field => !field.IsMap && (depth > 0 || field.FieldType != FieldType.Message)))
+        {
+            // The protocol must be right for the rest of a registration to be looked at.
+            object value = field is { Name: "protocol" } ? 1 : field.FieldType switch
+            {
+                FieldType.String => text,
+                FieldType.Bool => true,
+                FieldType.Double => real,
+                FieldType.Int32 => number,
+                FieldType.Int64 => (long)number,
+                FieldType.Enum => number,
+                FieldType.Message when field.MessageType.ClrType == typeof(Timestamp) => new Timestamp { Seconds = number, Nanos = number },
+                FieldType.Message when field.MessageType.ClrType == typeof(Duration) => new Duration { Seconds = number, Nanos = number },
+                FieldType.Message => Filled(field.MessageType, text, number, real, depth - 1),
+                _ => throw new NotSupportedException(field.FullName),
+            };
+            if (field.IsRepeated)
+            {
+                ((System.Collections.IList)field.Accessor.GetValue(message)).Add(value);
+            }
+            else
+            {
+                field.Accessor.SetValue(message, value);
+            }
+        }
+        return message;
+    }
+}

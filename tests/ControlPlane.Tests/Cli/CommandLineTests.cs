@@ -1,0 +1,73 @@
+using System.Text.Json.Nodes;
+using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.Contracts.Ops.V1;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Cli;
+
+public sealed class CommandLineTests
+{
+    [Fact]
+    public async Task Help_of_every_verb_fits_80_columns_and_shows_an_example()
+    {
+        var (_, root, _) = await Run(80, "--help");
+        Assert.Contains("dsops dev --submit deploy/examples/mini.yaml", root, StringComparison.Ordinal);
+        foreach (var verb in CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null)).Subcommands)
+        {
+            var (code, help, _) = await Run(80, verb.Name, "--help");
+            Assert.Equal(ExitCode.Ok, code);
+            Assert.All(help.Split('\n').TakeWhile(line => line != "Examples:"), line => Assert.InRange(line.TrimEnd().Length, 0, 80));
+        }
+    }
+
+    [Fact]
+    public async Task A_verb_that_does_not_exist_is_wrong_use_and_names_the_near_one()
+    {
+        var (code, _, error) = await Run(80, "runz");
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains("runs", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Without_a_control_plane_a_verb_ends_with_4_and_says_how_to_start_one()
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-cli-").FullName;
+        var (code, _, error) = await Run(80, "show", "mini", "--data-dir", folder, "--json");
+        Directory.Delete(folder);
+        Assert.Equal(ExitCode.NotReachable, code);
+        Assert.Contains("dsops dev", (string?)JsonNode.Parse(error)?["error"]?["fix"], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_port_beyond_the_last_is_wrong_use()
+    {
+        var (code, _, error) = await Run(80, "dev", "--port", "70000");
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains("65535", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Json_has_every_field_and_null_for_a_loss_that_is_no_number()
+    {
+        var run = new Run { Name = "mini", State = "running" };
+        run.Stages.Add(new Stage { Name = "pretrain", Kind = "pretraining", Loss = double.NaN, TotalSteps = 305 });
+        var stage = JsonNode.Parse(ProtoJson.Document(run))?["stages"]?[0]?.AsObject();
+        Assert.NotNull(stage);
+        Assert.All(
+            new[] { "name", "kind", "state", "reason", "attempt", "step", "totalSteps", "tokens", "loss", "mfu", "ranks", "remainingSeconds" },
+            field => Assert.True(stage.ContainsKey(field), field));
+        Assert.Null(stage["loss"]);
+        Assert.Null(stage["mfu"]);
+        Assert.Equal(305, (long?)stage["totalSteps"]);
+    }
+
+    private static Terminal Terminal(int width, TextWriter output, TextWriter error) => new(output, error, width, Colors: false, Interactive: false);
+
+    private static async Task<(int Code, string Output, string Error)> Run(int width, params string[] arguments)
+    {
+        using var output = new StringWriter { NewLine = "\n" };
+        using var error = new StringWriter { NewLine = "\n" };
+        int code = await CommandLine.Run(arguments, Terminal(width, output, error), TestContext.Current.CancellationToken);
+        return (code, output.ToString(), error.ToString());
+    }
+}
