@@ -20,6 +20,7 @@ public sealed class RunGrainTests
         var view = await world.Until("mini", v => v.Ended);
 
         Assert.Equal("completed", view.State);
+        Assert.Contains(world.Samples, s => s.Extra.GetValueOrDefault("tokens_per_second") == 1000);
         Assert.All(view.Stages, s => Assert.Equal("completed", s.State));
         Assert.Equal([12, 7], view.Stages.Select(s => s.Step));
         var start = Assert.IsType<WorkerOrder.Start>(world.Cluster.Agents.Single(a => a.Stage.Stage == "sft").Orders[0]);
@@ -37,6 +38,7 @@ public sealed class RunGrainTests
         await world.Run("mini").Submit(TestPipelines.Of("mini", ("pretrain", 40)), Ct);
         await world.Until("mini", v => v.Stages[0].CheckpointStep >= 5 && v.Stages[0].State == "running");
         var agent = world.AgentOf("pretrain");
+        Assert.Equal(1000, (await world.View("mini")).Stages[0].TokensPerSecond!.Value, 6);
         long step = agent.Rank!.Step;
         agent.KillRank();
 
@@ -49,7 +51,8 @@ public sealed class RunGrainTests
         long from = restart.Assignment.ResumeFrom!.Step;
         Assert.InRange(from, 5, step);
         Assert.Contains(world.Events, e => e.Text == $"rank 0 on node-0 was killed (signal 9) at step {step}; restarting in place; goes on from step {from}");
-        Assert.Contains(world.Events, e => e.Kind == "recovered" && e.Text.StartsWith($"recovered: first new step {from + 1} after ", StringComparison.Ordinal));
+        Assert.Contains(world.Events, e => e.Kind == "recovered"
+            && e.Text.StartsWith($"recovered: first new step {from + 1} after ", StringComparison.Ordinal));
     }
 
     [Fact]
