@@ -67,9 +67,9 @@ public static class RankEntry
         {
             return 0;
         }
-        // The outermost frame of the process: whatever training threw becomes the rank's last words.
         catch (Exception e)
         {
+            // The outermost frame of the process catches all: whatever training threw becomes the rank's last words.
             link.Report(new RankReport { Failed = new RankFailed { Error = e.Message } });
             Console.Error.WriteLine(e);
             return Failed;

@@ -139,7 +139,8 @@ internal ref struct DispatcherCall(string name, string overload = "")
     private const string Library = "libtorch_cpu.so";
 
     [DllImport(Library, BestFitMapping = false), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern unsafe int aoti_torch_call_dispatcher([MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string overload, ulong* stack);
+    private static extern unsafe int aoti_torch_call_dispatcher(
+        [MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string overload, ulong* stack);
 
     [DllImport(Library), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int aoti_torch_new_tensor_handle(nint tensor, out nint handle);

@@ -126,7 +126,8 @@ public static class LibtorchLoading
         return File.Exists(Path.Combine(shipped, "libtorch_cpu.so"))
             ? shipped
             : throw new DllNotFoundException(
-                $"No libtorch: {shipped} has no libtorch_cpu.so. Publish the worker with the package libtorch-cpu-linux-x64, or set DSOPS_LIBTORCH to the folder torch/lib of PyTorch 2.10 or 2.11.");
+                $"No libtorch: {shipped} has no libtorch_cpu.so. Publish the worker with the package libtorch-cpu-linux-x64, "
+                + "or set DSOPS_LIBTORCH to the folder torch/lib of PyTorch 2.10 or 2.11.");
     }
 
     /// <summary>torch/lib of the Python installations in their usual places, the active environment first.</summary>

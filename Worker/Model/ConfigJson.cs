@@ -24,7 +24,8 @@ public static class ConfigJson
 
     internal static ModelShape Parse(string text, string path)
     {
-        var config = JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject ?? throw new CheckpointFormatException($"{path}: the file is not a JSON object.");
+        var config = JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject
+            ?? throw new CheckpointFormatException($"{path}: the file is not a JSON object.");
         var type = Text("model_type") ?? "deepseek_v3";
         var v3 = type is "deepseek_v3" or "deepseek_v32";
         if (!v3 && type != "deepseek_v2")

@@ -95,6 +95,7 @@ public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
         }
         catch (Exception e)
         {
+            // Catches all: an exception that leaves a backward function ends the process without a word.
             _failure = e;
             return [zeros_like(x), zeros_like(weight)];
         }

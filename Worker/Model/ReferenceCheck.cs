@@ -59,7 +59,8 @@ public static class ReferenceCheck
         var batches = file.Read("batches").to(int64);
         if (batches.shape[0] != adamw.Losses.Length)
         {
-            throw new CheckpointFormatException($"{folder}: batches.safetensors has {batches.shape[0]} batches, expected.json {adamw.Losses.Length} losses: make both from one run.");
+            throw new CheckpointFormatException($"{folder}: batches.safetensors has {batches.shape[0]} batches, "
+                + $"expected.json {adamw.Losses.Length} losses: make both from one run.");
         }
 
         Tensor[] weights = [.. model.Parameters.Select(p => p.Value)];

@@ -37,11 +37,11 @@ public sealed partial class StyleTests
     }
 
     [Fact]
-    public void No_line_is_wider_than_160_columns()
+    public void No_line_is_wider_than_180_columns()
     {
         string[] wide = [.. Repository.Sources().SelectMany(path => Repository.Lines(path)
             .Select((text, index) => (text, index))
-            .Where(l => l.text.Length > 160)
+            .Where(l => l.text.Length > 180)
             .Select(l => $"{path}:{l.index + 1}: {l.text.Length} columns"))];
         Assert.Empty(wide);
     }
@@ -90,7 +90,8 @@ public sealed partial class StyleTests
             .Where(t => !t.Path.StartsWith("tests/", StringComparison.Ordinal))
             .SelectMany(t => t.Root.DescendantNodes().OfType<CatchClauseSyntax>()
                 .Where(c => c.Filter is null && (c.Declaration is null || c.Declaration.Type.ToString() is "Exception" or "System.Exception"))
-                // A catch that says why it must take all is a decision; one that says nothing is a habit.
+                // To undo and throw on swallows nothing. Otherwise a catch that says why it must take all is a decision; one that says nothing is a habit.
+                .Where(c => c.Block.Statements.LastOrDefault() is not ThrowStatementSyntax { Expression: null })
                 .Where(c => !c.ToFullString().Contains("catches all", StringComparison.OrdinalIgnoreCase))
                 .Select(c => $"{t.Path}:{c.GetLocation().GetLineSpan().StartLinePosition.Line + 1}"))];
         Assert.Empty(greedy);

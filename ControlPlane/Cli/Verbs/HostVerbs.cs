@@ -84,7 +84,11 @@ internal static class HostVerbs
 
     private static Option<string> Cluster(string usual)
     {
-        var cluster = new Option<string>("--cluster") { Description = "What runs the workers: local processes, Kubernetes, or a simulated cluster.", DefaultValueFactory = _ => usual };
+        var cluster = new Option<string>("--cluster")
+        {
+            Description = "What runs the workers: local processes, Kubernetes, or a simulated cluster.",
+            DefaultValueFactory = _ => usual,
+        };
         cluster.AcceptOnlyFromAmong("local", "simulated", "kubernetes");
         return cluster;
     }

@@ -41,7 +41,7 @@ internal sealed class Reservation
             }
         }
 
-        // An end that should have come already comes any moment: the promise is for now at the earliest.
+        // An end that should have come already comes any moment: the promise is this moment at the earliest.
         DateTimeOffset? at = feasible < request.Nodes || given.Count == 0 ? null
             : given[^1].ExpectedEnd < now ? now : given[^1].ExpectedEnd;
         given.ForEach(free.Take);
