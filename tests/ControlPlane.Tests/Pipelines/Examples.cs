@@ -7,6 +7,9 @@ internal static class Examples
 
     public static string Mini { get; } = Read("mini");
 
+    /// <summary>A pipeline that only tests read: its numbers do not move when an example is tuned.</summary>
+    public static string OfTests { get; } = File.ReadAllText(Path.Combine(Root, "tests", "ControlPlane.Tests", "Pipelines", "pipeline.yaml"));
+
     public static string Read(string name) => File.ReadAllText(Path.Combine(Root, "deploy", "examples", $"{name}.yaml"));
 
     private static string FindRoot()

@@ -7,14 +7,14 @@ namespace DeepSeekOps.ControlPlane.Tests.Pipelines;
 
 public sealed class TrainingPlanTests
 {
-    private static readonly PipelineSpec Mini = PipelineText.Parse(Examples.Mini).Spec!;
+    private static readonly PipelineSpec Mini = PipelineText.Parse(Examples.OfTests).Spec!;
 
     [Fact]
     public void Pretraining_carries_its_schedules()
     {
         var plan = TrainingPlans.ToProto(Mini, "pretrain", "/checkpoints");
         var work = plan.Pretraining;
-        Assert.Equal((614_400, 128, 8, 16, 20_480), (work.Tokens, work.SequenceLength, work.BatchSize.From, work.BatchSize.To, work.BatchSize.OverTokens));
+        Assert.Equal((614_400, 128, 4, 8, 20_480), (work.Tokens, work.SequenceLength, work.BatchSize.From, work.BatchSize.To, work.BatchSize.OverTokens));
         Assert.Equal(["linear", "constant", "cosine", "constant", "constant"], work.LearningRate.Pieces.Select(p => p.Shape));
         Assert.True(work.LearningRate.Pieces[0].HasUntilStep && !work.LearningRate.Pieces[0].HasUntilTokens);
         Assert.Equal(409_600, work.LearningRate.Pieces[1].UntilTokens);
