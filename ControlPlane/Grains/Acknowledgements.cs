@@ -43,7 +43,7 @@ internal sealed class Acknowledgements
 
     public long Heard => heard;
 
-    public void Take(AgentBeat beat, Func<ImmutableArray<StepSample>, Task?> write)
+    public void Take(AgentBeat beat, PipelineSpec pipeline, Func<ImmutableArray<StepSample>, Task?> write)
     {
         if (beat.AgentId != agentId)
         {
@@ -64,7 +64,7 @@ internal sealed class Acknowledgements
             return;
         }
 
-        var paced = Pace.AddTo(fresh, passed);
+        var paced = Pace.AddTo(fresh, passed, pipeline, beat.Stage.Stage);
         if (write(paced) is { } written)
         {
             passed = paced[^1];

@@ -73,7 +73,7 @@ internal sealed partial class StageGrain(
         vitals = vitals.Take(beat, stage, rejoining && !beat.Ranks.IsEmpty, clock.GetUtcNow());
         rejoining &= beat.Ranks.IsEmpty;
         var taken = AcknowledgementsOf(beat.Node);
-        taken.Take(beat, samples => ledger.TakeSamples(beat.Stage, samples));
+        taken.Take(beat, stage.Wish.Pipeline, samples => ledger.TakeSamples(beat.Stage, samples));
         if (news)
         {
             AskForTick();

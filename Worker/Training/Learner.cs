@@ -12,9 +12,9 @@ public sealed class Learner : IDisposable
     private readonly Dictionary<string, Tensor> _average = [];
     private readonly double _emaDecay;
 
-    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device)
+    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, bool fp8 = false)
     {
-        Model = new DeepSeekModel(config, device);
+        Model = new DeepSeekModel(config, device, fp8);
         Model.Initialise(seed);
         _parameters = [.. Model.Parameters];
         Optimizer = new AdamW(_parameters, options);
@@ -50,6 +50,8 @@ public sealed class Learner : IDisposable
     /// <returns>The gradients' norm, still on the device.</returns>
     public Tensor Update(double learningRate)
     {
+        // An FP8 backward pass cannot throw; it is asked here, before its gradients change a weight.
+        Fp8Linear.ThrowIfBackwardFailed();
         var norm = Optimizer.Update(learningRate);
         if (_emaDecay > 0)
         {

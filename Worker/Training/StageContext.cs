@@ -31,10 +31,14 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
             "cuda" => throw new InvalidDataException("The plan asks for device cuda, and this libtorch finds no GPU. Use device: cpu, or name a CUDA libtorch in DSOPS_LIBTORCH."),
             var other => throw new InvalidDataException($"There is no device '{other}'. Use cpu or cuda."),
         };
+        if (plan.Precision == Precision.Bf16)
+        {
+            throw new InvalidDataException("This worker does not train in bf16 yet. Set precision to fp32, or to fp8 (emulated on CPU).");
+        }
         return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, device);
     }
 
-    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Device);
+    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Device, fp8: Plan.Precision == Precision.Fp8);
 
     public IStageWork NewWork() => Plan.WorkCase switch
     {

@@ -19,6 +19,7 @@ public sealed class StageLoop : IDisposable
     private readonly IStageWork _work;
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
+    private readonly double? _peakTflops;
     private Position _position = Position.Start;
     private Lineage? _beganFrom;
     private long _savedStep;
@@ -26,7 +27,9 @@ public sealed class StageLoop : IDisposable
     public StageLoop(Assignment assignment, IRankLink link, TimeProvider clock)
     {
         (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
-        _work = StageContext.Open(_plan, link).NewWork();
+        var context = StageContext.Open(_plan, link);
+        _work = context.NewWork();
+        _peakTflops = context.Device.type == DeviceType.CPU ? DevicePeak.MeasureTflops(clock) : null;
         _folder = new CheckpointFolder(_plan.CheckpointRoot, assignment.Attempt);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
     }
@@ -120,6 +123,10 @@ public sealed class StageLoop : IDisposable
         foreach (var (name, value) in result.Extra)
         {
             sample.Extra.Add(name, value);
+        }
+        if (_peakTflops is { } peak)
+        {
+            sample.Extra.Add("peak_tflops", peak);
         }
         return sample;
     }

@@ -177,7 +177,7 @@ internal sealed class Dsops : IAsyncDisposable
         int? pid;
         try
         {
-            pid = (int?)JsonNode.Parse(File.ReadAllText(podFile))?["pid"];
+            pid = (int?)JsonNode.Parse(File.ReadAllText(podFile))?["agent"]?["pid"];
         }
         catch (Exception e) when (e is IOException or JsonException)
         {

@@ -35,7 +35,7 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Ag
         var news = new News(
             Union(News.Checkpoints, beat.Checkpoints), Union(News.Refused, beat.RefusedCheckpoints), Union(News.Evaluations, beat.Evaluations),
             Union(News.Notes, beat.Notes), News.Back);
-        var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest);
+        var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest, stage.Wish.Pipeline, stage.Id.Stage);
         if (rejoined)
         {
             var silent = samples.IsEmpty ? TimeSpan.Zero : now - samples[0].At;
