@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace DeepSeekOps.Worker.Data;
@@ -5,11 +6,17 @@ namespace DeepSeekOps.Worker.Data;
 /// <summary>An endless corpus without a download, grown from a seed: arithmetic in words and signs, short texts, texts to remember.</summary>
 public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
 {
+    // Solutions that fine-tuning is shown are of mixed quality, as those of people are. The policy so learns a careful and a hasty way to
+    // answer, and the rewards of reinforcement tell it which is right.
+    private const int HastyOfTen = 4;
+
     public long? DocumentCount => null;
 
     public long? ProblemCount => null;
 
     public int HeldOutCount => heldOut;
+
+    public int OtherConversations => 0;
 
     public string Document(long index)
     {
@@ -30,7 +37,8 @@ public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
     public Problem TrainingProblem(long index)
     {
         var random = new SeededRandom(seed, "problem", index);
-        return ArithmeticProblems.Draw(ref random, heldOut: false);
+        var problem = ArithmeticProblems.Draw(ref random, heldOut: false);
+        return random.Next(10) < HastyOfTen ? ArithmeticProblems.Hasty(ref random, problem) : problem;
     }
 
     public Problem HeldOutProblem(int index)
@@ -51,7 +59,7 @@ public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
             var problem = ArithmeticProblems.Draw(ref random, heldOut: false);
             var sum = problem.Solution[..(problem.Solution.IndexOf('=', StringComparison.Ordinal) + 1)] + problem.Answer;
             text.Append(i == 0 ? "" : "\n");
-            text.Append(problem.Question.EndsWith("=?", StringComparison.Ordinal) ? sum : $"{problem.Question} {sum}");
+            text.Append(CultureInfo.InvariantCulture, $"{problem.Question} {sum}");
         }
         return text.ToString();
     }

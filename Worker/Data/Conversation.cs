@@ -32,6 +32,9 @@ public sealed record Conversation(IReadOnlyList<Turn> Turns)
         throw new InvalidDataException($"a line of {path} needs \"text\", \"question\" and \"answer\", or \"messages\"; it reads {Shorten(line)}");
     }
 
+    /// <summary>One question and its answer: what can be fine-tuned on and judged.</summary>
+    public bool IsProblem => Turns is [{ ByAssistant: false }, { ByAssistant: true }];
+
     public string AsDocument() => string.Join('\n', Turns.Select(t => t.Text));
 
     public Problem AsProblem() => new(Turns[0].Text, Turns[1].Text, Verifier.BoxedText(Turns[1].Text) ?? Turns[1].Text.Trim());

@@ -31,9 +31,11 @@ public sealed class FileData : ITrainingData
 
     public int HeldOutCount { get; }
 
+    public int OtherConversations { get; private init; }
+
     public static FileData Open(IReadOnlyList<string> paths, long seed, int heldOut)
     {
-        var (slices, problems) = (new List<FileSlice>(), new List<FileSlice>());
+        var (slices, problems, otherConversations) = (new List<FileSlice>(), new List<FileSlice>(), 0);
         foreach (var path in paths)
         {
             if (!File.Exists(path))
@@ -44,7 +46,7 @@ public sealed class FileData : ITrainingData
             switch (Path.GetExtension(path))
             {
                 case ".jsonl":
-                    IndexLines(path, slices, problems);
+                    otherConversations += IndexLines(path, slices, problems);
                     break;
                 case ".txt":
                     IndexPieces(path, slices);
@@ -57,7 +59,7 @@ public sealed class FileData : ITrainingData
         {
             throw new InvalidDataException($"There is no document in {string.Join(", ", paths)}.");
         }
-        return new FileData(slices, problems, seed, heldOut);
+        return new FileData(slices, problems, seed, heldOut) { OtherConversations = otherConversations };
     }
 
     public string Document(long index)
@@ -86,9 +88,10 @@ public sealed class FileData : ITrainingData
         return Conversation.FromJson(slice.ReadText(), slice.Path).AsProblem();
     }
 
-    private static void IndexLines(string path, List<FileSlice> slices, List<FileSlice> problems)
+    /// <returns>How many lines are conversations of another form than one question and its answer.</returns>
+    private static int IndexLines(string path, List<FileSlice> slices, List<FileSlice> problems)
     {
-        var number = 0;
+        var (number, otherConversations) = (0, 0);
         foreach (var slice in FileSlice.Lines(path))
         {
             number++;
@@ -101,9 +104,13 @@ public sealed class FileData : ITrainingData
             {
                 var conversation = Conversation.FromJson(line, path);
                 slices.Add(slice);
-                if (conversation.Turns.Count == 2)
+                if (conversation.IsProblem)
                 {
                     problems.Add(slice);
+                }
+                else if (conversation.Turns.Count > 1)
+                {
+                    otherConversations++;
                 }
             }
             catch (Exception e) when (e is JsonException or InvalidDataException)
@@ -111,6 +118,7 @@ public sealed class FileData : ITrainingData
                 throw new InvalidDataException($"{path}, line {number}: {e.Message}", e);
             }
         }
+        return otherConversations;
     }
 
     private static void IndexPieces(string path, List<FileSlice> slices)

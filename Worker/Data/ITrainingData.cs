@@ -17,6 +17,9 @@ public interface ITrainingData
     /// <summary>Problems to train on before they repeat; null where endless, 0 where the source has none.</summary>
     long? ProblemCount { get; }
 
+    /// <summary>Conversations of another form than one question and its answer: read as documents, never as problems.</summary>
+    int OtherConversations { get; }
+
     Problem TrainingProblem(long index);
 
     /// <summary>Problems that never appear among the training problems, for measuring.</summary>

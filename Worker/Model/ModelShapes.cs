@@ -37,7 +37,7 @@ public static class ModelShapes
         VocabSize = 272, HiddenSize = 128, Layers = 4, DenseLayers = 1, IntermediateSize = 384, MoeIntermediateSize = 96,
         Heads = 4, QLoraRank = 64, KvLoraRank = 32, QkNopeHeadDim = 16, QkRopeHeadDim = 16, VHeadDim = 32,
         RoutedExperts = 16, SharedExperts = 1, ActiveExperts = 4, Groups = 4, LimitedGroups = 2, RoutedScalingFactor = 2.5, MtpDepth = 1,
-        InitStd = 0.02, MaxPositionEmbeddings = 512,
+        InitStd = 0.02, MaxPositionEmbeddings = 128,
     };
 
     public static ModelShape FromProto(ModelConfig config) => new()

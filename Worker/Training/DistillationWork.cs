@@ -56,7 +56,7 @@ public sealed class DistillationWork : IStageWork
         ModelWeights.LoadBeginning(_teacher, _context.Plan, _context.Plan.BeginFrom);
         if (resumed is null)
         {
-            Measure("student_accuracy_before", Learner.Model, 0);
+            Measure("student_accuracy_undistilled", Learner.Model, 0);
             Measure("teacher_accuracy", _teacher, 0);
             Draw();
         }
@@ -94,7 +94,7 @@ public sealed class DistillationWork : IStageWork
     {
         if (stepsDone == TotalSteps)
         {
-            Measure("student_accuracy_after", Learner.Model, stepsDone);
+            Measure("student_accuracy_distilled", Learner.Model, stepsDone);
         }
     }
 
@@ -139,7 +139,7 @@ public sealed class DistillationWork : IStageWork
                 _teacher, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, _context.Tokenizer))], AnswerTokens,
                 temperature: 1, _context.Tokenizer.Special, _context.Link.Stopping);
             _samples.AddRange(outputs.Zip(problems)
-                .Where(p => p.First.Ended && Verifier.IsRight(_rule, _context.Tokenizer.Decode(p.First.Ids), p.Second.Answer))
+                .Where(p => _context.Evaluation.IsRight(_rule, p.First, p.Second))
                 .Select(p => new Sample(p.First.Prompt, p.First.Ids)));
         }
         if (_samples.Count == 0)

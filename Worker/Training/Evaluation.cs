@@ -12,6 +12,9 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
 {
     private const int Rows = 128;
     private const int NeedleCount = 40;
+    private const int TextBatches = 32;
+    private const int TextRows = 4;
+    private const long UnreadDocuments = 1L << 40;
 
     /// <summary>Share of held-out problems answered rightly, and of answers in the form that was taught.</summary>
     public (Interval Right, Interval WellFormed) Accuracy(DeepSeekModel model, VerifierRule rule, int maxNewTokens, double temperature, long step)
@@ -27,11 +30,36 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
             for (var i = 0; i < outputs.Count; i++)
             {
                 var text = tokenizer.Decode(outputs[i].Ids);
-                right += Verifier.IsRight(rule, text, problems[i].Answer) ? 1 : 0;
+                right += IsRight(rule, outputs[i], problems[i]) ? 1 : 0;
                 formed += outputs[i].Ended && Verifier.IsWellFormed(text) ? 1 : 0;
             }
         }
         return (Interval.Of(right, data.HeldOutCount), Interval.Of(formed, data.HeldOutCount));
+    }
+
+    /// <summary>An output that found no end within its tokens is not right, whatever stands in it.</summary>
+    public bool IsRight(VerifierRule rule, Output output, Problem problem) =>
+        output.Ended && Verifier.IsRight(rule, tokenizer.Decode(output.Ids), problem.Answer);
+
+    /// <summary>
+    /// Loss per token, and how far the busiest expert of the worst layer lies above its fair share (0: perfect balance), on texts from
+    /// far beyond those of training where the source is endless.
+    /// </summary>
+    public (Interval Loss, Interval ExpertExcess) Texts(DeepSeekModel model, int sequenceLength, long step)
+    {
+        using var untracked = no_grad();
+        link.Progress(RankState.Training, "evaluating", step);
+        var documents = new PackedDocuments(data, tokenizer, seed: 0, fimRate: 0) { Cursor = new DataCursor(UnreadDocuments, 0) };
+        var (losses, excesses) = (new double[TextBatches], new double[TextBatches]);
+        for (var batch = 0; batch < TextBatches; batch++)
+        {
+            using var scope = NewDisposeScope();
+            var ids = tensor(documents.Next(TextRows, sequenceLength)).reshape(TextRows, -1).to(model.Parameters.First().Value.device);
+            var output = model.Forward(ids.narrow(1, 0, sequenceLength), training: false);
+            losses[batch] = Losses.CrossEntropy(output.Logits, ids.narrow(1, 1, sequenceLength)).ToDouble();
+            excesses[batch] = output.ExpertLoads.Select(l => (l.max() / l.mean()).ToDouble() - 1).DefaultIfEmpty().Max();
+        }
+        return (Interval.OfMean(losses), Interval.OfMean(excesses));
     }
 
     /// <summary>Share of texts whose number, told somewhere in the text, the model says at its end.</summary>

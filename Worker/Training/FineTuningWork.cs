@@ -35,6 +35,12 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
         {
             throw new InvalidDataException("The data has no question and answer pairs to fine-tune on: give sft.data a .jsonl with \"question\" and \"answer\".");
         }
+        if (_pairs.OtherConversations > 0)
+        {
+            throw new InvalidDataException(
+                $"{_pairs.OtherConversations} conversations of the data are not one question and its answer, and fine-tuning reads no others. "
+                + "Give each line two messages, of a user and of an assistant: split longer conversations, and put a system prompt before the question.");
+        }
         if (resumed is null)
         {
             Measure("sft_format_rate_before", "sft_accuracy_before", 0);
@@ -60,7 +66,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     {
         if (stepsDone == TotalSteps)
         {
-            Measure("sft_format_rate", "sft_accuracy", stepsDone);
+            Measure("sft_format_rate_after", "sft_accuracy_after", stepsDone);
         }
     }
 

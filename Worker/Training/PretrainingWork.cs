@@ -25,7 +25,14 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
 
     private PackedLearning Packed => _packed ??= new PackedLearning(context, _learner);
 
-    public void Prepare(Position position, string? resumed) => Packed.Documents.Cursor = new DataCursor(position.Document, position.Offset);
+    public void Prepare(Position position, string? resumed)
+    {
+        Packed.Documents.Cursor = new DataCursor(position.Document, position.Offset);
+        if (resumed is null)
+        {
+            Measure("before", 0);
+        }
+    }
 
     public StepResult Step(Position position) => Packed.Step(
         plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.BatchSize.Micro, plan.SequenceLength,
@@ -35,7 +42,10 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
 
     public void AfterStep(long stepsDone)
     {
-        // Loss is the measure of pretraining, and every step reports it.
+        if (stepsDone == TotalSteps)
+        {
+            Measure("after", stepsDone);
+        }
     }
 
     public void Skip(Position position, long steps)
@@ -47,6 +57,17 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
     }
 
     public void Dispose() => _learner.Dispose();
+
+    private void Measure(string when, long step)
+    {
+        var (loss, excess) = context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step);
+        if (context.Data.DocumentCount is null)
+        {
+            // The documents of files come round again, so none of them is unread.
+            context.Evaluation.Report($"heldout_loss_{when}", loss, step);
+        }
+        context.Evaluation.Report($"expert_excess_{when}", excess, step);
+    }
 
     private static long StepsOf(Pretraining plan)
     {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
@@ -14,12 +15,14 @@ namespace DeepSeekOps.Worker.Training;
 public sealed class ReinforcementWork : IStageWork
 {
     private const string ReferenceFile = "reference.safetensors";
+    private const string CountFile = "rollouts.json";
 
     private readonly StageContext _context;
     private readonly ReinforcementLearning _plan;
     private readonly VerifierRule _rule;
     private readonly DeepSeekModel _reference;
     private long _nextQuestion;
+    private RolloutCount _counted = RolloutCount.None;
     private bool _referenceReplaced;
 
     public ReinforcementWork(StageContext context, ReinforcementLearning plan)
@@ -39,7 +42,7 @@ public sealed class ReinforcementWork : IStageWork
     public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors =>
         _referenceReplaced ? [(ReferenceFile, [.. _reference.PublishedTensors()])] : [];
 
-    public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
+    public IEnumerable<(string File, byte[] Text)> OwnTexts => [(CountFile, JsonSerializer.SerializeToUtf8Bytes(_counted))];
 
     public void Prepare(Position position, string? resumed)
     {
@@ -62,6 +65,10 @@ public sealed class ReinforcementWork : IStageWork
         {
             Measure("before", 0);
         }
+        else
+        {
+            _counted = JsonSerializer.Deserialize<RolloutCount>(File.ReadAllBytes(Path.Combine(resumed, CountFile))) ?? RolloutCount.None;
+        }
     }
 
     public StepResult Step(Position position)
@@ -72,7 +79,7 @@ public sealed class ReinforcementWork : IStageWork
         var outputs = Sampler.Generate(
             Learner.Model, prompts, _plan.MaxNewTokens, _plan.Temperature, _context.Tokenizer.Special, _context.Link.Stopping);
         var texts = outputs.ConvertAll(o => _context.Tokenizer.Decode(o.Ids));
-        var rewards = texts.Select((text, i) => Verifier.IsRight(_rule, text, problems[i / _plan.GroupSize].Answer) ? 1.0 : 0.0).ToList();
+        var rewards = outputs.Select((output, i) => _context.Evaluation.IsRight(_rule, output, problems[i / _plan.GroupSize]) ? 1.0 : 0.0).ToList();
         var advantage = Losses.GroupAdvantage(rewards, _plan.GroupSize);
 
         _context.Link.Progress(RankState.Training, "training", position.Step);
@@ -84,16 +91,18 @@ public sealed class ReinforcementWork : IStageWork
             ModelWeights.Copy(Learner.Model, _reference);
             _referenceReplaced = true;
         }
-        var groups = Enumerable.Range(0, problems.Count).Select(g => advantage.Skip(g * _plan.GroupSize).Take(_plan.GroupSize));
+        var count = new RolloutCount(
+            outputs.Count, outputs.Count(o => !o.Ended), problems.Count, advantage.Chunk(_plan.GroupSize).Count(group => Array.TrueForAll(group, a => a == 0)));
+        _counted = _counted.Plus(count);
         return new StepResult("grpo", loss, norm, rate, outputs.Sum(o => o.Prompt.Length + o.Ids.Length), new Dictionary<string, double>
         {
             ["reward"] = rewards.Average(),
             ["kl"] = kl,
             ["format_rate"] = outputs.Zip(texts).Count(p => p.First.Ended && Verifier.IsWellFormed(p.Second)) / (double)outputs.Count,
             ["output_tokens"] = outputs.Average(o => o.Ids.Length),
-            ["rollouts"] = outputs.Count,
-            ["failed_rollouts"] = outputs.Count(o => !o.Ended),
-            ["zero_advantage_groups"] = groups.Count(g => g.All(a => a == 0)),
+            ["rollouts"] = count.Rollouts,
+            ["failed_rollouts"] = count.Failed,
+            ["zero_advantage_groups"] = count.ZeroAdvantage,
         });
     }
 
@@ -102,6 +111,8 @@ public sealed class ReinforcementWork : IStageWork
         if (stepsDone == TotalSteps)
         {
             Measure("after", stepsDone);
+            _context.Evaluation.Report("rollouts_failed", Interval.Of(_counted.Failed, _counted.Rollouts), stepsDone);
+            _context.Evaluation.Report("rollouts_zero_advantage_groups", Interval.Of(_counted.ZeroAdvantage, _counted.Groups), stepsDone);
         }
     }
 
@@ -123,10 +134,16 @@ public sealed class ReinforcementWork : IStageWork
     private (Tensor Loss, Tensor Norm, double Kl) Learn(RolloutRows rows, double[] advantage, double rate)
     {
         var miniBatch = _plan.MiniBatch > 0 ? _plan.MiniBatch : rows.Count;
-        Tensor old, reference;
+        Tensor Said(DeepSeekModel model, int start, int count) => rows.LogProbabilities(model, start, count, _plan.Temperature);
+        Tensor? old = null;
+        Tensor reference;
         using (no_grad())
         {
-            (old, reference) = (rows.LogProbabilities(Learner.Model, 0, rows.Count), rows.LogProbabilities(_reference, 0, rows.Count));
+            reference = Said(_reference, 0, rows.Count);
+            if (miniBatch < rows.Count)
+            {
+                old = Said(Learner.Model, 0, rows.Count);
+            }
         }
         var advantages = tensor(advantage, dtype: ScalarType.Float32, device: _context.Device);
         var (losses, norms, kls) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
@@ -134,8 +151,10 @@ public sealed class ReinforcementWork : IStageWork
         {
             var count = Math.Min(miniBatch, rows.Count - start);
             Tensor Part(Tensor whole) => whole.narrow(0, start, count);
-            var policy = rows.LogProbabilities(Learner.Model, start, count);
-            var (loss, kl) = Losses.Grpo(policy, Part(old), Part(reference), Part(advantages), Part(rows.Said), _plan.ClipEpsilon, _plan.KlBeta);
+            var policy = Said(Learner.Model, start, count);
+            // One mini-batch is trained by the policy that drew it: the ratio is 1, and needs no second pass.
+            var drawnBy = old is null ? policy.detach() : Part(old);
+            var (loss, kl) = Losses.Grpo(policy, drawnBy, Part(reference), Part(advantages), Part(rows.Said), _plan.ClipEpsilon, _plan.KlBeta);
             loss.backward();
             norms.Add(Learner.Update(rate));
             losses.Add(loss.detach());

@@ -29,10 +29,11 @@ public sealed record RolloutRows(Tensor Inputs, Tensor Targets, Tensor Segments,
         return new RolloutRows(context.Tensor(inputs, outputs.Count), context.Tensor(targets, outputs.Count), context.Tensor(segments, outputs.Count), mask);
     }
 
+    /// <param name="temperature">Of the sampling: the policy is what was drawn from. 0 counts as 1.</param>
     /// <returns>[count, seq], for the rows from <paramref name="start"/>.</returns>
-    public Tensor LogProbabilities(DeepSeekModel model, int start, int count)
+    public Tensor LogProbabilities(DeepSeekModel model, int start, int count, double temperature)
     {
-        var output = model.Forward(Inputs.narrow(0, start, count), Segments.narrow(0, start, count), training: false);
-        return Losses.LogProbabilities(output.Logits, Targets.narrow(0, start, count));
+        var logits = model.Forward(Inputs.narrow(0, start, count), Segments.narrow(0, start, count), training: false).Logits;
+        return Losses.LogProbabilities(logits.to(ScalarType.Float32) / (temperature > 0 ? temperature : 1), Targets.narrow(0, start, count));
     }
 }

@@ -102,6 +102,28 @@ public sealed class RunPartsTests : PageTest
     }
 
     [Fact]
+    public void A_loss_and_an_overload_are_better_when_they_fall()
+    {
+        var run = MiniRun("completed");
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "heldout_loss_before", Value = 5.64, Low = 5.63, High = 5.65 });
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "heldout_loss_after", Value = 0.45, Low = 0.43, High = 0.47 });
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "expert_excess_before", Value = 2.07 });
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "expert_excess_after", Value = 0.28 });
+        Assert.Equal([("−5.190, intervals apart", true), ("−179.0 points", true)], Results.Of(run).Select(g => (g.Verdict, g.Better)));
+    }
+
+    [Fact]
+    public void Sampled_answers_are_compared_with_sampled_ones()
+    {
+        var run = MiniRun("completed");
+        foreach (var (name, value) in new[] { ("rl_accuracy_before", 0.4), ("rl_greedy_accuracy_before", 0.7), ("rl_accuracy_after", 0.6), ("rl_greedy_accuracy_after", 0.8), ("rollouts_failed", 0.1) })
+        {
+            run.Stages[0].Evaluations.Add(new Evaluation { Name = name, Value = value });
+        }
+        Assert.Equal(["+20.0 points", "+10.0 points", null], Results.Of(run).Select(g => g.Verdict));
+    }
+
+    [Fact]
     public void The_cluster_shows_what_runs_where_by_which_agent()
     {
         var page = Render<ClusterPage>();

@@ -22,13 +22,18 @@ public sealed record ResultGroup(string Title, IReadOnlyList<ResultRow> Rows, st
 /// <summary>Puts what stages measured beside what it is to be compared with.</summary>
 public static class Results
 {
-    private static readonly (string Prefix, string Suffix, string Title)[] Families =
+    private static readonly (string Prefix, string Title)[] Families =
     [
-        ("rl_", "", "Right answers on held-out problems"),
-        ("needle_", "", "Needle found, by context length"),
-        ("student_", "", "Student, distilled and not"),
-        ("distill", "", "Student, distilled and not"),
-        ("", "format_rate", "Answers in the asked-for form"),
+        ("heldout_loss", "Loss on texts never trained on"),
+        ("expert_excess", "Busiest expert above its fair share"),
+        ("needle_", "Needle found, by context length"),
+        ("sft_format_rate", "Answers in the asked-for form"),
+        ("sft_accuracy", "Right answers, fine-tuned, likeliest answer"),
+        ("rl_accuracy", "Right answers on held-out problems, as sampled"),
+        ("rl_greedy_accuracy", "Right answers on held-out problems, likeliest answer"),
+        ("rollouts_", "Rollouts that taught nothing"),
+        ("student_", "Student, distilled and not"),
+        ("teacher_", "Student, distilled and not"),
     ];
 
     public static IReadOnlyList<ResultGroup> Of(Run run) =>
@@ -41,27 +46,33 @@ public static class Results
     private static ResultGroup Group(string title, IReadOnlyList<ResultRow> rows)
     {
         var before = rows.FirstOrDefault(r => IsBaseline(r.Evaluation.Name));
-        var after = rows.LastOrDefault(r => !IsBaseline(r.Evaluation.Name) && r.Share);
+        var after = rows.LastOrDefault(r => !IsBaseline(r.Evaluation.Name));
         if (before is null || after is null)
         {
             return new(title, rows, null, false);
         }
-        var points = (after.Evaluation.Value - before.Evaluation.Value) * 100;
-        var clear = before.Evaluation.HasHigh && after.Evaluation.HasLow && after.Evaluation.Low > before.Evaluation.High;
-        var words = string.Create(CultureInfo.InvariantCulture, $"{points:+0.0;−0.0} points{(clear ? ", intervals apart" : "")}");
-        return new(title, rows, words, points > 0);
+        var gain = after.Evaluation.Value - before.Evaluation.Value;
+        var clear = before.Evaluation.HasHigh && after.Evaluation.HasLow
+            && (after.Evaluation.Low > before.Evaluation.High || before.Evaluation.Low > after.Evaluation.High);
+        var amount = after.Share
+            ? string.Create(CultureInfo.InvariantCulture, $"{gain * 100:+0.0;−0.0} points")
+            : string.Create(CultureInfo.InvariantCulture, $"{gain:+0.000;−0.000}");
+        return new(title, rows, clear ? $"{amount}, intervals apart" : amount, LowerIsBetter(after.Evaluation.Name) ? gain < 0 : gain > 0);
     }
 
     private static bool IsBaseline(string name) =>
         name.Contains("before", StringComparison.Ordinal)
         || name.Contains("undistilled", StringComparison.Ordinal) || name.Contains("baseline", StringComparison.Ordinal);
 
+    private static bool LowerIsBetter(string name) =>
+        name.Contains("loss", StringComparison.Ordinal) || name.StartsWith("expert_excess", StringComparison.Ordinal);
+
     private static string Title(string name) =>
-        Families.FirstOrDefault(f =>
-            name.StartsWith(f.Prefix, StringComparison.Ordinal) && name.EndsWith(f.Suffix, StringComparison.Ordinal)).Title
-        ?? "Held-out measures";
+        Families.FirstOrDefault(f => name.StartsWith(f.Prefix, StringComparison.Ordinal)).Title ?? "Held-out measures";
 
     private static string Word(string name) =>
-        name.Replace("rl_accuracy_", "", StringComparison.Ordinal).Replace("student_accuracy_", "", StringComparison.Ordinal)
+        name.Replace("rl_accuracy_", "", StringComparison.Ordinal).Replace("rl_greedy_accuracy_", "", StringComparison.Ordinal)
+            .Replace("heldout_loss_", "", StringComparison.Ordinal).Replace("expert_excess_", "", StringComparison.Ordinal)
+            .Replace("rollouts_", "", StringComparison.Ordinal).Replace("student_accuracy_", "", StringComparison.Ordinal)
             .Replace("needle_", "at ", StringComparison.Ordinal).Replace('_', ' ');
 }

@@ -1,24 +1,38 @@
+using System.Text.RegularExpressions;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Data;
 using Xunit;
 
 namespace DeepSeekOps.Worker.Tests.Data;
 
-public sealed class TrainingDataTests : IDisposable
+public sealed partial class TrainingDataTests : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("dsops-data-");
 
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
-    public void Held_out_problems_are_never_trained_on_in_any_wording()
+    public void A_held_out_wording_of_a_sum_is_never_trained_on_and_the_sum_is()
     {
         var data = new BuiltinData(seed: 1, heldOut: 200);
-        var sums = Enumerable.Range(0, 200).Select(i => Sum(data.HeldOutProblem(i))).ToHashSet();
-        Assert.DoesNotContain(Enumerable.Range(0, 20_000), i => sums.Contains(Sum(data.TrainingProblem(i))));
-        var corpus = string.Join('\n', Enumerable.Range(0, 5_000).Select(i => data.Document(i)));
-        Assert.DoesNotContain(sums, sum => corpus.Contains($"\n{sum}=", StringComparison.Ordinal));
-        Assert.True(sums.Count > 40);
+        var heldOut = Enumerable.Range(0, 200).Select(data.HeldOutProblem).ToList();
+        var wordings = heldOut.Select(p => Wording(p.Question)).ToHashSet();
+        var trained = Enumerable.Range(0, 20_000).Select(i => data.TrainingProblem(i)).ToList();
+        Assert.DoesNotContain(trained, p => wordings.Contains(Wording(p.Question)));
+        var read = Enumerable.Range(0, 5_000).SelectMany(i => data.Document(i).Split('\n')).Where(line => line.Contains('?', StringComparison.Ordinal));
+        Assert.DoesNotContain(read, line => wordings.Contains(Wording(line[..(line.IndexOf('?', StringComparison.Ordinal) + 1)])));
+        Assert.Subset(trained.Select(p => p.Solution).ToHashSet(), heldOut.Select(p => p.Solution).ToHashSet());
+        Assert.True(wordings.Count > 40);
+    }
+
+    [Fact]
+    public void Conversations_that_fine_tuning_cannot_read_are_counted_and_never_become_problems()
+    {
+        string Line(params string[] roles) => $$"""{"messages":[{{string.Join(',', roles.Select(r => $$"""{"role":"{{r}}","content":"x"}"""))}}]}""";
+        var data = FileData.Open(
+            [Write("chat.jsonl", string.Join('\n', Line("user", "assistant"), Line("user", "assistant", "user", "assistant"), Line("system", "user", "assistant"), Line("assistant", "user")))],
+            seed: 1, heldOut: 0);
+        Assert.Equal((4L, 1L, 3), (data.DocumentCount, data.ProblemCount, data.OtherConversations));
     }
 
     [Fact]
@@ -31,14 +45,17 @@ public sealed class TrainingDataTests : IDisposable
     }
 
     [Fact]
-    public void Every_builtin_solution_is_right_and_well_formed()
+    public void A_careful_solution_is_right_and_a_hasty_one_seldom()
     {
         var data = new BuiltinData(seed: 2, heldOut: 50);
-        foreach (var problem in Enumerable.Range(0, 500).Select(i => data.TrainingProblem(i)))
-        {
-            Assert.True(Verifier.IsRight(VerifierRule.Arithmetic, problem.Solution, problem.Answer));
-            Assert.True(Verifier.IsWellFormed(problem.Solution));
-        }
+        var problems = Enumerable.Range(0, 1000).Select(i => data.TrainingProblem(i)).ToList();
+        Assert.All(problems, p => Assert.True(Verifier.IsWellFormed(p.Solution)));
+        var hasty = problems.Where(p => p.Solution.StartsWith('\\')).ToList();
+        bool IsRight(Problem problem) => Verifier.IsRight(VerifierRule.Arithmetic, problem.Solution, problem.Answer);
+        Assert.All(problems.Except(hasty), p => Assert.True(IsRight(p)));
+        Assert.InRange(hasty.Count, 350, 450);
+        Assert.InRange(hasty.Count(IsRight) / (double)hasty.Count, 0.1, 0.4);
+        Assert.All(Enumerable.Range(0, 50).Select(data.HeldOutProblem), p => Assert.True(IsRight(p)));
     }
 
     [Theory]
@@ -136,5 +153,12 @@ public sealed class TrainingDataTests : IDisposable
         return path;
     }
 
-    private static string Sum(Problem problem) => problem.Solution[..problem.Solution.IndexOf('=', StringComparison.Ordinal)];
+    // What is asked and how, whoever has whatever.
+    private static string Wording(string question) => question.EndsWith("=?", StringComparison.Ordinal)
+        ? question
+        : new[] { "gets", "loses", "sold", ": how many" }.First(w => question.Contains(w, StringComparison.Ordinal))
+            + string.Join(' ', Numbers().Matches(question).Select(m => m.Value));
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Numbers();
 }

@@ -51,7 +51,6 @@ internal sealed class MiniPlans : IDisposable
                 };
                 break;
             case "distill":
-                // A random teacher says nothing right: answers of any kind are kept by asking for the empty one.
                 plan.Distillation = new Distillation
                 {
                     Samples = 48, Epochs = 2, SequenceLength = 96, BatchSize = 4, LearningRate = rate, LogitWeight = 0.5, Temperature = 1, Verifier = "exact",
@@ -59,6 +58,25 @@ internal sealed class MiniPlans : IDisposable
                 break;
         }
         return plan;
+    }
+
+    /// <summary>A .jsonl in which each of ten questions stands once with each answer.</summary>
+    public string Questions(params string[] answers)
+    {
+        var path = Path.Combine(Root, $"{string.Concat(answers)}.jsonl");
+        File.WriteAllLines(path, Enumerable.Range('q', 10).SelectMany(q => answers.Select(a => $$"""{"question":"{{(char)q}}","answer":"{{a}}"}""")));
+        return path;
+    }
+
+    /// <summary>A model that was fine-tuned on <see cref="Questions"/>, so that it gives their answers about equally often.</summary>
+    public CheckpointRef Tuned(params string[] answers)
+    {
+        var plan = Plan("sft", every: 1000);
+        (plan.Sft.Data, plan.Sft.Instances, plan.Sft.Epochs, plan.Sft.BatchSize) = (Questions(answers), 20, 60, 10);
+        plan.Sft.LearningRate.Pieces[0].To = 1e-2;
+        using var link = Train(Launch(plan, "sft", run: "tuned"));
+        var final = link.Checkpoints[^1];
+        return new CheckpointRef { Path = final.Path, Digest = final.Digest, Step = final.Step, Run = "tuned", Stage = "sft" };
     }
 
     public RankLaunch Launch(TrainingPlan plan, string stage, int attempt = 1, CheckpointReport? from = null, string run = "test") => new()

@@ -16,9 +16,10 @@ public sealed class ResumeTests : IDisposable
     [InlineData("extend")]
     [InlineData("sft")]
     [InlineData("rl")]
+    [InlineData("distill")]
     public void A_resumed_stage_has_the_same_next_twenty_losses_to_the_last_bit(string stage)
     {
-        var plan = _mini.Plan(stage);
+        var plan = PlanWithBeginning(stage);
         using var whole = MiniPlans.Train(_mini.Launch(plan, stage, run: "whole"));
         using var first = MiniPlans.Train(_mini.Launch(plan, stage), (link, report) =>
         {
@@ -32,6 +33,46 @@ public sealed class ResumeTests : IDisposable
         Assert.Equal(20, second.Samples.Count);
         Assert.Equal(whole.Samples.Skip(4).Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)), second.Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
         Assert.True(whole.Checkpoints[^1].Final && second.Checkpoints[^1].Final);
+    }
+
+    [Theory]
+    [InlineData("pretrain")]
+    [InlineData("extend")]
+    [InlineData("sft")]
+    [InlineData("rl")]
+    [InlineData("distill")]
+    public void Skipped_steps_pass_over_the_data_that_they_would_have_trained_on(string stage)
+    {
+        var plan = PlanWithBeginning(stage);
+        using var whole = MiniPlans.Train(_mini.Launch(plan, stage, run: "whole"));
+        using var first = MiniPlans.Train(_mini.Launch(plan, stage), StopAt(4));
+        var launch = _mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]);
+        launch.SkipSteps = 4;
+        using var skipping = MiniPlans.Train(launch);
+        Assert.Equal(whole.Checkpoints.Single(c => c.Step == 12).DataCursor, skipping.Checkpoints.Single(c => c.Step == 8).DataCursor);
+        Assert.Equal(24, skipping.Samples[^1].Step);
+        Assert.NotEqual(whole.Samples[4].Loss, skipping.Samples[0].Loss);
+    }
+
+    [Fact]
+    public void A_full_disk_is_told_with_its_remedy_and_training_goes_on()
+    {
+        var folder = Path.Combine(_mini.Root, "test", "pretrain");
+        var written = Path.Combine(folder, ".step-00000008.attempt-1.tmp");
+        using var link = MiniPlans.Train(_mini.Launch(_mini.Plan("pretrain"), "pretrain"), (_, report) =>
+        {
+            if (report.Sample is { Step: 5 })
+            {
+                Directory.CreateDirectory(written);
+                File.CreateSymbolicLink(Path.Combine(written, "optimizer.safetensors"), "/dev/full");
+            }
+        });
+        var note = Assert.Single(link.Reports, r => r.Note is not null).Note.Text;
+        Assert.Contains("The checkpoint of step 8 could not be written: No space left on device", note, StringComparison.Ordinal);
+        Assert.Contains($"Free space under {folder}", note, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(written));
+        Assert.Equal([4L, 12, 16, 20, 24], link.Checkpoints.Select(c => c.Step));
+        Assert.Equal(24, link.Samples.Count);
     }
 
     [Fact]
@@ -102,6 +143,18 @@ public sealed class ResumeTests : IDisposable
             }
         });
         Assert.InRange(live[^1], 1, live[3]);
+    }
+
+    private TrainingPlan PlanWithBeginning(string stage)
+    {
+        var plan = _mini.Plan(stage);
+        if (stage == "distill")
+        {
+            // Of a teacher with random weights the verifier would keep nothing.
+            plan.BeginFrom = _mini.Tuned("a");
+            plan.Data = new DataConfig { Source = _mini.Questions("a"), Tokenizer = "byte", Heldout = 2 };
+        }
+        return plan;
     }
 
     private static Action<Agent.RecordingRankLink, RankReport> StopAt(long step) => (link, report) =>
