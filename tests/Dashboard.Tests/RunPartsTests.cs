@@ -116,10 +116,12 @@ public sealed class RunPartsTests : PageTest
     public void Sampled_answers_are_compared_with_sampled_ones()
     {
         var run = MiniRun("completed");
-        foreach (var (name, value) in new[] { ("rl_accuracy_before", 0.4), ("rl_greedy_accuracy_before", 0.7), ("rl_accuracy_after", 0.6), ("rl_greedy_accuracy_after", 0.8), ("rollouts_failed", 0.1) })
-        {
-            run.Stages[0].Evaluations.Add(new Evaluation { Name = name, Value = value });
-        }
+        void Add(string name, double value) => run.Stages[0].Evaluations.Add(new Evaluation { Name = name, Value = value });
+        Add("rl_accuracy_before", 0.4);
+        Add("rl_greedy_accuracy_before", 0.7);
+        Add("rl_accuracy_after", 0.6);
+        Add("rl_greedy_accuracy_after", 0.8);
+        Add("rollouts_failed", 0.1);
         Assert.Equal(["+20.0 points", "+10.0 points", null], Results.Of(run).Select(g => g.Verdict));
     }
 

@@ -29,9 +29,9 @@ public sealed partial class TrainingDataTests : IDisposable
     public void Conversations_that_fine_tuning_cannot_read_are_counted_and_never_become_problems()
     {
         string Line(params string[] roles) => $$"""{"messages":[{{string.Join(',', roles.Select(r => $$"""{"role":"{{r}}","content":"x"}"""))}}]}""";
-        var data = FileData.Open(
-            [Write("chat.jsonl", string.Join('\n', Line("user", "assistant"), Line("user", "assistant", "user", "assistant"), Line("system", "user", "assistant"), Line("assistant", "user")))],
-            seed: 1, heldOut: 0);
+        string[] lines =
+            [Line("user", "assistant"), Line("user", "assistant", "user", "assistant"), Line("system", "user", "assistant"), Line("assistant", "user")];
+        var data = FileData.Open([Write("chat.jsonl", string.Join('\n', lines))], seed: 1, heldOut: 0);
         Assert.Equal((4L, 1L, 3), (data.DocumentCount, data.ProblemCount, data.OtherConversations));
     }
 
