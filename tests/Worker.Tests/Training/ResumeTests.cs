@@ -32,6 +32,7 @@ public sealed class ResumeTests : IDisposable
         Assert.Equal(4, first.Samples.Count);
         Assert.Equal(20, second.Samples.Count);
         Assert.Equal(whole.Samples.Skip(4).Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)), second.Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
+        Assert.Equal(Measured(whole), Measured(second));
         Assert.True(whole.Checkpoints[^1].Final && second.Checkpoints[^1].Final);
     }
 
@@ -144,6 +145,9 @@ public sealed class ResumeTests : IDisposable
         });
         Assert.InRange(live[^1], 1, live[3]);
     }
+
+    private static IEnumerable<(string, double, int)> Measured(Agent.RecordingRankLink link) =>
+        link.Evaluations.Where(e => e.Step > 4).Select(e => (e.Name, e.Value, e.Samples));
 
     private TrainingPlan PlanWithBeginning(string stage)
     {
