@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using DeepSeekOps.Worker.Checkpoints;
@@ -10,6 +11,8 @@ namespace DeepSeekOps.Worker.Model;
 /// </summary>
 public static class ConfigJson
 {
+    public const string FileName = "config.json";
+
     public static ModelShape Read(string path)
     {
         try
@@ -72,7 +75,7 @@ public static class ConfigJson
     }
 
     /// <summary>The file that transformers needs to load our weights.</summary>
-    public static void Write(string path, ModelShape shape)
+    public static byte[] ToBytes(ModelShape shape)
     {
         var v3 = shape.Routing == RoutingMethod.SigmoidWithBias;
         var config = new JsonObject
@@ -108,7 +111,7 @@ public static class ConfigJson
             };
         }
 
-        File.WriteAllText(path, config.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+        return Encoding.UTF8.GetBytes(config.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
     }
 
     private static YarnScaling? Scaling(JsonObject config, string path)

@@ -9,7 +9,7 @@ public static class ModelFolder
     /// <summary>The model with its weights. MTP modules that config.json speaks of but the files lack are left out.</summary>
     public static DeepSeekModel Load(string folder, Device device)
     {
-        var shape = ConfigJson.Read(Path.Combine(folder, "config.json"));
+        var shape = ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName));
         using var files = SafetensorsFolder.Open(folder);
         if (shape.MtpDepth > 0 && !files.Contains(WeightShapes.Layer(shape.Layers) + "eh_proj.weight"))
         {

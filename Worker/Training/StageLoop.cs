@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Model;
 using Google.Protobuf.WellKnownTypes;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -159,6 +160,7 @@ public sealed class StageLoop : IDisposable
             tensors[file] = own;
         }
         var texts = _work.OwnTexts.ToDictionary(t => t.File, t => t.Text);
+        texts[ConfigJson.FileName] = ConfigJson.ToBytes(_work.Learner.Model.Shape);
         var manifest = new Manifest(
             Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,
             _position, _work.DataCursor.InWords, final, _beganFrom, []);

@@ -23,7 +23,7 @@ public class ConfigJsonTests
     {
         var path = Path.Combine(Path.GetTempPath(), $"dsops-config-{Guid.NewGuid():n}.json");
         var shape = ModelShapes.Presets[preset] with { Yarn = new YarnScaling(40, 4096, Mscale: 1, MscaleAllDim: 1) };
-        ConfigJson.Write(path, shape);
+        File.WriteAllBytes(path, ConfigJson.ToBytes(shape));
         try
         {
             Assert.Equal(shape, ConfigJson.Read(path));

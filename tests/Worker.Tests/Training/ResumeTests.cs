@@ -1,4 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Training;
 using TorchSharp;
 using Xunit;
@@ -74,6 +76,24 @@ public sealed class ResumeTests : IDisposable
         Assert.False(Directory.Exists(written));
         Assert.Equal([4L, 12, 16, 20, 24], link.Checkpoints.Select(c => c.Step));
         Assert.Equal(24, link.Samples.Count);
+    }
+
+    [Theory]
+    [InlineData("pretrain")]
+    [InlineData("extend")]
+    public void A_training_checkpoint_opens_as_a_published_one(string stage)
+    {
+        using var trained = MiniPlans.Train(_mini.Launch(PlanWithBeginning(stage), stage), StopAt(4));
+        var folder = Path.Combine(_mini.Root, trained.Checkpoints[^1].Path);
+        using var model = ModelFolder.Load(folder, torch.CPU);
+        using var weights = SafetensorsFile.Open(Path.Combine(folder, ModelWeights.FileName));
+        Assert.All(model.PublishedTensors(), t =>
+        {
+            using var saved = weights.Read(t.Name);
+            Assert.True(saved.equal(t.Value).all().item<bool>(), t.Name);
+        });
+        Assert.Equal(stage == "extend", model.Shape.Yarn is not null);
+        Assert.Contains(Manifest.Verify(folder, trained.Checkpoints[^1].Digest).Files, f => f.Name == ConfigJson.FileName);
     }
 
     [Fact]
