@@ -3,6 +3,7 @@ using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Series;
@@ -43,6 +44,16 @@ public static class ControlPlaneApp
 
     private static void AddCluster(IServiceCollection services, ControlPlaneOptions options)
     {
+        if (options.Cluster == "simulated")
+        {
+            services.Configure<SimulatedClusterOptions>(simulated => (simulated.Nodes, simulated.TimeFactor) = (options.Nodes, options.TimeFactor));
+            services.AddSingleton<SimulatedCluster>();
+            services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<SimulatedCluster>());
+            services.AddSingleton(provider => AgentDoors.Of(provider.GetRequiredService<IGrainFactory>()));
+            services.AddHostedService<SimulatedAgents>();
+            return;
+        }
+
         services.Configure<LocalClusterOptions>(local =>
         {
             local.DataDirectory = options.DataDirectory;

@@ -51,9 +51,9 @@ public static class ControlPlaneHost
 
     private static void RefuseWhatIsNotBuilt(ControlPlaneOptions options)
     {
-        if (options.Cluster != "local")
+        if (options.Cluster == "kubernetes")
         {
-            throw new RefusalException($"--cluster {options.Cluster} is not built yet in this version.", "Use --cluster local.", ExitCode.Usage);
+            throw new RefusalException($"--cluster {options.Cluster} is not built yet in this version.", "Use --cluster local or --cluster simulated.", ExitCode.Usage);
         }
     }
 
@@ -103,6 +103,11 @@ public static class ControlPlaneHost
     {
         terminal.Output.WriteLine($"Dashboard  {endpoints.Http}");
         terminal.Output.WriteLine($"Data       {options.DataDirectory}");
+        if (options.Cluster == "simulated")
+        {
+            terminal.Output.WriteLine($"Cluster    simulated: {options.Nodes} nodes, time x {options.TimeFactor:0.##}; no figure of it is measured");
+        }
+
         terminal.Output.WriteLine($"Log        {Path.Combine(options.DataDirectory, LogFile.RelativePath)}");
         terminal.Output.WriteLine("Ctrl-C stops everything; the next start goes on.");
         terminal.Output.WriteLine();

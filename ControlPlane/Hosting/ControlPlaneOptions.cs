@@ -5,6 +5,7 @@ public sealed record ControlPlaneOptions
 {
     public const int UsualPort = 5080;
     public const int UsualNodes = 2;
+    public const int UsualSimulatedNodes = 256;
 
     /// <summary>Full path of the folder that everything is kept in. Default: .dsops.</summary>
     public required string DataDirectory { get; init; }
@@ -21,8 +22,11 @@ public sealed record ControlPlaneOptions
     /// <summary>"local", "simulated" or "kubernetes".</summary>
     public required string Cluster { get; init; }
 
-    /// <summary>Nodes of a local cluster. Default: 2.</summary>
+    /// <summary>Nodes of a local or simulated cluster. Default: 2 local, 256 simulated.</summary>
     public required int Nodes { get; init; }
+
+    /// <summary>Simulated seconds in one second. Default: 1.</summary>
+    public double TimeFactor { get; init; } = 1;
 
     /// <summary>A pipeline file to submit when all is up.</summary>
     public string? Submit { get; init; }

@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Series;
+using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
@@ -17,9 +19,10 @@ internal static class LedgerBinding
         var runs = services.GetRequiredService<RunRegistry>();
         var metrics = services.GetRequiredService<MetricWriter>();
         var history = services.GetRequiredService<HistoryQueries>();
+        bool simulated = services.GetRequiredService<ITrainingCluster>().Simulated;
         return new Ledger
         {
-            AppendEvents = (happened, cancellation) => events.Append(happened, cancellation),
+            AppendEvents = (happened, cancellation) => events.Append(simulated ? [.. happened.Select(Labelled)] : happened, cancellation),
             RecordCheckpoints = async (stage, made, cancellation) =>
             {
                 foreach (var checkpoint in made)
@@ -32,6 +35,9 @@ internal static class LedgerBinding
             UnfinishedRuns = cancellation => Unfinished(history, cancellation),
         };
     }
+
+    /// <summary>A sentence that is copied out of its page still says what it is.</summary>
+    private static RunEvent Labelled(RunEvent told) => told with { Text = $"simulated: {told.Text}" };
 
     private static async Task<ImmutableArray<string>> Unfinished(HistoryQueries history, CancellationToken cancellation)
     {

@@ -33,17 +33,11 @@ internal static class HostVerbs
         var database = Database();
         var submit = new Option<string?>("--submit") { Description = "Pipeline file to submit when all is up; the same file again is the same run.", HelpName = "FILE" };
         var cluster = Cluster("local");
-        var nodes = new Option<int>("--nodes") { Description = "Nodes of the local cluster.", HelpName = "N", DefaultValueFactory = _ => ControlPlaneOptions.UsualNodes };
-        nodes.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() is < 1 or > 64)
-            {
-                result.AddError("--nodes must be between 1 and 64: each node is a process of this machine.");
-            }
-        });
+        var nodes = Nodes(cluster);
+        var timeFactor = TimeFactor();
         var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
         {
-            submit, port, grpcPort, database, cluster, nodes,
+            submit, port, grpcPort, database, cluster, nodes, timeFactor,
         };
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
@@ -53,7 +47,8 @@ internal static class HostVerbs
                 GrpcPort = parsed.GetValue(grpcPort),
                 Database = parsed.GetValue(database),
                 Cluster = parsed.GetValue(cluster) ?? "local",
-                Nodes = parsed.GetValue(nodes),
+                Nodes = parsed.GetValue(nodes) ?? UsualNodes(parsed.GetValue(cluster)),
+                TimeFactor = parsed.GetValue(timeFactor),
                 Submit = parsed.GetValue(submit),
                 Timeline = true,
             },
@@ -80,6 +75,40 @@ internal static class HostVerbs
             },
             terminal, cancellation));
         return command;
+    }
+
+    private static int UsualNodes(string? cluster) =>
+        cluster == "simulated" ? ControlPlaneOptions.UsualSimulatedNodes : ControlPlaneOptions.UsualNodes;
+
+    private static Option<int?> Nodes(Option<string> cluster)
+    {
+        var nodes = new Option<int?>("--nodes") { Description = "Nodes of the cluster. Default: 2 local, 256 simulated.", HelpName = "N" };
+        nodes.Validators.Add(result =>
+        {
+            bool simulated = result.GetValue(cluster) == "simulated";
+            int most = simulated ? 4096 : 64;
+            if (result.GetValueOrDefault<int?>() is { } asked && (asked < 1 || asked > most))
+            {
+                result.AddError(simulated ? $"--nodes must be between 1 and {most}." : $"--nodes must be between 1 and {most}: each node is a process of this machine.");
+            }
+        });
+        return nodes;
+    }
+
+    private static Option<double> TimeFactor()
+    {
+        var factor = new Option<double>("--time-factor")
+        {
+            Description = "Simulated cluster: how much faster than real its time runs.", HelpName = "X", DefaultValueFactory = _ => 1,
+        };
+        factor.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double>() is not (>= 1 and <= 100_000))
+            {
+                result.AddError("--time-factor must be between 1 (real time) and 100000.");
+            }
+        });
+        return factor;
     }
 
     private static Option<string> Cluster(string usual)

@@ -1,0 +1,216 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Planning;
+using DeepSeekOps.Decisions.Stages;
+using Microsoft.Extensions.Options;
+
+namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
+
+/// <summary>
+/// Nodes, pods and agents in memory, on a clock that may run faster. It begins anew with each control plane: what ran is then brought
+/// back from its last checkpoint, as after the loss of a site.
+/// </summary>
+public sealed class SimulatedCluster : ITrainingCluster
+{
+    /// <summary>From a pod's creation until its container runs, with the image on the node: ours.</summary>
+    private const double PodStartSecondsMin = 3;
+    private const double PodStartSecondsMax = 20;
+
+    private readonly Lock holding = new();
+    private readonly SimulatedClusterOptions options;
+    private readonly TimeProvider clock;
+    private readonly DateTimeOffset began;
+    private readonly Random random;
+    private readonly ImmutableArray<NodeSeen> fabric;
+    private readonly Dictionary<NodeId, (string Reason, double Until)> broken = [];
+    private readonly Dictionary<(StageId Stage, int Gang), SimulatedGang> gangs = [];
+    private double lastTurn;
+
+    public SimulatedCluster(IOptions<SimulatedClusterOptions> options, TimeProvider clock)
+    {
+        this.options = options.Value;
+        this.clock = clock;
+        began = clock.GetUtcNow();
+        random = new Random(this.options.Seed);
+        fabric = Fabric.H800(this.options.Nodes);
+    }
+
+    public string Kind => "simulated";
+
+    public bool Simulated => true;
+
+    private double Now => (clock.GetUtcNow() - began).TotalSeconds * options.TimeFactor;
+
+    public Task<ClusterSnapshot> Observe(CancellationToken cancellation)
+    {
+        lock (holding)
+        {
+            double now = Now;
+            var pods = gangs.Values.SelectMany(g => g.Pods).Select(p => p.Seen(now)).ToImmutableArray();
+            var nodes = broken.Count == 0 ? fabric
+                : [.. fabric.Select(n => broken.TryGetValue(n.Id, out var b) ? n with { Health = NodeHealth.NotReady, Reason = b.Reason } : n)];
+            return Task.FromResult(new ClusterSnapshot(nodes, pods, clock.GetUtcNow()));
+        }
+    }
+
+    public Task CreatePods(GangGrant gang, CancellationToken cancellation)
+    {
+        lock (holding)
+        {
+            if (!gangs.ContainsKey((gang.Stage, gang.Gang)))
+            {
+                var made = new SimulatedGang(gang.Stage, gang.SlotsPerNode);
+                made.Pods.AddRange(gang.Nodes.Select((node, i) => new SimulatedPod(gang.Stage, gang.Gang, node, i + 1,
+                    Now + PodStartSecondsMin + (random.NextDouble() * (PodStartSecondsMax - PodStartSecondsMin)))));
+                gangs.Add((gang.Stage, gang.Gang), made);
+            }
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task<bool> DeletePods(StageId stage, int gang, string reason, CancellationToken cancellation)
+    {
+        lock (holding)
+        {
+            gangs.Remove((stage, gang));
+        }
+
+        return Task.FromResult(true);
+    }
+
+    public Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation)
+    {
+        lock (holding)
+        {
+            var leftovers = gangs.Where(g => !wanted.Contains(g.Key)).ToImmutableArray();
+            var seen = leftovers.SelectMany(g => g.Value.Pods).Select(p => p.Seen(Now)).ToImmutableArray();
+            foreach (var (key, _) in leftovers)
+            {
+                gangs.Remove(key);
+            }
+
+            return Task.FromResult(seen);
+        }
+    }
+
+    /// <summary>False: there is no such node.</summary>
+    public bool Kill(NodeId node, string reason)
+    {
+        lock (holding)
+        {
+            return fabric.Any(n => n.Id == node) && Break(node, reason, double.PositiveInfinity);
+        }
+    }
+
+    /// <inheritdoc cref="Kill"/>
+    public bool Heal(NodeId node)
+    {
+        lock (holding)
+        {
+            broken.Remove(node);
+            return fabric.Any(n => n.Id == node);
+        }
+    }
+
+    /// <summary>Lets time pass up to now, and says what agents tell of it.</summary>
+    internal ImmutableArray<SimulatedWord> Turn()
+    {
+        lock (holding)
+        {
+            double now = Now;
+            Wear(now - lastTurn, now);
+            lastTurn = now;
+            var words = ImmutableArray.CreateBuilder<SimulatedWord>();
+            foreach (var gang in gangs.Values)
+            {
+                gang.Advance(now, clock.GetUtcNow(), random);
+                foreach (var pod in gang.Pods.Where(p => p.ExitCode is null && now >= p.StartsAt))
+                {
+                    words.Add(pod.Registered ? new SimulatedWord(gang, pod, null, pod.Beat(Ranks(gang, pod, now)))
+                        : new SimulatedWord(gang, pod, pod.Registration(), null));
+                }
+            }
+
+            return words.ToImmutable();
+        }
+    }
+
+    /// <summary>What an agent was answered.</summary>
+    internal void Obey(SimulatedWord word, WorkerReply reply)
+    {
+        lock (holding)
+        {
+            word.Pod.Acknowledge(reply.Acknowledged);
+            switch (reply.Order)
+            {
+                case WorkerOrder.Start start: word.Pod.Launch(start.Assignment, Now); break;
+                case WorkerOrder.RestartRanks restart: word.Pod.Launch(restart.Assignment, Now); break;
+                case WorkerOrder.RollBack back: word.Pod.Launch(back.Assignment, Now); break;
+                case WorkerOrder.SaveCheckpoint: word.Gang.Save(); break;
+                case WorkerOrder.Stop { SaveWithin: not null } when !word.Pod.SavesThenEnds && word.Gang.Whole:
+                    word.Pod.SavesThenEnds = true;
+                    word.Gang.Save();
+                    break;
+                case WorkerOrder.Stop stop: word.Pod.Exit(0, stop.Reason); break;
+                default: break;
+            }
+        }
+    }
+
+    private static ImmutableArray<RankSeen> Ranks(SimulatedGang gang, SimulatedPod pod, double now)
+    {
+        if (pod.Assignment is not { } assignment)
+        {
+            return [];
+        }
+
+        bool stepping = gang.Attempt == assignment.Attempt;
+        var state = pod.RankError is not null ? RankState.Exited : !stepping ? RankState.Starting : gang.Done ? RankState.Done : RankState.Training;
+        var since = TimeSpan.FromSeconds(Math.Min(gang.SinceProgress(now), TimeSpan.FromDays(1).TotalSeconds));
+        return [.. assignment.Ranks.Where(r => r.Node == pod.Node).Select(r => new RankSeen(
+            r.Rank, 1, state == RankState.Exited && r.LocalRank > 0 ? RankState.Training : state, assignment.Attempt,
+            stepping ? gang.Step : assignment.ResumeFrom?.Step ?? 0, stepping ? "simulated" : "loading", since,
+            state == RankState.Exited ? 1 : null, pod.RankError ?? "", stepping ? gang.Step : 0))];
+    }
+
+    /// <summary>Nodes break at their rate and come back mended.</summary>
+    private void Wear(double seconds, double now)
+    {
+        foreach (var mended in broken.Where(b => b.Value.Until <= now).Select(b => b.Key).ToImmutableArray())
+        {
+            broken.Remove(mended);
+        }
+
+        double expected = options.FailuresPerThousandNodeDays / 1000 * fabric.Length * seconds / 86_400;
+        for (double left = -Math.Log(1 - random.NextDouble()); left < expected; left -= Math.Log(1 - random.NextDouble()))
+        {
+            var fault = SimulatedFault.Draw(random);
+            var node = fabric[random.Next(fabric.Length)].Id;
+            if (fault.EndsNode)
+            {
+                Break(node, $"{fault.Cause}; back in {Decisions.Words.Duration(Calibration.Repair)} of simulated time", now + Calibration.Repair.TotalSeconds);
+            }
+            else
+            {
+                gangs.Values.SelectMany(g => g.Pods).FirstOrDefault(p => p.Node == node && p.Assignment is not null)?.FailRank(fault.Cause);
+            }
+        }
+    }
+
+    private bool Break(NodeId node, string reason, double until)
+    {
+        broken[node] = ($"simulated: {reason}", until);
+        foreach (var pod in gangs.Values.SelectMany(g => g.Pods).Where(p => p.Node == node))
+        {
+            pod.Exit(128 + 9, $"simulated: {reason}");
+        }
+
+        return true;
+    }
+}
+
+/// <summary>What one agent says in one turn: its first word, or a beat.</summary>
+internal sealed record SimulatedWord(SimulatedGang Gang, SimulatedPod Pod, AgentRegistration? First, AgentBeat? Beat);

@@ -1,0 +1,109 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
+
+/// <summary>The pods of one gang, which step together or not at all.</summary>
+internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
+{
+    /// <summary>Ranks load weights and meet: ours, within the 5 to 20 minutes that arXiv 2410.21680 saw and the seconds of MegaScale.</summary>
+    private const double LoadSeconds = 60;
+
+    /// <summary>Steps of one turn at most, and samples that may wait to be taken: a ledger that falls behind slows the simulation down.</summary>
+    private const int StepsPerTurn = 200;
+
+    private SimulatedWork? work;
+    private int attempt;
+    private double stepEnds;
+    private double stepSeconds;
+    private double lastProgress;
+    private bool saveAsked;
+
+    public List<SimulatedPod> Pods { get; } = [];
+
+    public int SlotsPerNode { get; } = slotsPerNode;
+
+    public long Step { get; private set; }
+
+    public long Tokens { get; private set; }
+
+    public bool Done { get; private set; }
+
+    public int Attempt => attempt;
+
+    public double SinceProgress(double now) => Math.Max(0, now - Math.Max(lastProgress, Pods.Max(p => p.LaunchedAt)));
+
+    public void Save() => saveAsked = true;
+
+    /// <summary>Every rank of the newest launch is there and none has failed.</summary>
+    public bool Whole => Pods.All(p => p.ExitCode is null && p.RankError is null && p.Assignment is { } a && a.Attempt == Pods[0].Assignment?.Attempt);
+
+    /// <summary>Training up to now.</summary>
+    public void Advance(double now, DateTimeOffset at, Random random)
+    {
+        if (!Whole || Pods[0].Assignment is not { } assignment)
+        {
+            return;
+        }
+
+        if (assignment.Attempt != attempt)
+        {
+            Launch(assignment, random);
+        }
+
+        for (int made = 0; !Done && stepEnds <= now && made < StepsPerTurn && Pods[0].Waiting < StepsPerTurn; made++)
+        {
+            MakeStep(at, random);
+        }
+
+        if (saveAsked && Step > 0 && !Done)
+        {
+            Checkpoint(at);
+        }
+
+        saveAsked = false;
+        // A turn that had no room for all its steps does not owe them.
+        stepEnds = Math.Max(stepEnds, now - stepSeconds);
+    }
+
+    private void Launch(Assignment assignment, Random random)
+    {
+        work = new SimulatedWork(assignment.Pipeline, stage.Stage);
+        (attempt, Done) = (assignment.Attempt, false);
+        Step = assignment.ResumeFrom?.Step ?? 0;
+        Tokens = work.TokensAt(Step);
+        lastProgress = Pods.Max(p => p.LaunchedAt) + LoadSeconds;
+        stepSeconds = work.StepSeconds(Tokens, random);
+        stepEnds = lastProgress + stepSeconds;
+    }
+
+    private void MakeStep(DateTimeOffset at, Random random)
+    {
+        Step++;
+        Tokens = work!.TokensAfter(Step, Tokens);
+        Pods[0].Tell(work.Sample(Step, Tokens, stepSeconds, attempt, at, random));
+        lastProgress = stepEnds;
+        Done = Step >= work.Steps;
+        if (Done || Step % work.CheckpointEvery == 0)
+        {
+            Checkpoint(at);
+            stepEnds += work.CheckpointStall.TotalSeconds;
+        }
+
+        stepSeconds = work.StepSeconds(Tokens, random);
+        stepEnds += stepSeconds;
+    }
+
+    /// <summary>There are no files: the path says so, and the digest is of the name.</summary>
+    private void Checkpoint(DateTimeOffset at)
+    {
+        string path = string.Create(CultureInfo.InvariantCulture, $"simulated/{stage}/step-{Step:00000000}");
+        string digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(path)));
+        Pods[0].Tell(new CheckpointMade(Step, path, work!.CheckpointBytes, digest, Tokens, 0, $"simulated, token {Tokens}",
+            work.CheckpointStall, work.CheckpointLag, at, attempt, Done));
+    }
+}

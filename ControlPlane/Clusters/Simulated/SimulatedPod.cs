@@ -1,0 +1,81 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
+
+/// <summary>An agent that exists only in memory: what it was told to run, and what it has not been told was taken.</summary>
+/// <param name="StartsAt">Simulated seconds from which the container runs.</param>
+internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int number, double startsAt)
+{
+    private readonly List<(long FirstSent, StepSample Sample)> samples = [];
+    private readonly List<(long FirstSent, CheckpointMade Made)> checkpoints = [];
+    private long sequence;
+
+    public StageId Stage { get; } = stage;
+
+    public int Gang { get; } = gang;
+
+    public NodeId Node { get; } = node;
+
+    public double StartsAt { get; } = startsAt;
+
+    public bool Registered { get; private set; }
+
+    public Assignment? Assignment { get; private set; }
+
+    public double LaunchedAt { get; private set; }
+
+    public int? ExitCode { get; private set; }
+
+    public string Reason { get; private set; } = "";
+
+    /// <summary>A rank of the current launch ended by itself; cleared by the next launch.</summary>
+    public string? RankError { get; private set; }
+
+    public bool SavesThenEnds { get; set; }
+
+    public int Waiting => samples.Count;
+
+    public string AgentId => $"simulated-{Stage}-{Gang}-{Node}";
+
+    public void Launch(Assignment assignment, double now)
+    {
+        if (Assignment?.Attempt != assignment.Attempt)
+        {
+            (Assignment, LaunchedAt, RankError) = (assignment, now, null);
+            samples.Clear();
+        }
+    }
+
+    public void Exit(int code, string reason) => (ExitCode, Reason) = ExitCode is null ? (code, reason) : (ExitCode, Reason);
+
+    public void FailRank(string error) => RankError ??= error;
+
+    public void Tell(StepSample sample) => samples.Add((sequence + 1, sample));
+
+    public void Tell(CheckpointMade made) => checkpoints.Add((sequence + 1, made));
+
+    public AgentRegistration Registration()
+    {
+        Registered = true;
+        return new AgentRegistration("simulated", Node, AgentId, number, Stage, Gang, []);
+    }
+
+    public AgentBeat Beat(ImmutableArray<RankSeen> ranks) => new(
+        Node, AgentId, Stage, Assignment?.Attempt ?? Gang, ++sequence, ranks, [.. samples.Select(s => s.Sample)],
+        [.. checkpoints.Select(c => c.Made)], [], [], ImmutableDictionary<string, double>.Empty, []);
+
+    public void Acknowledge(long taken)
+    {
+        samples.RemoveAll(s => s.FirstSent <= taken);
+        checkpoints.RemoveAll(c => c.FirstSent <= taken);
+    }
+
+    public PodSeen Seen(double now) => new(Stage, Gang, Node,
+        ExitCode is not null ? PodPhase.Exited : now < StartsAt ? PodPhase.Pending : PodPhase.Running, number, ExitCode, Reason);
+}
