@@ -99,7 +99,18 @@ internal static class OpsPartials
     };
 
     public static Proto.Cluster ToProto(this ClusterView cluster) =>
-        new() { Kind = cluster.Kind, Simulated = cluster.Simulated, Nodes = { cluster.Nodes.Select(ToProto) } };
+        new()
+        {
+            Kind = cluster.Kind, Simulated = cluster.Simulated, Nodes = { cluster.Nodes.Select(ToProto) },
+            Waiting = { cluster.Pending.Select(ToProto) },
+        };
+
+    private static Proto.WaitingGang ToProto(PendingGang waits) => new()
+    {
+        Run = waits.Request.Stage.Run, Stage = waits.Request.Stage.Stage, Attempt = waits.Request.Gang, Nodes = waits.Request.Nodes,
+        SlotsPerNode = waits.Request.SlotsPerNode, Priority = waits.Request.Priority, Team = waits.Request.Team,
+        Since = waits.Request.Since.ToTimestamp(), Reason = waits.Reason,
+    };
 
     /// <summary>A node may serve several gangs; the first is named, the slots count all.</summary>
     private static Proto.Node ToProto(NodeView view)

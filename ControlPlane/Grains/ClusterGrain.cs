@@ -35,12 +35,12 @@ internal sealed partial class ClusterGrain(
             await Save(state.State with { Waiting = state.State.Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request) });
         }
 
-        var snapshot = await cluster.Observe(cancellation);
+        var snapshot = (await cluster.Observe(cancellation)).With(state.State.Cordons);
         var answer = PlacementQueue.Decide(new(snapshot, state.State.Held, state.State.Waiting, policy, clock.GetUtcNow()));
         if (!answer.Placed.IsEmpty)
         {
             var grants = answer.Placed.Select(p => p.Grant).ToImmutableArray();
-            await Save(new ClusterRecord
+            await Save(state.State with
             {
                 Held = state.State.Held.AddRange(grants),
                 Waiting = state.State.Waiting.RemoveAll(w => grants.Any(g => g.Stage == w.Stage && g.Gang == w.Gang)),
@@ -59,7 +59,7 @@ internal sealed partial class ClusterGrain(
 
     public async Task Release(StageId stage, int gang, CancellationToken cancellation)
     {
-        var next = new ClusterRecord
+        var next = state.State with
         {
             Held = state.State.Held.RemoveAll(h => h.Stage == stage && h.Gang == gang),
             Waiting = state.State.Waiting.RemoveAll(w => w.Stage == stage && w.Gang == gang),
@@ -72,11 +72,43 @@ internal sealed partial class ClusterGrain(
 
     public async Task<ClusterView> Describe()
     {
-        var snapshot = await cluster.Observe(CancellationToken.None);
+        var snapshot = (await cluster.Observe(CancellationToken.None)).With(state.State.Cordons);
         var record = state.State;
         var waits = record.Waiting.Select(w => new PendingGang(w, pending.GetValueOrDefault(w.Stage)?.Reason ?? "not looked at yet"));
         return ClusterView.Of(cluster.Kind, cluster.Simulated, snapshot, record.Held, [.. waits]);
     }
+
+    public async Task<bool> Cordon(NodeId node, string reason, CancellationToken cancellation)
+    {
+        if (!await Exists(node, cancellation))
+        {
+            return false;
+        }
+
+        await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == node).Add(new(node, reason, clock.GetUtcNow())) });
+        return true;
+    }
+
+    public async Task<bool> Uncordon(NodeId node, CancellationToken cancellation)
+    {
+        await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == node) });
+        return await Exists(node, cancellation);
+    }
+
+    public async Task<bool> Drain(NodeId node, string reason, CancellationToken cancellation)
+    {
+        bool exists = await Cordon(node, reason, cancellation);
+        foreach (var held in state.State.Held.Where(h => exists && h.Nodes.Contains(node)))
+        {
+            await GrainFactory.GetGrain<IStageGrain>(held.Stage.ToString())
+                .Preempt(new Preemption(held.Stage, held.Gang, held.Stage, held.SaveTime, $"{node} is drained: {reason}"));
+        }
+
+        return exists;
+    }
+
+    private async Task<bool> Exists(NodeId node, CancellationToken cancellation) =>
+        (await cluster.Observe(cancellation)).Nodes.Any(n => n.Id == node);
 
     private PlacementDecision.Placed? Held(GangRequest request) =>
         state.State.Held.FirstOrDefault(h => h.Stage == request.Stage && h.Gang == request.Gang) is { } grant

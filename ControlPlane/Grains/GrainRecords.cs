@@ -23,4 +23,6 @@ public sealed record ClusterRecord
     public ImmutableArray<GangRequest> Waiting { get; init; } = [];
 
     public ImmutableArray<GangGrant> Held { get; init; } = [];
+
+    public ImmutableArray<Cordon> Cordons { get; init; } = [];
 }

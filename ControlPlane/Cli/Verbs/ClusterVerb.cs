@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
+using Grpc.Core;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -26,6 +27,29 @@ internal static class ClusterVerb
             {
                 Write(terminal, cluster);
             }
+            return ExitCode.Ok;
+        });
+        command.Subcommands.Add(OnNode(terminal, "cordon", "Places nothing more on a node; what runs there goes on.", (c, n, o) => c.CordonNodeAsync(n, o)));
+        command.Subcommands.Add(OnNode(terminal, "uncordon", "Lets a node be used again.", (c, n, o) => c.UncordonNodeAsync(n, o)));
+        command.Subcommands.Add(OnNode(terminal, "drain", "Cordons a node; what runs there saves and goes elsewhere.", (c, n, o) => c.DrainNodeAsync(n, o)));
+        command.Subcommands.Add(OnNode(terminal, "kill", "Simulated cluster: breaks a node with all that runs there.", (c, n, o) => c.KillNodeAsync(n, o)));
+        command.Subcommands.Add(OnNode(terminal, "heal", "Simulated cluster: mends a node.", (c, n, o) => c.HealNodeAsync(n, o)));
+        return command;
+    }
+
+    private static Command OnNode(
+        Terminal terminal, string verb, string description,
+        Func<OpsService.OpsServiceClient, NodeCommand, CallOptions, AsyncUnaryCall<Node>> call)
+    {
+        var name = new Argument<string>("node") { Description = "Name of the node." };
+        var reason = new Option<string?>("--reason") { Description = "Why, for those who look at the node later.", HelpName = "TEXT" };
+        var command = new Command(verb, description) { name, reason };
+        command.SetClientAction(async (client, parsed, cancellation) =>
+        {
+            var request = new NodeCommand { Name = parsed.GetValue(name), Reason = parsed.GetValue(reason) ?? "" };
+            var node = await call(client, request, ControlPlaneConnection.Options(cancellation));
+            await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(node)
+                : Columns.Clean($"{node.Name} is {node.State}. {node.Reason}").TrimEnd());
             return ExitCode.Ok;
         });
         return command;

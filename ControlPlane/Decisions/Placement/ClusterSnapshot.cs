@@ -36,7 +36,18 @@ public enum PodPhase
 public sealed record PodSeen(StageId Stage, int Gang, NodeId Node, PodPhase Phase, int? Pid, int? ExitCode, string Reason);
 
 /// <summary>The cluster at one moment. Immutable: a decision sees one state of the world.</summary>
-public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableArray<PodSeen> Pods, DateTimeOffset At);
+public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableArray<PodSeen> Pods, DateTimeOffset At)
+{
+    /// <summary>A node that is worse than cordoned stays what it is.</summary>
+    public ClusterSnapshot With(ImmutableArray<Cordon> cordons) => cordons.IsEmpty ? this : this with
+    {
+        Nodes = [.. Nodes.Select(n => n.Health == NodeHealth.Ready && cordons.FirstOrDefault(c => c.Node == n.Id) is { } cordon
+            ? n with { Health = NodeHealth.Cordoned, Reason = cordon.Reason } : n)],
+    };
+}
+
+/// <summary>A person took a node out of placement.</summary>
+public sealed record Cordon(NodeId Node, string Reason, DateTimeOffset Since);
 
 /// <summary>A stage's wish for nodes.</summary>
 /// <param name="Gang">The attempt that asks; the grant is named by it.</param>

@@ -1,0 +1,43 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
+using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.Decisions;
+using Grpc.Core;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>Nodes by hand.</summary>
+internal sealed partial class OpsGrpcService
+{
+    public override Task<Node> CordonNode(NodeCommand request, ServerCallContext context) =>
+        OnNode(request, node => ClusterOf().Cordon(node, Why(request, "cordoned by hand"), context.CancellationToken));
+
+    public override Task<Node> UncordonNode(NodeCommand request, ServerCallContext context) =>
+        OnNode(request, node => ClusterOf().Uncordon(node, context.CancellationToken));
+
+    public override Task<Node> DrainNode(NodeCommand request, ServerCallContext context) =>
+        OnNode(request, node => ClusterOf().Drain(node, Why(request, "drained by hand"), context.CancellationToken));
+
+    public override Task<Node> KillNode(NodeCommand request, ServerCallContext context) =>
+        OnNode(request, node => Task.FromResult(Simulated("kill").Kill(node, Why(request, "killed by hand"))));
+
+    public override Task<Node> HealNode(NodeCommand request, ServerCallContext context) =>
+        OnNode(request, node => Task.FromResult(Simulated("heal").Heal(node)));
+
+    private async Task<Node> OnNode(NodeCommand request, Func<NodeId, Task<bool>> act)
+    {
+        string name = Door.Name(request.Name, "name");
+        bool found = await act(new NodeId(name));
+        var nodes = (await Described()).Nodes;
+        return found && nodes.FirstOrDefault(n => n.Name == name) is { } node ? node : throw new RpcException(new Status(
+            StatusCode.NotFound, $"There is no node named {name}.{Nearest.To(name, nodes.Select(n => n.Name)).Take(1).Select(n => $" Did you mean {n}?").FirstOrDefault()}"));
+    }
+
+    /// <summary>A real machine is not broken on request.</summary>
+    private SimulatedCluster Simulated(string verb) => cluster as SimulatedCluster ?? throw new RpcException(new Status(
+        StatusCode.FailedPrecondition, $"Only nodes of a simulated cluster can be told to {verb}; this one is {cluster.Kind}. Start it with --cluster simulated."));
+
+    private IClusterGrain ClusterOf() => grains.GetGrain<IClusterGrain>(IClusterGrain.Key);
+
+    private static string Why(NodeCommand request, string otherwise) => Door.Reason(request.Reason) is { Length: > 0 } reason ? reason : otherwise;
+}
