@@ -48,11 +48,7 @@ internal sealed partial class ClusterGrain(
         }
 
         pending = answer.Pending;
-        foreach (var preemption in answer.Preemptions)
-        {
-            await GrainFactory.GetGrain<IStageGrain>(preemption.Stage.ToString()).Preempt(preemption);
-        }
-
+        await Preempt(answer.Preemptions);
         return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision
             ?? pending.GetValueOrDefault(request.Stage) ?? throw new InvalidOperationException($"Placement gave {request.Stage} no answer.");
     }
@@ -78,16 +74,8 @@ internal sealed partial class ClusterGrain(
         return ClusterView.Of(cluster.Kind, cluster.Simulated, snapshot, record.Held, [.. waits]);
     }
 
-    public async Task<bool> Cordon(NodeId node, string reason, CancellationToken cancellation)
-    {
-        if (!await Exists(node, cancellation))
-        {
-            return false;
-        }
-
-        await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == node).Add(new(node, reason, clock.GetUtcNow())) });
-        return true;
-    }
+    public Task<bool> Cordon(NodeId node, string reason, CancellationToken cancellation) =>
+        Set(new Cordon(node, reason, clock.GetUtcNow(), Drains: false), cancellation);
 
     public async Task<bool> Uncordon(NodeId node, CancellationToken cancellation)
     {
@@ -97,14 +85,28 @@ internal sealed partial class ClusterGrain(
 
     public async Task<bool> Drain(NodeId node, string reason, CancellationToken cancellation)
     {
-        bool exists = await Cordon(node, reason, cancellation);
-        foreach (var held in state.State.Held.Where(h => exists && h.Nodes.Contains(node)))
+        bool exists = await Set(new Cordon(node, reason, clock.GetUtcNow(), Drains: true), cancellation);
+        await Preempt(Drains.Of(state.State.Cordons, state.State.Held));
+        return exists;
+    }
+
+    private async Task<bool> Set(Cordon cordon, CancellationToken cancellation)
+    {
+        if (!await Exists(cordon.Node, cancellation))
         {
-            await GrainFactory.GetGrain<IStageGrain>(held.Stage.ToString())
-                .Preempt(new Preemption(held.Stage, held.Gang, held.Stage, held.SaveTime, $"{node} is drained: {reason}"));
+            return false;
         }
 
-        return exists;
+        await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == cordon.Node).Add(cordon) });
+        return true;
+    }
+
+    private async Task Preempt(ImmutableArray<Preemption> preemptions)
+    {
+        foreach (var preemption in preemptions)
+        {
+            await GrainFactory.GetGrain<IStageGrain>(preemption.Stage.ToString()).Preempt(preemption);
+        }
     }
 
     private async Task<bool> Exists(NodeId node, CancellationToken cancellation) =>
@@ -131,11 +133,12 @@ internal sealed partial class ClusterGrain(
         }
     }
 
-    /// <summary>A pod whose gang holds nothing is a leftover of a crash.</summary>
+    /// <summary>What a crash may have left undone: a pod whose gang holds nothing, a drain that its gangs did not hear of.</summary>
     private async Task Fence(CancellationToken cancellation)
     {
         try
         {
+            await Preempt(Drains.Of(state.State.Cordons, state.State.Held));
             var wanted = state.State.Held.Select(h => (h.Stage, h.Gang)).ToImmutableHashSet();
             foreach (var pod in await cluster.FenceAllBut(wanted, cancellation))
             {
@@ -151,6 +154,6 @@ internal sealed partial class ClusterGrain(
     [LoggerMessage(Level = LogLevel.Warning, Message = "Ended a leftover: the pod of {Stage}, gang {Gang}, on {Node}")]
     private partial void LogFenced(StageId stage, int gang, NodeId node);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Leftover pods could not be looked for")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Leftover pods and drains could not be looked for")]
     private partial void LogFenceFailed(Exception failed);
 }

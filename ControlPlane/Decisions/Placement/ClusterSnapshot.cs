@@ -47,7 +47,8 @@ public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableAr
 }
 
 /// <summary>A person took a node out of placement.</summary>
-public sealed record Cordon(NodeId Node, string Reason, DateTimeOffset Since);
+/// <param name="Drains">What runs there is to go elsewhere.</param>
+public sealed record Cordon(NodeId Node, string Reason, DateTimeOffset Since, bool Drains);
 
 /// <summary>A stage's wish for nodes.</summary>
 /// <param name="Gang">The attempt that asks; the grant is named by it.</param>
@@ -99,4 +100,5 @@ public abstract record PlacementDecision(string Reason)
 public readonly record struct StartEstimate(DateTimeOffset Earliest, DateTimeOffset Likely, DateTimeOffset Latest);
 
 /// <summary>A held gang that has to give way: it is asked for a checkpoint first and gets <paramref name="Grace"/> for it.</summary>
-public sealed record Preemption(StageId Stage, int Gang, StageId For, TimeSpan Grace, string Reason);
+/// <param name="For">Who gets the nodes; null: nobody, they are drained.</param>
+public sealed record Preemption(StageId Stage, int Gang, StageId? For, TimeSpan Grace, string Reason);

@@ -60,9 +60,11 @@ internal static class Victims
         return needed;
     }
 
+    public static TimeSpan Grace(GangGrant victim) => victim.SaveTime * GraceFactor;
+
     private static Preemption Order(GangRequest request, GangGrant victim)
     {
-        var grace = victim.SaveTime * GraceFactor;
+        var grace = Grace(victim);
         return new Preemption(victim.Stage, victim.Gang, request.Stage, grace,
             $"gives way to {request.Stage} (priority {request.Priority} over {victim.Priority}); it has {Words.Duration(grace)} to save first");
     }

@@ -93,7 +93,7 @@ public static class StagePlanner
 
         if (seen.Preemption is { } preemption && preemption.Gang == gang.Gang)
         {
-            return stage.Say(now, "preempted", Runs.EventLevel.Warning, preemption.Reason)
+            return stage.Say(now, preemption.For is null ? "drained" : "preempted", Runs.EventLevel.Warning, preemption.Reason)
                 .Stop(gang, new Ending.Relaunch(preemption.Reason, now), preemption.Reason, now, preemption.Grace);
         }
 
