@@ -7,6 +7,7 @@ return args switch
 {
     ["agent", .. var rest] => AgentEntry.Run(rest).GetAwaiter().GetResult(),
     ["model", .. var rest] => ModelVerbs.Run(rest, Console.Out, Console.Error),
+    ["bench", .. var rest] => BenchVerb.Run(rest, Console.Out, Console.Error),
     ["rank"] => RankEntry.Run(RankProgram.WarmUp, RankProgram.Run),
     _ => Usage(),
 };
@@ -17,6 +18,7 @@ static int Usage()
         Usage: dsops-worker VERB ...
 
           agent    the agent of a node: starts ranks and reports to the control plane
+          bench    times training steps of a model on this machine
           model    compares a model with a reference, counts parameters
         """);
     return RankEntry.Usage;

@@ -42,6 +42,13 @@ internal static class ModelVerbs
         }
     }
 
+    /// <summary>The shape of a preset or of a config.json.</summary>
+    public static ModelShape ShapeOf(string model) =>
+        ModelShapes.Presets.TryGetValue(model, out var preset) ? preset
+        : File.Exists(model) || model.EndsWith(".json", StringComparison.Ordinal) ? ConfigJson.Read(model)
+        : throw new CheckpointFormatException(
+            $"\"{model}\" is neither a preset ({string.Join(", ", ModelShapes.Presets.Keys)}) nor a config.json.");
+
     private static int Check(string folder, bool json, TextWriter output)
     {
         var seen = ReferenceCheck.Run(folder);
@@ -66,14 +73,7 @@ internal static class ModelVerbs
 
     private static int Params(string model, bool json, TextWriter output)
     {
-        if (!ModelShapes.Presets.TryGetValue(model, out var shape))
-        {
-            shape = File.Exists(model) || model.EndsWith(".json", StringComparison.Ordinal)
-                ? ConfigJson.Read(model)
-                : throw new CheckpointFormatException(
-                    $"\"{model}\" is neither a preset ({string.Join(", ", ModelShapes.Presets.Keys)}) nor a config.json.");
-        }
-
+        var shape = ShapeOf(model);
         var main = shape with { MtpDepth = 0 };
         var (total, active) = (WeightShapes.Count(main), WeightShapes.CountActive(main));
         var mtp = WeightShapes.Count(shape) - total;

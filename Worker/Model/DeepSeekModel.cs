@@ -19,20 +19,21 @@ public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> MtpLogits,
 /// </summary>
 public sealed class DeepSeekModel : IDisposable
 {
-    private readonly Dictionary<string, Tensor> _weights = [];
+    private readonly Weights _weights;
     private readonly TransformerBlock[] _blocks; // of the main model, then of the MTP modules
     private readonly Device _device;
     private Rope _rope;
 
-    public DeepSeekModel(ModelConfig config, Device device, bool fp8 = false) : this(ModelShapes.FromProto(config), device, fp8: fp8)
+    public DeepSeekModel(ModelConfig config, Device device, Precision precision = Precision.Fp32)
+        : this(ModelShapes.FromProto(config), device, precision: precision)
     {
     }
 
     /// <summary>
-    /// Allocates all weights, uninitialised: <see cref="Initialise"/> or a checkpoint fills them. With fp8 the projections of attention,
+    /// Allocates all weights, uninitialised: <see cref="Initialise"/> or a checkpoint fills them. In fp8 the projections of attention,
     /// MLPs and experts run as <see cref="Fp8Linear"/>; embedding, head, norms, router and the attention itself stay high.
     /// </summary>
-    public DeepSeekModel(ModelShape shape, Device device, ScalarType type = ScalarType.Float32, bool fp8 = false)
+    public DeepSeekModel(ModelShape shape, Device device, ScalarType type = ScalarType.Float32, Precision precision = Precision.Fp32)
     {
         if (shape.Problems() is { Count: > 0 } problems)
         {
@@ -41,40 +42,40 @@ public sealed class DeepSeekModel : IDisposable
 
         Shape = shape;
         _device = device;
-        foreach (var weight in WeightShapes.Of(shape))
-        {
-            // The correction bias and whatever else is not trained stays in float32.
-            var tensor = zeros(weight.Dimensions, weight.Trained ? type : float32, device).DetachFromDisposeScope();
-            _weights.Add(weight.Name, weight.Trained ? tensor.requires_grad_() : tensor);
-        }
-
-        _blocks = [.. Enumerable.Range(0, shape.Layers + shape.MtpDepth).Select(layer => new TransformerBlock(shape, _weights, layer, fp8))];
+        _weights = new Weights(shape, device, type, precision);
+        _blocks = [.. Enumerable.Range(0, shape.Layers + shape.MtpDepth).Select(layer => new TransformerBlock(shape, _weights, layer))];
         _rope = new Rope(shape, shape.Yarn, device);
     }
 
     public ModelShape Shape { get; private set; }
 
     /// <summary>Trained tensors as they lie in memory, in a fixed order: the experts of a layer are one.</summary>
-    public IEnumerable<(string Name, Tensor Value)> Parameters => _weights.Where(w => w.Value.requires_grad).Select(w => (w.Key, w.Value));
+    public IEnumerable<(string Name, Tensor Value)> Parameters => _weights.Masters.Where(w => w.Value.requires_grad).Select(w => (w.Key, w.Value));
 
     /// <summary>b of equation 16, [experts] per MoE layer, outside of the gradient: add ±γ by load after a step.</summary>
     public IReadOnlyList<Tensor> CorrectionBiases =>
-        [.. _weights.Where(w => w.Key.EndsWith("e_score_correction_bias", StringComparison.Ordinal)).Select(w => w.Value)];
+        [.. _weights.Masters.Where(w => w.Key.EndsWith("e_score_correction_bias", StringComparison.Ordinal)).Select(w => w.Value)];
 
     /// <summary>Every tensor under its published name, without gradient: views, so copying into one fills the model.</summary>
     public IEnumerable<(string Name, Tensor Value)> PublishedTensors() =>
-        _weights.SelectMany(w => WeightShapes.Published(w.Key, w.Value.detach()));
+        _weights.Masters.SelectMany(w => WeightShapes.Published(w.Key, w.Value.detach()));
 
     /// <summary>Normal(0, init_std) from a seed, norms 1, correction biases 0.</summary>
     public void Initialise(long seed)
     {
         using var noGrad = no_grad();
-        using var generator = new Generator((ulong)seed, _device);
-        foreach (var (name, weight) in _weights)
+        // TorchSharp's generators are the CPU's; a GPU draws from its own one, and other numbers.
+        using var generator = _device.type == DeviceType.CPU ? new Generator((ulong)seed) : null;
+        if (generator is null)
+        {
+            cuda.manual_seed(seed);
+        }
+
+        foreach (var (name, weight) in _weights.Masters)
         {
             if (weight.dim() > 1)
             {
-                weight.normal_(0, Shape.InitStd, generator);
+                weight.normal_(0, Shape.InitStd, generator!);
             }
             else
             {
@@ -141,15 +142,15 @@ public sealed class DeepSeekModel : IDisposable
 
     /// <summary>A cache for sampling that fits this model.</summary>
     public LatentCache NewCache(int batch, int capacity) =>
-        new(Shape, batch, capacity, _device, _weights[WeightShapes.Embedding].dtype);
+        new(Shape, batch, capacity, _device, _weights.Mixed ? ScalarType.BFloat16 : _weights.Masters[WeightShapes.Embedding].dtype);
+
+    /// <summary>Rounds the weights of a mixed-precision model once for all passes until the result is disposed of: for sampling.</summary>
+    public IDisposable HoldWeights() => _weights.Hold();
 
     public void Dispose()
     {
         _rope.Dispose();
-        foreach (var weight in _weights.Values)
-        {
-            weight.Dispose();
-        }
+        _weights.Dispose();
     }
 
     /// <summary>

@@ -1,4 +1,5 @@
 using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.autograd;
@@ -58,55 +59,35 @@ public static class Fp8
 /// </summary>
 public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
 {
-    private static Exception? _failure;
-
     public override string Name => nameof(Fp8Linear);
 
     /// <summary>x [..., in], weight [out, in]: [..., out].</summary>
-    public static Tensor Forward(Tensor x, Tensor weight)
-    {
-        if (Interlocked.Exchange(ref _failure, null) is { } earlier)
-        {
-            throw new InvalidOperationException("The backward pass before this one failed, its gradients are not to be used.", earlier);
-        }
-
-        return apply(x.reshape(-1, x.shape[^1]), weight).view([.. x.shape[..^1], weight.shape[0]]);
-    }
+    public static Tensor Forward(Tensor x, Tensor weight) =>
+        apply(x.reshape(-1, x.shape[^1]), weight).view([.. x.shape[..^1], weight.shape[0]]);
 
     public override Tensor forward(AutogradContext ctx, params object[] vars)
     {
         var (x, weight) = ((Tensor)vars[0], (Tensor)vars[1]);
         ctx.save_for_backward([x, weight]);
+        ctx.save_data(nameof(Fp8Linear), new[] { x.shape, weight.shape });
         return Fp8.Product(x, weight, Fp8.Block).to(x.dtype);
     }
 
-    // An exception that leaves this method ends the process, so it is kept: ThrowIfBackwardFailed and the next Forward throw it.
     public override List<Tensor> backward(AutogradContext ctx, Tensor grad_output)
     {
-        var saved = ctx.get_saved_variables();
-        var (x, weight) = (saved[0], saved[1]);
-        try
-        {
-            return
-            [
-                Fp8.Product(grad_output, weight.t(), Fp8.Block).to(x.dtype),
-                Fp8.Product(grad_output.t(), x.t(), rowsPerTile: 1).to(weight.dtype),
-            ];
-        }
-        catch (Exception e)
-        {
-            // Catches all: an exception that leaves a backward function ends the process without a word.
-            _failure = e;
-            return [zeros_like(x), zeros_like(weight)];
-        }
-    }
-
-    /// <summary>Call it after backward(): says what went wrong there.</summary>
-    public static void ThrowIfBackwardFailed()
-    {
-        if (Interlocked.Exchange(ref _failure, null) is { } failure)
-        {
-            throw new InvalidOperationException("The backward pass of an FP8 product failed.", failure);
-        }
+        var shapes = (long[][])ctx.get_data(nameof(Fp8Linear));
+        return CustomBackward.Run(
+            grad_output,
+            () =>
+            {
+                var saved = ctx.get_saved_variables();
+                var (x, weight) = (saved[0], saved[1]);
+                return
+                [
+                    Fp8.Product(grad_output, weight.t(), Fp8.Block).to(x.dtype),
+                    Fp8.Product(grad_output.t(), x.t(), rowsPerTile: 1).to(weight.dtype),
+                ];
+            },
+            shapes);
     }
 }

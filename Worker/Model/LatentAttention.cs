@@ -8,7 +8,7 @@ namespace DeepSeekOps.Worker.Model;
 /// Multi-head latent attention, report section 2.1.1. Keys and values grow from one latent c of kv_lora_rank numbers per token
 /// (equations 1 to 5), positions live in a decoupled part of the query and one key shared by all heads (equations 3 and 8).
 /// </summary>
-internal sealed class LatentAttention(ModelShape shape, IReadOnlyDictionary<string, Tensor> weights, string prefix, bool fp8)
+internal sealed class LatentAttention(ModelShape shape, Weights weights, string prefix)
 {
     // The latents' norms have this epsilon in every published model, whatever rms_norm_eps says.
     private const double LatentEps = 1e-6;
@@ -79,7 +79,7 @@ internal sealed class LatentAttention(ModelShape shape, IReadOnlyDictionary<stri
         return (latent, rope.Rotate(compressed.narrow(-1, _latent, _rope).unsqueeze(2), rotations));
     }
 
-    private Tensor Project(Tensor x, string name) => Projection.Of(x, Weight(name), fp8);
+    private Tensor Project(Tensor x, string name) => weights.Project(x, $"{prefix}{name}.weight");
 
     private Tensor Weight(string name) => weights[$"{prefix}{name}.weight"];
 }

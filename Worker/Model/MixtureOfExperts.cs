@@ -11,11 +11,13 @@ namespace DeepSeekOps.Worker.Model;
 internal sealed record ExpertUse(Tensor Load, Tensor? Balance);
 
 /// <summary>DeepSeekMoE, report section 2.1.2: h = Σ shared(u) + Σ g_i · expert_i(u) (equations 12 to 16). No token is dropped.</summary>
-internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<string, Tensor> weights, string prefix, bool fp8)
+internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string prefix)
 {
-    private readonly Router _router = new(shape, weights, prefix + "gate.");
+    private readonly Router _router = new(shape, weights.Masters, prefix + "gate.");
     // libtorch's grouped product wants rows whose bytes are a multiple of 16.
-    private readonly bool _grouped = !fp8 && shape.HiddenSize % 8 == 0 && shape.MoeIntermediateSize % 8 == 0;
+    private readonly bool _grouped = !weights.ExpertsOneByOne && shape.HiddenSize % 8 == 0 && shape.MoeIntermediateSize % 8 == 0;
+    private readonly string _gateUp = prefix + "experts.gate_up_proj";
+    private readonly string _down = prefix + "experts.down_proj";
 
     /// <summary>u [batch, seq, hidden]: the same shape, and the use of the experts.</summary>
     public (Tensor Output, ExpertUse Use) Forward(Tensor u, bool balance)
@@ -25,7 +27,7 @@ internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<str
         var routed = Routed(flat, choice, out var load).view(u.shape);
         if (shape.SharedExperts > 0)
         {
-            routed = routed + SwiGlu.Forward(u, weights, prefix + "shared_experts.", fp8);
+            routed = routed + SwiGlu.Forward(u, weights, prefix + "shared_experts.");
         }
 
         return (routed, new ExpertUse(load, balance ? _router.BalanceLoss(choice, u.shape[0]) : null));
@@ -35,28 +37,37 @@ internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<str
     private Tensor Routed(Tensor flat, RoutingChoice choice, out Tensor load)
     {
         var active = shape.ActiveExperts;
-        var experts = choice.Experts.flatten(); // [tokens * active]
-        var (sorted, order) = sort(experts, stable: true);
-        var counts = bincount(sorted, minlength: shape.RoutedExperts);
-        load = counts.to(float32);
+        var (sorted, order) = sort(choice.Experts.flatten(), stable: true); // [tokens * active]
+        // Counted on the device: bincount would wait for it.
+        var everyExpert = arange(shape.RoutedExperts, int64, flat.device);
+        var ends = searchsorted(sorted, everyExpert, out_int32: true, right: true);
+        load = ends.diff(prepend: zeros(1, int32, flat.device)).to(float32);
+        if (_grouped && weights.Mixed)
+        {
+            return Gathered(flat, choice, new ExpertRows(order, active), ends);
+        }
 
         var rows = flat.index_select(0, order.div(active, RoundingMode.floor));
-        var output = _grouped ? Grouped(rows, counts) : Looped(rows, counts);
+        var output = _grouped ? Down(Activate(GateUp(rows, ends)), ends) : Looped(rows, load);
         var perToken = output.index_select(0, order.argsort()).view(-1, active, shape.HiddenSize);
         return choice.Weights.to(flat.dtype).unsqueeze(1).bmm(perToken).squeeze(1);
     }
 
-    private Tensor Grouped(Tensor rows, Tensor counts)
+    /// <summary>The gate g multiplies what enters the last product, which is linear: that leaves a plain sum to collect.</summary>
+    private Tensor Gathered(Tensor flat, RoutingChoice choice, ExpertRows rows, Tensor ends)
     {
-        var ends = counts.cumsum(0).to(int32);
-        var gateUp = Operators.GroupedMm(rows, GateUp.transpose(1, 2), ends);
-        return Operators.GroupedMm(Activate(gateUp), Down.transpose(1, 2), ends);
+        var gates = choice.Weights.flatten().index_select(0, rows.Order).to(flat.dtype).unsqueeze(1);
+        return rows.Collect(Down(Activate(GateUp(rows.Spread(flat), ends)) * gates, ends));
     }
 
-    private Tensor Looped(Tensor rows, Tensor counts)
+    private Tensor GateUp(Tensor rows, Tensor ends) => Operators.GroupedMm(rows, weights[_gateUp].transpose(1, 2), ends);
+
+    private Tensor Down(Tensor activated, Tensor ends) => Operators.GroupedMm(activated, weights[_down].transpose(1, 2), ends);
+
+    private Tensor Looped(Tensor rows, Tensor load)
     {
-        var parts = rows.split(counts.data<long>().ToArray());
-        return cat([.. parts.Select((part, expert) => Projection.Of(Activate(Projection.Of(part, GateUp[expert], fp8)), Down[expert], fp8))]);
+        var parts = rows.split(load.to(int64).cpu().data<long>().ToArray());
+        return cat([.. parts.Select((part, expert) => weights.Project(Activate(weights.Project(part, _gateUp, expert)), _down, expert))]);
     }
 
     private static Tensor Activate(Tensor gateUp)
@@ -64,24 +75,14 @@ internal sealed class MixtureOfExperts(ModelShape shape, IReadOnlyDictionary<str
         var halves = gateUp.chunk(2, -1);
         return Operators.Silu(halves[0]) * halves[1];
     }
-
-    private Tensor GateUp => weights[prefix + "experts.gate_up_proj"];
-
-    private Tensor Down => weights[prefix + "experts.down_proj"];
 }
 
 /// <summary>down(silu(gate(x)) · up(x)): the dense MLP and the shared experts.</summary>
 internal static class SwiGlu
 {
-    public static Tensor Forward(Tensor x, IReadOnlyDictionary<string, Tensor> weights, string prefix, bool fp8)
+    public static Tensor Forward(Tensor x, Weights weights, string prefix)
     {
-        var gate = Operators.Silu(Projection.Of(x, weights[prefix + "gate_proj.weight"], fp8));
-        return Projection.Of(gate * Projection.Of(x, weights[prefix + "up_proj.weight"], fp8), weights[prefix + "down_proj.weight"], fp8);
+        var gate = Operators.Silu(weights.Project(x, prefix + "gate_proj.weight"));
+        return weights.Project(gate * weights.Project(x, prefix + "up_proj.weight"), prefix + "down_proj.weight");
     }
-}
-
-/// <summary>x · Wᵀ in the precision that the model computes in.</summary>
-internal static class Projection
-{
-    public static Tensor Of(Tensor x, Tensor weight, bool fp8) => fp8 && x.numel() > 0 ? Fp8Linear.Forward(x, weight) : linear(x, weight);
 }

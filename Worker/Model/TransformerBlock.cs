@@ -5,11 +5,11 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Model;
 
 /// <summary>Attention and feed-forward, each on the normed stream and added to it.</summary>
-internal sealed class TransformerBlock(ModelShape shape, IReadOnlyDictionary<string, Tensor> weights, int layer, bool fp8)
+internal sealed class TransformerBlock(ModelShape shape, Weights weights, int layer)
 {
     private readonly string _prefix = WeightShapes.Layer(layer);
-    private readonly LatentAttention _attention = new(shape, weights, WeightShapes.Layer(layer) + "self_attn.", fp8);
-    private readonly MixtureOfExperts? _experts = shape.IsMoe(layer) ? new(shape, weights, WeightShapes.Layer(layer) + "mlp.", fp8) : null;
+    private readonly LatentAttention _attention = new(shape, weights, WeightShapes.Layer(layer) + "self_attn.");
+    private readonly MixtureOfExperts? _experts = shape.IsMoe(layer) ? new(shape, weights, WeightShapes.Layer(layer) + "mlp.") : null;
 
     public Tensor Forward(Tensor hidden, Rope rope, Tensor? mask, bool balance, List<ExpertUse> uses)
     {
@@ -30,7 +30,7 @@ internal sealed class TransformerBlock(ModelShape shape, IReadOnlyDictionary<str
     }
 
     private (Tensor Output, ExpertUse? Use) FeedForward(Tensor x, bool balance) =>
-        _experts is null ? (SwiGlu.Forward(x, weights, _prefix + "mlp.", fp8), null) : _experts.Forward(x, balance);
+        _experts is null ? (SwiGlu.Forward(x, weights, _prefix + "mlp."), null) : _experts.Forward(x, balance);
 
     private Tensor Norm(Tensor x, string name) => Operators.RmsNorm(x, weights[$"{_prefix}{name}.weight"], shape.RmsNormEps);
 }

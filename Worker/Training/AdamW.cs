@@ -70,11 +70,30 @@ public sealed class AdamW : IDisposable
                 _second[learning[i]].copy_(second[i]);
             }
         }
-        foreach (var gradient in gradients)
-        {
-            gradient.zero_();
-        }
+        Clear(gradients, learning);
         return norm;
+    }
+
+    /// <summary>
+    /// On a GPU gradients go away: the next ones take their memory without an addition to zeros. On a CPU fresh memory costs more than
+    /// the addition.
+    /// </summary>
+    private void Clear(Tensor[] gradients, int[] learning)
+    {
+        if (gradients.Length > 0 && gradients[0].device.type == DeviceType.CUDA)
+        {
+            foreach (var i in learning)
+            {
+                _weights[i].grad = null;
+            }
+        }
+        else
+        {
+            foreach (var gradient in gradients)
+            {
+                gradient.zero_();
+            }
+        }
     }
 
     public void Dispose()

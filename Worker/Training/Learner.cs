@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -12,9 +13,14 @@ public sealed class Learner : IDisposable
     private readonly Dictionary<string, Tensor> _average = [];
     private readonly double _emaDecay;
 
-    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, bool fp8 = false)
+    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32)
+        : this(ModelShapes.FromProto(config), options, seed, emaDecay, device, precision)
     {
-        Model = new DeepSeekModel(config, device, fp8);
+    }
+
+    public Learner(ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32)
+    {
+        Model = new DeepSeekModel(shape, device, precision: precision);
         Model.Initialise(seed);
         _parameters = [.. Model.Parameters];
         Optimizer = new AdamW(_parameters, options);
@@ -50,8 +56,7 @@ public sealed class Learner : IDisposable
     /// <returns>The gradients' norm, still on the device.</returns>
     public Tensor Update(double learningRate)
     {
-        // An FP8 backward pass cannot throw; it is asked here, before its gradients change a weight.
-        Fp8Linear.ThrowIfBackwardFailed();
+        CustomBackward.ThrowIfFailed();
         var norm = Optimizer.Update(learningRate);
         if (_emaDecay > 0)
         {

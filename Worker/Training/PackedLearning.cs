@@ -18,7 +18,7 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         var rows = Documents.Next(batch, sequenceLength);
         var width = sequenceLength + 1;
         micro = micro <= 0 ? batch : Math.Min(micro, batch);
-        var sums = new Sums(learner.Model.CorrectionBiases.Count);
+        var sums = new Sums(learner.Model.CorrectionBiases.Count, context.Device);
         for (var start = 0; start < batch; start += micro)
         {
             using var scope = NewDisposeScope();
@@ -47,21 +47,21 @@ public sealed class PackedLearning(StageContext context, Learner learner)
     }
 
     /// <summary>What micro-batches add up to, in tensors of the step's scope.</summary>
-    private sealed class Sums(int layers)
+    private sealed class Sums(int layers, Device device)
     {
-        private readonly Tensor _multiToken = zeros([]);
-        private readonly Tensor _balance = zeros([]);
+        private readonly Tensor _multiToken = zeros([], device: device);
+        private readonly Tensor _balance = zeros([], device: device);
 
-        public Tensor Loss { get; } = zeros([]);
+        public Tensor Loss { get; } = zeros([], device: device);
 
         public Tensor[] Loads { get; } = new Tensor[layers];
 
         public void Add(double share, Tensor loss, Tensor? multiToken, Tensor? balance, IReadOnlyList<Tensor> loads)
         {
             using var untracked = no_grad();
-            Loss.add_(loss.detach().cpu(), alpha: share);
-            _multiToken.add_((multiToken ?? _multiToken).detach().cpu(), alpha: multiToken is null ? 0 : share);
-            _balance.add_((balance ?? _balance).detach().cpu(), alpha: balance is null ? 0 : share);
+            Loss.add_(loss.detach(), alpha: share);
+            _multiToken.add_((multiToken ?? _multiToken).detach(), alpha: multiToken is null ? 0 : share);
+            _balance.add_((balance ?? _balance).detach(), alpha: balance is null ? 0 : share);
             for (var layer = 0; layer < layers; layer++)
             {
                 Loads[layer] = (Loads[layer] is { } before ? before + loads[layer] : loads[layer].clone()).MoveToOuterDisposeScope();
@@ -77,8 +77,8 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             if (Loads.Length > 0)
             {
                 // Load of the busiest expert over the mean, of the worst layer and on average over layers: 1 is perfect balance.
-                var ratios = Loads.Select(l => (l.max() / l.mean().clamp(min: 1e-9)).ToDouble()).ToList();
-                (extra["expert_load_max"], extra["expert_load_mean"]) = (ratios.Max(), ratios.Average());
+                var ratios = stack([.. Loads.Select(l => l.max() / l.mean().clamp(min: 1e-9))]).cpu().data<float>();
+                (extra["expert_load_max"], extra["expert_load_mean"]) = (ratios.Max(), ratios.Average(r => (double)r));
             }
             return extra;
         }

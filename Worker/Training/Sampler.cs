@@ -17,6 +17,7 @@ public static class Sampler
     {
         using var untracked = no_grad();
         using var outer = NewDisposeScope();
+        using var weights = model.HoldWeights();
         using var cache = model.NewCache(prompts.Count, prompts.Max(p => p.Length) + maxNewTokens);
         var device = model.Parameters.First().Value.device;
         var width = prompts.Max(p => p.Length);

@@ -1,6 +1,7 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -23,22 +24,10 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
             throw new InvalidDataException(
                 $"The tokenizer has {tokenizer.VocabSize} ids, the model's vocab_size is {plan.Model.VocabSize}. Set model.vocabSize to at least {tokenizer.VocabSize}.");
         }
-        var device = plan.Device switch
-        {
-            "" => cuda.is_available() ? CUDA : CPU,
-            "cpu" => CPU,
-            "cuda" when cuda.is_available() => CUDA,
-            "cuda" => throw new InvalidDataException("The plan asks for device cuda, and this libtorch finds no GPU. Use device: cpu, or name a CUDA libtorch in DSOPS_LIBTORCH."),
-            var other => throw new InvalidDataException($"There is no device '{other}'. Use cpu or cuda."),
-        };
-        if (plan.Precision == Precision.Bf16)
-        {
-            throw new InvalidDataException("This worker does not train in bf16 yet. Set precision to fp32, or to fp8 (emulated on CPU).");
-        }
-        return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, device);
+        return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, ComputeDevice.Choose(plan.Device));
     }
 
-    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Device, fp8: Plan.Precision == Precision.Fp8);
+    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Device, Plan.Precision);
 
     public IStageWork NewWork() => Plan.WorkCase switch
     {

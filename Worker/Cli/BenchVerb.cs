@@ -1,0 +1,97 @@
+using System.Globalization;
+using System.Text.Json;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Training;
+using TorchSharp;
+
+namespace DeepSeekOps.Worker.Cli;
+
+/// <summary>`dsops-worker bench …`: exit 0 ok, 1 failed, 2 usage.</summary>
+internal static class BenchVerb
+{
+    // NVIDIA's datasheet of the Hopper SXM parts, BF16 dense: the peak that published MFU figures use.
+    private const double HopperBf16Tflops = 989;
+
+    private const string OneGpu = "one-gpu";
+
+    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+
+    public static int Run(string[] args, TextWriter output, TextWriter errors)
+    {
+        if (Options.Parse(args) is not { } options)
+        {
+            errors.WriteLine("""
+                Usage: dsops-worker bench [--model one-gpu|PRESET|config.json] [--precision fp32,bf16,fp8] [--batch N] [--sequence N] [--steps N]
+                                          [--device cpu|cuda[:N]|auto] [--threads N] [--peak TFLOPS]
+                         times whole training steps on random tokens, one line of JSON per precision; MFU is against --peak
+                         (default: 989 on a Hopper GPU)
+                """);
+            return 2;
+        }
+
+        try
+        {
+            var shape = (options.Model == OneGpu ? StepBenchmark.OneGpu : ModelVerbs.ShapeOf(options.Model)) with { MaxPositionEmbeddings = options.Sequence };
+            var device = ComputeDevice.Choose(options.Device);
+            LibtorchLoading.SetThreads(options.Threads);
+            var peak = options.Peak ?? (device.type == DeviceType.CUDA ? HopperBf16Tflops : null);
+            foreach (var precision in options.Precisions)
+            {
+                var figures = new StepBenchmark(shape, device, TimeProvider.System)
+                    .Measure(options.Model, precision, options.Batch, options.Sequence, options.Steps, peak);
+                output.WriteLine(JsonSerializer.Serialize(figures, Json));
+            }
+
+            return 0;
+        }
+        catch (Exception e) when (e is CheckpointFormatException or InvalidDataException or IOException or DllNotFoundException)
+        {
+            errors.WriteLine(e.Message);
+            return 1;
+        }
+    }
+
+    private sealed record Options(string Model, IReadOnlyList<Precision> Precisions, int Batch, int Sequence, int Steps, string Device, int Threads, double? Peak)
+    {
+        /// <summary>Null: what was asked for makes no sense.</summary>
+        public static Options? Parse(string[] args)
+        {
+            var options = new Options(OneGpu, [Precision.Bf16], 4, 4096, 10, "auto", Environment.ProcessorCount, null);
+            for (var i = 0; i + 1 < args.Length; i += 2)
+            {
+                var value = args[i + 1];
+                if (options is not null)
+                {
+                    options = args[i] switch
+                    {
+                        "--model" => options with { Model = value },
+                        "--precision" when Parsed(value) is { } precisions => options with { Precisions = precisions },
+                        "--batch" when Count(value) is { } n => options with { Batch = n },
+                        "--sequence" when Count(value) is { } n => options with { Sequence = n },
+                        "--steps" when Count(value) is { } n => options with { Steps = n },
+                        "--threads" when Count(value) is { } n => options with { Threads = n },
+                        "--device" => options with { Device = value },
+                        "--peak" when double.TryParse(value, CultureInfo.InvariantCulture, out var peak) && peak > 0 => options with { Peak = peak },
+                        _ => null,
+                    };
+                }
+            }
+
+            return args.Length % 2 == 0 ? options : null;
+        }
+
+        private static int? Count(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n > 0 ? n : null;
+
+        private static Precision[]? Parsed(string text)
+        {
+            Precision?[] each = [.. text.Split(',').Select(p => p switch
+            {
+                "fp32" => Precision.Fp32, "bf16" => Precision.Bf16, "fp8" => Precision.Fp8, _ => (Precision?)null,
+            })];
+            return each.Contains(null) ? null : [.. each.OfType<Precision>()];
+        }
+    }
+}

@@ -1,0 +1,48 @@
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Libtorch;
+
+/// <summary>Where tensors live: cpu, cuda (the first GPU), cuda:N, or auto (a GPU if there is one).</summary>
+public static class ComputeDevice
+{
+    /// <summary>Overrides what plans say, for one host or one try.</summary>
+    public const string Variable = "DSOPS_DEVICE";
+
+    /// <param name="wanted">What the plan says; empty is auto.</param>
+    public static Device Choose(string wanted)
+    {
+        var named = Environment.GetEnvironmentVariable(Variable);
+        return string.IsNullOrEmpty(named) ? Parse(wanted, "The plan's device") : Parse(named, Variable);
+    }
+
+    internal static Device Parse(string text, string source)
+    {
+        LibtorchLoading.Require();
+        var index = 0;
+        switch (text.Split(':'))
+        {
+            case [""] or ["auto"]:
+                return cuda.is_available() ? new Device(DeviceType.CUDA, 0) : CPU;
+            case ["cpu"]:
+                return CPU;
+            case ["cuda"]:
+            case ["cuda", var number] when int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out index):
+                break;
+            default:
+                throw new InvalidDataException($"{source} is '{text}'. Use cpu, cuda, cuda:N or auto.");
+        }
+
+        if (!cuda.is_available())
+        {
+            throw new InvalidDataException(
+                $"{source} is '{text}', and the libtorch in {LibtorchLoading.Folder ?? "use"} finds no GPU. "
+                + "Use cpu, or set DSOPS_LIBTORCH to the folder torch/lib of a PyTorch 2.10 or 2.11 built for CUDA.");
+        }
+
+        return index < cuda.device_count()
+            ? new Device(DeviceType.CUDA, index)
+            : throw new InvalidDataException($"{source} is '{text}', and there are {cuda.device_count()} GPUs, numbered from 0.");
+    }
+}
