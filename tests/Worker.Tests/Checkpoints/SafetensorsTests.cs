@@ -8,6 +8,7 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Checkpoints;
 
+[Collection(RandomNumbers.OneStream)]
 public sealed class SafetensorsTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("safetensors-").FullName;

@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Libtorch;
 
+[Collection(RandomNumbers.OneStream)]
 public class OperatorsTests
 {
     [Fact]

@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Model;
 
+[Collection(RandomNumbers.OneStream)]
 public class ConfigJsonTests
 {
     private const string Common = """

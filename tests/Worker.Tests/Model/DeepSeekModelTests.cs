@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Model;
 
+[Collection(RandomNumbers.OneStream)]
 public class DeepSeekModelTests
 {
     private static readonly ModelShape Mini = ModelShapes.Presets["mini"];

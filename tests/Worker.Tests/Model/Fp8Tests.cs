@@ -8,6 +8,7 @@ using static TorchSharp.torch.nn.functional;
 
 namespace DeepSeekOps.Worker.Tests.Model;
 
+[Collection(RandomNumbers.OneStream)]
 public class Fp8Tests
 {
     [Fact]

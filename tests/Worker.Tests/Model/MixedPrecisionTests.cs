@@ -7,6 +7,7 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Model;
 
+[Collection(RandomNumbers.OneStream)]
 public class MixedPrecisionTests
 {
     private static ModelShape Mini => ModelShapes.Presets["mini"];

@@ -2,6 +2,7 @@ using Xunit;
 
 namespace DeepSeekOps.Worker.Tests.Training;
 
+[Collection(RandomNumbers.OneStream)]
 public sealed class FineTuningTests : IDisposable
 {
     private readonly MiniPlans _mini = new();

@@ -4,6 +4,7 @@ using Xunit;
 
 namespace DeepSeekOps.Worker.Tests.Training;
 
+[Collection(RandomNumbers.OneStream)]
 public sealed class RecipeTests
 {
     private static readonly LearningRate Report = new()

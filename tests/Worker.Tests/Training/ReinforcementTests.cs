@@ -10,6 +10,7 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Training;
 
+[Collection(RandomNumbers.OneStream)]
 public sealed class ReinforcementTests : IDisposable
 {
     private readonly MiniPlans _mini = new();

@@ -7,6 +7,7 @@ using Xunit;
 
 namespace DeepSeekOps.Worker.Tests.Training;
 
+[Collection(RandomNumbers.OneStream)]
 public sealed class ResumeTests : IDisposable
 {
     private readonly MiniPlans _mini = new();
