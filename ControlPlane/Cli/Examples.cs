@@ -35,6 +35,11 @@ internal static class Examples
         ["schema"] = ["dsops schema > pipeline.schema.json"],
         ["version"] = ["dsops version --json"],
         ["plan"] = ["dsops plan deploy/examples/deepseek-v3.yaml", "dsops plan deploy/examples/deepseek-v3.yaml --json | jq .stages[0].days"],
+        ["simulate"] =
+        [
+            "dsops simulate deploy/examples/deepseek-v3.yaml --faults llama3 --seed 1",
+            "dsops simulate deploy/examples/deepseek-v3.yaml --faults rsc1 --spares 12 --days 14 --json | jq .gpuSeconds",
+        ],
         ["mfu"] = ["dsops mfu --golden", "dsops mfu --golden --json"],
         ["model"] =
         [

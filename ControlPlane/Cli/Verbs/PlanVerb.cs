@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
-using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions.Planning;
 using Spectre.Console;
 
@@ -18,7 +17,7 @@ internal static class PlanVerb
         var command = new Command("plan", "Reckons time, memory, traffic, failures and price of a pipeline before it runs.") { file };
         command.SetAction(async (parsed, cancellation) =>
         {
-            var plan = PipelineForecast.Of(await Read(parsed.GetValue(file)!, terminal, cancellation));
+            var plan = PipelineForecast.Of(await PipelineFile.Read(parsed.GetValue(file)!, terminal, cancellation));
             if (parsed.WantsJson())
             {
                 await terminal.Output.WriteLineAsync(JsonSerializer.Serialize(plan, Json));
@@ -30,26 +29,6 @@ internal static class PlanVerb
             return ExitCode.Ok;
         });
         return command;
-    }
-
-    private static async Task<Decisions.Runs.PipelineSpec> Read(string file, Terminal terminal, CancellationToken cancellation)
-    {
-        string text;
-        try
-        {
-            text = await File.ReadAllTextAsync(file, cancellation);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new RefusalException($"'{file}' cannot be read: {e.Message}", "Name a pipeline file, such as deploy/examples/deepseek-v3.yaml.", cause: e);
-        }
-        var pipeline = PipelineText.Parse(text, Path.GetDirectoryName(Path.GetFullPath(file)));
-        foreach (var warning in pipeline.Warnings)
-        {
-            await terminal.Error.WriteLineAsync($"warning: {file}:{warning}");
-        }
-        return pipeline.Spec ?? throw new RefusalException(
-            string.Join('\n', pipeline.Errors.Select(p => $"{file}:{p}")), "Correct the places named; nothing was planned.");
     }
 
     private static void Print(PipelineForecast plan, Terminal terminal)

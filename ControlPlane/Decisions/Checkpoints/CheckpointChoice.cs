@@ -8,6 +8,9 @@ namespace DeepSeekOps.Decisions.Checkpoints;
 /// </summary>
 public static class CheckpointChoice
 {
+    /// <summary>A run of months makes thousands. What was dropped long ago is in the ledger and decides nothing.</summary>
+    private const int DroppedRemembered = 16;
+
     /// <summary>The newest that may be used. Null: none; the stage begins from step 0.</summary>
     public static StageCheckpoint? Newest(ImmutableArray<StageCheckpoint> checkpoints) =>
         checkpoints.Where(c => c.Usable).MaxBy(c => c.Made.Step);
@@ -29,7 +32,13 @@ public static class CheckpointChoice
     {
         int least = Math.Max(2, keep);
         var good = checkpoints.Where(c => c.State == CheckpointState.Good).OrderByDescending(c => c.Made.Step).Skip(least).ToHashSet();
-        return good.Count == 0 ? checkpoints : [.. checkpoints.Select(c => good.Contains(c)
+        if (good.Count == 0)
+        {
+            return checkpoints;
+        }
+
+        int forget = checkpoints.Count(c => c.State == CheckpointState.Deleted) - DroppedRemembered;
+        return [.. checkpoints.Where(c => c.State != CheckpointState.Deleted || forget-- <= 0).Select(c => good.Contains(c)
             ? c with { State = CheckpointState.Deleted, Reason = $"the newest {least} are kept" } : c)];
     }
 

@@ -23,9 +23,10 @@ public static class FaultDetector
 
     private static Failure? PodEnded(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
+        var pods = PodsOf(stage, gang, seen);
         foreach (var node in gang.Nodes)
         {
-            if (PodOn(stage, gang, node, seen) is not { Phase: PodPhase.Exited } pod)
+            if (pods.GetValueOrDefault(node) is not { Phase: PodPhase.Exited } pod)
             {
                 continue;
             }
@@ -40,7 +41,7 @@ public static class FaultDetector
 
     private static Failure? RankExited(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
-        foreach (var agent in seen.Agents.Where(a => gang.Nodes.Contains(a.Node)))
+        foreach (var agent in seen.AgentsOf(gang))
         {
             if (agent.Ranks.FirstOrDefault(r => r.Attempt == stage.Attempt && r.State == RankState.Exited) is not { } rank)
             {
@@ -63,7 +64,7 @@ public static class FaultDetector
     {
         var limit = HangLimit(stage.Policy, seen.LongestStepSeconds);
         // One hung rank stops all at their next collective: the one that is behind is the one to name.
-        var hung = seen.Agents.Where(a => gang.Nodes.Contains(a.Node) && now - a.LastBeat < Fresh)
+        var hung = seen.AgentsOf(gang).Where(a => now - a.LastBeat < Fresh)
             .SelectMany(a => a.Ranks.Select(r => (Agent: a, Rank: r)))
             .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.SinceProgress > Limit(x.Rank))
             .OrderBy(x => x.Rank.CollectiveSequence).ThenByDescending(x => x.Rank.SinceProgress).FirstOrDefault();
@@ -105,12 +106,20 @@ public static class FaultDetector
         }
 
         var policy = stage.Policy;
+        var shortest = Shortest(policy.NodeNotReadyFor, policy.PodMissingFor, policy.SilentFor);
+        var beats = seen.AgentsOf(gang).ToDictionary(a => a.Node, a => a.LastBeat);
+        var pods = PodsOf(stage, gang, seen);
         foreach (var node in gang.Nodes)
         {
-            var heard = Latest(Latest(seen.AgentOn(node)?.LastBeat ?? gang.At, gang.At), seen.WatchingSince);
+            var heard = Latest(Latest(beats.TryGetValue(node, out var beat) ? beat : gang.At, gang.At), seen.WatchingSince);
             var silent = now - heard;
+            if (silent <= shortest)
+            {
+                continue;
+            }
+
             string quiet = $"its agent has said nothing for {Words.Duration(silent)}";
-            var pod = PodOn(stage, gang, node, seen);
+            var pod = pods.GetValueOrDefault(node);
             bool notReady = cluster.Nodes.Any(n => n.Id == node && n.Health == NodeHealth.NotReady);
             (FailureCause, string)? found = pod switch
             {
@@ -145,7 +154,8 @@ public static class FaultDetector
             return null;
         }
 
-        var absent = gang.Nodes.Where(n => seen.AgentOn(n) is null).ToImmutableArray();
+        var here = seen.AgentsOf(gang).Select(a => a.Node).ToHashSet();
+        var absent = gang.Nodes.Where(n => !here.Contains(n)).ToImmutableArray();
         string who = absent.IsEmpty ? "" : $"; no agent has come from {string.Join(", ", absent)}";
         return Of(stage, FailureCause.StartTimedOut,
             $"no first step {Words.Duration(waited)} after the launch (limit {Words.Duration(stage.Policy.StartWithin)}){who}",
@@ -158,8 +168,21 @@ public static class FaultDetector
         DateTimeOffset happened, DateTimeOffset now) =>
         new(cause, sentence, signature, node, suspect, stage.Attempt, StepOf(stage, seen), happened < now ? happened : now, now);
 
-    private static PodSeen? PodOn(Stage stage, GangGrant gang, NodeId node, Observation seen) =>
-        seen.Cluster?.Pods.FirstOrDefault(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == node);
+    private static Dictionary<NodeId, PodSeen> PodsOf(Stage stage, GangGrant gang, Observation seen)
+    {
+        var pods = new Dictionary<NodeId, PodSeen>();
+        foreach (var pod in seen.Cluster?.Pods ?? [])
+        {
+            if (pod.Gang == gang.Gang && pod.Stage == stage.Id)
+            {
+                pods.TryAdd(pod.Node, pod);
+            }
+        }
+
+        return pods;
+    }
+
+    private static TimeSpan Shortest(TimeSpan a, TimeSpan b, TimeSpan c) => a < b ? (a < c ? a : c) : b < c ? b : c;
 
     private static long StepOf(Stage stage, Observation seen) => Math.Max(stage.LaunchedFrom, (seen.Latest ?? stage.Latest)?.Step ?? 0);
 

@@ -42,5 +42,12 @@ public sealed record Observation(
 
     public double? LongestStepSeconds { get; init; }
 
+    /// <summary>Agents on the gang's nodes. A gang has hundreds of nodes and asks each second, so nothing here is nodes times agents.</summary>
+    public IEnumerable<AgentVitals> AgentsOf(GangGrant gang)
+    {
+        var nodes = gang.Nodes.ToHashSet();
+        return Agents.Where(a => nodes.Contains(a.Node));
+    }
+
     public AgentVitals? AgentOn(NodeId node) => Agents.FirstOrDefault(a => a.Node == node);
 }

@@ -21,11 +21,11 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Ag
 
     public Vitals Take(AgentRegistration registration, DateTimeOffset now)
     {
-        var old = Agents.FirstOrDefault(a => a.Node == registration.Node);
+        var old = On(registration.Node);
         bool same = old?.AgentId == registration.AgentId;
         var agent = new AgentVitals(registration.Node, registration.AgentId, registration.Pid, registration.Attempt, now,
             same ? old!.Sequence : 0, registration.Ranks, same ? old!.LaunchSeconds : ImmutableDictionary<string, double>.Empty);
-        return this with { Agents = Replace(agent) };
+        return With(agent);
     }
 
     /// <param name="stage">As it is written: what older attempts and gangs say is not taken for the present.</param>
@@ -44,14 +44,14 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Ag
         }
 
         var newest = samples.IsEmpty ? Latest : Newer(Latest, samples.MaxBy(s => s.Step)!);
-        var times = StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
+        var times = samples.IsEmpty ? StepSeconds : StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
         var told = this with
         {
             News = news,
             Latest = newest,
             StepSeconds = times.Length > StepsRemembered ? times[^StepsRemembered..] : times,
         };
-        var old = Agents.FirstOrDefault(a => a.Node == beat.Node);
+        var old = On(beat.Node);
         bool late = old is not null && (old.AgentId == beat.AgentId ? beat.Sequence <= old.Sequence : beat.Attempt < old.Attempt);
         if (late)
         {
@@ -60,10 +60,7 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Ag
 
         int pid = old?.AgentId == beat.AgentId ? old.Pid : 0;
         var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId ? old.LaunchSeconds : beat.LaunchSeconds;
-        return told with
-        {
-            Agents = told.Replace(new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch)),
-        };
+        return told.With(new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch));
     }
 
     /// <summary>Once it is written down it is no news; what came in since then still is.</summary>
@@ -85,7 +82,14 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Ag
     private static StepSample Newer(StepSample? old, StepSample sample) =>
         old is null || sample.Attempt > old.Attempt || (sample.Attempt == old.Attempt && sample.Step > old.Step) ? sample : old;
 
-    private ImmutableArray<AgentVitals> Replace(AgentVitals agent) => [.. Agents.Where(a => a.Node != agent.Node), agent];
+    /// <summary>Where each node's agent stands in <see cref="Agents"/>: hundreds of them beat each second.</summary>
+    private ImmutableDictionary<NodeId, int> Positions { get; init; } = ImmutableDictionary<NodeId, int>.Empty;
+
+    private AgentVitals? On(NodeId node) => Positions.TryGetValue(node, out int position) ? Agents[position] : null;
+
+    private Vitals With(AgentVitals agent) => Positions.TryGetValue(agent.Node, out int position)
+        ? this with { Agents = Agents.SetItem(position, agent) }
+        : this with { Agents = Agents.Add(agent), Positions = Positions.Add(agent.Node, Agents.Length) };
 
     private static ImmutableArray<T> Union<T>(ImmutableArray<T> old, ImmutableArray<T> more) =>
         more.IsEmpty ? old : [.. old.Union(more)];

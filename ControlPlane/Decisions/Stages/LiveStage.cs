@@ -11,13 +11,17 @@ internal static class LiveStage
     /// <summary>The stage's last checkpoint, once it is durable and no rank has anything left to do.</summary>
     public static CheckpointRef? Finished(Stage stage, GangGrant gang, Observation seen)
     {
-        var final = stage.Checkpoints.LastOrDefault(c => c.State == CheckpointState.Final);
-        bool busy = seen.Agents.Where(a => gang.Nodes.Contains(a.Node)).SelectMany(a => a.Ranks)
+        if (stage.Checkpoints.LastOrDefault(c => c.State == CheckpointState.Final) is not { } final)
+        {
+            return null;
+        }
+
+        bool busy = seen.AgentsOf(gang).SelectMany(a => a.Ranks)
             .Any(r => r.Attempt == stage.Attempt && r.State is RankState.Starting or RankState.Training or RankState.Saving);
         // Right after a restart of ours nothing is known of the ranks, and they may still be evaluating.
         bool known = gang.Nodes.All(n => seen.AgentOn(n) is not null
             || (seen.Cluster?.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == n && p.Phase == PodPhase.Exited) ?? false));
-        return final is null || busy || !known ? null : final.Ref(stage.Id);
+        return busy || !known ? null : final.Ref(stage.Id);
     }
 
     /// <summary>The step that shows that the current attempt trains.</summary>
@@ -28,7 +32,7 @@ internal static class LiveStage
             return Math.Min(sample.Step, stage.LaunchedFrom + 1);
         }
 
-        var moved = seen.Agents.Where(a => gang.Nodes.Contains(a.Node)).SelectMany(a => a.Ranks)
+        var moved = seen.AgentsOf(gang).SelectMany(a => a.Ranks)
             .Where(r => r.Attempt == stage.Attempt && r.State != RankState.Exited && (r.Step > stage.LaunchedFrom || r.State == RankState.Done));
         return moved.Any() ? stage.LaunchedFrom + 1 : null;
     }
@@ -64,7 +68,7 @@ internal static class LiveStage
     /// <summary>Writes a failure into the budget and opens the incident; one that is open already keeps its beginning.</summary>
     public static Stage Count(Stage stage, Failure failure, bool madeStep, DateTimeOffset now) => stage with
     {
-        Restarts = stage.Restarts.Add(new Restart(now, failure.Cause, failure.Signature, stage.Attempt, madeStep)),
+        Restarts = stage.Restarts.Add(new Restart(now, failure.Cause, failure.Signature, stage.Attempt, madeStep, failure.Node)),
         RestartsByCause = stage.RestartsByCause.SetItem(failure.Cause, stage.RestartsByCause.GetValueOrDefault(failure.Cause) + 1),
         Incident = stage.Incident is { } open ? failure with { HappenedAt = open.HappenedAt, NoticedAt = open.NoticedAt } : failure,
     };
@@ -91,7 +95,7 @@ internal static class LiveStage
     private static Decision Train(Stage stage, Phase.Running running, Observation seen)
     {
         var doubtful = seen.Cluster?.Nodes.FirstOrDefault(
-            n => running.Gang.Nodes.Contains(n.Id) && n.Health is NodeHealth.NotReady or NodeHealth.Cordoned);
+            n => n.Health is NodeHealth.NotReady or NodeHealth.Cordoned && running.Gang.Nodes.Contains(n.Id));
         long newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? 0;
         if (running.Save is { } save && (newest > save.After || doubtful is null))
         {
@@ -111,7 +115,7 @@ internal static class LiveStage
 
     private static Decision Begun(Stage stage, GangGrant gang, long first, Observation seen, DateTimeOffset now)
     {
-        var launch = seen.Agents.FirstOrDefault(a => gang.Nodes.Contains(a.Node))?.LaunchSeconds;
+        var launch = seen.AgentsOf(gang).FirstOrDefault()?.LaunchSeconds;
         double load = (launch?.GetValueOrDefault("load") ?? 0) + (launch?.GetValueOrDefault("restore") ?? 0);
         double firstStep = launch?.GetValueOrDefault("first_step") ?? 0;
         var since = stage.Incident?.HappenedAt ?? (stage.Phase is Phase.Starting starting ? starting.Since : now);
@@ -139,12 +143,20 @@ internal static class LiveStage
         return (stage with { Incident = null }).Say(told).To(new Phase.Running(gang, now, null), "trains");
     }
 
-    private static int MissingPods(Stage stage, GangGrant gang, Observation seen) => seen.Cluster is not { } cluster ? 0
-        : gang.Nodes.Count(n => !cluster.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == n));
+    private static int MissingPods(Stage stage, GangGrant gang, Observation seen)
+    {
+        if (seen.Cluster is not { } cluster)
+        {
+            return 0;
+        }
+
+        var there = cluster.Pods.Where(p => p.Gang == gang.Gang && p.Stage == stage.Id).Select(p => p.Node).ToHashSet();
+        return gang.Nodes.Count(n => !there.Contains(n));
+    }
 
     private static string Coming(Stage stage, GangGrant gang, Observation seen)
     {
-        int agents = gang.Nodes.Count(n => seen.AgentOn(n) is not null);
+        int agents = seen.AgentsOf(gang).Count();
         int ranks = seen.Agents.SelectMany(a => a.Ranks).Count(r => r.Attempt == stage.Attempt && r.State != RankState.Exited);
         return $"attempt {stage.Attempt} from step {stage.LaunchedFrom}: {agents} of {gang.Nodes.Length} agents are here,"
             + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet";

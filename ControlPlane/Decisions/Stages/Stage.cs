@@ -40,7 +40,8 @@ public sealed record Stage(
 
 /// <summary>A launch beside the first.</summary>
 /// <param name="MadeStep">The attempt that failed had made at least one step.</param>
-public sealed record Restart(DateTimeOffset At, FailureCause Cause, string Signature, int FailedAttempt, bool MadeStep);
+/// <param name="Node">Where it failed.</param>
+public sealed record Restart(DateTimeOffset At, FailureCause Cause, string Signature, int FailedAttempt, bool MadeStep, NodeId Node);
 
 /// <summary>A node that failed a stage. Used again only if there is no other way, or after its time.</summary>
 public sealed record AvoidedNode(NodeId Node, string Reason, DateTimeOffset Since);

@@ -110,9 +110,10 @@ public static class StagePlanner
         return LiveStage.Progress(stage, gang, seen, now);
     }
 
-    private static Decision Recover(Stage stage, GangGrant gang, Failure failure, Observation seen, DateTimeOffset now)
+    private static Decision Recover(Stage stage, GangGrant gang, Failure found, Observation seen, DateTimeOffset now)
     {
         bool madeStep = stage.Phase is Phase.Running || LiveStage.FirstStep(stage, gang, seen) is not null;
+        var failure = NodeSuspicion.Of(stage, found, madeStep);
         if (RestartBudget.Judge(stage, failure, madeStep, now) is Verdict.GiveUp given)
         {
             return LiveStage.Tell(stage, failure, "no further launch", now)

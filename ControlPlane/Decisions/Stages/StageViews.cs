@@ -66,9 +66,10 @@ public static class StageViews
             return [];
         }
 
+        var agents = seen.Agents.ToDictionary(a => a.Node);
         return [.. WorkerOrders.AssignmentOf(stage, gang).Ranks.Select(placement =>
         {
-            var agent = seen.AgentOn(placement.Node);
+            var agent = agents.GetValueOrDefault(placement.Node);
             var rank = agent?.Ranks.FirstOrDefault(r => r.Rank == placement.Rank);
             bool fresh = agent is not null && now - agent.LastBeat <= stage.Policy.UnknownAfter;
             return new RankView(placement.Rank, placement.Node.Name, rank?.Pid ?? 0, fresh && rank is not null ? rank.State : RankState.Unknown,

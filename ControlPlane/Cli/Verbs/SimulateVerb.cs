@@ -1,0 +1,145 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using DeepSeekOps.Decisions.Simulation;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+/// <summary>`dsops simulate FILE`: a whole pipeline on a virtual clock, with faults, driven by the control plane's own planners.</summary>
+internal static class SimulateVerb
+{
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        WriteIndented = true,
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    private static readonly Column[] Buckets =
+        [new("GPU TIME", 1), new("HOURS", 1, Right: true), new("SHARE", 1, Right: true), new("WHAT IT WAS", 2, Flexible: true)];
+
+    private static readonly Column[] Stages =
+    [
+        new("STAGE", 1), new("STATE", 2), new("GPUS", 4, Right: true), new("LAUNCHES", 3, Right: true), new("DAYS", 1, Right: true),
+        new("ETTR", 1, Right: true), new("CLOSED FORM", 5, Right: true), new("GPU-HOURS", 3, Right: true), new("PRICE", 4, Right: true),
+    ];
+
+    private static readonly Column[] Causes =
+        [new("CAUSE", 1), new("FAULTS", 2, Right: true), new("RESTARTS", 3, Right: true), new("LOST GPU-HOURS", 1, Right: true)];
+
+    public static Command Build(Terminal terminal)
+    {
+        var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON." };
+        var nodes = new Option<int?>("--nodes") { Description = "Nodes of the cluster beside the spares. Default: the most that a stage asks for." };
+        var spares = new Option<int?>("--spares") { Description = "Further nodes. Default: as many as leave 1 % chance of waiting for a repair." };
+        var faults = new Option<string>("--faults") { Description = "Published mix that faults are drawn from.", DefaultValueFactory = _ => FaultMix.Llama3.Name };
+        faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
+        var seed = new Option<int>("--seed") { Description = "The same seed gives the same course.", DefaultValueFactory = _ => 1 };
+        var days = new Option<double?>("--days") { Description = "Stop after so many simulated days. Default: when the run has ended." };
+        var command = new Command("simulate", "Plays a whole pipeline on a virtual clock, with faults, by the control plane's own planners.")
+        {
+            file, nodes, spares, faults, seed, days,
+        };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var pipeline = await PipelineFile.Read(parsed.GetValue(file)!, terminal, cancellation);
+            var limit = parsed.GetValue(days) switch
+            {
+                null => SimulatedPipeline.NoLimit,
+                <= 0 or > 3650 or double.NaN => throw new RefusalException("--days must lie between 0 and 3650.", "Leave it out to play to the end.", ExitCode.Usage),
+                { } d => TimeSpan.FromDays(d),
+            };
+            var mix = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults));
+            var (what, lacks) = SimulatedPipeline.For(
+                pipeline, InRange(parsed.GetValue(nodes), "--nodes", 1), InRange(parsed.GetValue(spares), "--spares", 0), mix, parsed.GetValue(seed), limit);
+            if (what is null)
+            {
+                throw new RefusalException(
+                    $"Stage {lacks} names no GPU, so nothing says how long a step takes.", "Add 'resources: {gpu: h800}' to the pipeline.");
+            }
+
+            if (pipeline.Stages.FirstOrDefault(s => pipeline.ResourcesOf(s).Nodes > what.Nodes + what.Spares) is { } large)
+            {
+                throw new RefusalException(
+                    $"Stage {large.Name} asks for {pipeline.ResourcesOf(large).Nodes} nodes; the cluster has {what.Nodes} and {Decisions.Words.Count(what.Spares, "spare", "spares")}.",
+                    "Give --nodes or --spares more, or the stage fewer.");
+            }
+
+            var report = what.Run();
+            if (parsed.WantsJson())
+            {
+                await terminal.Output.WriteLineAsync(JsonSerializer.Serialize(report, Json));
+            }
+            else
+            {
+                Print(report, what, terminal);
+            }
+
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+
+    private static int? InRange(int? count, string option, int least) => count is null || (count >= least && count <= 16_384) ? count
+        : throw new RefusalException($"{option} must lie between {least} and 16384.", "", ExitCode.Usage);
+
+    private static void Print(SimulationReport report, SimulatedPipeline what, Terminal terminal)
+    {
+        Say(terminal, $"{report.Name} (simulated): {report.State} after {report.WallClockSeconds / 86_400:0.0} days");
+        Say(terminal, $"{report.Nodes} nodes ({report.Spares} spare), {report.Gpus:#,0} GPUs, faults {report.Faults}, seed {report.Seed}");
+        Say(terminal, $"ETTR {report.Ettr:0.0 %}, {report.GpuHours / 1000:#,0.0}K GPU-hours, ${report.Dollars / 1e6:0.000}M");
+        if (report.MeanRecoverySeconds is { } recovery)
+        {
+            Say(terminal, $"from a fault to the next step: {recovery / 60:0.0} min in the mean");
+        }
+
+        terminal.Output.WriteLine();
+        double total = report.GpuSeconds.Values.Sum();
+        Columns.Write(terminal, Buckets,
+        [
+            .. Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[SimulationReport.NameOf(b)])).Where(b => b.Seconds > 0)
+                .Select(b => new[] { WordsOf(b.Bucket).Name, In($"{b.Seconds / 3600:#,0}"), In($"{b.Seconds / total:0.00 %}"), WordsOf(b.Bucket).What }),
+        ]);
+        terminal.Output.WriteLine();
+        Columns.Write(terminal, Stages, [.. report.Stages.Select(s => new[]
+        {
+            s.Name, s.State, In($"{s.Gpus:#,0}"), In($"{s.Attempts}"), In($"{s.Days:0.0}"), In($"{s.Ettr:0.0 %}"), In($"{s.ClosedForm:0.0 %}"),
+            In($"{s.GpuHours / 1000:#,0.0}K"), In($"${s.Dollars / 1e6:0.000}M"),
+        })]);
+        if (!report.Causes.IsEmpty)
+        {
+            terminal.Output.WriteLine();
+            Columns.Write(terminal, Causes,
+                [.. report.Causes.Select(c => new[] { c.Cause, In($"{c.Faults}"), In($"{c.Restarts}"), In($"{c.LostGpuHours:#,0}") })]);
+        }
+
+        terminal.Output.WriteLine();
+        Say(terminal, $"Simulated, not measured. Step times: dsops plan. Faults: {what.Faults.Source}.");
+        Say(terminal, $"Pod start, load and repair times are assumed. A person's go at a gate comes at once.");
+    }
+
+    private static (string Name, string What) WordsOf(GoodputBucket bucket) => bucket switch
+    {
+        GoodputBucket.Productive => ("productive", "steps that count"),
+        GoodputBucket.LostWork => ("lost work", "steps made again after a restart"),
+        GoodputBucket.Checkpoint => ("checkpoint", "stood still while one was copied"),
+        GoodputBucket.Detection => ("detection", "broken, and not noticed yet"),
+        GoodputBucket.Restart => ("restart", "from the notice to the next step"),
+        GoodputBucket.StartUp => ("start-up", "first launch and end of a stage"),
+        GoodputBucket.Queue => ("queue", "free, while a gang waits for more"),
+        GoodputBucket.Idle => ("idle", "free: spares, and what a stage does not need"),
+        GoodputBucket.Repair => ("repair", "broken nodes"),
+        _ => throw new System.Diagnostics.UnreachableException($"bucket {bucket}"),
+    };
+
+    private static void Say(Terminal terminal, FormattableString text)
+    {
+        foreach (string line in Columns.Wrap(In(text), terminal.Width))
+        {
+            terminal.Output.WriteLine(line);
+        }
+    }
+
+    private static string In(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

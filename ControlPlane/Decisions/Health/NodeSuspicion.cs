@@ -1,0 +1,21 @@
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Health;
+
+/// <summary>
+/// The rung between a restart in place and giving up: ranks that fail by themselves twice in a row on one node, the second time before
+/// their first step, say something of the node. A fault of the program fails on the next node too, and is given up there.
+/// </summary>
+public static class NodeSuspicion
+{
+    public static Failure Of(Stage stage, Failure failure, bool madeStep)
+    {
+        bool again = stage.Restarts is [.., var last] && last.Node == failure.Node && OfTheRank(last.Cause, last.Signature);
+        return failure.NodeIsSuspect || madeStep || !again || !OfTheRank(failure.Cause, failure.Signature) ? failure
+            : failure with { NodeIsSuspect = true, Sentence = $"{failure.Sentence}, the second time in a row on {failure.Node}" };
+    }
+
+    /// <summary>What has no signature was killed from outside.</summary>
+    private static bool OfTheRank(FailureCause cause, string signature) =>
+        cause is FailureCause.RankExited or FailureCause.RankHung && signature.Length > 0;
+}

@@ -1,0 +1,88 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Planning;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Simulation;
+
+/// <summary>A stage of a simulated run.</summary>
+/// <param name="Ettr">Training that counts over GPUs × time from its first request to its end. Null: it never asked.</param>
+/// <param name="ClosedForm">The plan's formula with this simulation's rate of faults and mean recovery. Null where it does not hold.</param>
+public sealed record SimulatedStage(
+    string Name, string State, int Gpus, int Attempts, double Days, double? Ettr, double? ClosedForm, double GpuHours, double Dollars);
+
+/// <param name="Restarts">Launches that followed it.</param>
+/// <param name="LostGpuHours">Lost work, detection, restart and queue.</param>
+public sealed record SimulatedCause(string Cause, int Faults, int Restarts, double LostGpuHours);
+
+/// <summary>What a simulation came to. Everything in it is simulated.</summary>
+/// <param name="GpuSeconds">By bucket; their sum is <paramref name="Gpus"/> × <paramref name="WallClockSeconds"/>, exactly.</param>
+/// <param name="Ettr">Over all stages, weighted by their GPUs.</param>
+/// <param name="Goodput">Productive over everything that the cluster had.</param>
+/// <param name="MeanRecoverySeconds">From a fault to the next step, over all that were recovered from. Null: none was.</param>
+public sealed record SimulationReport(
+    string Name, bool Simulated, long Seed, string Faults, int Nodes, int Spares, int Gpus, string State, double WallClockSeconds, double? Ettr,
+    double Goodput, double? MeanRecoverySeconds, double GpuHours, double Dollars, ImmutableSortedDictionary<string, double> GpuSeconds,
+    ImmutableSortedDictionary<string, int> RestartsByCause, ImmutableArray<SimulatedCause> Causes, ImmutableArray<SimulatedStage> Stages,
+    ImmutableArray<RunEvent> Timeline, long Events)
+{
+    /// <summary>Told often and of no interest months later.</summary>
+    private static readonly ImmutableHashSet<string> Small = ["checkpoint", "queued", "placed", "started"];
+
+    public static SimulationReport Of(Simulation ended, SimulatedPipeline what)
+    {
+        var run = ended.RunsByName.Values.FirstOrDefault();
+        var ledger = ended.Ledger;
+        var accounts = ended.Cluster.Accounts;
+        var recoveries = ended.Cluster.Recoveries;
+        double? mean = recoveries.Count == 0 ? null : recoveries.Average(r => r.TotalSeconds);
+        ImmutableArray<SimulatedStage> stages = [.. what.Pipeline.Stages.Select(s => StageOf(ended, what, s, mean))];
+        var restarts = accounts.Values.SelectMany(a => a.RestartsByCause).GroupBy(r => r.Key, StringComparer.Ordinal)
+            .ToImmutableSortedDictionary(g => g.Key, g => g.Sum(r => r.Value), StringComparer.Ordinal);
+        var causes = ledger.LostByCause.Keys.Union(ended.Cluster.Faults.Keys).Union(restarts.Keys).Select(c => new SimulatedCause(
+            c, ended.Cluster.Faults.GetValueOrDefault(c), restarts.GetValueOrDefault(c), ledger.LostByCause.GetValueOrDefault(c).TotalHours));
+        double asked = stages.Sum(s => s.Gpus * s.Days);
+        return new SimulationReport(
+            what.Pipeline.Name, true, what.Seed, what.Faults.Name, ended.Gpus / what.SlotsPerNode, what.Spares, ended.Gpus,
+            run is null ? "queued" : RunCommands.NameOf(run.Phase), ended.Elapsed.TotalSeconds,
+            asked > 0 ? stages.Sum(s => (s.Ettr ?? 0) * s.Gpus * s.Days) / asked : null,
+            ledger.Total > TimeSpan.Zero ? ledger[GoodputBucket.Productive] / ledger.Total : 0, mean,
+            ledger.Total.TotalHours, ledger.Total.TotalHours * what.Pipeline.Resources.DollarsPerGpuHour,
+            Enum.GetValues<GoodputBucket>().ToImmutableSortedDictionary(NameOf, b => ledger[b].TotalSeconds, StringComparer.Ordinal),
+            restarts, [.. causes.OrderByDescending(c => c.LostGpuHours).ThenBy(c => c.Cause, StringComparer.Ordinal)], stages,
+            [.. ended.Told.Where(e => !Small.Contains(e.Kind))], ended.Events);
+    }
+
+    /// <summary>"lostWork": as the JSON names it.</summary>
+    public static string NameOf(GoodputBucket bucket) => char.ToLowerInvariant(bucket.ToString()[0]) + bucket.ToString()[1..];
+
+    private static SimulatedStage StageOf(Simulation ended, SimulatedPipeline what, StageSpec spec, double? meanRecovery)
+    {
+        var id = new StageId(what.Pipeline.Name, spec.Name);
+        var resources = what.Pipeline.ResourcesOf(spec);
+        var stage = ended.Stages.GetValueOrDefault(id);
+        var took = stage?.StartedAt is { } began ? (stage.EndedAt ?? ended.Now) - began : TimeSpan.Zero;
+        var useful = TimeSpan.FromTicks(ended.Cluster.Accounts.GetValueOrDefault(id)?.Useful ?? 0);
+        double hours = took.TotalHours * resources.Ranks;
+        return new SimulatedStage(
+            spec.Name, stage is null ? "waiting" : StageViews.NameOf(stage.Phase), resources.Ranks, stage?.Attempt ?? 0, took.TotalDays,
+            hours > 0 ? useful.TotalHours / hours : null, ClosedForm(what, id, resources.Nodes, took, meanRecovery), hours,
+            hours * resources.DollarsPerGpuHour);
+    }
+
+    /// <summary>It holds where a failure is rare beside the recovery from it, and was met often enough to be a mean.</summary>
+    private static double? ClosedForm(SimulatedPipeline what, StageId stage, int nodes, TimeSpan took, double? meanRecovery)
+    {
+        var timing = what.Stages[stage];
+        var interval = TimeSpan.FromSeconds(timing.StepSeconds * timing.CheckpointEvery);
+        if (what.Faults.PerThousandNodeDays <= 0)
+        {
+            return 1 / (1 + (timing.StallSeconds / interval.TotalSeconds));
+        }
+
+        var between = TimeSpan.FromDays(1000 / (what.Faults.PerThousandNodeDays * nodes));
+        return between < TimeSpan.FromHours(1) || took < 10 * between || meanRecovery is not { } recovery ? null
+            : FailureForecast.EttrOf(between, interval, TimeSpan.FromSeconds(timing.StallSeconds), TimeSpan.FromSeconds(timing.DurableSeconds),
+                TimeSpan.FromSeconds(recovery));
+    }
+}

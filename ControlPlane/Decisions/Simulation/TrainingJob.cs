@@ -1,0 +1,99 @@
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.Decisions.Simulation;
+
+internal enum JobState
+{
+    Loading = 0,
+    Training = 1,
+    /// <summary>Stands still while a checkpoint is copied.</summary>
+    Saving = 2,
+    /// <summary>A rank is gone or stuck: no collective ends any more.</summary>
+    Broken = 3,
+    Done = 4,
+}
+
+/// <summary>All ranks of one attempt: they step together or not at all.</summary>
+internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, long fromStep, long totalSteps, StageTiming timing)
+{
+    private readonly List<DateTimeOffset> stepEnds = [];
+    private long blockFrom;
+
+    public StageId Stage { get; } = stage;
+
+    public GangGrant Gang { get; } = gang;
+
+    public int Attempt { get; } = attempt;
+
+    public long FromStep { get; } = fromStep;
+
+    public long TotalSteps { get; } = totalSteps;
+
+    public StageTiming Timing { get; } = timing;
+
+    public JobState State { get; set; }
+
+    /// <summary>The last step that is done and told; within a block of steps ask <see cref="StepAt"/>.</summary>
+    public long Step { get; private set; } = fromStep;
+
+    public DateTimeOffset ProgressAt { get; set; }
+
+    public double LastStepSeconds { get; private set; }
+
+    /// <summary>Grows with every change of course: what was scheduled before it does not happen.</summary>
+    public int Course { get; set; }
+
+    /// <summary>It saves and then ends.</summary>
+    public bool StopsAfterSave { get; set; }
+
+    /// <summary>Steps up to the next checkpoint, each with its own time.</summary>
+    /// <returns>When the last of them ends.</returns>
+    public DateTimeOffset BeginBlock(DateTimeOffset now, Random random, double noise)
+    {
+        State = JobState.Training;
+        Course++;
+        long target = Math.Min(TotalSteps, ((Step / Timing.CheckpointEvery) + 1) * Timing.CheckpointEvery);
+        (blockFrom, ProgressAt) = (Step, now);
+        stepEnds.Clear();
+        var at = now;
+        for (long step = Step; step < target; step++)
+        {
+            double seconds = Timing.StepSeconds * Math.Max(0.5, 1 + (noise * Gaussian(random)));
+            at += Agenda.Round(Math.Max(seconds, 1.0 / 128));
+            stepEnds.Add(at);
+        }
+
+        return at;
+    }
+
+    /// <summary>Ends the block after the step that is under way, to save there.</summary>
+    /// <returns>When that step ends.</returns>
+    public DateTimeOffset CutBlock(DateTimeOffset now)
+    {
+        Course++;
+        int ends = stepEnds.FindIndex(end => end > now);
+        stepEnds.RemoveRange(ends + 1, stepEnds.Count - ends - 1);
+        return stepEnds[ends];
+    }
+
+    /// <summary>Takes over what was done by now.</summary>
+    public void Advance(DateTimeOffset now)
+    {
+        if (State != JobState.Training)
+        {
+            return;
+        }
+
+        int done = stepEnds.BinarySearch(now);
+        done = done >= 0 ? done + 1 : ~done;
+        if (done > 0 && blockFrom + done > Step)
+        {
+            Step = blockFrom + done;
+            LastStepSeconds = (stepEnds[done - 1] - (done > 1 ? stepEnds[done - 2] : stepEnds[0] - TimeSpan.FromSeconds(Timing.StepSeconds))).TotalSeconds;
+            ProgressAt = stepEnds[done - 1];
+        }
+    }
+
+    private static double Gaussian(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+}

@@ -1,0 +1,109 @@
+using System.Diagnostics;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.Decisions.Simulation;
+
+internal sealed partial class VirtualCluster
+{
+    /// <summary>What has happened, by cause.</summary>
+    public SortedDictionary<string, int> Faults { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>When the last fault met a gang of the stage; what is stopped without one was healthy.</summary>
+    public Dictionary<StageId, DateTimeOffset> LastFault { get; } = [];
+
+    /// <summary>A machine is known to have gone or come since this was last set back.</summary>
+    public bool NodesChanged { get; set; }
+
+    public void Strike(VirtualNode node, FaultCause cause)
+    {
+        if (!node.Up || node.GpuBad)
+        {
+            return;
+        }
+
+        var pod = Pods.FirstOrDefault(p => p.Node == node.Id && p.Alive);
+        // A fault of the program needs a program, and a machine that nobody uses is checked before it is used.
+        if (pod is null && cause.Effect is FaultEffect.RankExits or FaultEffect.RankHangs or FaultEffect.AgentEnds)
+        {
+            return;
+        }
+
+        Faults[cause.Name] = Faults.GetValueOrDefault(cause.Name) + 1;
+        node.Fault = cause.Name;
+        switch (cause.Effect)
+        {
+            case FaultEffect.RankExits:
+                ExitRanks(pod!, cause.Name);
+                break;
+            case FaultEffect.RankHangs:
+                pod!.Hung = true;
+                BreakJobOf(pod, cause.Name);
+                break;
+            case FaultEffect.AgentEnds:
+                BreakJobOf(pod!, cause.Name);
+                End(pod!, 137, cause.Name);
+                break;
+            case FaultEffect.GpuFails when pod is not null:
+                node.GpuBad = true;
+                ExitRanks(pod, cause.Name);
+                break;
+            case FaultEffect.GpuFails or FaultEffect.NodeLost:
+                Lose(node, cause.Name);
+                break;
+            default:
+                throw new UnreachableException($"effect {cause.Effect}");
+        }
+    }
+
+    private void Lose(VirtualNode node, string cause)
+    {
+        foreach (var pod in Pods.Where(p => p.Node == node.Id && p.Phase != PodPhase.Exited).ToList())
+        {
+            BreakJobOf(pod, cause);
+            pod.Alive = false;
+        }
+
+        node.Up = false;
+        agenda.After(Agenda.Round(timing.NotReadyAfter), () => Notice(node));
+        // Repairs take very different times: exponential, and no shorter than it takes to be noticed.
+        agenda.After(Agenda.Round((timing.NotReadyAfter * 2) - (timing.Repair.TotalSeconds * Math.Log(1 - random.NextDouble()))), () => Repair(node));
+    }
+
+    private void Notice(VirtualNode node)
+    {
+        (node.KnownDown, NodesChanged) = (true, true);
+        (nodesSeen, podsSeen) = (null, null);
+    }
+
+    private void Repair(VirtualNode node)
+    {
+        (node.Up, node.KnownDown, node.GpuBad, node.Fault) = (true, false, false, "");
+        foreach (var pod in Pods.Where(p => p.Node == node.Id && p.Phase != PodPhase.Exited))
+        {
+            // The machine has booted: what ran there is certain to have ended.
+            (pod.Phase, pod.ExitCode, pod.Error) = (PodPhase.Exited, 255, "the node has booted");
+        }
+
+        (nodesSeen, podsSeen, NodesChanged) = (null, null, true);
+    }
+
+    /// <summary>The check between two gangs finds a bad GPU and takes the node out.</summary>
+    private void MendIfLeft(VirtualNode node)
+    {
+        if (node is { GpuBad: true, Up: true } && !Pods.Any(p => p.Node == node.Id))
+        {
+            Lose(node, node.Fault);
+            Notice(node);
+        }
+    }
+
+    private void ExitRanks(VirtualPod pod, string cause)
+    {
+        LastFault[pod.Stage] = agenda.Now;
+        if (pod.Ranks is RanksDo.Load or RanksDo.Train)
+        {
+            (pod.Ranks, pod.ExitCode, pod.Error) = (RanksDo.Exited, 1, cause);
+            BreakJobOf(pod, cause);
+        }
+    }
+}

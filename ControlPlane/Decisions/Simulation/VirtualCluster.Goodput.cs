@@ -1,0 +1,60 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Simulation;
+
+internal sealed partial class VirtualCluster
+{
+    /// <summary>Enters what every GPU of the cluster did for a while in which nothing changed.</summary>
+    /// <param name="held">Who holds which nodes.</param>
+    /// <param name="knows">The control plane's record of a stage.</param>
+    public void Account(TimeSpan span, ImmutableArray<GangGrant> held, Func<StageId, Stage?> knows, StageId? queued)
+    {
+        var used = new Dictionary<NodeId, int>();
+        int repair = 0;
+        foreach (var grant in held)
+        {
+            int alive = 0;
+            foreach (var node in grant.Nodes)
+            {
+                used[node] = used.GetValueOrDefault(node) + grant.SlotsPerNode;
+                alive += nodes[node].Up ? 1 : 0;
+            }
+
+            repair += (grant.Nodes.Length - alive) * grant.SlotsPerNode;
+            var (bucket, cause) = DoneBy(grant, knows(grant.Stage));
+            Ledger.Enter(bucket, cause, alive * grant.SlotsPerNode, span);
+            if (bucket == GoodputBucket.Productive)
+            {
+                AccountOf(grant.Stage).Useful += alive * grant.SlotsPerNode * span.Ticks;
+            }
+        }
+
+        int free = 0;
+        foreach (var node in nodes.Values)
+        {
+            int left = node.Seen.Slots - used.GetValueOrDefault(node.Id);
+            repair += node.Up ? 0 : left;
+            free += node.Up ? left : 0;
+        }
+
+        Ledger.Enter(GoodputBucket.Repair, "", repair, span);
+        Ledger.Enter(queued is null ? GoodputBucket.Idle : GoodputBucket.Queue, queued is { } stage ? AccountOf(stage).Cause : "", free, span);
+    }
+
+    private (GoodputBucket Bucket, string Cause) DoneBy(GangGrant grant, Stage? stage)
+    {
+        string cause = AccountOf(grant.Stage).Cause;
+        var waiting = cause.Length > 0 ? GoodputBucket.Restart : GoodputBucket.StartUp;
+        var job = jobs.Values.Where(j => j.Stage == grant.Stage && j.Gang.Gang == grant.Gang).MaxBy(j => j.Attempt);
+        bool unnoticed = stage is not null && job is not null && stage.Attempt == job.Attempt && stage.Phase is Phase.Running or Phase.Starting or Phase.Restarting;
+        return job?.State switch
+        {
+            JobState.Training => (GoodputBucket.Productive, ""),
+            JobState.Saving when job.Step < job.TotalSteps => (GoodputBucket.Checkpoint, ""),
+            JobState.Broken when unnoticed => (GoodputBucket.Detection, cause),
+            _ => (waiting, cause),
+        };
+    }
+}

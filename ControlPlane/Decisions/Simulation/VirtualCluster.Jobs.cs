@@ -1,0 +1,221 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Simulation;
+
+/// <summary>What a stage's GPU time was good for so far.</summary>
+internal sealed class StageAccount
+{
+    /// <summary>GPU-ticks of training that still count.</summary>
+    public long Useful { get; set; }
+
+    /// <summary>…when the copy of each step's checkpoint was taken.</summary>
+    public Dictionary<long, long> UsefulAt { get; } = new() { [0] = 0 };
+
+    /// <summary>The fault that is being recovered from; empty: none.</summary>
+    public string Cause { get; set; } = "";
+
+    /// <summary>When it struck; null: nothing is being recovered from.</summary>
+    public DateTimeOffset? StruckAt { get; set; }
+
+    public SortedDictionary<string, int> RestartsByCause { get; } = new(StringComparer.Ordinal);
+}
+
+internal sealed partial class VirtualCluster
+{
+    private readonly Dictionary<(StageId Stage, int Attempt), TrainingJob> jobs = [];
+    private readonly Dictionary<StageId, StageAccount> accounts = [];
+
+    public IEnumerable<TrainingJob> Jobs => jobs.Values;
+
+    public IReadOnlyDictionary<StageId, StageAccount> Accounts => accounts;
+
+    /// <summary>From each fault to the step after it.</summary>
+    public List<TimeSpan> Recoveries { get; } = [];
+
+    /// <summary>Chance that a checkpoint is refused when it is loaded.</summary>
+    public double RefusalChance { get; init; }
+
+    public StageAccount AccountOf(StageId stage) => accounts.TryGetValue(stage, out var known) ? known : accounts[stage] = new StageAccount();
+
+    public TrainingJob? JobOf(VirtualPod pod) => jobs.GetValueOrDefault((pod.Stage, pod.Launched));
+
+    private void Launch(VirtualPod pod, Assignment assignment)
+    {
+        BreakJobOf(pod, "");
+        (pod.Launched, pod.LaunchedAt, pod.Hung, pod.Error) = (assignment.Attempt, agenda.Now, false, "");
+        var job = JobOf(pod) ?? NewJob(pod, assignment);
+        pod.Ranks = RanksDo.Load;
+        var load = Draw(timing.Load) + Agenda.Round(job.FromStep > 0 ? job.Timing.DurableSeconds : 0);
+        agenda.After(load, () => Loaded(pod, job));
+        if (nodes[pod.Node].GpuBad)
+        {
+            ExitRanks(pod, nodes[pod.Node].Fault);
+        }
+    }
+
+    private TrainingJob NewJob(VirtualPod pod, Assignment assignment)
+    {
+        var stage = assignment.Stage;
+        var on = assignment.Ranks.Select(r => r.Node).Distinct().ToImmutableArray();
+        var gang = new GangGrant(stage, pod.Gang, on, assignment.Ranks.Length / on.Length, agenda.Now);
+        long from = assignment.ResumeFrom?.Step ?? 0;
+        long total = Runs.StageLength.Of(assignment.Pipeline.Stage(stage.Stage).Recipe).Steps;
+        // Earlier attempts matter no more once all their ranks are gone.
+        foreach (var old in jobs.Where(j => j.Key.Stage == stage && j.Value.State is JobState.Broken or JobState.Done).ToList())
+        {
+            jobs.Remove(old.Key);
+        }
+
+        var account = AccountOf(stage);
+        Ledger.Lose(account.Cause, Math.Max(0, account.Useful - account.UsefulAt[from]));
+        account.Useful = Math.Min(account.Useful, account.UsefulAt[from]);
+        if (assignment.Attempt > 1)
+        {
+            string cause = account.Cause.Length > 0 ? account.Cause : "by order";
+            account.RestartsByCause[cause] = account.RestartsByCause.GetValueOrDefault(cause) + 1;
+        }
+
+        var job = new TrainingJob(stage, gang, assignment.Attempt, from, total, stageTiming(stage));
+        jobs.Add((stage, assignment.Attempt), job);
+        return job;
+    }
+
+    private void Loaded(VirtualPod pod, TrainingJob job)
+    {
+        if (pod.Launched != job.Attempt || pod.Ranks != RanksDo.Load || !pod.Alive || pod.Hung)
+        {
+            return;
+        }
+
+        bool first = pod.Node == job.Gang.Nodes[0];
+        if (first && job.FromStep > 0 && random.NextDouble() < RefusalChance)
+        {
+            LastFault[pod.Stage] = agenda.Now;
+            Blame(pod.Stage, "checkpoint refused");
+            pod.Untold.Add((0, null, new RefusedCheckpoint(PathOf(job.Stage, job.FromStep), "its digest does not match")));
+            return;
+        }
+
+        pod.Ranks = RanksDo.Train;
+        var all = gangs[(pod.Stage, pod.Gang)];
+        if (job.State == JobState.Loading && all.Count == job.Gang.Nodes.Length
+            && all.TrueForAll(p => p.Alive && !p.Hung && p.Launched == job.Attempt && p.Ranks == RanksDo.Train))
+        {
+            var account = AccountOf(job.Stage);
+            if (account.StruckAt is { } struck)
+            {
+                Recoveries.Add(agenda.Now - struck);
+            }
+
+            (account.Cause, account.StruckAt) = ("", null);
+            Train(job);
+        }
+    }
+
+    private void Train(TrainingJob job) => ScheduleSave(job, job.BeginBlock(agenda.Now, random, timing.StepNoise));
+
+    private void ScheduleSave(TrainingJob job, DateTimeOffset at)
+    {
+        int course = job.Course;
+        agenda.At(at, () =>
+        {
+            if (job.Course == course)
+            {
+                Save(job);
+            }
+        });
+    }
+
+    private void Save(TrainingJob job)
+    {
+        job.Advance(agenda.Now);
+        job.State = JobState.Saving;
+        int course = ++job.Course;
+        long step = job.Step;
+        AccountOf(job.Stage).UsefulAt[step] = AccountOf(job.Stage).Useful;
+        var stall = Agenda.Round(job.Timing.StallSeconds);
+        var lag = Agenda.Round(Math.Max(job.Timing.StallSeconds, job.Timing.DurableSeconds));
+        bool last = step == job.TotalSteps;
+        if (!last && !job.StopsAfterSave)
+        {
+            agenda.After(stall, () =>
+            {
+                if (job.Course == course)
+                {
+                    Train(job);
+                }
+            });
+        }
+
+        agenda.After(lag, () => Durable(job, step, stall, lag, last));
+    }
+
+    private void Durable(TrainingJob job, long step, TimeSpan stall, TimeSpan lag, bool last)
+    {
+        if (job.State == JobState.Broken || PodsOf(job).FirstOrDefault(p => p.Node == job.Gang.Nodes[0]) is not { } first)
+        {
+            return;
+        }
+
+        long tokens = (long)(step * job.Timing.TokensPerStep);
+        first.Untold.Add((0, new CheckpointMade(step, PathOf(job.Stage, step), (long)job.Timing.CheckpointBytes, "", tokens,
+            StageTiming.LossAt(activeParameters, tokens), "", stall, lag, agenda.Now, job.Attempt, last), null));
+        if (last)
+        {
+            job.State = JobState.Done;
+        }
+        else if (job.StopsAfterSave)
+        {
+            foreach (var pod in PodsOf(job).ToList())
+            {
+                End(pod, 0, "saved and ended by order");
+            }
+        }
+    }
+
+    /// <summary>Saves after the step that is under way.</summary>
+    private void SaveSoon(TrainingJob job)
+    {
+        job.Advance(agenda.Now);
+        if (job.State == JobState.Training)
+        {
+            ScheduleSave(job, job.CutBlock(agenda.Now));
+        }
+    }
+
+    private void BreakJobOf(VirtualPod pod, string cause)
+    {
+        if (cause.Length > 0)
+        {
+            LastFault[pod.Stage] = agenda.Now;
+        }
+
+        if (JobOf(pod) is not { State: not JobState.Done } job)
+        {
+            return;
+        }
+
+        job.Advance(agenda.Now);
+        job.State = JobState.Broken;
+        job.Course++;
+        if (cause.Length > 0)
+        {
+            Blame(job.Stage, cause);
+        }
+    }
+
+    /// <summary>A second fault during a recovery takes over; the time counts from the first.</summary>
+    private void Blame(StageId stage, string cause)
+    {
+        var account = AccountOf(stage);
+        (account.Cause, account.StruckAt) = (cause, account.StruckAt ?? agenda.Now);
+    }
+
+    private IEnumerable<VirtualPod> PodsOf(TrainingJob job) =>
+        gangs.TryGetValue((job.Stage, job.Gang.Gang), out var pods) ? pods.Where(p => p.Launched == job.Attempt) : [];
+
+    private static string PathOf(StageId stage, long step) => $"{stage}/step-{step:00000000}";
+}

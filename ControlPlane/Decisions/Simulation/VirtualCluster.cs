@@ -1,0 +1,109 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Simulation;
+
+/// <summary>The machines and what runs on them, on a virtual clock. It does what it is told and decides nothing.</summary>
+internal sealed partial class VirtualCluster(
+    Agenda agenda, ImmutableArray<NodeSeen> machines, ClusterTiming timing, Func<StageId, StageTiming> stageTiming, double activeParameters,
+    Random random)
+{
+    private readonly Dictionary<NodeId, VirtualNode> nodes = machines.ToDictionary(n => n.Id, n => new VirtualNode(n));
+    private readonly Dictionary<(StageId Stage, int Gang), List<VirtualPod>> gangs = [];
+    private ImmutableArray<NodeSeen>? nodesSeen;
+    private ImmutableArray<PodSeen>? podsSeen;
+    private int agentsBegun;
+
+    public GoodputLedger Ledger { get; } = new();
+
+    public IReadOnlyDictionary<NodeId, VirtualNode> Nodes => nodes;
+
+    public IEnumerable<VirtualPod> Pods => gangs.Values.SelectMany(g => g);
+
+    /// <summary>All that is live of the machines' processes, told to who checks it.</summary>
+    public IEnumerable<VirtualPod> LivePods => Pods.Where(p => p.Alive);
+
+    public IEnumerable<VirtualPod> PodsOf(GangGrant gang) => gangs.TryGetValue((gang.Stage, gang.Gang), out var pods) ? pods : [];
+
+    public ClusterSnapshot Observe()
+    {
+        nodesSeen ??= [.. machines.Select(m => nodes[m.Id].AsSeen())];
+        podsSeen ??= [.. Pods.Select(p => new PodSeen(p.Stage, p.Gang, p.Node, PhaseSeen(p), null, p.Phase == PodPhase.Exited ? p.ExitCode : null, p.Error))];
+        return new ClusterSnapshot(nodesSeen.Value, podsSeen.Value, agenda.Now);
+    }
+
+    /// <summary>Once for each node of the gang, however often it is said.</summary>
+    public void CreatePods(GangGrant gang)
+    {
+        var pods = gangs.TryGetValue((gang.Stage, gang.Gang), out var there) ? there : gangs[(gang.Stage, gang.Gang)] = [];
+        foreach (var node in gang.Nodes.Where(n => !pods.Exists(p => p.Node == n)))
+        {
+            var pod = new VirtualPod(gang.Stage, gang.Gang, node, gang.Nodes.IndexOf(node), $"agent-{++agentsBegun}");
+            pods.Add(pod);
+            agenda.After(Draw(timing.PodStart), () => Begin(pod));
+        }
+
+        podsSeen = null;
+    }
+
+    /// <summary>True once it is certain that nothing of the gang runs: its pods have ended, or their machine is known to be gone.</summary>
+    public bool DeletePods(StageId stage, int gang)
+    {
+        if (!gangs.TryGetValue((stage, gang), out var pods))
+        {
+            return true;
+        }
+
+        foreach (var pod in pods.Where(p => p is { Phase: not PodPhase.Exited, Ending: false } && nodes[p.Node].Up))
+        {
+            pod.Ending = true;
+            agenda.After(Agenda.Round(timing.EndPod), () => End(pod, 143, "ended by order"));
+        }
+
+        podsSeen = null;
+        if (pods.Exists(p => p.Phase != PodPhase.Exited && !nodes[p.Node].KnownDown))
+        {
+            return false;
+        }
+
+        gangs.Remove((stage, gang));
+        pods.ForEach(p => MendIfLeft(nodes[p.Node]));
+        return true;
+    }
+
+    /// <summary>Ends the pods of all gangs but these.</summary>
+    public void FenceAllBut(ImmutableHashSet<(StageId, int)> wanted)
+    {
+        foreach (var gang in gangs.Keys.Where(g => !wanted.Contains(g)).ToList())
+        {
+            DeletePods(gang.Stage, gang.Gang);
+        }
+    }
+
+    private void Begin(VirtualPod pod)
+    {
+        if (pod.Phase == PodPhase.Pending && !pod.Ending && nodes[pod.Node].Up)
+        {
+            (pod.Phase, pod.Alive) = (PodPhase.Running, true);
+            podsSeen = null;
+        }
+    }
+
+    private void End(VirtualPod pod, int exitCode, string error)
+    {
+        // A machine that is gone ends nothing and tells nothing.
+        if (pod.Phase == PodPhase.Exited || !nodes[pod.Node].Up)
+        {
+            return;
+        }
+
+        BreakJobOf(pod, "");
+        (pod.Phase, pod.Alive, pod.ExitCode, pod.Error) = (PodPhase.Exited, false, exitCode, error);
+        podsSeen = null;
+    }
+
+    private PodPhase PhaseSeen(VirtualPod pod) => nodes[pod.Node].KnownDown && pod.Phase != PodPhase.Exited ? PodPhase.Unknown : pod.Phase;
+
+    private TimeSpan Draw((double From, double To) range) => Agenda.Round(range.From + (random.NextDouble() * (range.To - range.From)));
+}
