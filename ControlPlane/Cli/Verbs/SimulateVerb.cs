@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Simulation;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
@@ -14,6 +15,7 @@ internal static class SimulateVerb
         WriteIndented = true,
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase) },
     };
 
     private static readonly Column[] Buckets =
@@ -62,7 +64,8 @@ internal static class SimulateVerb
             if (pipeline.Stages.FirstOrDefault(s => pipeline.ResourcesOf(s).Nodes > what.Nodes + what.Spares) is { } large)
             {
                 throw new RefusalException(
-                    $"Stage {large.Name} asks for {pipeline.ResourcesOf(large).Nodes} nodes; the cluster has {what.Nodes} and {Decisions.Words.Count(what.Spares, "spare", "spares")}.",
+                    $"Stage {large.Name} asks for {pipeline.ResourcesOf(large).Nodes} nodes; the cluster has {what.Nodes}"
+                    + $" and {Decisions.Words.Count(what.Spares, "spare", "spares")}.",
                     "Give --nodes or --spares more, or the stage fewer.");
             }
 
