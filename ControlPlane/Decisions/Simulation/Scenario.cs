@@ -16,8 +16,14 @@ public sealed record Chaos(
 /// <summary>A run that is submitted some time after the start.</summary>
 public sealed record Arrival(TimeSpan After, RunSubmission Submission);
 
+/// <summary>A fault that is not drawn but written.</summary>
+public sealed record ScriptedFault(TimeSpan At, NodeId Node, FaultCause Cause);
+
 /// <summary>Everything that a simulation depends on: the same scenario and seed give the same course, to the last tick.</summary>
 /// <param name="Limit">It ends then, if the runs have not.</param>
 public sealed record Scenario(
     ImmutableArray<Arrival> Arrivals, ImmutableArray<NodeSeen> Machines, ImmutableDictionary<StageId, StageTiming> Stages, FaultMix Faults,
-    ClusterTiming Timing, Chaos Chaos, PlacementPolicy Policy, double ActiveParameters, TimeSpan Limit, int Seed);
+    ClusterTiming Timing, Chaos Chaos, PlacementPolicy Policy, double ActiveParameters, TimeSpan Limit, int Seed)
+{
+    public ImmutableArray<ScriptedFault> Script { get; init; } = [];
+}

@@ -51,6 +51,11 @@ public sealed class Simulation
             });
         }
 
+        foreach (var fault in scenario.Script)
+        {
+            agenda.After(fault.At, () => cluster.Strike(cluster.Nodes[fault.Node], fault.Cause));
+        }
+
         ScheduleFault();
     }
 
@@ -80,6 +85,9 @@ public sealed class Simulation
 
     /// <summary>When something last went wrong with a stage's gang.</summary>
     public DateTimeOffset? LastFaultOf(StageId stage) => cluster.LastFault.TryGetValue(stage, out var at) ? at : null;
+
+    /// <summary>All of the gang's machines run and none has a bad GPU.</summary>
+    public bool IsSound(GangGrant gang) => gang.Nodes.All(n => cluster.Nodes[n] is { Up: true, GpuBad: false });
 
     public IReadOnlyList<Runs.RunEvent> Told => controlPlane.Told;
 

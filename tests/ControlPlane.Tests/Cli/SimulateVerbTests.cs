@@ -1,0 +1,104 @@
+using System.Text.Json.Nodes;
+using DeepSeekOps.ControlPlane.Cli;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Cli;
+
+public sealed class SimulateVerbTests
+{
+    [Fact]
+    public async Task The_ledger_adds_up_to_gpus_times_wall_clock_exactly_even_as_doubles()
+    {
+        var report = await Simulated("--faults", "rsc1", "--seed", "3", "--days", "4");
+        double sum = report["gpuSeconds"]!.AsObject().Sum(bucket => (double)bucket.Value!);
+        Assert.Equal((double)report["gpus"]! * (double)report["wallClockSeconds"]!, sum);
+        Assert.Equal(4 * 86_400.0, (double)report["wallClockSeconds"]!);
+        Assert.True((bool)report["simulated"]!);
+        Assert.NotEmpty(report["restartsByCause"]!.AsObject());
+    }
+
+    [Fact]
+    public async Task The_same_seed_prints_the_same_bytes_and_another_seed_others()
+    {
+        string[] options = ["--days", "3", "--seed", "5"];
+        string first = await Json(options);
+        Assert.Equal(first, await Json(options));
+        Assert.NotEqual(first, await Json("--days", "3", "--seed", "6"));
+    }
+
+    [Fact]
+    public async Task Without_faults_only_checkpoints_and_the_start_take_time_from_training()
+    {
+        var report = await Simulated("--faults", "none", "--days", "1");
+        Assert.All(new[] { "lostWork", "detection", "restart", "queue", "repair" }, bucket => Assert.Equal(0, (double)report["gpuSeconds"]![bucket]!));
+        Assert.InRange((double)report["ettr"]!, 0.99, 1);
+    }
+
+    [Fact]
+    public async Task Ettr_is_within_half_a_point_of_the_closed_form()
+    {
+        var stage = (await Simulated("--faults", "rsc1", "--days", "15"))["stages"]![0]!;
+        Assert.InRange((double)stage["ettr"]! - (double)stage["closedForm"]!, -0.005, 0.005);
+    }
+
+    [Theory]
+    [InlineData(80)]
+    [InlineData(40)]
+    public async Task Tables_fit_the_terminal_and_say_that_they_are_simulated(int width)
+    {
+        var (code, output, _) = await Run(width, "simulate", Example, "--days", "3");
+        Assert.Equal(ExitCode.Ok, code);
+        Assert.All(output.Split('\n'), line => Assert.InRange(line.Length, 0, width));
+        Assert.Contains("(simulated)", output, StringComparison.Ordinal);
+        Assert.Contains("productive", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--faults", "mars")]
+    [InlineData("--days", "0")]
+    [InlineData("--nodes", "0")]
+    public async Task What_cannot_be_simulated_is_wrong_use(string option, string value)
+    {
+        var (code, _, error) = await Run(80, "simulate", Example, option, value);
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains(option, error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_stage_larger_than_the_cluster_is_refused_with_both_numbers()
+    {
+        var (code, _, error) = await Run(80, "simulate", Example, "--nodes", "100", "--spares", "2");
+        Assert.Equal(ExitCode.Failed, code);
+        Assert.Contains("asks for 256 nodes; the cluster has 100 and 2 spares", error, StringComparison.Ordinal);
+    }
+
+    private static string Example { get; } = Path.Combine(RepositoryRoot(), "deploy", "examples", "deepseek-v3.yaml");
+
+    private static async Task<JsonNode> Simulated(params string[] options) => JsonNode.Parse(await Json(options))!;
+
+    private static async Task<string> Json(params string[] options)
+    {
+        var (code, output, error) = await Run(80, ["simulate", Example, "--json", .. options]);
+        Assert.True(code == ExitCode.Ok, error);
+        return output;
+    }
+
+    private static async Task<(int Code, string Output, string Error)> Run(int width, params string[] args)
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        int code = await CommandLine.Run(args, new Terminal(output, error, width, Colors: false, Interactive: false), TestContext.Current.CancellationToken);
+        return (code, output.ToString(), error.ToString());
+    }
+
+    private static string RepositoryRoot()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder!.FullName, "DeepSeekOps.sln")))
+        {
+            folder = folder.Parent;
+        }
+
+        return folder.FullName;
+    }
+}

@@ -1,0 +1,119 @@
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Simulation;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Simulation.Tests;
+
+/// <summary>A law of the control plane was broken; the message names the law.</summary>
+internal sealed class LawBrokenException(string message) : Exception(message);
+
+/// <summary>What holds after every tick, whatever goes wrong.</summary>
+internal sealed class Laws
+{
+    private readonly Dictionary<StageId, Seen> seen = [];
+    private TimeSpan last;
+
+    public void Check(Decisions.Simulation.Simulation world)
+    {
+        Demand(world.Elapsed >= last, "time went backwards");
+        last = world.Elapsed;
+        Demand(world.Ledger.Total.Ticks == world.Elapsed.Ticks * world.Gpus,
+            $"the ledger has {world.Ledger.Total} GPU time and the cluster {world.Elapsed * world.Gpus}");
+        NothingGrantedTwice(world);
+        OneLiveAttempt(world);
+        foreach (var (id, stage) in world.Stages)
+        {
+            if (seen.TryGetValue(id, out var before))
+            {
+                Moved(world, before, stage);
+            }
+
+            seen[id] = Remember(world, before, stage);
+        }
+    }
+
+    /// <summary>Once the simulation is over.</summary>
+    public static void CheckEnd(Decisions.Simulation.Simulation world)
+    {
+        foreach (var run in world.RunsByName.Values)
+        {
+            Demand(run.Phase.Terminal, $"run {run.Name} never ends: {run.Phase}: {run.Reason}");
+        }
+
+        foreach (var (id, stage) in world.Stages.Where(s => s.Value.Phase is Phase.Completed))
+        {
+            var final = ((Phase.Completed)stage.Phase).Final;
+            Demand(final.Step == stage.Wish.Work.TotalSteps, $"{id} completed at step {final.Step} of {stage.Wish.Work.TotalSteps}");
+        }
+
+        Demand(world.Held.IsEmpty, "all runs have ended and nodes are still held");
+    }
+
+    private static void NothingGrantedTwice(Decisions.Simulation.Simulation world)
+    {
+        var held = world.Held.SelectMany(g => g.Nodes.Select(n => (Node: n, g.SlotsPerNode))).GroupBy(g => g.Node);
+        foreach (var node in held)
+        {
+            Demand(node.Sum(g => g.SlotsPerNode) <= SmallWorld.SlotsPerNode, $"{node.Key} is granted twice");
+        }
+    }
+
+    private static void OneLiveAttempt(Decisions.Simulation.Simulation world)
+    {
+        foreach (var stage in world.Training.GroupBy(t => t.Stage).Where(s => s.Count() > 1))
+        {
+            Demand(false, $"{stage.Key} trains twice: attempts {string.Join(", ", stage.Select(s => s.Attempt))}");
+        }
+
+        foreach (var stage in world.LiveAgents.GroupBy(a => a.Stage).Where(s => s.Select(a => a.Gang).Distinct().Count() > 1))
+        {
+            Demand(false, $"{stage.Key} has agents of two gangs: {string.Join(", ", stage.Select(s => s.Gang).Distinct())}");
+        }
+    }
+
+    private static void Moved(Decisions.Simulation.Simulation world, Seen before, Stage now)
+    {
+        string id = now.Id.ToString();
+        Demand(now.Attempt >= before.Stage.Attempt, $"{id}: attempt {before.Stage.Attempt} became {now.Attempt}");
+        Demand(!before.Stage.Phase.Terminal || now.Phase.Terminal, $"{id} had ended as {before.Stage.Phase} and is {now.Phase}");
+        bool refused = now.Checkpoints.Count(c => c.State == CheckpointState.Quarantined) > before.Stage.Checkpoints.Count(c => c.State == CheckpointState.Quarantined);
+        Demand(refused || Newest(now) >= Newest(before.Stage), $"{id}: checkpoint of step {Newest(before.Stage)} is forgotten, {Newest(now)} is left");
+        Demand(now.Attempt == before.Stage.Attempt || now.LaunchedFrom == Newest(now), $"{id}: launched from {now.LaunchedFrom}, the newest is {Newest(now)}");
+        Demand(before.FaultsWithoutProgress <= now.Policy.MaxRestarts, $"{id}: {before.FaultsWithoutProgress} restarts of one cause without a checkpoint");
+        if (Restarts(now) > Restarts(before.Stage) && before.Stage.Phase.GangOrNull is not null)
+        {
+            Demand(before.Unsound || world.LastFaultOf(now.Id) >= before.LaunchedAt, $"{id}: a healthy gang was ended: {now.Reason}");
+        }
+    }
+
+    private static Seen Remember(Decisions.Simulation.Simulation world, Seen? before, Stage now)
+    {
+        bool same = before?.Stage.Attempt == now.Attempt;
+        bool sound = now.Phase.GangOrNull is not { } gang || world.IsSound(gang);
+        bool progress = before is null || Newest(now) > Newest(before.Stage);
+        int worst = progress ? 0 : before!.FaultsWithoutProgress;
+        if (before is not null && !progress && Restarts(now) > Restarts(before.Stage))
+        {
+            worst = now.RestartsByCause.Max(c => c.Value - before.AtProgress.GetValueOrDefault(c.Key));
+        }
+
+        return new Seen(now, same ? before!.LaunchedAt : world.Now, (same && before!.Unsound) || !sound, worst, progress ? now.RestartsByCause : before!.AtProgress);
+    }
+
+    private static long Newest(Stage stage) => CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? 0;
+
+    private static int Restarts(Stage stage) => stage.RestartsByCause.Values.Sum();
+
+    private static void Demand(bool holds, string otherwise)
+    {
+        if (!holds)
+        {
+            throw new LawBrokenException(otherwise);
+        }
+    }
+
+    private sealed record Seen(
+        Stage Stage, DateTimeOffset LaunchedAt, bool Unsound, int FaultsWithoutProgress,
+        System.Collections.Immutable.ImmutableDictionary<Decisions.Health.FailureCause, int> AtProgress);
+}

@@ -1,0 +1,87 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Simulation;
+using DeepSeekOps.Decisions.Stages;
+using Xunit;
+
+namespace DeepSeekOps.Simulation.Tests;
+
+/// <summary>The laws are worth what they catch: planners broken on purpose, one way each, must not get past them.</summary>
+public sealed class MutationTests
+{
+    private const int Seeds = 60;
+
+    private static readonly Dictionary<string, (Deciders Broken, string Law)> Mutants = new()
+    {
+        // The older agents end themselves by their number; what is left is nodes that nobody gives back.
+        ["asks for a new gang before the old one has given its nodes back"] = (WithStage(Hasty), "never ends"),
+        ["forgets the newest checkpoint at each launch"] = (WithStage(Forgetful), "is forgotten"),
+        ["never counts a restart"] = (WithStage(Tireless), "restarts of one cause without a checkpoint"),
+        ["takes a minute of silence for death"] = (WithStage(Nervous), "a healthy gang was ended"),
+        ["never notices a hang"] = (WithStage(Patient), "never ends"),
+        ["places as if nobody held anything"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Held = [] }) }, "is granted twice"),
+        ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
+    };
+
+    public static TheoryData<string> Names => [.. Mutants.Keys];
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void A_planner_broken_on_purpose_is_caught(string name)
+    {
+        var (broken, law) = Mutants[name];
+        var caught = new List<string>();
+        for (int seed = 1; seed <= Seeds && !caught.Exists(c => c.Contains(law, StringComparison.Ordinal)); seed++)
+        {
+            try
+            {
+                SeedTests.Played(World(seed), broken);
+            }
+            catch (LawBrokenException found)
+            {
+                caught.Add(found.Message);
+            }
+        }
+
+        Assert.True(caught.Exists(c => c.Contains(law, StringComparison.Ordinal)),
+            $"{Seeds} worlds with a planner that {name}: {(caught.Count == 0 ? "no law broken" : string.Join('\n', caught))}");
+    }
+
+    /// <summary>Every other one has a single hang and nothing else, which no later fault makes good.</summary>
+    private static Scenario World(int seed) => seed % 2 == 0
+        ? SmallWorld.Drawn(seed) with { Limit = TimeSpan.FromHours(2) }
+        : SmallWorld.Scripted(nodes: 3, gang: 2, steps: 40, stepSeconds: 2, saveEvery: 5,
+            [new ScriptedFault(TimeSpan.FromSeconds(20 + seed), new NodeId("node-0000"), new FaultCause("stuck", 1, FaultEffect.RankHangs))]);
+
+    private static Deciders WithStage(Func<Stage, Observation, DateTimeOffset, Decision> stage) => Deciders.Real with { Stage = stage };
+
+    private static Decision Hasty(Stage stage, Observation seen, DateTimeOffset now) =>
+        StagePlanner.Decide(stage, stage.Phase is Phase.Stopping { Then: Ending.Relaunch } stopping ? seen with { GoneGang = stopping.Gang.Gang } : seen, now);
+
+    private static Decision Forgetful(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        var kept = decision.Next.Checkpoints;
+        return decision.Next.Attempt == stage.Attempt || kept.IsEmpty ? decision : decision with { Next = decision.Next with { Checkpoints = kept[..^1] } };
+    }
+
+    private static Decision Tireless(Stage stage, Observation seen, DateTimeOffset now) => StagePlanner.Decide(stage with { Restarts = [] }, seen, now);
+
+    private static Decision Nervous(Stage stage, Observation seen, DateTimeOffset now) =>
+        StagePlanner.Decide(stage, seen, stage.Phase is Phase.Running ? now + TimeSpan.FromMinutes(3) : now);
+
+    private static Decision Patient(Stage stage, Observation seen, DateTimeOffset now) => StagePlanner.Decide(stage, seen with
+    {
+        Agents = [.. seen.Agents.Select(a => a with { Ranks = [.. a.Ranks.Select(r => r with { SinceProgress = TimeSpan.Zero })] })],
+    }, now);
+
+    private static Decision Premature(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        return decision.Next is { Phase: Phase.Running running, Checkpoints: [var first, ..] }
+            ? decision with { Next = decision.Next with { Phase = new Phase.Stopping(running.Gang, now, new Ending.Complete(first.Ref(stage.Id)), null) } }
+            : decision;
+    }
+}
