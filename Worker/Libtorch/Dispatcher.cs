@@ -60,6 +60,12 @@ internal ref struct DispatcherCall(string name, string overload = "")
         return this;
     }
 
+    public DispatcherCall OptionalType(ScalarType value)
+    {
+        _slots[_count++] = Optional((ulong)value);
+        return this;
+    }
+
     /// <summary>An optional argument left out (None).</summary>
     public DispatcherCall None()
     {
@@ -107,6 +113,14 @@ internal ref struct DispatcherCall(string name, string overload = "")
         }
     }
 
+    /// <summary>Where a tensor's first element lies, on its device.</summary>
+    public static ulong Address(Tensor tensor)
+    {
+        Check(aoti_torch_get_data_ptr(tensor.Handle, out var address), "data pointer");
+        GC.KeepAlive(tensor);
+        return (ulong)address;
+    }
+
     private static unsafe ulong Optional(ulong value)
     {
         var slot = (ulong*)NativeMemory.Alloc(sizeof(ulong));
@@ -144,6 +158,9 @@ internal ref struct DispatcherCall(string name, string overload = "")
 
     [DllImport(Library), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int aoti_torch_new_tensor_handle(nint tensor, out nint handle);
+
+    [DllImport(Library), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int aoti_torch_get_data_ptr(nint tensor, out nint address);
 
     [DllImport(Library), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int torch_new_list_reserve_size(nuint count, out nint list);

@@ -26,6 +26,13 @@ public static class Operators
         new DispatcherCall("aten::scaled_dot_product_attention").Tensor(q).Tensor(k).Tensor(v).Tensor(mask, optional: true)
             .Float(0).Bool(causal).OptionalFloat(scale).Bool(false).Run();
 
+    /// <summary>
+    /// a [m, k] · b [k, n] in E4M3 with float32 scales of 1 × 128 tiles or 128 × 128 squares, sums in float32: [m, n]. b and the scales
+    /// of tiles are column-major. Hopper, CUDA 12.9 or later.
+    /// </summary>
+    public static Tensor ScaledMm(Tensor a, Tensor b, Tensor scaleA, Tensor scaleB, ScalarType output) =>
+        new DispatcherCall("aten::_scaled_mm").Tensor(a).Tensor(b).Tensor(scaleA).Tensor(scaleB).None().None().OptionalType(output).Bool(false).Run();
+
     /// <summary>x · sigmoid(x), SwiGLU's gate, in one operator.</summary>
     public static Tensor Silu(Tensor x) => new DispatcherCall("aten::silu").Tensor(x).Run();
 

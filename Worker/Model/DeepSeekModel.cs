@@ -49,21 +49,33 @@ public sealed class DeepSeekModel : IDisposable
 
     public ModelShape Shape { get; private set; }
 
+    public Device Device => _device;
+
     /// <summary>Trained tensors as they lie in memory, in a fixed order: the experts of a layer are one.</summary>
-    public IEnumerable<(string Name, Tensor Value)> Parameters => _weights.Masters.Where(w => w.Value.requires_grad).Select(w => (w.Key, w.Value));
+    public IEnumerable<TrainedWeight> Trained => _weights.Trained;
+
+    /// <summary>Masters of the trained tensors, to read.</summary>
+    public IEnumerable<(string Name, Tensor Value)> Parameters => _weights.Trained.Select(w => (w.Name, w.Master));
+
+    /// <summary>Call it after writing to masters.</summary>
+    public void MastersChanged() => _weights.MastersMayChange();
 
     /// <summary>b of equation 16, [experts] per MoE layer, outside of the gradient: add ±γ by load after a step.</summary>
     public IReadOnlyList<Tensor> CorrectionBiases =>
         [.. _weights.Masters.Where(w => w.Key.EndsWith("e_score_correction_bias", StringComparison.Ordinal)).Select(w => w.Value)];
 
     /// <summary>Every tensor under its published name, without gradient: views, so copying into one fills the model.</summary>
-    public IEnumerable<(string Name, Tensor Value)> PublishedTensors() =>
-        _weights.Masters.SelectMany(w => WeightShapes.Published(w.Key, w.Value.detach()));
+    public IEnumerable<(string Name, Tensor Value)> PublishedTensors()
+    {
+        MastersChanged(); // or will be, through these views
+        return _weights.Masters.SelectMany(w => WeightShapes.Published(w.Key, w.Value.detach()));
+    }
 
     /// <summary>Normal(0, init_std) from a seed, norms 1, correction biases 0.</summary>
     public void Initialise(long seed)
     {
         using var noGrad = no_grad();
+        MastersChanged();
         // TorchSharp's generators are the CPU's; a GPU draws from its own one, and other numbers.
         using var generator = _device.type == DeviceType.CPU ? new Generator((ulong)seed) : null;
         if (generator is null)
@@ -98,6 +110,7 @@ public sealed class DeepSeekModel : IDisposable
     /// </summary>
     public ModelOutput Forward(Tensor tokens, Tensor? segments = null, bool training = true)
     {
+        _weights.Round();
         var seq = tokens.shape[1];
         var mask = segments is null ? null
             : (segments.unsqueeze(1) == segments.unsqueeze(2)).logical_and(ones(seq, seq, @bool, _device).tril()).unsqueeze(1);
@@ -123,6 +136,7 @@ public sealed class DeepSeekModel : IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
+        _weights.Round();
         var (fresh, past) = (tokens.shape[1], cache.Length);
         var allowed = ones(fresh, past + fresh, @bool, _device).tril(past).unsqueeze(0).unsqueeze(0);
         if (padding is not null)
@@ -143,9 +157,6 @@ public sealed class DeepSeekModel : IDisposable
     /// <summary>A cache for sampling that fits this model.</summary>
     public LatentCache NewCache(int batch, int capacity) =>
         new(Shape, batch, capacity, _device, _weights.Mixed ? ScalarType.BFloat16 : _weights.Masters[WeightShapes.Embedding].dtype);
-
-    /// <summary>Rounds the weights of a mixed-precision model once for all passes until the result is disposed of: for sampling.</summary>
-    public IDisposable HoldWeights() => _weights.Hold();
 
     public void Dispose()
     {

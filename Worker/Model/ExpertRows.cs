@@ -1,3 +1,4 @@
+using DeepSeekOps.Worker.Cuda;
 using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -36,6 +37,11 @@ internal sealed class ExpertRows
 
     private Tensor CollectRows(Tensor rows)
     {
+        if (CudaKernels.Serve(rows))
+        {
+            return CudaKernels.CollectRows(rows.contiguous(), _places, _active);
+        }
+
         using var scope = NewDisposeScope();
         return rows.index_select(0, _places).view(-1, _active, rows.shape[1]).sum(1).MoveToOuterDisposeScope();
     }

@@ -1,4 +1,5 @@
 using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Cuda;
 using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -7,7 +8,7 @@ using static TorchSharp.torch.autograd;
 namespace DeepSeekOps.Worker.Model;
 
 /// <summary>
-/// FP8 products of the report, section 3.3, emulated: both factors in E4M3 with a float32 scale per tile, sums carried in float32 per
+/// FP8 products of the report, section 3.3, emulated for a CPU: both factors in E4M3 with a float32 scale per tile, sums carried in float32 per
 /// 128 elements and scaled there. Every quantised number is the one that FP8 hardware would see.
 /// </summary>
 public static class Fp8
@@ -55,7 +56,7 @@ public static class Fp8
 
 /// <summary>
 /// x · Wᵀ with all three products in FP8 (figure 6 of the report): Fprop and Dgrad with 1 × 128 tiles against 128 × 128 blocks of the
-/// weight, Wgrad with tiles of 128 tokens on both sides. Master weight and gradients stay float32.
+/// weight, Wgrad with tiles of 128 tokens on both sides. On a GPU the same tiles go to its tensor cores.
 /// </summary>
 public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
 {
@@ -65,29 +66,44 @@ public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
     public static Tensor Forward(Tensor x, Tensor weight) =>
         apply(x.reshape(-1, x.shape[^1]), weight).view([.. x.shape[..^1], weight.shape[0]]);
 
+    /// <summary>On a GPU: kernels and tensor cores want whole squares. What does not divide stays in bfloat16.</summary>
+    public static bool Takes(Tensor x, Tensor weight) => x.device.type == DeviceType.CPU
+        || (CudaKernels.Serve(x) && x.numel() / x.shape[^1] % Fp8.Block == 0 && weight.shape[0] % Fp8.Block == 0 && weight.shape[1] % Fp8.Block == 0);
+
     public override Tensor forward(AutogradContext ctx, params object[] vars)
     {
         var (x, weight) = ((Tensor)vars[0], (Tensor)vars[1]);
-        ctx.save_for_backward([x, weight]);
         ctx.save_data(nameof(Fp8Linear), new[] { x.shape, weight.shape });
-        return Fp8.Product(x, weight, Fp8.Block).to(x.dtype);
+        if (x.device.type == DeviceType.CPU)
+        {
+            ctx.save_for_backward([x, weight]);
+            return Fp8.Product(x, weight, Fp8.Block).to(x.dtype);
+        }
+
+        // The backward pass needs only the transposes, in E4M3: half of what bfloat16 activations would take.
+        var (left, right) = (CudaKernels.Quantise(x.contiguous(), squares: false), CudaKernels.Quantise(weight, squares: true));
+        ctx.save_for_backward([left.Turned, left.TurnedScales, right.Turned, right.TurnedScales]);
+        return Operators.ScaledMm(left.Values, right.Values.t(), left.Scales.t(), right.Scales.t(), x.dtype);
     }
 
-    public override List<Tensor> backward(AutogradContext ctx, Tensor grad_output)
+    public override List<Tensor> backward(AutogradContext ctx, Tensor grad_output) => CustomBackward.Run(
+        grad_output,
+        () => grad_output.device.type == DeviceType.CPU ? Emulated(ctx.get_saved_variables(), grad_output) : OnTensorCores(ctx.get_saved_variables(), grad_output),
+        (long[][])ctx.get_data(nameof(Fp8Linear)));
+
+    private static List<Tensor?> Emulated(List<Tensor> saved, Tensor gradient) =>
+    [
+        Fp8.Product(gradient, saved[1].t(), Fp8.Block).to(saved[0].dtype),
+        Fp8.Product(gradient.t(), saved[0].t(), rowsPerTile: 1).to(saved[1].dtype),
+    ];
+
+    private static List<Tensor?> OnTensorCores(List<Tensor> saved, Tensor gradient)
     {
-        var shapes = (long[][])ctx.get_data(nameof(Fp8Linear));
-        return CustomBackward.Run(
-            grad_output,
-            () =>
-            {
-                var saved = ctx.get_saved_variables();
-                var (x, weight) = (saved[0], saved[1]);
-                return
-                [
-                    Fp8.Product(grad_output, weight.t(), Fp8.Block).to(x.dtype),
-                    Fp8.Product(grad_output.t(), x.t(), rowsPerTile: 1).to(weight.dtype),
-                ];
-            },
-            shapes);
+        var quantised = CudaKernels.Quantise(gradient.contiguous(), squares: false);
+        return
+        [
+            Operators.ScaledMm(quantised.Values, saved[2].t(), quantised.Scales.t(), saved[3].t(), gradient.dtype),
+            Operators.ScaledMm(quantised.Turned, saved[0].t(), quantised.TurnedScales.t(), saved[1], gradient.dtype),
+        ];
     }
 }

@@ -1,3 +1,4 @@
+using DeepSeekOps.Worker.Cuda;
 using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -23,11 +24,10 @@ internal sealed class LatentAttention(ModelShape shape, Weights weights, string 
     {
         var (batch, seq) = (x.shape[0], x.shape[1]);
         var rotations = rope.At(0, seq).unsqueeze(1);
-        var (queryNope, queryRope) = Queries(x, rope, rotations);
+        var query = RotatedQueries(x, rope, rotations).transpose(1, 2); // [batch, heads, seq, qk_head_dim]
         var (latent, keyRope) = Latents(x, rope, rotations);
 
         var keyValue = Project(latent, "kv_b_proj").view(batch, seq, _heads, _nope + shape.VHeadDim);
-        var query = cat([queryNope, queryRope], -1).transpose(1, 2); // [batch, heads, seq, qk_head_dim]
         var key = cat([keyValue.narrow(-1, 0, _nope), keyRope.expand(batch, seq, _heads, _rope)], -1).transpose(1, 2);
         var value = keyValue.narrow(-1, _nope, shape.VHeadDim).transpose(1, 2);
         var mixed = Operators.Attention(query, key, value, mask, causal: mask is null, rope.SoftmaxScale);
@@ -61,14 +61,28 @@ internal sealed class LatentAttention(ModelShape shape, Weights weights, string 
         return Project(mixed.transpose(0, 1).reshape(batch, fresh, _heads * shape.VHeadDim), "o_proj");
     }
 
+    /// <summary>Content and position part of the queries side by side: [batch, seq, heads, nope + rope].</summary>
+    private Tensor RotatedQueries(Tensor x, Rope rope, Tensor rotations)
+    {
+        var query = PlainQueries(x);
+        return rope.Interleaved && _nope % 8 == 0 && _rope % 8 == 0 && CudaKernels.Serve(query)
+            ? RotatedTail.Of(query, rotations.squeeze(1))
+            : cat([query.narrow(-1, 0, _nope), rope.Rotate(query.narrow(-1, _nope, _rope), rotations)], -1);
+    }
+
     /// <summary>Content and position part of the queries: [batch, seq, heads, nope] and [batch, seq, heads, rope].</summary>
     private (Tensor Nope, Tensor Rope) Queries(Tensor x, Rope rope, Tensor rotations)
+    {
+        var query = PlainQueries(x);
+        return (query.narrow(-1, 0, _nope), rope.Rotate(query.narrow(-1, _nope, _rope), rotations));
+    }
+
+    private Tensor PlainQueries(Tensor x)
     {
         var query = shape.QLoraRank == 0
             ? Project(x, "q_proj")
             : Project(Operators.RmsNorm(Project(x, "q_a_proj"), Weight("q_a_layernorm"), LatentEps), "q_b_proj");
-        query = query.view(x.shape[0], x.shape[1], _heads, _nope + _rope);
-        return (query.narrow(-1, 0, _nope), rope.Rotate(query.narrow(-1, _nope, _rope), rotations));
+        return query.view(x.shape[0], x.shape[1], _heads, _nope + _rope);
     }
 
     /// <summary>Normed latent [batch, seq, kv_lora_rank] and rotated shared key [batch, seq, 1, rope].</summary>

@@ -48,7 +48,7 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
         }
 
         var rows = flat.index_select(0, order.div(active, RoundingMode.floor));
-        var output = _grouped ? Down(Activate(GateUp(rows, ends)), ends) : Looped(rows, load);
+        var output = _grouped ? Down(SwiGlu.Packed(GateUp(rows, ends), null), ends) : Looped(rows, load);
         var perToken = output.index_select(0, order.argsort()).view(-1, active, shape.HiddenSize);
         return choice.Weights.to(flat.dtype).unsqueeze(1).bmm(perToken).squeeze(1);
     }
@@ -56,8 +56,8 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
     /// <summary>The gate g multiplies what enters the last product, which is linear: that leaves a plain sum to collect.</summary>
     private Tensor Gathered(Tensor flat, RoutingChoice choice, ExpertRows rows, Tensor ends)
     {
-        var gates = choice.Weights.flatten().index_select(0, rows.Order).to(flat.dtype).unsqueeze(1);
-        return rows.Collect(Down(Activate(GateUp(rows.Spread(flat), ends)) * gates, ends));
+        var gates = choice.Weights.flatten().index_select(0, rows.Order);
+        return rows.Collect(Down(SwiGlu.Packed(GateUp(rows.Spread(flat), ends), gates), ends));
     }
 
     private Tensor GateUp(Tensor rows, Tensor ends) => Operators.GroupedMm(rows, weights[_gateUp].transpose(1, 2), ends);
@@ -67,22 +67,6 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
     private Tensor Looped(Tensor rows, Tensor load)
     {
         var parts = rows.split(load.to(int64).cpu().data<long>().ToArray());
-        return cat([.. parts.Select((part, expert) => weights.Project(Activate(weights.Project(part, _gateUp, expert)), _down, expert))]);
-    }
-
-    private static Tensor Activate(Tensor gateUp)
-    {
-        var halves = gateUp.chunk(2, -1);
-        return Operators.Silu(halves[0]) * halves[1];
-    }
-}
-
-/// <summary>down(silu(gate(x)) · up(x)): the dense MLP and the shared experts.</summary>
-internal static class SwiGlu
-{
-    public static Tensor Forward(Tensor x, Weights weights, string prefix)
-    {
-        var gate = Operators.Silu(weights.Project(x, prefix + "gate_proj.weight"));
-        return weights.Project(gate * weights.Project(x, prefix + "up_proj.weight"), prefix + "down_proj.weight");
+        return cat([.. parts.Select((part, expert) => weights.Project(SwiGlu.Packed(weights.Project(part, _gateUp, expert), null), _down, expert))]);
     }
 }

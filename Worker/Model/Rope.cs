@@ -10,11 +10,10 @@ namespace DeepSeekOps.Worker.Model;
 internal sealed class Rope : IDisposable
 {
     private readonly Tensor _rotations; // [max positions, rope_dim / 2] complex64
-    private readonly bool _interleave;
 
     public Rope(ModelShape shape, YarnScaling? yarn, Device device)
     {
-        _interleave = shape.RopeInterleave;
+        Interleaved = shape.RopeInterleave;
         var frequencies = Frequencies(shape.QkRopeHeadDim, shape.RopeTheta, yarn);
         var positions = Math.Max(shape.MaxPositionEmbeddings, yarn is null ? 0 : (int)(yarn.Factor * yarn.OriginalLength));
         using var scope = NewDisposeScope();
@@ -22,6 +21,9 @@ internal sealed class Rope : IDisposable
         _rotations = (polar(ones_like(angles), angles) * (float)KeyScale(yarn)).DetachFromDisposeScope();
         SoftmaxScale = Math.Pow(shape.QkHeadDim, -0.5) * ScaleCorrection(yarn);
     }
+
+    /// <summary>Pairs that rotate are neighbours.</summary>
+    public bool Interleaved { get; }
 
     /// <summary>qk_head_dim^-0.5, times mscale² under YaRN.</summary>
     public double SoftmaxScale { get; }
@@ -37,7 +39,7 @@ internal sealed class Rope : IDisposable
     {
         var dim = x.shape[^1];
         var contiguous = x.to(float32).contiguous();
-        var pairs = _interleave
+        var pairs = Interleaved
             ? contiguous.view([.. x.shape[..^1], dim / 2, 2])
             : contiguous.view([.. x.shape[..^1], 2, dim / 2]).transpose(-2, -1).contiguous();
         return (pairs.view_as_complex() * rotations).view_as_real().reshape(x.shape).to(x.dtype);

@@ -5,16 +5,23 @@ using static TorchSharp.torch.nn.functional;
 
 namespace DeepSeekOps.Worker.Model;
 
+/// <summary>A tensor that training changes. Its gradient gathers on <paramref name="Leaf"/>.</summary>
+/// <param name="Master">What is updated and saved.</param>
+/// <param name="Leaf">What products use: the master itself, or its copy in bfloat16.</param>
+public sealed record TrainedWeight(string Name, Tensor Master, Tensor Leaf);
+
 /// <summary>
 /// The tensors of a model: masters as they are trained and saved, and what the products compute with. In mixed precision (bf16, and
-/// fp8 on a GPU) masters stay float32, activations are bfloat16, and a weight is rounded where it is used, inside the graph, so that
-/// its gradient arrives in float32.
+/// fp8 on a GPU) masters stay float32, and products use copies rounded to bfloat16, made anew when masters may have changed.
 /// </summary>
 internal sealed class Weights : IDisposable
 {
+    private const string Router = "mlp.gate.weight"; // computes in float32, always
+
     private readonly Dictionary<string, Tensor> _masters = [];
+    private readonly Dictionary<string, Tensor> _rounded = [];
     private readonly bool _fp8;
-    private Dictionary<string, Tensor>? _held;
+    private bool _stale = true;
 
     public Weights(ModelShape shape, Device device, ScalarType type, Precision precision)
     {
@@ -25,13 +32,18 @@ internal sealed class Weights : IDisposable
         {
             // The correction bias and whatever else is not trained stays in float32.
             var tensor = zeros(weight.Dimensions, weight.Trained ? type : float32, device).DetachFromDisposeScope();
-            _masters.Add(weight.Name, weight.Trained ? tensor.requires_grad_() : tensor);
+            var rounded = Mixed && weight.Trained && !weight.Name.EndsWith(Router, StringComparison.Ordinal);
+            _masters.Add(weight.Name, weight.Trained && !rounded ? tensor.requires_grad_() : tensor);
+            if (rounded)
+            {
+                _rounded.Add(weight.Name, empty(weight.Dimensions, ScalarType.BFloat16, device).DetachFromDisposeScope().requires_grad_());
+            }
         }
     }
 
     public Device Device { get; }
 
-    /// <summary>Activations are bfloat16, whatever the masters are.</summary>
+    /// <summary>Activations are bfloat16, masters float32.</summary>
     public bool Mixed { get; }
 
     /// <summary>The routed experts cannot be one grouped product: FP8 emulation takes them one by one.</summary>
@@ -39,53 +51,46 @@ internal sealed class Weights : IDisposable
 
     public IReadOnlyDictionary<string, Tensor> Masters => _masters;
 
+    public IEnumerable<TrainedWeight> Trained =>
+        from master in _masters
+        let leaf = _rounded.GetValueOrDefault(master.Key) ?? master.Value
+        where leaf.requires_grad
+        select new TrainedWeight(master.Key, master.Value, leaf);
+
     /// <summary>The weight in the type of the activations.</summary>
-    public Tensor this[string name] =>
-        !Mixed ? _masters[name] : _held is { } held ? held[name] : _masters[name].to(ScalarType.BFloat16);
+    public Tensor this[string name] => _rounded.TryGetValue(name, out var rounded) ? rounded : _masters[name];
 
-    /// <summary>x · Wᵀ in the precision that the model computes in.</summary>
-    public Tensor Project(Tensor x, string name) => _fp8 ? Fp8Project(x, _masters[name]) : linear(x, this[name]);
+    /// <summary>Somebody may write to masters: they are rounded again before the next pass.</summary>
+    public void MastersMayChange() => _stale = true;
 
-    /// <summary>The same with one expert of a stacked weight.</summary>
-    public Tensor Project(Tensor x, string name, long expert) => _fp8 ? Fp8Project(x, _masters[name][expert]) : linear(x, this[name][expert]);
-
-    /// <summary>Rounds all weights once, for many forward passes without a gradient, until the result is disposed of.</summary>
-    public IDisposable Hold()
+    /// <summary>Before a pass: copies are those of the masters.</summary>
+    public void Round()
     {
-        if (!Mixed || _held is not null)
+        if (Mixed && _stale)
         {
-            return new Held(null);
+            using var untracked = no_grad();
+            foreach (var (name, copy) in _rounded)
+            {
+                copy.copy_(_masters[name]);
+            }
         }
 
-        using var untracked = no_grad();
-        // A weight that is bfloat16 already comes back as itself; an alias of it is what Held may dispose of.
-        _held = _masters.ToDictionary(m => m.Key, m => m.Value.detach().to(ScalarType.BFloat16).alias().DetachFromDisposeScope());
-        return new Held(this);
+        _stale = false;
     }
+
+    /// <summary>x · Wᵀ in the precision that the model computes in.</summary>
+    public Tensor Project(Tensor x, string name) => Project(x, this[name]);
+
+    /// <summary>The same with one expert of a stacked weight.</summary>
+    public Tensor Project(Tensor x, string name, long expert) => Project(x, this[name][expert]);
 
     public void Dispose()
     {
-        foreach (var master in _masters.Values)
+        foreach (var tensor in _masters.Values.Concat(_rounded.Values))
         {
-            master.Dispose();
+            tensor.Dispose();
         }
     }
 
-    private static Tensor Fp8Project(Tensor x, Tensor weight) => x.numel() > 0 ? Fp8Linear.Forward(x, weight) : linear(x, weight.to(x.dtype));
-
-    private sealed class Held(Weights? owner) : IDisposable
-    {
-        public void Dispose()
-        {
-            foreach (var tensor in owner?._held?.Values ?? Enumerable.Empty<Tensor>())
-            {
-                tensor.Dispose();
-            }
-
-            if (owner is not null)
-            {
-                owner._held = null;
-            }
-        }
-    }
+    private Tensor Project(Tensor x, Tensor weight) => _fp8 && x.numel() > 0 && Fp8Linear.Takes(x, weight) ? Fp8Linear.Forward(x, weight) : linear(x, weight);
 }

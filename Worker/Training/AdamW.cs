@@ -1,5 +1,7 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Cuda;
 using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Model;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,15 +16,19 @@ public sealed class AdamW : IDisposable
     private readonly Optimizer _options;
     private readonly string[] _names;
     private readonly Tensor[] _weights;
+    private readonly Tensor[] _leaves;
+    private readonly Tensor?[] _sums;
     private readonly Tensor[] _first;
     private readonly Tensor[] _second;
     private readonly Tensor[] _steps;
 
-    public AdamW(IReadOnlyList<(string Name, Tensor Weight)> parameters, Optimizer options)
+    public AdamW(IReadOnlyList<TrainedWeight> parameters, Optimizer options)
     {
         _options = options;
         _names = [.. parameters.Select(p => p.Name)];
-        _weights = [.. parameters.Select(p => p.Weight)];
+        _weights = [.. parameters.Select(p => p.Master)];
+        _leaves = [.. parameters.Select(p => p.Leaf)];
+        _sums = new Tensor?[_weights.Length];
         var type = options.Bf16Moments ? ScalarType.BFloat16 : ScalarType.Float32;
         Tensor Zeros(Tensor weight) => zeros_like(weight, dtype: type).DetachFromDisposeScope();
         _first = Array.ConvertAll(_weights, Zeros);
@@ -36,23 +42,87 @@ public sealed class AdamW : IDisposable
         ($"{name}.exp_avg", _first[i]), ($"{name}.exp_avg_sq", _second[i]), ($"{name}.step", _steps[i]),
     });
 
+    /// <summary>
+    /// Between two backward passes of one step: takes bfloat16 gradients over into float32 sums, so that micro-batches add up in float32
+    /// (report section 3.3.3).
+    /// </summary>
+    public void Gather()
+    {
+        using var untracked = no_grad();
+        for (var i = 0; i < _leaves.Length; i++)
+        {
+            if (_leaves[i].grad is { } gradient && gradient.dtype == ScalarType.BFloat16)
+            {
+                if (_sums[i] is { } sum)
+                {
+                    sum.add_(gradient);
+                }
+                else
+                {
+                    _sums[i] = gradient.to(ScalarType.Float32).DetachFromDisposeScope();
+                }
+                _leaves[i].grad = null;
+            }
+        }
+    }
+
     /// <summary>Clips the gradients to the norm of the options, updates the weights and clears the gradients.</summary>
     /// <returns>The gradients' norm before clipping, a scalar still on the device.</returns>
     public Tensor Update(double learningRate)
     {
         using var untracked = no_grad();
-        int[] learning = [.. Enumerable.Range(0, _weights.Length).Where(i => _weights[i].grad is not null)];
-        Tensor[] Of(Tensor[] all) => Array.ConvertAll(learning, i => all[i]);
-        var gradients = Array.ConvertAll(learning, i => _weights[i].grad is { } g ? g : throw new InvalidOperationException(_names[i]));
-        var norm = stack(Array.ConvertAll(gradients, g => g.norm())).norm();
-        if (_options.GradClip > 0)
+        if (Array.Exists(_sums, s => s is not null))
         {
-            Operators.ForeachMul(gradients, (_options.GradClip / (norm + 1e-6)).clamp(max: 1.0));
+            Gather();
         }
-        var steps = Of(_steps);
-        foreach (var step in steps)
+        int[] learning = [.. Enumerable.Range(0, _leaves.Length).Where(i => (_sums[i] ?? _leaves[i].grad) is not null)];
+        int[] byKernel = [.. learning.Where(i => !_options.Bf16Moments && CudaKernels.Serve(Gradient(i)))];
+        int[] byLibtorch = [.. learning.Except(byKernel)];
+        var gradients = Array.ConvertAll(byLibtorch, i => Gradient(i).to(ScalarType.Float32));
+        foreach (var i in learning)
         {
-            step.add_(1);
+            _steps[i].add_(1);
+        }
+        var norm = Norm(byKernel, gradients);
+        Tensor? factor = _options.GradClip > 0 ? (_options.GradClip / (norm + 1e-6)).clamp(max: 1.0) : null;
+        if (byLibtorch.Length > 0)
+        {
+            UpdateByLibtorch(byLibtorch, gradients, factor, learningRate);
+        }
+        foreach (var i in byKernel)
+        {
+            CudaKernels.AdamW(
+                _weights[i], _first[i], _second[i], Gradient(i), _leaves[i], factor ??= ones_like(norm), _steps[i],
+                learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
+        }
+        Clear(learning);
+        return norm;
+    }
+
+    private Tensor Gradient(int i) => (_sums[i] ?? _leaves[i].grad) is { } gradient ? gradient : throw new InvalidOperationException(_names[i]);
+
+    private Tensor Norm(int[] byKernel, Tensor[] gradients)
+    {
+        var norms = gradients.Length > 0 ? stack(Array.ConvertAll(gradients, g => g.norm())) : null;
+        if (byKernel.Length > 0)
+        {
+            var partials = zeros(byKernel.Length, 256, ScalarType.Float32, _weights[0].device);
+            for (var i = 0; i < byKernel.Length; i++)
+            {
+                CudaKernels.SumSquares(Gradient(byKernel[i]), partials[i]);
+            }
+            var further = partials.sum(1).sqrt();
+            norms = norms is null ? further : cat([norms, further]);
+        }
+        return norms is null ? zeros([]) : norms.norm();
+    }
+
+    private void UpdateByLibtorch(int[] learning, Tensor[] gradients, Tensor? factor, double learningRate)
+    {
+        Tensor[] Of(Tensor[] all) => Array.ConvertAll(learning, i => all[i]);
+        if (factor is not null)
+        {
+            Operators.ForeachMul(gradients, factor);
         }
         var (first, second) = (Of(_first), Of(_second));
         if (_options.Bf16Moments)
@@ -60,38 +130,42 @@ public sealed class AdamW : IDisposable
             (first, second) = (Array.ConvertAll(first, m => m.to(ScalarType.Float32)), Array.ConvertAll(second, m => m.to(ScalarType.Float32)));
         }
         Operators.FusedAdamW(
-            Array.ConvertAll(learning, i => _weights[i]), gradients, first, second, steps,
+            Of(_weights), gradients, first, second, Of(_steps),
             learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
-        if (_options.Bf16Moments)
+        for (var i = 0; i < learning.Length; i++)
         {
-            for (var i = 0; i < learning.Length; i++)
+            if (_options.Bf16Moments)
             {
                 _first[learning[i]].copy_(first[i]);
                 _second[learning[i]].copy_(second[i]);
             }
+            if (_leaves[learning[i]].dtype == ScalarType.BFloat16)
+            {
+                _leaves[learning[i]].copy_(_weights[learning[i]]);
+            }
         }
-        Clear(gradients, learning);
-        return norm;
     }
 
     /// <summary>
-    /// On a GPU gradients go away: the next ones take their memory without an addition to zeros. On a CPU fresh memory costs more than
+    /// Gradients go away, so that the next ones take their memory without an addition to zeros; but on a CPU fresh memory costs more than
     /// the addition.
     /// </summary>
-    private void Clear(Tensor[] gradients, int[] learning)
+    private void Clear(int[] learning)
     {
-        if (gradients.Length > 0 && gradients[0].device.type == DeviceType.CUDA)
+        foreach (var i in learning)
         {
-            foreach (var i in learning)
+            if (_sums[i] is { } sum)
             {
-                _weights[i].grad = null;
+                sum.Dispose();
+                _sums[i] = null;
             }
-        }
-        else
-        {
-            foreach (var gradient in gradients)
+            else if (_leaves[i].device.type == DeviceType.CUDA)
             {
-                gradient.zero_();
+                _leaves[i].grad = null;
+            }
+            else
+            {
+                Gradient(i).zero_();
             }
         }
     }

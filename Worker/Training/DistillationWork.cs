@@ -81,7 +81,7 @@ public sealed class DistillationWork : IStageWork
             total = loss + (_plan.LogitWeight * term);
             distance = term.ToDouble();
         }
-        total.backward();
+        Learner.Backward(total);
         var rate = Schedules.LearningRateAt(_plan.LearningRate, position.Step, position.Tokens, TotalSteps);
         var norm = Learner.Update(rate);
         var epoch = 1 + (position.Step / FineTuningWork.StepsPerEpoch(_plan.Samples, _plan.BatchSize));

@@ -54,7 +54,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         for (var batch = 0; batch < TextBatches; batch++)
         {
             using var scope = NewDisposeScope();
-            var ids = tensor(documents.Next(TextRows, sequenceLength)).reshape(TextRows, -1).to(model.Parameters.First().Value.device);
+            var ids = tensor(documents.Next(TextRows, sequenceLength)).reshape(TextRows, -1).to(model.Device);
             var output = model.Forward(ids.narrow(1, 0, sequenceLength), training: false);
             losses[batch] = Losses.CrossEntropy(output.Logits, ids.narrow(1, 1, sequenceLength)).ToDouble();
             excesses[batch] = output.ExpertLoads.Select(l => (l.max() / l.mean()).ToDouble() - 1).DefaultIfEmpty().Max();

@@ -53,7 +53,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
         var output = _learner.Model.Forward(
             context.Tensor(batch.Tokens, batch.Rows), context.Tensor(batch.Segments, batch.Rows), training: false);
         var loss = Losses.CrossEntropy(output.Logits, context.Tensor(batch.Labels, batch.Rows));
-        loss.backward();
+        _learner.Backward(loss);
         var rate = Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps);
         var norm = _learner.Update(rate);
         var epoch = position.Step / StepsPerEpoch(plan.Instances, plan.BatchSize);

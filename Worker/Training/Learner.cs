@@ -12,6 +12,7 @@ public sealed class Learner : IDisposable
     private readonly IReadOnlyList<(string Name, Tensor Weight)> _parameters;
     private readonly Dictionary<string, Tensor> _average = [];
     private readonly double _emaDecay;
+    private int _micro;
 
     public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32)
         : this(ModelShapes.FromProto(config), options, seed, emaDecay, device, precision)
@@ -23,7 +24,7 @@ public sealed class Learner : IDisposable
         Model = new DeepSeekModel(shape, device, precision: precision);
         Model.Initialise(seed);
         _parameters = [.. Model.Parameters];
-        Optimizer = new AdamW(_parameters, options);
+        Optimizer = new AdamW([.. Model.Trained], options);
         _emaDecay = emaDecay;
         if (emaDecay > 0)
         {
@@ -53,10 +54,21 @@ public sealed class Learner : IDisposable
         }
     }
 
+    /// <summary>The backward pass of one micro-batch.</summary>
+    public void Backward(Tensor loss)
+    {
+        if (_micro++ > 0)
+        {
+            Optimizer.Gather();
+        }
+        loss.backward();
+    }
+
     /// <returns>The gradients' norm, still on the device.</returns>
     public Tensor Update(double learningRate)
     {
         CustomBackward.ThrowIfFailed();
+        _micro = 0;
         var norm = Optimizer.Update(learningRate);
         if (_emaDecay > 0)
         {

@@ -38,7 +38,7 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             {
                 total = total + (recipe.Alpha * balance);
             }
-            (total * share).backward();
+            learner.Backward(total * share);
             sums.Add(share, loss, multiToken, output.BalanceLoss, output.ExpertLoads);
         }
         var norm = learner.Update(recipe.LearningRate);

@@ -155,7 +155,7 @@ public sealed class ReinforcementWork : IStageWork
             // One mini-batch is trained by the policy that drew it: the ratio is 1, and needs no second pass.
             var drawnBy = old is null ? policy.detach() : Part(old);
             var (loss, kl) = Losses.Grpo(policy, drawnBy, Part(reference), Part(advantages), Part(rows.Said), _plan.ClipEpsilon, _plan.KlBeta);
-            loss.backward();
+            Learner.Backward(loss);
             norms.Add(Learner.Update(rate));
             losses.Add(loss.detach());
             kls.Add(kl);

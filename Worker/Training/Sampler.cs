@@ -17,9 +17,8 @@ public static class Sampler
     {
         using var untracked = no_grad();
         using var outer = NewDisposeScope();
-        using var weights = model.HoldWeights();
         using var cache = model.NewCache(prompts.Count, prompts.Max(p => p.Length) + maxNewTokens);
-        var device = model.Parameters.First().Value.device;
+        var device = model.Device;
         var width = prompts.Max(p => p.Length);
         var (ids, real) = (new long[prompts.Count * width], new bool[prompts.Count * width]);
         Array.Fill(ids, special.Pad);

@@ -86,7 +86,7 @@ public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider 
             total = total + (1e-4 * balance);
         }
 
-        total.backward();
+        learner.Backward(total);
         learner.Update(1e-4);
         learner.Balance(output.ExpertLoads, 0.001);
         return loss.ToDouble(); // waits for the device

@@ -1,6 +1,7 @@
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Training;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -91,33 +92,19 @@ public class Fp8Tests
     private static List<float> Losses(Precision precision)
     {
         using var scope = NewDisposeScope();
-        using var model = new DeepSeekModel(ModelShapes.Presets["mini-student"] with { MtpDepth = 0 }, CPU, precision: precision);
-        model.Initialise(3);
-        Tensor[] weights = [.. model.Parameters.Select(p => p.Value)];
-        Tensor[] first = [.. weights.Select(w => zeros_like(w))], second = [.. weights.Select(w => zeros_like(w))];
-        Tensor[] steps = [.. weights.Select(_ => zeros(1).squeeze())];
+        var optimizer = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1 };
+        using var learner = new Learner(ModelShapes.Presets["mini-student"] with { MtpDepth = 0 }, optimizer, seed: 3, emaDecay: 0, CPU, precision);
         var random = new Random(5);
         var losses = new List<float>();
         for (var step = 1; step <= 30; step++)
         {
             using var inner = NewDisposeScope();
             var tokens = Batch(random);
-            var logits = model.Forward(tokens.narrow(1, 0, 32), training: false).Logits;
+            var logits = learner.Model.Forward(tokens.narrow(1, 0, 32), training: false).Logits;
             var loss = cross_entropy(logits.to(float32).flatten(0, 1), tokens.narrow(1, 1, 32).flatten());
-            loss.backward();
-            CustomBackward.ThrowIfFailed();
+            learner.Backward(loss);
             losses.Add(loss.item<float>());
-            using var noGrad = no_grad();
-            foreach (var count in steps)
-            {
-                count.fill_(step);
-            }
-
-            Operators.FusedAdamW(weights, [.. weights.Select(w => w.grad!)], first, second, steps, 1e-3, 0.9, 0.95, 0.1, 1e-8);
-            foreach (var weight in weights)
-            {
-                weight.grad!.zero_();
-            }
+            learner.Update(1e-3);
         }
 
         return losses;

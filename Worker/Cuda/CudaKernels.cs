@@ -1,0 +1,119 @@
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Libtorch;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Cuda;
+
+/// <summary>A matrix in E4M3 and its transpose, each with its scales as <see cref="CudaKernels.Quantise"/> lays them.</summary>
+internal sealed record QuantisedMatrix(Tensor Values, Tensor Scales, Tensor Turned, Tensor TurnedScales);
+
+/// <summary>
+/// Our own kernels on bfloat16 tensors of a GPU, each in place of a chain of libtorch's: what they save is trips through memory. Where
+/// there is no NVRTC the chains run instead.
+/// </summary>
+internal static class CudaKernels
+{
+    private const int Threads = 128;
+
+    private static readonly Lazy<CudaModule?> Module = new(Load);
+
+    /// <summary>Whether tensors like this one have kernels here: on the first GPU that this process sees, as ranks use it.</summary>
+    public static bool Serve(Tensor x) =>
+        x.device.type == DeviceType.CUDA && x.device.index <= 0 && x.dtype == ScalarType.BFloat16 && x.shape[^1] % 8 == 0 && Module.Value is not null;
+
+    /// <summary>silu(gate) · up · weight per row, [rows, width]; gate and up may be halves of one tensor (equal row strides).</summary>
+    public static Tensor SwiGlu(Tensor gate, Tensor up, Tensor? weight)
+    {
+        var output = empty(gate.shape, gate.dtype, gate.device);
+        Run("swiglu_forward", (Rows(gate), 1), At(gate), At(up), (ulong)gate.stride(-2), At(weight), At(output), (ulong)gate.shape[^1]);
+        return output;
+    }
+
+    /// <summary>Gradients into gradGate, gradUp (strides of gate and up) and gradWeight.</summary>
+    public static void SwiGluBackward(Tensor gate, Tensor up, Tensor? weight, Tensor grad, Tensor gradGate, Tensor gradUp, Tensor? gradWeight) =>
+        Run("swiglu_backward", (Rows(gate), 1), At(gate), At(up), (ulong)gate.stride(-2), At(weight), At(grad), At(gradGate), At(gradUp),
+            At(gradWeight), (ulong)gate.shape[^1]);
+
+    /// <summary>Sums rows [tokens · choices, width] at places [tokens · choices] over each token's choices: [tokens, width].</summary>
+    public static Tensor CollectRows(Tensor rows, Tensor places, int choices)
+    {
+        var output = empty([rows.shape[0] / choices, rows.shape[1]], rows.dtype, rows.device);
+        Run("collect_rows", (output.shape[0], 1), At(rows), At(places), At(output), (ulong)choices, (ulong)rows.shape[1]);
+        return output;
+    }
+
+    /// <summary>
+    /// Rotates the tail of every head of x [batch, seq, heads, dim] (contiguous) by rotations [seq, pairs] complex64, or back; pairs are
+    /// neighbours.
+    /// </summary>
+    public static Tensor RotateTail(Tensor x, Tensor rotations, bool back)
+    {
+        var output = empty(x.shape, x.dtype, x.device);
+        Run("rotate_tail", (x.shape[0] * x.shape[1], 1), At(x), At(rotations), At(output), (ulong)x.shape[1], (ulong)x.shape[2], (ulong)x.shape[3],
+            (ulong)rotations.shape[1], Bits(back ? -1 : 1));
+        return output;
+    }
+
+    /// <summary>x [rows, columns] contiguous, multiples of 128. Scales of 1 × 128 tiles lie as [tiles, rows]; squares: one per 128 × 128.</summary>
+    public static QuantisedMatrix Quantise(Tensor x, bool squares)
+    {
+        var (rows, columns) = (x.shape[0], x.shape[1]);
+        var values = empty([rows, columns], TensorTypes.Float8E4M3, x.device);
+        var turned = empty([columns, rows], TensorTypes.Float8E4M3, x.device);
+        var scales = squares ? SquareScales(rows, columns, x.device) : empty(columns / 128, rows, float32, x.device);
+        var turnedScales = squares ? SquareScales(columns, rows, x.device) : empty(rows / 128, columns, float32, x.device);
+        Run("quantise", (columns / 128, rows / 128), 256, At(x), At(values), At(scales), At(turned), At(turnedScales), (ulong)rows, (ulong)columns,
+            squares ? (ulong)scales.stride(0) : 0, squares ? (ulong)turnedScales.stride(0) : 0);
+        return new QuantisedMatrix(values, scales, turned, turnedScales);
+    }
+
+    // cuBLAS reads a row of squares' scales as so many fours.
+    private static Tensor SquareScales(long rows, long columns, Device device) =>
+        empty(rows / 128, (columns + 511) / 512 * 4, float32, device).narrow(1, 0, columns / 128);
+
+    /// <summary>Sums of squares of a gradient's parts into partials [256].</summary>
+    public static void SumSquares(Tensor gradient, Tensor partials) =>
+        Run("sum_squares", (partials.shape[0], 1), 1024, At(gradient), At(partials), (ulong)gradient.numel());
+
+    /// <summary>One step of one parameter; factor and step are scalars on the device.</summary>
+    public static void AdamW(
+        Tensor weight, Tensor first, Tensor second, Tensor gradient, Tensor rounded, Tensor factor, Tensor step,
+        double rate, double beta1, double beta2, double decay, double epsilon) =>
+        Run("adamw", (Math.Min(1 << 16, (weight.numel() + 1023) / 1024), 1), 256, At(weight), At(first), At(second), At(gradient), At(rounded),
+            At(factor), At(step), Bits(rate), Bits(beta1), Bits(beta2), Bits(decay), Bits(epsilon), (ulong)weight.numel());
+
+    private static long Rows(Tensor x) => x.numel() / x.shape[^1];
+
+    private static void Run(string kernel, (long X, long Y) grid, params ReadOnlySpan<ulong> arguments) =>
+        Run(kernel, grid, Threads, arguments);
+
+    private static void Run(string kernel, (long X, long Y) grid, int threads, params ReadOnlySpan<ulong> arguments)
+    {
+        if (grid is { X: > 0, Y: > 0 })
+        {
+            Module.Value!.Launch(kernel, 0, grid, threads, arguments);
+        }
+    }
+
+    private static ulong At(Tensor? tensor) => tensor is null ? 0 : DispatcherCall.Address(tensor);
+
+    private static ulong Bits(double value) => BitConverter.SingleToUInt32Bits((float)value);
+
+    private static CudaModule? Load()
+    {
+        using var source = typeof(CudaKernels).Assembly.GetManifestResourceStream("Kernels.cu") ?? throw new InvalidOperationException("Kernels.cu is not in this program.");
+        using var text = new StreamReader(source);
+        return Nvrtc() is { } library ? new CudaModule(text.ReadToEnd(), library, 0) : null;
+    }
+
+    /// <summary>PyTorch's wheels put it in site-packages/nvidia/*/lib, beside the folder that torch/lib lies in.</summary>
+    private static string? Nvrtc()
+    {
+        var packages = Path.GetFullPath(Path.Combine(LibtorchLoading.Folder ?? "/", "..", "..", "nvidia"));
+        return Directory.Exists(packages)
+            ? Directory.EnumerateDirectories(packages).Select(p => Path.Combine(p, "lib")).Where(Directory.Exists)
+                .SelectMany(p => Directory.EnumerateFiles(p, "libnvrtc.so.*")).FirstOrDefault()
+            : null;
+    }
+}

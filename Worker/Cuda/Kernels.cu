@@ -1,0 +1,219 @@
+// Compiled on first use by NVRTC, without headers. bfloat16 is unsigned short here: the upper half of a float.
+
+typedef unsigned short bf16;
+typedef unsigned char e4m3;
+
+__device__ float widen(bf16 x) { return __uint_as_float((unsigned)x << 16); }
+
+__device__ bf16 narrow(float x) { bf16 r; asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(r) : "f"(x)); return r; }
+
+// Two floats as E4M3, rounded to nearest even, saturating at 448.
+__device__ unsigned short pack(float low, float high) {
+    unsigned short r;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(r) : "f"(high), "f"(low));
+    return r;
+}
+
+union Eight { uint4 raw; bf16 at[8]; };
+
+__device__ Eight load(const bf16* from) { Eight v; v.raw = *(const uint4*)from; return v; }
+
+__device__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
+
+// out[row] = silu(gate[row]) * up[row] * weight[row]; one block per row, width a multiple of 8. weight may be null.
+extern "C" __global__ void swiglu_forward(
+    const bf16* gate, const bf16* up, long long stride, const float* weight, bf16* out, int width) {
+    long long row = blockIdx.x;
+    float w = weight ? weight[row] : 1.0f;
+    for (int c = threadIdx.x * 8; c < width; c += blockDim.x * 8) {
+        Eight g = load(gate + row * stride + c), u = load(up + row * stride + c), y;
+        #pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float x = widen(g.at[i]);
+            y.at[i] = narrow(x * sigmoid(x) * widen(u.at[i]) * w);
+        }
+        *(uint4*)(out + row * width + c) = y.raw;
+    }
+}
+
+// Gradients of the above: of gate and up (rows grad_stride apart), and of weight where there is one.
+extern "C" __global__ void swiglu_backward(
+    const bf16* gate, const bf16* up, long long stride, const float* weight, const bf16* grad,
+    bf16* grad_gate, bf16* grad_up, float* grad_weight, int width) {
+    long long row = blockIdx.x;
+    float w = weight ? weight[row] : 1.0f, sum = 0.0f;
+    for (int c = threadIdx.x * 8; c < width; c += blockDim.x * 8) {
+        Eight g = load(gate + row * stride + c), u = load(up + row * stride + c), d = load(grad + row * width + c), dg, du;
+        #pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float x = widen(g.at[i]), y = widen(u.at[i]), z = widen(d.at[i]);
+            float s = sigmoid(x), a = x * s;
+            sum += z * a * y;
+            du.at[i] = narrow(z * w * a);
+            dg.at[i] = narrow(z * w * y * (s + a * (1.0f - s)));
+        }
+        *(uint4*)(grad_gate + row * stride + c) = dg.raw;
+        *(uint4*)(grad_up + row * stride + c) = du.raw;
+    }
+    if (!grad_weight) return;
+    __shared__ float warps[32];
+    for (int o = 16; o; o >>= 1) sum += __shfl_xor_sync(~0u, sum, o);
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        for (int i = 1; i < blockDim.x / 32; i++) sum += warps[i];
+        grad_weight[row] = sum;
+    }
+}
+
+// out[t] = sum over j < choices of rows[places[t * choices + j]]; one block per token.
+extern "C" __global__ void collect_rows(const bf16* rows, const long long* places, bf16* out, int choices, int width) {
+    long long token = blockIdx.x;
+    for (int c = threadIdx.x * 8; c < width; c += blockDim.x * 8) {
+        float sum[8] = {};
+        for (int j = 0; j < choices; j++) {
+            Eight v = load(rows + places[token * choices + j] * width + c);
+            #pragma unroll
+            for (int i = 0; i < 8; i++) sum[i] += widen(v.at[i]);
+        }
+        Eight y;
+        #pragma unroll
+        for (int i = 0; i < 8; i++) y.at[i] = narrow(sum[i]);
+        *(uint4*)(out + token * width + c) = y.raw;
+    }
+}
+
+// Rotates the last 2 * pairs numbers of each head by its place's angle (or back), copies the rest: [tokens, heads, dim], place = token % seq.
+extern "C" __global__ void rotate_tail(
+    const bf16* x, const float2* rotations, bf16* out, int seq, int heads, int dim, int pairs, float direction) {
+    long long token = blockIdx.x;
+    const float2* turn = rotations + (token % seq) * pairs;
+    int keep = dim - 2 * pairs;
+    for (int i = threadIdx.x * 8; i < heads * dim; i += blockDim.x * 8) {
+        Eight v = load(x + token * heads * dim + i);
+        int at = i % dim;
+        if (at >= keep) {
+            #pragma unroll
+            for (int j = 0; j < 4; j++) {
+                float2 r = turn[(at - keep) / 2 + j];
+                float a = widen(v.at[2 * j]), b = widen(v.at[2 * j + 1]), s = r.y * direction;
+                v.at[2 * j] = narrow(a * r.x - b * s);
+                v.at[2 * j + 1] = narrow(a * s + b * r.x);
+            }
+        }
+        *(uint4*)(out + token * heads * dim + i) = v.raw;
+    }
+}
+
+// [rows, columns] as E4M3, and its transpose as E4M3, both dimensions multiples of 128; one block per 128 x 128 square.
+// Scales are amax / 448: of 1 x 128 tiles along each row of either output, or one per square. Those of tiles lie transposed, as
+// [tiles, rows] and [tiles, columns]; those of squares as the squares of either output lie, with these
+// strides (0: tiles).
+extern "C" __global__ void quantise(
+    const bf16* x, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns, int square_stride, int turned_stride) {
+    __shared__ bf16 tile[128][129]; // odd, so that columns spread over the banks
+    __shared__ int by_row[128], by_column[128];
+    __shared__ int whole;
+    bool squares = square_stride > 0;
+    int t = threadIdx.x;
+    long long row0 = blockIdx.y * 128LL, column0 = blockIdx.x * 128LL;
+    if (t < 128) by_column[t] = 0;
+    if (t == 0) whole = 0;
+    for (int i = t; i < 2048; i += 256) {
+        int r = i / 16, c = i % 16 * 8;
+        Eight v = load(x + (row0 + r) * columns + column0 + c);
+        float most = 0.0f;
+        #pragma unroll
+        for (int j = 0; j < 8; j++) { tile[r][c + j] = v.at[j]; most = fmaxf(most, fabsf(widen(v.at[j]))); }
+        for (int o = 8; o; o >>= 1) most = fmaxf(most, __shfl_xor_sync(~0u, most, o));
+        if (i % 16 == 0) by_row[r] = __float_as_int(most);
+    }
+    __syncthreads();
+    // Non-negative floats order as their bits do.
+    float most = 0.0f;
+    for (int r = t / 128 * 64, end = r + 64; r < end; r++) most = fmaxf(most, fabsf(widen(tile[r][t % 128])));
+    atomicMax(&by_column[t % 128], __float_as_int(most));
+    if (t < 128) atomicMax(&whole, by_row[t]);
+    __syncthreads();
+    if (t < 128) {
+        float r = __int_as_float(squares ? whole : by_row[t]), c = __int_as_float(squares ? whole : by_column[t]);
+        r = r == 0.0f ? 1.0f : r / 448.0f;
+        c = c == 0.0f ? 1.0f : c / 448.0f;
+        by_row[t] = __float_as_int(r);
+        by_column[t] = __float_as_int(c);
+        if (!squares) {
+            scales[blockIdx.x * (long long)rows + row0 + t] = r;
+            turned_scales[blockIdx.y * (long long)columns + column0 + t] = c;
+        } else if (t == 0) {
+            scales[blockIdx.y * (long long)square_stride + blockIdx.x] = r;
+            turned_scales[blockIdx.x * (long long)turned_stride + blockIdx.y] = r;
+        }
+    }
+    __syncthreads();
+    for (int i = t; i < 2048; i += 256) {
+        int r = i / 16, c = i % 16 * 8;
+        float s = __int_as_float(by_row[r]), z = __int_as_float(by_column[r]);
+        __align__(8) unsigned short y[4], w[4];
+        #pragma unroll
+        for (int j = 0; j < 4; j++) {
+            y[j] = pack(widen(tile[r][c + 2 * j]) / s, widen(tile[r][c + 2 * j + 1]) / s);
+            w[j] = pack(widen(tile[c + 2 * j][r]) / z, widen(tile[c + 2 * j + 1][r]) / z);
+        }
+        *(uint2*)(out + (row0 + r) * columns + column0 + c) = *(uint2*)y;
+        *(uint2*)(turned + (column0 + r) * rows + row0 + c) = *(uint2*)w;
+    }
+}
+
+// partial[block] = sum of squares of this block's share; the grid is fixed, so the sum has one order.
+extern "C" __global__ void sum_squares(const bf16* x, float* partial, long long count) {
+    float sum = 0.0f;
+    for (long long i = (blockIdx.x * (long long)blockDim.x + threadIdx.x) * 8; i < count; i += gridDim.x * (long long)blockDim.x * 8) {
+        if (i + 8 <= count) {
+            Eight v = load(x + i);
+            #pragma unroll
+            for (int j = 0; j < 8; j++) sum += widen(v.at[j]) * widen(v.at[j]);
+        } else {
+            for (long long j = i; j < count; j++) sum += widen(x[j]) * widen(x[j]);
+        }
+    }
+    __shared__ float warps[32];
+    for (int o = 16; o; o >>= 1) sum += __shfl_xor_sync(~0u, sum, o);
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        for (int i = 1; i < blockDim.x / 32; i++) sum += warps[i];
+        partial[blockIdx.x] = sum;
+    }
+}
+
+struct Adam { float factor, shrink, size, root, beta1, beta2, epsilon; };
+
+__device__ bf16 update(const Adam& o, float& w, float& m, float& v, bf16 grad) {
+    float g = widen(grad) * o.factor;
+    m = o.beta1 * m + (1.0f - o.beta1) * g;
+    v = o.beta2 * v + (1.0f - o.beta2) * g * g;
+    w = w * o.shrink - o.size * m / (sqrtf(v) * o.root + o.epsilon);
+    return narrow(w);
+}
+
+// One AdamW step with decoupled decay on float32 masters; gradients are bfloat16, times *factor; rounded gets the new bfloat16 weights.
+extern "C" __global__ void adamw(
+    float* weight, float* first, float* second, const bf16* grad, bf16* rounded, const float* factor, const float* step,
+    float rate, float beta1, float beta2, float decay, float epsilon, long long count) {
+    float s = *step;
+    Adam o = {*factor, 1.0f - rate * decay, rate / (1.0f - powf(beta1, s)), rsqrtf(1.0f - powf(beta2, s)), beta1, beta2, epsilon};
+    long long at = blockIdx.x * (long long)blockDim.x + threadIdx.x, threads = gridDim.x * (long long)blockDim.x;
+    for (long long i = at; i < count / 4; i += threads) {
+        float4 w = ((float4*)weight)[i], m = ((float4*)first)[i], v = ((float4*)second)[i];
+        ushort4 g = ((const ushort4*)grad)[i];
+        g.x = update(o, w.x, m.x, v.x, g.x);
+        g.y = update(o, w.y, m.y, v.y, g.y);
+        g.z = update(o, w.z, m.z, v.z, g.z);
+        g.w = update(o, w.w, m.w, v.w, g.w);
+        ((float4*)weight)[i] = w;
+        ((float4*)first)[i] = m;
+        ((float4*)second)[i] = v;
+        ((ushort4*)rounded)[i] = g;
+    }
+    for (long long i = count / 4 * 4 + at; i < count; i += threads) rounded[i] = update(o, weight[i], first[i], second[i], grad[i]);
+}
