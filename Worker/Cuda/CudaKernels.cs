@@ -61,16 +61,12 @@ internal static class CudaKernels
         var (rows, columns) = (x.shape[0], x.shape[1]);
         var values = empty([rows, columns], TensorTypes.Float8E4M3, x.device);
         var turned = empty([columns, rows], TensorTypes.Float8E4M3, x.device);
-        var scales = squares ? SquareScales(rows, columns, x.device) : empty(columns / 128, rows, float32, x.device);
-        var turnedScales = squares ? SquareScales(columns, rows, x.device) : empty(rows / 128, columns, float32, x.device);
+        var scales = squares ? empty(rows / 128, columns / 128, float32, x.device) : empty(columns / 128, rows, float32, x.device);
+        var turnedScales = squares ? empty(columns / 128, rows / 128, float32, x.device) : empty(rows / 128, columns, float32, x.device);
         Run("quantise", (columns / 128, rows / 128), 256, At(x), At(values), At(scales), At(turned), At(turnedScales), (ulong)rows, (ulong)columns,
             squares ? (ulong)scales.stride(0) : 0, squares ? (ulong)turnedScales.stride(0) : 0);
         return new QuantisedMatrix(values, scales, turned, turnedScales);
     }
-
-    // cuBLAS reads a row of squares' scales as so many fours.
-    private static Tensor SquareScales(long rows, long columns, Device device) =>
-        empty(rows / 128, (columns + 511) / 512 * 4, float32, device).narrow(1, 0, columns / 128);
 
     /// <summary>Sums of squares of a gradient's parts into partials [256].</summary>
     public static void SumSquares(Tensor gradient, Tensor partials) =>

@@ -66,9 +66,12 @@ public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
     public static Tensor Forward(Tensor x, Tensor weight) =>
         apply(x.reshape(-1, x.shape[^1]), weight).view([.. x.shape[..^1], weight.shape[0]]);
 
-    /// <summary>On a GPU: kernels and tensor cores want whole squares. What does not divide stays in bfloat16.</summary>
+    // cuBLAS reads a row of the squares' scales in fours, and libtorch 2.11 hands it rows of any length: others come out wrong.
+    private const int SquaresRow = 4 * Fp8.Block;
+
+    /// <summary>On a GPU: kernels and tensor cores want whole tiles of tokens and rows of four squares. What does not divide stays in bfloat16.</summary>
     public static bool Takes(Tensor x, Tensor weight) => x.device.type == DeviceType.CPU
-        || (CudaKernels.Serve(x) && x.numel() / x.shape[^1] % Fp8.Block == 0 && weight.shape[0] % Fp8.Block == 0 && weight.shape[1] % Fp8.Block == 0);
+        || (CudaKernels.Serve(x) && x.numel() / x.shape[^1] % Fp8.Block == 0 && weight.shape[0] % SquaresRow == 0 && weight.shape[1] % SquaresRow == 0);
 
     public override Tensor forward(AutogradContext ctx, params object[] vars)
     {
