@@ -118,7 +118,11 @@ public class CudaKernelTests
     {
         using var scope = NewDisposeScope();
         var device = Gpu();
-        var shape = ModelShapes.Presets["mini"] with { HiddenSize = 512, Heads = 8, QkNopeHeadDim = 64, QkRopeHeadDim = 64, VHeadDim = 64, QLoraRank = 512, KvLoraRank = 512, IntermediateSize = 512, MoeIntermediateSize = 512, MtpDepth = 0 };
+        var shape = ModelShapes.Presets["mini"] with
+        {
+            HiddenSize = 512, Heads = 8, QkNopeHeadDim = 64, QkRopeHeadDim = 64, VHeadDim = 64, QLoraRank = 512, KvLoraRank = 512,
+            IntermediateSize = 512, MoeIntermediateSize = 512, MtpDepth = 0,
+        };
         var (exact, rounded) = (Curve(shape, Precision.Fp32, device), Curve(shape, precision, device));
         Assert.True(exact[^1] < exact[0] - 1, $"nothing was learned ({exact[0]} to {exact[^1]})");
         Assert.NotEqual(exact[^1], rounded[^1]);
