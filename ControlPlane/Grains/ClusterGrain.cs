@@ -15,7 +15,7 @@ internal sealed partial class ClusterGrain(
 {
     private static readonly TimeSpan FenceEvery = TimeSpan.FromSeconds(10);
 
-    private ImmutableDictionary<StageId, PlacementDecision.Pending> pending = ImmutableDictionary<StageId, PlacementDecision.Pending>.Empty;
+    private IReadOnlyDictionary<StageId, PlacementDecision.Pending> pending = ImmutableDictionary<StageId, PlacementDecision.Pending>.Empty;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {

@@ -12,6 +12,11 @@ internal sealed class FreeNodes
     private readonly Dictionary<NodeId, int> indexById;
     private readonly int[] freeSlots;
 
+    // Asked for every gang that waits, and the same until something is taken or given back.
+    private readonly Dictionary<int, List<int>> feasible = [];
+    private readonly Dictionary<int, (int Busy, int NotReady, int Unknown, int Cordoned)> excluded = [];
+    private readonly Dictionary<int, int> largeEnough = [];
+
     public FreeNodes(ImmutableArray<NodeSeen> seen, IEnumerable<GangGrant> held)
     {
         // Rank order follows the fabric, so the order is fixed once: zone, leaf, name.
@@ -39,6 +44,7 @@ internal sealed class FreeNodes
 
     public void Take(GangGrant grant)
     {
+        Forget();
         foreach (var node in grant.Nodes)
         {
             if (indexById.TryGetValue(node, out int index))
@@ -50,6 +56,7 @@ internal sealed class FreeNodes
 
     public void GiveBack(GangGrant grant)
     {
+        Forget();
         foreach (var node in grant.Nodes)
         {
             if (indexById.TryGetValue(node, out int index))
@@ -60,25 +67,34 @@ internal sealed class FreeNodes
     }
 
     /// <summary>Nodes that can take so many ranks now, in fabric order.</summary>
-    public List<int> Feasible(int slotsPerNode)
+    public IReadOnlyList<int> Feasible(int slotsPerNode)
     {
-        var feasible = new List<int>(nodes.Length);
+        if (feasible.TryGetValue(slotsPerNode, out var known))
+        {
+            return known;
+        }
+
+        var found = new List<int>(nodes.Length);
         for (int i = 0; i < nodes.Length; i++)
         {
             if (nodes[i].Health == NodeHealth.Ready && freeSlots[i] >= slotsPerNode)
             {
-                feasible.Add(i);
+                found.Add(i);
             }
         }
 
-        return feasible;
+        return feasible[slotsPerNode] = found;
     }
 
     /// <summary>Nodes that could ever take so many ranks, whatever runs there or ails them now.</summary>
-    public int LargeEnough(int slotsPerNode) => nodes.Count(n => n.Slots >= slotsPerNode);
+    public int LargeEnough(int slotsPerNode) => largeEnough.TryGetValue(slotsPerNode, out int known) ? known
+        : largeEnough[slotsPerNode] = nodes.Count(n => n.Slots >= slotsPerNode);
 
     /// <summary>Why the other large enough nodes are not feasible: busy, or the health that keeps them out.</summary>
-    public (int Busy, int NotReady, int Unknown, int Cordoned) Excluded(int slotsPerNode)
+    public (int Busy, int NotReady, int Unknown, int Cordoned) Excluded(int slotsPerNode) =>
+        excluded.TryGetValue(slotsPerNode, out var known) ? known : excluded[slotsPerNode] = CountExcluded(slotsPerNode);
+
+    private (int Busy, int NotReady, int Unknown, int Cordoned) CountExcluded(int slotsPerNode)
     {
         var counts = (Busy: 0, NotReady: 0, Unknown: 0, Cordoned: 0);
         for (int i = 0; i < nodes.Length; i++)
@@ -99,5 +115,11 @@ internal sealed class FreeNodes
         }
 
         return counts;
+    }
+
+    private void Forget()
+    {
+        feasible.Clear();
+        excluded.Clear();
     }
 }

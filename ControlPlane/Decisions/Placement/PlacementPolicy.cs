@@ -8,6 +8,11 @@ namespace DeepSeekOps.Decisions.Placement;
 /// <param name="PreemptAbove">A gang may push out gangs whose priority is lower by at least this much; null: never.</param>
 public sealed record PlacementPolicy(ImmutableDictionary<string, int> QuotaSlots, bool Borrow, int? PreemptAbove)
 {
+    /// <summary>
+    /// How many of the gangs that could start at all one answer looks at, best first; those behind wait for them. Default: 1000.
+    /// </summary>
+    public int Depth { get; init; } = 1000;
+
     /// <summary>One team's laptop or a cluster without quotas: everybody may use all of it; urgent work pushes out normal work.</summary>
     public static PlacementPolicy Default { get; } = new(ImmutableDictionary<string, int>.Empty, Borrow: true, PreemptAbove: 100);
 }

@@ -10,7 +10,7 @@ public sealed record PlacementQuestion(
 public sealed record PlacementAnswer(
     ImmutableArray<PlacementDecision.Placed> Placed,
     ImmutableArray<Preemption> Preemptions,
-    ImmutableDictionary<StageId, PlacementDecision.Pending> Pending);
+    IReadOnlyDictionary<StageId, PlacementDecision.Pending> Pending);
 
 /// <summary>
 /// The queue: priority, then fair share, then first come. The first gang that does not fit reserves the earliest moment at which it
@@ -24,11 +24,11 @@ public static class PlacementQueue
         var free = new FreeNodes(question.Cluster.Nodes, question.Held);
         var shares = new TeamShares(question);
         var placed = ImmutableArray.CreateBuilder<PlacementDecision.Placed>();
-        var pending = ImmutableDictionary.CreateBuilder<StageId, PlacementDecision.Pending>();
+        var pending = new Dictionary<StageId, PlacementDecision.Pending>(question.Waiting.Length);
         ImmutableArray<Preemption> preemptions = [];
         Reservation? reservation = null;
         int ahead = 0;
-        foreach (var request in Ordered(question.Waiting, shares))
+        foreach (var request in Ordered(Startable(question, free, shares, pending), shares).Take(question.Policy.Depth))
         {
             if (shares.Refusal(request) is { } overQuota)
             {
@@ -42,10 +42,11 @@ public static class PlacementQueue
                 reservation?.Consider(now.Grant);
                 shares.Add(now.Grant);
                 placed.Add(now);
+                pending.Remove(request.Stage);
                 continue;
             }
 
-            if (reservation is null && free.LargeEnough(request.SlotsPerNode) >= request.Nodes)
+            if (reservation is null)
             {
                 // What was placed a moment ago in this same answer frees nodes later too.
                 var held = question.Held.AddRange(placed.Select(p => p.Grant));
@@ -61,10 +62,34 @@ public static class PlacementQueue
             ahead++;
         }
 
-        return new PlacementAnswer(placed.ToImmutable(), preemptions, pending.ToImmutable());
+        return new PlacementAnswer(placed.ToImmutable(), preemptions, pending);
     }
 
-    private static IOrderedEnumerable<GangRequest> Ordered(ImmutableArray<GangRequest> waiting, TeamShares shares) =>
+    /// <summary>
+    /// Who is over quota or too large for the cluster stands in nobody's way. All others wait for the ones before them until they are
+    /// looked at themselves.
+    /// </summary>
+    private static List<GangRequest> Startable(
+        PlacementQuestion question, FreeNodes free, TeamShares shares, Dictionary<StageId, PlacementDecision.Pending> pending)
+    {
+        var behind = new PlacementDecision.Pending($"waits behind the first {question.Policy.Depth} of {question.Waiting.Length} gangs", null, []);
+        var startable = new List<GangRequest>(question.Waiting.Length);
+        foreach (var request in question.Waiting)
+        {
+            int large = free.LargeEnough(request.SlotsPerNode);
+            string? overQuota = shares.Refusal(request);
+            pending[request.Stage] = large < request.Nodes ? WhyPending.Never(request, large)
+                : overQuota is null ? behind : new PlacementDecision.Pending(overQuota, null, []);
+            if (overQuota is null && large >= request.Nodes)
+            {
+                startable.Add(request);
+            }
+        }
+
+        return startable;
+    }
+
+    private static IOrderedEnumerable<GangRequest> Ordered(List<GangRequest> waiting, TeamShares shares) =>
         waiting.OrderByDescending(r => r.Priority).ThenBy(r => shares.Of(r.Team)).ThenBy(r => r.Since)
             .ThenBy(r => r.Stage.ToString(), StringComparer.Ordinal);
 

@@ -12,14 +12,14 @@ internal static class Placer
     public static PlacementDecision.Placed? TryPlace(GangRequest request, FreeNodes free, DateTimeOffset now)
     {
         var feasible = free.Feasible(request.SlotsPerNode);
-        var clean = feasible.FindAll(i => !request.Avoid.ContainsKey(free[i].Id));
-        bool uses = clean.Count < request.Nodes && feasible.Count >= request.Nodes;
-        var candidates = uses ? feasible : clean;
-        if (candidates.Count < request.Nodes)
+        if (feasible.Count < request.Nodes)
         {
             return null;
         }
 
+        List<int> clean = [.. feasible.Where(i => !request.Avoid.ContainsKey(free[i].Id))];
+        bool uses = clean.Count < request.Nodes;
+        List<int> candidates = uses ? [.. feasible] : clean;
         var chosen = Select(request, free, candidates);
         // Rank order follows the fabric: neighbours in a pipeline or an expert group are neighbours in the network.
         chosen.Sort();

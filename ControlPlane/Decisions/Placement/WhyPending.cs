@@ -29,16 +29,12 @@ internal static class WhyPending
         return new PlacementDecision.Pending(reason, Estimate(reservation.At, question.Now), Ways(request, free, question));
     }
 
+    public static PlacementDecision.Pending Never(GangRequest request, int largeEnough) => new(
+        $"can never start: it asks for {Words.Count(request.Nodes, "node", "nodes")} with {request.SlotsPerNode} GPUs and the cluster has {largeEnough}",
+        null, [$"ask for {largeEnough} nodes or fewer"]);
+
     public static PlacementDecision.Pending Behind(GangRequest request, FreeNodes free, Reservation? reservation, int ahead, PlacementQuestion question)
     {
-        int large = free.LargeEnough(request.SlotsPerNode);
-        if (large < request.Nodes)
-        {
-            return new PlacementDecision.Pending(
-                $"can never start: it asks for {Words.Count(request.Nodes, "node", "nodes")} with {request.SlotsPerNode} GPUs and the cluster has {large}",
-                null, [$"ask for {large} nodes or fewer"]);
-        }
-
         int feasible = free.Feasible(request.SlotsPerNode).Count;
         string reason = feasible >= request.Nodes && reservation is not null
             ? $"{feasible} nodes are free, but they are held together for {reservation.Stage} ({reservation.Nodes} nodes), and this gang "

@@ -99,6 +99,12 @@ public sealed class Simulation
         var end = Start + scenario.Limit;
         while (agenda.Now < end && !(controlPlane.Runs.Count == scenario.Arrivals.Length && controlPlane.Ended))
         {
+            if (agenda.Next == agenda.Now)
+            {
+                agenda.Step(Account);
+                continue;
+            }
+
             var tick = NextTick();
             if (tick is { } at && (agenda.Next is not { } next || at <= next))
             {

@@ -48,7 +48,7 @@ internal sealed partial class VirtualCluster
         (pod.Launched, pod.LaunchedAt, pod.Hung, pod.Error) = (assignment.Attempt, agenda.Now, false, "");
         var job = JobOf(pod) ?? NewJob(pod, assignment);
         pod.Ranks = RanksDo.Load;
-        var load = Draw(timing.Load) + Agenda.Round(job.FromStep > 0 ? job.Timing.DurableSeconds : 0);
+        var load = Draw(timing.Load) + TimeSpan.FromSeconds(Math.Ceiling(job.FromStep > 0 ? job.Timing.DurableSeconds : 0));
         agenda.After(load, () => Loaded(pod, job));
         if (nodes[pod.Node].GpuBad)
         {

@@ -105,5 +105,7 @@ internal sealed partial class VirtualCluster(
 
     private PodPhase PhaseSeen(VirtualPod pod) => nodes[pod.Node].KnownDown && pod.Phase != PodPhase.Exited ? PodPhase.Unknown : pod.Phase;
 
-    private TimeSpan Draw((double From, double To) range) => Agenda.Round(range.From + (random.NextDouble() * (range.To - range.From)));
+    /// <summary>Whole seconds, as ticks are: what hundreds of pods do is then done at few moments.</summary>
+    private TimeSpan Draw((double From, double To) range) =>
+        TimeSpan.FromSeconds(Math.Ceiling(range.From + (random.NextDouble() * (range.To - range.From))));
 }

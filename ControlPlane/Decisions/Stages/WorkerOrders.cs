@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 
@@ -9,6 +10,8 @@ public static class WorkerOrders
 {
     /// <summary>Where a gang of several ranks meets; by attempt, so that a lingering socket of an older attempt is never joined.</summary>
     private const int FirstRendezvousPort = 29_500;
+
+    private static readonly ConditionalWeakTable<Stage, LaidOut> Assignments = [];
 
     public static TimeSpan BeatEvery { get; } = TimeSpan.FromSeconds(1);
 
@@ -45,8 +48,17 @@ public static class WorkerOrders
         };
     }
 
-    /// <summary>All that a node needs to run its part of the stage's current attempt.</summary>
+    /// <summary>
+    /// All that a node needs to run its part of the stage's current attempt. Thousands of ranks, asked for by each of hundreds of agents:
+    /// a record is laid out once.
+    /// </summary>
     public static Assignment AssignmentOf(Stage stage, GangGrant gang)
+    {
+        var (of, assignment) = Assignments.GetValue(stage, s => new(gang, LayOut(s, gang)));
+        return ReferenceEquals(of, gang) ? assignment : LayOut(stage, gang);
+    }
+
+    private static Assignment LayOut(Stage stage, GangGrant gang)
     {
         var placements = gang.Nodes.SelectMany((node, n) =>
             Enumerable.Range(0, gang.SlotsPerNode).Select(local => new RankPlacement((n * gang.SlotsPerNode) + local, node, local)));
@@ -72,4 +84,6 @@ public static class WorkerOrders
         return ranks.IsEmpty ? new WorkerOrder.Start(assignment)
             : new WorkerOrder.RestartRanks(assignment, stage.Incident?.Sentence ?? stage.Reason);
     }
+
+    private sealed record LaidOut(GangGrant Gang, Assignment Assignment);
 }
