@@ -21,5 +21,8 @@ internal static class Gangs
 
     /// <summary>Gangs of one node on nine nodes of ten, evenly over all leaves.</summary>
     public static ImmutableArray<GangGrant> NineTenths(ImmutableArray<NodeSeen> nodes) =>
-        [.. nodes.Where((_, i) => i % 10 != 0).Select(n => new GangGrant(new StageId(n.Id.Name, "sft"), 1, [n.Id], 8, Now) { ExpectedEnd = Now + TimeSpan.FromHours(1) })];
+    [
+        .. nodes.Where((_, i) => i % 10 != 0)
+            .Select(n => new GangGrant(new StageId(n.Id.Name, "sft"), 1, [n.Id], 8, Now) { ExpectedEnd = Now + TimeSpan.FromHours(1) }),
+    ];
 }

@@ -1,5 +1,6 @@
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
 
@@ -81,7 +82,10 @@ internal sealed class Laws
         Demand(refused || Newest(now) >= Newest(before.Stage), $"{id}: checkpoint of step {Newest(before.Stage)} is forgotten, {Newest(now)} is left");
         Demand(now.Attempt == before.Stage.Attempt || now.LaunchedFrom == Newest(now), $"{id}: launched from {now.LaunchedFrom}, the newest is {Newest(now)}");
         Demand(before.FaultsWithoutProgress <= now.Policy.MaxRestarts, $"{id}: {before.FaultsWithoutProgress} restarts of one cause without a checkpoint");
-        if (Restarts(now) > Restarts(before.Stage) && before.Stage.Phase.GangOrNull is not null)
+        // Word of a refusal may come when the next attempt has already begun from the same checkpoint.
+        bool told = refused && now.RestartsByCause.GetValueOrDefault(FailureCause.CheckpointRefused)
+            > before.Stage.RestartsByCause.GetValueOrDefault(FailureCause.CheckpointRefused);
+        if (Restarts(now) > Restarts(before.Stage) && before.Stage.Phase.GangOrNull is not null && !told)
         {
             Demand(before.Unsound || world.LastFaultOf(now.Id) >= before.LaunchedAt, $"{id}: a healthy gang was ended: {now.Reason}");
         }
@@ -115,5 +119,5 @@ internal sealed class Laws
 
     private sealed record Seen(
         Stage Stage, DateTimeOffset LaunchedAt, bool Unsound, int FaultsWithoutProgress,
-        System.Collections.Immutable.ImmutableDictionary<Decisions.Health.FailureCause, int> AtProgress);
+        System.Collections.Immutable.ImmutableDictionary<FailureCause, int> AtProgress);
 }
