@@ -25,7 +25,8 @@ internal static class SimulatorBenchmark
                 Stages = [.. pipeline.Stages.Select(s => s with { Resources = null })],
             };
             var (report, seconds) = Played(SimulatedPipeline.For(scaled, null, null, FaultMix.Llama3, 1, TimeSpan.FromDays(NodeDays / nodes)).Of!);
-            Table.Line(Table.Say($"{NodeDays} node-days on {nodes} nodes, {report.Causes.Sum(c => c.Faults)} faults"), Table.Say($"{seconds:0.0} s, {report.Events / seconds:#,0} events/s"),
+            Table.Line(Table.Say($"{NodeDays} node-days on {nodes} nodes, {report.Causes.Sum(c => c.Faults)} faults"),
+                Table.Say($"{seconds:0.0} s, {report.Events / seconds:#,0} events/s"),
                 before > 0 ? Table.Say($"{seconds / before:0.0} x the time for 4 x the nodes") : "");
             before = seconds;
         }
