@@ -4,6 +4,7 @@ using DeepSeekOps.ControlPlane.Cli.Verbs;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.Decisions.Stages;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 
@@ -96,7 +97,13 @@ internal sealed partial class OpsGrpcService
         return reply;
     }
 
-    private async Task<Cluster> Described() => (await grains.GetGrain<IClusterGrain>(IClusterGrain.Key).Describe()).ToProto();
+    private async Task<Cluster> Described()
+    {
+        var cluster = await ClusterOf().Describe();
+        var stages = cluster.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
+        var reports = await Task.WhenAll(stages.Select(stage => grains.GetGrain<IStageGrain>(stage.ToString()).Describe()));
+        return cluster.ToProto(reports.OfType<StageReport>());
+    }
 
     private async Task<string> Existing(string run, CancellationToken cancellation)
     {

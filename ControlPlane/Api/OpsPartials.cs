@@ -41,10 +41,10 @@ internal static class OpsPartials
 
     private static Proto.Rank ToProto(RankView rank) => new()
     {
-        Rank_ = rank.Rank, Node = rank.Node, Pid = rank.Pid, State = InWords(rank.State), LastSeen = rank.LastSeen?.ToTimestamp(), AgentPid = rank.AgentPid,
+        Rank_ = rank.Rank, Node = rank.Node, Pid = rank.Pid, State = rank.State.InWords(), LastSeen = rank.LastSeen?.ToTimestamp(), AgentPid = rank.AgentPid,
     };
 
-    private static string InWords(RankState state) => state switch
+    public static string InWords(this RankState state) => state switch
     {
         RankState.Unknown => "unknown",
         RankState.Starting => "starting",
@@ -97,41 +97,6 @@ internal static class OpsPartials
             _ => throw new UnreachableException($"state {checkpoint.State}"),
         },
     };
-
-    public static Proto.Cluster ToProto(this ClusterView cluster) =>
-        new()
-        {
-            Kind = cluster.Kind, Simulated = cluster.Simulated, Nodes = { cluster.Nodes.Select(ToProto) },
-            Waiting = { cluster.Pending.Select(ToProto) },
-        };
-
-    private static Proto.WaitingGang ToProto(PendingGang waits) => new()
-    {
-        Run = waits.Request.Stage.Run, Stage = waits.Request.Stage.Stage, Attempt = waits.Request.Gang, Nodes = waits.Request.Nodes,
-        SlotsPerNode = waits.Request.SlotsPerNode, Priority = waits.Request.Priority, Team = waits.Request.Team,
-        Since = waits.Request.Since.ToTimestamp(), Reason = waits.Reason,
-    };
-
-    /// <summary>A node may serve several gangs; the first is named, the slots count all.</summary>
-    private static Proto.Node ToProto(NodeView view)
-    {
-        var gang = view.Gangs.FirstOrDefault();
-        var pod = view.Pods.FirstOrDefault(pod => pod.Phase is PodPhase.Running);
-        return new Proto.Node
-        {
-            Name = view.Node.Id.Name, Reason = view.Node.Reason, Slots = view.Node.Slots, SlotsUsed = view.SlotsUsed,
-            Run = gang?.Stage.Run ?? "", Stage = gang?.Stage.Stage ?? "", Attempt = gang?.Gang ?? 0, AgentPid = pod?.Pid ?? 0,
-            Labels = { view.Node.Labels },
-            State = view.Node.Health switch
-            {
-                NodeHealth.Ready => "ready",
-                NodeHealth.NotReady => "not-ready",
-                NodeHealth.Unknown => "unknown",
-                NodeHealth.Cordoned => "cordoned",
-                _ => throw new UnreachableException($"health {view.Node.Health}"),
-            },
-        };
-    }
 
     public static Proto.Problem ToProto(this PipelineProblem problem) => new()
     {

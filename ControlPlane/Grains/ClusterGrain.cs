@@ -114,7 +114,7 @@ internal sealed partial class ClusterGrain(
 
     private PlacementDecision.Placed? Held(GangRequest request) =>
         state.State.Held.FirstOrDefault(h => h.Stage == request.Stage && h.Gang == request.Gang) is { } grant
-            ? new PlacementDecision.Placed(grant, $"holds {string.Join(", ", grant.Nodes)}") : null;
+            ? new PlacementDecision.Placed(grant, $"holds {Words.Nodes(grant.Nodes)}") : null;
 
     private async Task Save(ClusterRecord next)
     {

@@ -205,7 +205,7 @@ public sealed class SimulatedCluster : ITrainingCluster
         broken[node] = ($"simulated: {reason}", until);
         foreach (var pod in gangs.Values.SelectMany(g => g.Pods).Where(p => p.Node == node))
         {
-            pod.Exit(128 + 9, $"simulated: {reason}");
+            pod.Exit(128 + 9, reason);
         }
 
         return true;

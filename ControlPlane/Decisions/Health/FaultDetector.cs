@@ -32,7 +32,10 @@ public static class FaultDetector
             }
 
             string how = pod.ExitCode is { } code ? Ended(code) : "ended";
-            return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}", "", node, true, seen,
+            // A broken node names its cause. Where it only repeats its pod's words, they are this same exit told twice.
+            string why = seen.Cluster?.Nodes.FirstOrDefault(n => n.Id == node) is { Health: NodeHealth.NotReady, Reason.Length: > 0 } broken
+                && broken.Reason != pod.Reason ? $": {broken.Reason}" : "";
+            return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}{why}", "", node, true, seen,
                 seen.AgentOn(node)?.LastBeat ?? now, now);
         }
 

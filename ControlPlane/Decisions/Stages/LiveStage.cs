@@ -130,7 +130,7 @@ internal static class LiveStage
         }
         else
         {
-            text = $"started on {string.Join(", ", gang.Nodes)}: first step {first} after {Seconds(took)}";
+            text = $"started on {Words.Nodes(gang.Nodes)}: first step {first} after {Seconds(took)}";
         }
 
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, stage.Incident is null ? "started" : "recovered",

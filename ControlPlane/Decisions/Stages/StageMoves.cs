@@ -48,7 +48,7 @@ internal static class StageMoves
     public static Decision RestartInPlace(this Stage stage, GangGrant gang, DateTimeOffset now)
     {
         var next = stage.NextAttempt();
-        string reason = $"attempt {next.Attempt} in place on {string.Join(", ", gang.Nodes)}, from step {next.LaunchedFrom}";
+        string reason = $"attempt {next.Attempt} in place on {Words.Nodes(gang.Nodes)}, from step {next.LaunchedFrom}";
         return next.To(new Phase.Restarting(gang, now), reason);
     }
 

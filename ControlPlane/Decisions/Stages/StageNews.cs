@@ -62,7 +62,7 @@ internal static class StageNews
         var kept = CheckpointChoice.Retain(
             CheckpointChoice.Add(stage.Checkpoints, made, stage.Wish.BeginFrom?.Lineage ?? ""), stage.Wish.Work.KeepCheckpoints);
         string text = string.Create(CultureInfo.InvariantCulture,
-            $"checkpoint of step {made.Step} is durable: {made.Bytes / 1e6:0.0} MB, training stood for {Words.Duration(made.Stall)},")
+            $"checkpoint of step {made.Step} is durable: {Words.Size(made.Bytes)}, training stood for {Words.Duration(made.Stall)},")
             + $" durable after {Words.Duration(made.Lag)}";
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, made.Attempt, "checkpoint", EventLevel.Info, text)
         {

@@ -34,7 +34,7 @@ public static class WorkerOrders
 
         if (!gang.Nodes.Contains(node))
         {
-            return new WorkerOrder.Stop($"{node} is not in gang {gang.Gang} of {stage.Id} ({string.Join(", ", gang.Nodes)})", null);
+            return new WorkerOrder.Stop($"{node} is not in gang {gang.Gang} of {stage.Id} ({Words.Nodes(gang.Nodes)})", null);
         }
 
         return stage.Phase switch

@@ -6,8 +6,9 @@ namespace DeepSeekOps.Dashboard.Pages.Cluster;
 
 public sealed partial class ClusterPage : IAsyncDisposable
 {
-    /// <summary>A card per node reads well to here; beyond it one searches.</summary>
-    private const int CardsAtOnce = 256;
+    /// <summary>So few nodes need no map: each has its card.</summary>
+    private const int FewNodes = 16;
+    private const int CardsAtOnce = 48;
 
     private Subscription<Contracts.Ops.V1.Cluster>? stream;
     private Contracts.Ops.V1.Cluster? cluster;
@@ -21,9 +22,20 @@ public sealed partial class ClusterPage : IAsyncDisposable
 
     [SupplyParameterFromQuery(Name = "q")] public string? Search { get; set; }
 
-    private List<Node> Matching => [.. (cluster?.Nodes ?? []).Where(n =>
-        string.IsNullOrEmpty(Search) || n.Name.Contains(Search, StringComparison.OrdinalIgnoreCase)
-        || n.Run.Contains(Search, StringComparison.OrdinalIgnoreCase) || n.State.Contains(Search, StringComparison.OrdinalIgnoreCase))];
+    [SupplyParameterFromQuery(Name = "by")] public string? By { get; set; }
+
+    [SupplyParameterFromQuery(Name = "node")] public string? NodeName { get; set; }
+
+    private Node? Chosen => cluster?.Nodes.FirstOrDefault(n => n.Name == NodeName);
+
+    private bool Few => cluster?.Nodes.Count <= FewNodes;
+
+    private string Heading => !string.IsNullOrEmpty(Search) ? "Found" : Few ? "Nodes" : "Need a look";
+
+    /// <summary>Of many nodes without a search those that are not as they should be: the map has the others.</summary>
+    private List<Node> Matching => [.. (cluster?.Nodes ?? []).Where(n => string.IsNullOrEmpty(Search) ? Few || n.State != "ready"
+        : n.Name.Contains(Search, StringComparison.OrdinalIgnoreCase) || n.State.Contains(Search, StringComparison.OrdinalIgnoreCase)
+            || n.Work.Any(w => w.Run.Contains(Search, StringComparison.OrdinalIgnoreCase)))];
 
     private List<Node> Shown => [.. Matching.Take(CardsAtOnce)];
 

@@ -4,6 +4,7 @@ import './keys.js';
 import './reconnect.js';
 import './time.js';
 import './spark.js';
+import './heat.js';
 import './editor.js';
 import './follow.js';
 import './charts/board.js';

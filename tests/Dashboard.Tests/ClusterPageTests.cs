@@ -1,0 +1,106 @@
+using System.Globalization;
+using Bunit;
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.Dashboard.Pages.Cluster;
+using Grpc.Core;
+
+namespace DeepSeekOps.Dashboard.Tests;
+
+public sealed class ClusterPageTests : PageTest
+{
+    private static Cluster Full(int nodes = 256, int used = 128)
+    {
+        var cluster = new Cluster { Kind = "simulated", Simulated = true };
+        for (int i = 0; i < nodes; i++)
+        {
+            var node = new Node { Name = string.Create(CultureInfo.InvariantCulture, $"node-{i:0000}"), State = "ready", Slots = 8 };
+            node.Labels["deepseekops.io/leaf"] = string.Create(CultureInfo.InvariantCulture, $"leaf-{i / 32:000}");
+            if (i < used)
+            {
+                node.SlotsUsed = 8;
+                node.Work.Add(new NodeWork { Run = "v3", Stage = "pretrain", Slots = 8, State = "running", Mfu = 0.345, Ranks = { Enumerable.Repeat("training", 8) } });
+            }
+            cluster.Nodes.Add(node);
+        }
+        return cluster;
+    }
+
+    [Fact]
+    public void A_full_cluster_is_one_element_of_a_few_kilobytes_and_not_a_component_per_gpu()
+    {
+        var page = Render<ClusterPage>();
+        Ops.Send("WatchCluster", Full());
+        var heat = page.WaitForElement("ds-heat");
+
+        string[] nodes = heat.GetAttribute("cells")!.Split(' ');
+        Assert.Equal(256, nodes.Length);
+        Assert.Equal("r" + string.Concat(Enumerable.Repeat("tA", 8)), nodes[0]);
+        Assert.Equal("r" + string.Concat(Enumerable.Repeat(".-", 8)), nodes[^1]);
+        Assert.InRange(heat.GetAttribute("cells")!.Length, 1, 5_000);
+        Assert.True(page.FindAll("*").Count < 200, $"{page.FindAll("*").Count} elements");
+        Assert.Contains("1\u2009024", page.Find("[data-count=training]").TextContent, StringComparison.Ordinal);
+        Assert.Contains("simulated", page.Find(".ds-head .simulated").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_broken_node_shows_on_the_map_in_the_legend_and_below_it()
+    {
+        var page = Render<ClusterPage>();
+        Ops.Send("WatchCluster", Full());
+        page.WaitForElement("ds-heat");
+        var broken = Full();
+        broken.Nodes[7].State = "not-ready";
+        broken.Nodes[7].Reason = "simulated: faulty GPU";
+        broken.Nodes[7].Work[0].Ranks[2] = "exited";
+        Ops.Send("WatchCluster", broken);
+
+        page.WaitForAssertion(() => Assert.StartsWith("ntAtAxA", page.Find("ds-heat").GetAttribute("cells")!.Split(' ')[7], StringComparison.Ordinal));
+        Assert.Contains("not ready", page.Find("[data-count=not-ready]").TextContent, StringComparison.Ordinal);
+        Assert.Contains("faulty GPU", page.Find("[data-node=node-0007]").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_drain_is_asked_for_once_more_and_then_sent_with_its_reason()
+    {
+        Ops.Answer<NodeCommand, Node>("DrainNode", command => new Node { Name = command.Name, State = "cordoned" });
+        Navigation.NavigateTo("/cluster?node=node-0003");
+        var page = Render<ClusterPage>();
+        Ops.Send("WatchCluster", Full());
+        page.WaitForElement("[data-node-panel=node-0003] .ds-field input").Change("a fan is loud");
+
+        page.Find("[data-act=Drain]").Click();
+        Assert.DoesNotContain(Ops.Calls, c => c.Method == "DrainNode");
+        page.WaitForElement("[data-sure]").Click();
+
+        page.WaitForAssertion(() => Assert.Contains("cordoned", page.Find("[data-told]").TextContent, StringComparison.Ordinal));
+        var sent = Assert.IsType<NodeCommand>(Assert.Single(Ops.Calls, c => c.Method == "DrainNode").Request);
+        Assert.Equal(("node-0003", "a fan is loud"), (sent.Name, sent.Reason));
+    }
+
+    [Fact]
+    public void A_refused_command_says_why_and_a_real_node_cannot_be_killed()
+    {
+        Ops.Refuse("CordonNode", StatusCode.NotFound, "There is no node named node-0003.");
+        Navigation.NavigateTo("/cluster?node=node-0003");
+        var page = Render<ClusterPage>();
+        var real = Full();
+        real.Simulated = false;
+        Ops.Send("WatchCluster", real);
+
+        page.WaitForElement("[data-act=Cordon]").Click();
+
+        page.WaitForAssertion(() => Assert.Contains("no node named", page.Find("[data-told]").TextContent, StringComparison.Ordinal));
+        Assert.Empty(page.FindAll("[data-act=Kill]"));
+    }
+
+    [Fact]
+    public void Who_waits_stands_there_with_the_reason()
+    {
+        var page = Render<ClusterPage>();
+        var cluster = Full();
+        cluster.Waiting.Add(new WaitingGang { Run = "v4", Stage = "pretrain", Nodes = 200, SlotsPerNode = 8, Since = Noon, Reason = "needs 200 nodes, 128 are free" });
+        Ops.Send("WatchCluster", cluster);
+
+        Assert.Contains("128 are free", page.WaitForElement("[data-waiting=v4]").TextContent, StringComparison.Ordinal);
+    }
+}
