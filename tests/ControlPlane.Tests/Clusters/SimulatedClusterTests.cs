@@ -1,0 +1,104 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Hosting;
+using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Tests.Pipelines;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Logging;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Clusters;
+
+/// <summary>The whole process with 256 simulated nodes, a hundred times faster than time.</summary>
+public sealed class SimulatedClusterTests : IAsyncLifetime
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+
+    private readonly string folder = Directory.CreateTempSubdirectory("dsops-simulated-").FullName;
+    private WebApplication? app;
+    private GrpcChannel? channel;
+
+    private OpsService.OpsServiceClient Ops => new(channel);
+
+    public async ValueTask InitializeAsync()
+    {
+        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "simulated", Nodes = 256, TimeFactor = 100 };
+        var endpoints = Endpoints.Choose(options);
+        var database = OpsDatabase.Parse(null, folder);
+        await StorageHosting.Prepare(database, TestContext.Current.CancellationToken);
+        app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        channel = GrpcChannel.ForAddress(endpoints.Grpc);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        channel?.Dispose();
+        if (app is not null)
+        {
+            await app.StopAsync();
+            await app.DisposeAsync();
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Of_256_nodes_one_dies_and_a_stage_of_a_thousand_gpus_goes_on_without_it()
+    {
+        await Ops.SubmitRunAsync(new SubmitRunRequest { Text = Examples.Read("v3-half") }, Call());
+        await Told("checkpoint", after: 0);
+        var before = await Ops.GetClusterAsync(new GetClusterRequest(), Call());
+        Assert.Equal((256, 1024, true), (before.Nodes.Count, before.Nodes.Sum(n => n.SlotsUsed), before.Simulated));
+        var victim = before.Nodes.Last(n => n.SlotsUsed > 0);
+        Assert.Equal(8, victim.Work.Single().Ranks.Count);
+        Assert.InRange(victim.Work.Single().Mfu, 0.2, 0.6);
+
+        Assert.Equal("not-ready", (await Ops.KillNodeAsync(new NodeCommand { Name = victim.Name, Reason = "a test pulled the plug" }, Call())).State);
+        var lost = await Told(e => e.Text.Contains("pulled the plug", StringComparison.Ordinal) && e.Level != "info", after: 0);
+        var back = await Told("recovered", after: lost.Number);
+
+        Assert.Contains(victim.Name, lost.Text, StringComparison.Ordinal);
+        Assert.All([lost, back], e => Assert.StartsWith("simulated: ", e.Text, StringComparison.Ordinal));
+        var after = await Ops.GetClusterAsync(new GetClusterRequest(), Call());
+        Assert.Equal(1024, after.Nodes.Sum(n => n.SlotsUsed));
+        Assert.Equal(0, after.Nodes.Single(n => n.Name == victim.Name).SlotsUsed);
+        var run = await Ops.GetRunAsync(new GetRunRequest { Name = "v3-half" }, Call());
+        Assert.True(run.Simulated);
+        Assert.True(run.Stages[0].Attempt >= 2);
+    }
+
+    [Fact]
+    public async Task A_drained_simulated_node_is_left_after_a_checkpoint_and_stays_empty()
+    {
+        await Ops.SubmitRunAsync(new SubmitRunRequest { Text = Examples.Read("v3-half") }, Call());
+        await Told("started", after: 0);
+        var victim = (await Ops.GetClusterAsync(new GetClusterRequest(), Call())).Nodes.First(n => n.SlotsUsed > 0);
+
+        await Ops.DrainNodeAsync(new NodeCommand { Name = victim.Name, Reason = "firmware" }, Call());
+        var drained = await Told("drained", after: 0);
+        await Told("checkpoint", after: drained.Number);
+        await Told("started", after: drained.Number);
+
+        var node = (await Ops.GetClusterAsync(new GetClusterRequest(), Call())).Nodes.Single(n => n.Name == victim.Name);
+        Assert.Equal(("cordoned", "firmware", 0), (node.State, node.Reason, node.SlotsUsed));
+    }
+
+    private static CallOptions Call() => new(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + Patience, cancellationToken: TestContext.Current.CancellationToken);
+
+    private Task<Event> Told(string kind, long after) => Told(e => e.Kind == kind, after);
+
+    private async Task<Event> Told(Func<Event, bool> wanted, long after)
+    {
+        using var events = Ops.WatchEvents(new ListEventsRequest { Run = "v3-half", After = after }, Call());
+        await foreach (var told in events.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
+        {
+            if (wanted(told))
+            {
+                return told;
+            }
+        }
+
+        throw new InvalidOperationException("The timeline ended.");
+    }
+}
