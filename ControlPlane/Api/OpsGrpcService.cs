@@ -4,6 +4,7 @@ using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Series;
+using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Runs;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -27,6 +28,14 @@ internal sealed partial class OpsGrpcService(
             reply.Plan = spec.ToPlan();
         }
         return Task.FromResult(reply);
+    }
+
+    public override Task<Forecast> ForecastPipeline(CheckPipelineRequest request, ServerCallContext context)
+    {
+        var parse = Parse(request.Text, request.Folder, name: "");
+        var forecast = parse.Spec is { } spec && !parse.Errors.Any() ? PipelineForecast.Of(spec).ToProto() : new Forecast();
+        forecast.Problems.AddRange(parse.Problems.Select(problem => problem.ToProto()));
+        return Task.FromResult(forecast);
     }
 
     public override async Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext context)

@@ -13,6 +13,11 @@ public sealed record StageForecast(
     MemoryForecast? Memory, double CheckpointBytes, double CheckpointSeconds, TimeSpan? Duration, FailureForecast? Failures,
     double? DollarsPerGpuHour)
 {
+    /// <summary>Over the whole stage, against the BF16 peak. Null where there is no GPU to reckon with.</summary>
+    public double? Mfu { get; init; }
+
+    public double? TokensPerDay => Tokens / Days;
+
     public double? Days => Duration?.TotalDays;
 
     public double? GpuHours => Duration?.TotalHours * Gpus;

@@ -29,8 +29,12 @@ internal static class StageForecasts
         var failures = FailureForecast.Of(
             resources.Nodes, resources.Ranks, duration, interval, TimeSpan.FromSeconds(memory.Optimizer / Calibration.HostCopyBytesPerSecond),
                 TimeSpan.FromSeconds(durable));
+        double flops = TokenFlops.Of(shape, LongestSequence(stage.Recipe)).Training;
         return new StageForecast(stage.Name, stage.Kind, resources.Nodes, resources.Ranks, length.Steps, tokens,
-            TokenFlops.Of(shape, LongestSequence(stage.Recipe)).Training, last, memory, bytes, durable, duration, failures, resources.DollarsPerGpuHour);
+            flops, last, memory, bytes, durable, duration, failures, resources.DollarsPerGpuHour)
+        {
+            Mfu = Mfu.OfHours(flops, tokens, duration.TotalHours * resources.Ranks, gpu.Bf16Tflops),
+        };
     }
 
     private static double Tokens(StageRecipe recipe, StageLength length) => recipe switch
