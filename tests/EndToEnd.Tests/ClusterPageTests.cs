@@ -1,0 +1,80 @@
+using System.Globalization;
+using Microsoft.Playwright;
+using Xunit;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>A person at the map of 256 simulated nodes, and at the planner's sliders.</summary>
+public sealed class ClusterPageTests
+{
+    private const string Chromium = "/usr/bin/chromium";
+    private const float Patient = 60_000;
+
+    private static readonly string Example = Path.Combine(AppContext.BaseDirectory, "../../../../deploy/examples/v3-half.yaml");
+
+    [Fact]
+    public async Task A_person_kills_one_of_256_nodes_by_keyboard_and_sees_the_run_recover()
+    {
+        Assert.SkipUnless(File.Exists(Chromium), $"{Chromium} is not installed (apt-get install chromium)");
+        await using var dsops = await Dsops.Start("--cluster", "simulated", "--nodes", "256", "--time-factor", "100", "--submit", Example);
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await Launch(playwright);
+        var page = await browser.NewPageAsync();
+        var errors = new List<string>();
+        page.PageError += (_, error) => errors.Add(error);
+
+        await page.GotoAsync($"{dsops.Http}/cluster");
+        await Assertions.Expect(page.Locator("[data-count=training]")).ToContainTextAsync("024", new() { Timeout = Patient });
+        Assert.Equal(256, (await page.Locator("ds-heat").GetAttributeAsync("cells"))!.Split(' ').Length);
+        await page.Locator("ds-heat canvas").FocusAsync();
+        await page.Keyboard.PressAsync("ArrowRight");
+        await page.Keyboard.PressAsync("Enter");
+        await page.Locator("[data-node-panel=node-0001] [data-act=Kill]").ClickAsync(new() { Timeout = Patient });
+        await page.Locator("[data-sure]").ClickAsync();
+        await Assertions.Expect(page.Locator("[data-count=not-ready]")).ToContainTextAsync("1", new() { Timeout = Patient });
+
+        await page.GotoAsync($"{dsops.Http}/runs/v3-half");
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "recovered" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "killed by hand" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        Assert.Empty(errors);
+    }
+
+    [Fact]
+    public async Task A_moved_slider_is_answered_in_less_than_a_tenth_of_a_second()
+    {
+        Assert.SkipUnless(File.Exists(Chromium), $"{Chromium} is not installed (apt-get install chromium)");
+        await using var dsops = await Dsops.Start("--cluster", "simulated", "--nodes", "1");
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await Launch(playwright);
+        var page = await browser.NewPageAsync();
+        await page.GotoAsync($"{dsops.Http}/planner");
+        await Assertions.Expect(page.Locator("[data-figure=step] b")).ToHaveTextAsync("19.91 s", new() { Timeout = Patient });
+
+        var answers = new List<double>();
+        foreach (int stop in Enumerable.Range(0, 21).Select(i => i % 2 == 0 ? 8 : 12))
+        {
+            answers.Add(await page.Locator("[data-dial=nodes]").EvaluateAsync<double>(Move, stop));
+        }
+
+        answers.Sort();
+        Assert.True(answers[answers.Count / 2] < 100, string.Join(' ', answers.Select(a => a.ToString("0.0", CultureInfo.InvariantCulture))));
+    }
+
+    /// <summary>From the movement until the figure is another: over the circuit, through the planner, and drawn.</summary>
+    private const string Move = """
+        (dial, stop) => new Promise(done => {
+          const begun = performance.now();
+          new MutationObserver((_, seen) => { seen.disconnect(); done(performance.now() - begun); })
+            .observe(document.querySelector('[data-figure=step] b'), { characterData: true, subtree: true, childList: true });
+          dial.value = stop;
+          dial.dispatchEvent(new Event('input', { bubbles: true }));
+        })
+        """;
+
+    private static Task<IBrowser> Launch(IPlaywright playwright) => playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
+    {
+        ExecutablePath = Chromium,
+        Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync"],
+    });
+}
