@@ -40,6 +40,13 @@ public sealed partial class PlannerPage
         }
     }
 
+    private Task TakeZero(ChangeEventArgs chosen) => Take(at with { Zero = int.Parse($"{chosen.Value}", CultureInfo.InvariantCulture) });
+
+    private Task TakeTokens(ChangeEventArgs typed) => Take(at with { TrillionTokens = Number(typed, 0.01, 100, at.TrillionTokens) });
+
+    private Task TakePrice(ChangeEventArgs typed) => Take(at with { DollarsPerGpuHour = Number(typed, 0.01, 100, at.DollarsPerGpuHour) });
+
     private static double Number(ChangeEventArgs typed, double least, double most, double otherwise) =>
-        double.TryParse(typed.Value?.ToString(), CultureInfo.InvariantCulture, out double value) && double.IsFinite(value) ? Math.Clamp(value, least, most) : otherwise;
+        double.TryParse(typed.Value?.ToString(), CultureInfo.InvariantCulture, out double value) && double.IsFinite(value)
+            ? Math.Clamp(value, least, most) : otherwise;
 }

@@ -42,7 +42,10 @@ public sealed record WhatIf
     /// <summary>As many nodes as so many replicas need.</summary>
     public WhatIf WithDataParallel(int replicas) => this with { Nodes = Math.Max(1, replicas * Pipeline * Tensor / GpusPerNode) };
 
-    /// <summary>The pipeline file it stands for; tokens are rounded up to whole sequences, which a file has to name.</summary>
+    /// <summary>Rounded up to whole sequences, which a file has to name.</summary>
+    public long Tokens => (long)Math.Ceiling(TrillionTokens * 1e12 / SequenceLength) * SequenceLength;
+
+    /// <summary>The pipeline file it stands for.</summary>
     public string Text => string.Create(CultureInfo.InvariantCulture, $$"""
         apiVersion: deepseekops/v1
         name: what-if
@@ -54,7 +57,12 @@ public sealed record WhatIf
         parallelism: {pipeline: {{Pipeline}}, tensor: {{Tensor}}, expert: {{Expert}}, zero: {{Zero}}, schedule: {{Schedule}}, microBatch: {{MicroBatch}}}
         checkpoints: {everySteps: 15}
         stages:
-          - {name: pretrain, kind: pretraining, tokens: {{(long)Math.Ceiling(TrillionTokens * 1e12 / SequenceLength) * SequenceLength}}, sequenceLength: {{SequenceLength}}, batchSize: {{BatchSize}}, learningRate: 2.2e-4}
+          - name: pretrain
+            kind: pretraining
+            tokens: {{Tokens}}
+            sequenceLength: {{SequenceLength}}
+            batchSize: {{BatchSize}}
+            learningRate: 2.2e-4
 
         """);
 }
