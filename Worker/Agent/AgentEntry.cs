@@ -22,7 +22,6 @@ public static class AgentEntry
         Directory.CreateDirectory(options.PodDirectory);
         // It outlives a control plane that is killed, and the terminal's Ctrl-C is not meant for it.
         Posix.BeginSession();
-        Posix.RedirectOutput(Path.Combine(options.PodDirectory, "agent.log"));
         using var agent = new NodeAgent(options, TimeProvider.System, Log);
         using var terminate = Handle(PosixSignal.SIGTERM, "SIGTERM", save: true);
         using var endNow = Handle(EndNow, "SIGUSR1", save: false);

@@ -11,7 +11,7 @@ public sealed record AgentOptions
           --node NODE            name of this node
           --run, --stage         the stage it works for
           --attempt GANG         the attempt that placed it here
-          --pod-dir DIR          its own folder: agent.log, rank-0.log, ...
+          --pod-dir DIR          its own folder: rank-0.log, ...; what it prints itself goes to its standard output
           --control-file FILE    control-plane.json, read again whenever contact is lost
           --control URL          the control plane's gRPC address, where it never changes
           --standbys N           warm rank processes to keep ready. Default: 1

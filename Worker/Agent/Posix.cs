@@ -7,8 +7,6 @@ internal static partial class Posix
 {
     public const int SigKill = 9;
 
-    private const int OpenWriteOnly = 1;
-    private const int OpenAppend = 0x400;
     private const int PrSetParentDeathSignal = 1;
 
     /// <summary>
@@ -25,18 +23,6 @@ internal static partial class Posix
     /// <summary>Makes this process the leader of a session of its own, which all of its children then belong to.</summary>
     public static void BeginSession() => _ = SetSid();
 
-    /// <summary>Standard input from nowhere, standard output and error to the end of a file: what starts us may close its own.</summary>
-    public static void RedirectOutput(string file)
-    {
-        using var nothing = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.Read);
-        using var log = File.OpenHandle(file, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite);
-        _ = Dup2((int)nothing.DangerousGetHandle(), 0);
-        int end = Open(file, OpenWriteOnly | OpenAppend, 0);
-        _ = Dup2(end, 1);
-        _ = Dup2(end, 2);
-        _ = Close(end);
-    }
-
     /// <summary>Ends the process without running anything more: no finalizer, no exit handler, no flush of a half-written file.</summary>
     public static void ExitNow(int code) => Exit(code);
 
@@ -51,13 +37,4 @@ internal static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "setsid")]
     private static partial int SetSid();
-
-    [LibraryImport("libc", EntryPoint = "dup2")]
-    private static partial int Dup2(int from, int to);
-
-    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int Open(string path, int flags, int mode);
-
-    [LibraryImport("libc", EntryPoint = "close")]
-    private static partial int Close(int handle);
 }

@@ -56,12 +56,14 @@ internal sealed class Dsops : IAsyncDisposable
         Http = await Eventually.Get("dev is ready", TimeSpan.FromSeconds(60), () => Task.FromResult(dev.HasExited ? throw Died() : ReadAddress(file)), () => Output);
     }
 
-    /// <summary>kill -9 of the control plane alone.</summary>
+    /// <summary>kill -9 of the control plane alone. Its output must end with it, although what it started lives on.</summary>
     public async Task KillControlPlane()
     {
         var process = dev ?? throw new InvalidOperationException("dev is not running");
         process.Kill(entireProcessTree: false);
-        await process.WaitForExitAsync();
+        // Waits for the end of its output too, which an agent that had kept a handle of it would put off for ever.
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        await process.WaitForExitAsync(limit.Token);
     }
 
     /// <summary>Ctrl-C, and the exit code.</summary>

@@ -7,10 +7,10 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>What a person would kill to see whether it holds: a rank, an agent, the control plane, and all three.</summary>
 public sealed class RecoveryTests
 {
-    private const int Steps = 150;
+    private const int Steps = 250;
     private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
 
-    [Fact(Skip = "hung once after the control plane was killed and started again; not yet understood, see the README")]
+    [Fact]
     public async Task Whatever_is_killed_the_final_loss_is_that_of_an_undisturbed_run()
     {
         await using var dsops = await Dsops.Start();
@@ -32,7 +32,7 @@ public sealed class RecoveryTests
         await dsops.KillControlPlane();
         Assert.True(Dsops.IsAlive(rank), "the rank trains on while the control plane is away");
         await dsops.StartDev();
-        var after = await dsops.UntilStage("shaken", "pretrain", "is seen again", Minutes, s => Step(s) > 50);
+        var after = await dsops.UntilStage("shaken", "pretrain", "is seen again", Minutes, s => Step(s) > 50 && RankPid(s) > 0);
         Assert.Equal(rank, RankPid(after));
         Assert.Equal(3, (int)after["attempt"]!);
 
@@ -43,7 +43,7 @@ public sealed class RecoveryTests
         Assert.Empty(dsops.LiveAgents());
     }
 
-    [Fact(Skip = "hung once after the control plane was killed and started again; not yet understood, see the README")]
+    [Fact]
     public async Task Rank_agent_and_control_plane_may_die_at_once()
     {
         await using var dsops = await Dsops.Start();
@@ -60,7 +60,7 @@ public sealed class RecoveryTests
         Assert.Equal(calm, Loss(await dsops.UntilRun("struck", "completed", Minutes)));
     }
 
-    [Fact(Skip = "hung once after the control plane was killed and started again; not yet understood, see the README")]
+    [Fact]
     public async Task After_ctrl_c_nothing_runs_and_the_next_start_goes_on()
     {
         await using var dsops = await Dsops.Start();

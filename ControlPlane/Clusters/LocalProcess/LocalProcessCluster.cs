@@ -159,15 +159,18 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         string program = WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable));
         // Written before the start: if we die in between, the folder is known and its agent found by its command line.
         Save(folder, pod);
-        var start = new ProcessStartInfo(WorkerProgram.DotnetHost())
+        Directory.CreateDirectory(folder);
+        var start = new ProcessStartInfo("/bin/sh")
         {
-            // It holds on to no folder of ours, and what it prints goes to agent.log.
             WorkingDirectory = Directory.GetCurrentDirectory(),
             RedirectStandardInput = true,
         };
+        // The shell becomes the agent and keeps its number. .NET copies its first three handles as it starts: redirected only
+        // later, the agent would hold our output open after our death, and whoever reads that to its end would wait for ever.
         string[] arguments =
         [
-            program, "agent", "--node", node, "--run", stage.Run, "--stage", stage.Stage,
+            "-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(folder, "agent.log"),
+            WorkerProgram.DotnetHost(), program, "agent", "--node", node, "--run", stage.Run, "--stage", stage.Stage,
             "--attempt", gang.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
             "--control-file", Path.GetFullPath(Path.Combine(_options.DataDirectory, "control-plane.json")),
             .. _options.AgentArguments,

@@ -117,12 +117,15 @@ public sealed class AgentUnderTest : IAsyncDisposable
     public void StartAgent(string[] arguments)
     {
         string host = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../../dotnet"));
+        string pod = Directory.CreateDirectory(Path.Combine(_folder, "pod")).FullName;
+        // As the local cluster starts it: the shell sends the output to agent.log and becomes the agent.
         string[] all =
         [
+            "-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(pod, "agent.log"), host,
             Built("Worker", "dsops-worker.dll"), "agent", "--node", "node-0", "--run", "r", "--stage", "s",
-            "--attempt", 1.ToString(CultureInfo.InvariantCulture), "--pod-dir", Path.Combine(_folder, "pod"),
+            "--attempt", 1.ToString(CultureInfo.InvariantCulture), "--pod-dir", pod,
             "--control-file", ControlFile, "--rank-program", Built("TestRank", "TestRank.dll"), .. arguments,
         ];
-        _agent = Process.Start(new ProcessStartInfo(host, all)) ?? throw new InvalidOperationException("the agent did not start");
+        _agent = Process.Start(new ProcessStartInfo("/bin/sh", all)) ?? throw new InvalidOperationException("the agent did not start");
     }
 }
