@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
@@ -78,12 +80,28 @@ public static class CommandLine
     {
         if (parsed.CommandResult.Command != root || parsed.UnmatchedTokens.Count == 0)
         {
-            return new RefusalException(parsed.Errors[0].Message, $"See `{verb} --help`.", ExitCode.Usage);
+            return new RefusalException(WrongValue(parsed.Errors[0]), $"See `{verb} --help`.", ExitCode.Usage);
         }
         string word = parsed.UnmatchedTokens[0];
         string? near = Nearest.To(word, root.Subcommands.Select(command => command.Name)).FirstOrDefault();
         return new RefusalException(
             $"'{word}' is not a verb of dsops.", near is null ? "See `dsops --help`." : $"Did you mean `dsops {near}`? See `dsops --help`.", ExitCode.Usage);
+    }
+
+    /// <summary>The parser speaks of .NET's types and in several lines; people are told the option, the value and what it takes.</summary>
+    private static string WrongValue(ParseError error)
+    {
+        string message = string.Join(' ', error.Message.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries)).Replace("' '", "', '", StringComparison.Ordinal);
+        if (error.SymbolResult is not OptionResult { Option: var option, Tokens: [var token, ..] })
+        {
+            return message;
+        }
+        var type = Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType;
+        return type == typeof(int) && !int.TryParse(token.Value, CultureInfo.InvariantCulture, out _)
+            ? $"{option.Name} is '{token.Value}'; it takes a whole number between {int.MinValue} and {int.MaxValue}."
+            : type == typeof(double) && !double.TryParse(token.Value, CultureInfo.InvariantCulture, out _)
+                ? $"{option.Name} is '{token.Value}'; it takes a number."
+                : message.Contains(option.Name, StringComparison.Ordinal) ? message : $"{option.Name}: {message}";
     }
 
     private static void Report(Terminal terminal, bool json, RefusalException failure)

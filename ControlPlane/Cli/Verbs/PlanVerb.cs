@@ -33,20 +33,20 @@ internal static class PlanVerb
 
     private static void Print(PipelineForecast plan, Terminal terminal)
     {
-        terminal.Output.WriteLine(Say($"{plan.Name}: {plan.Parameters / 1e9:0.00}B parameters, {plan.ActiveParameters / 1e9:0.00}B active per token"));
+        terminal.Output.WriteLine(Say($"{plan.Name}: {Scaled(plan.Parameters)} parameters, {Scaled(plan.ActiveParameters)} active per token"));
         if (plan.Days is not null)
         {
-            terminal.Output.WriteLine(Say($"all stages: {plan.Days:0.0} days, {plan.GpuHours / 1000:#,0.0}K GPU-hours, ${plan.Dollars / 1e6:0.000}M"));
+            terminal.Output.WriteLine(Say($"all stages: {plan.Days:0.0} days, {Hours(plan.GpuHours)} GPU-hours, ${plan.Dollars / 1e6:0.000}M"));
         }
         var table = new Table().Border(TableBorder.Simple).AddColumns(
             "stage", "GPUs", "steps", "tokens", "days", "GPU-hours", "step s", "bubble", "memory GB", "checkpoint", "failures", "ETTR");
         foreach (var stage in plan.Stages)
         {
             table.AddRow(
-                stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Say($"{stage.Tokens / 1e9:#,0.###}B"), Say($"{stage.Days:0.0}"),
-                Say($"{stage.GpuHours / 1000:#,0.0}K"), Say($"{stage.LastStep?.Seconds:0.0}"), Say($"{stage.LastStep?.BubbleShare:0.0 %}"),
-                Say($"{stage.Memory?.Total / 1e9:0}"), Say($"{stage.CheckpointBytes / 1e9:#,0.##} GB, {stage.CheckpointSeconds:0.0} s"),
-                Say($"{stage.Failures?.ExpectedFailures:0.0}"), Say($"{stage.Failures?.Ettr:0.0 %}"));
+                stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Scaled(stage.Tokens), Or(stage.Days, "0.0"), Hours(stage.GpuHours),
+                Or(stage.LastStep?.Seconds, "0.0"), Or(stage.LastStep?.BubbleShare, "0.0 %"), Or(stage.Memory?.Total / 1e9, "0"),
+                Say($"{stage.CheckpointBytes / 1e9:#,0.##} GB, {stage.CheckpointSeconds:0.0} s"), Or(stage.Failures?.ExpectedFailures, "0.0"),
+                Or(stage.Failures?.Ettr, "0.0 %"));
         }
         terminal.Ansi().Write(table);
         foreach (var stage in plan.Stages.Where(s => s.LastStep is not null))
@@ -85,6 +85,21 @@ internal static class PlanVerb
             terminal.Output.WriteLine($"  {line}");
         }
     }
+
+    /// <summary>A dash where nothing is reckoned.</summary>
+    private static string Or(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "-";
+
+    private static string Hours(double? value) => value is null ? "-" : Say($"{value / 1000:#,0.0}K");
+
+    /// <summary>In thousands, millions or billions, whichever leaves a figure to read.</summary>
+    private static string Scaled(double? value) => value switch
+    {
+        null => "-",
+        >= 1e9 => Say($"{value / 1e9:#,0.00}B"),
+        >= 1e6 => Say($"{value / 1e6:0.0}M"),
+        >= 1e3 => Say($"{value / 1e3:#,0.0}K"),
+        _ => Say($"{value:0.#}"),
+    };
 
     private static string Say(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -49,7 +49,8 @@ internal static class SimulateVerb
             var limit = parsed.GetValue(days) switch
             {
                 null => SimulatedPipeline.NoLimit,
-                <= 0 or > 3650 or double.NaN => throw new RefusalException("--days must lie between 0 and 3650.", "Leave it out to play to the end.", ExitCode.Usage),
+                <= 0 or > 3650 or double.NaN => throw new RefusalException(
+                    In($"--days is {parsed.GetValue(days)}; it must lie above 0 and up to 3650."), "Leave it out to play to the end.", ExitCode.Usage),
                 { } d => TimeSpan.FromDays(d),
             };
             var mix = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults));
@@ -85,7 +86,7 @@ internal static class SimulateVerb
     }
 
     private static int? InRange(int? count, string option, int least) => count is null || (count >= least && count <= 16_384) ? count
-        : throw new RefusalException($"{option} must lie between {least} and 16384.", "", ExitCode.Usage);
+        : throw new RefusalException($"{option} is {count}; it must lie between {least} and 16384.", $"Leave {option} out for the default.", ExitCode.Usage);
 
     private static void Print(SimulationReport report, SimulatedPipeline what, Terminal terminal)
     {

@@ -55,8 +55,12 @@ public sealed class SimulateVerbTests
 
     [Theory]
     [InlineData("--faults", "mars", "llama3")]
-    [InlineData("--days", "0", "--days")]
-    [InlineData("--nodes", "0", "--nodes")]
+    [InlineData("--days", "0", "--days is 0")]
+    [InlineData("--nodes", "0", "--nodes is 0; it must lie between 1 and 16384")]
+    [InlineData("--nodes", "many", "--nodes is 'many'; it takes a whole number")]
+    [InlineData("--seed", "99999999999", "--seed is '99999999999'; it takes a whole number between -2147483648 and 2147483647")]
+    [InlineData("--days", "long", "--days is 'long'; it takes a number")]
+    [InlineData("--faults", "mars", "Must be one of: 'llama3', 'rsc1', 'rsc2', 'none'")]
     public async Task What_cannot_be_simulated_is_wrong_use(string option, string value, string says)
     {
         var (code, _, error) = await Run(80, "simulate", Example, option, value);
