@@ -38,6 +38,7 @@ internal static class Examples
         ["simulate"] =
         [
             "dsops simulate deploy/examples/deepseek-v3.yaml --faults llama3 --seed 1",
+            "dsops simulate deploy/examples/deepseek-v3.yaml --compare --seeds 5 --days 14 --report compared.html",
             "dsops simulate deploy/examples/deepseek-v3.yaml --faults rsc1 --spares 12 --days 14 --json | jq .gpuSeconds",
         ],
         ["mfu"] = ["dsops mfu --golden", "dsops mfu --golden --json"],

@@ -30,6 +30,12 @@ internal static class SimulateVerb
     private static readonly Column[] Causes =
         [new("CAUSE", 1), new("FAULTS", 2, Right: true), new("RESTARTS", 3, Right: true), new("LOST GPU-HOURS", 1, Right: true)];
 
+    private static readonly Column[] Policies =
+    [
+        new("POLICY", 1), new("ETTR", 1, Right: true), new("LOST GPU-HOURS", 2, Right: true), new("BEYOND AS PLANNED", 3, Right: true),
+        new("RECOVERY", 4, Right: true), new("DAYS", 5, Right: true), new("ENDED WELL", 6, Right: true),
+    ];
+
     public static Command Build(Terminal terminal)
     {
         var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON." };
@@ -39,9 +45,15 @@ internal static class SimulateVerb
         faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
         var seed = new Option<int>("--seed") { Description = "The same seed gives the same course.", DefaultValueFactory = _ => 1 };
         var days = new Option<double?>("--days") { Description = "Stop after so many simulated days. Default: when the run has ended." };
+        var compare = new Option<bool>("--compare")
+        {
+            Description = "Play checkpoint intervals, spares, kinds of restart and timing models of other launchers side by side, each on the same seeds.",
+        };
+        var seeds = new Option<int>("--seeds") { Description = "Seeds that --compare plays, from --seed on.", DefaultValueFactory = _ => 5 };
+        var page = new Option<string?>("--report") { Description = "Write the result as one HTML page that needs no network.", HelpName = "FILE" };
         var command = new Command("simulate", "Plays a whole pipeline on a virtual clock, with faults, by the control plane's own planners.")
         {
-            file, nodes, spares, faults, seed, days,
+            file, nodes, spares, faults, seed, days, compare, seeds, page,
         };
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -70,12 +82,23 @@ internal static class SimulateVerb
                     "Give --nodes or --spares more, or the stage fewer.");
             }
 
-            var report = what.Run();
+            var comparison = parsed.GetValue(compare) ? Compared(what, InRange(parsed.GetValue(seeds), "--seeds", 2)!.Value, cancellation) : null;
+            // A comparison has played the plain run too; only the page shows both.
+            var report = comparison is null || parsed.GetValue(page) is not null ? what.Run() : null;
+            if (report is not null && parsed.GetValue(page) is { } path)
+            {
+                await Write(path, SimulationPage.Of(report, what.Faults.Source, comparison), cancellation);
+            }
+
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(JsonSerializer.Serialize(report, Json));
+                await terminal.Output.WriteLineAsync(comparison is null ? JsonSerializer.Serialize(report, Json) : JsonSerializer.Serialize(comparison, Json));
             }
-            else
+            else if (comparison is not null)
+            {
+                Print(comparison, what, terminal);
+            }
+            else if (report is not null)
             {
                 Print(report, what, terminal);
             }
@@ -83,6 +106,52 @@ internal static class SimulateVerb
             return ExitCode.Ok;
         });
         return command;
+    }
+
+    private static PolicyComparison Compared(SimulatedPipeline what, int seeds, CancellationToken cancellation)
+    {
+        var plays = PolicyComparison.Plays(what, seeds);
+        var reports = new SimulationReport[plays.Length];
+        // Each play has its own draws and its own place, so that the order in which they end changes nothing.
+        Parallel.For(0, plays.Length, new ParallelOptions { CancellationToken = cancellation }, i => reports[i] = plays[i].Run());
+        return PolicyComparison.Of(what, seeds, reports);
+    }
+
+    private static async Task Write(string path, string page, CancellationToken cancellation)
+    {
+        try
+        {
+            await File.WriteAllTextAsync(path, page, cancellation);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RefusalException($"--report is '{path}', which cannot be written: {e.Message}", "Name a file in a folder that exists.", cause: e);
+        }
+    }
+
+    private static void Print(PolicyComparison comparison, SimulatedPipeline what, Terminal terminal)
+    {
+        Say(terminal, $"{comparison.Name} (simulated): faults {comparison.Faults}, seeds {comparison.Seeds[0]} to {comparison.Seeds[^1]}, mean with 95 % confidence interval");
+        terminal.Output.WriteLine();
+        Columns.Write(terminal, Policies, [.. comparison.Policies.Select(p => new[]
+        {
+            p.Name, WithInterval(p.Ettr, 100, "0.00", " %"), WithInterval(p.LostGpuHours, 1, "#,0", ""), WithInterval(p.LostGpuHoursBeyond, 1, "+#,0;-#,0;0", ""),
+            WithInterval(p.RecoverySeconds, 1, "0", " s"), WithInterval(p.Days, 1, "0.0", ""), In($"{p.Completed}/{comparison.Seeds.Length}"),
+        })]);
+        terminal.Output.WriteLine();
+        foreach (var policy in comparison.Policies.Where(p => p.Source.Length > 0))
+        {
+            Say(terminal, $"{policy.Name}: {policy.Source}.");
+        }
+
+        Say(terminal, $"Simulated, not measured; launchers are timing models. Step times: dsops plan. Faults: {what.Faults.Source}.");
+    }
+
+    internal static string WithInterval(Estimate estimate, double scale, string format, string unit)
+    {
+        string mean = (estimate.Mean * scale).ToString(format, CultureInfo.InvariantCulture);
+        string half = estimate.HalfWidth is { } h ? " ± " + (h * scale).ToString(format.Split(';')[0].TrimStart('+'), CultureInfo.InvariantCulture) : "";
+        return mean + half + unit;
     }
 
     private static int? InRange(int? count, string option, int least) => count is null || (count >= least && count <= 16_384) ? count
@@ -123,7 +192,7 @@ internal static class SimulateVerb
         Say(terminal, $"Pod start, load and repair times are assumed. A person's go at a gate comes at once.");
     }
 
-    private static (string Name, string What) WordsOf(GoodputBucket bucket) => bucket switch
+    internal static (string Name, string What) WordsOf(GoodputBucket bucket) => bucket switch
     {
         GoodputBucket.Productive => ("productive", "steps that count"),
         GoodputBucket.LostWork => ("lost work", "steps made again after a restart"),

@@ -13,6 +13,10 @@ public sealed record SimulatedPipeline(
     PipelineSpec Pipeline, int Nodes, int Spares, int SlotsPerNode, FaultMix Faults, long Seed, TimeSpan Limit,
     ImmutableDictionary<StageId, StageTiming> Stages)
 {
+    public ClusterTiming Timing { get; init; } = ClusterTiming.Default;
+
+    public Deciders Deciders { get; init; } = Deciders.Real;
+
     /// <summary>The pipeline ends long before it, whatever fails.</summary>
     public static TimeSpan NoLimit { get; } = TimeSpan.FromDays(3650);
 
@@ -40,12 +44,12 @@ public sealed record SimulatedPipeline(
     public Scenario Scenario() => new(
         [new Arrival(TimeSpan.Zero, new RunSubmission(Pipeline.Name, Pipeline, ""))],
         [.. Fabric.H800(Nodes + Spares).Select(n => n with { Slots = SlotsPerNode })],
-        Stages, Faults, ClusterTiming.Default, Chaos.None, PlacementPolicy.Default, ParameterCount.Of(Pipeline.Model).Active, Limit,
+        Stages, Faults, Timing, Chaos.None, PlacementPolicy.Default, ParameterCount.Of(Pipeline.Model).Active, Limit,
         unchecked((int)Seed));
 
     public SimulationReport Run()
     {
-        var simulation = new Simulation(Scenario());
+        var simulation = new Simulation(Scenario(), Deciders);
         simulation.Run();
         return SimulationReport.Of(simulation, this);
     }

@@ -41,6 +41,50 @@ public sealed class SimulateVerbTests
         Assert.InRange((double)stage["ettr"]! - (double)stage["closedForm"]!, -0.005, 0.005);
     }
 
+    [Fact]
+    public async Task The_report_is_one_page_that_asks_the_network_for_nothing_and_says_that_it_is_simulated()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"dsops-report-{Environment.ProcessId}.html");
+        try
+        {
+            var report = await Simulated("--days", "3", "--faults", "rsc1", "--report", path);
+            string page = await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken);
+            Assert.DoesNotContain("://", page, StringComparison.Ordinal);
+            Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
+            Assert.Contains("<span class=\"badge\">simulated</span>", page, StringComparison.Ordinal);
+            Assert.Contains("prefers-color-scheme:dark", page, StringComparison.Ordinal);
+            Assert.All(report["causes"]!.AsArray(), cause => Assert.Contains($"<td>{cause!["cause"]}</td>", page, StringComparison.Ordinal));
+            Assert.Contains($"{(double)report["gpuSeconds"]!["productive"]! / 3600:#,0}</td>", page, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public async Task A_report_that_cannot_be_written_is_refused_with_its_name()
+    {
+        var (code, _, error) = await Run(80, "simulate", Example, "--days", "1", "--report", "/nowhere/at/all.html");
+        Assert.Equal(ExitCode.Failed, code);
+        Assert.Contains("--report is '/nowhere/at/all.html'", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Policies_are_compared_on_the_same_seeds_and_the_same_every_time()
+    {
+        string[] options = ["--compare", "--seeds", "2", "--days", "2", "--faults", "rsc1"];
+        string first = await Json(options);
+        Assert.Equal(first, await Json(options));
+        var compared = JsonNode.Parse(first)!;
+        Assert.Equal([1, 2], compared["seeds"]!.AsArray().Select(s => (int)s!));
+        var lost = compared["policies"]!.AsArray().ToDictionary(p => (string)p!["name"]!, p => (double)p!["lostGpuHours"]!["mean"]!);
+        Assert.True(lost["checkpoint every 2 hours"] > lost["checkpoint every 30 minutes"], first);
+        Assert.True(lost["torchrun, large rendezvous"] > lost["torchrun at its best"], first);
+        Assert.True(lost["Slurm defaults"] > lost["as planned"], first);
+        Assert.Equal(0, (double)compared["policies"]![0]!["lostGpuHoursBeyond"]!["mean"]!);
+    }
+
     [Theory]
     [InlineData(80)]
     [InlineData(40)]
@@ -59,11 +103,12 @@ public sealed class SimulateVerbTests
     [InlineData("--nodes", "0", "--nodes is 0; it must lie between 1 and 16384")]
     [InlineData("--nodes", "many", "--nodes is 'many'; it takes a whole number")]
     [InlineData("--seed", "99999999999", "--seed is '99999999999'; it takes a whole number between -2147483648 and 2147483647")]
+    [InlineData("--seeds", "1", "--seeds is 1; it must lie between 2 and", "--compare")]
     [InlineData("--days", "long", "--days is 'long'; it takes a number")]
     [InlineData("--faults", "mars", "Must be one of: 'llama3', 'rsc1', 'rsc2', 'none'")]
-    public async Task What_cannot_be_simulated_is_wrong_use(string option, string value, string says)
+    public async Task What_cannot_be_simulated_is_wrong_use(string option, string value, string says, params string[] beside)
     {
-        var (code, _, error) = await Run(80, "simulate", Example, option, value);
+        var (code, _, error) = await Run(200, ["simulate", Example, option, value, .. beside]);
         Assert.Equal(ExitCode.Usage, code);
         Assert.Contains(says, error, StringComparison.Ordinal);
     }
