@@ -34,7 +34,8 @@ internal static class Examples
         ["cluster"] = ["dsops cluster"],
         ["schema"] = ["dsops schema > pipeline.schema.json"],
         ["version"] = ["dsops version --json"],
-        ["plan"] = ["dsops plan deploy/examples/deepseek-v3.yaml", "dsops plan deploy/examples/deepseek-v3.yaml --json | jq .stages[0].days"],
+        ["plan"] = ["dsops plan deploy/examples/deepseek-v3.yaml", "dsops plan deploy/examples/deepseek-v3.yaml --json | jq .stages[0].days",
+            "dsops plan --serving mini", "dsops plan --serving expert-loads.json --out manifests --image registry.example/engine:1"],
         ["simulate"] =
         [
             "dsops simulate deploy/examples/deepseek-v3.yaml --faults llama3 --seed 1",

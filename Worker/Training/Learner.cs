@@ -12,6 +12,7 @@ public sealed class Learner : IDisposable
     private readonly IReadOnlyList<(string Name, Tensor Weight)> _parameters;
     private readonly Dictionary<string, Tensor> _average = [];
     private readonly double _emaDecay;
+    private readonly List<Tensor> _loads = [];
     private int _micro;
 
     public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32)
@@ -88,19 +89,31 @@ public sealed class Learner : IDisposable
     public void Balance(IReadOnlyList<Tensor> loads, double gamma)
     {
         using var untracked = no_grad();
+        ForgetLoads();
+        _loads.AddRange(loads.Select(l => l.detach().clone().DetachFromDisposeScope()));
         for (var layer = 0; layer < loads.Count && gamma > 0; layer++)
         {
             Model.CorrectionBiases[layer].add_((loads[layer].mean() - loads[layer]).sign(), alpha: gamma);
         }
     }
 
+    /// <summary>Tokens per routed expert in the newest step that was balanced, [layers][experts]; what a serving plan is made from. Empty: none was.</summary>
+    public IReadOnlyList<float[]> ExpertLoads() => [.. _loads.Select(l => l.to(ScalarType.Float32).cpu().data<float>().ToArray())];
+
     public void Dispose()
     {
+        ForgetLoads();
         Optimizer.Dispose();
         Model.Dispose();
         foreach (var average in _average.Values)
         {
             average.Dispose();
         }
+    }
+
+    private void ForgetLoads()
+    {
+        _loads.ForEach(l => l.Dispose());
+        _loads.Clear();
     }
 }

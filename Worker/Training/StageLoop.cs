@@ -161,6 +161,10 @@ public sealed class StageLoop : IDisposable
         }
         var texts = _work.OwnTexts.ToDictionary(t => t.File, t => t.Text);
         texts[ConfigJson.FileName] = ConfigJson.ToBytes(_work.Learner.Model.Shape);
+        if (_work.Learner.ExpertLoads() is { Count: > 0 } loads)
+        {
+            texts[ExpertLoadsJson.FileName] = ExpertLoadsJson.ToBytes(_work.Learner.Model.Shape, _position.Step, loads);
+        }
         var manifest = new Manifest(
             Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,
             _position, _work.DataCursor.InWords, final, _beganFrom, []);

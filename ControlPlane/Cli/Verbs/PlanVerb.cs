@@ -13,10 +13,27 @@ internal static class PlanVerb
 
     public static Command Build(Terminal terminal)
     {
-        var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON." };
-        var command = new Command("plan", "Reckons time, memory, traffic, failures and price of a pipeline before it runs.") { file };
+        var file = new Argument<string?>("file") { Description = "Pipeline file, YAML or JSON.", Arity = ArgumentArity.ZeroOrOne };
+        var serving = new Option<string?>("--serving")
+        {
+            Description = "Plan how a trained model is served, from the measured load of its experts: a run, or a JSON or CSV file.", HelpName = "RUN|FILE",
+        };
+        var folder = new Option<string?>("--out") { Description = "With --serving: folder for the Kubernetes manifests.", HelpName = "DIR" };
+        var image = new Option<string?>("--image") { Description = "With --out: image of the inference engine.", HelpName = "IMAGE" };
+        var command = new Command("plan", "Reckons time, memory, traffic, failures and price of a pipeline before it runs.") { file, serving, folder, image };
         command.SetAction(async (parsed, cancellation) =>
         {
+            if ((parsed.GetValue(file) is null) == (parsed.GetValue(serving) is null))
+            {
+                throw new RefusalException("plan takes either a pipeline file or --serving.", "dsops plan FILE, or dsops plan --serving RUN.", ExitCode.Usage);
+            }
+
+            if (parsed.GetValue(serving) is { } from)
+            {
+                await ServingPlanning.Write(from, parsed.GetValue(folder), parsed.GetValue(image), parsed, terminal, Json, cancellation);
+                return ExitCode.Ok;
+            }
+
             var plan = PipelineForecast.Of(await PipelineFile.Read(parsed.GetValue(file)!, terminal, cancellation));
             if (parsed.WantsJson())
             {

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Model;
@@ -95,6 +96,22 @@ public sealed class ResumeTests : IDisposable
         });
         Assert.Equal(stage == "extend", model.Shape.Yarn is not null);
         Assert.Contains(Manifest.Verify(folder, trained.Checkpoints[^1].Digest).Files, f => f.Name == ConfigJson.FileName);
+    }
+
+    [Fact]
+    public void A_checkpoint_of_pretraining_says_how_many_tokens_each_expert_had()
+    {
+        using var trained = MiniPlans.Train(_mini.Launch(_mini.Plan("pretrain"), "pretrain"), StopAt(4));
+        var folder = Path.Combine(_mini.Root, trained.Checkpoints[^1].Path);
+        Assert.Contains(Manifest.Verify(folder, trained.Checkpoints[^1].Digest).Files, f => f.Name == ExpertLoadsJson.FileName);
+        var told = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, ExpertLoadsJson.FileName)))!;
+        var shape = ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName));
+        double[] sums = [.. told["loads"]!.AsArray().Select(layer => layer!.AsArray().Sum(load => (double)load!))];
+        Assert.Equal(shape.Layers - shape.DenseLayers + shape.MtpDepth, sums.Length);
+        // Every token goes to as many experts, in the multi-token block one token fewer per row.
+        Assert.All(sums, sum => Assert.Equal(0, sum % shape.ActiveExperts));
+        Assert.All(sums, sum => Assert.InRange(sum, 1, sums[0]));
+        Assert.Equal(shape.ActiveExperts, (int)told["expertsPerToken"]!);
     }
 
     [Fact]

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace DeepSeekOps.Worker.Model;
+namespace DeepSeekOps.Decisions.Serving;
 
 /// <summary>Which physical slot holds which expert, and where an expert's replicas are.</summary>
 /// <param name="SlotExperts">Per layer, the logical expert of each physical slot, in GPU order.</param>
@@ -17,7 +17,7 @@ public static class ExpertBalancer
     /// <summary>load [layers][experts] as measured; slots is the number of physical experts of a layer over all GPUs.</summary>
     public static ExpertPlacement Place(IReadOnlyList<IReadOnlyList<double>> load, int slots, int groups, int nodes, int gpus)
     {
-        var experts = load[0].Count;
+        int experts = load[0].Count;
         if (groups % nodes != 0)
         {
             (groups, nodes) = (1, 1);
@@ -53,7 +53,7 @@ public static class ExpertBalancer
     /// <summary>Heaviest first, each to the lightest pack that is not full: packs of equal count.</summary>
     private static List<int>[] Packs(double[] weights, int packs)
     {
-        var size = weights.Length / packs;
+        int size = weights.Length / packs;
         var content = Enumerable.Range(0, packs).Select(_ => new List<int>(size)).ToArray();
         var filled = new double[packs];
         foreach (var item in Enumerable.Range(0, weights.Length).OrderByDescending(i => weights[i]))

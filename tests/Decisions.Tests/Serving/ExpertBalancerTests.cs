@@ -1,10 +1,10 @@
 using CsCheck;
-using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Decisions.Serving;
 using Xunit;
 
-namespace DeepSeekOps.Worker.Tests.Model;
+namespace DeepSeekOps.Decisions.Tests.Serving;
 
-public class ExpertBalancerTests
+public sealed class ExpertBalancerTests
 {
     [Fact]
     public void The_published_example_comes_out()
