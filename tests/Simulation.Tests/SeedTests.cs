@@ -37,8 +37,7 @@ public sealed class SeedTests
             }
         });
         TestContext.Current.TestOutputHelper?.WriteLine($"{runs} runs, {completed} completed, {restarts} restarts");
-        Assert.True(broken.IsEmpty, string.Join('\n', broken.OrderBy(b => b.Key).Take(10).Select(b =>
-            $"seed {b.Key}: {b.Value}\n  replay: SIM_SEED={b.Key} bash tests/run Simulation.Tests")));
+        Assert.True(broken.IsEmpty, string.Join('\n', broken.OrderBy(b => b.Key).Take(10).Select(b => Told(b.Key, b.Value))));
         // What a budget gives up is few: the faults are those that a restart mends.
         Assert.True(completed >= 0.9 * runs, $"{completed} of {runs} runs completed");
     }
@@ -53,6 +52,9 @@ public sealed class SeedTests
 
         Assert.NotEqual(Course(SmallWorld.Drawn(1)), Course(SmallWorld.Drawn(1) with { Seed = 2 }));
     }
+
+    /// <summary>What went wrong, and the one line that plays it again.</summary>
+    internal static string Told(int seed, string law) => $"seed {seed}: {law}\n  replay: SIM_SEED={seed} bash tests/run Simulation.Tests";
 
     internal static Decisions.Simulation.Simulation Played(Scenario scenario, Deciders deciders)
     {

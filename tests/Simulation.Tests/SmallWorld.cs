@@ -19,7 +19,7 @@ internal static class SmallWorld
     ], "made up: every kind about as often");
 
     private static readonly ClusterTiming Fast =
-        new(PodStart: (1, 4), Load: (2, 8), EndPod: 1.5, NotReadyAfter: 12, Repair: TimeSpan.FromMinutes(2), StepNoise: 0.05);
+        new(PodStart: (1, 4), Load: (2, 8), EndPod: 1.5, NotReadyAfter: 12, Repair: TimeSpan.FromMinutes(2), new StepNoise(0.05, 0, 0));
 
     /// <summary>Waits as short as the steps are.</summary>
     private static readonly RecoveryPolicy Impatient = new()
@@ -65,7 +65,7 @@ internal static class SmallWorld
     {
         var pipeline = Pipeline("golden", 1, () => gang, () => steps) with { Recovery = Impatient };
         var timing = new StageTiming(stepSeconds, saveEvery, 0.5, 2, 1e6, 1000);
-        var steady = Fast with { PodStart = (2, 2), Load = (4, 4), StepNoise = 0, EndPod = 1 };
+        var steady = Fast with { PodStart = (2, 2), Load = (4, 4), StepNoise = StepNoise.None, EndPod = 1 };
         return new Scenario([new Arrival(TimeSpan.Zero, new RunSubmission("golden", pipeline, ""))], Machines(nodes),
             ImmutableDictionary<StageId, StageTiming>.Empty.Add(new StageId("golden", "stage-1"), timing), FaultMix.None, steady, Chaos.None,
             PlacementPolicy.Default, 1e9, TimeSpan.FromHours(2), 1)

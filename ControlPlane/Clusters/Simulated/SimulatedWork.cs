@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Throughput;
 
 namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
@@ -11,13 +12,6 @@ namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 /// </summary>
 internal sealed class SimulatedWork
 {
-    /// <summary>MLPerf Training v5.0, Llama 3.1 405B on 256 nodes of 8: 280 steps, median 14.23 s, MAD 0.28 % of it (times 1.4826 for sigma).</summary>
-    private const double StepNoise = 0.0028 * 1.4826;
-
-    /// <summary>In the same run one step of 280 took 32.6 s.</summary>
-    private const double SlowStepShare = 1.0 / 280;
-    private const double SlowStepFactor = 32.6 / 14.23;
-
     /// <summary>Of a stage without a GPU model there is no forecast.</summary>
     private const double UnknownStepSeconds = 1;
 
@@ -53,8 +47,7 @@ internal sealed class SimulatedWork
         double seconds = stage.Recipe is StageRecipe.Pretraining p && forecast.LastStep is { } full
             ? (full.BusySeconds * p.BatchSize.At(tokensBefore) / p.BatchSize.To) + full.BubbleSeconds + full.OptimizerSeconds
             : forecast.Duration is { } whole ? whole.TotalSeconds / Steps : UnknownStepSeconds;
-        double slow = random.NextDouble() < SlowStepShare ? SlowStepFactor : 1;
-        return seconds * slow * (1 + (StepNoise * Normal(random)));
+        return seconds * StepNoise.Measured.Draw(random);
     }
 
     public long TokensAfter(long step, long tokensBefore) => stage.Recipe is StageRecipe.Pretraining p

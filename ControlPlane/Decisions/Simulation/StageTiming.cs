@@ -30,14 +30,12 @@ public sealed record StageTiming(double StepSeconds, int CheckpointEvery, double
 /// <param name="Load">Spawn, device and collectives, beside reading the checkpoint.</param>
 /// <param name="EndPod">From the order until nothing of the pod runs.</param>
 /// <param name="NotReadyAfter">Until the cluster says that a node is gone (Kubernetes: node-monitor-grace-period).</param>
-/// <param name="StepNoise">Standard deviation of a step's time over its mean.</param>
 public sealed record ClusterTiming(
-    (double From, double To) PodStart, (double From, double To) Load, double EndPod, double NotReadyAfter, TimeSpan Repair, double StepNoise)
+    (double From, double To) PodStart, (double From, double To) Load, double EndPod, double NotReadyAfter, TimeSpan Repair, StepNoise StepNoise)
 {
     /// <summary>
-    /// Step noise: 1.4826 × 0.28 % MAD, measured on 256 × 8 GPUs (MLPerf 5.0 Llama 3.1 405B, eos-dfw). 50 s is Kubernetes' default
-    /// since 1.32. Pod start and load are assumed; the plan's five minutes from failure to first step are longer.
+    /// 50 s is Kubernetes' default since 1.32. Pod start and load are assumed; the plan's five minutes from failure to first step are longer.
     /// </summary>
     public static ClusterTiming Default { get; } =
-        new(PodStart: (10, 30), Load: (60, 120), EndPod: 5, NotReadyAfter: 50, Calibration.Repair, StepNoise: 0.0042);
+        new(PodStart: (10, 30), Load: (60, 120), EndPod: 5, NotReadyAfter: 50, Calibration.Repair, StepNoise.Measured);
 }

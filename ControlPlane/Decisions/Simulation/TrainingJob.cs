@@ -48,7 +48,7 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
 
     /// <summary>Steps up to the next checkpoint, each with its own time.</summary>
     /// <returns>When the last of them ends.</returns>
-    public DateTimeOffset BeginBlock(DateTimeOffset now, Random random, double noise)
+    public DateTimeOffset BeginBlock(DateTimeOffset now, Random random, StepNoise noise)
     {
         State = JobState.Training;
         Course++;
@@ -58,7 +58,7 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
         var at = now;
         for (long step = Step; step < target; step++)
         {
-            double seconds = Timing.StepSeconds * Math.Max(0.5, 1 + (noise * Gaussian(random)));
+            double seconds = Timing.StepSeconds * noise.Draw(random);
             at += Agenda.Round(Math.Max(seconds, 1.0 / 128));
             stepEnds.Add(at);
         }
@@ -93,7 +93,4 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
             ProgressAt = stepEnds[done - 1];
         }
     }
-
-    private static double Gaussian(Random random) =>
-        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

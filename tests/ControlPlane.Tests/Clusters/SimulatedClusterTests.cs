@@ -1,11 +1,14 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Tests.Pipelines;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Clusters;
@@ -82,6 +85,22 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
 
         var node = (await Ops.GetClusterAsync(new GetClusterRequest(), Call())).Nodes.Single(n => n.Name == victim.Name);
         Assert.Equal(("cordoned", "firmware", 0), (node.State, node.Reason, node.SlotsUsed));
+    }
+
+    [Fact]
+    public async Task A_random_fault_of_the_published_mix_is_told_and_recovered_from()
+    {
+        var wear = app!.Services.GetRequiredService<IOptions<SimulatedClusterOptions>>().Value;
+        await Ops.SubmitRunAsync(new SubmitRunRequest { Text = Examples.Read("v3-half") }, Call());
+        await Told("checkpoint", after: 0);
+
+        wear.FailuresPerThousandNodeDays = 1500;
+        var struck = await Told(e => e.Level != "info" && SimulatedFault.Llama3.Any(f => e.Text.Contains(f.Cause, StringComparison.Ordinal)), after: 0);
+        wear.FailuresPerThousandNodeDays = 0;
+        var back = await Told("recovered", after: struck.Number);
+
+        Assert.StartsWith("simulated: ", struck.Text, StringComparison.Ordinal);
+        Assert.Contains("first new step", back.Text, StringComparison.Ordinal);
     }
 
     private static CallOptions Call() => new(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + Patience, cancellationToken: TestContext.Current.CancellationToken);
