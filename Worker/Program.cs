@@ -8,6 +8,7 @@ return args switch
     ["agent", .. var rest] => AgentEntry.Run(rest).GetAwaiter().GetResult(),
     ["model", .. var rest] => ModelVerbs.Run(rest, Console.Out, Console.Error),
     ["bench", .. var rest] => BenchVerb.Run(rest, Console.Out, Console.Error),
+    ["generate", .. var rest] => GenerateVerb.Run(rest, Console.Out, Console.Error),
     ["rank"] => RankEntry.Run(RankProgram.WarmUp, RankProgram.Run),
     _ => Usage(),
 };
@@ -19,6 +20,7 @@ static int Usage()
 
           agent    the agent of a node: starts ranks and reports to the control plane
           bench    times training steps of a model on this machine
+          generate continues a prompt by a checkpoint
           model    compares a model with a reference, counts parameters
         """);
     return RankEntry.Usage;

@@ -69,7 +69,7 @@ public static class CommandLine
                 (client, command, options) => client.CancelRunAsync(command, options), "cancelled"),
             RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal), ClusterVerb.Build(terminal),
             InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal),
-            PlanVerb.Build(terminal), SimulateVerb.Build(terminal), MfuVerb.Build(terminal), WorkerVerbs.Model(),
+            PlanVerb.Build(terminal), SimulateVerb.Build(terminal), MfuVerb.Build(terminal), WorkerVerbs.Model(), WorkerVerbs.Generate(),
         };
         Examples.AddTo(root, terminal);
         return root;

@@ -43,6 +43,10 @@ internal static class Examples
             "dsops simulate deploy/examples/deepseek-v3.yaml --faults rsc1 --spares 12 --days 14 --json | jq .gpuSeconds",
         ],
         ["mfu"] = ["dsops mfu --golden", "dsops mfu --golden --json"],
+        ["generate"] =
+        [
+            "dsops generate mini/sft --prompt \"12+7\" --chat", "dsops generate mini/pretrain --prompt \"Once\" --temperature 0.8 --seed 7 --json",
+        ],
         ["model"] =
         [
             "dsops model params .dsops/checkpoints/mini/sft/step-00000250", "dsops model check .dsops/checkpoints/mini/sft/step-00000250",

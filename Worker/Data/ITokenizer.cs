@@ -19,10 +19,16 @@ public sealed record SpecialTokens(int Bos, int Eos, int Pad, int User, int Assi
 
 public static class Tokenizers
 {
+    /// <summary>The name that a tokenizer's file has beside weights.</summary>
+    public const string FileName = "tokenizer.json";
+
+    /// <summary>The file that the tokenizer is read from; null for bytes.</summary>
+    public static string? FileOf(string name) => name is "" or "byte" ? null : name;
+
     /// <param name="name">"byte", or the path of a Hugging Face tokenizer.json.</param>
     public static ITokenizer Open(string name)
     {
-        if (name is "" or "byte")
+        if (FileOf(name) is null)
         {
             return new ByteTokenizer();
         }

@@ -17,7 +17,7 @@ public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> MtpLogits,
 /// DeepSeek-V3 (arXiv 2412.19437), and V2 by its routing. Weights carry the published names; see docs/model.md for which
 /// formula stands where.
 /// </summary>
-public sealed class DeepSeekModel : IDisposable
+public sealed partial class DeepSeekModel : IDisposable
 {
     private readonly Weights _weights;
     private readonly TransformerBlock[] _blocks; // of the main model, then of the MTP modules
@@ -127,36 +127,6 @@ public sealed class DeepSeekModel : IDisposable
         var balance = training ? uses.Select(u => u.Balance!).Aggregate((Tensor?)null, (sum, b) => sum is null ? b : sum + b) : null;
         return new ModelOutput(Head(hidden), mtp, [.. uses.Select(u => u.Load)], balance);
     }
-
-    /// <summary>
-    /// Continues the rows of a cache by tokens [batch, new]: logits of the last place, [batch, vocab]. Rows of unequal length are
-    /// padded on the left; then padding [batch, past + new] bool is true at real tokens.
-    /// </summary>
-    public Tensor Decode(Tensor tokens, LatentCache cache, Tensor? padding = null)
-    {
-        using var noGrad = no_grad();
-        using var scope = NewDisposeScope();
-        _weights.Round();
-        var (fresh, past) = (tokens.shape[1], cache.Length);
-        var allowed = ones(fresh, past + fresh, @bool, _device).tril(past).unsqueeze(0).unsqueeze(0);
-        if (padding is not null)
-        {
-            allowed = allowed.logical_and(padding.unsqueeze(1).unsqueeze(1));
-        }
-
-        var hidden = Operators.Embedding(_weights[WeightShapes.Embedding], tokens);
-        for (var layer = 0; layer < Shape.Layers; layer++)
-        {
-            hidden = _blocks[layer].Decode(hidden, _rope, cache.UpTo(layer, past + fresh), past, allowed);
-        }
-
-        cache.Advance(fresh);
-        return Head(Norm(hidden.select(1, fresh - 1), WeightShapes.FinalNorm)).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>A cache for sampling that fits this model.</summary>
-    public LatentCache NewCache(int batch, int capacity) =>
-        new(Shape, batch, capacity, _device, _weights.Mixed ? ScalarType.BFloat16 : _weights.Masters[WeightShapes.Embedding].dtype);
 
     public void Dispose()
     {

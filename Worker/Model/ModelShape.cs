@@ -54,6 +54,9 @@ public sealed record ModelShape
     public int MaxPositionEmbeddings { get; init; } = 4096;
     public YarnScaling? Yarn { get; init; }
 
+    /// <summary>Places that have a rotation: YaRN may reach beyond what config.json calls the context.</summary>
+    public int ContextLength => Math.Max(MaxPositionEmbeddings, Yarn is null ? 0 : (int)(Yarn.Factor * Yarn.OriginalLength));
+
     public int QkHeadDim => QkNopeHeadDim + QkRopeHeadDim;
 
     public bool IsMoe(int layer) => layer >= DenseLayers;

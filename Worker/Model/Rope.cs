@@ -15,7 +15,7 @@ internal sealed class Rope : IDisposable
     {
         Interleaved = shape.RopeInterleave;
         var frequencies = Frequencies(shape.QkRopeHeadDim, shape.RopeTheta, yarn);
-        var positions = Math.Max(shape.MaxPositionEmbeddings, yarn is null ? 0 : (int)(yarn.Factor * yarn.OriginalLength));
+        var positions = (shape with { Yarn = yarn }).ContextLength;
         using var scope = NewDisposeScope();
         var angles = outer(arange(positions, float32, device), tensor(frequencies, float32, device));
         _rotations = (polar(ones_like(angles), angles) * (float)KeyScale(yarn)).DetachFromDisposeScope();

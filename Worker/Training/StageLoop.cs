@@ -1,3 +1,4 @@
+using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Model;
@@ -164,6 +165,9 @@ public sealed class StageLoop : IDisposable
         if (_work.Learner.ExpertLoads() is { Count: > 0 } loads)
         {
             texts[ExpertLoadsJson.FileName] = ExpertLoadsJson.ToBytes(_work.Learner.Model.Shape, _position.Step, loads);
+        if (Tokenizers.FileOf(_plan.Data.Tokenizer) is { } tokenizer)
+        {
+            texts[Tokenizers.FileName] = File.ReadAllBytes(tokenizer);
         }
         var manifest = new Manifest(
             Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,

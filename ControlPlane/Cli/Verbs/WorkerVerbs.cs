@@ -9,20 +9,53 @@ internal static class WorkerVerbs
 {
     public static Command Model() => Delegate("model", "Looks into a model folder: `model params DIR` counts, `model check DIR` verifies.");
 
+    public static Command Generate()
+    {
+        var checkpoint = new Argument<string>("checkpoint") { Description = "A folder, or run/stage (its newest checkpoint), or run/stage/step of the data directory." };
+        var prompt = new Option<string>("--prompt") { Description = "What the model is to continue.", Required = true, HelpName = "TEXT" };
+        var chat = new Option<bool>("--chat") { Description = "Ask it as a question, in the form that fine-tuning taught." };
+        var speculation = new Option<bool>("--no-speculation") { Description = "Take one token per forward pass, also where the checkpoint has an MTP module to guess by." };
+        Option<string?>[] passed =
+        [
+            new("--max-tokens") { Description = "Most tokens to generate, 64 unless told.", HelpName = "N" },
+            new("--temperature") { Description = "0 (unless told): always the likeliest token; 1: as the model has it.", HelpName = "T" },
+            new("--seed") { Description = "Same seed, same text; 0 unless told.", HelpName = "N" },
+            new("--tokenizer") { Description = "byte, or a tokenizer.json, where the checkpoint brings none.", HelpName = "NAME" },
+            new("--device") { Description = "cpu, cuda, cuda:N or auto.", HelpName = "DEVICE" },
+        ];
+        var command = new Command("generate", "Continues a prompt by a checkpoint, on this machine.") { checkpoint, prompt, chat, speculation };
+        Array.ForEach(passed, command.Add);
+        command.SetAction((parsed, _) => Start(
+        [
+            "generate", parsed.GetRequiredValue(checkpoint), "--prompt", parsed.GetRequiredValue(prompt),
+            "--data-dir", parsed.GetRequiredValue(CommonOptions.DataDirectory),
+            .. passed.SelectMany(option => parsed.GetValue(option) is { } value ? new[] { option.Name, value } : []),
+            .. parsed.GetValue(chat) ? ["--chat"] : Array.Empty<string>(),
+            .. parsed.GetValue(speculation) ? ["--no-speculation"] : Array.Empty<string>(),
+            .. Json(parsed),
+        ]));
+        return command;
+    }
+
     private static Command Delegate(string verb, string description)
     {
         var arguments = new Argument<string[]>("arguments") { Description = "As the worker program takes them.", Arity = ArgumentArity.ZeroOrMore };
         var command = new Command(verb, description) { arguments };
         command.TreatUnmatchedTokensAsErrors = false;
-        command.SetAction(async (parsed, cancellation) =>
-        {
-            var start = new ProcessStartInfo(WorkerProgram.DotnetHost(), [Found(), verb, .. parsed.GetValue(arguments) ?? [], .. parsed.UnmatchedTokens]);
-            using var process = Process.Start(start) ?? throw new RefusalException("`dotnet` did not start.", "Check that it is on the PATH.");
-            // Ctrl-C reaches the worker by the terminal; it ends by itself.
-            await process.WaitForExitAsync(CancellationToken.None);
-            return process.ExitCode;
-        });
+        command.SetAction((parsed, _) => Start(
+            [verb, .. parsed.GetValue(arguments) ?? [], .. parsed.UnmatchedTokens, .. Json(parsed)]));
         return command;
+    }
+
+    private static string[] Json(ParseResult parsed) => parsed.GetValue(CommonOptions.Json) ? ["--json"] : [];
+
+    private static async Task<int> Start(string[] arguments)
+    {
+        var start = new ProcessStartInfo(WorkerProgram.DotnetHost(), [Found(), .. arguments]);
+        using var process = Process.Start(start) ?? throw new RefusalException("`dotnet` did not start.", "Check that it is on the PATH.");
+        // Ctrl-C reaches the worker by the terminal; it ends by itself.
+        await process.WaitForExitAsync(CancellationToken.None);
+        return process.ExitCode;
     }
 
     private static string Found()
