@@ -36,11 +36,7 @@ public static class ConfigJson
             throw new CheckpointFormatException($"{path}: model_type is \"{type}\": only deepseek_v2 and deepseek_v3 are known here.");
         }
 
-        if (config["attention_bias"] is { } bias && bias.GetValueKind() == JsonValueKind.True)
-        {
-            throw new CheckpointFormatException($"{path}: attention_bias is true: DeepSeek models have no biases, set it to false.");
-        }
-
+        Refuse(config, v3, path);
         var layers = Int("num_hidden_layers");
         var shape = new ModelShape
         {
@@ -57,7 +53,7 @@ public static class ConfigJson
             MaxPositionEmbeddings = Int("max_position_embeddings", 4096),
             RopeInterleave = config["rope_interleave"]?.GetValue<bool>() ?? true,
             RopeTheta = Number(config["rope_parameters"] as JsonObject, "rope_theta") ?? Number(config, "rope_theta") ?? 10000,
-            Yarn = Scaling(config, path),
+            TiedEmbeddings = config["tie_word_embeddings"]?.GetValue<bool>() ?? false, Yarn = Scaling(config, path),
         };
         return shape.Problems() is { Count: > 0 } problems
             ? throw new CheckpointFormatException($"{path}: {string.Join("; ", problems)}.")
@@ -100,7 +96,7 @@ public static class ConfigJson
             ["rms_norm_eps"] = shape.RmsNormEps, ["initializer_range"] = shape.InitStd, ["hidden_act"] = "silu",
             ["max_position_embeddings"] = shape.MaxPositionEmbeddings, ["rope_theta"] = shape.RopeTheta,
             ["rope_interleave"] = shape.RopeInterleave, ["attention_bias"] = false, ["attention_dropout"] = 0.0,
-            ["tie_word_embeddings"] = false, ["use_cache"] = true, ["torch_dtype"] = "float32",
+            ["tie_word_embeddings"] = shape.TiedEmbeddings, ["use_cache"] = true, ["torch_dtype"] = "float32",
         };
         if (shape.Yarn is { } yarn)
         {
@@ -112,6 +108,41 @@ public static class ConfigJson
         }
 
         return Encoding.UTF8.GetBytes(config.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+    }
+
+    /// <summary>Options that would change the numbers and that no published DeepSeek-V2 or V3 uses: refused rather than ignored.</summary>
+    private static void Refuse(JsonObject config, bool v3, string path)
+    {
+        var heads = config["num_attention_heads"]?.ToJsonString() ?? "";
+        Only(config, "attention_bias", "false");
+        Only(config, "mlp_bias", "false");
+        Only(config, "hidden_act", "\"silu\"", "\"swish\"");
+        Only(config, "moe_layer_freq", "1");
+        Only(config, "num_key_value_heads", heads);
+        Only(config, "scoring_func", v3 ? "\"sigmoid\"" : "\"softmax\"");
+        if (v3)
+        {
+            Only(config, "topk_method", "\"noaux_tc\"");
+        }
+        else
+        {
+            Only(config, "topk_method", "\"greedy\"", "\"group_limited_greedy\"");
+        }
+
+        if ((config["rope_parameters"] ?? config["rope_scaling"]) is JsonObject rope)
+        {
+            Only(rope, "attention_factor");
+            Only(rope, "truncate", "true");
+        }
+
+        void Only(JsonObject from, string field, params ReadOnlySpan<string> known)
+        {
+            if (from[field] is { } value && !known.Contains(value.ToJsonString()))
+            {
+                throw new CheckpointFormatException($"{path}: {field} is {value.ToJsonString()}, which is not done here: "
+                    + (known.Length == 0 ? "leave it out." : $"{string.Join(" or ", known.ToArray())} is."));
+            }
+        }
     }
 
     private static YarnScaling? Scaling(JsonObject config, string path)

@@ -158,5 +158,5 @@ public sealed partial class DeepSeekModel : IDisposable
 
     private Tensor Norm(Tensor x, string name) => Operators.RmsNorm(x, _weights[name], Shape.RmsNormEps);
 
-    private Tensor Head(Tensor hidden) => linear(hidden, _weights[WeightShapes.Head]);
+    private Tensor Head(Tensor hidden) => linear(hidden, _weights[Shape.TiedEmbeddings ? WeightShapes.Embedding : WeightShapes.Head]);
 }

@@ -53,6 +53,8 @@ public sealed record ModelShape
     public double InitStd { get; init; } = 0.006;
     public int MaxPositionEmbeddings { get; init; } = 4096;
     public YarnScaling? Yarn { get; init; }
+    /// <summary>The head is the embedding: one tensor, stored once.</summary>
+    public bool TiedEmbeddings { get; init; }
 
     /// <summary>Places that have a rotation: YaRN may reach beyond what config.json calls the context.</summary>
     public int ContextLength => Math.Max(MaxPositionEmbeddings, Yarn is null ? 0 : (int)(Yarn.Factor * Yarn.OriginalLength));

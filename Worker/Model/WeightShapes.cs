@@ -51,7 +51,10 @@ public static class WeightShapes
         }
 
         yield return new(FinalNorm, [hidden]);
-        yield return new(Head, [shape.VocabSize, hidden]);
+        if (!shape.TiedEmbeddings)
+        {
+            yield return new(Head, [shape.VocabSize, hidden]);
+        }
     }
 
     /// <summary>Parameters as the report counts them, the routers' correction biases included.</summary>

@@ -53,6 +53,8 @@ public class ConfigJsonTests
     [Theory]
     [InlineData("\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}", "linear")]
     [InlineData("\"attention_bias\": true", "attention_bias")]
+    [InlineData("\"scoring_func\": \"softmax\"", "scoring_func")]
+    [InlineData("\"hidden_act\": \"gelu\"", "hidden_act")]
     [InlineData("\"n_group\": 4", "n_group")]
     [InlineData("\"n_group\": 3, \"topk_group\": 9", "topk_group")]
     [InlineData("\"rms_norm_eps\": \"small\"", "rms_norm_eps")]

@@ -19,6 +19,16 @@ public class DeepSeekModelTests
         Assert.Equal(37.55, WeightShapes.CountActive(ModelShapes.Presets["v3"] with { MtpDepth = 0 }) / 1e9, 2);
     }
 
+    [Fact]
+    public void Tied_embeddings_are_one_tensor_that_config_json_remembers()
+    {
+        var tied = ConfigJson.Parse(System.Text.Encoding.UTF8.GetString(ConfigJson.ToBytes(Mini with { TiedEmbeddings = true })), "test");
+        Assert.True(tied.TiedEmbeddings);
+        using var model = Made(tied);
+        Assert.DoesNotContain(model.PublishedTensors(), t => t.Name == WeightShapes.Head);
+        Assert.Equal([1, 3, 272], model.Forward(tensor(new long[] { 1, 2, 3 }).unsqueeze(0), training: false).Logits.shape);
+    }
+
     [Theory]
     [InlineData(0, RoutingMethod.SigmoidWithBias, 4, 2, false)]
     [InlineData(24, RoutingMethod.SigmoidWithBias, 8, 1, true)]
