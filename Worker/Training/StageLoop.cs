@@ -1,6 +1,6 @@
-using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
 using Google.Protobuf.WellKnownTypes;
 using TorchSharp;
@@ -165,6 +165,7 @@ public sealed class StageLoop : IDisposable
         if (_work.Learner.ExpertLoads() is { Count: > 0 } loads)
         {
             texts[ExpertLoadsJson.FileName] = ExpertLoadsJson.ToBytes(_work.Learner.Model.Shape, _position.Step, loads);
+        }
         if (Tokenizers.FileOf(_plan.Data.Tokenizer) is { } tokenizer)
         {
             texts[Tokenizers.FileName] = File.ReadAllBytes(tokenizer);
