@@ -6,6 +6,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["gangs"] = GangBenchmark.Run,
     ["placement"] = PlacementBenchmark.Run,
     ["queue"] = QueueBenchmark.Run,
+    ["restart"] = RestartBenchmark.Run,
     ["simulator"] = SimulatorBenchmark.Run,
 };
 string[] names = args.Length > 0 ? args : [.. known.Keys];

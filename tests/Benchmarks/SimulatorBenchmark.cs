@@ -13,7 +13,7 @@ internal static class SimulatorBenchmark
     public static Task Run()
     {
         Table.Title("simulator: deepseek-v3.yaml with the llama3 faults, seed 1");
-        string file = Path.Combine(Repository(), "deploy", "examples", "deepseek-v3.yaml");
+        string file = Path.Combine(Checkout.Root, "deploy", "examples", "deepseek-v3.yaml");
         var pipeline = PipelineText.Parse(File.ReadAllText(file), Path.GetDirectoryName(file)).Spec!;
         // As many node-days each, and so about as many faults: what grows is the work for each.
         double before = 0;
@@ -42,16 +42,5 @@ internal static class SimulatorBenchmark
         long begun = Stopwatch.GetTimestamp();
         var report = what.Run();
         return (report, Stopwatch.GetElapsedTime(begun).TotalSeconds);
-    }
-
-    private static string Repository()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "DeepSeekOps.sln")))
-        {
-            folder = folder.Parent;
-        }
-
-        return folder?.FullName ?? throw new InvalidOperationException("Not below the repository.");
     }
 }

@@ -70,7 +70,11 @@ public sealed class RecoveryTests
         Assert.False(Dsops.IsAlive(rank));
         Assert.Empty(dsops.LiveAgents());
         await dsops.StartDev();
-        await dsops.UntilRun("paused", "completed", Minutes);
+        var run = await dsops.UntilRun("paused", "completed", Minutes);
+        Assert.Equal(2, (int)run["stages"]![0]!["attempt"]!);
+        string[] kinds = [.. (await dsops.Json("events", "paused")).AsArray().Select(e => (string)e!["kind"]!)];
+        Assert.Contains("cluster-stopped", kinds);
+        Assert.DoesNotContain("agent-lost", kinds);
     }
 
     private static async Task TheTimelineTellsIt(Dsops dsops)

@@ -30,6 +30,9 @@ internal sealed record LocalPod
 
     public DateTimeOffset? EndedAt { get; init; }
 
+    /// <summary>It was ended with the whole local cluster; neither it nor its node failed.</summary>
+    public bool Stopped { get; init; }
+
     /// <summary>Fenced and no longer shown; the folder stays for its logs.</summary>
     public DateTimeOffset? DeletedAt { get; init; }
 

@@ -49,7 +49,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
             Look();
             var shown = Pods.Where(p => p.Value.DeletedAt is null).Select(p => ToSeen(p.Value)).ToImmutableArray();
             var nodes = Enumerable.Range(0, _options.Nodes).Select(i => ToNode($"node-{i}", shown)).ToImmutableArray();
-            return new ClusterSnapshot(nodes, shown, _clock.GetUtcNow());
+            return new ClusterSnapshot(nodes, shown, _clock.GetUtcNow()) { Stopping = _stopping };
         }
         finally
         {
@@ -125,6 +125,12 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         {
             Look();
             _stopping = true;
+            foreach (var (folder, pod) in Pods.Where(p => p.Value is { DeletedAt: null, EndedAt: null }).ToImmutableArray())
+            {
+                // Before the signal: should we die in between, the next start still knows that this was no failure.
+                Save(folder, pod with { Stopped = true });
+            }
+
             var pods = Pods.Where(p => p.Value.DeletedAt is null).ToImmutableArray();
             return await End(pods, ProcessTable.SigTerm, _options.StopPatience, reason, cancellation);
         }
@@ -159,7 +165,6 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         string program = WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable));
         // Written before the start: if we die in between, the folder is known and its agent found by its command line.
         Save(folder, pod);
-        Directory.CreateDirectory(folder);
         var start = new ProcessStartInfo("/bin/sh")
         {
             WorkingDirectory = Directory.GetCurrentDirectory(),
@@ -286,7 +291,14 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
 
     private PodSeen ToSeen(LocalPod pod) => new(
         pod.StageId, pod.Gang, new NodeId(pod.Node),
-        _stopping ? PodPhase.Unknown : pod.EndedAt is not null ? PodPhase.Exited : pod.Agent is null ? PodPhase.Pending : PodPhase.Running,
+        (_stopping, pod) switch
+        {
+            (true, _) => PodPhase.Unknown,
+            (_, { EndedAt: not null, Stopped: true }) => PodPhase.Stopped,
+            (_, { EndedAt: not null }) => PodPhase.Exited,
+            (_, { Agent: null }) => PodPhase.Pending,
+            _ => PodPhase.Running,
+        },
         pod.Agent?.Pid, pod.ExitCode, pod.Reason);
 
     private NodeSeen ToNode(string name, ImmutableArray<PodSeen> pods)

@@ -29,6 +29,8 @@ public enum PodPhase
     Exited = 2,
     /// <summary>The cluster cannot say. It may still run.</summary>
     Unknown = 3,
+    /// <summary>Ended on purpose, together with the cluster it ran on: it may be made anew, and nothing has failed.</summary>
+    Stopped = 4,
 }
 
 /// <summary>One agent, started for a gang on one node.</summary>
@@ -38,6 +40,9 @@ public sealed record PodSeen(StageId Stage, int Gang, NodeId Node, PodPhase Phas
 /// <summary>The cluster at one moment. Immutable: a decision sees one state of the world.</summary>
 public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableArray<PodSeen> Pods, DateTimeOffset At)
 {
+    /// <summary>The cluster is being stopped as a whole: what ends on it now is no failure.</summary>
+    public bool Stopping { get; init; }
+
     /// <summary>A node that is worse than cordoned stays what it is.</summary>
     public ClusterSnapshot With(ImmutableArray<Cordon> cordons) => cordons.IsEmpty ? this : this with
     {

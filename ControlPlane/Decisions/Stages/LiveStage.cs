@@ -20,9 +20,13 @@ internal static class LiveStage
             .Any(r => r.Attempt == stage.Attempt && r.State is RankState.Starting or RankState.Training or RankState.Saving);
         // Right after a restart of ours nothing is known of the ranks, and they may still be evaluating.
         bool known = gang.Nodes.All(n => seen.AgentOn(n) is not null
-            || (seen.Cluster?.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == n && p.Phase == PodPhase.Exited) ?? false));
+            || (seen.Cluster?.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == n && p.Phase is PodPhase.Exited or PodPhase.Stopped) ?? false));
         return busy || !known ? null : final.Ref(stage.Id);
     }
+
+    /// <summary>A pod of the gang was ended with the whole cluster, by whoever stopped that: the gang has to be made anew, and nothing failed.</summary>
+    public static bool StoppedWithCluster(Stage stage, GangGrant gang, Observation seen) =>
+        seen.Cluster?.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Phase == PodPhase.Stopped) ?? false;
 
     /// <summary>The step that shows that the current attempt trains.</summary>
     public static long? FirstStep(Stage stage, GangGrant gang, Observation seen)

@@ -97,6 +97,18 @@ public static class StagePlanner
                 .Stop(gang, new Ending.Relaunch(preemption.Reason, now), preemption.Reason, now, preemption.Grace);
         }
 
+        if (seen.Cluster?.Stopping == true)
+        {
+            return stage.Stay("the cluster is being stopped; goes on at its next start");
+        }
+
+        if (LiveStage.StoppedWithCluster(stage, gang, seen))
+        {
+            const string Why = "the cluster was stopped with everything on it and is back";
+            return stage.Say(now, "cluster-stopped", Runs.EventLevel.Info, $"{Why}: a new gang; {StageMoves.FromWhere(stage)}")
+                .Stop(gang, new Ending.Relaunch(Why, now), Why, now);
+        }
+
         if (LiveStage.RefusedStart(stage, gang, seen, now) is { } refused)
         {
             return Recover(stage, gang, refused, seen, now);
@@ -151,7 +163,7 @@ public static class StagePlanner
 
         var left = (stopping.SaveWithin ?? TimeSpan.Zero) - (now - stopping.Since);
         bool ended = seen.Cluster is { } cluster && !cluster.Pods.Any(
-            p => p.Stage == stage.Id && p.Gang == stopping.Gang.Gang && p.Phase != PodPhase.Exited);
+            p => p.Stage == stage.Id && p.Gang == stopping.Gang.Gang && p.Phase is not (PodPhase.Exited or PodPhase.Stopped));
         return left > TimeSpan.Zero && !ended
             ? stage.Stay($"{stage.Reason}; the gang has {Words.Duration(left)} to end by itself")
             : stage.Stay($"{stage.Reason}; waiting until the cluster is certain that nothing of gang {stopping.Gang.Gang} runs",

@@ -139,7 +139,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal(PodPhase.Unknown, Assert.Single(seen.Pods).Phase);
 
         var next = Assert.Single((await Open().Observe(Cancelled)).Pods);
-        Assert.Equal((PodPhase.Exited, "dsops dev was stopped"), (next.Phase, next.Reason));
+        Assert.Equal((PodPhase.Stopped, "dsops dev was stopped"), (next.Phase, next.Reason));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 
@@ -13,6 +14,7 @@ internal sealed class SimAgent(NodeId node, int gang)
     private StepSample? sample;
     private long sequence;
     private bool standing;
+    private bool stopped;
 
     public NodeId Node => node;
 
@@ -27,6 +29,15 @@ internal sealed class SimAgent(NodeId node, int gang)
     public ImmutableArray<RankSeen> Ranks => Rank is null ? [] : [Rank];
 
     public bool Trains => Alive && Rank is { State: RankState.Training or RankState.Starting or RankState.Saving };
+
+    public PodPhase Phase => Alive ? PodPhase.Running : stopped ? PodPhase.Stopped : PodPhase.Exited;
+
+    /// <summary>The clean end of everything: what `dsops dev` does at Ctrl-C.</summary>
+    public void StopWithCluster()
+    {
+        Die();
+        stopped = true;
+    }
 
     public void Die() => (Alive, Rank) = (false, null);
 

@@ -42,6 +42,19 @@ public sealed class StagePlannerProperties
         Every((world, _) => Assert.True(world.Wrongs.Count == 0, string.Join("\n", world.Wrongs)));
 
     [Fact]
+    public void A_stop_of_the_whole_cluster_is_no_failure_of_a_node_and_the_stage_goes_on()
+    {
+        var world = new StageWorld();
+        Happening[] training = [.. Enumerable.Repeat((Happening[])[Happening.Tick, Happening.Beat], 12).SelectMany(h => h)];
+        Array.ForEach(training, world.Apply);
+        Assert.IsType<Phase.Running>(world.Stage.Phase);
+        world.Apply(Happening.ClusterStops);
+        Array.ForEach(training, world.Apply);
+        Assert.IsType<Phase.Running>(world.Stage.Phase);
+        Assert.Equal((2, 0, 0), (world.Stage.Attempt, world.Stage.Restarts.Length, world.Stage.Avoid.Length));
+    }
+
+    [Fact]
     public void An_attempt_number_is_never_used_twice_and_never_falls() =>
         Every((world, before) => Assert.InRange(world.Stage.Attempt, before.Attempt, before.Attempt + 1));
 

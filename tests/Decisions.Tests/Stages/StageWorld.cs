@@ -12,7 +12,7 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 public enum Happening
 {
     Tick, TickCrashingBeforeActions, TickCrashingBeforeWrite, ControlPlaneDies, Beat, BeatAgain, LateBeat, KillRank, Crash, KillAgent, NodeNotReady,
-    NodeReady, Pause, Resume, Cancel, Retry, MinutePasses, ClusterBlind, ClusterSees, RefuseCheckpoint, Preempt,
+    NodeReady, Pause, Resume, Cancel, Retry, MinutePasses, ClusterBlind, ClusterSees, RefuseCheckpoint, Preempt, ClusterStops,
 }
 
 /// <summary>
@@ -82,6 +82,7 @@ internal sealed class StageWorld
             case Happening.ClusterBlind: blind = true; break;
             case Happening.ClusterSees: blind = false; break;
             case Happening.RefuseCheckpoint when CheckpointChoice.Newest(Stage.Checkpoints) is { } newest: refused.Add(newest.Made.Path); break;
+            case Happening.ClusterStops: Live.ToList().ForEach(a => a.StopWithCluster()); Forget(); break;
             case Happening.Preempt when Stage.Phase.GangOrNull is { } gang:
                 preemption = new Preemption(Stage.Id, gang.Gang, new StageId("other", "stage"), TimeSpan.FromSeconds(5), "preempted for other/stage"); break;
         }
@@ -190,7 +191,7 @@ internal sealed class StageWorld
     private ClusterSnapshot Snapshot() => new(
         [.. nodes.Select(n => new NodeSeen(n, notReady.Contains(n) ? NodeHealth.NotReady : NodeHealth.Ready, "", 1,
             ImmutableDictionary<string, string>.Empty))],
-        [.. agents.Select(a => new PodSeen(Stage.Id, a.Gang, a.Node, a.Alive ? PodPhase.Running : PodPhase.Exited, 1, a.Alive ? null : 137, ""))], Now);
+        [.. agents.Select(a => new PodSeen(Stage.Id, a.Gang, a.Node, a.Phase, 1, a.Alive ? null : 137, ""))], Now);
 
     private static StageWish Wish(int round, Intent intent, long? from) => new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
         new StageWork("pretrain", "pretraining", Steps, Steps * 100, 1, 1, 100, "research", 3, null, new RecoveryPolicy { MaxRestarts = 5 }),

@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using DeepSeekOps.EndToEnd.Tests;
+
+namespace DeepSeekOps.Benchmarks;
+
+/// <summary>
+/// kill -9 of the rank of a run that trains the miniature V3, again and again: how long until it makes a step that it had not made
+/// in that attempt, seen from outside, and where the time went by the timeline's account.
+/// </summary>
+internal static partial class RestartBenchmark
+{
+    private const int Kills = 10;
+    private const double LimitSeconds = 5;
+    private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
+
+    private static readonly string[] Parts = ["noticed", "restart", "load", "first step"];
+
+    public static async Task Run()
+    {
+        Table.Title(Table.Say($"restart: kill -9 of a rank of mini.yaml's pretraining, {Kills} times"));
+        await using var dsops = await Dsops.Start();
+        string pipeline = Path.Combine(dsops.DataDirectory, "restart.yaml");
+        string text = await File.ReadAllTextAsync(Path.Combine(Checkout.Root, "deploy", "examples", "mini.yaml"));
+        // Long enough for all the kills, whatever the machine; the name says that it is not the miniature run.
+        await File.WriteAllTextAsync(pipeline, text.Replace("name: mini\n", "name: restart\n", StringComparison.Ordinal)
+            .Replace("tokens: 600Ki", "tokens: 6Mi", StringComparison.Ordinal)
+            .Replace("until: 600Ki", "until: 6Mi", StringComparison.Ordinal));
+        var (code, _, error) = await dsops.Verb("submit", pipeline);
+        if (code != 0)
+        {
+            throw new InvalidOperationException(error);
+        }
+
+        using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
+        var walls = new List<double>();
+        var parts = Parts.ToDictionary(p => p, _ => new List<double>());
+        for (int kill = 1; kill <= Kills; kill++)
+        {
+            int attempt = kill;
+            // At another place between two checkpoints each time, and never before the first.
+            long at = 22 + (kill * 27);
+            var stage = await Eventually.Get(Table.Say($"step {at} in attempt {attempt}"), Minutes, () => Seen(http, attempt, at), () => dsops.Output);
+            int rank = (int)stage["ranks"]![0]!["pid"]!;
+            var watch = Stopwatch.StartNew();
+            Dsops.Kill(rank);
+            string told = await Eventually.Get("the recovery", Minutes, () => Recovered(http, attempt + 1), () => dsops.Output);
+            double wall = watch.Elapsed.TotalSeconds;
+            walls.Add(wall);
+            foreach (string part in Parts)
+            {
+                parts[part].Add(Seconds(told, part));
+            }
+
+            Table.Line(Table.Say($"kill {kill}"), Table.Say($"{wall:0.00} s"), told);
+        }
+
+        double[] sorted = [.. walls.Order()];
+        foreach (string part in Parts)
+        {
+            double[] of = [.. parts[part].Order()];
+            Table.Line(part, Table.Say($"median {of.Percentile(0.5):0.00} s, most {of[^1]:0.00} s"));
+        }
+
+        Table.Line("rank killed to first new step, all", Table.Say($"least {sorted[0]:0.00} s, most {sorted[^1]:0.00} s"), "torchrun 1.13: 10 to 18 s");
+        Table.AtMost("rank killed to first new step, median", sorted.Percentile(0.5) * 1000, LimitSeconds * 1000);
+    }
+
+    private static async Task<JsonNode?> Seen(HttpClient http, int attempt, long step)
+    {
+        var run = JsonNode.Parse(await http.GetStringAsync("v1/runs/restart"));
+        var stage = run?["stages"]?[0];
+        return (int?)stage?["attempt"] == attempt && (long?)stage["step"] >= step
+            && (int?)stage["ranks"]?[0]?["pid"] > 0 ? stage : null;
+    }
+
+    private static async Task<string?> Recovered(HttpClient http, int attempt)
+    {
+        var reply = JsonNode.Parse(await http.GetStringAsync("v1/runs/restart/events"));
+        return reply?["events"]?.AsArray().Where(e => (string?)e?["kind"] == "recovered" && (int?)e["attempt"] == attempt)
+            .Select(e => (string?)e?["text"]).FirstOrDefault();
+    }
+
+    /// <summary>The timeline's own figure: "(noticed 0.1 s, restart 0.4 s, load 0.2 s, first step 0.3 s)".</summary>
+    private static double Seconds(string told, string part)
+    {
+        foreach (Match match in Part().Matches(told))
+        {
+            if (match.Groups["name"].Value == part)
+            {
+                return double.Parse(match.Groups["seconds"].Value, CultureInfo.InvariantCulture);
+            }
+        }
+
+        throw new FormatException($"The event does not tell how long '{part}' took: {told}");
+    }
+
+    [GeneratedRegex(@"(?<=[(,] ?)(?<name>noticed|restart|load|first step) (?<seconds>[\d.]+) s")]
+    private static partial Regex Part();
+}
