@@ -40,7 +40,8 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Ag
         {
             var silent = samples.IsEmpty ? TimeSpan.Zero : now - samples[0].At;
             long step = beat.Ranks.Select(r => r.Step).DefaultIfEmpty(0).Max();
-            news = news with { Back = news.Back.Add(new AgentBack(beat.Node, step, silent)) };
+            // An agent that has made no step was not away: it is new.
+            news = step == 0 ? news : news with { Back = news.Back.Add(new AgentBack(beat.Node, step, silent)) };
         }
 
         var newest = samples.IsEmpty ? Latest : Newer(Latest, samples.MaxBy(s => s.Step)!);
