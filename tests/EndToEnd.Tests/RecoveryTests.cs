@@ -32,7 +32,7 @@ public sealed class RecoveryTests
         await dsops.KillControlPlane();
         Assert.True(Dsops.IsAlive(rank), "the rank trains on while the control plane is away");
         await dsops.StartDev();
-        var after = await dsops.UntilStage("shaken", "pretrain", "is seen again", Minutes, s => Step(s) > 50 && RankPid(s) > 0);
+        var after = await dsops.UntilStage("shaken", "pretrain", "is seen again", Minutes, s => Step(s) > 50 && s["ranks"]!.AsArray().Count > 0 && RankPid(s) > 0);
         Assert.Equal(rank, RankPid(after));
         Assert.Equal(3, (int)after["attempt"]!);
 
