@@ -18,6 +18,9 @@ internal static partial class ProcessTable
 
     private const int NoHang = 1;
 
+    /// <summary>PF_KTHREAD among the flags of /proc/PID/stat.</summary>
+    private const uint KernelThread = 0x0020_0000;
+
     public static string Boot { get; } = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
     public static ProcessIdentity? Identify(int pid) => Read(pid) is { Alive: true } p ? new ProcessIdentity(pid, p.StartTicks, Boot) : null;
@@ -56,19 +59,37 @@ internal static partial class ProcessTable
         .Select(d => int.TryParse(Path.GetFileName(d), NumberStyles.None, CultureInfo.InvariantCulture, out int pid) ? pid : 0)
         .Where(pid => pid > 0);
 
+    /// <summary>
+    /// Empty for a kernel thread, for a zombie, and, for an instant, for a process between two programs: exec shows the new
+    /// memory before its arguments lie in it. That instant is waited out, or an agent that starts would not be found.
+    /// </summary>
     private static string[] CommandLine(int pid)
     {
-        try
+        var wait = new SpinWait();
+        for (int look = 0; look < 50; look++)
         {
-            return File.ReadAllText($"/proc/{pid}/cmdline").Split('\0');
+            string text;
+            try
+            {
+                text = File.ReadAllText($"/proc/{pid}/cmdline");
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return [];
+            }
+
+            if (text.Length > 0 || Read(pid) is not { Alive: true, Kernel: false })
+            {
+                return text.Split('\0');
+            }
+
+            wait.SpinOnce();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return [];
-        }
+
+        return [];
     }
 
-    private static (bool Alive, int Session, long StartTicks)? Read(int pid)
+    private static (bool Alive, bool Kernel, int Session, long StartTicks)? Read(int pid)
     {
         string text;
         try
@@ -83,8 +104,8 @@ internal static partial class ProcessTable
 
         // "pid (name) state ppid pgrp session ...": the name may hold spaces and brackets.
         string[] fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
-        return (fields[0] is not ("Z" or "X"), int.Parse(fields[3], CultureInfo.InvariantCulture),
-            long.Parse(fields[19], CultureInfo.InvariantCulture));
+        return (fields[0] is not ("Z" or "X"), (uint.Parse(fields[6], CultureInfo.InvariantCulture) & KernelThread) != 0,
+            int.Parse(fields[3], CultureInfo.InvariantCulture), long.Parse(fields[19], CultureInfo.InvariantCulture));
     }
 
     [LibraryImport("libc", EntryPoint = "kill")]

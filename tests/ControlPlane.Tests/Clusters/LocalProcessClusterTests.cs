@@ -77,6 +77,25 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
     }
 
     [Fact]
+    public void A_process_that_becomes_another_program_is_found_at_every_moment()
+    {
+        string mark = Path.Combine(_folder, "mark");
+        using var restless = Process.Start("sh", ["-c", "exec sh -c \"$1\" \"$0\" \"$1\"", mark, "exec sh -c \"$1\" \"$0\" \"$1\""]);
+        try
+        {
+            for (int look = 0; look < 300; look++)
+            {
+                Assert.Single(ProcessTable.WithArgument(mark));
+            }
+        }
+        finally
+        {
+            restless.Kill();
+            restless.WaitForExit();
+        }
+    }
+
+    [Fact]
     public async Task A_killed_agent_is_seen_with_its_signal_and_its_node_serves_again_once_it_is_fenced()
     {
         var cluster = Open();
