@@ -24,7 +24,7 @@ internal static class BenchVerb
         if (Options.Parse(args) is not { } options)
         {
             errors.WriteLine("""
-                Usage: dsops-worker bench [--model one-gpu|PRESET|config.json] [--precision fp32,bf16,fp8] [--batch N] [--sequence N] [--steps N]
+                Usage: dsops-worker bench [--model one-gpu|PRESET|config.json] [--precision fp32,bf16,fp8] [--moments bf16|fp32] [--batch N] [--sequence N] [--steps N]
                                           [--device cpu|cuda[:N]|auto] [--threads N] [--peak TFLOPS]
                          times whole training steps on random tokens, one line of JSON per precision; MFU is against --peak
                          (default: 989 on a Hopper GPU)
@@ -41,7 +41,7 @@ internal static class BenchVerb
             foreach (var precision in options.Precisions)
             {
                 var figures = new StepBenchmark(shape, device, TimeProvider.System)
-                    .Measure(options.Model, precision, options.Batch, options.Sequence, options.Steps, peak);
+                    .Measure(options.Model, precision, options.Bf16Moments, options.Batch, options.Sequence, options.Steps, peak);
                 output.WriteLine(JsonSerializer.Serialize(figures, Json));
             }
 
@@ -54,12 +54,12 @@ internal static class BenchVerb
         }
     }
 
-    private sealed record Options(string Model, IReadOnlyList<Precision> Precisions, int Batch, int Sequence, int Steps, string Device, int Threads, double? Peak)
+    private sealed record Options(string Model, IReadOnlyList<Precision> Precisions, bool Bf16Moments, int Batch, int Sequence, int Steps, string Device, int Threads, double? Peak)
     {
         /// <summary>Null: what was asked for makes no sense.</summary>
         public static Options? Parse(string[] args)
         {
-            var options = new Options(OneGpu, [Precision.Bf16], 4, 4096, 10, "auto", Environment.ProcessorCount, null);
+            var options = new Options(OneGpu, [Precision.Bf16], true, 4, 4096, 10, "auto", Environment.ProcessorCount, null);
             for (var i = 0; i + 1 < args.Length; i += 2)
             {
                 var value = args[i + 1];
@@ -69,6 +69,7 @@ internal static class BenchVerb
                     {
                         "--model" => options with { Model = value },
                         "--precision" when Parsed(value) is { } precisions => options with { Precisions = precisions },
+                        "--moments" when value is "bf16" or "fp32" => options with { Bf16Moments = value == "bf16" },
                         "--batch" when Count(value) is { } n => options with { Batch = n },
                         "--sequence" when Count(value) is { } n => options with { Sequence = n },
                         "--steps" when Count(value) is { } n => options with { Steps = n },

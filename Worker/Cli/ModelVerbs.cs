@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Model;
@@ -27,17 +28,20 @@ internal static class ModelVerbs
                     return Params(model, json, output);
                 default:
                     errors.WriteLine("""
-                        Usage: dsops-worker model check FOLDER [--json]
+                        Usage: dsops model check FOLDER [--json]
                                  compares a model folder with its expected.json, expected.safetensors and batches.safetensors
-                               dsops-worker model params PRESET|config.json [--json]
+                               dsops model params PRESET|config.json [--json]
                                  counts parameters from shapes
                         """);
                     return 2;
             }
         }
-        catch (Exception e) when (e is CheckpointFormatException or IOException or UnauthorizedAccessException or DllNotFoundException)
+        catch (Exception e) when (e is CheckpointFormatException or IOException or UnauthorizedAccessException or DllNotFoundException
+            or ExternalException or InvalidOperationException or ArgumentException)
         {
-            errors.WriteLine(e.Message);
+            // The last three are libtorch's: of shapes that do not fit, or of memory that is not there.
+            var message = e.Message.Split('\n')[0];
+            errors.WriteLine(json ? JsonSerializer.Serialize(new { error = new { message, fix = "", exitCode = 1 } }, Json) : message);
             return 1;
         }
     }

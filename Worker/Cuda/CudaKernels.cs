@@ -72,11 +72,11 @@ internal static class CudaKernels
     public static void SumSquares(Tensor gradient, Tensor partials) =>
         Run("sum_squares", (partials.shape[0], 1), 1024, At(gradient), At(partials), (ulong)gradient.numel());
 
-    /// <summary>One step of one parameter; factor and step are scalars on the device.</summary>
+    /// <summary>One step of one parameter, its moments float32 or bfloat16; factor and step are scalars on the device.</summary>
     public static void AdamW(
         Tensor weight, Tensor first, Tensor second, Tensor gradient, Tensor rounded, Tensor factor, Tensor step,
         double rate, double beta1, double beta2, double decay, double epsilon) =>
-        Run("adamw", (Math.Min(1 << 16, (weight.numel() + 1023) / 1024), 1), 256, At(weight), At(first), At(second), At(gradient), At(rounded),
+        Run(first.dtype == ScalarType.BFloat16 ? "adamw_bf16_moments" : "adamw_float_moments", (Math.Min(1 << 16, (weight.numel() + 1023) / 1024), 1), 256, At(weight), At(first), At(second), At(gradient), At(rounded),
             At(factor), At(step), Bits(rate), Bits(beta1), Bits(beta2), Bits(decay), Bits(epsilon), (ulong)weight.numel());
 
     private static long Rows(Tensor x) => x.numel() / x.shape[^1];

@@ -196,24 +196,55 @@ __device__ bf16 update(const Adam& o, float& w, float& m, float& v, bf16 grad) {
     return narrow(w);
 }
 
+__device__ float4 four(const float* p, long long i) { return ((const float4*)p)[i]; }
+__device__ float4 four(const bf16* p, long long i) {
+    ushort4 v = ((const ushort4*)p)[i];
+    return make_float4(widen(v.x), widen(v.y), widen(v.z), widen(v.w));
+}
+__device__ void put(float* p, long long i, float4 v) { ((float4*)p)[i] = v; }
+__device__ void put(bf16* p, long long i, float4 v) { ((ushort4*)p)[i] = make_ushort4(narrow(v.x), narrow(v.y), narrow(v.z), narrow(v.w)); }
+__device__ float one(float x) { return x; }
+__device__ float one(bf16 x) { return widen(x); }
+__device__ void set(float& x, float v) { x = v; }
+__device__ void set(bf16& x, float v) { x = narrow(v); }
+
 // One AdamW step with decoupled decay on float32 masters; gradients are bfloat16, times *factor; rounded gets the new bfloat16 weights.
-extern "C" __global__ void adamw(
-    float* weight, float* first, float* second, const bf16* grad, bf16* rounded, const float* factor, const float* step,
+// Moments are float32, or bfloat16 that is widened for the update and rounded after it (report section 3.3.3).
+template <typename Moment>
+__device__ void adamw(
+    float* weight, Moment* first, Moment* second, const bf16* grad, bf16* rounded, const float* factor, const float* step,
     float rate, float beta1, float beta2, float decay, float epsilon, long long count) {
     float s = *step;
     Adam o = {*factor, 1.0f - rate * decay, rate / (1.0f - powf(beta1, s)), rsqrtf(1.0f - powf(beta2, s)), beta1, beta2, epsilon};
     long long at = blockIdx.x * (long long)blockDim.x + threadIdx.x, threads = gridDim.x * (long long)blockDim.x;
     for (long long i = at; i < count / 4; i += threads) {
-        float4 w = ((float4*)weight)[i], m = ((float4*)first)[i], v = ((float4*)second)[i];
+        float4 w = four(weight, i), m = four(first, i), v = four(second, i);
         ushort4 g = ((const ushort4*)grad)[i];
         g.x = update(o, w.x, m.x, v.x, g.x);
         g.y = update(o, w.y, m.y, v.y, g.y);
         g.z = update(o, w.z, m.z, v.z, g.z);
         g.w = update(o, w.w, m.w, v.w, g.w);
-        ((float4*)weight)[i] = w;
-        ((float4*)first)[i] = m;
-        ((float4*)second)[i] = v;
+        put(weight, i, w);
+        put(first, i, m);
+        put(second, i, v);
         ((ushort4*)rounded)[i] = g;
     }
-    for (long long i = count / 4 * 4 + at; i < count; i += threads) rounded[i] = update(o, weight[i], first[i], second[i], grad[i]);
+    for (long long i = count / 4 * 4 + at; i < count; i += threads) {
+        float m = one(first[i]), v = one(second[i]);
+        rounded[i] = update(o, weight[i], m, v, grad[i]);
+        set(first[i], m);
+        set(second[i], v);
+    }
+}
+
+extern "C" __global__ void adamw_float_moments(
+    float* weight, float* first, float* second, const bf16* grad, bf16* rounded, const float* factor, const float* step,
+    float rate, float beta1, float beta2, float decay, float epsilon, long long count) {
+    adamw(weight, first, second, grad, rounded, factor, step, rate, beta1, beta2, decay, epsilon, count);
+}
+
+extern "C" __global__ void adamw_bf16_moments(
+    float* weight, bf16* first, bf16* second, const bf16* grad, bf16* rounded, const float* factor, const float* step,
+    float rate, float beta1, float beta2, float decay, float epsilon, long long count) {
+    adamw(weight, first, second, grad, rounded, factor, step, rate, beta1, beta2, decay, epsilon, count);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -53,6 +54,7 @@ public static class ConfigJson
             MaxPositionEmbeddings = Int("max_position_embeddings", 4096),
             RopeInterleave = config["rope_interleave"]?.GetValue<bool>() ?? true,
             RopeTheta = Number(config["rope_parameters"] as JsonObject, "rope_theta") ?? Number(config, "rope_theta") ?? 10000,
+            AttentionBias = config["attention_bias"]?.GetValue<bool>() ?? false,
             TiedEmbeddings = config["tie_word_embeddings"]?.GetValue<bool>() ?? false, Yarn = Scaling(config, path),
         };
         return shape.Problems() is { Count: > 0 } problems
@@ -60,8 +62,13 @@ public static class ConfigJson
             : shape;
 
         string? Text(string field) => config[field]?.GetValue<string>();
-        int Int(string field, int? absent = null) => (int?)Number(config, field) ?? absent
-            ?? throw new CheckpointFormatException($"{path}: {field} is missing: add it as the published config.json has it.");
+        int Int(string field, int? absent = null) => Number(config, field) switch
+        {
+            null => absent ?? throw new CheckpointFormatException($"{path}: {field} is missing: add it as the published config.json has it."),
+            { } number when number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue => (int)number,
+            { } number => throw new CheckpointFormatException(string.Create(
+                CultureInfo.InvariantCulture, $"{path}: {field} is {number}: a whole number up to {int.MaxValue} is wanted.")),
+        };
         double? Number(JsonObject? from, string field) => from?[field] switch
         {
             null => null,
@@ -95,7 +102,7 @@ public static class ConfigJson
             ["routed_scaling_factor"] = shape.RoutedScalingFactor, ["num_nextn_predict_layers"] = shape.MtpDepth,
             ["rms_norm_eps"] = shape.RmsNormEps, ["initializer_range"] = shape.InitStd, ["hidden_act"] = "silu",
             ["max_position_embeddings"] = shape.MaxPositionEmbeddings, ["rope_theta"] = shape.RopeTheta,
-            ["rope_interleave"] = shape.RopeInterleave, ["attention_bias"] = false, ["attention_dropout"] = 0.0,
+            ["rope_interleave"] = shape.RopeInterleave, ["attention_bias"] = shape.AttentionBias, ["attention_dropout"] = 0.0,
             ["tie_word_embeddings"] = shape.TiedEmbeddings, ["use_cache"] = true, ["torch_dtype"] = "float32",
         };
         if (shape.Yarn is { } yarn)
@@ -114,7 +121,6 @@ public static class ConfigJson
     private static void Refuse(JsonObject config, bool v3, string path)
     {
         var heads = config["num_attention_heads"]?.ToJsonString() ?? "";
-        Only(config, "attention_bias", "false");
         Only(config, "mlp_bias", "false");
         Only(config, "hidden_act", "\"silu\"", "\"swish\"");
         Only(config, "moe_layer_freq", "1");

@@ -93,7 +93,11 @@ internal sealed class LatentAttention(ModelShape shape, Weights weights, string 
         return (latent, rope.Rotate(compressed.narrow(-1, _latent, _rope).unsqueeze(2), rotations));
     }
 
-    private Tensor Project(Tensor x, string name) => weights.Project(x, $"{prefix}{name}.weight");
+    private Tensor Project(Tensor x, string name)
+    {
+        var product = weights.Project(x, $"{prefix}{name}.weight");
+        return shape.AttentionBias && weights.Contains($"{prefix}{name}.bias") ? product + weights[$"{prefix}{name}.bias"] : product;
+    }
 
     private Tensor Weight(string name) => weights[$"{prefix}{name}.weight"];
 }

@@ -53,6 +53,8 @@ public sealed record ModelShape
     public double InitStd { get; init; } = 0.006;
     public int MaxPositionEmbeddings { get; init; } = 4096;
     public YarnScaling? Yarn { get; init; }
+    /// <summary>The products that make latents, and the output's, add a bias (attention_bias); no published model has it.</summary>
+    public bool AttentionBias { get; init; }
     /// <summary>The head is the embedding: one tensor, stored once.</summary>
     public bool TiedEmbeddings { get; init; }
 

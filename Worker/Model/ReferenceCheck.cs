@@ -29,9 +29,19 @@ public static class ReferenceCheck
         LibtorchLoading.Require();
         var expected = Expected(Path.Combine(folder, "expected.json"));
         using var scope = NewDisposeScope();
-        using var model = ModelFolder.Load(folder, CPU);
-        using var tensors = SafetensorsFile.Open(Path.Combine(folder, "expected.safetensors"));
-        var tokens = tensors.Read("input_ids").to(int64);
+        using var tensors = Opened(folder, "expected.safetensors");
+        using var file = Opened(folder, "batches.safetensors");
+        var tokens = Ids(tensors, "input_ids", dimensions: 2);
+        var batches = Ids(file, "batches", dimensions: 3);
+        using var model = ModelFolder.Load(folder, CPU, (int)Math.Max(tokens.shape[^1], batches.shape[^1]));
+        Within(model.Shape.VocabSize, tokens, tensors, "input_ids");
+        Within(model.Shape.VocabSize, batches, file, "batches");
+        long[] wanted = [.. tokens.shape, model.Shape.VocabSize];
+        if (!tensors["logits"].Shape.AsSpan().SequenceEqual(wanted))
+        {
+            throw new CheckpointFormatException($"{tensors.Path}: logits is {Text(tensors["logits"].Shape)}; input_ids and config.json's vocab_size make it {Text(wanted)}.");
+        }
+
         var logits = model.Forward(tokens, training: false).Logits;
         var loss = NextTokenLoss(logits, tokens);
         loss.backward();
@@ -39,8 +49,36 @@ public static class ReferenceCheck
             (logits.detach() - tensors.Read("logits")).abs().max().item<float>(),
             Math.Abs(loss.item<float>() - expected.Loss),
             LargestNormError(model, expected.GradNorms, folder),
-            LargestLossError(model, expected.Adamw, folder));
+            LargestLossError(model, expected.Adamw, batches, folder));
     }
+
+    private static SafetensorsFile Opened(string folder, string name)
+    {
+        var path = Path.Combine(folder, name);
+        return File.Exists(path) ? SafetensorsFile.Open(path)
+            : throw new CheckpointFormatException($"{path} is missing. A folder to check holds config.json, safetensors, expected.json, "
+                + "expected.safetensors (input_ids, logits) and batches.safetensors (batches).");
+    }
+
+    /// <summary>Token ids as int64; sequences of two at least, since the loss is that of the next token.</summary>
+    private static Tensor Ids(SafetensorsFile file, string name, int dimensions)
+    {
+        var shape = file[name].Shape;
+        return shape.Length == dimensions && shape[^1] >= 2 && shape.All(s => s > 0) ? file.Read(name).to(int64)
+            : throw new CheckpointFormatException($"{file.Path}: {name} is {Text(shape)}; "
+                + $"{(dimensions == 2 ? "[batch, sequence]" : "[steps, batch, sequence]")} with two tokens a sequence or more is wanted.");
+    }
+
+    private static void Within(int vocabulary, Tensor ids, SafetensorsFile file, string name)
+    {
+        var (least, most) = (ids.min().item<long>(), ids.max().item<long>());
+        if (least < 0 || most >= vocabulary)
+        {
+            throw new CheckpointFormatException($"{file.Path}: {name} has token {(least < 0 ? least : most)}; config.json's vocab_size allows 0 to {vocabulary - 1}.");
+        }
+    }
+
+    private static string Text(long[] shape) => $"[{string.Join(", ", shape)}]";
 
     private static double LargestNormError(DeepSeekModel model, Dictionary<string, double> expected, string folder)
     {
@@ -53,10 +91,13 @@ public static class ReferenceCheck
         return expected.Max(e => RelativeError(parameters[e.Key].grad?.norm().item<float>() ?? 0, e.Value));
     }
 
-    private static double LargestLossError(DeepSeekModel model, ExpectedAdamw adamw, string folder)
+    private static double LargestLossError(DeepSeekModel model, ExpectedAdamw adamw, Tensor batches, string folder)
     {
-        using var file = SafetensorsFile.Open(Path.Combine(folder, "batches.safetensors"));
-        var batches = file.Read("batches").to(int64);
+        if (adamw.Betas.Length != 2)
+        {
+            throw new CheckpointFormatException($"{folder}: expected.json's adamw has {adamw.Betas.Length} betas; two are wanted.");
+        }
+
         if (batches.shape[0] != adamw.Losses.Length)
         {
             throw new CheckpointFormatException($"{folder}: batches.safetensors has {batches.shape[0]} batches, "

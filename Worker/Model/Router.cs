@@ -24,7 +24,7 @@ internal sealed class Router(ModelShape shape, IReadOnlyDictionary<string, Tenso
         var ranked = sigmoid ? scores.detach() + masters[prefix + "e_score_correction_bias"] : scores.detach();
         var experts = WithinBestGroups(ranked).topk(shape.ActiveExperts, -1, sorted: false).indexes;
         var gates = scores.gather(1, experts);
-        if (shape.NormTopkProb)
+        if (shape.NormTopkProb && sigmoid) // transformers' V2 reads the flag and does not use it
         {
             gates = gates / (gates.sum(-1, keepdim: true) + 1e-20);
         }

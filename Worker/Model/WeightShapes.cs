@@ -104,11 +104,22 @@ public static class WeightShapes
         else
         {
             yield return new(prefix + "q_a_proj.weight", [shape.QLoraRank, hidden]);
+            if (shape.AttentionBias)
+            {
+                yield return new(prefix + "q_a_proj.bias", [shape.QLoraRank]);
+            }
+
             yield return new(prefix + "q_a_layernorm.weight", [shape.QLoraRank]);
             yield return new(prefix + "q_b_proj.weight", [queries, shape.QLoraRank]);
         }
 
         yield return new(prefix + "kv_a_proj_with_mqa.weight", [shape.KvLoraRank + shape.QkRopeHeadDim, hidden]);
+        if (shape.AttentionBias)
+        {
+            yield return new(prefix + "kv_a_proj_with_mqa.bias", [shape.KvLoraRank + shape.QkRopeHeadDim]);
+            yield return new(prefix + "o_proj.bias", [hidden]);
+        }
+
         yield return new(prefix + "kv_a_layernorm.weight", [shape.KvLoraRank]);
         yield return new(prefix + "kv_b_proj.weight", [(long)shape.Heads * (shape.QkNopeHeadDim + shape.VHeadDim), shape.KvLoraRank]);
         yield return new(prefix + "o_proj.weight", [hidden, (long)shape.Heads * shape.VHeadDim]);

@@ -60,6 +60,8 @@ internal sealed class Weights : IDisposable
     /// <summary>The weight in the type of the activations.</summary>
     public Tensor this[string name] => _rounded.TryGetValue(name, out var rounded) ? rounded : _masters[name];
 
+    public bool Contains(string name) => _masters.ContainsKey(name);
+
     /// <summary>Somebody may write to masters: they are rounded again before the next pass.</summary>
     public void MastersMayChange() => _stale = true;
 

@@ -76,7 +76,7 @@ public sealed class AdamW : IDisposable
             Gather();
         }
         int[] learning = [.. Enumerable.Range(0, _leaves.Length).Where(i => (_sums[i] ?? _leaves[i].grad) is not null)];
-        int[] byKernel = [.. learning.Where(i => !_options.Bf16Moments && CudaKernels.Serve(Gradient(i)))];
+        int[] byKernel = [.. learning.Where(i => CudaKernels.Serve(Gradient(i)))];
         int[] byLibtorch = [.. learning.Except(byKernel)];
         var gradients = Array.ConvertAll(byLibtorch, i => Gradient(i).to(ScalarType.Float32));
         foreach (var i in learning)

@@ -7,33 +7,29 @@ public static class Schedules
 {
     /// <summary>
     /// The learning rate in pieces (report section 4.2: warm-up, constant, cosine, two constants). A piece without an end lasts to
-    /// the end of the stage; after the last piece its final value holds.
+    /// the end of the stage, counted as the piece before it was: in tokens or in steps. After the last piece its final value holds.
     /// </summary>
     /// <param name="step">Steps done before this one.</param>
     /// <param name="tokens">Tokens trained before this step.</param>
-    public static double LearningRateAt(LearningRate schedule, long step, long tokens, long totalSteps)
+    /// <param name="totalTokens">Of the stage, where pieces may end at tokens.</param>
+    public static double LearningRateAt(LearningRate schedule, long step, long tokens, long totalSteps, long? totalTokens = null)
     {
         var value = 0.0;
-        var (startStep, startTokens) = (0L, 0L);
+        var (startStep, startTokens, inTokens) = (0L, 0L, false);
         foreach (var piece in schedule.Pieces)
         {
             // The first update of a warm-up already learns: its rate is that of the end of the step.
-            var progress = piece.HasUntilTokens
-                ? Fraction(tokens - startTokens, piece.UntilTokens - startTokens)
-                : Fraction(step + 1 - startStep, (piece.HasUntilStep ? piece.UntilStep : totalSteps) - startStep);
+            long? endTokens = piece.HasUntilTokens ? piece.UntilTokens : inTokens && !piece.HasUntilStep ? totalTokens : null;
+            var endStep = piece.HasUntilStep ? piece.UntilStep : totalSteps;
+            var progress = endTokens is { } end
+                ? Fraction(tokens - startTokens, end - startTokens)
+                : Fraction(step + 1 - startStep, endStep - startStep);
             if (progress < 1)
             {
                 return Blend(piece.Shape, value, piece.To, progress);
             }
             value = piece.To;
-            if (piece.HasUntilTokens)
-            {
-                (startStep, startTokens) = (step, piece.UntilTokens);
-            }
-            else
-            {
-                (startStep, startTokens) = (piece.HasUntilStep ? piece.UntilStep : totalSteps, piece.HasUntilStep ? startTokens : tokens);
-            }
+            (startStep, startTokens, inTokens) = endTokens is { } ended ? (startStep, ended, true) : (endStep, startTokens, false);
         }
         return value;
     }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
@@ -21,7 +22,7 @@ public sealed class StageLoop : IDisposable
     private readonly IStageWork _work;
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
-    private readonly double? _peakTflops;
+    private double? _peakTflops;
     private Position _position = Position.Start;
     private Lineage? _beganFrom;
     private long _savedStep;
@@ -128,6 +129,11 @@ public sealed class StageLoop : IDisposable
         }
         if (_peakTflops is { } peak)
         {
+            // A start beside other work sees too low a peak; it is looked at again, ever more seldom.
+            if (BitOperations.IsPow2(_position.Step))
+            {
+                _peakTflops = peak = Math.Max(peak, DevicePeak.MeasureTflops(_clock));
+            }
             sample.Extra.Add("peak_tflops", peak);
         }
         return sample;

@@ -10,7 +10,7 @@ namespace DeepSeekOps.Worker.Training;
 /// <param name="StepSeconds">Median of the timed steps, each waited for.</param>
 /// <param name="Mfu">Against <paramref name="PeakTflops"/>; null where no peak is known.</param>
 public sealed record StepFigures(
-    string Model, string Precision, string Device, long Parameters, int Batch, int SequenceLength,
+    string Model, string Precision, string Moments, string Device, long Parameters, int Batch, int SequenceLength,
     double StepSeconds, double FastestSeconds, double TokensPerSecond, double Tflops, double? PeakTflops, double? Mfu, double FirstLoss, double LastLoss);
 
 /// <summary>Whole training steps (forward, loss, backward, clipping, AdamW, balance) of a model on random tokens that repeat.</summary>
@@ -25,9 +25,9 @@ public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider 
         Heads = 16, QLoraRank = 768, RoutedExperts = 32, ActiveExperts = 4, Groups = 4, LimitedGroups = 2, MtpDepth = 0,
     };
 
-    public StepFigures Measure(string name, Precision precision, int batch, int sequenceLength, int steps, double? peakTflops)
+    public StepFigures Measure(string name, Precision precision, bool bf16Moments, int batch, int sequenceLength, int steps, double? peakTflops)
     {
-        var optimizer = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 1 };
+        var optimizer = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 1, Bf16Moments = bf16Moments };
         using var outer = NewDisposeScope();
         using var learner = new Learner(shape, optimizer, seed: 1, emaDecay: 0, device, precision);
         random.manual_seed(1);
@@ -49,7 +49,7 @@ public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider 
         var tokens = (double)batch * sequenceLength;
         var tflops = tokens * FlopsPerToken(shape, sequenceLength) / median / 1e12;
         return new StepFigures(
-            name, precision.ToString().ToLowerInvariant(), device.ToString(), WeightShapes.Count(shape), batch, sequenceLength,
+            name, precision.ToString().ToLowerInvariant(), bf16Moments ? "bf16" : "fp32", device.ToString(), WeightShapes.Count(shape), batch, sequenceLength,
             median, seconds[0], tokens / median, tflops, peakTflops, tflops / peakTflops, losses[0], losses[^1]);
     }
 

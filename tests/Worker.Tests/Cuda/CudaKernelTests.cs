@@ -90,13 +90,15 @@ public class CudaKernelTests
         Near(cw.grad!, weight.grad!.cpu(), 0.005);
     }
 
-    [Fact]
-    public void A_step_on_the_gpu_is_that_of_the_cpu_within_bf16_rounding()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_step_on_the_gpu_is_that_of_the_cpu_within_bf16_rounding(bool bf16Moments)
     {
         using var scope = NewDisposeScope();
         var device = Gpu();
         var shape = ModelShapes.Presets["mini"];
-        var options = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 0.5 };
+        var options = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 0.5, Bf16Moments = bf16Moments };
         using var cpuLearner = new Learner(shape, options, 3, 0, CPU, Precision.Bf16);
         using var gpuLearner = new Learner(shape, options, 3, 0, device, Precision.Bf16);
         ModelWeights.Copy(cpuLearner.Model, gpuLearner.Model);

@@ -52,7 +52,6 @@ public class ConfigJsonTests
 
     [Theory]
     [InlineData("\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}", "linear")]
-    [InlineData("\"attention_bias\": true", "attention_bias")]
     [InlineData("\"scoring_func\": \"softmax\"", "scoring_func")]
     [InlineData("\"hidden_act\": \"gelu\"", "hidden_act")]
     [InlineData("\"n_group\": 4", "n_group")]

@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using DeepSeekOps.Worker.Cli;
 using Xunit;
 
@@ -22,24 +24,37 @@ public class ReferenceCheckTests
     [Fact]
     public void A_wrong_expectation_fails_the_check()
     {
-        var copy = Directory.CreateTempSubdirectory("dsops-check-").FullName;
-        try
-        {
-            foreach (var file in Directory.GetFiles(Fixture("v3-tiny")))
-            {
-                File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
-            }
+        using var copy = new FixtureCopy(Fixture("v3-tiny"));
+        copy.Change("config.json", "\"routed_scaling_factor\": 2.5", "\"routed_scaling_factor\": 2.4");
+        Assert.Equal(1, ModelVerbs.Run(["check", copy.Path], TextWriter.Null, TextWriter.Null));
+    }
 
-            var config = Path.Combine(copy, "config.json");
-            var text = File.ReadAllText(config).Replace("\"routed_scaling_factor\": 2.5", "\"routed_scaling_factor\": 2.4", StringComparison.Ordinal);
-            File.Delete(config);
-            File.WriteAllText(config, text);
-            Assert.Equal(1, ModelVerbs.Run(["check", copy], TextWriter.Null, TextWriter.Null));
-        }
-        finally
-        {
-            Directory.Delete(copy, recursive: true);
-        }
+    [Theory]
+    [InlineData("config.json", "\"hidden_size\": 64", "\"hidden_size\": 64.5", "hidden_size is 64.5")]
+    [InlineData("config.json", "\"hidden_size\": 64", "\"hidden_size\": 1e12", "hidden_size is 1000000000000")]
+    [InlineData("config.json", "\"vocab_size\": 256", "\"vocab_size\": 8", "the model wants [8, 64]")]
+    [InlineData("config.json", "\"hidden_size\": 64", "\"hidden_size\": 72", "[")]
+    [InlineData("expected.json", "\"betas\": [", "\"betas\": [0.1,", "betas")]
+    [InlineData("batches.safetensors", null, null, "batches.safetensors is missing")]
+    [InlineData("expected.safetensors", "logits", "logit2", "logits")]
+    public void What_does_not_fit_is_one_clear_error_in_json_too(string file, string? written, string? changed, string expected)
+    {
+        using var copy = new FixtureCopy(Fixture("v3-tiny"));
+        copy.Change(file, written, changed);
+        var errors = new StringWriter();
+        Assert.Equal(1, ModelVerbs.Run(["check", copy.Path, "--json"], TextWriter.Null, errors));
+        var message = JsonDocument.Parse(errors.ToString()).RootElement.GetProperty("error").GetProperty("message").GetString();
+        Assert.Contains(expected, message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Sequences_beyond_what_config_calls_the_context_are_computed_as_transformers_does()
+    {
+        using var copy = new FixtureCopy(Fixture("v3-tiny"));
+        var config = JsonNode.Parse(File.ReadAllText(System.IO.Path.Combine(copy.Path, "config.json")))!;
+        config["max_position_embeddings"] = 4;
+        File.WriteAllText(System.IO.Path.Combine(copy.Path, "config.json"), config.ToJsonString());
+        Assert.Equal(0, ModelVerbs.Run(["check", copy.Path], TextWriter.Null, TextWriter.Null));
     }
 
     [Fact]
@@ -72,5 +87,39 @@ public class ReferenceCheckTests
 
         Assert.SkipWhen(shared is null, "no fixtures: set DSOPS_SHARED to the folder that holds data/hf-deepseek");
         return Path.Combine(shared!, "data", "hf-deepseek", name);
+    }
+
+    /// <summary>A fixture that may be spoiled.</summary>
+    private sealed class FixtureCopy : IDisposable
+    {
+        private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("dsops-check-");
+
+        public FixtureCopy(string fixture)
+        {
+            foreach (var file in Directory.GetFiles(fixture))
+            {
+                // Read and written, not copied: a fixture may be write-protected.
+                File.WriteAllBytes(System.IO.Path.Combine(Path, System.IO.Path.GetFileName(file)), File.ReadAllBytes(file));
+            }
+        }
+
+        public string Path => _folder.FullName;
+
+        /// <summary>Every occurrence of a text in a file, byte for byte; no text: the file goes.</summary>
+        public void Change(string file, string? written, string? changed)
+        {
+            var path = System.IO.Path.Combine(Path, file);
+            if (written is null)
+            {
+                File.Delete(path);
+                return;
+            }
+
+            var text = File.ReadAllText(path, Encoding.Latin1);
+            Assert.Contains(written, text, StringComparison.Ordinal);
+            File.WriteAllText(path, text.Replace(written, changed, StringComparison.Ordinal), Encoding.Latin1);
+        }
+
+        public void Dispose() => _folder.Delete(recursive: true);
     }
 }

@@ -96,7 +96,7 @@ internal sealed class MiniPlans : IDisposable
         return link;
     }
 
-    private static ModelConfig Model() => new()
+    public static ModelConfig Model() => new()
     {
         VocabSize = 272, HiddenSize = 16, Layers = 2, DenseLayers = 1, IntermediateSize = 32, MoeIntermediateSize = 16, Heads = 2, QLoraRank = 8, KvLoraRank = 8,
         QkNopeHeadDim = 8, QkRopeHeadDim = 8, VHeadDim = 8, RoutedExperts = 4, SharedExperts = 1, ActiveExperts = 2, Groups = 2, LimitedGroups = 1,

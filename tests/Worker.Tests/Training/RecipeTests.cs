@@ -30,6 +30,25 @@ public sealed class RecipeTests
         Assert.Equal(rate, Schedules.LearningRateAt(Report, step, tokens, totalSteps: 243_000), 1e-9);
 
     [Theory]
+    [InlineData(0, 1e-3)]
+    [InlineData(400, 2e-3)]
+    [InlineData(700, 1.1e-3)] // halfway from the token at which the piece before it ended to the end of the stage
+    [InlineData(1000, 2e-4)]
+    public void A_last_piece_without_an_end_that_follows_a_piece_in_tokens_runs_to_the_last_token(long tokens, double rate)
+    {
+        var schedule = new LearningRate
+        {
+            Pieces =
+            {
+                new LearningRatePiece { Shape = "linear", To = 2e-3, UntilStep = 2 },
+                new LearningRatePiece { Shape = "constant", To = 2e-3, UntilTokens = 400 },
+                new LearningRatePiece { Shape = "cosine", To = 2e-4 },
+            },
+        };
+        Assert.Equal(rate, Schedules.LearningRateAt(schedule, tokens / 10, tokens, totalSteps: 100, totalTokens: 1000), 1e-9);
+    }
+
+    [Theory]
     [InlineData(0, 3072)]
     [InlineData(234_500_000_000, 9216)]
     [InlineData(469_000_000_000, 15360)]

@@ -171,17 +171,44 @@ public sealed class ResumeTests : IDisposable
     }
 
     [Fact]
-    public void Memory_is_flat_over_the_steps()
+    public void Memory_is_flat_over_two_hundred_steps()
     {
         var live = new List<long>();
-        using var link = MiniPlans.Train(_mini.Launch(_mini.Plan("pretrain", every: 1000), "pretrain"), (_, report) =>
+        var plan = _mini.Plan("pretrain", every: 1000);
+        plan.Pretraining.Tokens = 200 * 4 * 16;
+        using var link = MiniPlans.Train(_mini.Launch(plan, "pretrain"), (_, report) =>
         {
             if (report.Sample is not null)
             {
                 live.Add(DisposeScopeManager.Statistics.ThreadTotalLiveCount);
             }
         });
+        Assert.Equal(200, live.Count);
         Assert.InRange(live[^1], 1, live[3]);
+    }
+
+    [Fact]
+    public void What_a_step_allocates_in_managed_code_does_not_grow_with_the_model() =>
+        Assert.InRange(AllocatedByAStep(width: 128) / (double)AllocatedByAStep(width: 16), 0.9, 1.1);
+
+    private static long AllocatedByAStep(int width)
+    {
+        var shape = ModelShapes.FromProto(MiniPlans.Model()) with { HiddenSize = width, IntermediateSize = 2 * width, MoeIntermediateSize = width };
+        var optimizer = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 1 };
+        using var learner = new Learner(shape, optimizer, seed: 1, emaDecay: 0.9, torch.CPU);
+        var tokens = torch.arange(64).view(4, 16);
+        long before = 0;
+        const int warm = 5, counted = 10;
+        for (var step = 0; step < warm + counted; step++)
+        {
+            before = step == warm ? GC.GetAllocatedBytesForCurrentThread() : before;
+            using var scope = torch.NewDisposeScope();
+            var output = learner.Model.Forward(tokens);
+            learner.Backward(Losses.CrossEntropy(output.Logits, tokens));
+            learner.Update(1e-3);
+            learner.Balance(output.ExpertLoads, 0.001);
+        }
+        return (GC.GetAllocatedBytesForCurrentThread() - before) / counted;
     }
 
     private static IEnumerable<(string, double, int)> Measured(Agent.RecordingRankLink link) =>
