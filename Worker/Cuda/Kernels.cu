@@ -105,62 +105,87 @@ extern "C" __global__ void rotate_tail(
     }
 }
 
-// [rows, columns] as E4M3, and its transpose as E4M3, both dimensions multiples of 128; one block per 128 x 128 square.
-// Scales are amax / 448: of 1 x 128 tiles along each row of either output, or one per square. Those of tiles lie transposed, as
-// [tiles, rows] and [tiles, columns]; those of squares as the squares of either output lie, with these
-// strides (0: tiles).
+// What a tile is multiplied by: 448 / amax, finite whatever the tile holds; and what takes it back.
+__device__ float inverse(float most) { return most == 0.0f ? 1.0f : fminf(448.0f / most, 3.402823466e38f); }
+__device__ float scale(float most) { return most == 0.0f ? 1.0f : most / 448.0f; }
+
+// [rows, columns] as E4M3, and its transpose as E4M3, both dimensions multiples of 128; one block per 128 x 128 square, 8 x 8 numbers a
+// thread. Scales are amax / 448: of 1 x 128 tiles along each row of either output, or one per square. Those of tiles lie transposed, as
+// [tiles, rows] and [tiles, columns]; those of squares as the squares of either output lie, with these strides (0: tiles).
 extern "C" __global__ void quantise(
     const bf16* x, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns, int square_stride, int turned_stride) {
-    __shared__ bf16 tile[128][129]; // odd, so that columns spread over the banks
-    __shared__ int by_row[128], by_column[128];
-    __shared__ int whole;
+    __shared__ __align__(16) e4m3 tile[128 * 128]; // [columns, rows]; eights of rows change places so that a warp's stores meet all banks
+    __shared__ __align__(16) float by_warp[8][128];
     bool squares = square_stride > 0;
-    int t = threadIdx.x;
-    long long row0 = blockIdx.y * 128LL, column0 = blockIdx.x * 128LL;
-    if (t < 128) by_column[t] = 0;
-    if (t == 0) whole = 0;
-    for (int i = t; i < 2048; i += 256) {
-        int r = i / 16, c = i % 16 * 8;
-        Eight v = load(x + (row0 + r) * columns + column0 + c);
+    int t = threadIdx.x, across = t % 16, down = t / 16; // columns 8 across .., rows 8 down ..
+    long long row0 = blockIdx.y * 128LL + 8 * down, column0 = blockIdx.x * 128LL + 8 * across;
+    Eight v[8];
+    float by_row[8], by_column[8] = {};
+    #pragma unroll
+    for (int r = 0; r < 8; r++) v[r] = load(x + (row0 + r) * columns + column0);
+    #pragma unroll
+    for (int r = 0; r < 8; r++) {
         float most = 0.0f;
         #pragma unroll
-        for (int j = 0; j < 8; j++) { tile[r][c + j] = v.at[j]; most = fmaxf(most, fabsf(widen(v.at[j]))); }
+        for (int c = 0; c < 8; c++) {
+            float size = fabsf(widen(v[r].at[c]));
+            most = fmaxf(most, size);
+            by_column[c] = fmaxf(by_column[c], size);
+        }
         for (int o = 8; o; o >>= 1) most = fmaxf(most, __shfl_xor_sync(~0u, most, o));
-        if (i % 16 == 0) by_row[r] = __float_as_int(most);
+        by_row[r] = most;
+    }
+    #pragma unroll
+    for (int c = 0; c < 8; c++) {
+        by_column[c] = fmaxf(by_column[c], __shfl_xor_sync(~0u, by_column[c], 16));
+        if (t % 32 < 16) by_warp[t / 32][8 * across + c] = by_column[c];
     }
     __syncthreads();
-    // Non-negative floats order as their bits do.
-    float most = 0.0f;
-    for (int r = t / 128 * 64, end = r + 64; r < end; r++) most = fmaxf(most, fabsf(widen(tile[r][t % 128])));
-    atomicMax(&by_column[t % 128], __float_as_int(most));
-    if (t < 128) atomicMax(&whole, by_row[t]);
-    __syncthreads();
-    if (t < 128) {
-        float r = __int_as_float(squares ? whole : by_row[t]), c = __int_as_float(squares ? whole : by_column[t]);
-        r = r == 0.0f ? 1.0f : r / 448.0f;
-        c = c == 0.0f ? 1.0f : c / 448.0f;
-        by_row[t] = __float_as_int(r);
-        by_column[t] = __float_as_int(c);
-        if (!squares) {
-            scales[blockIdx.x * (long long)rows + row0 + t] = r;
-            turned_scales[blockIdx.y * (long long)columns + column0 + t] = c;
-        } else if (t == 0) {
-            scales[blockIdx.y * (long long)square_stride + blockIdx.x] = r;
-            turned_scales[blockIdx.x * (long long)turned_stride + blockIdx.y] = r;
-        }
-    }
-    __syncthreads();
-    for (int i = t; i < 2048; i += 256) {
-        int r = i / 16, c = i % 16 * 8;
-        float s = __int_as_float(by_row[r]), z = __int_as_float(by_column[r]);
-        __align__(8) unsigned short y[4], w[4];
+    #pragma unroll
+    for (int w = 0; w < 8; w++) {
         #pragma unroll
-        for (int j = 0; j < 4; j++) {
-            y[j] = pack(widen(tile[r][c + 2 * j]) / s, widen(tile[r][c + 2 * j + 1]) / s);
-            w[j] = pack(widen(tile[c + 2 * j][r]) / z, widen(tile[c + 2 * j + 1][r]) / z);
+        for (int c = 0; c < 8; c++) by_column[c] = fmaxf(by_column[c], by_warp[w][8 * across + c]);
+    }
+    if (squares) {
+        float most = 0.0f;
+        #pragma unroll
+        for (int c = 0; c < 8; c++) most = fmaxf(most, by_column[c]);
+        for (int o = 8; o; o >>= 1) most = fmaxf(most, __shfl_xor_sync(~0u, most, o));
+        #pragma unroll
+        for (int i = 0; i < 8; i++) by_row[i] = by_column[i] = most;
+        if (t == 0) {
+            scales[blockIdx.y * (long long)square_stride + blockIdx.x] = scale(most);
+            turned_scales[blockIdx.x * (long long)turned_stride + blockIdx.y] = scale(most);
         }
-        *(uint2*)(out + (row0 + r) * columns + column0 + c) = *(uint2*)y;
-        *(uint2*)(turned + (column0 + r) * rows + row0 + c) = *(uint2*)w;
+    } else {
+        #pragma unroll
+        for (int i = 0; i < 8; i++) {
+            if (across == 0) scales[blockIdx.x * (long long)rows + row0 + i] = scale(by_row[i]);
+            if (down == 0) turned_scales[blockIdx.y * (long long)columns + column0 + i] = scale(by_column[i]);
+        }
+    }
+    #pragma unroll
+    for (int r = 0; r < 8; r++) {
+        float by = inverse(by_row[r]);
+        __align__(8) unsigned short y[4];
+        #pragma unroll
+        for (int c = 0; c < 4; c++) y[c] = pack(widen(v[r].at[2 * c]) * by, widen(v[r].at[2 * c + 1]) * by);
+        *(uint2*)(out + (row0 + r) * columns + column0) = *(uint2*)y;
+    }
+    #pragma unroll
+    for (int c = 0; c < 8; c++) {
+        float by = inverse(by_column[c]);
+        __align__(8) unsigned short y[4];
+        #pragma unroll
+        for (int r = 0; r < 4; r++) y[r] = pack(widen(v[2 * r].at[c]) * by, widen(v[2 * r + 1].at[c]) * by);
+        *(uint2*)(tile + (8 * across + c) * 128 + 8 * (down ^ across)) = *(uint2*)y;
+    }
+    __syncthreads();
+    for (int i = t; i < 1024; i += 256) {
+        int column = i / 8, piece = i % 8, odd = column / 8 & 1;
+        uint4 q = *(uint4*)(tile + column * 128 + 8 * ((2 * piece ^ column / 8) & ~1));
+        if (odd) q = make_uint4(q.z, q.w, q.x, q.y);
+        *(uint4*)(turned + (blockIdx.x * 128LL + column) * rows + blockIdx.y * 128LL + 16 * piece) = q;
     }
 }
 

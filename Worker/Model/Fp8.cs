@@ -28,7 +28,9 @@ public static class Fp8
         var tiles = padded.view(padded.shape[0] / rowsPerTile, rowsPerTile, padded.shape[1] / columnsPerTile, columnsPerTile);
         var largest = tiles.abs().amax([1, 3], keepdim: true);
         var scales = where(largest == 0, ones_like(largest), largest / LargestE4M3);
-        var quantised = (tiles / scales).to(TensorTypes.Float8E4M3).to(float32);
+        // By the inverse and not by division, as the kernel does: one division a tile.
+        var inverse = where(largest == 0, ones_like(largest), (full_like(largest, LargestE4M3) / largest).clamp(max: float.MaxValue));
+        var quantised = (tiles * inverse).to(TensorTypes.Float8E4M3).to(float32);
         return (
             quantised.view(padded.shape).narrow(0, 0, rows).narrow(1, 0, columns),
             scales.view(-1, 1, scales.shape[2]).expand(-1, rowsPerTile, -1).reshape(padded.shape[0], -1).narrow(0, 0, rows));
