@@ -41,7 +41,7 @@ internal sealed class SpeakingCheckpoint : IDisposable
         if (prompt.Length + maxTokens > _shape.ContextLength)
         {
             throw new InvalidDataException($"The prompt has {prompt.Length} tokens and up to {maxTokens} are to follow: together more than the "
-                + $"{_shape.ContextLength} places of this model. Shorten the prompt or ask for fewer tokens (--max-tokens).");
+                + $"{_shape.ContextLength} places of this model. Shorten the prompt or ask for fewer.");
         }
 
         return prompt.All(id => id < _shape.VocabSize) ? prompt : throw new InvalidDataException(

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Clusters.Generation;
+using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
@@ -72,7 +73,7 @@ public sealed class TrainedRun : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         channel?.Dispose();
-        await App.Services.GetRequiredService<Clusters.LocalProcess.LocalProcessCluster>().StopAll("the test is over", CancellationToken.None);
+        await App.Services.GetRequiredService<LocalProcessCluster>().StopAll("the test is over", CancellationToken.None);
         await App.StopAsync();
         await App.DisposeAsync();
         Directory.Delete(folder, recursive: true);
@@ -190,7 +191,7 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     public async Task A_missing_worker_program_is_named_with_the_fix()
     {
         await using var generations = new Generations(
-            new GenerationLimits { Program = () => Clusters.LocalProcess.WorkerProgram.Find("/nowhere/at/all", null) }, TimeProvider.System);
+            new GenerationLimits { Program = () => WorkerProgram.Find("/nowhere/at/all", null) }, TimeProvider.System);
         var last = (await All(generations, Short()))[^1];
         Assert.Equal("refused", last.Phase);
         Assert.Contains("dotnet build -c Release Worker", last.Reason, StringComparison.Ordinal);

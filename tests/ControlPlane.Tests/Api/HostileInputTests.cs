@@ -73,7 +73,8 @@ public sealed class HostileInputTests : IAsyncLifetime
         {
             var refused = await Assert.ThrowsAsync<RpcException>(async () =>
             {
-                using var call = ops.Generate(request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin);
+                using var call = ops.Generate(
+                    request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin, cancellationToken: TestContext.Current.CancellationToken);
                 await call.ResponseStream.MoveNext(TestContext.Current.CancellationToken);
             });
             Assert.True(refused.StatusCode is StatusCode.InvalidArgument or StatusCode.NotFound, refused.Status.ToString());
