@@ -76,13 +76,13 @@ public sealed partial class TryPage : IAsyncDisposable
     /// <summary>Asked for again when the run has a newer checkpoint.</summary>
     private async Task List()
     {
-        string newest = run is null ? "" : run.Name + string.Join(';', run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.State}"));
+        string newest = run is null ? "" : run.Name + '/' + string.Join(';', run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.State}"));
         if (run is null || newest == listed)
         {
             return;
         }
 
-        if (listed?.StartsWith(run.Name, StringComparison.Ordinal) != true)
+        if (listed?.StartsWith(run.Name + '/', StringComparison.Ordinal) != true)
         {
             checkpoints = null;
         }
@@ -91,7 +91,11 @@ public sealed partial class TryPage : IAsyncDisposable
         try
         {
             var reply = await Ops.ListCheckpointsAsync(new ListCheckpointsRequest { Run = run.Name }, deadline: Faults.DeadlineFromNow());
-            (checkpoints, listTrouble) = ([.. reply.Checkpoints], null);
+            // Answers may overtake each other: only that to the newest question counts.
+            if (listed == newest)
+            {
+                (checkpoints, listTrouble) = ([.. reply.Checkpoints], null);
+            }
         }
         catch (RpcException fault)
         {
@@ -125,9 +129,10 @@ public sealed partial class TryPage : IAsyncDisposable
         await List();
     }
 
+    /// <summary>Who has begun to write means the checkpoint that he sees, whatever run or stage comes after it.</summary>
     private void Set(Ask changed)
     {
-        ask = changed;
+        ask = changed with { Run = runName, Stage = stageName };
         typing?.Dispose();
         typing = Clock.CreateTimer(_ => InvokeAsync(WriteAddress), null, TypingPause, Timeout.InfiniteTimeSpan);
     }
@@ -141,6 +146,11 @@ public sealed partial class TryPage : IAsyncDisposable
     private void WriteAddress()
     {
         typing?.Dispose();
+        if (!IsHere(Navigation.Uri))
+        {
+            return;
+        }
+
         string address = Navigation.GetUriWithQueryParameters(ask.Parameters);
         if (address != Navigation.Uri)
         {
@@ -155,11 +165,12 @@ public sealed partial class TryPage : IAsyncDisposable
         StateHasChanged();
     });
 
+    private static bool IsHere(string address) => new Uri(address).AbsolutePath == "/try";
+
     private void ReadAddress(string address)
     {
-        var uri = new Uri(address);
-        var told = Ask.Read(uri.Query);
-        if (uri.AbsolutePath == "/try" && !told.Parameters.SequenceEqual(ask.Parameters))
+        var told = Ask.Read(new Uri(address).Query);
+        if (IsHere(address) && !told.Parameters.SequenceEqual(ask.Parameters))
         {
             // A prompt that the address has no room for is not lost to a change of another parameter.
             ask = ask.PromptIsTooLongForTheAddress && told.Prompt.Length == 0 ? told with { Prompt = ask.Prompt } : told;
