@@ -8,6 +8,7 @@ return args switch
     ["agent", .. var rest] => AgentEntry.Run(rest).GetAwaiter().GetResult(),
     ["model", .. var rest] => ModelVerbs.Run(rest, Console.Out, Console.Error),
     ["bench", .. var rest] => BenchVerb.Run(rest, Console.Out, Console.Error),
+    ["generate", "--stream"] => GenerationStream.Run(),
     ["generate", .. var rest] => GenerateVerb.Run(rest, Console.Out, Console.Error),
     ["rank"] => RankEntry.Run(RankProgram.WarmUp, RankProgram.Run),
     _ => Usage(),

@@ -11,6 +11,10 @@ internal static class Door
     private const int ReasonLengthMax = 1_000;
     private const int PipelineLengthMax = 1 << 20;
     private const int ShownLength = 60;
+    private const int PromptLengthMax = 1 << 16;
+    private const int NewTokensMax = 8_192;
+    private const int NewTokensUsual = 64;
+    private const double TemperatureMax = 100;
 
     public static string Name(string text, string field)
     {
@@ -40,6 +44,24 @@ internal static class Door
         0 => throw Invalid("text is empty; give a pipeline as YAML or JSON."),
         > PipelineLengthMax => throw Invalid($"text has {text.Length} characters; a pipeline has at most {PipelineLengthMax}."),
         _ => text,
+    };
+
+    public static string Prompt(string text) => text.Length switch
+    {
+        0 => throw Invalid("prompt is empty; write what the model is to continue."),
+        > PromptLengthMax => throw Invalid($"prompt has {text.Length} characters; at most {PromptLengthMax} are taken."),
+        _ => text,
+    };
+
+    public static double Temperature(double value) => value is >= 0 and <= TemperatureMax
+        ? value : throw Invalid($"temperature is {value}; write a number from 0 (always the likeliest token) to {TemperatureMax:0}.");
+
+    /// <summary>0 is the usual number.</summary>
+    public static int NewTokens(int wanted) => NotNegative(wanted, "maxTokens") switch
+    {
+        0 => NewTokensUsual,
+        > NewTokensMax => throw Invalid($"maxTokens is {wanted}; at most {NewTokensMax} are made at once."),
+        _ => wanted,
     };
 
     public static int NotNegative(int number, string field) => number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");

@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
@@ -15,7 +16,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
 internal sealed partial class OpsGrpcService(
     IGrainFactory grains, HistoryQueries history, LogQueries logs, SeriesQueries series, ITrainingCluster cluster, OpsDatabase database,
-    IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
+    Generations generations, CheckpointRoot checkpoints, IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
 {
     private const int NearNames = 3;
 

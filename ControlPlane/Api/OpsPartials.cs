@@ -86,7 +86,7 @@ internal static class OpsPartials
         Run = run, Stage = stage, Step = checkpoint.Made.Step, Attempt = checkpoint.Made.Attempt, Path = checkpoint.Made.Path,
         Bytes = checkpoint.Made.Bytes, Digest = checkpoint.Made.Digest, Tokens = checkpoint.Made.Tokens, Loss = checkpoint.Made.Loss,
         DataCursor = checkpoint.Made.DataCursor, At = checkpoint.Made.At.ToTimestamp(), Stall = Duration.FromTimeSpan(checkpoint.Made.Stall),
-        Lag = Duration.FromTimeSpan(checkpoint.Made.Lag), Lineage = checkpoint.Lineage,
+        Lag = Duration.FromTimeSpan(checkpoint.Made.Lag), Lineage = checkpoint.Lineage, Reason = checkpoint.Reason,
         State = checkpoint.State switch
         {
             CheckpointState.Good => "good",

@@ -2,6 +2,7 @@ using System.Net;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
@@ -36,6 +37,8 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(LedgerBinding.Of);
         builder.UseOrleans(silo => Silo(silo, endpoints));
         builder.Services.AddSingleton(new CheckpointRoot(Path.Combine(options.DataDirectory, "checkpoints")));
+        builder.Services.AddSingleton(new GenerationLimits());
+        builder.Services.AddSingleton<Generations>();
         builder.Services.AddApi();
         builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc));
         builder.Services.AddDashboard();

@@ -1,9 +1,8 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
-using DeepSeekOps.Worker.Libtorch;
-using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Training;
 
 namespace DeepSeekOps.Worker.Cli;
@@ -21,6 +20,7 @@ internal static class GenerateVerb
             errors.WriteLine("""
                 Usage: dsops-worker generate CHECKPOINT --prompt TEXT [--chat] [--max-tokens N] [--temperature T] [--seed N] [--no-speculation]
                                              [--tokenizer byte|tokenizer.json] [--device cpu|cuda[:N]|auto] [--data-dir DIR] [--json]
+                       dsops-worker generate --stream        prompts as lines of JSON on stdin, text as lines of JSON on stdout
                 """);
             return 2;
         }
@@ -30,77 +30,66 @@ internal static class GenerateVerb
             Generate(options, TimeProvider.System, output, errors);
             return 0;
         }
-        catch (Exception e) when (e is CheckpointFormatException or RefusedCheckpointException or InvalidDataException or IOException
-            or UnauthorizedAccessException or DllNotFoundException)
+        catch (Exception e) when (IsRefusal(e))
         {
             errors.WriteLine(e.Message);
             return 1;
         }
     }
 
+    /// <summary>What a checkpoint, a prompt or this machine can be wrong about; the message says it in words.</summary>
+    public static bool IsRefusal(Exception e) => e is CheckpointFormatException or RefusedCheckpointException or InvalidDataException or IOException
+        or UnauthorizedAccessException or DllNotFoundException or ExternalException;
+
     private static void Generate(GenerateOptions options, TimeProvider clock, TextWriter output, TextWriter errors)
     {
-        var folder = CheckpointName.Find(options.Checkpoint, options.DataDirectory);
-        var ours = File.Exists(Path.Combine(folder, Manifest.FileName));
-        if (ours)
+        using var checkpoint = SpeakingCheckpoint.Open(
+            CheckpointName.Find(options.Checkpoint, options.DataDirectory), digest: "", options.Tokenizer);
+        var prompt = checkpoint.Tokens(options.Prompt, options.Chat, options.MaxTokens);
+        var sampler = new SpeculativeSampler(checkpoint.Model(options.Device), options.Temperature, options.Seed, options.Speculate);
+        var (text, given) = (new SettledText(checkpoint.Tokenizer), 0);
+        void Show(Continuation said)
         {
-            Manifest.Verify(folder, digest: "");
+            if (!options.Json)
+            {
+                output.Write(text.Add(said.Ids.Skip(given)));
+                output.Flush();
+                given = said.Ids.Count;
+            }
         }
 
-        var tokenizer = TokenizerOf(folder, options.Tokenizer, ours);
-        int[] prompt = options.Chat ? ChatTemplate.Prompt(options.Prompt, tokenizer) : [tokenizer.Special.Bos, .. tokenizer.Encode(options.Prompt)];
-        var shape = ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName));
-        if (prompt.Length + options.MaxTokens > shape.ContextLength)
-        {
-            throw new InvalidDataException($"The prompt has {prompt.Length} tokens and --max-tokens is {options.MaxTokens}: together more than the "
-                + $"{shape.ContextLength} places of this model. Shorten the prompt or lower --max-tokens.");
-        }
-
-        if (prompt.Any(id => id >= shape.VocabSize))
-        {
-            throw new InvalidDataException(
-                $"The tokenizer knows {tokenizer.VocabSize} tokens and the model {shape.VocabSize}: name the model's own with --tokenizer.");
-        }
-
-        LibtorchLoading.Require();
-        using var model = ModelFolder.Load(folder, ComputeDevice.Choose(options.Device));
         var began = clock.GetTimestamp();
-        var said = new SpeculativeSampler(model, options.Temperature, options.Seed, options.Speculate)
-            .Continue(prompt, options.MaxTokens, tokenizer.Special.Eos, CancellationToken.None);
-        Write(said, tokenizer.Decode([.. said.Ids]), prompt.Length, clock.GetElapsedTime(began).TotalSeconds, options.Json, output, errors);
-    }
-
-    private static void Write(Continuation said, string text, int promptTokens, double seconds, bool json, TextWriter output, TextWriter errors)
-    {
-        double? acceptance = said.Guessed == 0 ? null : (double)said.Kept / said.Guessed;
-        var rate = said.Ids.Count / seconds;
-        if (json)
+        var said = sampler.Continue(prompt, options.MaxTokens, checkpoint.Tokenizer.Special.Eos, CancellationToken.None, Show);
+        var seconds = clock.GetElapsedTime(began).TotalSeconds;
+        if (options.Json)
         {
-            output.WriteLine(JsonSerializer.Serialize(
-                new
-                {
-                    text, tokens = said.Ids, promptTokens, seconds, tokensPerSecond = rate, mainModelPasses = said.Passes,
-                    guessed = said.Guessed, kept = said.Kept, acceptanceRate = acceptance,
-                },
-                Json));
+            WriteJson(said, checkpoint.Tokenizer.Decode([.. said.Ids]), prompt.Length, seconds, output);
             return;
         }
 
-        output.WriteLine(text);
-        var guesses = acceptance is { } share
-            ? string.Create(CultureInfo.InvariantCulture, $"; {said.Kept} of {said.Guessed} guesses kept ({share:P0})")
-            : "";
-        errors.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{said.Ids.Count} tokens in {seconds:0.00} s, {rate:0} tokens/s, {said.Passes} passes{guesses}"));
+        Show(said);
+        output.WriteLine(text.Rest());
+        errors.WriteLine(Figures(said, seconds));
     }
 
-    /// <summary>A checkpoint of ours without a tokenizer.json was trained on bytes; of others nothing is known.</summary>
-    private static ITokenizer TokenizerOf(string folder, string? named, bool ours)
+    private static void WriteJson(Continuation said, string text, int promptTokens, double seconds, TextWriter output) =>
+        output.WriteLine(JsonSerializer.Serialize(
+            new
+            {
+                text, tokens = said.Ids, promptTokens, seconds, tokensPerSecond = said.Ids.Count / seconds, mainModelPasses = said.Passes,
+                guessed = said.Guessed, kept = said.Kept, acceptanceRate = Acceptance(said),
+            },
+            Json));
+
+    private static string Figures(Continuation said, double seconds)
     {
-        var beside = Path.Combine(folder, Tokenizers.FileName);
-        return named is not null ? Tokenizers.Open(named)
-            : File.Exists(beside) ? Tokenizers.Open(beside)
-            : ours ? Tokenizers.Open("byte")
-            : throw new CheckpointFormatException($"{folder} brings no {Tokenizers.FileName}: name one with --tokenizer PATH, or --tokenizer byte.");
+        var guesses = Acceptance(said) is { } share
+            ? string.Create(CultureInfo.InvariantCulture, $"; {said.Kept} of {said.Guessed} guesses kept ({share:P0})")
+            : "";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{said.Ids.Count} tokens in {seconds:0.00} s, {said.Ids.Count / seconds:0} tokens/s, {said.Passes} passes{guesses}");
     }
+
+    private static double? Acceptance(Continuation said) => said.Guessed == 0 ? null : (double)said.Kept / said.Guessed;
 }

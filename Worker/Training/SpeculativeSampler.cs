@@ -20,7 +20,9 @@ public sealed class SpeculativeSampler(DeepSeekModel model, double temperature, 
     private readonly bool _speculate = speculate && model.Shape.MtpDepth > 0;
     private SeededRandom _random = new(seed, "generate", 0);
 
-    public Continuation Continue(IReadOnlyList<int> prompt, int maxNewTokens, int eos, CancellationToken stopping)
+    /// <param name="progress">Gets what is said so far after each pass but the last.</param>
+    public Continuation Continue(
+        IReadOnlyList<int> prompt, int maxNewTokens, int eos, CancellationToken stopping, Action<Continuation>? progress = null)
     {
         using var scope = NewDisposeScope();
         using var cache = model.NewCache(1, prompt.Count + maxNewTokens);
@@ -68,6 +70,7 @@ public sealed class SpeculativeSampler(DeepSeekModel model, double temperature, 
                 }
             }
 
+            progress?.Invoke(new Continuation(said, guessed, kept, passes));
             (guesser, input) = (null, [fresh[^1]]);
             if (drafts is not null)
             {

@@ -8,6 +8,8 @@ namespace DeepSeekOps.Dashboard.Tests;
 /// Everything above the transport is the real client.</summary>
 public sealed class ScriptedOps : CallInvoker
 {
+    private static readonly object EndOfStream = new();
+
     private readonly ConcurrentDictionary<string, Func<object, object>> answers = new();
     private readonly ConcurrentDictionary<string, Channel<object>> streams = new();
 
@@ -30,6 +32,9 @@ public sealed class ScriptedOps : CallInvoker
             Assert.True(Stream(method).Writer.TryWrite(item));
         }
     }
+
+    /// <summary>The server has said all: the stream ends well.</summary>
+    public void End(string method) => Send(method, EndOfStream);
 
     public void Break(string method, StatusCode code, string words) => Send(method, new RpcException(new Status(code, words)));
 
@@ -76,6 +81,11 @@ public sealed class ScriptedOps : CallInvoker
         public async Task<bool> MoveNext(CancellationToken cancellationToken)
         {
             var item = await items.ReadAsync(cancellationToken);
+            if (ReferenceEquals(item, EndOfStream))
+            {
+                return false;
+            }
+
             Current = item is RpcException fault ? throw fault : (T)item;
             return true;
         }

@@ -30,6 +30,8 @@ public sealed class BrowserTests
         await Assertions.Expect(page.Locator("li.event", new() { HasText = "signal 9" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.Locator("li.event", new() { HasText = "recovered" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.Locator("ds-charts canvas").First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await dsops.UntilRun("seen", "completed", TimeSpan.FromMinutes(2));
+        await TryCheckpoint(page, dsops);
         Assert.Empty(errors);
     }
 
@@ -55,6 +57,30 @@ public sealed class BrowserTests
         await Assertions.Expect(submit).ToBeEnabledAsync(new() { Timeout = Patient });
         await submit.ClickAsync();
         await page.WaitForURLAsync("**/runs/seen**", new() { Timeout = Patient });
+    }
+
+    /// <summary>From the run's checkpoints to a text by one of them, by keyboard, and the same again from the address alone.</summary>
+    private static async Task TryCheckpoint(IPage page, Dsops dsops)
+    {
+        await page.GotoAsync($"{dsops.Http}/runs/seen?tab=checkpoints");
+        await page.Locator("a[data-try]").First.ClickAsync(new() { Timeout = Patient });
+        await page.WaitForURLAsync("**/try?run=seen&stage=pretrain&step=*", new() { Timeout = Patient });
+        await page.Locator("[data-set=max]").FillAsync("20");
+        await page.Locator("[data-prompt]").FillAsync("1+1");
+        await Assertions.Expect(page.Locator("[data-generate]")).ToBeEnabledAsync(new() { Timeout = Patient });
+        await page.Locator("[data-prompt]").PressAsync("Control+Enter");
+        await Assertions.Expect(page.Locator("[data-text=made]")).ToBeVisibleAsync(new() { Timeout = Patient });
+        string said = await page.Locator("[data-said]").InnerTextAsync();
+        Assert.NotEmpty(said);
+        Assert.True(double.TryParse(await page.Locator("[data-figure=rate]").InnerTextAsync(), CultureInfo.InvariantCulture, out double rate) && rate > 0);
+        Assert.Matches(" %$", await page.Locator("[data-figure=acceptance]").InnerTextAsync());
+        Assert.Contains("prompt=1%2B1", page.Url, StringComparison.Ordinal);
+
+        await page.ReloadAsync();
+        await Assertions.Expect(page.Locator("[data-generate]")).ToBeEnabledAsync(new() { Timeout = Patient });
+        await page.Locator("[data-generate]").ClickAsync();
+        await Assertions.Expect(page.Locator("[data-text=made]")).ToBeVisibleAsync(new() { Timeout = Patient });
+        Assert.Equal(said, await page.Locator("[data-said]").InnerTextAsync());
     }
 
     private static async Task Fill(IPage page, string pipeline)

@@ -15,6 +15,22 @@ public static class CheckpointChoice
     public static StageCheckpoint? Newest(ImmutableArray<StageCheckpoint> checkpoints) =>
         checkpoints.Where(c => c.Usable).MaxBy(c => c.Made.Step);
 
+    /// <summary>The one that a person wants to try, or why it cannot be tried.</summary>
+    /// <param name="step">Null: the newest that may be used.</param>
+    public static (StageCheckpoint? Chosen, string Reason) ToTry(StageId stage, ImmutableArray<StageCheckpoint> checkpoints, long? step)
+    {
+        var chosen = step is null ? Newest(checkpoints) : checkpoints.LastOrDefault(c => c.Made.Step == step);
+        string because = chosen is { Reason.Length: > 0 } ? $": {chosen.Reason}" : "";
+        return chosen switch
+        {
+            null when step is null => (null, $"{stage} has no checkpoint that can be used yet; its first one can be tried as soon as it is durable."),
+            null => (null, $"{stage} has no checkpoint of step {step}; `dsops checkpoints {stage.Run}` lists those there are."),
+            { State: CheckpointState.Deleted } => (null, $"The checkpoint of {stage} step {step} was deleted{because}. Choose a newer one."),
+            { State: CheckpointState.Quarantined } => (null, $"The checkpoint of {stage} step {step} was refused{because}. Choose another one."),
+            _ => (chosen, ""),
+        };
+    }
+
     /// <summary>Takes in a durable one: it takes the place of an older one of the same step, whatever became of that.</summary>
     public static ImmutableArray<StageCheckpoint> Add(ImmutableArray<StageCheckpoint> checkpoints, CheckpointMade made, string lineage)
     {

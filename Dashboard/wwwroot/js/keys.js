@@ -1,5 +1,5 @@
 // Shortcuts that work on every page. They never fire while somebody types.
-const pages = { r: '/', c: '/cluster', p: '/planner', n: '/submit' };
+const pages = { r: '/', c: '/cluster', p: '/planner', t: '/try', n: '/submit' };
 let went = 0; // when "g" was pressed, in ms
 
 function typing(target) {
@@ -14,6 +14,11 @@ function moveRow(by) {
 }
 
 document.addEventListener('keydown', e => {
+  if (e.key === 'Enter' && (e.ctrlKey || e.metaKey) && e.target.dataset?.ctrlEnter) {
+    e.preventDefault();
+    document.querySelector(e.target.dataset.ctrlEnter)?.click();
+    return;
+  }
   if (e.ctrlKey || e.metaKey || e.altKey) return;
   if (typing(e.target)) {
     if (e.key === 'Escape') e.target.blur();

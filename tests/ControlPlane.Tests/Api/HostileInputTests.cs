@@ -66,6 +66,23 @@ public sealed class HostileInputTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Nonsense_to_a_generation_is_refused_in_words()
+    {
+        var ops = new OpsService.OpsServiceClient(channel);
+        foreach (var request in Nonsense(GenerateRequest.Descriptor).Cast<GenerateRequest>())
+        {
+            var refused = await Assert.ThrowsAsync<RpcException>(async () =>
+            {
+                using var call = ops.Generate(
+                    request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin, cancellationToken: TestContext.Current.CancellationToken);
+                await call.ResponseStream.MoveNext(TestContext.Current.CancellationToken);
+            });
+            Assert.True(refused.StatusCode is StatusCode.InvalidArgument or StatusCode.NotFound, refused.Status.ToString());
+            Assert.NotEmpty(refused.Status.Detail);
+        }
+    }
+
+    [Fact]
     public async Task An_agent_of_another_protocol_is_refused_with_both_numbers()
     {
         var worker = new WorkerService.WorkerServiceClient(channel);

@@ -1,0 +1,68 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
+using Grpc.Core;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>Trying a checkpoint. Its folder is what the ledger says of it; no path comes from outside.</summary>
+internal sealed partial class OpsGrpcService
+{
+    public override Task Generate(GenerateRequest request, IServerStreamWriter<GenerateReply> responseStream, ServerCallContext context) =>
+        UntilGone(context, async token =>
+        {
+            var stage = Door.Stage(request.Run, request.Stage);
+            var prompt = new Prompt
+            {
+                Text = Door.Prompt(request.Prompt), Chat = request.Chat, Temperature = Door.Temperature(request.Temperature),
+                MaxTokens = Door.NewTokens(request.MaxTokens), Seed = request.Seed, Speculate = !request.NoSpeculation,
+            };
+            long? step = request.HasStep ? Door.NotNegative(request.Step, "step") : null;
+            var made = await ToTry(stage, step, token);
+            (prompt.Folder, prompt.Digest) = (Path.GetFullPath(Path.Combine(checkpoints.Folder, made.Path)), made.Digest);
+            // A path that a worker reported may lead anywhere; it is followed only within the checkpoints.
+            if (!prompt.Folder.StartsWith(checkpoints.Folder + Path.DirectorySeparatorChar, StringComparison.Ordinal) || !Directory.Exists(prompt.Folder))
+            {
+                throw Cannot($"The files of the checkpoint of {stage} step {made.Step} are not there any more; they were in {prompt.Folder}. Choose another one.");
+            }
+
+            await foreach (var news in generations.Continue(prompt, $"{stage} step {made.Step}", token))
+            {
+                await responseStream.WriteAsync(ToProto(news, made.Step), token);
+            }
+        });
+
+    private async Task<CheckpointMade> ToTry(StageId stage, long? step, CancellationToken cancellation)
+    {
+        var run = await Described(stage.Run, cancellation);
+        if (!run.Stages.Any(s => s.Name == stage.Stage))
+        {
+            throw new RpcException(new Status(
+                StatusCode.NotFound, $"{stage.Run} has no stage named {stage.Stage}; it has {string.Join(", ", run.Stages.Select(s => s.Name))}."));
+        }
+
+        if (cluster.Simulated)
+        {
+            throw Cannot("This cluster is simulated: its checkpoints have no weights. Start dsops with --cluster local and train, to try a checkpoint.");
+        }
+
+        var registered = await history.Checkpoints(stage.Run, stage.Stage, cancellation);
+        var (chosen, reason) = CheckpointChoice.ToTry(stage, [.. registered.Select(c => c.Checkpoint)], step);
+        return chosen?.Made ?? throw Cannot(reason);
+    }
+
+    private static GenerateReply ToProto(GenerationNews news, long step) => news.Phase switch
+    {
+        "busy" => throw new RpcException(new Status(StatusCode.ResourceExhausted, news.Reason)),
+        "refused" => throw Cannot(news.Reason),
+        "failed" => throw new RpcException(new Status(StatusCode.Aborted, news.Reason)),
+        _ => new GenerateReply
+        {
+            Phase = news.Phase, Ended = news.Reason, Step = step, Text = news.Text, PromptTokens = news.PromptTokens, Tokens = news.Tokens,
+            Passes = news.Passes, Guessed = news.Guessed, Kept = news.Kept, Seconds = news.Seconds,
+        },
+    };
+
+    private static RpcException Cannot(string words) => new(new Status(StatusCode.FailedPrecondition, words));
+}

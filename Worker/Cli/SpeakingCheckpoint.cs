@@ -1,0 +1,68 @@
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Training;
+
+namespace DeepSeekOps.Worker.Cli;
+
+/// <summary>A checkpoint opened to continue prompts: its shape and tokenizer at once, its weights when they are first needed.</summary>
+internal sealed class SpeakingCheckpoint : IDisposable
+{
+    private readonly string _folder;
+    private readonly ModelShape _shape;
+    private DeepSeekModel? _model;
+
+    private SpeakingCheckpoint(string folder, ITokenizer tokenizer)
+    {
+        (_folder, Tokenizer) = (folder, tokenizer);
+        _shape = ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName));
+    }
+
+    public ITokenizer Tokenizer { get; }
+
+    /// <param name="digest">Of its manifest, where it is known; empty otherwise.</param>
+    /// <param name="tokenizer">"byte", or a tokenizer.json. Null: the checkpoint's own.</param>
+    public static SpeakingCheckpoint Open(string folder, string digest, string? tokenizer)
+    {
+        var ours = digest.Length > 0 || File.Exists(Path.Combine(folder, Manifest.FileName));
+        if (ours)
+        {
+            Manifest.Verify(folder, digest);
+        }
+
+        return new SpeakingCheckpoint(folder, TokenizerOf(folder, tokenizer, ours));
+    }
+
+    /// <summary>The prompt as tokens, if the model has places for them and for what is asked for.</summary>
+    public int[] Tokens(string text, bool chat, int maxTokens)
+    {
+        int[] prompt = chat ? ChatTemplate.Prompt(text, Tokenizer) : [Tokenizer.Special.Bos, .. Tokenizer.Encode(text)];
+        if (prompt.Length + maxTokens > _shape.ContextLength)
+        {
+            throw new InvalidDataException($"The prompt has {prompt.Length} tokens and up to {maxTokens} are to follow: together more than the "
+                + $"{_shape.ContextLength} places of this model. Shorten the prompt or ask for fewer.");
+        }
+
+        return prompt.All(id => id < _shape.VocabSize) ? prompt : throw new InvalidDataException(
+            $"The tokenizer knows {Tokenizer.VocabSize} tokens and the model {_shape.VocabSize}: name the model's own with --tokenizer.");
+    }
+
+    public DeepSeekModel Model(string device)
+    {
+        LibtorchLoading.Require();
+        return _model ??= ModelFolder.Load(_folder, ComputeDevice.Choose(device));
+    }
+
+    public void Dispose() => _model?.Dispose();
+
+    /// <summary>A checkpoint of ours without a tokenizer.json was trained on bytes; of others nothing is known.</summary>
+    private static ITokenizer TokenizerOf(string folder, string? named, bool ours)
+    {
+        var beside = Path.Combine(folder, Tokenizers.FileName);
+        return named is not null ? Tokenizers.Open(named)
+            : File.Exists(beside) ? Tokenizers.Open(beside)
+            : ours ? Tokenizers.Open("byte")
+            : throw new CheckpointFormatException($"{folder} brings no {Tokenizers.FileName}: name one with --tokenizer PATH, or --tokenizer byte.");
+    }
+}
