@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
@@ -99,10 +100,12 @@ internal sealed partial class OpsGrpcService
 
     private async Task<Cluster> Described()
     {
-        var cluster = await ClusterOf().Describe();
-        var stages = cluster.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
+        var seen = await ClusterOf().Describe();
+        var stages = seen.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
         var reports = await Task.WhenAll(stages.Select(stage => grains.GetGrain<IStageGrain>(stage.ToString()).Describe()));
-        return cluster.ToProto(reports.OfType<StageReport>());
+        var proto = seen.ToProto(reports.OfType<StageReport>());
+        proto.Simulation = (cluster as SimulatedCluster)?.InWords ?? "";
+        return proto;
     }
 
     private async Task<string> Existing(string run, CancellationToken cancellation)

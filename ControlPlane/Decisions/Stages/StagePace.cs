@@ -1,0 +1,27 @@
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>What a stage that trains tells placement of its pace.</summary>
+public static class StagePace
+{
+    /// <summary>Null: nothing is measured, since it does not train.</summary>
+    public static GangPace? Of(Stage stage, Observation seen)
+    {
+        if (stage.Phase is not Phase.Running { Gang: var gang } || (seen.Latest ?? stage.Latest) is not { } sample || sample.Attempt != stage.Attempt)
+        {
+            return null;
+        }
+
+        var newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made;
+        long unsaved = Math.Max(0, sample.Step - Math.Max(newest?.Step ?? 0, 0));
+        var launch = seen.AgentsOf(gang).Select(a => a.LaunchSeconds).FirstOrDefault(l => !l.IsEmpty);
+        return new GangPace(stage.Id, gang.Gang, Span(sample.StepSeconds * (stage.Wish.Work.TotalSteps - sample.Step)), Span(sample.StepSeconds * unsaved),
+            newest is null ? null : newest.Stall + newest.Lag, launch is null ? null : Span(launch.Values.Sum()));
+    }
+
+    private static TimeSpan Span(double seconds) =>
+        double.IsFinite(seconds) ? TimeSpan.FromSeconds(Math.Clamp(seconds, 0, TimeSpan.FromDays(36_500).TotalSeconds)) : TimeSpan.Zero;
+}
