@@ -46,7 +46,7 @@ internal sealed partial class OpsGrpcService
         Unless(ClusterOf().CancelMaintenance(Door.Name(request.Name, "name"), context.CancellationToken));
 
     private async Task<Cluster> Unless(Task<string?> refusal) => await refusal is { } why
-        ? throw new RpcException(new Status(StatusCode.FailedPrecondition, $"{char.ToUpperInvariant(why[0])}{why[1..]}.")) : await Described();
+        ? throw new RpcException(new Status(StatusCode.FailedPrecondition, $"{why}.")) : await Described();
 
     private static StageId Gang(string text, string field) => text.Split('/') is [var run, var stage] ? Door.Stage(run, stage)
         : throw Door.Invalid($"{field} '{Door.Shown(text)}' is no gang; write it as run/stage.");

@@ -28,7 +28,9 @@ internal sealed partial class ClusterGrain
         if (refusal is null)
         {
             await Save(state.State with { Moves = moves });
-            order = PlacementQueue.Decide(now with { Moves = moves }).Order;
+            var after = now with { Moves = moves };
+            var answer = PlacementQueue.Decide(after);
+            (pending, order) = (WithForecast(after, answer), answer.Order);
             string where = before is { } other ? $"before {other}" : "to the front of the queue";
             await Tell(stage, now.Waiting.First(w => w.Stage == stage).Gang, "moved", EventLevel.Info, $"moved {where} by hand: {reason}", cancellation);
         }

@@ -123,8 +123,8 @@ internal sealed class FreeNodes
             known = largeEnough[key] = Enumerable.Range(0, nodes.Length).Count(i => nodes[i].Slots >= request.SlotsPerNode && (member is null || member[i]));
         }
 
-        // A cluster that has to keep spares free is that much smaller for whoever did not lose a node.
-        return request.Restores || policy.Spares == 0 ? known : Math.Min(known, nodes.Length - policy.Spares);
+        // A cluster that has to keep spares free is that much smaller for whoever did not lose a node; a group only where no others are left.
+        return request.Restores ? known : known - Math.Max(0, policy.Spares - (request.Group.Length == 0 ? 0 : nodes.Length - known));
     }
 
     /// <summary>Why the other large enough nodes are not feasible.</summary>
@@ -219,22 +219,31 @@ internal sealed class FreeNodes
         return known;
     }
 
-    /// <summary>The last of the wholly free nodes in fabric order: the same ones from one moment to the next, and the holes stay at one end.</summary>
+    /// <summary>
+    /// The last of the wholly free nodes in fabric order: the same ones from one moment to the next, and the holes stay at one end. Nodes
+    /// of a named group only where no others are left, so that a gang may have the whole group.
+    /// </summary>
     private bool[] ChooseSpares()
     {
         bool[] chosen = new bool[nodes.Length];
         int left = policy.Spares;
-        for (int i = nodes.Length - 1; i >= 0 && left > 0; i--)
+        for (int pass = policy.Groups.IsEmpty ? 1 : 0; pass < 2; pass++)
         {
-            if (nodes[i].Health == NodeHealth.Ready && freeSlots[i] == nodes[i].Slots && windows.FirstOverlap(i, now, TimeSpan.Zero) is null)
+            for (int i = nodes.Length - 1; i >= 0 && left > 0; i--)
             {
-                chosen[i] = true;
-                left--;
+                if (!chosen[i] && nodes[i].Health == NodeHealth.Ready && freeSlots[i] == nodes[i].Slots && (pass == 1 || !InAnyGroup(i))
+                    && windows.FirstOverlap(i, now, TimeSpan.Zero) is null)
+                {
+                    chosen[i] = true;
+                    left--;
+                }
             }
         }
 
         return chosen;
     }
+
+    private bool InAnyGroup(int index) => policy.Groups.Any(g => MembersOf(g.Name)![index]);
 
     private Need NeedOf(GangRequest request) =>
         new(request.SlotsPerNode, request.Group, windows.None ? 0 : request.Expected?.Ticks ?? -1, request.Restores && policy.Spares > 0);

@@ -10,30 +10,38 @@ namespace DeepSeekOps.Decisions.Placement;
 /// <param name="RestartTook">Ranks' launch until their first step, as last measured; null: not measured.</param>
 public sealed record GangPace(StageId Stage, int Gang, TimeSpan? Remaining, TimeSpan SinceSaved, TimeSpan? SaveTook, TimeSpan? RestartTook);
 
-/// <summary>A gang's newest pace, and how its predicted end has moved since it was first told: the error of the prediction, measured.</summary>
-public sealed record PaceSeen(GangPace Newest, DateTimeOffset At, DateTimeOffset FirstAt, DateTimeOffset? FirstEnd, DateTimeOffset? End)
+/// <summary>A gang's newest pace, with the mean of its predicted ends and how they scatter: the error of the prediction, measured.</summary>
+/// <param name="End">Mean of the predicted ends, newer ones counting more.</param>
+/// <param name="Variance">Of the predicted ends, in square seconds.</param>
+public sealed record PaceSeen(GangPace Newest, DateTimeOffset At, DateTimeOffset? End, double Variance, int Predictions)
 {
-    /// <summary>Until a prediction has been watched this long, its error is not known.</summary>
-    private static readonly TimeSpan WatchedAtLeast = TimeSpan.FromSeconds(30);
+    /// <summary>Share of the newest prediction in the mean: about the last ten count.</summary>
+    private const double Newer = 0.1;
 
-    /// <summary>Before anything was measured, and never less than a hundredth: the planner's stated error of step times.</summary>
+    /// <summary>Fewer predictions have no scatter of their own: a tenth is taken instead. Never less than a hundredth, the planner's stated error of a step.</summary>
+    private const int PredictionsAtLeast = 6;
     private const double Unmeasured = 0.1;
     private const double Least = 0.01;
 
     public static PaceSeen Of(PaceSeen? before, GangPace pace, DateTimeOffset now, double timeFactor)
     {
-        DateTimeOffset? end = pace.Remaining is { } left && left < TimeSpan.FromDays(36_500) ? now + (left / timeFactor) : null;
-        return before is null || before.Newest.Gang != pace.Gang || before.FirstEnd is null ? new PaceSeen(pace, now, now, end, end)
-            : before with { Newest = pace, At = now, End = end };
+        DateTimeOffset? end = pace.Remaining is { } left && left < TimeSpan.FromDays(3_650) ? now + (left / timeFactor) : null;
+        if (before?.End is not { } mean || end is not { } predicted || before.Newest.Gang != pace.Gang)
+        {
+            return new PaceSeen(pace, now, end, 0, 1);
+        }
+
+        var off = predicted - mean;
+        return new PaceSeen(pace, now, mean + (off * Newer), (1 - Newer) * (before.Variance + (Newer * off.TotalSeconds * off.TotalSeconds)), before.Predictions + 1);
     }
 
-    /// <summary>How far the predicted end moved per time that passed.</summary>
-    public double Error => FirstEnd is { } first && End is { } end && At - FirstAt >= WatchedAtLeast
-        ? Math.Clamp(Math.Abs((end - first) / (At - FirstAt)), Least, 1) : Unmeasured;
+    /// <summary>Scatter of the predicted ends over the time that is left.</summary>
+    public double Error => Predictions < PredictionsAtLeast || End is not { } end ? Unmeasured
+        : Math.Clamp(Math.Sqrt(Variance) / Math.Max(1, (end - At).TotalSeconds), Least, 1);
 
-    public string Basis => At - FirstAt >= WatchedAtLeast
-        ? string.Create(CultureInfo.InvariantCulture, $"its measured pace, by which its end moved {Error:P0} of the {Words.Duration(At - FirstAt)} it was watched")
-        : string.Create(CultureInfo.InvariantCulture, $"its measured pace, too new to have an error of its own ({Unmeasured:P0} taken)");
+    public string Basis => Predictions < PredictionsAtLeast
+        ? string.Create(CultureInfo.InvariantCulture, $"its measured pace, too new to have a scatter of its own ({Unmeasured:P0} taken)")
+        : string.Create(CultureInfo.InvariantCulture, $"its measured pace, whose predictions scatter by {Error:P0}");
 }
 
 public static class Paces

@@ -40,7 +40,7 @@ internal static class WhyPending
         }
 
         string where = named is null ? "the cluster" : $"group {request.Group}";
-        bool spares = question.Policy.Spares > 0 && !request.Restores && largeEnough == question.Cluster.Nodes.Length - question.Policy.Spares;
+        bool spares = question.Policy.Spares > 0 && !request.Restores && named is null;
         string kept = spares ? $" beside the {Words.Count(question.Policy.Spares, "spare", "spares")} that are kept" : "";
         return Only(PendingKind.Impossible,
             $"can never start: it asks for {Words.Count(request.Nodes, "node", "nodes")} with {request.SlotsPerNode} GPUs and {where} has {largeEnough}{kept}",
