@@ -37,7 +37,7 @@ internal sealed partial class OpsGrpcService
         string? stage = Door.OptionalName(request.Stage, "stage");
         string run = await Existing(request.Run, context.CancellationToken);
         var checkpoints = await history.Checkpoints(run, stage, context.CancellationToken);
-        return new ListCheckpointsReply { Checkpoints = { checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage)) } };
+        return new ListCheckpointsReply { Checkpoints = { checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage)) }, Simulated = cluster.Simulated };
     }
 
     public override async Task<GetLogsReply> GetLogs(GetLogsRequest request, ServerCallContext context)
@@ -55,6 +55,7 @@ internal sealed partial class OpsGrpcService
         var summaries = await series.Summaries(run, stage, context.CancellationToken);
         return new ListSeriesReply
         {
+            Simulated = cluster.Simulated,
             Series =
             {
                 summaries.Select(one => new Series

@@ -32,7 +32,11 @@ internal static class Examples
         ["retry"] = ["dsops retry mini", "dsops retry mini --stage sft", "dsops retry mini --stage pretrain --checkpoint 200"],
         ["clone"] = ["dsops clone mini mini-2 > mini-2.yaml", "dsops clone v3 v3-128n --stage pretrain --nodes 128 | dsops submit -"],
         ["checkpoints"] = ["dsops checkpoints mini", "dsops checkpoints mini --stage pretrain"],
-        ["cluster"] = ["dsops cluster", "dsops cluster drain node-0007 --reason \"fan\"", "dsops cluster maintenance plan firmware --group zone-a --from 2026-12-01T08:00Z --hours 2"],
+        ["cluster"] =
+        [
+            "dsops cluster", "dsops cluster drain node-0007 --reason \"fan\"",
+            "dsops cluster maintenance plan firmware --group zone-a --from 2026-12-01T08:00Z --hours 2",
+        ],
         ["queue"] = ["dsops queue", "dsops queue move mini/pretrain --first --reason \"the paper is due\"", "dsops queue preempt a/pretrain --for b/pretrain"],
         ["schema"] = ["dsops schema > pipeline.schema.json"],
         ["version"] = ["dsops version --json"],

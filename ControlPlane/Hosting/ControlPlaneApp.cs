@@ -84,7 +84,7 @@ public static class ControlPlaneApp
         var control = new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow());
         app.UseRouting();
         app.MapApi();
-        app.MapSeries();
+        app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated);
         app.MapGet($"/{ControlFile.Name}", () => control);
         app.MapGet("/healthz", () => Results.Text("ok\n"));
         app.MapDashboard();

@@ -108,7 +108,8 @@ public static class ControlPlaneHost
         terminal.Output.WriteLine($"Data       {options.DataDirectory}");
         if (options.Cluster == "simulated")
         {
-            terminal.Output.WriteLine($"Cluster    simulated: {options.Nodes} nodes, faults {options.Faults.Name}, seed {options.Seed}, time x {options.TimeFactor:0.##}; no figure of it is measured");
+            terminal.Output.WriteLine($"Cluster    simulated: {options.Nodes} nodes, faults {options.Faults.Name}, seed {options.Seed},"
+                + $" time x {options.TimeFactor:0.##}; no figure of it is measured");
         }
 
         terminal.Output.WriteLine($"Log        {Path.Combine(options.DataDirectory, LogFile.RelativePath)}");

@@ -41,8 +41,8 @@ internal static class ClusterFacts
 
         foreach (var window in cluster.Maintenance)
         {
-            yield return $"Maintenance {window.Name}: {Words.NodeCount(window.Nodes.Count)} {(window.Active ? "out now, until" : $"out from {Words.Moment(window.From.ToDateTimeOffset())} to")} "
-                + $"{Words.Moment(window.Until.ToDateTimeOffset())}: {window.Reason}";
+            string when = window.Active ? "out now, until" : $"out from {Words.Moment(window.From.ToDateTimeOffset())} to";
+            yield return $"Maintenance {window.Name}: {Words.NodeCount(window.Nodes.Count)} {when} {Words.Moment(window.Until.ToDateTimeOffset())}: {window.Reason}";
         }
     }
 }

@@ -42,9 +42,15 @@ internal static class HostVerbs
         var cluster = Cluster("local");
         var nodes = Nodes(cluster);
         var timeFactor = TimeFactor();
-        var faults = new Option<string>("--faults") { Description = "Simulated cluster: published mix that its faults are drawn from.", DefaultValueFactory = _ => FaultMix.Llama3.Name };
+        var faults = new Option<string>("--faults")
+        {
+            Description = "Simulated cluster: published mix that its faults are drawn from.", DefaultValueFactory = _ => FaultMix.Llama3.Name,
+        };
         faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
-        var seed = new Option<int>("--seed") { Description = "Simulated cluster: everything random in it grows from this.", HelpName = "N", DefaultValueFactory = _ => 1 };
+        var seed = new Option<int>("--seed")
+        {
+            Description = "Simulated cluster: everything random in it grows from this.", HelpName = "N", DefaultValueFactory = _ => 1,
+        };
         var settings = Settings();
         var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
         {

@@ -20,8 +20,12 @@ public sealed record MaintenanceWindow(
         Nodes.Contains(node.Id) || (Group.Length > 0 && groups.FirstOrDefault(g => g.Name == Group) is { } group && group.Holds(node));
 
     /// <summary>"firmware (2026-01-02 08:00 to 10:00 UTC)".</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-        $"{Name} ({From.UtcDateTime:yyyy-MM-dd HH:mm} to {(From.UtcDateTime.Date == Until.UtcDateTime.Date ? $"{Until.UtcDateTime:HH:mm}" : $"{Until.UtcDateTime:yyyy-MM-dd HH:mm}")} UTC)");
+    public override string ToString()
+    {
+        string end = Until.UtcDateTime.Date == From.UtcDateTime.Date ? "HH:mm" : "yyyy-MM-dd HH:mm";
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{Name} ({From.UtcDateTime:yyyy-MM-dd HH:mm} to {Until.UtcDateTime.ToString(end, CultureInfo.InvariantCulture)} UTC)");
+    }
 }
 
 /// <summary>Maintenance as the cluster shows it.</summary>

@@ -66,7 +66,7 @@ public static class PlacementQueue
                 var victims = preemptions.Count == 0 ? Victims.For(request, free, shares, question) : [];
                 preemptions.AddRange(victims);
                 reservations.Add(reservation);
-                pending[request.Stage] = WhyPending.First(request, free, reservation, victims, question);
+                pending[request.Stage] = WhyPending.First(request, free, reservation, victims, ahead, question);
             }
             else
             {

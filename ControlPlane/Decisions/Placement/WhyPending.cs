@@ -10,7 +10,7 @@ internal static class WhyPending
     private const int WaysFor = 8;
 
     public static Pending First(
-        GangRequest request, FreeNodes free, Reservation reservation, ImmutableArray<Preemption> preemptions, PlacementQuestion question)
+        GangRequest request, FreeNodes free, Reservation reservation, ImmutableArray<Preemption> preemptions, int ahead, PlacementQuestion question)
     {
         var reasons = ImmutableArray.CreateBuilder<PendingReason>();
         reasons.Add(new PendingReason(PendingKind.Capacity, Shortage(request, free)));
@@ -21,9 +21,10 @@ internal static class WhyPending
         }
         else
         {
+            string place = ahead == 0 ? "first in the queue" : $"first of those that need {(request.Group.Length > 0 ? $"group {request.Group}" : "nodes of no group")}";
             reasons.Add(new PendingReason(PendingKind.Promised, reservation.At is { } at
-                ? $"first in the queue, its nodes are reserved from {Words.Duration(at - question.Now)} from now"
-                : "first in the queue, but no held gang says when it ends, so there is no start time to promise"));
+                ? $"{place}, its nodes are reserved from {Words.Duration(at - question.Now)} from now"
+                : $"{place}, but no held gang says when it ends, so there is no start time to promise"));
         }
 
         reasons.AddRange(Others(request, free));

@@ -71,8 +71,9 @@ public sealed partial class SubmitPage : IDisposable
         }
         try
         {
+            string name = Nodes is null ? $"{Clone}-2" : $"{Clone}-{Nodes}n";
             var reply = await Ops.CloneRunAsync(
-                new CloneRunRequest { Name = Clone, NewName = Nodes is null ? $"{Clone}-2" : $"{Clone}-{Nodes}n", Nodes = Nodes ?? 0, Stage = Stage ?? "" }, deadline: Faults.DeadlineFromNow());
+                new CloneRunRequest { Name = Clone, NewName = name, Nodes = Nodes ?? 0, Stage = Stage ?? "" }, deadline: Faults.DeadlineFromNow());
             return reply.Text;
         }
         catch (RpcException fault)

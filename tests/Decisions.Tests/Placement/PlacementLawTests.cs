@@ -97,7 +97,8 @@ public sealed class PlacementLawTests
             var (moves, refusal) = HandMoves.Add([], order, stage, before, "because");
             Assert.Equal(order.IndexOf(stage) < order.IndexOf(before), refusal is not null);
             var answer = PlacementQueue.Decide(question with { Moves = moves });
-            bool bothCan = startable.Contains(stage) && startable.Contains(before) && answer.Pending.GetValueOrDefault(stage)?.Reasons[0].Kind is not (PendingKind.Impossible or PendingKind.Quota);
+            bool bothCan = startable.Contains(stage) && startable.Contains(before)
+                && answer.Pending.GetValueOrDefault(stage)?.Reasons[0].Kind is not (PendingKind.Impossible or PendingKind.Quota);
             Assert.True(!bothCan || answer.Order.IndexOf(stage) < answer.Order.IndexOf(before));
             Assert.All(answer.Placed, p => Assert.True(p.Grant.Group != "nowhere"));
         });
