@@ -16,7 +16,14 @@ internal static class ClusterPartials
         var known = stages.ToDictionary(s => s.Stage, s => (s.View, Ranks: s.View.Ranks.ToLookup(r => r.Node)));
         return new Proto.Cluster
         {
-            Kind = cluster.Kind, Simulated = cluster.Simulated, Waiting = { cluster.Pending.Select(ToProto) },
+            Kind = cluster.Kind, Simulated = cluster.Simulated, Waiting = { cluster.Pending.Select(WaitPartials.ToProto) },
+            Teams = { cluster.Teams.Select(ToProto) }, Spares = cluster.Policy.Spares, SparesFree = cluster.Nodes.Count(n => n.Spare),
+            Maintenance = { cluster.Policy.Maintenance.Where(w => w.Until > cluster.At).OrderBy(w => w.From).Select(w => ToProto(w, cluster)) },
+            Groups = { cluster.Policy.Groups.Select(g => ToProto(g, cluster)) }, Fabric = cluster.Fabric,
+            Fragmentation = new Proto.Fragmentation
+            {
+                FreeNodes = cluster.Fragmentation.Free, InWholeGroups = cluster.Fragmentation.InWholeGroups, Share = cluster.Fragmentation.Share,
+            },
             Nodes = { cluster.Nodes.Select(node => ToProto(node, [.. node.Gangs.Select(gang => Work(node.Node.Id, gang))])) },
         };
 
@@ -37,12 +44,33 @@ internal static class ClusterPartials
         }
     }
 
-    private static Proto.WaitingGang ToProto(PendingGang waits) => new()
+    private static Proto.Team ToProto(TeamView team)
     {
-        Run = waits.Request.Stage.Run, Stage = waits.Request.Stage.Stage, Attempt = waits.Request.Gang, Nodes = waits.Request.Nodes,
-        SlotsPerNode = waits.Request.SlotsPerNode, Priority = waits.Request.Priority, Team = waits.Request.Team,
-        Since = waits.Request.Since.ToTimestamp(), Reason = waits.Reason,
+        var proto = new Proto.Team { Name = team.Name, Holds = team.Holds, Asks = team.Asks };
+        if (team.Owns is { } owns)
+        {
+            proto.Owns = owns;
+        }
+
+        return proto;
+    }
+
+    private static Proto.Maintenance ToProto(MaintenanceWindow window, ClusterView cluster) => new()
+    {
+        Name = window.Name, Group = window.Group, From = window.From.ToTimestamp(), Until = window.Until.ToTimestamp(), Reason = window.Reason,
+        Active = window.Active(cluster.At), ByHand = window.ByHand,
+        Nodes = { cluster.Nodes.Where(n => window.Covers(n.Node, cluster.Policy.Groups)).Select(n => n.Node.Id.Name) },
     };
+
+    private static Proto.NodeGroup ToProto(NodeGroup group, ClusterView cluster)
+    {
+        var members = cluster.Nodes.Where(n => n.Groups.Contains(group.Name)).ToArray();
+        return new Proto.NodeGroup
+        {
+            Name = group.Name, Labels = { group.Labels }, Nodes = members.Length,
+            Free = members.Count(n => n is { SlotsUsed: 0, Node.Health: NodeHealth.Ready }),
+        };
+    }
 
     /// <summary>A node may serve several gangs; the first is named, the slots count all.</summary>
     private static Proto.Node ToProto(NodeView view, Proto.NodeWork[] work)
@@ -53,13 +81,14 @@ internal static class ClusterPartials
         {
             Name = view.Node.Id.Name, Reason = view.Node.Reason, Slots = view.Node.Slots, SlotsUsed = view.SlotsUsed,
             Run = first?.Run ?? "", Stage = first?.Stage ?? "", Attempt = first?.Attempt ?? 0, AgentPid = pod?.Pid ?? 0,
-            Labels = { view.Node.Labels }, Work = { work },
+            Labels = { view.Node.Labels }, Work = { work }, Spare = view.Spare, Groups = { view.Groups }, LemonScore = view.Node.LemonScore,
             State = view.Node.Health switch
             {
                 NodeHealth.Ready => "ready",
                 NodeHealth.NotReady => "not-ready",
                 NodeHealth.Unknown => "unknown",
                 NodeHealth.Cordoned => "cordoned",
+                NodeHealth.Maintenance => "maintenance",
                 _ => throw new UnreachableException($"health {view.Node.Health}"),
             },
         };

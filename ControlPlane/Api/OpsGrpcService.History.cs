@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
@@ -36,7 +37,7 @@ internal sealed partial class OpsGrpcService
         string? stage = Door.OptionalName(request.Stage, "stage");
         string run = await Existing(request.Run, context.CancellationToken);
         var checkpoints = await history.Checkpoints(run, stage, context.CancellationToken);
-        return new ListCheckpointsReply { Checkpoints = { checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage)) } };
+        return new ListCheckpointsReply { Checkpoints = { checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage)) }, Simulated = cluster.Simulated };
     }
 
     public override async Task<GetLogsReply> GetLogs(GetLogsRequest request, ServerCallContext context)
@@ -54,6 +55,7 @@ internal sealed partial class OpsGrpcService
         var summaries = await series.Summaries(run, stage, context.CancellationToken);
         return new ListSeriesReply
         {
+            Simulated = cluster.Simulated,
             Series =
             {
                 summaries.Select(one => new Series
@@ -99,10 +101,12 @@ internal sealed partial class OpsGrpcService
 
     private async Task<Cluster> Described()
     {
-        var cluster = await ClusterOf().Describe();
-        var stages = cluster.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
+        var seen = await ClusterOf().Describe();
+        var stages = seen.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
         var reports = await Task.WhenAll(stages.Select(stage => grains.GetGrain<IStageGrain>(stage.ToString()).Describe()));
-        return cluster.ToProto(reports.OfType<StageReport>());
+        var proto = seen.ToProto(reports.OfType<StageReport>());
+        proto.Simulation = (cluster as SimulatedCluster)?.InWords ?? "";
+        return proto;
     }
 
     private async Task<string> Existing(string run, CancellationToken cancellation)

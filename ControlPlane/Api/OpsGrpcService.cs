@@ -83,7 +83,13 @@ internal sealed partial class OpsGrpcService(
         string name = Door.Name(request.Name, "name");
         string newName = Door.Name(request.NewName, "newName");
         var submission = await grains.GetGrain<IRunGrain>(name).Submission() ?? throw await NoSuchRun(name, context.CancellationToken);
-        return new CloneRunReply { Text = PipelineText.ToYaml(submission.Pipeline with { Name = newName }) };
+        string? stage = Door.OptionalName(request.Stage, "stage");
+        if (stage is not null && submission.Pipeline.Stages.All(s => s.Name != stage))
+        {
+            throw Door.Invalid($"stage '{stage}' is not in {name}; it has {string.Join(", ", submission.Pipeline.Stages.Select(s => s.Name))}.");
+        }
+        var copy = submission.Pipeline with { Name = newName };
+        return new CloneRunReply { Text = PipelineText.ToYaml(Door.NotNegative(request.Nodes, "nodes") is var nodes && nodes > 0 ? copy.OnNodes(nodes, stage) : copy) };
     }
 
     private async Task<Run> Command(string name, ServerCallContext context, Func<IRunGrain, Task<CommandResult>> command)

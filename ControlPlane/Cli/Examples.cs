@@ -13,6 +13,7 @@ internal static class Examples
         ["dev"] =
         [
             "dsops dev", "dsops dev --submit deploy/examples/mini.yaml", "dsops dev --port 9000 --data-dir /var/tmp/ops",
+            "dsops dev --cluster simulated --nodes 256 --faults rsc1 --seed 2 --cluster-settings deploy/examples/cluster.yaml",
             "dsops dev --database \"Host=127.0.0.1;Username=ops;Password=secret;Database=ops\"",
         ],
         ["serve"] = ["dsops serve --database \"Host=db;Username=ops;Password=secret;Database=ops\" --port 8080 --grpc-port 8081"],
@@ -29,9 +30,14 @@ internal static class Examples
         ["resume"] = ["dsops resume mini"],
         ["cancel"] = ["dsops cancel mini --reason \"wrong data\""],
         ["retry"] = ["dsops retry mini", "dsops retry mini --stage sft", "dsops retry mini --stage pretrain --checkpoint 200"],
-        ["clone"] = ["dsops clone mini mini-2 > mini-2.yaml"],
+        ["clone"] = ["dsops clone mini mini-2 > mini-2.yaml", "dsops clone v3 v3-128n --stage pretrain --nodes 128 | dsops submit -"],
         ["checkpoints"] = ["dsops checkpoints mini", "dsops checkpoints mini --stage pretrain"],
-        ["cluster"] = ["dsops cluster"],
+        ["cluster"] =
+        [
+            "dsops cluster", "dsops cluster drain node-0007 --reason \"fan\"",
+            "dsops cluster maintenance plan firmware --group zone-a --from 2026-12-01T08:00Z --hours 2",
+        ],
+        ["queue"] = ["dsops queue", "dsops queue move mini/pretrain --first --reason \"the paper is due\"", "dsops queue preempt a/pretrain --for b/pretrain"],
         ["schema"] = ["dsops schema > pipeline.schema.json"],
         ["version"] = ["dsops version --json"],
         ["plan"] = ["dsops plan deploy/examples/deepseek-v3.yaml", "dsops plan deploy/examples/deepseek-v3.yaml --json | jq .stages[0].days",

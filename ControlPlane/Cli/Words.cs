@@ -62,6 +62,11 @@ public static class Words
             : number.ToString("0.00e0", CultureInfo.InvariantCulture),
     };
 
+    public static string NodeCount(int nodes) => nodes == 1 ? "1 node" : $"{nodes} nodes";
+
+    /// <summary>"2026-01-02 08:00 UTC".</summary>
+    public static string Moment(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture);
+
     public static string Percent(double? share) =>
         share is { } value && double.IsFinite(value) ? (value * 100).ToString("0.0", CultureInfo.InvariantCulture) + " %" : None;
 

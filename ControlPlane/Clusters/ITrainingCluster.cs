@@ -16,6 +16,9 @@ public interface ITrainingCluster
     /// <summary>True where what it reports is not measured on real machines; every view says so.</summary>
     bool Simulated { get; }
 
+    /// <summary>Seconds of the cluster's own time in one second of the clock; 1 on real machines.</summary>
+    double TimeFactor => 1;
+
     /// <summary>Nodes and pods as they are now. Cheap: it may be called every second by each stage.</summary>
     Task<ClusterSnapshot> Observe(CancellationToken cancellation);
 

@@ -11,11 +11,12 @@ namespace DeepSeekOps.ControlPlane.Grains;
 /// </summary>
 internal sealed partial class ClusterGrain(
     [PersistentState("cluster")] IPersistentState<ClusterRecord> state, ITrainingCluster cluster, TimeProvider clock, PlacementPolicy policy,
-    ILogger<ClusterGrain> log) : Grain, IClusterGrain
+    Ledger ledger, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
     private static readonly TimeSpan FenceEvery = TimeSpan.FromSeconds(10);
 
     private IReadOnlyDictionary<StageId, PlacementDecision.Pending> pending = ImmutableDictionary<StageId, PlacementDecision.Pending>.Empty;
+    private ImmutableArray<StageId> order = [];
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -32,11 +33,13 @@ internal sealed partial class ClusterGrain(
 
         if (!state.State.Waiting.Any(w => w.Stage == request.Stage && w.Gang == request.Gang))
         {
-            await Save(state.State with { Waiting = state.State.Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request) });
+            // Plans are made in the cluster's own time, the queue lives in the clock's.
+            var asked = request with { Expected = request.Expected / cluster.TimeFactor };
+            await Save(state.State with { Waiting = state.State.Waiting.RemoveAll(w => w.Stage == request.Stage).Add(asked) });
         }
 
-        var snapshot = (await cluster.Observe(cancellation)).With(state.State.Cordons);
-        var answer = PlacementQueue.Decide(new(snapshot, state.State.Held, state.State.Waiting, policy, clock.GetUtcNow()));
+        var question = await Question(cancellation);
+        var answer = PlacementQueue.Decide(question);
         if (!answer.Placed.IsEmpty)
         {
             var grants = answer.Placed.Select(p => p.Grant).ToImmutableArray();
@@ -44,10 +47,11 @@ internal sealed partial class ClusterGrain(
             {
                 Held = state.State.Held.AddRange(grants),
                 Waiting = state.State.Waiting.RemoveAll(w => grants.Any(g => g.Stage == w.Stage && g.Gang == w.Gang)),
+                Moves = state.State.Moves.RemoveAll(m => grants.Any(g => g.Stage == m.Stage)),
             });
         }
 
-        pending = answer.Pending;
+        (pending, order) = (WithForecast(question, answer), answer.Order);
         await Preempt(answer.Preemptions);
         return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision
             ?? pending.GetValueOrDefault(request.Stage) ?? throw new InvalidOperationException($"Placement gave {request.Stage} no answer.");
@@ -59,6 +63,7 @@ internal sealed partial class ClusterGrain(
         {
             Held = state.State.Held.RemoveAll(h => h.Stage == stage && h.Gang == gang),
             Waiting = state.State.Waiting.RemoveAll(w => w.Stage == stage && w.Gang == gang),
+            GivingWay = state.State.GivingWay.RemoveAll(p => p.Stage == stage && p.Gang == gang),
         };
         if (next.Held.Length + next.Waiting.Length < state.State.Held.Length + state.State.Waiting.Length)
         {
@@ -68,10 +73,11 @@ internal sealed partial class ClusterGrain(
 
     public async Task<ClusterView> Describe()
     {
-        var snapshot = (await cluster.Observe(CancellationToken.None)).With(state.State.Cordons);
-        var record = state.State;
-        var waits = record.Waiting.Select(w => new PendingGang(w, pending.GetValueOrDefault(w.Stage)?.Reason ?? "not looked at yet"));
-        return ClusterView.Of(cluster.Kind, cluster.Simulated, snapshot, record.Held, [.. waits]);
+        var question = await Question(CancellationToken.None);
+        var place = order.Select((stage, i) => (stage, i)).ToDictionary(o => o.stage, o => o.i);
+        var waits = question.Waiting.OrderBy(w => place.GetValueOrDefault(w.Stage, int.MaxValue)).Select(w => new PendingGang(
+            w, pending.GetValueOrDefault(w.Stage) ?? NotLookedAt, question.Moves.FirstOrDefault(m => m.Stage == w.Stage)?.Reason ?? ""));
+        return ClusterView.Of(cluster.Kind, cluster.Simulated, question, [.. waits]);
     }
 
     public Task<bool> Cordon(NodeId node, string reason, CancellationToken cancellation) =>
@@ -86,7 +92,7 @@ internal sealed partial class ClusterGrain(
     public async Task<bool> Drain(NodeId node, string reason, CancellationToken cancellation)
     {
         bool exists = await Set(new Cordon(node, reason, clock.GetUtcNow(), Drains: true), cancellation);
-        await Preempt(Drains.Of(state.State.Cordons, state.State.Held));
+        await Leave(cancellation);
         return exists;
     }
 
@@ -138,7 +144,7 @@ internal sealed partial class ClusterGrain(
     {
         try
         {
-            await Preempt(Drains.Of(state.State.Cordons, state.State.Held));
+            await Leave(cancellation);
             var wanted = state.State.Held.Select(h => (h.Stage, h.Gang)).ToImmutableHashSet();
             foreach (var pod in await cluster.FenceAllBut(wanted, cancellation))
             {

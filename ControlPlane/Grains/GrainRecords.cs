@@ -25,4 +25,14 @@ public sealed record ClusterRecord
     public ImmutableArray<GangGrant> Held { get; init; } = [];
 
     public ImmutableArray<Cordon> Cordons { get; init; } = [];
+
+    /// <summary>Planned by people, beside those of the settings file.</summary>
+    public ImmutableArray<MaintenanceWindow> Maintenance { get; init; } = [];
+
+    public ImmutableArray<HandMove> Moves { get; init; } = [];
+
+    /// <summary>Gangs that a person asked to give way, until they are gone.</summary>
+    public ImmutableArray<Preemption> GivingWay { get; init; } = [];
+
+    public ImmutableArray<NodeFailure> Failures { get; init; } = [];
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
 using Orleans.Concurrency;
@@ -23,6 +24,26 @@ public interface IClusterGrain : IGrainWithStringKey
 
     /// <summary>Cordons, and asks each gang on the node to save and go elsewhere. False: there is no such node.</summary>
     Task<bool> Drain(NodeId node, string reason, CancellationToken cancellation = default);
+
+    /// <summary>Puts a waiting gang before another, or before all. Null: done; otherwise why not.</summary>
+    Task<string?> Move(StageId stage, StageId? before, string reason, CancellationToken cancellation = default);
+
+    /// <summary>Asks gangs to save and give their nodes up, for one that waits or for nobody. Null: they are asked; otherwise why not.</summary>
+    Task<string?> GiveWay(ImmutableArray<StageId> stages, StageId? heir, string reason, CancellationToken cancellation = default);
+
+    /// <summary>Plans maintenance. Null: planned; otherwise why not.</summary>
+    Task<string?> Plan(MaintenanceWindow window, CancellationToken cancellation = default);
+
+    /// <summary>Null: there is no more such maintenance; otherwise why not.</summary>
+    Task<string?> CancelMaintenance(string name, CancellationToken cancellation = default);
+
+    /// <summary>What a gang that trains says of its pace. Memory only.</summary>
+    [OneWay, AlwaysInterleave]
+    Task Told(GangPace pace);
+
+    /// <summary>A failure that a stage has counted, for the node's record.</summary>
+    [OneWay]
+    Task NodeFailed(NodeFailure failure);
 
     /// <summary>Nodes, who holds them, and who waits for what.</summary>
     [AlwaysInterleave]

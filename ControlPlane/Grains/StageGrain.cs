@@ -17,6 +17,8 @@ internal sealed partial class StageGrain(
     /// <summary>Turns of one tick; a stage that still moves after so many goes on in the next.</summary>
     private const int TurnsPerTick = 8;
 
+    private static readonly TimeSpan PaceEvery = TimeSpan.FromSeconds(5);
+
     private readonly Dictionary<NodeId, Acknowledgements> acknowledgements = [];
 
     /// <summary>As it is written. Never ahead of the disk, so that no order is given that a crash could forget.</summary>
@@ -27,6 +29,8 @@ internal sealed partial class StageGrain(
     private int goneGang;
     private int outboxSent;
     private Preemption? preemption;
+    private PlacementDecision? lastPlacement;
+    private DateTimeOffset paceTold;
     private ImmutableArray<StageCheckpoint> recorded = [];
     private IGrainTimer? timer;
 
@@ -115,6 +119,7 @@ internal sealed partial class StageGrain(
             }
 
             await TellLedger(cancellation);
+            await TellPace();
         }
         catch (Exception failed) when (failed is not OperationCanceledException)
         {
@@ -138,11 +143,18 @@ internal sealed partial class StageGrain(
     {
         var seen = await Observe(stage!, cancellation);
         var heard = acknowledgements.Values.Select(a => (Of: a, a.AgentId, a.Heard)).ToList();
+        lastPlacement = seen.Placement;
         var decision = StagePlanner.Decide(stage!, seen, clock.GetUtcNow());
+        var failed = NodeHistory.Counted(stage!, decision.Next);
         bool writes = !ReferenceEquals(decision.Next, stage);
         if (writes && !await TrySave(decision.Next))
         {
             return true;
+        }
+
+        if (failed is not null)
+        {
+            await ClusterOf().NodeFailed(failed);
         }
 
         vitals = vitals.Written(seen.News);
@@ -166,7 +178,7 @@ internal sealed partial class StageGrain(
     {
         var snapshot = current.Phase.GangOrNull is null ? null : await SnapshotOrNull(cancellation);
         var placement = StagePlanner.RequestFor(current) is { } request
-            ? await GrainFactory.GetGrain<IClusterGrain>(IClusterGrain.Key).Request(request, cancellation) : null;
+            ? await ClusterOf().Request(request, cancellation) : null;
         return vitals.Observe(current, snapshot) with { Placement = placement, GoneGang = goneGang, Preemption = preemption };
     }
 
@@ -197,7 +209,7 @@ internal sealed partial class StageGrain(
                     return false;
                 }
 
-                await GrainFactory.GetGrain<IClusterGrain>(IClusterGrain.Key).Release(end.Stage, end.Gang, cancellation);
+                await ClusterOf().Release(end.Stage, end.Gang, cancellation);
                 goneGang = end.Gang;
                 return true;
             default:
@@ -256,7 +268,20 @@ internal sealed partial class StageGrain(
         }
     }
 
-    private StageReport? Report() => stage is null ? null : StageViews.Report(stage, reason, vitals.Observe(stage, null), clock.GetUtcNow());
+    private async Task TellPace()
+    {
+        var now = clock.GetUtcNow();
+        if (stage is { } live && now - paceTold >= PaceEvery && StagePace.Of(live, vitals.Observe(live, null)) is { } pace)
+        {
+            paceTold = now;
+            await ClusterOf().Told(pace);
+        }
+    }
+
+    private StageReport? Report() => stage is null ? null
+        : StageViews.Report(stage, reason, vitals.Observe(stage, null) with { Placement = lastPlacement }, clock.GetUtcNow());
+
+    private IClusterGrain ClusterOf() => GrainFactory.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
     private Acknowledgements AcknowledgementsOf(NodeId node) =>
         acknowledgements.TryGetValue(node, out var known) ? known : acknowledgements[node] = new Acknowledgements();

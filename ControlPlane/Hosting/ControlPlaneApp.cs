@@ -6,6 +6,7 @@ using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Dashboard;
@@ -18,8 +19,10 @@ public static class ControlPlaneApp
 {
     private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(15);
 
-    public static WebApplication Build(ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging)
+    public static WebApplication Build(
+        ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging, ClusterSettings? clusterSettings = null)
     {
+        var settings = clusterSettings ?? new ClusterSettings();
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions
         {
             ApplicationName = typeof(ControlPlaneApp).Assembly.GetName().Name,
@@ -32,10 +35,10 @@ public static class ControlPlaneApp
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = StopWithin);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddRouting();
-        AddCluster(builder.Services, options);
+        AddCluster(builder.Services, options, settings);
         builder.Services.AddStorage(database);
         builder.Services.AddSingleton(LedgerBinding.Of);
-        builder.UseOrleans(silo => Silo(silo, endpoints));
+        builder.UseOrleans(silo => Silo(silo, endpoints, settings));
         builder.Services.AddSingleton(new CheckpointRoot(Path.Combine(options.DataDirectory, "checkpoints")));
         builder.Services.AddSingleton(new GenerationLimits());
         builder.Services.AddSingleton<Generations>();
@@ -45,11 +48,15 @@ public static class ControlPlaneApp
         return Map(builder.Build(), endpoints);
     }
 
-    private static void AddCluster(IServiceCollection services, ControlPlaneOptions options)
+    private static void AddCluster(IServiceCollection services, ControlPlaneOptions options, ClusterSettings settings)
     {
         if (options.Cluster == "simulated")
         {
-            services.Configure<SimulatedClusterOptions>(simulated => (simulated.Nodes, simulated.TimeFactor) = (options.Nodes, options.TimeFactor));
+            services.Configure<SimulatedClusterOptions>(simulated =>
+            {
+                (simulated.Nodes, simulated.TimeFactor) = (options.Nodes, options.TimeFactor);
+                (simulated.Faults, simulated.Seed, simulated.Fabric) = (options.Faults, options.Seed, settings.Fabric);
+            });
             services.AddSingleton<SimulatedCluster>();
             services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<SimulatedCluster>());
             services.AddSingleton(provider => AgentDoors.Of(provider.GetRequiredService<IGrainFactory>()));
@@ -66,10 +73,10 @@ public static class ControlPlaneApp
         services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<LocalProcessCluster>());
     }
 
-    private static void Silo(ISiloBuilder silo, Endpoints endpoints)
+    private static void Silo(ISiloBuilder silo, Endpoints endpoints, ClusterSettings settings)
     {
         silo.UseOpsStorage();
-        silo.AddGrains();
+        silo.AddGrains(settings.ToPolicy());
         silo.Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("dsops", "dsops"));
         // No gateway: the only clients are in this process.
         silo.ConfigureEndpoints(IPAddress.Loopback, endpoints.SiloPort, gatewayPort: 0);
@@ -80,7 +87,7 @@ public static class ControlPlaneApp
         var control = new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow());
         app.UseRouting();
         app.MapApi();
-        app.MapSeries();
+        app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated);
         app.MapGet($"/{ControlFile.Name}", () => control);
         app.MapGet("/healthz", () => Results.Text("ok\n"));
         app.MapDashboard();

@@ -1,6 +1,7 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
 using Microsoft.AspNetCore.Connections;
 
@@ -14,10 +15,11 @@ public static class ControlPlaneHost
         // A pipeline file that is not there is said before anything is started.
         string? pipeline = options.Submit is { } file ? await SubmittedPipeline.Read(file, stop) : null;
         RefuseWhatIsNotBuilt(options);
+        var settings = await SettingsFile.Read(options.ClusterSettings, options.Nodes, stop);
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
         var endpoints = Endpoints.Choose(options);
         await using var log = new LogFile(options.DataDirectory, TimeProvider.System);
-        await using var app = await Start(options, endpoints, logging => ConfigureLogging(logging, options, log));
+        await using var app = await Start(options, settings, endpoints, logging => ConfigureLogging(logging, options, log));
         new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow()).Write(options.DataDirectory);
         try
         {
@@ -57,10 +59,11 @@ public static class ControlPlaneHost
         }
     }
 
-    private static async Task<WebApplication> Start(ControlPlaneOptions options, Endpoints endpoints, Action<ILoggingBuilder> logging)
+    private static async Task<WebApplication> Start(
+        ControlPlaneOptions options, ClusterSettings settings, Endpoints endpoints, Action<ILoggingBuilder> logging)
     {
         var database = await Database(options);
-        var app = ControlPlaneApp.Build(options, endpoints, database, logging);
+        var app = ControlPlaneApp.Build(options, endpoints, database, logging, settings);
         try
         {
             await app.StartAsync();
@@ -105,7 +108,8 @@ public static class ControlPlaneHost
         terminal.Output.WriteLine($"Data       {options.DataDirectory}");
         if (options.Cluster == "simulated")
         {
-            terminal.Output.WriteLine($"Cluster    simulated: {options.Nodes} nodes, time x {options.TimeFactor:0.##}; no figure of it is measured");
+            terminal.Output.WriteLine($"Cluster    simulated: {options.Nodes} nodes, faults {options.Faults.Name}, seed {options.Seed},"
+                + $" time x {options.TimeFactor:0.##}; no figure of it is measured");
         }
 
         terminal.Output.WriteLine($"Log        {Path.Combine(options.DataDirectory, LogFile.RelativePath)}");

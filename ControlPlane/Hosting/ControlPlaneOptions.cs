@@ -1,3 +1,5 @@
+using DeepSeekOps.Decisions.Simulation;
+
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>What `dsops dev` and `dsops serve` were asked for.</summary>
@@ -27,6 +29,15 @@ public sealed record ControlPlaneOptions
 
     /// <summary>Simulated seconds in one second. Default: 1.</summary>
     public double TimeFactor { get; init; } = 1;
+
+    /// <summary>Published mix that a simulated cluster's faults are drawn from. Default: llama3.</summary>
+    public FaultMix Faults { get; init; } = FaultMix.Llama3;
+
+    /// <summary>Everything random in a simulated cluster grows from it. Default: 1.</summary>
+    public int Seed { get; init; } = 1;
+
+    /// <summary>File with quotas, groups, spares and maintenance. Default: none of them.</summary>
+    public string? ClusterSettings { get; init; }
 
     /// <summary>A pipeline file to submit when all is up.</summary>
     public string? Submit { get; init; }

@@ -11,6 +11,9 @@ internal static class Spell
         "a name of a-z, 0-9 and '-', beginning and ending with a letter or digit, 63 characters at most",
         "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$");
 
+    /// <summary>How a stage says that it needs no group where its pipeline names one.</summary>
+    public const string AnyGroup = "any";
+
     public static TextNotation Anything { get; } = new("a word or a path", "^[^\\x00-\\x1f]{1,4096}$");
 
     public static Notation<long> Tokens { get; } = new CountNotation(1, 1_000_000_000_000_000);
@@ -78,6 +81,8 @@ internal static class Spell
         .With("mscale", new RealNotation(0, 100), y => y.Mscale, (y, v) => y with { Mscale = v }, "Factor of the attention's temperature.")
         .With("mscaleAllDim", new RealNotation(0, 100), y => y.MscaleAllDim, (y, v) => y with { MscaleAllDim = v }, "The same for all dimensions.");
 
+    private static Notation<string> Group { get; } = new ProjectedNotation<string, string>(Name, v => v == AnyGroup ? "" : v, v => v.Length == 0 ? AnyGroup : v);
+
     public static Mapping<ResourceSpec> Resources { get; } = new Mapping<ResourceSpec>("resources", new ResourceSpec(), inherits: true)
         .With("nodes", Int(1, 100_000), r => r.Nodes, (r, v) => r with { Nodes = v }, "Machines of the gang; all or none are granted.")
         .With("ranksPerNode", Int(1, 1024), r => r.RanksPerNode, (r, v) => r with { RanksPerNode = v }, "Ranks on each machine: one per GPU.")
@@ -87,7 +92,8 @@ internal static class Spell
         .With("gpu", new ChoiceNotation<string>([("none", ""), .. Decisions.Throughput.Gpu.All.Keys.Select(k => (k, k))]), r => r.Gpu,
             (r, v) => r with { Gpu = v }, "Model of the GPU, for plans and utilisation.")
         .With("dollarsPerGpuHour", new RealNotation(0, 100_000), r => r.DollarsPerGpuHour, (r, v) => r with { DollarsPerGpuHour = v },
-            "Price of one rank for an hour.");
+            "Price of one rank for an hour.")
+        .With("group", Group, r => r.Group, (r, v) => r with { Group = v }, "Only nodes of this group, as the cluster's settings name it; any: all of them.");
 
     public static Mapping<ParallelLayout> Parallelism { get; } = new Mapping<ParallelLayout>("a parallel layout", new ParallelLayout(), inherits: true)
         .With("pipeline", Int(1, 1024), p => p.Pipeline, (p, v) => p with { Pipeline = v }, "Ranks among which the layers are cut.")

@@ -28,6 +28,7 @@ public sealed record Status(string Word, string Tone, string Icon)
         "ready" => new("ready", "good", Icons.Material.Outlined.CheckCircle),
         "not-ready" => new("not ready", "bad", Icons.Material.Outlined.Error),
         "cordoned" => new("cordoned", "held", Icons.Material.Outlined.Block),
+        "maintenance" => new("maintenance", "held", Icons.Material.Outlined.Build),
         "good" => new("good", "good", Icons.Material.Outlined.CheckCircle),
         "final" => new("final", "good", Icons.Material.Outlined.Flag),
         "pinned" => new("pinned", "moving", Icons.Material.Outlined.PushPin),

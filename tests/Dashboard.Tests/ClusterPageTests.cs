@@ -103,4 +103,51 @@ public sealed class ClusterPageTests : PageTest
 
         Assert.Contains("128 are free", page.WaitForElement("[data-waiting=v4]").TextContent, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void A_waiting_gang_shows_reasons_start_and_ways_and_a_preemption_is_asked_for_once_more()
+    {
+        Ops.Answer<GiveWayRequest, Cluster>("GiveWay", _ => Full());
+        Ops.Answer<MoveWaitingGangRequest, Cluster>("MoveWaitingGang", _ => Full());
+        var page = Render<ClusterPage>();
+        var cluster = Full();
+        cluster.Spares = 4;
+        cluster.SparesFree = 3;
+        cluster.Maintenance.Add(new Maintenance { Name = "firmware", Nodes = { "node-0001" }, From = Noon, Until = Noon, Reason = "switches" });
+        cluster.Waiting.Add(Waiting("v4"));
+        cluster.Waiting.Add(Waiting("v5"));
+        Ops.Send("WatchCluster", cluster);
+
+        var second = page.WaitForElement("[data-waiting=v5]");
+        Assert.Equal("quota", second.QuerySelector(".binding")!.GetAttribute("data-reason-kind"));
+        Assert.Contains("by the plan", second.QuerySelector("[data-start]")!.TextContent, StringComparison.Ordinal);
+        Assert.Equal("/submit?clone=v5&stage=pretrain&nodes=64", second.QuerySelector("[data-way=fewer-nodes] a")!.GetAttribute("href"));
+        Assert.Contains("3 of 4", page.Find("[data-fact=spares]").TextContent, StringComparison.Ordinal);
+        Assert.Contains("switches", page.Find("[data-maintenance=firmware]").TextContent, StringComparison.Ordinal);
+        page.Find("[data-waiting=v5] [data-way=preempt] button").Click();
+        Assert.DoesNotContain(Ops.Calls, c => c.Method == "GiveWay");
+        page.WaitForElement("[data-waiting=v5] [data-sure]").Click();
+        page.WaitForAssertion(() => Assert.Contains("asked to save", page.Find("[data-waiting=v5] [data-told]").TextContent, StringComparison.Ordinal));
+        var sent = Assert.IsType<GiveWayRequest>(Assert.Single(Ops.Calls, c => c.Method == "GiveWay").Request);
+        Assert.Equal(("v3/pretrain", "v5/pretrain"), (sent.Gangs[0], sent.For));
+
+        page.Find("[data-waiting=v5] [data-first]").Click();
+        page.WaitForAssertion(() => Assert.Single(Ops.Calls, c => c.Method == "MoveWaitingGang"));
+        Assert.Empty(page.FindAll("[data-waiting=v4] [data-first]"));
+    }
+
+    private static WaitingGang Waiting(string run) => new()
+    {
+        Run = run, Stage = "pretrain", Nodes = 200, SlotsPerNode = 8, Since = Noon, Reason = "over quota",
+        Wait = new Wait
+        {
+            Reasons = { new WaitReason { Kind = "quota", Text = "over quota: team a owns 8" }, new WaitReason { Kind = "behind", Text = "1 gang ahead" } },
+            Start = new StartEstimate { Earliest = Noon, Likely = Noon, Latest = Noon, Basis = "by the plan" },
+            Ways =
+            {
+                new StartWay { Kind = "fewer-nodes", Text = "64 nodes now: +93 %", AskNodes = 64, Command = "dsops clone" },
+                new StartWay { Kind = "preempt", Text = "preempt v3/pretrain: 38 GPU-h", Victims = { "v3/pretrain" }, Command = "dsops queue preempt" },
+            },
+        },
+    };
 }

@@ -1,6 +1,7 @@
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
 
@@ -13,6 +14,7 @@ internal sealed class LawBrokenException(string message) : Exception(message);
 internal sealed class Laws
 {
     private readonly Dictionary<StageId, Seen> seen = [];
+    private HashSet<(StageId Stage, int Gang)> granted = [];
     private TimeSpan last;
 
     public void Check(Decisions.Simulation.Simulation world)
@@ -22,6 +24,12 @@ internal sealed class Laws
         Demand(world.Ledger.Total.Ticks == world.Elapsed.Ticks * world.Gpus,
             $"the ledger has {world.Ledger.Total} GPU time and the cluster {world.Elapsed * world.Gpus}");
         NothingGrantedTwice(world);
+        foreach (var grant in world.Held.Where(g => !granted.Contains((g.Stage, g.Gang))))
+        {
+            GrantedByTheSettings(world, grant);
+        }
+
+        granted = [.. world.Held.Select(g => (g.Stage, g.Gang))];
         OneLiveAttempt(world);
         foreach (var (id, stage) in world.Stages)
         {
@@ -58,6 +66,24 @@ internal sealed class Laws
         {
             Demand(node.Sum(g => g.SlotsPerNode) <= SmallWorld.SlotsPerNode, $"{node.Key} is granted twice");
         }
+    }
+
+    /// <summary>A new grant keeps to maintenance, spares, groups and quotas.</summary>
+    private static void GrantedByTheSettings(Decisions.Simulation.Simulation world, GangGrant grant)
+    {
+        var policy = world.Policy;
+        foreach (var node in world.Machines.Where(m => grant.Nodes.Contains(m.Id)))
+        {
+            Demand(!policy.Maintenance.Any(w => w.Covers(node, policy.Groups) && w.Until > grant.At && (grant.ExpectedEnd is null || grant.ExpectedEnd > w.From)),
+                $"{grant.Stage} is placed on {node.Id} into maintenance");
+            Demand(grant.Group.Length == 0 || policy.Groups.Single(g => g.Name == grant.Group).Holds(node), $"{grant.Stage} is placed on {node.Id}, not of group {grant.Group}");
+        }
+
+        int free = world.Machines.Count(m => world.Held.All(h => !h.Nodes.Contains(m.Id)));
+        bool alone = world.Held.Count(h => h.At == grant.At) == 1;
+        Demand(grant.Restores || !alone || free >= policy.Spares, $"{grant.Stage} lost no node and leaves {free} of {policy.Spares} spares");
+        int holds = world.Held.Where(h => h.Team == grant.Team).Sum(h => h.Slots);
+        Demand(policy.Borrow || policy.QuotaSlots.IsEmpty || holds <= policy.QuotaSlots.GetValueOrDefault(grant.Team), $"team {grant.Team} holds {holds} slots, over its quota");
     }
 
     private static void OneLiveAttempt(Decisions.Simulation.Simulation world)

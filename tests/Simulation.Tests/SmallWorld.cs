@@ -56,8 +56,9 @@ internal static class SmallWorld
 
         double secondsBetweenFaults = random.Next(20, 300);
         var mix = random.Next(8) == 0 ? FaultMix.None : EveryKind with { PerThousandNodeDays = 1000.0 * 86_400 / secondsBetweenFaults / nodes };
-        return new Scenario(arrivals.ToImmutable(), Machines(nodes), timings.ToImmutable(), mix, Fast, DrawChaos(random), PlacementPolicy.Default, 1e9,
+        var scenario = new Scenario(arrivals.ToImmutable(), Machines(nodes), timings.ToImmutable(), mix, Fast, DrawChaos(random), PlacementPolicy.Default, 1e9,
             TimeSpan.FromHours(8), seed);
+        return WithSettings(scenario, nodes, new Random(seed + 1_000_000));
     }
 
     /// <summary>One run of one stage on sound machines; faults come from the script.</summary>
@@ -73,6 +74,40 @@ internal static class SmallWorld
             Script = script,
         };
     }
+
+    /// <summary>
+    /// Spares, a group, quotas and maintenance, drawn apart so that the worlds themselves stay what they were. Machines are added for the
+    /// spares, or the largest gang could never start.
+    /// </summary>
+    private static Scenario WithSettings(Scenario scenario, int nodes, Random random)
+    {
+        int spares = random.Next(3);
+        var group = new NodeGroup("all", ImmutableDictionary<string, string>.Empty.Add(Fabric.LeafLabel, "leaf-000"), []);
+        ImmutableArray<MaintenanceWindow> windows = random.Next(3) > 0 ? [] :
+        [
+            .. Enumerable.Range(1, random.Next(1, 3)).Select(i => new MaintenanceWindow($"window-{i}", [new NodeId($"node-{random.Next(nodes):0000}")], "",
+                Decisions.Simulation.Simulation.Start.AddMinutes(random.Next(2, 20)), Decisions.Simulation.Simulation.Start.AddMinutes(random.Next(21, 40)), "firmware")),
+        ];
+        bool quotas = random.Next(3) == 0;
+        return scenario with
+        {
+            Machines = Machines(nodes + spares),
+            Arrivals = random.Next(3) > 0 ? scenario.Arrivals : [.. scenario.Arrivals.Select(a => a with { Submission = OfGroup(a.Submission, group.Name) })],
+            Policy = PlacementPolicy.Default with
+            {
+                Spares = spares, Groups = [group], Maintenance = windows, Borrow = !quotas,
+                QuotaSlots = quotas ? ImmutableDictionary<string, int>.Empty.Add(new PipelineSpec().Team, nodes * SlotsPerNode) : ImmutableDictionary<string, int>.Empty,
+            },
+        };
+    }
+
+    private static RunSubmission OfGroup(RunSubmission submission, string group) => submission with
+    {
+        Pipeline = submission.Pipeline with
+        {
+            Stages = [.. submission.Pipeline.Stages.Select(s => s with { Resources = submission.Pipeline.ResourcesOf(s) with { Group = group } })],
+        },
+    };
 
     private static ImmutableArray<NodeSeen> Machines(int nodes) => [.. Fabric.H800(nodes).Select(n => n with { Slots = SlotsPerNode })];
 

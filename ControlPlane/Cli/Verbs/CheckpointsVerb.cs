@@ -32,6 +32,10 @@ internal static class CheckpointsVerb
             }
             else
             {
+                if (reply.Simulated)
+                {
+                    await terminal.Output.WriteLineAsync("Simulated: no figure here is measured, and there are no files.");
+                }
                 Write(terminal, reply.Checkpoints);
             }
             return ExitCode.Ok;

@@ -10,7 +10,7 @@ internal static class ClusterVerb
     private static readonly Column[] Table =
     [
         new("NODE", 1), new("STATE", 2), new("USED", 3, Right: true), new("RUN", 4), new("STAGE", 6), new("TRY", 8, Right: true),
-        new("AGENT", 7, Right: true), new("WHY", 5, Flexible: true),
+        new("AGENT", 7, Right: true), new("LEMON", 9, Right: true), new("WHY", 5, Flexible: true),
     ];
 
     public static Command Build(Terminal terminal)
@@ -34,6 +34,7 @@ internal static class ClusterVerb
         command.Subcommands.Add(OnNode(terminal, "drain", "Cordons a node; what runs there saves and goes elsewhere.", (c, n, o) => c.DrainNodeAsync(n, o)));
         command.Subcommands.Add(OnNode(terminal, "kill", "Simulated cluster: breaks a node with all that runs there.", (c, n, o) => c.KillNodeAsync(n, o)));
         command.Subcommands.Add(OnNode(terminal, "heal", "Simulated cluster: mends a node.", (c, n, o) => c.HealNodeAsync(n, o)));
+        command.Subcommands.Add(MaintenanceVerb.Build(terminal));
         return command;
     }
 
@@ -41,15 +42,18 @@ internal static class ClusterVerb
         Terminal terminal, string verb, string description,
         Func<OpsService.OpsServiceClient, NodeCommand, CallOptions, AsyncUnaryCall<Node>> call)
     {
-        var name = new Argument<string>("node") { Description = "Name of the node." };
+        var names = new Argument<string[]>("node") { Description = "Name of the node, or several.", Arity = ArgumentArity.OneOrMore };
         var reason = new Option<string?>("--reason") { Description = "Why, for those who look at the node later.", HelpName = "TEXT" };
-        var command = new Command(verb, description) { name, reason };
+        var command = new Command(verb, description) { names, reason };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
-            var request = new NodeCommand { Name = parsed.GetValue(name), Reason = parsed.GetValue(reason) ?? "" };
-            var node = await call(client, request, ControlPlaneConnection.Options(cancellation));
-            await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(node)
-                : Columns.Clean($"{node.Name} is {node.State}. {node.Reason}").TrimEnd());
+            foreach (string name in parsed.GetValue(names) ?? [])
+            {
+                var request = new NodeCommand { Name = name, Reason = parsed.GetValue(reason) ?? "" };
+                var node = await call(client, request, ControlPlaneConnection.Options(cancellation));
+                await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(node)
+                    : Columns.Clean($"{node.Name} is {node.State}. {node.Reason}").TrimEnd());
+            }
             return ExitCode.Ok;
         });
         return command;
@@ -60,17 +64,24 @@ internal static class ClusterVerb
         int slots = cluster.Nodes.Sum(node => node.Slots);
         int used = cluster.Nodes.Sum(node => node.SlotsUsed);
         terminal.Output.WriteLine($"{cluster.Kind}: {cluster.Nodes.Count} nodes, {used} of {slots} slots in use");
-        if (cluster.Simulated)
+        foreach (string fact in ClusterFacts.Of(cluster))
         {
-            terminal.Output.WriteLine("Simulated: no figure here is measured.");
+            terminal.Output.WriteLine(Columns.Clean(fact));
         }
         terminal.Output.WriteLine();
         Columns.Write(terminal, Table, [.. cluster.Nodes.Select(node => (IReadOnlyList<string>)
         [
             node.Name, node.State, $"{node.SlotsUsed}/{node.Slots}", Or(node.Run), Or(node.Stage),
             node.Attempt > 0 ? node.Attempt.ToString(CultureInfo.InvariantCulture) : Words.None,
-            node.AgentPid > 0 ? node.AgentPid.ToString(CultureInfo.InvariantCulture) : Words.None, node.Reason,
+            node.AgentPid > 0 ? node.AgentPid.ToString(CultureInfo.InvariantCulture) : Words.None,
+            node.LemonScore > 0 ? node.LemonScore.ToString("0.00", CultureInfo.InvariantCulture) : Words.None,
+            node.Spare ? $"spare{(node.Reason.Length > 0 ? $"; {node.Reason}" : "")}" : node.Reason,
         ])]);
+        if (cluster.Waiting.Count > 0)
+        {
+            terminal.Output.WriteLine();
+            QueueVerb.Write(terminal, cluster);
+        }
     }
 
     private static string Or(string text) => text.Length > 0 ? text : Words.None;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using DeepSeekOps.ControlPlane.Hosting;
+using DeepSeekOps.Decisions.Simulation;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -26,6 +27,12 @@ internal static class HostVerbs
         HelpName = "CONNECTION",
     };
 
+    private static Option<string?> Settings() => new("--cluster-settings")
+    {
+        Description = "File with team quotas, node groups, spares and maintenance: docs/cluster.md. Default: none of them.",
+        HelpName = "FILE",
+    };
+
     public static Command Dev(Terminal terminal)
     {
         var port = Port();
@@ -35,9 +42,19 @@ internal static class HostVerbs
         var cluster = Cluster("local");
         var nodes = Nodes(cluster);
         var timeFactor = TimeFactor();
+        var faults = new Option<string>("--faults")
+        {
+            Description = "Simulated cluster: published mix that its faults are drawn from.", DefaultValueFactory = _ => FaultMix.Llama3.Name,
+        };
+        faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
+        var seed = new Option<int>("--seed")
+        {
+            Description = "Simulated cluster: everything random in it grows from this.", HelpName = "N", DefaultValueFactory = _ => 1,
+        };
+        var settings = Settings();
         var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
         {
-            submit, port, grpcPort, database, cluster, nodes, timeFactor,
+            submit, port, grpcPort, database, cluster, nodes, settings, faults, seed, timeFactor,
         };
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
@@ -49,6 +66,9 @@ internal static class HostVerbs
                 Cluster = parsed.GetValue(cluster) ?? "local",
                 Nodes = parsed.GetValue(nodes) ?? UsualNodes(parsed.GetValue(cluster)),
                 TimeFactor = parsed.GetValue(timeFactor),
+                Faults = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults)),
+                Seed = parsed.GetValue(seed),
+                ClusterSettings = parsed.GetValue(settings),
                 Submit = parsed.GetValue(submit),
                 Timeline = true,
             },
@@ -62,7 +82,8 @@ internal static class HostVerbs
         var grpcPort = GrpcPort();
         var database = Database();
         var cluster = Cluster("kubernetes");
-        var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.") { port, grpcPort, database, cluster };
+        var settings = Settings();
+        var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.") { port, grpcPort, database, cluster, settings };
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
             {
@@ -72,6 +93,7 @@ internal static class HostVerbs
                 Database = parsed.GetValue(database),
                 Cluster = parsed.GetValue(cluster) ?? "kubernetes",
                 Nodes = ControlPlaneOptions.UsualNodes,
+                ClusterSettings = parsed.GetValue(settings),
             },
             terminal, cancellation));
         return command;

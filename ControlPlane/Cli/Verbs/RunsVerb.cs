@@ -37,6 +37,10 @@ internal static class RunsVerb
             }
             else
             {
+                if (runs.Any(run => run.Simulated))
+                {
+                    await terminal.Output.WriteLineAsync("Simulated: no figure here is measured.");
+                }
                 Write(terminal, runs);
             }
             return ExitCode.Ok;

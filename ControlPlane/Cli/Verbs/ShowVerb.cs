@@ -56,6 +56,15 @@ internal static class ShowVerb
             ansi.WriteLine();
             Paragraph(terminal, ansi, $"{stage.Name}: {stage.Reason}", States.StyleOf(stage.State));
         }
+        foreach (var stage in run.Stages.Where(stage => stage.Wait is not null))
+        {
+            ansi.WriteLine();
+            Paragraph(terminal, ansi, $"{stage.Name} waits for nodes:", Style.Plain);
+            foreach (string line in WaitText.Lines(stage.Wait, now))
+            {
+                Paragraph(terminal, ansi, line, Style.Plain);
+            }
+        }
         var ranks = run.Stages.SelectMany(stage => stage.Ranks.Select(rank => (IReadOnlyList<string>)
             [Text(rank.Rank_), stage.Name, rank.Node, rank.Pid > 0 ? Text(rank.Pid) : Words.None, rank.State])).ToArray();
         if (ranks.Length > 0)

@@ -1,8 +1,10 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Planning;
+using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
 using Microsoft.Extensions.Options;
 
@@ -34,12 +36,18 @@ public sealed class SimulatedCluster : ITrainingCluster
         this.clock = clock;
         began = clock.GetUtcNow();
         random = new Random(this.options.Seed);
-        fabric = Fabric.H800(this.options.Nodes);
+        fabric = Fabric.Build(Fabric.Presets[this.options.Fabric], this.options.Nodes);
     }
 
     public string Kind => "simulated";
 
     public bool Simulated => true;
+
+    public double TimeFactor => options.TimeFactor;
+
+    /// <summary>For views: from what its figures grow.</summary>
+    public string InWords => string.Create(CultureInfo.InvariantCulture,
+        $"faults {options.Faults.Name} ({options.Faults.PerThousandNodeDays} per 1,000 node-days; {options.Faults.Source}), seed {options.Seed}, time x {options.TimeFactor:0.##}");
 
     private double Now => (clock.GetUtcNow() - began).TotalSeconds * options.TimeFactor;
 
@@ -184,19 +192,33 @@ public sealed class SimulatedCluster : ITrainingCluster
             broken.Remove(mended);
         }
 
-        double expected = options.FailuresPerThousandNodeDays / 1000 * fabric.Length * seconds / 86_400;
+        double expected = options.Faults.PerThousandNodeDays / 1000 * fabric.Length * seconds / 86_400;
         for (double left = -Math.Log(1 - random.NextDouble()); left < expected; left -= Math.Log(1 - random.NextDouble()))
         {
-            var fault = SimulatedFault.Draw(random);
-            var node = fabric[random.Next(fabric.Length)].Id;
-            if (fault.EndsNode)
-            {
-                Break(node, $"{fault.Cause}; back in {Decisions.Words.Duration(Calibration.Repair)} of simulated time", now + Calibration.Repair.TotalSeconds);
-            }
-            else
-            {
-                gangs.Values.SelectMany(g => g.Pods).FirstOrDefault(p => p.Node == node && p.Assignment is not null)?.FailRank(fault.Cause);
-            }
+            Strike(fabric[random.Next(fabric.Length)].Id, options.Faults.Draw(random), now);
+        }
+    }
+
+    private void Strike(NodeId node, FaultCause fault, double now)
+    {
+        var pod = gangs.Values.SelectMany(g => g.Pods).FirstOrDefault(p => p.Node == node && p.Assignment is not null && p.ExitCode is null);
+        switch (fault.Effect)
+        {
+            case FaultEffect.RankExits:
+                pod?.FailRank(fault.Name);
+                break;
+            case FaultEffect.RankHangs:
+                pod?.Hang();
+                break;
+            case FaultEffect.AgentEnds:
+                pod?.Exit(128 + 9, fault.Name);
+                break;
+            // A GPU that fails is found bad by the check after it, and its node goes to the repair with it.
+            case FaultEffect.GpuFails or FaultEffect.NodeLost:
+                Break(node, $"{fault.Name}; back in {Decisions.Words.Duration(Calibration.Repair)} of simulated time", now + Calibration.Repair.TotalSeconds);
+                break;
+            default:
+                throw new System.Diagnostics.UnreachableException($"effect {fault.Effect}");
         }
     }
 

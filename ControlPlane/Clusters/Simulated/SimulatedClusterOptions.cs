@@ -1,3 +1,5 @@
+using DeepSeekOps.Decisions.Simulation;
+
 namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 
 /// <summary>The cluster of `dsops dev --cluster simulated`.</summary>
@@ -12,6 +14,9 @@ public sealed class SimulatedClusterOptions
     /// <summary>Everything random grows from it. Default: 1</summary>
     public int Seed { get; set; } = 1;
 
-    /// <summary>Failures per 1000 node-days; 0: none but those made by hand. Default: 3.79 (Llama 3, arXiv 2407.21783 table 5: 419 in 54 days on 2048 nodes).</summary>
-    public double FailuresPerThousandNodeDays { get; set; } = 3.79;
+    /// <summary>Published mix that faults are drawn from, with its rate. Default: Llama 3's.</summary>
+    public FaultMix Faults { get; set; } = FaultMix.Llama3;
+
+    /// <summary>Network that the nodes hang in, by name. Default: h800-256</summary>
+    public string Fabric { get; set; } = "h800-256";
 }

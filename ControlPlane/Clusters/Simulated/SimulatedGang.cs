@@ -40,7 +40,7 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
     public void Save() => saveAsked = true;
 
     /// <summary>Every rank of the newest launch is there and none has failed.</summary>
-    public bool Whole => Pods.All(p => p.ExitCode is null && p.RankError is null && p.Assignment is { } a && a.Attempt == Pods[0].Assignment?.Attempt);
+    public bool Whole => Pods.All(p => p is { ExitCode: null, RankError: null, Hung: false } && p.Assignment is { } a && a.Attempt == Pods[0].Assignment?.Attempt);
 
     /// <summary>Training up to now.</summary>
     public void Advance(double now, DateTimeOffset at, Random random)

@@ -37,6 +37,9 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
     /// <summary>A rank of the current launch ended by itself; cleared by the next launch.</summary>
     public string? RankError { get; private set; }
 
+    /// <summary>A rank of the current launch makes no step any more and says nothing; cleared by the next launch.</summary>
+    public bool Hung { get; private set; }
+
     public bool SavesThenEnds { get; set; }
 
     public int Waiting => samples.Count;
@@ -47,7 +50,7 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
     {
         if (Assignment?.Attempt != assignment.Attempt)
         {
-            (Assignment, LaunchedAt, RankError) = (assignment, now, null);
+            (Assignment, LaunchedAt, RankError, Hung) = (assignment, now, null, false);
             samples.Clear();
         }
     }
@@ -55,6 +58,8 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
     public void Exit(int code, string reason) => (ExitCode, Reason) = ExitCode is null ? (code, reason) : (ExitCode, Reason);
 
     public void FailRank(string error) => RankError ??= error;
+
+    public void Hang() => Hung = true;
 
     public void Tell(StepSample sample) => samples.Add((sequence + 1, sample));
 

@@ -11,13 +11,15 @@ public enum NodeHealth
     Unknown = 2,
     /// <summary>A person took it out of placement.</summary>
     Cordoned = 3,
+    /// <summary>Out for planned maintenance; back by itself at its end.</summary>
+    Maintenance = 4,
 }
 
 /// <summary>A node as the cluster shows it.</summary>
 /// <param name="Slots">GPUs (or CPU ranks on a laptop) that the node has.</param>
 public sealed record NodeSeen(NodeId Id, NodeHealth Health, string Reason, int Slots, ImmutableDictionary<string, string> Labels)
 {
-    /// <summary>How often the node has ended a gang lately, older ends counting less; 0 for a node with a clean record.</summary>
+    /// <inheritdoc cref="NodeHistory.Score"/>
     public double LemonScore { get; init; }
 }
 
@@ -55,55 +57,13 @@ public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableAr
 /// <param name="Drains">What runs there is to go elsewhere.</param>
 public sealed record Cordon(NodeId Node, string Reason, DateTimeOffset Since, bool Drains);
 
-/// <summary>A stage's wish for nodes.</summary>
-/// <param name="Gang">The attempt that asks; the grant is named by it.</param>
-/// <param name="Nodes">How many nodes; all or nothing.</param>
-/// <param name="SlotsPerNode">Ranks on each.</param>
-/// <param name="Priority">Higher goes first.</param>
-/// <param name="Since">When the stage began to wait; a restarted stage keeps its place.</param>
-/// <param name="Avoid">Nodes that just failed this stage, with the reason; used only if there is no other way.</param>
-public sealed record GangRequest(
-    StageId Stage, int Gang, int Nodes, int SlotsPerNode, int Priority, string Team, DateTimeOffset Since,
-    ImmutableDictionary<NodeId, string> Avoid)
-{
-    /// <summary>How long the gang is expected to hold its nodes; unknown: it is never used to fill a gap before a reservation.</summary>
-    public TimeSpan? Expected { get; init; }
-
-    /// <summary>Nodes of one expert-parallel group (8 in DeepSeek-V3: EP64 over 8 nodes); such a group stays under one leaf where it can.</summary>
-    public int GroupNodes { get; init; } = 1;
-
-    /// <summary>Time the gang needs to write a checkpoint; the grace it gets when it is preempted.</summary>
-    public TimeSpan SaveTime { get; init; } = TimeSpan.FromSeconds(30);
-}
-
-/// <summary>Nodes that are held by a gang, in rank order.</summary>
-public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> Nodes, int SlotsPerNode, DateTimeOffset At)
-{
-    public int Priority { get; init; }
-
-    public string Team { get; init; } = "";
-
-    /// <summary>When the nodes are expected to be free again; null where nobody can say.</summary>
-    public DateTimeOffset? ExpectedEnd { get; init; }
-
-    /// <inheritdoc cref="GangRequest.SaveTime"/>
-    public TimeSpan SaveTime { get; init; } = TimeSpan.FromSeconds(30);
-}
-
-/// <summary>What became of a request: nodes, or a sentence with numbers.</summary>
-public abstract record PlacementDecision(string Reason)
-{
-    public sealed record Placed(GangGrant Grant, string Reason) : PlacementDecision(Reason);
-
-    /// <param name="Reason">The binding reason first, the others behind it.</param>
-    /// <param name="Eta">When the nodes should be there, if the ends of what runs are known.</param>
-    /// <param name="Ways">What would start it sooner, cheapest first, each with its price.</param>
-    public sealed record Pending(string Reason, StartEstimate? Eta, ImmutableArray<string> Ways) : PlacementDecision(Reason);
-}
-
-/// <summary>A start time with its error band: expected ends are estimates, and estimates of long jobs err more.</summary>
-public readonly record struct StartEstimate(DateTimeOffset Earliest, DateTimeOffset Likely, DateTimeOffset Latest);
-
 /// <summary>A held gang that has to give way: it is asked for a checkpoint first and gets <paramref name="Grace"/> for it.</summary>
 /// <param name="For">Who gets the nodes; null: nobody, they are drained.</param>
-public sealed record Preemption(StageId Stage, int Gang, StageId? For, TimeSpan Grace, string Reason);
+public sealed record Preemption(StageId Stage, int Gang, StageId? For, TimeSpan Grace, string Reason)
+{
+    public static Preemption ByHand(GangGrant gang, StageId? heir, string reason)
+    {
+        var grace = Victims.Grace(gang);
+        return new Preemption(gang.Stage, gang.Gang, heir, grace, $"{reason}; it has {Words.Duration(grace)} to save first");
+    }
+}

@@ -4,65 +4,79 @@ namespace DeepSeekOps.Decisions.Placement;
 
 /// <summary>Everything that placement may know when it decides.</summary>
 public sealed record PlacementQuestion(
-    ClusterSnapshot Cluster, ImmutableArray<GangGrant> Held, ImmutableArray<GangRequest> Waiting, PlacementPolicy Policy, DateTimeOffset Now);
+    ClusterSnapshot Cluster, ImmutableArray<GangGrant> Held, ImmutableArray<GangRequest> Waiting, PlacementPolicy Policy, DateTimeOffset Now)
+{
+    /// <summary>What people changed in the order, oldest first.</summary>
+    public ImmutableArray<HandMove> Moves { get; init; } = [];
+
+    /// <summary>What held gangs last said of themselves: prices are reckoned by it.</summary>
+    public IReadOnlyDictionary<StageId, PaceSeen> Paces { get; init; } = ImmutableDictionary<StageId, PaceSeen>.Empty;
+}
 
 /// <summary>Who gets nodes now, who has to give way, and why the others wait.</summary>
+/// <param name="Order">Everybody who waited, as the queue stands: who is looked at first comes first; who can never start, last.</param>
 public sealed record PlacementAnswer(
     ImmutableArray<PlacementDecision.Placed> Placed,
     ImmutableArray<Preemption> Preemptions,
-    IReadOnlyDictionary<StageId, PlacementDecision.Pending> Pending);
+    IReadOnlyDictionary<StageId, PlacementDecision.Pending> Pending,
+    ImmutableArray<StageId> Order);
 
 /// <summary>
-/// The queue: priority, then fair share, then first come. The first gang that does not fit reserves the earliest moment at which it
-/// will; those behind it may fill the gap only where they do not move that moment (EASY backfill, Lifka 1995). So the cluster is not
-/// idle while a big gang waits, and the big gang is not starved by small ones.
+/// The queue: priority, then who lost a node, then fair share, then first come; a person's moves on top. The first gang that does not
+/// fit reserves the earliest moment at which it will; those behind it may fill the gap only where they do not move that moment (EASY
+/// backfill, Lifka 1995). So the cluster is not idle while a big gang waits, and the big gang is not starved by small ones. Gangs of
+/// different node groups do not stand in each other's way: the first of each group has a reservation.
 /// </summary>
 public static class PlacementQueue
 {
     public static PlacementAnswer Decide(PlacementQuestion question)
     {
-        var free = new FreeNodes(question.Cluster.Nodes, question.Held);
+        var free = new FreeNodes(question.Cluster.Nodes, question.Held, question.Policy, question.Now);
         var shares = new TeamShares(question);
         var placed = ImmutableArray.CreateBuilder<PlacementDecision.Placed>();
         var pending = new Dictionary<StageId, PlacementDecision.Pending>(question.Waiting.Length);
-        ImmutableArray<Preemption> preemptions = [];
-        Reservation? reservation = null;
+        var preemptions = ImmutableArray.CreateBuilder<Preemption>();
+        var reservations = new List<Reservation>();
         int ahead = 0;
-        foreach (var request in Ordered(Startable(question, free, shares, pending), shares).Take(question.Policy.Depth))
+        var never = new List<GangRequest>();
+        var queue = HandOrder.Apply(Ordered(Startable(question, free, shares, pending, never), shares), question.Moves);
+        foreach (var request in queue.Take(question.Policy.Depth))
         {
             if (shares.Refusal(request) is { } overQuota)
             {
-                pending[request.Stage] = new PlacementDecision.Pending(overQuota, null, []);
+                pending[request.Stage] = WhyPending.OverQuota(request, overQuota, free);
                 continue;
             }
 
-            if (TryNow(request, free, reservation, question.Now) is { } now)
+            if (TryNow(request, free, reservations, question.Now) is { } now)
             {
                 free.Take(now.Grant);
-                reservation?.Consider(now.Grant);
+                reservations.ForEach(r => r.Consider(now.Grant, free));
                 shares.Add(now.Grant);
                 placed.Add(now);
                 pending.Remove(request.Stage);
                 continue;
             }
 
-            if (reservation is null)
+            if (reservations.TrueForAll(r => r.Group != request.Group && r.Group.Length > 0))
             {
                 // What was placed a moment ago in this same answer frees nodes later too.
                 var held = question.Held.AddRange(placed.Select(p => p.Grant));
-                reservation = Reservation.For(request, free, held, question.Now);
-                preemptions = Victims.For(request, free, question);
-                pending[request.Stage] = WhyPending.First(request, free, reservation, preemptions, question);
+                var reservation = Reservation.For(request, free, held, question);
+                var victims = preemptions.Count == 0 ? Victims.For(request, free, shares, question) : [];
+                preemptions.AddRange(victims);
+                reservations.Add(reservation);
+                pending[request.Stage] = WhyPending.First(request, free, reservation, victims, ahead, question);
             }
             else
             {
-                pending[request.Stage] = WhyPending.Behind(request, free, reservation, ahead, question);
+                pending[request.Stage] = WhyPending.Behind(request, free, reservations, ahead, question);
             }
 
             ahead++;
         }
 
-        return new PlacementAnswer(placed.ToImmutable(), preemptions, pending);
+        return new PlacementAnswer(placed.ToImmutable(), preemptions.ToImmutable(), pending, [.. queue.Select(r => r.Stage), .. never.Select(r => r.Stage)]);
     }
 
     /// <summary>
@@ -70,36 +84,26 @@ public static class PlacementQueue
     /// looked at themselves.
     /// </summary>
     private static List<GangRequest> Startable(
-        PlacementQuestion question, FreeNodes free, TeamShares shares, Dictionary<StageId, PlacementDecision.Pending> pending)
+        PlacementQuestion question, FreeNodes free, TeamShares shares, Dictionary<StageId, PlacementDecision.Pending> pending, List<GangRequest> never)
     {
-        var behind = new PlacementDecision.Pending($"waits behind the first {question.Policy.Depth} of {question.Waiting.Length} gangs", null, []);
+        var behind = WhyPending.Unlooked(question);
         var startable = new List<GangRequest>(question.Waiting.Length);
         foreach (var request in question.Waiting)
         {
-            int large = free.LargeEnough(request.SlotsPerNode);
+            int large = free.LargeEnough(request);
             string? overQuota = shares.Refusal(request);
-            pending[request.Stage] = large < request.Nodes ? WhyPending.Never(request, large)
-                : overQuota is null ? behind : new PlacementDecision.Pending(overQuota, null, []);
-            if (overQuota is null && large >= request.Nodes)
-            {
-                startable.Add(request);
-            }
+            pending[request.Stage] = large < request.Nodes ? WhyPending.Never(request, large, question)
+                : overQuota is null ? behind : WhyPending.OverQuota(request, overQuota, free);
+            (overQuota is null && large >= request.Nodes ? startable : never).Add(request);
         }
 
         return startable;
     }
 
-    private static IOrderedEnumerable<GangRequest> Ordered(List<GangRequest> waiting, TeamShares shares) =>
-        waiting.OrderByDescending(r => r.Priority).ThenBy(r => shares.Of(r.Team)).ThenBy(r => r.Since)
-            .ThenBy(r => r.Stage.ToString(), StringComparer.Ordinal);
+    private static List<GangRequest> Ordered(List<GangRequest> waiting, TeamShares shares) =>
+        [.. waiting.OrderByDescending(r => r.Priority).ThenByDescending(r => r.Restores).ThenBy(r => shares.Of(r.Team)).ThenBy(r => r.Since)
+            .ThenBy(r => r.Stage.ToString(), StringComparer.Ordinal)];
 
-    private static PlacementDecision.Placed? TryNow(GangRequest request, FreeNodes free, Reservation? reservation, DateTimeOffset now)
-    {
-        if (Placer.TryPlace(request, free, now) is not { } candidate)
-        {
-            return null;
-        }
-
-        return reservation is null || reservation.Allows(candidate.Grant) ? candidate : null;
-    }
+    private static PlacementDecision.Placed? TryNow(GangRequest request, FreeNodes free, List<Reservation> reservations, DateTimeOffset now) =>
+        Placer.TryPlace(request, free, now) is { } candidate && reservations.TrueForAll(r => r.Allows(candidate.Grant, free)) ? candidate : null;
 }

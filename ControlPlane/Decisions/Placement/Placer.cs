@@ -11,16 +11,17 @@ internal static class Placer
     /// <summary>The grant and a sentence on how near its nodes are; null when there is no room.</summary>
     public static PlacementDecision.Placed? TryPlace(GangRequest request, FreeNodes free, DateTimeOffset now)
     {
-        var feasible = free.Feasible(request.SlotsPerNode);
+        var feasible = free.Feasible(request);
         if (feasible.Count < request.Nodes)
         {
             return null;
         }
 
-        List<int> clean = [.. feasible.Where(i => !request.Avoid.ContainsKey(free[i].Id))];
+        List<int> clean = request.Avoid.IsEmpty ? [.. feasible] : [.. feasible.Where(i => !request.Avoid.ContainsKey(free[i].Id))];
         bool uses = clean.Count < request.Nodes;
-        List<int> candidates = uses ? [.. feasible] : clean;
-        var chosen = Select(request, free, candidates);
+        // A spare is taken only where nothing else is left, so that it is there for the next failure.
+        List<int> ordinary = request.Restores ? clean.FindAll(i => !free.IsSpare(i)) : clean;
+        var chosen = Select(request, free, uses ? [.. feasible] : ordinary.Count >= request.Nodes ? ordinary : clean);
         // Rank order follows the fabric: neighbours in a pipeline or an expert group are neighbours in the network.
         chosen.Sort();
         var nodes = chosen.ConvertAll(i => free[i].Id);
@@ -29,7 +30,11 @@ internal static class Placer
             Priority = request.Priority,
             Team = request.Team,
             ExpectedEnd = now + request.Expected,
+            EndError = request.ExpectedError,
+            EndBasis = request.ExpectedBasis,
             SaveTime = request.SaveTime,
+            Group = request.Group,
+            Restores = request.Restores,
         };
         return new PlacementDecision.Placed(grant, Sentence(request, free, chosen, uses));
     }
@@ -40,7 +45,7 @@ internal static class Placer
         var zone = candidates.GroupBy(i => Fabric.ZoneOf(free[i]), StringComparer.Ordinal)
             .Select(g => g.ToList()).Where(g => g.Count >= request.Nodes).MinBy(g => g.Count) ?? candidates;
         var leaves = zone.GroupBy(i => Fabric.LeafOf(free[i]), StringComparer.Ordinal)
-            .Select(g => g.OrderBy(i => request.Avoid.ContainsKey(free[i].Id)).ThenBy(i => free[i].LemonScore).ThenBy(i => i).ToList())
+            .Select(g => g.OrderBy(i => request.Avoid.ContainsKey(free[i].Id)).ThenBy(free.IsSpare).ThenBy(i => free[i].LemonScore).ThenBy(i => i).ToList())
             .ToList();
         if (leaves.Where(l => l.Count >= request.Nodes).MinBy(l => l.Count) is { } oneLeaf)
         {
@@ -89,6 +94,8 @@ internal static class Placer
                 + (zones > 1 ? $" in {zones} zones" : "");
         string avoided = string.Join(", ", chosen.Where(i => request.Avoid.ContainsKey(free[i].Id)).Take(3)
             .Select(i => $"{free[i].Id} ({request.Avoid[free[i].Id]})"));
+        int spares = chosen.Count(free.IsSpare);
+        where += spares == 0 ? "" : $", {Words.Count(spares, "of them a spare", "of them spares")}";
         return usesAvoided ? $"{where}; no other node is free, so it takes {avoided} again" : where;
     }
 }

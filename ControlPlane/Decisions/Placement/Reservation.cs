@@ -3,61 +3,73 @@ using System.Collections.Immutable;
 namespace DeepSeekOps.Decisions.Placement;
 
 /// <summary>
-/// The promise to the first gang that waits: at <see cref="At"/> it has its nodes. Computed from the expected ends of what is held; where
-/// an end is unknown and needed, there is no moment to promise and nothing is filled in that could stand in the way.
+/// The promise to the first gang that waits: at <see cref="At"/> it has its nodes. Computed from the expected ends of what is held and
+/// of maintenance; where an end is unknown and needed, there is no moment to promise and nothing is filled in that could stand in the way.
 /// </summary>
 internal sealed class Reservation
 {
     private readonly GangRequest request;
 
     /// <summary>Nodes that are feasible at the promised moment beyond those that the gang needs.</summary>
-    private int spareNodes;
+    private int surplus;
 
-    private Reservation(GangRequest request, DateTimeOffset? at, int spareNodes)
+    private Reservation(GangRequest request, DateTimeOffset? at, int surplus, GangGrant? last)
     {
-        this.request = request;
-        At = at;
-        this.spareNodes = spareNodes;
+        (this.request, this.surplus) = (request, surplus);
+        (At, Last) = (at, last);
     }
 
     public DateTimeOffset? At { get; }
+
+    /// <summary>The gang whose end frees the last of the nodes; null: the end of maintenance does.</summary>
+    public GangGrant? Last { get; }
 
     public StageId Stage => request.Stage;
 
     public int Nodes => request.Nodes;
 
-    public static Reservation For(GangRequest request, FreeNodes free, ImmutableArray<GangGrant> held, DateTimeOffset now)
+    public string Group => request.Group;
+
+    public static Reservation For(GangRequest request, FreeNodes free, ImmutableArray<GangGrant> held, PlacementQuestion question)
     {
-        int feasible = free.Feasible(request.SlotsPerNode).Count;
+        var now = question.Now;
+        var events = held.Where(h => h.ExpectedEnd is not null).Select(h => (At: h.ExpectedEnd!.Value, Grant: (GangGrant?)h))
+            .Concat(question.Policy.Maintenance.Where(w => w.Until > now).Select(w => (At: w.Until, Grant: (GangGrant?)null)));
         var given = new List<GangGrant>();
-        foreach (var grant in held.Where(h => h.ExpectedEnd is not null).OrderBy(h => h.ExpectedEnd))
+        (DateTimeOffset At, GangGrant? Grant)? enough = null;
+        int feasible = free.Feasible(request).Count;
+        foreach (var (at, grant) in events.OrderBy(e => e.At))
         {
-            free.GiveBack(grant);
-            given.Add(grant);
-            feasible = free.Feasible(request.SlotsPerNode).Count;
+            if (grant is not null)
+            {
+                feasible = free.GiveBack(grant, request, feasible);
+                given.Add(grant);
+            }
+
+            // An end that should have come already comes any moment: the promise is this moment at the earliest.
+            var when = at < now ? now : at;
+            feasible = free.ChangesWithTime ? free.CountAt(request, when) : feasible;
             if (feasible >= request.Nodes)
             {
+                enough = (when, grant);
                 break;
             }
         }
 
-        // An end that should have come already comes any moment: the promise is this moment at the earliest.
-        DateTimeOffset? at = feasible < request.Nodes || given.Count == 0 ? null
-            : given[^1].ExpectedEnd < now ? now : given[^1].ExpectedEnd;
         given.ForEach(free.Take);
-        return new Reservation(request, at, Math.Max(0, feasible - request.Nodes));
+        return new Reservation(request, enough?.At, Math.Max(0, feasible - request.Nodes), enough?.Grant);
     }
 
     /// <summary>True when the grant ends before the promised moment, or takes only nodes that the gang does not need then.</summary>
-    public bool Allows(GangGrant grant) =>
-        At is { } at && (grant.ExpectedEnd <= at || grant.Nodes.Length <= spareNodes);
+    public bool Allows(GangGrant grant, FreeNodes free) =>
+        grant.ExpectedEnd <= At || free.Shared(request, grant) is var shared && (shared == 0 || (At is not null && shared <= surplus));
 
-    /// <summary>A filled-in grant that outlives the promised moment uses up spare nodes.</summary>
-    public void Consider(GangGrant grant)
+    /// <summary>A filled-in grant that outlives the promised moment uses up the surplus.</summary>
+    public void Consider(GangGrant grant, FreeNodes free)
     {
         if (At is { } at && !(grant.ExpectedEnd <= at))
         {
-            spareNodes -= grant.Nodes.Length;
+            surplus -= free.Shared(request, grant);
         }
     }
 }

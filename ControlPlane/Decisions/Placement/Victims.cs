@@ -11,31 +11,41 @@ internal static class Victims
     /// <summary>A victim's grace is its save time with this much room: a save under load is slower than one at rest.</summary>
     private const double GraceFactor = 3;
 
-    public static ImmutableArray<Preemption> For(GangRequest request, FreeNodes free, PlacementQuestion question)
+    public static ImmutableArray<Preemption> For(GangRequest request, FreeNodes free, TeamShares shares, PlacementQuestion question)
     {
-        if (question.Policy.PreemptAbove is not { } gap)
-        {
-            return [];
-        }
-
+        bool reclaims = question.Policy.Borrow && shares.Within(request);
         // Lowest priority first, then the youngest: it has the least to repeat.
-        var candidates = question.Held.Where(h => h.Priority + gap <= request.Priority)
-            .OrderBy(h => h.Priority).ThenByDescending(h => h.At).ThenBy(h => h.Stage.ToString(), StringComparer.Ordinal).ToList();
+        var candidates = question.Held
+            .Where(h => Below(h, request, question.Policy) || (reclaims && Borrowed(h, request, shares)))
+            .OrderBy(h => h.Priority).ThenByDescending(h => h.At).ThenBy(h => h.Stage.ToString(), StringComparer.Ordinal);
+        return [.. Choose(request, free, candidates).Select(v => Order(request, v, Below(v, request, question.Policy) ? null : shares))];
+    }
+
+    private static bool Below(GangGrant held, GangRequest request, PlacementPolicy policy) =>
+        policy.PreemptAbove is { } gap && held.Priority + gap <= request.Priority;
+
+    /// <summary>A team inside its quota takes back what others hold beyond theirs.</summary>
+    private static bool Borrowed(GangGrant held, GangRequest request, TeamShares shares) =>
+        held.Team != request.Team && held.Priority <= request.Priority && shares.Held(held.Team) > shares.Owned(held.Team);
+
+    /// <summary>As few of the candidates, in their order, as make room; none where all together do not.</summary>
+    public static IReadOnlyList<GangGrant> Choose(GangRequest request, FreeNodes free, IEnumerable<GangGrant> candidates)
+    {
         var chosen = new List<GangGrant>();
+        int feasible = free.Feasible(request).Count;
         foreach (var candidate in candidates)
         {
-            if (free.Feasible(request.SlotsPerNode).Count >= request.Nodes)
+            if (feasible >= request.Nodes)
             {
                 break;
             }
 
-            free.GiveBack(candidate);
+            feasible = free.GiveBack(candidate, request, feasible);
             chosen.Add(candidate);
         }
 
-        bool enough = free.Feasible(request.SlotsPerNode).Count >= request.Nodes;
         chosen.ForEach(free.Take);
-        return enough ? [.. Spared(request, free, chosen).Select(v => Order(request, v))] : [];
+        return feasible >= request.Nodes ? Spared(request, free, chosen) : [];
     }
 
     /// <summary>Drops victims that turned out not to be needed once the later, larger ones were chosen.</summary>
@@ -46,7 +56,7 @@ internal static class Victims
         foreach (var victim in chosen)
         {
             free.Take(victim);
-            if (free.Feasible(request.SlotsPerNode).Count >= request.Nodes)
+            if (free.Feasible(request).Count >= request.Nodes)
             {
                 needed.Remove(victim);
             }
@@ -62,10 +72,12 @@ internal static class Victims
 
     public static TimeSpan Grace(GangGrant victim) => victim.SaveTime * GraceFactor;
 
-    private static Preemption Order(GangRequest request, GangGrant victim)
+    private static Preemption Order(GangRequest request, GangGrant victim, TeamShares? reclaims)
     {
         var grace = Grace(victim);
+        string why = reclaims is null ? $"priority {request.Priority} over {victim.Priority}"
+            : $"team {request.Team} is inside its quota, team {victim.Team} owns {reclaims.Owned(victim.Team)} GPUs and holds {reclaims.Held(victim.Team)}";
         return new Preemption(victim.Stage, victim.Gang, request.Stage, grace,
-            $"gives way to {request.Stage} (priority {request.Priority} over {victim.Priority}); it has {Words.Duration(grace)} to save first");
+            $"gives way to {request.Stage} ({why}); it has {Words.Duration(grace)} to save first");
     }
 }

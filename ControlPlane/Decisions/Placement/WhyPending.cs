@@ -1,95 +1,112 @@
 using System.Collections.Immutable;
+using static DeepSeekOps.Decisions.Placement.PlacementDecision;
 
 namespace DeepSeekOps.Decisions.Placement;
 
-/// <summary>Why a gang waits, in words with numbers: the binding reason first, when it should start, and what would start it sooner.</summary>
+/// <summary>Why a gang waits, in words with numbers: the binding reason first, and when it should start.</summary>
 internal static class WhyPending
 {
-    /// <summary>Estimated ends of long jobs come late more often than early.</summary>
-    private const double EarlyShare = 0.1;
-    private const double LateShare = 0.5;
+    /// <summary>Ways are looked for at the head of the queue only: further back it is the gangs before that one waits for.</summary>
+    private const int WaysFor = 8;
 
-    public static PlacementDecision.Pending First(
-        GangRequest request, FreeNodes free, Reservation reservation, ImmutableArray<Preemption> preemptions, PlacementQuestion question)
+    public static Pending First(
+        GangRequest request, FreeNodes free, Reservation reservation, ImmutableArray<Preemption> preemptions, int ahead, PlacementQuestion question)
     {
-        string reason = Shortage(request, free);
+        var reasons = ImmutableArray.CreateBuilder<PendingReason>();
+        reasons.Add(new PendingReason(PendingKind.Capacity, Shortage(request, free)));
         if (!preemptions.IsEmpty)
         {
-            reason += $"; {string.Join(", ", preemptions.Select(p => p.Stage.ToString()))} {(preemptions.Length == 1 ? "is" : "are")} asked to save and give way";
-        }
-        else if (reservation.At is { } at)
-        {
-            reason += $"; first in the queue, its nodes are reserved from {Words.Duration(at - question.Now)} from now";
+            reasons.Add(new PendingReason(PendingKind.Preempting,
+                $"{string.Join(", ", preemptions.Select(p => p.Stage.ToString()))} {(preemptions.Length == 1 ? "is" : "are")} asked to save and give way"));
         }
         else
         {
-            reason += "; first in the queue, but no held gang says when it ends, so there is no start time to promise";
+            string place = ahead == 0 ? "first in the queue" : $"first of those that need {(request.Group.Length > 0 ? $"group {request.Group}" : "nodes of no group")}";
+            reasons.Add(new PendingReason(PendingKind.Promised, reservation.At is { } at
+                ? $"{place}, its nodes are reserved from {Words.Duration(at - question.Now)} from now"
+                : $"{place}, but no held gang says when it ends, so there is no start time to promise"));
         }
 
-        return new PlacementDecision.Pending(reason, Estimate(reservation.At, question.Now), Ways(request, free, question));
+        reasons.AddRange(Others(request, free));
+        return Pending.Of(reasons.ToImmutable(), StartEstimates.Of(reservation, question.Now), StartWays.For(request, free, question));
     }
 
-    public static PlacementDecision.Pending Never(GangRequest request, int largeEnough) => new(
-        $"can never start: it asks for {Words.Count(request.Nodes, "node", "nodes")} with {request.SlotsPerNode} GPUs and the cluster has {largeEnough}",
-        null, [$"ask for {largeEnough} nodes or fewer"]);
-
-    public static PlacementDecision.Pending Behind(GangRequest request, FreeNodes free, Reservation? reservation, int ahead, PlacementQuestion question)
+    public static Pending Never(GangRequest request, int largeEnough, PlacementQuestion question)
     {
-        int feasible = free.Feasible(request.SlotsPerNode).Count;
-        string reason = feasible >= request.Nodes && reservation is not null
-            ? $"{feasible} nodes are free, but they are held together for {reservation.Stage} ({reservation.Nodes} nodes), and this gang "
-                + (request.Expected is null ? "does not say how long it runs" : "would not be done in time")
-            : Shortage(request, free);
-        return new PlacementDecision.Pending($"{reason}; {Words.Count(ahead, "gang", "gangs")} ahead in the queue", null, Ways(request, free, question));
+        var named = question.Policy.Groups.FirstOrDefault(g => g.Name == request.Group);
+        if (request.Group.Length > 0 && named is null)
+        {
+            string there = question.Policy.Groups.IsEmpty ? "this cluster names no groups" : $"there are {string.Join(", ", question.Policy.Groups.Select(g => g.Name))}";
+            return Only(PendingKind.Group, $"can never start: it asks for nodes of group {request.Group}, and {there}", []);
+        }
+
+        string where = named is null ? "the cluster" : $"group {request.Group}";
+        bool spares = question.Policy.Spares > 0 && !request.Restores && named is null;
+        string kept = spares ? $" beside the {Words.Count(question.Policy.Spares, "spare", "spares")} that are kept" : "";
+        return Only(PendingKind.Impossible,
+            $"can never start: it asks for {Words.Count(request.Nodes, "node", "nodes")} with {request.SlotsPerNode} GPUs and {where} has {largeEnough}{kept}",
+            StartWays.Fewer(request, largeEnough));
     }
+
+    public static Pending OverQuota(GangRequest request, string overQuota, FreeNodes free) =>
+        Pending.Of([new PendingReason(PendingKind.Quota, overQuota), .. Others(request, free)], null, []);
+
+    public static Pending Unlooked(PlacementQuestion question) =>
+        Only(PendingKind.Behind, $"waits behind the first {question.Policy.Depth} of {question.Waiting.Length} gangs", []);
+
+    public static Pending Behind(GangRequest request, FreeNodes free, List<Reservation> reservations, int ahead, PlacementQuestion question)
+    {
+        int feasible = free.Feasible(request).Count;
+        var first = reservations.Find(r => r.Group == request.Group) ?? reservations[0];
+        var binding = feasible >= request.Nodes
+            ? new PendingReason(PendingKind.Reserved,
+                $"{feasible} nodes are free, but they are held together for {first.Stage} ({first.Nodes} nodes), and this gang "
+                + (request.Expected is null ? "does not say how long it runs" : "would not be done in time"))
+            : new PendingReason(PendingKind.Capacity, Shortage(request, free));
+        return Pending.Of([binding, .. Others(request, free), new PendingReason(PendingKind.Behind, $"{Words.Count(ahead, "gang", "gangs")} ahead in the queue")],
+            null, ahead < WaysFor ? StartWays.For(request, free, question) : []);
+    }
+
+    private static Pending Only(PendingKind kind, string text, ImmutableArray<StartWay> ways) => Pending.Of([new PendingReason(kind, text)], null, ways);
 
     private static string Shortage(GangRequest request, FreeNodes free)
     {
-        var excluded = free.Excluded(request.SlotsPerNode);
+        var excluded = free.Excluded(request);
         string[] parts = [.. new[]
         {
             (excluded.Busy, "busy"), (excluded.NotReady, "not ready"), (excluded.Unknown, "of unknown health"), (excluded.Cordoned, "cordoned"),
-        }.Where(p => p.Item1 > 0).Select(p => $"{p.Item1} {p.Item2}")];
-        int feasible = free.Feasible(request.SlotsPerNode).Count;
+            (excluded.OutNow, "out for maintenance"), (excluded.OutSoon, "soon out for maintenance"), (excluded.Spares, "kept as spares"),
+            (excluded.OtherGroup, $"not in group {request.Group}"),
+        }.Where(p => p.Item1 > 0).OrderByDescending(p => p.Item1).Select(p => $"{p.Item1} {p.Item2}")];
+        int feasible = free.Feasible(request).Count;
         return $"needs {Words.Count(request.Nodes, "node", "nodes")} with {Words.Count(request.SlotsPerNode, "free GPU", "free GPUs")}; "
             + $"{feasible} of {free.Count} {(feasible == 1 ? "is" : "are")} free" + (parts.Length > 0 ? $" ({string.Join(", ", parts)})" : "");
     }
 
-    private static StartEstimate? Estimate(DateTimeOffset? likely, DateTimeOffset now)
+    /// <summary>What else keeps nodes from it, the most nodes first.</summary>
+    private static IEnumerable<PendingReason> Others(GangRequest request, FreeNodes free)
     {
-        if (likely is not { } at)
+        var excluded = free.Excluded(request);
+        var others = new List<(int Nodes, PendingReason Reason)>();
+        foreach (var (window, nodes) in free.WindowsBefore(request))
         {
-            return null;
+            string until = request.Expected is null ? "the gang does not say how long it runs" : $"the gang would run for {Words.Duration(request.Expected.Value)}";
+            others.Add((nodes, new PendingReason(PendingKind.Maintenance, $"maintenance {window} takes {Words.Count(nodes, "node", "nodes")}, and {until}")));
         }
 
-        var wait = at - now;
-        return new StartEstimate(at - (wait * EarlyShare), at, at + (wait * LateShare));
-    }
-
-    /// <summary>Cheapest first: what costs nobody anything, then fewer nodes, then other people's work.</summary>
-    private static ImmutableArray<string> Ways(GangRequest request, FreeNodes free, PlacementQuestion question)
-    {
-        var ways = ImmutableArray.CreateBuilder<string>();
-        var excluded = free.Excluded(request.SlotsPerNode);
-        int feasible = free.Feasible(request.SlotsPerNode).Count;
-        if (excluded.Cordoned > 0 && feasible + excluded.Cordoned >= request.Nodes)
+        if (excluded.Spares > 0)
         {
-            ways.Add($"uncordon {request.Nodes - feasible} of {Words.Count(excluded.Cordoned, "cordoned node", "cordoned nodes")}: costs nothing if they are sound");
+            others.Add((excluded.Spares, new PendingReason(PendingKind.Spares,
+                $"{Words.Count(excluded.Spares, "free node is a spare", "free nodes are spares")}, kept for gangs that lose one")));
         }
 
-        int whole = feasible / Math.Max(1, request.GroupNodes) * Math.Max(1, request.GroupNodes);
-        if (whole > 0 && whole < request.Nodes)
+        if (request.Group.Length > 0)
         {
-            double longer = ((double)request.Nodes / whole) - 1;
-            ways.Add($"{Words.Count(whole, "node", "nodes")} now: about +{longer:P0} wall time at best");
+            int large = free.LargeEnough(request);
+            others.Add((excluded.OtherGroup, new PendingReason(PendingKind.Group,
+                $"only group {request.Group} will do: it has {Words.Count(large, "node", "nodes")}, {free.Feasible(request).Count} of them free")));
         }
 
-        if (question.Held.Where(h => h.Priority < request.Priority).MinBy(h => h.Nodes.Length * h.SlotsPerNode) is { } cheapest)
-        {
-            double hours = cheapest.Nodes.Length * cheapest.SlotsPerNode * cheapest.SaveTime.TotalHours * 2;
-            ways.Add($"preempt {cheapest.Stage} ({cheapest.Nodes.Length} nodes): about {hours:0.##} GPU-h lost to its save and restart");
-        }
-
-        return ways.ToImmutable();
+        return others.OrderByDescending(o => o.Nodes).Select(o => o.Reason);
     }
 }

@@ -49,6 +49,14 @@ public static class Calibration
     /// <summary>Failures that end a job (Llama 3, arXiv 2407.21783 table 5).</summary>
     public const double FailuresPerThousandNodeDays = 3.79;
 
+    /// <summary>Of a stage's time, as stated in the last of <see cref="InWords"/>.</summary>
+    public static double StatedError(string kind) => kind switch
+    {
+        "pretraining" => 0.01,
+        "context-extension" => 0.10,
+        _ => 0.50,
+    };
+
     public static ImmutableArray<string> InWords { get; } =
     [
         $"kernel efficiency {KernelEfficiency} of the FP8/BF16 roofline, exposed communication included (ISCA table 4, busy 17.55 s)",

@@ -24,11 +24,11 @@ internal static class StageForecasts
         var scope = new Scope(spec.Precision, shape, gpu, layout, resources.Ranks);
         var (last, seconds) = Seconds(stage.Recipe, tokens, length.Steps, scope, resources.Nodes);
         var memory = MemoryForecast.Of(shape, spec, layout, resources.Ranks, ChunkTokens(stage.Recipe, layout), gpu);
-        var duration = TimeSpan.FromSeconds(seconds);
-        var interval = TimeSpan.FromSeconds(spec.CheckpointsOf(stage).EverySteps * Math.Max(seconds / length.Steps, 1e-3));
+        var duration = Span(seconds);
+        var interval = Span(spec.CheckpointsOf(stage).EverySteps * Math.Max(seconds / length.Steps, 1e-3));
         var failures = FailureForecast.Of(
-            resources.Nodes, resources.Ranks, duration, interval, TimeSpan.FromSeconds(memory.Optimizer / Calibration.HostCopyBytesPerSecond),
-                TimeSpan.FromSeconds(durable));
+            resources.Nodes, resources.Ranks, duration, interval, Span(memory.Optimizer / Calibration.HostCopyBytesPerSecond),
+                Span(durable));
         double flops = TokenFlops.Of(shape, LongestSequence(stage.Recipe)).Training;
         return new StageForecast(stage.Name, stage.Kind, resources.Nodes, resources.Ranks, length.Steps, tokens,
             flops, last, memory, bytes, durable, duration, failures, resources.DollarsPerGpuHour)
@@ -36,6 +36,9 @@ internal static class StageForecasts
             Mfu = Mfu.OfHours(flops, tokens, duration.TotalHours * resources.Ranks, gpu.Bf16Tflops),
         };
     }
+
+    /// <summary>A plan of thousands of years is no plan, but it has to be told and not to end the call.</summary>
+    private static TimeSpan Span(double seconds) => TimeSpan.FromSeconds(double.IsNaN(seconds) ? 0 : Math.Clamp(seconds, 0, 1e11));
 
     private static double Tokens(StageRecipe recipe, StageLength length) => recipe switch
     {

@@ -63,6 +63,12 @@ public sealed record PipelineSpec
     public ParallelLayout ParallelismOf(StageSpec stage) => stage.Parallelism ?? Parallelism;
 
     public CheckpointPolicy CheckpointsOf(StageSpec stage) => stage.Checkpoints ?? Checkpoints;
+
+    /// <summary>The same with another number of nodes for one stage, or for every stage.</summary>
+    public PipelineSpec OnNodes(int nodes, string? stage) => this with
+    {
+        Stages = [.. Stages.Select(s => stage is null || s.Name == stage ? s with { Resources = ResourcesOf(s) with { Nodes = nodes } } : s)],
+    };
 }
 
 /// <summary>What is trained on. Held-out problems never appear in training.</summary>
@@ -118,6 +124,9 @@ public sealed record ResourceSpec
 
     public double DollarsPerGpuHour { get; init; } = 2.0;
 
+    /// <summary>Only nodes of this group, as the cluster's settings name it; empty: any node.</summary>
+    public string Group { get; init; } = "";
+
     [JsonIgnore]
     public int Ranks => Nodes * RanksPerNode;
 }
@@ -148,6 +157,9 @@ public sealed record ParallelLayout
 
     /// <summary>Sequences of one forward pass of one data-parallel rank.</summary>
     public int MicroBatch { get; init; } = 1;
+
+    /// <summary>So many ranks can be cut into pipelines, and their expert groups dealt evenly.</summary>
+    public bool Fits(int ranks) => ranks % (Pipeline * Tensor) == 0 && ranks / Pipeline % Expert == 0;
 }
 
 /// <summary>When weights are saved and how many of them are kept.</summary>

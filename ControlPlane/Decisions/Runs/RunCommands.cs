@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Runs;
@@ -153,7 +154,10 @@ public static class RunCommands
         var resources = pipeline.ResourcesOf(stage);
         string student = stage.Recipe is StageRecipe.Distillation distillation ? distillation.StudentFrom : "";
         return new StageWork(stage.Name, stage.Kind, length.Steps, length.Tokens, resources.Nodes, resources.RanksPerNode, (int)pipeline.Priority,
-            pipeline.Team, pipeline.CheckpointsOf(stage).Keep, student.Length == 0 ? null : student, pipeline.Recovery);
+            pipeline.Team, pipeline.CheckpointsOf(stage).Keep, student.Length == 0 ? null : student, pipeline.Recovery)
+        {
+            Needs = GangNeeds.Of(pipeline, stage),
+        };
     }
 
     private static CommandDecision.Refuse Over(Run run, string verb) =>

@@ -62,7 +62,32 @@ public sealed record FaultMix(string Name, double PerThousandNodeDays, Immutable
     /// <summary>Meta RSC-2 (arXiv 2410.21680): 2.34 per 1,000 node-days.</summary>
     public static FaultMix Rsc2 { get; } = new("rsc2", 2.34, LemonCauses(), "Meta RSC-2, arXiv 2410.21680");
 
-    public static ImmutableArray<FaultMix> All { get; } = [Llama3, Rsc1, Rsc2, None];
+    /// <summary>
+    /// Fire-Flyer 2 (arXiv 2408.14158): its table of 12,970 Xids in one year on about 1,250 nodes of eight A100, errors of users' programs
+    /// included: 12,970 / (1,250 × 365) = 28.4 per 1,000 node-days. What each does follows the actions it names: a program's errors and
+    /// NVLink's end the process, ECC and uncorrectable errors need the GPU reset, a lost GPU and GSP errors the node.
+    /// </summary>
+    public static FaultMix FireFlyer { get; } = new("fireflyer", 28.4,
+    [
+        new("Xid 74 NVLink", 5521, FaultEffect.RankExits),
+        new("Xid 43 software", 4342, FaultEffect.RankExits),
+        new("Xid 31 memory page fault", 2487, FaultEffect.RankExits),
+        new("Xid 63 ECC row remap", 245, FaultEffect.GpuFails),
+        new("Xid 45 software", 240, FaultEffect.RankExits),
+        new("Xid 13 software", 45, FaultEffect.RankExits),
+        new("Xid 79 GPU off the bus", 37, FaultEffect.NodeLost),
+        new("Xid 95 uncontained ECC", 17, FaultEffect.GpuFails),
+        new("Xid 61 uncorrectable", 13, FaultEffect.GpuFails),
+        new("Xid 94 contained ECC", 13, FaultEffect.GpuFails),
+        new("Xid 62 uncorrectable", 3, FaultEffect.GpuFails),
+        new("Xid 48 uncorrectable", 2, FaultEffect.GpuFails),
+        new("Xid 64 ECC row remap", 2, FaultEffect.GpuFails),
+        new("Xid 44 uncorrectable", 1, FaultEffect.GpuFails),
+        new("Xid 69 uncorrectable", 1, FaultEffect.GpuFails),
+        new("Xid 119 GSP", 1, FaultEffect.NodeLost),
+    ], "Fire-Flyer 2, arXiv 2408.14158 section VII");
+
+    public static ImmutableArray<FaultMix> All { get; } = [Llama3, Rsc1, Rsc2, FireFlyer, None];
 
     public FaultCause Draw(Random random)
     {

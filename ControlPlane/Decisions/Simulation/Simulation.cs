@@ -11,7 +11,8 @@ namespace DeepSeekOps.Decisions.Simulation;
 /// </summary>
 public sealed class Simulation
 {
-    private static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    /// <summary>When every simulation begins; maintenance of a scenario is planned against it.</summary>
+    public static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
     private static readonly TimeSpan TickEvery = TimeSpan.FromSeconds(1);
 
     private readonly Scenario scenario;
@@ -56,6 +57,11 @@ public sealed class Simulation
             agenda.After(fault.At, () => cluster.Strike(cluster.Nodes[fault.Node], fault.Cause));
         }
 
+        foreach (var at in scenario.Policy.Maintenance.SelectMany(w => new[] { w.From, w.Until }))
+        {
+            agenda.At(at, () => news = true);
+        }
+
         ScheduleFault();
     }
 
@@ -65,6 +71,10 @@ public sealed class Simulation
 
     /// <summary>Entries of the agenda that came to pass, and ticks of the control plane.</summary>
     public long Events => agenda.Happened + ticks;
+
+    public PlacementPolicy Policy => scenario.Policy;
+
+    public IEnumerable<NodeSeen> Machines => scenario.Machines;
 
     public int Gpus => scenario.Machines.Sum(m => m.Slots);
 

@@ -70,6 +70,11 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     {
         bool moved = false;
         cluster.FenceAllBut([.. Held.Select(h => (h.Stage, h.Gang))]);
+        foreach (var leaving in Drains.Of(Seen(), [], Held))
+        {
+            MemoryOf(leaving.Stage).Preemption = leaving;
+        }
+
         foreach (string name in Runs.Keys.ToList())
         {
             for (int turn = 0; turn < TurnsPerTick && RunTurn(name); turn++)
@@ -200,7 +205,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
             Waiting = Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request);
         }
 
-        var answer = deciders.Placement(new PlacementQuestion(cluster.Observe(), Held, Waiting, policy, clock()));
+        var answer = deciders.Placement(new PlacementQuestion(Seen(), Held, Waiting, policy, clock()));
         foreach (var placed in answer.Placed)
         {
             Held = Held.Add(placed.Grant);
@@ -215,6 +220,8 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
         return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision ?? answer.Pending.GetValueOrDefault(request.Stage);
     }
+
+    private ClusterSnapshot Seen() => cluster.Observe().With(policy, clock());
 
     private bool Act(StageAction action, StageMemory of)
     {

@@ -35,10 +35,29 @@ public static class StagePlanner
     }
 
     /// <summary>The nodes that the stage asks for. Null: none.</summary>
-    public static GangRequest? RequestFor(Stage stage) => stage is { Phase: Phase.Queued queued, Wish.Intent: Intent.Train }
-        ? new GangRequest(stage.Id, stage.Attempt, stage.Wish.Work.Nodes, stage.Wish.Work.SlotsPerNode, stage.Wish.Work.Priority,
-            stage.Wish.Work.Team, queued.Since, stage.Avoid.ToImmutableDictionary(a => a.Node, a => a.Reason))
-        : null;
+    public static GangRequest? RequestFor(Stage stage)
+    {
+        if (stage is not { Phase: Phase.Queued queued, Wish.Intent: Intent.Train })
+        {
+            return null;
+        }
+
+        var (work, needs) = (stage.Wish.Work, stage.Wish.Work.Needs);
+        double left = 1 - ((double)stage.LaunchedFrom / Math.Max(1, work.TotalSteps));
+        return new GangRequest(stage.Id, stage.Attempt, work.Nodes, work.SlotsPerNode, work.Priority, work.Team, queued.Since,
+            stage.Avoid.ToImmutableDictionary(a => a.Node, a => a.Reason))
+        {
+            Expected = needs.Expected * left,
+            ExpectedError = needs.ExpectedError,
+            ExpectedBasis = $"the plan (stated error {needs.ExpectedError:P0})",
+            GroupNodes = needs.GroupNodes,
+            SaveTime = needs.SaveTime,
+            Group = needs.Group,
+            Options = needs.Options,
+            // Its work waits half done for the sake of a node that broke.
+            Restores = stage.Incident is { NodeIsSuspect: true },
+        };
+    }
 
     private static Decision FromWaiting(Stage stage, DateTimeOffset now) => stage.Wish.Intent switch
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -18,4 +19,8 @@ public sealed record StageView(
     string Name, string Kind, string State, string Reason, int Attempt, long Step, long TotalSteps, long Tokens, long TotalTokens,
     double? Loss, double? Mfu, double? TokensPerSecond, double? GradNorm, double? LearningRate, string Phase,
     ImmutableArray<RankView> Ranks, DateTimeOffset? StartedAt, DateTimeOffset? EndedAt, TimeSpan? Remaining, long? CheckpointStep,
-    ImmutableArray<Evaluation> Evaluations, ImmutableDictionary<string, int> RestartsByCause);
+    ImmutableArray<Evaluation> Evaluations, ImmutableDictionary<string, int> RestartsByCause)
+{
+    /// <summary>While queued: why it waits, when it should start, and what would start it sooner. Null: not asked yet, or not waiting.</summary>
+    public PlacementDecision.Pending? Pending { get; init; }
+}

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.Decisions.Stages;
@@ -53,7 +54,10 @@ public static class StageViews
             sample?.Loss, Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null, sample?.GradNorm, sample?.LearningRate,
             sample?.Phase ?? "", Ranks(stage, seen, now), stage.StartedAt, stage.EndedAt, remaining,
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
-            stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value));
+            stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
+        {
+            Pending = stage.Phase is Phase.Queued ? seen.Placement as PlacementDecision.Pending : null,
+        };
     }
 
     private static double? Extra(StepSample? sample, string name) =>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.Decisions.Stages;
@@ -13,6 +14,9 @@ public sealed record StageWork(
     int KeepCheckpoints, string? StudentFrom, RecoveryPolicy Recovery)
 {
     public int Ranks => Nodes * SlotsPerNode;
+
+    /// <summary>What placement may know of it in advance, from the plan.</summary>
+    public GangNeeds Needs { get; init; } = new();
 }
 
 public enum Intent

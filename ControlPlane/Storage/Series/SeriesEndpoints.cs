@@ -16,11 +16,12 @@ public static class SeriesEndpoints
     public static IServiceCollection AddSeries(this IServiceCollection services) => services
         .AddSingleton<LiveSeries>().AddSingleton<MetricWriter>().AddSingleton<SeriesQueries>();
 
-    public static void MapSeries(this IEndpointRouteBuilder endpoints)
+    /// <param name="simulated">The points were not measured: what is exported says so.</param>
+    public static void MapSeries(this IEndpointRouteBuilder endpoints, bool simulated = false)
     {
         ArgumentNullException.ThrowIfNull(endpoints);
         endpoints.MapGet("/series/buckets", Buckets);
-        endpoints.MapGet("/series/export.csv", Export);
+        endpoints.MapGet("/series/export.csv", (HttpContext http, SeriesQueries series) => Export(http, series, simulated));
         endpoints.Map("/series/live", endpoints.CreateApplicationBuilder()
             .UseWebSockets(new WebSocketOptions { KeepAliveInterval = KeepAlive }).Use(_ => Live).Build());
     }
@@ -40,7 +41,7 @@ public static class SeriesEndpoints
         return Results.Bytes(PictureBytes.Write(picture), "application/octet-stream", entityTag: new EntityTagHeaderValue($"\"{tag}\""));
     }
 
-    private static async Task<IResult> Export(HttpContext http, SeriesQueries series)
+    private static async Task<IResult> Export(HttpContext http, SeriesQueries series, bool simulated)
     {
         var (query, problems) = SeriesParameters.Export(http.Request.Query);
         if (query is null)
@@ -54,20 +55,20 @@ public static class SeriesEndpoints
             names = [.. (await series.Summaries(query.Run, query.Stage, http.RequestAborted)).Select(s => s.Name)];
         }
 
-        return Results.Stream(body => WriteCsv(body, series.Export(query, names, http.RequestAborted), names), "text/csv; charset=utf-8",
-            $"{query.Run}-{query.Stage}.csv");
+        return Results.Stream(body => WriteCsv(body, series.Export(query, names, http.RequestAborted), names, simulated), "text/csv; charset=utf-8",
+            $"{query.Run}-{query.Stage}{(simulated ? "-simulated" : "")}.csv");
     }
 
-    private static async Task WriteCsv(Stream body, IAsyncEnumerable<ExportRow> rows, ImmutableArray<string> names)
+    private static async Task WriteCsv(Stream body, IAsyncEnumerable<ExportRow> rows, ImmutableArray<string> names, bool simulated)
     {
         await using var writer = new StreamWriter(body, new UTF8Encoding(false), leaveOpen: true);
-        await writer.WriteAsync($"attempt,superseded,step,tokens,time,{string.Join(',', names.Select(Quote))}\n");
+        await writer.WriteAsync($"attempt,superseded,step,tokens,time,{string.Join(',', names.Select(Quote))}{(simulated ? ",simulated" : "")}\n");
         await foreach (var row in rows)
         {
             string time = DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(row.UnixSeconds * 1000)).ToString("O", CultureInfo.InvariantCulture);
             string values = string.Join(',', row.Values.Select(v => v?.ToString("R", CultureInfo.InvariantCulture) ?? ""));
             await writer.WriteAsync(string.Create(CultureInfo.InvariantCulture,
-                $"{row.Attempt},{(row.Superseded ? 1 : 0)},{row.Step},{row.Tokens},{time},{values}\n"));
+                $"{row.Attempt},{(row.Superseded ? 1 : 0)},{row.Step},{row.Tokens},{time},{values}{(simulated ? ",1" : "")}\n"));
         }
     }
 

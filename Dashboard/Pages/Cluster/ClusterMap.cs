@@ -62,7 +62,7 @@ public static class ClusterMap
     public static IEnumerable<(string State, int Count)> Tally(Contracts.Ops.V1.Cluster cluster) =>
         cluster.Nodes.SelectMany(n => Slots(n)).CountBy(s => s.State).Select(p => (p.Key, p.Value)).OrderByDescending(p => p.Value);
 
-    private static char NodeCode(string state) => state switch { "ready" => 'r', "not-ready" => 'n', "cordoned" => 'c', _ => 'u' };
+    private static char NodeCode(string state) => state switch { "ready" => 'r', "not-ready" => 'n', "cordoned" => 'c', "maintenance" => 'm', _ => 'u' };
 
     private static char SlotCode(string state) => state switch
     {

@@ -33,6 +33,11 @@ public sealed partial class SubmitPage : IDisposable
 
     [SupplyParameterFromQuery] public string? Clone { get; set; }
 
+    /// <summary>With a clone: how many nodes it is to ask for, and for which of its stages.</summary>
+    [SupplyParameterFromQuery] public int? Nodes { get; set; }
+
+    [SupplyParameterFromQuery] public string? Stage { get; set; }
+
     private int Errors => problems.Count(p => p.Severity == Severity.Error);
 
     private bool CanSubmit => draft is not null && plan is not null && Errors == 0 && !checking && !submitting;
@@ -49,7 +54,7 @@ public sealed partial class SubmitPage : IDisposable
 
     protected override async Task OnParametersSetAsync()
     {
-        var wanted = $"{Clone}|{Example}";
+        var wanted = $"{Clone}|{Example}|{Stage}|{Nodes}";
         if (!RendererInfo.IsInteractive || begun == wanted)
         {
             return;
@@ -66,8 +71,9 @@ public sealed partial class SubmitPage : IDisposable
         }
         try
         {
+            string name = Nodes is null ? $"{Clone}-2" : $"{Clone}-{Nodes}n";
             var reply = await Ops.CloneRunAsync(
-                new CloneRunRequest { Name = Clone, NewName = Clone + "-2" }, deadline: Faults.DeadlineFromNow());
+                new CloneRunRequest { Name = Clone, NewName = name, Nodes = Nodes ?? 0, Stage = Stage ?? "" }, deadline: Faults.DeadlineFromNow());
             return reply.Text;
         }
         catch (RpcException fault)

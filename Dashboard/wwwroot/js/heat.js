@@ -2,10 +2,10 @@
 // Arrow keys walk over nodes, Enter or a click opens one: it is put into the address, where the page reads it.
 const gpuColumns = 4;
 const words = { '.': 'free', s: 'starting', t: 'training', w: 'saving', d: 'done', x: 'exited', u: 'unknown' };
-const nodeWords = { r: 'ready', n: 'not ready', c: 'cordoned', u: 'of unknown health' };
+const nodeWords = { r: 'ready', n: 'not ready', c: 'cordoned', m: 'out for maintenance', u: 'of unknown health' };
 const tones = { s: '--ds-status-care', t: '--ds-status-moving', w: '--ds-status-good', d: '--ds-status-good', x: '--ds-status-bad', u: '--ds-status-idle' };
 const codes = { free: '.', starting: 's', training: 't', saving: 'w', done: 'd', exited: 'x', unknown: 'u' };
-const nodeCodes = { 'not-ready': 'n', cordoned: 'c' };
+const nodeCodes = { 'not-ready': 'n', cordoned: 'c', maintenance: 'm' };
 
 function palette(element) {
   const style = getComputedStyle(element), found = new Map();
@@ -38,16 +38,17 @@ function cross(g, colour, x, y, w, h) {
   g.stroke();
 }
 
-// Not ready: crossed out. Cordoned: a bar across, as on a closed road.
+// Not ready: crossed out. Cordoned: a bar across, as on a closed road. Maintenance: an upright bar.
 function overNode(g, color, state, x, y, w, h) {
   if (state === 'r') return;
-  const colour = color(state === 'n' ? '--ds-status-bad' : state === 'c' ? '--ds-status-held' : '--ds-status-idle');
+  const colour = color(state === 'n' ? '--ds-status-bad' : state === 'c' || state === 'm' ? '--ds-status-held' : '--ds-status-idle');
   g.strokeStyle = colour;
   g.lineWidth = 2;
   if (state === 'u') g.setLineDash([3, 2]);
   g.strokeRect(x - 1, y - 1, w + 2, h + 2);
   g.setLineDash([]);
   if (state === 'n') cross(g, colour, x, y, w, h);
+  if (state === 'm') { g.fillStyle = colour; g.fillRect(x + w / 2 - 1.5, y - 1, 3, h + 2); }
   if (state === 'c') { g.fillStyle = colour; g.fillRect(x - 1, y + h / 2 - 1.5, w + 2, 3); }
 }
 

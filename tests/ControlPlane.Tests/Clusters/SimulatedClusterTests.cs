@@ -3,6 +3,8 @@ using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Tests.Pipelines;
+using DeepSeekOps.Decisions.Simulation;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
@@ -94,13 +96,81 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         await Ops.SubmitRunAsync(new SubmitRunRequest { Text = Examples.Read("v3-half") }, Call());
         await Told("checkpoint", after: 0);
 
-        wear.FailuresPerThousandNodeDays = 1500;
-        var struck = await Told(e => e.Level != "info" && SimulatedFault.Llama3.Any(f => e.Text.Contains(f.Cause, StringComparison.Ordinal)), after: 0);
-        wear.FailuresPerThousandNodeDays = 0;
+        wear.Faults = FaultMix.Llama3 with { PerThousandNodeDays = 1500 };
+        var struck = await Told(e => e.Level != "info" && FaultMix.Llama3.Causes.Any(f => e.Text.Contains(f.Name, StringComparison.Ordinal)), after: 0);
+        wear.Faults = FaultMix.None;
         var back = await Told("recovered", after: struck.Number);
 
         Assert.StartsWith("simulated: ", struck.Text, StringComparison.Ordinal);
         Assert.Contains("first new step", back.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Who_waits_is_told_when_it_starts_what_it_would_cost_sooner_and_can_be_moved_and_helped()
+    {
+        foreach (string name in (string[])["v3-half", "second", "third", "fourth"])
+        {
+            await Ops.SubmitRunAsync(new SubmitRunRequest { Text = Examples.Read("v3-half"), Name = name }, Call());
+        }
+        var cluster = await Watched(c => c.Waiting is [{ Wait.Start: not null }, { Wait.Start: not null }] && c.Waiting.All(w => w.Wait.Ways.Any(y => y.HasGpuHoursAtRisk)));
+        var (ahead, behind) = (cluster.Waiting[0], cluster.Waiting[1]);
+        var preempt = behind.Wait.Ways.Single(w => w.Kind == "preempt");
+        Assert.Equal("capacity", behind.Wait.Reasons[0].Kind);
+        Assert.Contains("its measured pace", ahead.Wait.Start.Basis, StringComparison.Ordinal);
+        Assert.True(ahead.Wait.Start.Earliest.ToDateTimeOffset() <= ahead.Wait.Start.Likely.ToDateTimeOffset());
+        Assert.Equal($"dsops queue preempt {preempt.Victims[0]} --for {behind.Run}/pretrain", preempt.Command);
+        // Its save takes seconds and the restart 5 minutes, on 1,024 GPUs.
+        Assert.InRange(preempt.GpuHours, 1024 * 5 / 60.0, 1024 * 8 / 60.0);
+
+        var moved = await Ops.MoveWaitingGangAsync(new MoveWaitingGangRequest { Run = behind.Run, Stage = "pretrain", Reason = "a paper is due" }, Call());
+        Assert.Equal([behind.Run, ahead.Run], moved.Waiting.Select(w => w.Run));
+        Assert.Equal("a paper is due", moved.Waiting[0].Moved);
+        var again = await Assert.ThrowsAsync<RpcException>(async () =>
+            await Ops.MoveWaitingGangAsync(new MoveWaitingGangRequest { Run = behind.Run, Stage = "pretrain" }, Call()));
+        Assert.Equal(StatusCode.FailedPrecondition, again.StatusCode);
+
+        await Ops.GiveWayAsync(new GiveWayRequest { Gangs = { preempt.Victims }, For = $"{behind.Run}/pretrain" }, Call());
+        var after = await Watched(c => c.Waiting.All(w => w.Run != behind.Run) && c.Waiting.Any(w => $"{w.Run}/{w.Stage}" == preempt.Victims[0]));
+        Assert.Contains(after.Nodes, n => n.Run == behind.Run);
+        var run = await Ops.GetRunAsync(new GetRunRequest { Name = ahead.Run }, Call());
+        Assert.NotEmpty(run.Stages[0].Wait.Reasons);
+    }
+
+    [Fact]
+    public async Task Maintenance_by_hand_drains_its_nodes_takes_them_out_and_gives_them_back_when_it_is_cancelled()
+    {
+        await Ops.SubmitRunAsync(new SubmitRunRequest { Text = Examples.Read("v3-half") }, Call());
+        await Told("started", after: 0);
+        var victim = (await Ops.GetClusterAsync(new GetClusterRequest(), Call())).Nodes.First(n => n.SlotsUsed > 0);
+        var now = TimeProvider.System.GetUtcNow();
+        await Ops.PlanMaintenanceAsync(new PlanMaintenanceRequest
+        {
+            Name = "fans", Nodes = { victim.Name }, From = now.ToTimestamp(), Until = now.AddHours(1).ToTimestamp(), Reason = "loud",
+        }, Call());
+
+        var drained = await Told("drained", after: 0);
+        await Told("checkpoint", after: drained.Number);
+        await Told("started", after: drained.Number);
+        var node = (await Ops.GetClusterAsync(new GetClusterRequest(), Call())).Nodes.Single(n => n.Name == victim.Name);
+        Assert.Equal(("maintenance", 0), (node.State, node.SlotsUsed));
+        Assert.Contains("loud", node.Reason, StringComparison.Ordinal);
+        var back = await Ops.CancelMaintenanceAsync(new CancelMaintenanceRequest { Name = "fans" }, Call());
+        Assert.Equal("ready", back.Nodes.Single(n => n.Name == victim.Name).State);
+        Assert.Empty(back.Maintenance);
+    }
+
+    private async Task<Cluster> Watched(Func<Cluster, bool> wanted)
+    {
+        using var clusters = Ops.WatchCluster(new GetClusterRequest(), Call());
+        await foreach (var seen in clusters.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
+        {
+            if (wanted(seen))
+            {
+                return seen;
+            }
+        }
+
+        throw new InvalidOperationException("The cluster's stream ended.");
     }
 
     private static CallOptions Call() => new(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + Patience, cancellationToken: TestContext.Current.CancellationToken);

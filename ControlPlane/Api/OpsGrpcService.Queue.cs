@@ -1,0 +1,55 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Placement;
+using Grpc.Core;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>The queue and the calendar by hand.</summary>
+internal sealed partial class OpsGrpcService
+{
+    private const int NodesInARequest = 100_000;
+
+    public override Task<Cluster> MoveWaitingGang(MoveWaitingGangRequest request, ServerCallContext context)
+    {
+        var stage = Door.Stage(request.Run, request.Stage);
+        StageId? before = request.BeforeRun.Length + request.BeforeStage.Length == 0 ? null : Door.Stage(request.BeforeRun, request.BeforeStage);
+        return Unless(ClusterOf().Move(stage, before, Or(request.Reason), context.CancellationToken));
+    }
+
+    public override Task<Cluster> GiveWay(GiveWayRequest request, ServerCallContext context)
+    {
+        if (request.Gangs.Count == 0)
+        {
+            throw Door.Invalid("gangs is empty; name at least one as run/stage.");
+        }
+
+        StageId? heir = request.For.Length == 0 ? null : Gang(request.For, "for");
+        return Unless(ClusterOf().GiveWay([.. request.Gangs.Select(g => Gang(g, "gangs"))], heir, Or(request.Reason), context.CancellationToken));
+    }
+
+    public override Task<Cluster> PlanMaintenance(PlanMaintenanceRequest request, ServerCallContext context)
+    {
+        if (request.Nodes.Count > NodesInARequest)
+        {
+            throw Door.Invalid($"nodes has {request.Nodes.Count} names; at most {NodesInARequest} make a maintenance.");
+        }
+
+        ImmutableArray<NodeId> nodes = [.. request.Nodes.Select(n => new NodeId(Door.Name(n, "nodes"))).Distinct()];
+        var window = new MaintenanceWindow(Door.Name(request.Name, "name"), nodes, Door.OptionalName(request.Group, "group") ?? "",
+            Door.Time(request.From, "from"), Door.Time(request.Until, "until"), Or(request.Reason));
+        return Unless(ClusterOf().Plan(window, context.CancellationToken));
+    }
+
+    public override Task<Cluster> CancelMaintenance(CancelMaintenanceRequest request, ServerCallContext context) =>
+        Unless(ClusterOf().CancelMaintenance(Door.Name(request.Name, "name"), context.CancellationToken));
+
+    private async Task<Cluster> Unless(Task<string?> refusal) => await refusal is { } why
+        ? throw new RpcException(new Status(StatusCode.FailedPrecondition, $"{why}.")) : await Described();
+
+    private static StageId Gang(string text, string field) => text.Split('/') is [var run, var stage] ? Door.Stage(run, stage)
+        : throw Door.Invalid($"{field} '{Door.Shown(text)}' is no gang; write it as run/stage.");
+
+    private static string Or(string reason) => Door.Reason(reason) is { Length: > 0 } given ? given : "no reason given";
+}

@@ -1,0 +1,144 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+
+namespace DeepSeekOps.ControlPlane.Grains;
+
+/// <summary>What placement is asked with, and what people and stages tell the queue.</summary>
+internal sealed partial class ClusterGrain
+{
+    /// <summary>Playing the queue forward costs more than one decision, and an estimate ages slowly.</summary>
+    private static readonly TimeSpan ForecastEvery = TimeSpan.FromSeconds(10);
+
+    private static readonly PlacementDecision.Pending NotLookedAt =
+        PlacementDecision.Pending.Of([new PendingReason(PendingKind.Behind, "not looked at yet")], null, []);
+
+    private readonly Dictionary<StageId, PaceSeen> paces = [];
+    private IReadOnlyDictionary<StageId, StartEstimate> forecast = ImmutableDictionary<StageId, StartEstimate>.Empty;
+    private (ClusterRecord? Of, DateTimeOffset At) forecasted;
+
+    private PlacementPolicy Policy => state.State.Maintenance.IsEmpty ? policy
+        : policy with { Maintenance = policy.Maintenance.AddRange(state.State.Maintenance) };
+
+    public async Task<string?> Move(StageId stage, StageId? before, string reason, CancellationToken cancellation)
+    {
+        var now = await Question(cancellation);
+        var (moves, refusal) = HandMoves.Add(state.State.Moves, PlacementQueue.Decide(now).Order, stage, before, reason);
+        if (refusal is null)
+        {
+            await Save(state.State with { Moves = moves });
+            var after = now with { Moves = moves };
+            var answer = PlacementQueue.Decide(after);
+            (pending, order) = (WithForecast(after, answer), answer.Order);
+            string where = before is { } other ? $"before {other}" : "to the front of the queue";
+            await Tell(stage, now.Waiting.First(w => w.Stage == stage).Gang, "moved", EventLevel.Info, $"moved {where} by hand: {reason}", cancellation);
+        }
+
+        return refusal;
+    }
+
+    public async Task<string?> GiveWay(ImmutableArray<StageId> stages, StageId? heir, string reason, CancellationToken cancellation)
+    {
+        var held = state.State.Held.Where(h => stages.Contains(h.Stage)).ToImmutableArray();
+        if (stages.FirstOrDefault(s => held.All(h => h.Stage != s)) is { Run: not null } idle)
+        {
+            return $"{idle} holds no nodes";
+        }
+
+        if (heir is { } named && state.State.Waiting.All(w => w.Stage != named))
+        {
+            return $"{named} does not wait for nodes";
+        }
+
+        string whom = heir is { } next ? $"gives way to {next} by hand" : "gives its nodes up by hand";
+        var asked = held.Select(h => Preemption.ByHand(h, heir, $"{whom}: {reason}")).ToImmutableArray();
+        await Save(state.State with
+        {
+            GivingWay = state.State.GivingWay.RemoveAll(p => stages.Contains(p.Stage)).AddRange(asked),
+            // Or it would take the nodes again at once, being as urgent and having waited longer.
+            Moves = heir is { } first ? state.State.Moves.Add(new HandMove(first, stages, reason)) : state.State.Moves,
+        });
+        foreach (var gang in held)
+        {
+            await Tell(gang.Stage, gang.Gang, "give-way-asked", EventLevel.Warning, $"{whom}: {reason}", cancellation);
+        }
+
+        await Preempt(asked);
+        return null;
+    }
+
+    public async Task<string?> Plan(MaintenanceWindow window, CancellationToken cancellation)
+    {
+        var refusal = Maintenance.Refusal(window, await cluster.Observe(cancellation), Policy, clock.GetUtcNow());
+        if (refusal is null)
+        {
+            var ahead = state.State.Maintenance.RemoveAll(w => w.Until <= clock.GetUtcNow());
+            await Save(state.State with { Maintenance = ahead.Add(window with { ByHand = true }) });
+            await Leave(cancellation);
+        }
+
+        return refusal;
+    }
+
+    public async Task<string?> CancelMaintenance(string name, CancellationToken cancellation)
+    {
+        if (state.State.Maintenance.Any(w => w.Name == name))
+        {
+            await Save(state.State with { Maintenance = state.State.Maintenance.RemoveAll(w => w.Name == name) });
+            return null;
+        }
+
+        return policy.Maintenance.Any(w => w.Name == name) ? $"maintenance {name} stands in the settings file; take it out there and start again"
+            : $"there is no maintenance {name}";
+    }
+
+    public Task Told(GangPace pace)
+    {
+        paces[pace.Stage] = PaceSeen.Of(paces.GetValueOrDefault(pace.Stage), pace, clock.GetUtcNow(), cluster.TimeFactor);
+        return Task.CompletedTask;
+    }
+
+    public async Task NodeFailed(NodeFailure failure)
+    {
+        var failures = NodeHistory.Add(state.State.Failures, failure);
+        if (failures != state.State.Failures)
+        {
+            await Save(state.State with { Failures = failures });
+        }
+    }
+
+    private async Task<PlacementQuestion> Question(CancellationToken cancellation)
+    {
+        var seen = await cluster.Observe(cancellation);
+        var (record, now) = (state.State, clock.GetUtcNow());
+        return new PlacementQuestion(seen.With(record.Cordons).With(record.Failures).With(Policy, now), Paces.Apply(record.Held, paces), record.Waiting, Policy, now)
+        {
+            Moves = record.Moves,
+            Paces = paces.ToImmutableDictionary(),
+        };
+    }
+
+    /// <summary>The answer's own estimates, and of those without one what the queue played forward says.</summary>
+    private Dictionary<StageId, PlacementDecision.Pending> WithForecast(PlacementQuestion question, PlacementAnswer answer)
+    {
+        if (!ReferenceEquals(forecasted.Of, state.State) || question.Now - forecasted.At > ForecastEvery)
+        {
+            forecasted = (state.State, question.Now);
+            forecast = StartEstimates.Forecast(question with { Held = question.Held.AddRange(answer.Placed.Select(p => p.Grant)),
+                Waiting = question.Waiting.RemoveAll(w => !answer.Pending.ContainsKey(w.Stage)) }, answer);
+        }
+
+        return answer.Pending.ToDictionary(p => p.Key, p => p.Value.Eta is null && forecast.TryGetValue(p.Key, out var eta) ? p.Value with { Eta = eta } : p.Value);
+    }
+
+    /// <summary>Tells those that have to leave, again until they are gone.</summary>
+    private async Task Leave(CancellationToken cancellation)
+    {
+        var seen = (await cluster.Observe(cancellation)).With(Policy, clock.GetUtcNow());
+        await Preempt([.. Drains.Of(seen, state.State.Cordons, state.State.Held), .. state.State.GivingWay]);
+    }
+
+    private Task Tell(StageId stage, int attempt, string kind, EventLevel level, string text, CancellationToken cancellation) =>
+        ledger.AppendEvents([new RunEvent(clock.GetUtcNow(), stage.Run, stage.Stage, attempt, kind, level, text)], cancellation);
+}

@@ -1,0 +1,31 @@
+using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Pipelines;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>--cluster-settings FILE.</summary>
+internal static class SettingsFile
+{
+    /// <summary>A file that cannot be used is said before anything is started, with all that is wrong in it.</summary>
+    public static async Task<ClusterSettings> Read(string? file, int? nodes, CancellationToken cancellation)
+    {
+        if (file is null)
+        {
+            return new ClusterSettings();
+        }
+
+        string text;
+        try
+        {
+            text = await File.ReadAllTextAsync(file, cancellation);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RefusalException($"--cluster-settings {file} cannot be read: {e.Message}", "Begin from deploy/examples/cluster.yaml.", ExitCode.Failed, e);
+        }
+
+        var parse = ClusterSettingsText.Parse(text, nodes);
+        return parse.Settings ?? throw new RefusalException(
+            string.Join('\n', parse.Problems.Select(p => $"{file}:{p}")), "Correct the places named; docs/cluster.md has every field.", ExitCode.Failed);
+    }
+}
