@@ -79,5 +79,7 @@ internal static class RecipeNotation
         .With("learningRate", Spell.LearningRate, s => s.LearningRate, (s, v) => s with { LearningRate = v }, "A rate, or pieces over steps.", required: true)
         .With("logitWeight", Spell.Share, s => s.LogitWeight, (s, v) => s with { LogitWeight = v }, "Weight of the teacher's distribution beside its words.")
         .With("temperature", Positive, s => s.Temperature, (s, v) => s with { Temperature = v }, "Of both distributions, and of the teacher's sampling.")
-        .With("verifier", Spell.Verifier, s => s.Verifier, (s, v) => s with { Verifier = v }, "The rule that drops wrong samples.");
+        .With("verifier", Spell.Verifier, s => s.Verifier, (s, v) => s with { Verifier = v }, "The rule that drops wrong samples.")
+        .With("measureUndistilled", new FlagNotation(), s => s.MeasureUndistilled, (s, v) => s with { MeasureUndistilled = v },
+            "Trains the student once more without the teacher, as many steps on the same problems, to compare.");
 }

@@ -159,6 +159,6 @@ public static class TrainingPlans
         Student = d.Student is { } student ? ToProto(student, pipeline.ExtensionAfter(stage)) : null,
         Samples = d.Samples, Epochs = d.Epochs, SequenceLength = d.SequenceLength, BatchSize = d.BatchSize,
         LearningRate = ToProto(d.LearningRate), LogitWeight = d.LogitWeight, Temperature = d.Temperature, Verifier = d.Verifier,
-        StudentFrom = studentFrom,
+        StudentFrom = studentFrom, MeasureUndistilled = d.MeasureUndistilled,
     };
 }

@@ -46,6 +46,8 @@ public sealed class DistillationWork : IStageWork
     public (long Document, int Offset, string InWords) DataCursor =>
         (_next, 0, _samples.Count == 0 ? "no sample" : $"pass {_next / _samples.Count}, sample {_next % _samples.Count} of {_samples.Count} kept");
 
+    private double Temperature => _plan.Temperature > 0 ? _plan.Temperature : 1;
+
     public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
 
     public IEnumerable<(string File, byte[] Text)> OwnTexts => [(SamplesFile, JsonSerializer.SerializeToUtf8Bytes(_samples))];
@@ -56,7 +58,10 @@ public sealed class DistillationWork : IStageWork
         ModelWeights.LoadBeginning(_teacher, _context.Plan, _context.Plan.BeginFrom);
         if (resumed is null)
         {
-            Measure("student_accuracy_undistilled", Learner.Model, 0);
+            if (_plan.StudentFrom is not null)
+            {
+                Measure("student_accuracy_before", Learner.Model, 0);
+            }
             Measure("teacher_accuracy", _teacher, 0);
             Draw();
         }
@@ -94,6 +99,12 @@ public sealed class DistillationWork : IStageWork
     {
         if (stepsDone == TotalSteps)
         {
+            if (_plan.MeasureUndistilled)
+            {
+                // Last, when a launch has long had its first step: this trains for as long as the stage did.
+                using var undistilled = new UndistilledStudent(_context, _plan);
+                Measure("student_accuracy_undistilled", undistilled.Train(TotalSteps, stepsDone), stepsDone);
+            }
             Measure("student_accuracy_distilled", Learner.Model, stepsDone);
         }
     }
@@ -115,16 +126,15 @@ public sealed class DistillationWork : IStageWork
     /// <summary>τ² · KL(teacher ‖ student) at temperature τ, over the learned places (Hinton et al., arXiv 1503.02531).</summary>
     private Tensor Distance(Tensor logits, Tensor tokens, Tensor labels, Tensor segments)
     {
-        var temperature = _plan.Temperature > 0 ? _plan.Temperature : 1;
         Tensor teacher;
         using (no_grad())
         {
-            teacher = (_teacher.Forward(tokens, segments, training: false).Logits.to(ScalarType.Float32) / temperature).log_softmax(-1);
+            teacher = (_teacher.Forward(tokens, segments, training: false).Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
         }
-        var student = (logits.to(ScalarType.Float32) / temperature).log_softmax(-1);
+        var student = (logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
         var learned = (labels != ChatTemplate.Ignored).to(ScalarType.Float32);
         var perPlace = (teacher.exp() * (teacher - student)).sum(-1);
-        return temperature * temperature * (perPlace * learned).sum() / learned.sum().clamp(min: 1);
+        return Temperature * Temperature * (perPlace * learned).sum() / learned.sum().clamp(min: 1);
     }
 
     private void Draw()
@@ -137,7 +147,7 @@ public sealed class DistillationWork : IStageWork
                 .Select(i => _context.Data.TrainingProblem(StageContext.DistillationProblems + i)).ToList();
             var outputs = Sampler.Generate(
                 _teacher, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, _context.Tokenizer))], AnswerTokens,
-                temperature: 1, _context.Tokenizer.Special, _context.Link.Stopping);
+                Temperature, _context.Tokenizer.Special, _context.Link.Stopping);
             _samples.AddRange(outputs.Zip(problems)
                 .Where(p => _context.Evaluation.IsRight(_rule, p.First, p.Second))
                 .Select(p => new Sample(p.First.Prompt, p.First.Ids)));

@@ -102,6 +102,22 @@ public sealed class RunPartsTests : PageTest
     }
 
     [Fact]
+    public void A_distilled_student_is_compared_with_one_that_had_no_teacher_and_never_with_the_teacher()
+    {
+        var run = MiniRun("completed");
+        void Add(string name, double value, double low, double high, long step) =>
+            run.Stages[0].Evaluations.Add(new Evaluation { Name = name, Value = value, Low = low, High = high, Samples = 400, Step = step });
+        Add("student_accuracy_before", 0.2, 0.16, 0.24, 0);
+        Add("teacher_accuracy", 0.99, 0.97, 1, 0);
+        Add("student_accuracy_undistilled", 0.6, 0.55, 0.65, 376);
+        Add("student_accuracy_distilled", 0.7, 0.66, 0.74, 376);
+        var group = Assert.Single(Results.Of(run));
+        Assert.Equal(("+10.0 points, intervals apart", true), (group.Verdict, group.Better));
+        Assert.Equal(["as it began", "the teacher", "trained without the teacher", "distilled"], group.Rows.Select(r => r.Word));
+        Assert.All(group.Rows, r => Assert.EndsWith("n = 400", r.Interval, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_loss_and_an_overload_are_better_when_they_fall()
     {
         var run = MiniRun("completed");

@@ -178,5 +178,8 @@ public abstract record StageRecipe
         public double Temperature { get; init; } = 1.0;
 
         public string Verifier { get; init; } = "arithmetic";
+
+        /// <summary>Trains the student once more without the teacher, to be compared with: as many steps again.</summary>
+        public bool MeasureUndistilled { get; init; }
     }
 }

@@ -22,6 +22,8 @@ public sealed record ResultGroup(string Title, IReadOnlyList<ResultRow> Rows, st
 /// <summary>Puts what stages measured beside what it is to be compared with.</summary>
 public static class Results
 {
+    private const string Student = "Right answers of the student, with and without its teacher";
+
     private static readonly (string Prefix, string Title)[] Families =
     [
         ("heldout_loss", "Loss on texts never trained on"),
@@ -32,8 +34,9 @@ public static class Results
         ("rl_accuracy", "Right answers on held-out problems, as sampled"),
         ("rl_greedy_accuracy", "Right answers on held-out problems, likeliest answer"),
         ("rollouts_", "Rollouts that taught nothing"),
-        ("student_", "Student, distilled and not"),
-        ("teacher_", "Student, distilled and not"),
+        ("student_", Student),
+        ("teacher_", Student),
+        ("samples_kept", "Teacher's samples that the verifier kept"),
     ];
 
     public static IReadOnlyList<ResultGroup> Of(Run run) =>
@@ -45,8 +48,9 @@ public static class Results
 
     private static ResultGroup Group(string title, IReadOnlyList<ResultRow> rows)
     {
-        var before = rows.FirstOrDefault(r => IsBaseline(r.Evaluation.Name));
-        var after = rows.LastOrDefault(r => !IsBaseline(r.Evaluation.Name));
+        // A student is compared with itself trained without the teacher, where that was measured, else with its beginning.
+        var before = rows.LastOrDefault(r => IsBaseline(r.Evaluation.Name));
+        var after = rows.LastOrDefault(r => !IsBaseline(r.Evaluation.Name) && !r.Evaluation.Name.StartsWith("teacher_", StringComparison.Ordinal));
         if (before is null || after is null)
         {
             return new(title, rows, null, false);
@@ -70,9 +74,17 @@ public static class Results
     private static string Title(string name) =>
         Families.FirstOrDefault(f => name.StartsWith(f.Prefix, StringComparison.Ordinal)).Title ?? "Held-out measures";
 
-    private static string Word(string name) =>
-        name.Replace("rl_accuracy_", "", StringComparison.Ordinal).Replace("rl_greedy_accuracy_", "", StringComparison.Ordinal)
+    private static string Word(string name) => name switch
+    {
+        "student_accuracy_before" => "as it began",
+        "student_accuracy_undistilled" => "trained without the teacher",
+        "student_accuracy_distilled" => "distilled",
+        "teacher_accuracy" => "the teacher",
+        "samples_kept" => "kept",
+        _ when name.StartsWith("needle_", StringComparison.Ordinal) => $"at {name["needle_".Length..]} tokens",
+        _ => name.Replace("rl_accuracy_", "", StringComparison.Ordinal).Replace("rl_greedy_accuracy_", "", StringComparison.Ordinal)
             .Replace("heldout_loss_", "", StringComparison.Ordinal).Replace("expert_excess_", "", StringComparison.Ordinal)
-            .Replace("rollouts_", "", StringComparison.Ordinal).Replace("student_accuracy_", "", StringComparison.Ordinal)
-            .Replace("needle_", "at ", StringComparison.Ordinal).Replace('_', ' ');
+            .Replace("rollouts_", "", StringComparison.Ordinal).Replace("sft_format_rate_", "", StringComparison.Ordinal)
+            .Replace("sft_accuracy_", "", StringComparison.Ordinal).Replace('_', ' '),
+    };
 }

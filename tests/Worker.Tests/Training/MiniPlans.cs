@@ -54,6 +54,7 @@ internal sealed class MiniPlans : IDisposable
                 plan.Distillation = new Distillation
                 {
                     Samples = 48, Epochs = 2, SequenceLength = 96, BatchSize = 4, LearningRate = rate, LogitWeight = 0.5, Temperature = 1, Verifier = "exact",
+                    MeasureUndistilled = true,
                 };
                 break;
         }

@@ -1,0 +1,55 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Model;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training;
+
+/// <summary>
+/// What distillation is compared with: the same student from the same beginning, trained as long and at the same rates, on the same
+/// problems, but with the data's own solutions in the place of the teacher's. Measured, then dropped: no checkpoint keeps it.
+/// </summary>
+public sealed class UndistilledStudent : IDisposable
+{
+    private readonly StageContext _context;
+    private readonly Distillation _plan;
+    private readonly Learner _learner;
+
+    public UndistilledStudent(StageContext context, Distillation plan)
+    {
+        (_context, _plan) = (context, plan);
+        _learner = context.NewLearner(plan.Student ?? context.Plan.Model);
+        ModelWeights.LoadBeginning(_learner.Model, context.Plan, plan.StudentFrom);
+    }
+
+    /// <param name="steps">As many as the distilled student had.</param>
+    /// <param name="stepsDone">The stage's own, which progress is told by.</param>
+    public DeepSeekModel Train(long steps, long stepsDone)
+    {
+        var tokens = 0L;
+        for (var step = 0L; step < steps; step++)
+        {
+            _context.Link.Stopping.ThrowIfCancellationRequested();
+            _context.Link.Progress(RankState.Training, "undistilled", stepsDone);
+            using var scope = NewDisposeScope();
+            var batch = PackedInstances.Pack(Draw(step), _plan.SequenceLength, _context.Tokenizer.Special.Pad);
+            var logits = _learner.Model.Forward(
+                _context.Tensor(batch.Tokens, batch.Rows), _context.Tensor(batch.Segments, batch.Rows), training: false).Logits;
+            _learner.Backward(Losses.CrossEntropy(logits, _context.Tensor(batch.Labels, batch.Rows)));
+            _learner.Update(Schedules.LearningRateAt(_plan.LearningRate, step, tokens, steps));
+            tokens += batch.Segments.Count(s => s > 0);
+        }
+        return _learner.Model;
+    }
+
+    public void Dispose() => _learner.Dispose();
+
+    private List<Instance> Draw(long step) => [.. Enumerable.Range(0, _plan.BatchSize).Select(i =>
+    {
+        var (pass, within) = Math.DivRem((step * _plan.BatchSize) + i, _plan.Samples);
+        var problem = _context.Data.TrainingProblem(
+            StageContext.DistillationProblems + new Permutation(_plan.Samples, _context.Plan.Seed + pass)[within]);
+        return ChatTemplate.Render(Conversation.Of(problem), _context.Tokenizer);
+    })];
+}
