@@ -1,4 +1,6 @@
+using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api.OpenApi;
+using Google.Protobuf.Reflection;
 
 namespace DeepSeekOps.ControlPlane.Api;
 
@@ -10,11 +12,12 @@ public static class ApiSetup
 
     public static void AddApi(this IServiceCollection services)
     {
+        // A refused pipeline's problems are packed in an Any; JSON needs to know what may be in one.
         services.AddGrpc(grpc =>
         {
             grpc.MaxReceiveMessageSize = MessageBytesMax;
             grpc.Interceptors.Add<ErrorWords>();
-        }).AddJsonTranscoding();
+        }).AddJsonTranscoding(rest => rest.TypeRegistry = TypeRegistry.FromMessages(PipelineProblems.Descriptor));
         services.AddSingleton<ErrorWords>();
     }
 
@@ -23,5 +26,6 @@ public static class ApiSetup
         routes.MapGrpcService<OpsGrpcService>();
         routes.MapGrpcService<WorkerGrpcService>();
         routes.MapOpenApi();
+        routes.MapUnknownCalls();
     }
 }

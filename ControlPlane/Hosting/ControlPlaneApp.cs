@@ -85,6 +85,7 @@ public static class ControlPlaneApp
     private static WebApplication Map(WebApplication app, Endpoints endpoints)
     {
         var control = new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow());
+        app.UseHttpDoor();
         app.UseRouting();
         app.MapApi();
         app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated);

@@ -1,0 +1,91 @@
+using System.Net;
+using System.Text.Json;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>
+/// What an HTTP request passes before it reaches a page or a call. There is no login on loopback, so nobody else's web page may speak in
+/// the name of the browser that runs here: neither under a name that was pointed at this machine, nor from another origin.
+/// </summary>
+internal static partial class HttpDoor
+{
+    private const int InvalidArgument = 3;
+    private const int NotFound = 5;
+    private const int PermissionDenied = 7;
+    private const int Internal = 13;
+
+    public static void UseHttpDoor(this WebApplication app)
+    {
+        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(HttpDoor).FullName!);
+        app.Use((context, next) => Pass(context, next, log));
+    }
+
+    /// <summary>REST has no page that says "not found"; the dashboard's is for people.</summary>
+    public static void MapUnknownCalls(this IEndpointRouteBuilder routes) =>
+        routes.MapFallback("/v1/{**rest}", (HttpContext context) => Refuse(context, HttpStatusCode.NotFound, NotFound,
+            $"There is no call {context.Request.Method} {Door.Shown(context.Request.Path)}. /api lists those there are."));
+
+    private static async Task Pass(HttpContext context, RequestDelegate next, ILogger log)
+    {
+        var request = context.Request;
+        if (IsLoopback(context.Connection.LocalIpAddress) && !IsLoopbackName(request.Host.Host))
+        {
+            await Refuse(context, HttpStatusCode.MisdirectedRequest, PermissionDenied,
+                $"Host is '{Door.Shown(request.Host.Value ?? "")}'; this control plane answers to localhost, 127.0.0.1 and [::1] alone. Open it by one of these.");
+        }
+        else if (Changes(request) && request.Headers.Origin is [{ } origin, ..] && !IsOwn(origin, request))
+        {
+            await Refuse(context, HttpStatusCode.Forbidden, PermissionDenied,
+                $"Origin is '{Door.Shown(origin)}'; pages from elsewhere may not change anything here. Send the request from a program, or from this dashboard.");
+        }
+        else
+        {
+            await Answer(context, next, log);
+        }
+    }
+
+    /// <summary>JSON that is no message of the call's, and our own mistakes, have words too.</summary>
+    private static async Task Answer(HttpContext context, RequestDelegate next, ILogger log)
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (JsonException e) when (IsCall(context))
+        {
+            await Refuse(context, HttpStatusCode.BadRequest, InvalidArgument, $"The body is not what {context.Request.Path} takes: {e.Message}");
+        }
+        catch (Exception e) when (IsCall(context) && e is not OperationCanceledException)
+        {
+            Failed(log, context.Request.Path, e);
+            await Refuse(context, HttpStatusCode.InternalServerError, Internal, "The control plane made a mistake here; its log has the details.");
+        }
+    }
+
+    private static bool IsCall(HttpContext context) => !context.Response.HasStarted && context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal);
+
+    /// <summary>A page elsewhere cannot read an answer, but it can cause one: by writing, and by a websocket, which no browser guards.</summary>
+    private static bool Changes(HttpRequest request) =>
+        request.HttpContext.WebSockets.IsWebSocketRequest || request.Headers.Upgrade.Count > 0
+        || !(HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method));
+
+    private static bool IsOwn(string origin, HttpRequest request) =>
+        Uri.TryCreate(origin, UriKind.Absolute, out var from) && string.Equals(from.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>What listens on a real address is reached by names that only its operator knows.</summary>
+    private static bool IsLoopback(IPAddress? address) => address is null || IPAddress.IsLoopback(address);
+
+    private static bool IsLoopbackName(string host) =>
+        string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
+
+    /// <summary>The shape of every other refusal by REST: google.rpc.Status.</summary>
+    private static async Task Refuse(HttpContext context, HttpStatusCode status, int code, string words)
+    {
+        context.Response.Clear();
+        context.Response.StatusCode = (int)status;
+        await context.Response.WriteAsJsonAsync(new { code, message = words, details = Array.Empty<object>() }, context.RequestAborted);
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Path} failed")]
+    private static partial void Failed(ILogger log, string path, Exception e);
+}
