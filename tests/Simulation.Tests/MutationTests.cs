@@ -22,6 +22,10 @@ public sealed class MutationTests
         ["takes a minute of silence for death"] = (WithStage(Nervous), "a healthy gang was ended"),
         ["never notices a hang"] = (WithStage(Patient), "never ends"),
         ["places as if nobody held anything"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Held = [] }) }, "is granted twice"),
+        ["places into maintenance"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Policy = q.Policy with { Maintenance = [] } }) },
+            "into maintenance"),
+        ["gives spares to everybody"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Policy = q.Policy with { Spares = 0 } }) },
+            "lost no node and leaves"),
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
     };
 

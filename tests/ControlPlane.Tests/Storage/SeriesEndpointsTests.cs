@@ -71,6 +71,20 @@ public sealed class SeriesEndpointsTests(PrivatePostgres postgres)
     }
 
     [Fact]
+    public async Task Csv_of_a_simulated_cluster_says_so_in_its_name_and_in_every_row()
+    {
+        await using var database = await TestDatabase.Create(DatabaseKind.Sqlite, postgres);
+        await using var server = await Serve(database, simulated: true);
+        using var client = Client(server);
+        await Write(server, 1, 20);
+        using var reply = await client.GetAsync(new Uri("/series/export.csv?run=mini&stage=pretrain&names=loss", UriKind.Relative), Cancellation);
+        string[] lines = (await reply.Content.ReadAsStringAsync(Cancellation)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal("mini-pretrain-simulated.csv", reply.Content.Headers.ContentDisposition?.FileName);
+        Assert.EndsWith(",simulated", lines[0], StringComparison.Ordinal);
+        Assert.All(lines.Skip(1), l => Assert.EndsWith(",1", l, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_page_hears_samples_over_its_socket_and_a_foreign_page_is_refused()
     {
         await using var database = await TestDatabase.Create(DatabaseKind.Sqlite, postgres);
@@ -91,14 +105,14 @@ public sealed class SeriesEndpointsTests(PrivatePostgres postgres)
         await Assert.ThrowsAsync<WebSocketException>(() => foreign.ConnectAsync(address, Cancellation));
     }
 
-    private static async Task<WebApplication> Serve(TestDatabase database)
+    private static async Task<WebApplication> Serve(TestDatabase database, bool simulated = false)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Services.AddStorage(database.Database);
         var server = builder.Build();
-        server.MapSeries();
+        server.MapSeries(simulated);
         await server.StartAsync(Cancellation);
         return server;
     }
