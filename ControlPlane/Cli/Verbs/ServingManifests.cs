@@ -68,6 +68,9 @@ internal static class ServingManifests
                         - {name: SERVING_UNIT, value: "{{unit.Name}}"}
                         - {name: SERVING_NODES, value: "{{unit.Nodes}}"}
                         - {name: SERVING_GPUS, value: "{{unit.Gpus}}"}
+                        - {name: TENSOR_PARALLEL, value: "{{unit.Tensor}}"}
+                        - {name: SEQUENCE_PARALLEL, value: "{{(unit.Tensor > 1 ? 1 : 0)}}"}
+                        - {name: DATA_PARALLEL, value: "{{unit.Data}}"}
                         - {name: EXPERT_PARALLEL, value: "{{unit.Gpus}}"}
                         - {name: EXPERT_SLOTS_PER_GPU, value: "{{deployment.SlotsPerGpu}}"}
                         - {name: EXPERT_PLACEMENT, value: /etc/serving/placement.json}

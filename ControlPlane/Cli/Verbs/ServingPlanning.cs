@@ -43,6 +43,11 @@ internal static class ServingPlanning
         {
             terminal.Output.WriteLine($"{unit.Name}: {unit.Source}");
         }
+
+        foreach (string note in plan.Notes)
+        {
+            terminal.Output.WriteLine(note);
+        }
     }
 
     private static async Task Manifests(ServingPlan plan, string folder, string image, CancellationToken cancellation)

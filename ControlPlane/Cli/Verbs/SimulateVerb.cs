@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Simulation;
+using Spectre.Console;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -82,7 +83,8 @@ internal static class SimulateVerb
                     "Give --nodes or --spares more, or the stage fewer.");
             }
 
-            var comparison = parsed.GetValue(compare) ? Compared(what, InRange(parsed.GetValue(seeds), "--seeds", 2)!.Value, cancellation) : null;
+            var comparison = parsed.GetValue(compare) ? Compared(what, InRange(parsed.GetValue(seeds), "--seeds", 2)!.Value,
+                terminal.Interactive && !parsed.WantsJson(), terminal, cancellation) : null;
             // A comparison has played the plain run too; only the page shows both.
             var report = comparison is null || parsed.GetValue(page) is not null ? what.Run() : null;
             if (report is not null && parsed.GetValue(page) is { } path)
@@ -108,13 +110,32 @@ internal static class SimulateVerb
         return command;
     }
 
-    private static PolicyComparison Compared(SimulatedPipeline what, int seeds, CancellationToken cancellation)
+    /// <param name="watched">A person waits and has not asked for JSON: show how far it is, on the error stream.</param>
+    private static PolicyComparison Compared(SimulatedPipeline what, int seeds, bool watched, Terminal terminal, CancellationToken cancellation)
     {
         var plays = PolicyComparison.Plays(what, seeds);
         var reports = new SimulationReport[plays.Length];
-        // Each play has its own draws and its own place, so that the order in which they end changes nothing.
-        Parallel.For(0, plays.Length, new ParallelOptions { CancellationToken = cancellation }, i => reports[i] = plays[i].Run());
+        if (!watched)
+        {
+            Play(() => { });
+        }
+        else
+        {
+            terminal.Ansi(terminal.Error).Progress().AutoClear(true).Start(shown =>
+            {
+                var done = shown.AddTask(In($"{plays.Length} simulations"), maxValue: plays.Length);
+                Play(() => done.Increment(1));
+            });
+        }
+
         return PolicyComparison.Of(what, seeds, reports);
+
+        // Each play has its own draws and its own place, so that the order in which they end changes nothing.
+        void Play(Action ended) => Parallel.For(0, plays.Length, new ParallelOptions { CancellationToken = cancellation }, i =>
+        {
+            reports[i] = plays[i].Run();
+            ended();
+        });
     }
 
     private static async Task Write(string path, string page, CancellationToken cancellation)
@@ -135,23 +156,22 @@ internal static class SimulateVerb
         terminal.Output.WriteLine();
         Columns.Write(terminal, Policies, [.. comparison.Policies.Select(p => new[]
         {
-            p.Name, WithInterval(p.Ettr, 100, "0.00", " %"), WithInterval(p.LostGpuHours, 1, "#,0", ""), WithInterval(p.LostGpuHoursBeyond, 1, "+#,0;-#,0;0", ""),
-            WithInterval(p.RecoverySeconds, 1, "0", " s"), WithInterval(p.Days, 1, "0.0", ""), In($"{p.Completed}/{comparison.Seeds.Length}"),
+            p.Name, ComparisonWords.Share(p.Ettr), ComparisonWords.Amount(p.LostGpuHours, "#,0", ""), ComparisonWords.Difference(p.LostGpuHoursBeyond),
+            ComparisonWords.Amount(p.RecoverySeconds, "0", " s"), ComparisonWords.Amount(p.Days, "0.0", ""),
+            In($"{p.Completed}/{comparison.Seeds.Length}"),
         })]);
         terminal.Output.WriteLine();
+        foreach (string line in ComparisonWords.GaveUp(comparison))
+        {
+            Say(terminal, $"{line}");
+        }
+
         foreach (var policy in comparison.Policies.Where(p => p.Source.Length > 0))
         {
             Say(terminal, $"{policy.Name}: {policy.Source}.");
         }
 
         Say(terminal, $"Simulated, not measured; launchers are timing models. Step times: dsops plan. Faults: {what.Faults.Source}.");
-    }
-
-    internal static string WithInterval(Estimate estimate, double scale, string format, string unit)
-    {
-        string mean = (estimate.Mean * scale).ToString(format, CultureInfo.InvariantCulture);
-        string half = estimate.HalfWidth is { } h ? " ± " + (h * scale).ToString(format.Split(';')[0].TrimStart('+'), CultureInfo.InvariantCulture) : "";
-        return mean + half + unit;
     }
 
     private static int? InRange(int? count, string option, int least) => count is null || (count >= least && count <= 16_384) ? count

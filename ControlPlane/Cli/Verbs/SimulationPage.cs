@@ -138,22 +138,28 @@ internal static class SimulationPage
 
     private static void Comparison(StringBuilder page, PolicyComparison comparison)
     {
-        double most = Math.Max(1e-9, comparison.Policies.Max(p => p.LostGpuHours.Mean));
+        double most = Math.Max(1e-9, comparison.Policies.Max(p => p.LostGpuHours?.Mean ?? 0));
         page.Append(In($"<section><h2>Policies</h2><p>Simulated; seeds {comparison.Seeds[0]} to {comparison.Seeds[^1]}"));
         page.Append(", mean ± 95 % confidence interval. Launchers are timing models.</p>");
         page.Append("<div class=\"scroll\"><table><tr><th>policy</th><th class=\"n\">ETTR</th><th class=\"n\">lost GPU-hours</th><th class=\"wide\"></th>"
             + "<th class=\"n\">beyond as planned</th><th class=\"n\">recovery</th><th class=\"n\">days</th></tr>");
         foreach (var p in comparison.Policies)
         {
-            page.Append(In($"<tr><td>{Text(p.Name)}{Small(p.Source)}</td><td class=\"n\">{SimulateVerb.WithInterval(p.Ettr, 100, "0.00", " %")}</td>"));
-            page.Append(In($"<td class=\"n\">{SimulateVerb.WithInterval(p.LostGpuHours, 1, "#,0", "")}</td>"));
-            page.Append(In($"<td><div class=\"meter\"><span style=\"width:{p.LostGpuHours.Mean / most * 100:0.#}%\"></span></div></td>"));
-            page.Append(In($"<td class=\"n\">{SimulateVerb.WithInterval(p.LostGpuHoursBeyond, 1, "+#,0;-#,0;0", "")}</td>"));
-            page.Append(In($"<td class=\"n\">{SimulateVerb.WithInterval(p.RecoverySeconds, 1, "0", " s")}</td>"));
-            page.Append(In($"<td class=\"n\">{SimulateVerb.WithInterval(p.Days, 1, "0.0", "")}</td></tr>"));
+            page.Append(In($"<tr><td>{Text(p.Name)}{Small(p.Source)}</td><td class=\"n\">{ComparisonWords.Share(p.Ettr)}</td>"));
+            page.Append(In($"<td class=\"n\">{ComparisonWords.Amount(p.LostGpuHours, "#,0", "")}</td>"));
+            page.Append(In($"<td><div class=\"meter\"><span style=\"width:{(p.LostGpuHours?.Mean ?? 0) / most * 100:0.#}%\"></span></div></td>"));
+            page.Append(In($"<td class=\"n\">{ComparisonWords.Difference(p.LostGpuHoursBeyond)}</td>"));
+            page.Append(In($"<td class=\"n\">{ComparisonWords.Amount(p.RecoverySeconds, "0", " s")}</td>"));
+            page.Append(In($"<td class=\"n\">{ComparisonWords.Amount(p.Days, "0.0", "")}</td></tr>"));
         }
 
-        page.Append("</table></div></section>\n");
+        page.Append("</table></div>");
+        foreach (string line in ComparisonWords.GaveUp(comparison))
+        {
+            page.Append(In($"<p>{Text(line)}</p>"));
+        }
+
+        page.Append("</section>\n");
     }
 
     private static void Timeline(StringBuilder page, SimulationReport report)

@@ -8,9 +8,10 @@ namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>
 /// What a stage's agents told since this control plane began to listen. Memory only, and immutable: a beat gives the next one.
-/// Beats repeat and overtake each other; state is taken from the newest, news from all.
+/// Beats repeat and overtake each other; state is taken from the newest, news from all. Agents are a list, not an array: each beat replaces
+/// one of thousands, and copying all of them would make a second's beats nodes times nodes.
 /// </summary>
-public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Agents, News News, StepSample? Latest, ImmutableArray<double> StepSeconds)
+public sealed record Vitals(DateTimeOffset Since, ImmutableList<AgentVitals> Agents, News News, StepSample? Latest, ImmutableArray<double> StepSeconds)
 {
     /// <summary>The longest of so many recent steps is what a hang is measured against.</summary>
     private const int StepsRemembered = 64;
@@ -90,7 +91,7 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableArray<AgentVitals> Ag
 
     private Vitals With(AgentVitals agent) => Positions.TryGetValue(agent.Node, out int position)
         ? this with { Agents = Agents.SetItem(position, agent) }
-        : this with { Agents = Agents.Add(agent), Positions = Positions.Add(agent.Node, Agents.Length) };
+        : this with { Agents = Agents.Add(agent), Positions = Positions.Add(agent.Node, Agents.Count) };
 
     private static ImmutableArray<T> Union<T>(ImmutableArray<T> old, ImmutableArray<T> more) =>
         more.IsEmpty ? old : [.. old.Union(more)];

@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-
 namespace DeepSeekOps.Decisions.Planning;
 
 /// <summary>What the plan cannot reckon from first principles: measured once, and named wherever a figure rests on it.</summary>
@@ -23,7 +21,17 @@ public static class Calibration
     /// <summary>Measured bubble of 2.06 s over the 1.17 s of DualPipe's formula, which is a lower bound.</summary>
     public const double BubbleOverFormula = 1.77;
 
+    /// <summary>Of a rank that holds <see cref="OptimizerBytes"/>. Reading and writing states is what an optimizer step does.</summary>
     public const double OptimizerSeconds = 0.29;
+
+    /// <summary>Optimizer states of a rank in that step, as <see cref="MemoryForecast"/> reckons them.</summary>
+    public const double OptimizerBytes = 5.76e9;
+
+    /// <summary>
+    /// Share of its peak that a large matrix product reaches, in FP8 and in BF16. Assumed: it only says how much longer BF16 takes, about 1.3
+    /// times the FP8 step for V3.
+    /// </summary>
+    public const double ProductEfficiency = 0.6;
 
     /// <summary>Bytes that a node writes to storage in a second (Fire-Flyer, arXiv 2408.14158 section VII-A: more than 10 GiB/s).</summary>
     public const double CheckpointBytesPerNodeSecond = 10.0 * (1L << 30);
@@ -49,25 +57,11 @@ public static class Calibration
     /// <summary>Failures that end a job (Llama 3, arXiv 2407.21783 table 5).</summary>
     public const double FailuresPerThousandNodeDays = 3.79;
 
-    /// <summary>Of a stage's time, as stated in the last of <see cref="InWords"/>.</summary>
+    /// <summary>Of a stage's time, as <see cref="CalibrationWords"/> says it.</summary>
     public static double StatedError(string kind) => kind switch
     {
         "pretraining" => 0.01,
         "context-extension" => 0.10,
         _ => 0.50,
     };
-
-    public static ImmutableArray<string> InWords { get; } =
-    [
-        $"kernel efficiency {KernelEfficiency} of the FP8/BF16 roofline, exposed communication included (ISCA table 4, busy 17.55 s)",
-        $"chunk parts: forward {Forward}, input gradient {InputBackward}, weight gradient {WeightBackward}, "
-            + $"forward with backward {OverlappedForwardAndBackward} (ISCA table 4)",
-        $"bubble = formula x {BubbleOverFormula} (ISCA table 4: 2.06 s measured)",
-        $"optimizer {OptimizerSeconds} s per step (ISCA table 4)",
-        "checkpoint write 10 GiB/s per node (arXiv 2408.14158), copy to host 25 GB/s (assumed)",
-        $"{TokensPerInstance} tokens per instance and output (assumed from report section 5.4); "
-            + "decoding 22 tokens/s per output, 14.8K per node (open-infra-index)",
-        $"{FailuresPerThousandNodeDays} failures per 1000 node-days (arXiv 2407.21783 table 5), recovery 5 min, repair 24 h (assumed)",
-        "stated error: pretraining time 1 %, step time and bubble 1 % (calibrated on it), context extension 10 %, post-training 50 %, memory 25 %",
-    ];
 }

@@ -46,7 +46,7 @@ public sealed record PipelineForecast(
         var count = ParameterCount.Of(spec.Model);
         ImmutableArray<StageForecast> stages = [.. spec.Stages.Select(stage => StageForecasts.Of(spec, stage))];
         return new PipelineForecast(
-            spec.Name, count.Total, count.Active, stages, Calibration.InWords,
+            spec.Name, count.Total, count.Active, stages, CalibrationWords.Of(spec),
             [.. spec.Stages.SelectMany((stage, i) => PlanWarnings.Of(spec, stage, stages[i]))]);
     }
 }

@@ -21,9 +21,9 @@ internal static class StageForecasts
             return new StageForecast(stage.Name, stage.Kind, resources.Nodes, resources.Ranks, length.Steps, tokens,
                 TokenFlops.Of(shape, LongestSequence(stage.Recipe)).Training, null, null, bytes, durable, null, null, null);
         }
-        var scope = new Scope(spec.Precision, shape, gpu, layout, resources.Ranks);
-        var (last, seconds) = Seconds(stage.Recipe, tokens, length.Steps, scope, resources.Nodes);
         var memory = MemoryForecast.Of(shape, spec, layout, resources.Ranks, ChunkTokens(stage.Recipe, layout), gpu);
+        var scope = new Scope(spec.Precision, shape, gpu, layout, resources, memory.Optimizer);
+        var (last, seconds) = Seconds(stage.Recipe, tokens, length.Steps, scope, resources.Nodes);
         var duration = Span(seconds);
         var interval = Span(spec.CheckpointsOf(stage).EverySteps * Math.Max(seconds / length.Steps, 1e-3));
         var failures = FailureForecast.Of(
@@ -101,9 +101,9 @@ internal static class StageForecasts
         _ => 0,
     };
 
-    private sealed record Scope(Precision Precision, ModelShape Shape, Gpu Gpu, ParallelLayout Layout, int Ranks)
+    private sealed record Scope(Precision Precision, ModelShape Shape, Gpu Gpu, ParallelLayout Layout, ResourceSpec Resources, double OptimizerBytes)
     {
         public StepForecast Step(double tokens, int sequenceLength, double chunkTokens, int contextParallel) =>
-            StepForecast.Of(Shape, Gpu, Precision, Layout, Ranks, tokens, sequenceLength, chunkTokens, contextParallel);
+            StepForecast.Of(Shape, Gpu, Precision, Layout, Resources, tokens, sequenceLength, chunkTokens, contextParallel, OptimizerBytes);
     }
 }

@@ -58,11 +58,16 @@ public sealed record ExpertLoads(ImmutableArray<ImmutableArray<double>> Layers, 
 /// <param name="Redundancy">Further slots over the number of experts; 32 of 256 in the report.</param>
 public sealed record ServingUnit(string Name, int Nodes, int Gpus, string Layout, bool SharedRouted, double Redundancy, string Source)
 {
+    /// <summary>Ranks that share the attention of a token, with sequence parallelism where they are several.</summary>
+    public int Tensor { get; init; } = 1;
+
+    public int Data => Gpus / Tensor;
+
     /// <summary>DeepSeek-V3's own: the report's, and what ran a year later.</summary>
     public static ImmutableArray<ServingUnit> Published { get; } =
     [
-        new("prefill", 4, 32, "TP4 with SP, DP8, EP32", false, 0.125, "DeepSeek-V3 report, section 3.4.1"),
-        new("decode", 40, 320, "TP4 with SP, DP80, EP320", true, 0, "DeepSeek-V3 report, section 3.4.2"),
+        new("prefill", 4, 32, "TP4 with SP, DP8, EP32", false, 0.125, "DeepSeek-V3 report, section 3.4.1") { Tensor = 4 },
+        new("decode", 40, 320, "TP4 with SP, DP80, EP320", true, 0, "DeepSeek-V3 report, section 3.4.2") { Tensor = 4 },
         new("prefill-production", 4, 32, "DP32, EP32, the shared expert on each GPU", false, 0.125, "open-infra-index, day 6"),
         new("decode-production", 18, 144, "DP144, EP144, the shared expert on each GPU", false, 0.125, "open-infra-index, day 6"),
     ];
@@ -92,6 +97,15 @@ public sealed record ServingDeployment(
 /// <summary>Where the experts of a measured model go when it is served.</summary>
 public sealed record ServingPlan(int Layers, int Experts, ImmutableArray<ServingDeployment> Deployments)
 {
+    /// <summary>Units that are too large for the model, and figures that do not compare alike.</summary>
+    public ImmutableArray<string> Notes =>
+    [
+        .. Deployments.Where(d => d.Unit.Gpus > 2 * Experts).Select(d =>
+            $"{d.Unit.Name}: {Experts} experts on {d.Unit.Gpus} GPUs; most GPUs only repeat an expert. A unit of at most {Experts} GPUs fits this model."),
+        .. Deployments.Where(d => d.Unit.SharedRouted).Select(d =>
+            $"{d.Unit.Name}: 'before' has the shared expert, which every token goes to, on one GPU alone; most of the gain is from repeating it."),
+    ];
+
     /// <param name="loads">Without <see cref="ExpertLoads.Problems"/>.</param>
     public static ServingPlan Of(ExpertLoads loads) =>
         new(loads.Layers.Length, loads.Experts, [.. ServingUnit.Published.Select(unit => Placed(unit, loads))]);

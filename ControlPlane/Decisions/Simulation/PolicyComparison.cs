@@ -12,8 +12,14 @@ public sealed record Estimate(double Mean, double? HalfWidth)
         2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
     ];
 
-    public static Estimate Of(IReadOnlyList<double> draws)
+    /// <summary>Null where nothing was drawn.</summary>
+    public static Estimate? Of(IReadOnlyList<double> draws)
     {
+        if (draws.Count == 0)
+        {
+            return null;
+        }
+
         double mean = draws.Average();
         if (draws.Count < 2)
         {
@@ -26,13 +32,15 @@ public sealed record Estimate(double Mean, double? HalfWidth)
     }
 }
 
-/// <summary>One policy over all seeds.</summary>
+/// <summary>One policy over all seeds. Means are over the runs that did not give up; null: none such had it.</summary>
 /// <param name="LostGpuHours">Lost work, detection, restart, queue and the stops for checkpoints.</param>
 /// <param name="LostGpuHoursBeyond">Over the same seeds' figure of <see cref="SimulatedPolicy.AsPlanned"/>; pairs of equal seed.</param>
+/// <param name="RecoverySeconds">Over the seeds in which something was recovered from.</param>
 /// <param name="Completed">Of the seeds, how many runs came to their end (or to the limit of days still training).</param>
+/// <param name="GaveUp">Seeds whose run did not, and which no mean includes.</param>
 public sealed record ComparedPolicy(
-    string Name, string Source, Estimate Ettr, Estimate Days, Estimate LostGpuHours, Estimate LostGpuHoursBeyond, Estimate Dollars, Estimate RecoverySeconds,
-    int Completed);
+    string Name, string Source, Estimate? Ettr, Estimate? Days, Estimate? LostGpuHours, Estimate? LostGpuHoursBeyond, Estimate? Dollars,
+    Estimate? RecoverySeconds, int Completed, ImmutableArray<long> GaveUp);
 
 /// <summary>Policies side by side, each on the same seeds. Everything in it is simulated.</summary>
 public sealed record PolicyComparison(string Name, bool Simulated, string Faults, ImmutableArray<long> Seeds, ImmutableArray<ComparedPolicy> Policies)
@@ -53,11 +61,19 @@ public sealed record PolicyComparison(string Name, bool Simulated, string Faults
             [.. byPolicy.Select(p => Over(p.First, p.Second, planned))]);
     }
 
-    private static ComparedPolicy Over(SimulatedPolicy policy, SimulationReport[] reports, SimulationReport[] planned) => new(
-        policy.Name, policy.Source, Estimate.Of([.. reports.Select(r => r.Ettr ?? 0)]), Estimate.Of([.. reports.Select(r => r.WallClockSeconds / 86_400)]),
-        Estimate.Of([.. reports.Select(LostHours)]), Estimate.Of([.. reports.Zip(planned, (r, p) => LostHours(r) - LostHours(p))]),
-        Estimate.Of([.. reports.Select(r => r.Dollars)]), Estimate.Of([.. reports.Select(r => r.MeanRecoverySeconds ?? 0)]),
-        reports.Count(r => r.State != "failed"));
+    private static ComparedPolicy Over(SimulatedPolicy policy, SimulationReport[] reports, SimulationReport[] planned)
+    {
+        SimulationReport[] ended = [.. reports.Where(Ended)];
+        var pairs = reports.Zip(planned).Where(p => Ended(p.First) && Ended(p.Second));
+        return new ComparedPolicy(
+            policy.Name, policy.Source, Estimate.Of([.. ended.Select(r => r.Ettr).OfType<double>()]),
+            Estimate.Of([.. ended.Select(r => r.WallClockSeconds / 86_400)]), Estimate.Of([.. ended.Select(LostHours)]),
+            Estimate.Of([.. pairs.Select(p => LostHours(p.First) - LostHours(p.Second))]), Estimate.Of([.. ended.Select(r => r.Dollars)]),
+            Estimate.Of([.. ended.Select(r => r.MeanRecoverySeconds).OfType<double>()]), ended.Length,
+            [.. reports.Where(r => !Ended(r)).Select(r => r.Seed)]);
+    }
+
+    private static bool Ended(SimulationReport report) => report.State != "failed";
 
     private static double LostHours(SimulationReport report) => Lost.Sum(b => report.GpuSeconds[SimulationReport.NameOf(b)]) / 3600;
 }

@@ -12,7 +12,7 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
     /// <summary>What others are compared with.</summary>
     public const string AsPlanned = "as planned";
 
-    private const string Generous = "spares, checkpoints and finding a bad GPU as ours";
+    private const string Generous = "no limit of restarts; spares, checkpoints and finding a bad GPU as ours";
 
     /// <summary>NCCL's watchdog in PyTorch: it ends a rank that hangs when the launcher notices nothing.</summary>
     private static readonly TimeSpan NcclWatchdog = TimeSpan.FromMinutes(10);
@@ -32,7 +32,7 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
         new("no spares", "", p => p with { Spares = 0 }),
         new("twice the spares", "", p => p with { Spares = p.Spares * 2 }),
         new("always a new gang", "no restart in place", p => p with { Deciders = NewGangs }),
-        new("torchrun at its best", $"15 s keep-alive, 14 s restart measured with 4 ranks (torchrun 1.13.1); no limit of restarts; {Generous}",
+        new("torchrun at its best", $"15 s keep-alive, 14 s restart measured with 4 ranks (torchrun 1.13.1); {Generous}",
             p => Launcher(p, nodeNoticed: 15, beforeLoad: 14, beforePods: 0)),
         new("torchrun, large rendezvous", $"the same with 10 min of rendezvous, the low end of what PyTorch's source says of large jobs; {Generous}",
             p => Launcher(p, nodeNoticed: 15, beforeLoad: 600, beforePods: 0)),
@@ -72,6 +72,7 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
                 Recovery = pipeline.Pipeline.Recovery with
                 {
                     NodeNotReadyFor = TimeSpan.Zero, HangFloor = NcclWatchdog, HangUnlearnt = NcclWatchdog, SilentFor = noticed > NcclWatchdog ? noticed : NcclWatchdog,
+                    MaxRestarts = int.MaxValue, MaxSameFault = int.MaxValue,
                 },
             },
             Timing = timing with

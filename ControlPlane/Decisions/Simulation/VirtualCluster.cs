@@ -37,9 +37,10 @@ internal sealed partial class VirtualCluster(
     public void CreatePods(GangGrant gang)
     {
         var pods = gangs.TryGetValue((gang.Stage, gang.Gang), out var there) ? there : gangs[(gang.Stage, gang.Gang)] = [];
-        foreach (var node in gang.Nodes.Where(n => !pods.Exists(p => p.Node == n)))
+        var has = pods.Select(p => p.Node).ToHashSet();
+        foreach (var (index, node) in gang.Nodes.Index().Where(n => !has.Contains(n.Item)))
         {
-            var pod = new VirtualPod(gang.Stage, gang.Gang, node, gang.Nodes.IndexOf(node), $"agent-{++agentsBegun}");
+            var pod = new VirtualPod(gang.Stage, gang.Gang, node, index, $"agent-{++agentsBegun}");
             pods.Add(pod);
             agenda.After(Draw(timing.PodStart), () => Begin(pod));
         }

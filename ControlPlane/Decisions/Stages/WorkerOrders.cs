@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using DeepSeekOps.Decisions.Health;
@@ -12,6 +13,9 @@ public static class WorkerOrders
     private const int FirstRendezvousPort = 29_500;
 
     private static readonly ConditionalWeakTable<Stage, LaidOut> Assignments = [];
+
+    /// <summary>Each of a gang's agents asks each second whether its node is in it.</summary>
+    private static readonly ConditionalWeakTable<GangGrant, FrozenSet<NodeId>> NodesOf = [];
 
     public static TimeSpan BeatEvery { get; } = TimeSpan.FromSeconds(1);
 
@@ -32,7 +36,7 @@ public static class WorkerOrders
             return new WorkerOrder.Stop($"attempt {attempt} is over; {stage.Id} is at attempt {stage.Attempt} of gang {gang.Gang}", null);
         }
 
-        if (!gang.Nodes.Contains(node))
+        if (!NodesOf.GetValue(gang, g => g.Nodes.ToFrozenSet()).Contains(node))
         {
             return new WorkerOrder.Stop($"{node} is not in gang {gang.Gang} of {stage.Id} ({Words.Nodes(gang.Nodes)})", null);
         }

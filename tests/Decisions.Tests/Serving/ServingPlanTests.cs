@@ -17,6 +17,19 @@ public sealed class ServingPlanTests
     }
 
     [Fact]
+    public void A_unit_far_larger_than_the_model_draws_a_warning_and_V3s_own_do_not()
+    {
+        static IEnumerable<string> TooLarge(int experts) => ServingPlan.Of(new ExpertLoads([[.. Enumerable.Repeat(1.0, experts)]], 8, 8)).Notes
+            .Where(n => n.Contains("only repeat an expert", StringComparison.Ordinal));
+        Assert.Empty(TooLarge(256));
+        Assert.Contains(TooLarge(8), n => n.StartsWith("decode: 8 experts on 320 GPUs", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void The_units_differ_in_how_attention_is_spread() => Assert.Equal(
+        [(4, 8), (4, 80), (1, 32), (1, 144)], ServingUnit.Published.Select(u => (u.Tensor, u.Data)));
+
+    [Fact]
     public void A_hot_expert_is_replicated_until_the_gpus_are_nearly_even()
     {
         double[] load = [.. Enumerable.Range(0, 256).Select(i => i == 17 ? 4000.0 : 1000)];
