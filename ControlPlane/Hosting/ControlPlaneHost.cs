@@ -82,9 +82,11 @@ public static class ControlPlaneHost
     {
         try
         {
-            var database = OpsDatabase.Parse(options.Database, options.DataDirectory);
-            await StorageHosting.Prepare(database, CancellationToken.None);
-            return database;
+            return await Prepared(options);
+        }
+        catch (FormatException e)
+        {
+            throw new RefusalException(e.Message, "Or leave --database out to keep everything in the data directory.", ExitCode.Usage, e);
         }
         catch (OpsDatabaseException e)
         {
@@ -92,6 +94,13 @@ public static class ControlPlaneHost
                 ? "Free the disk or choose another data directory: --data-dir DIR."
                 : "Correct --database, or leave it out to keep everything in the data directory.", ExitCode.Failed, e);
         }
+    }
+
+    private static async Task<OpsDatabase> Prepared(ControlPlaneOptions options)
+    {
+        var database = OpsDatabase.Parse(options.Database, options.DataDirectory);
+        await StorageHosting.Prepare(database, CancellationToken.None);
+        return database;
     }
 
     private static async Task UntilStopped(WebApplication app, CancellationToken stop)

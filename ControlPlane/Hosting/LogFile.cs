@@ -14,6 +14,7 @@ public sealed class LogFile : ILoggerProvider, IAsyncDisposable
     public const string RelativePath = "logs/control-plane.log";
     private const long LimitBytes = 16 << 20;
     private const int WaitingLines = 4_096;
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(10);
 
     private readonly Channel<string> lines;
     private readonly ConcurrentDictionary<string, ILogger> loggers = new();
@@ -49,36 +50,67 @@ public sealed class LogFile : ILoggerProvider, IAsyncDisposable
 
     private async Task Write()
     {
-        var file = Open();
-        try
+        StreamWriter? file = null;
+        long failedAt = 0;
+        while (await lines.Reader.WaitToReadAsync())
         {
-            while (await lines.Reader.WaitToReadAsync())
+            int taken = 0;
+            // A full disk must not stop the control plane: lines are counted as dropped until the file can be opened again.
+            if (file is null && failedAt != 0 && clock.GetElapsedTime(failedAt) < RetryAfter)
             {
+                Drop(0);
+                continue;
+            }
+            try
+            {
+                file ??= Open();
                 while (lines.Reader.TryRead(out string? line))
                 {
+                    taken++;
                     await file.WriteLineAsync(line);
                 }
                 if (Interlocked.Exchange(ref dropped, 0) is > 0 and var lost)
                 {
-                    await file.WriteLineAsync($"({lost} lines were dropped here: the disk was too slow)");
+                    taken += (int)lost;
+                    await file.WriteLineAsync($"({lost} lines were dropped here: the disk was full or too slow)");
                 }
                 await file.FlushAsync();
                 if (file.BaseStream.Length > LimitBytes)
                 {
                     await file.DisposeAsync();
+                    file = null;
                     File.Move(path, Path.ChangeExtension(path, ".1.log"), overwrite: true);
-                    file = Open();
                 }
             }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                Drop(taken);
+                await Close(file);
+                (file, failedAt) = (null, clock.GetTimestamp());
+            }
+        }
+        await Close(file);
+    }
+
+    private void Drop(int taken)
+    {
+        while (lines.Reader.TryRead(out _))
+        {
+            taken++;
+        }
+        Interlocked.Add(ref dropped, taken);
+    }
+
+    /// <summary>What could not be written is written again at the close, and fails again on a full disk.</summary>
+    private static async Task Close(StreamWriter? file)
+    {
+        try
+        {
+            await (file?.DisposeAsync() ?? ValueTask.CompletedTask);
         }
         catch (IOException)
         {
-            // A full disk must not stop the control plane; what is logged until the end is lost, what is stored says so itself.
-            lines.Writer.TryComplete();
-        }
-        finally
-        {
-            await file.DisposeAsync();
+            // Its lines are counted as dropped.
         }
     }
 

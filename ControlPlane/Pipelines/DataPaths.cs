@@ -62,6 +62,8 @@ internal static class DataPaths
         if (known && fileExists is not null)
         {
             reading.Check(fileExists(file), path, $"There is no file '{file}'.", "Correct the path; a relative one begins at this file's folder.", []);
+            var wrong = DataBeginning.Wrong(file);
+            reading.Check(wrong is null, path, wrong?.Message ?? "", wrong?.Fix ?? "", []);
         }
     }
 

@@ -115,9 +115,12 @@ internal static class StageChecks
         scope.Fits(rl.MiniBatch == 0 || rollout % rl.MiniBatch == 0, "miniBatch",
             $"{rollout} outputs of a rollout are not whole mini-batches of {rl.MiniBatch}.", $"Write a divisor of {rollout}.", "questions",
             "groupSize");
-        scope.Fits(!scope.ModelSound || rl.MaxNewTokens < scope.Context, "maxNewTokens",
-            $"Outputs of {rl.MaxNewTokens} tokens do not fit with their question into the model's {scope.Context}.",
-            $"Write less than {scope.Context}.");
+        // Of other data and tokenizers only the rank knows how long a question is; it has at least one token and three marks.
+        bool builtin = scope.Pipeline.Data is { Tokenizer: "byte" } data && data.Source.StartsWith("builtin:", StringComparison.Ordinal);
+        int question = builtin ? BuiltinData.LongestPrompt : 4;
+        scope.Fits(!scope.ModelSound || rl.MaxNewTokens + question <= scope.Context, "maxNewTokens",
+            $"Outputs of {rl.MaxNewTokens} tokens do not fit with their question of up to {question} into the model's {scope.Context}.",
+            scope.Context > question ? $"Write at most {scope.Context - question}." : "Extend the model's context first.");
         Pieces(rl.LearningRate, "learningRate", rl.Steps, null, null, scope);
         Verifier(rl.Verifier, scope);
     }

@@ -55,7 +55,7 @@ public abstract record OpsDatabase
             parts.MaxPoolSize = Math.Min(parts.MaxPoolSize, 60);
             return new Postgres(parts.ConnectionString);
         }
-        catch (ArgumentException e)
+        catch (Exception e) when (e is ArgumentException or FormatException or OverflowException)
         {
             throw new FormatException(
                 $"--database '{text}' is not a PostgreSQL connection string ({e.Message}). Write \"Host=db.example;Username=ops;Password=…;Database=ops\".", e);

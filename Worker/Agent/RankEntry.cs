@@ -17,6 +17,9 @@ public static class RankEntry
 
     public const int Usage = 2;
 
+    /// <summary>Exit code of a rank that cannot train on what it was given (sysexits' EX_DATAERR): the next launch would end the same.</summary>
+    public const int BadInput = 65;
+
     /// <summary>Exit code of a rank whose agent is gone.</summary>
     public const int AgentGone = 75;
 
@@ -72,7 +75,7 @@ public static class RankEntry
             // The outermost frame of the process catches all: whatever training threw becomes the rank's last words.
             link.Report(new RankReport { Failed = new RankFailed { Error = e.Message } });
             Console.Error.WriteLine(e);
-            return Failed;
+            return e is InvalidDataException ? BadInput : Failed;
         }
     }
 }

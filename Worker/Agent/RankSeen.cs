@@ -155,7 +155,8 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     private static string DescribeExit(int code) => code switch
     {
-        0 => "",
+        // What is wrong with the input stands in the rank's own words.
+        0 or RankEntry.BadInput => "",
         6 + 128 => "ended by signal 6 (SIGABRT)",
         9 + 128 => "ended by signal 9 (SIGKILL)",
         11 + 128 => "ended by signal 11 (SIGSEGV)",

@@ -10,7 +10,7 @@ public sealed record Conversation(IReadOnlyList<Turn> Turns)
     public static Conversation Of(Problem problem) => new([new Turn(false, problem.Question), new Turn(true, problem.Solution)]);
 
     /// <exception cref="InvalidDataException">The line has none of the three shapes.</exception>
-    public static Conversation FromJson(string line, string path)
+    public static Conversation FromJson(string line)
     {
         using var document = JsonDocument.Parse(line);
         var root = document.RootElement;
@@ -29,7 +29,7 @@ public sealed record Conversation(IReadOnlyList<Turn> Turns)
                 return new Conversation([.. messages.EnumerateArray().Select(ToTurn)]);
             }
         }
-        throw new InvalidDataException($"a line of {path} needs \"text\", \"question\" and \"answer\", or \"messages\"; it reads {Shorten(line)}");
+        throw new InvalidDataException($"a line needs \"text\", \"question\" and \"answer\", or \"messages\"; it reads {Shorten(line)}");
     }
 
     /// <summary>One question and its answer: what can be fine-tuned on and judged.</summary>

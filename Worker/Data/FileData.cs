@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace DeepSeekOps.Worker.Data;
 
@@ -57,7 +58,7 @@ public sealed class FileData : ITrainingData
         }
         if (slices.Count == 0)
         {
-            throw new InvalidDataException($"There is no document in {string.Join(", ", paths)}.");
+            throw new InvalidDataException($"There is no document in {string.Join(", ", paths)}: the file is empty. Name one with text in it.");
         }
         return new FileData(slices, problems, seed, heldOut) { OtherConversations = otherConversations };
     }
@@ -66,7 +67,7 @@ public sealed class FileData : ITrainingData
     {
         var (epoch, within) = Math.DivRem(index, _slices.Count);
         var slice = _slices[(int)new Permutation(_slices.Count, _seed + epoch)[within]];
-        return slice.IsJson ? Conversation.FromJson(slice.ReadText(), slice.Path).AsDocument() : slice.ReadText();
+        return slice.IsJson ? Conversation.FromJson(slice.ReadText()).AsDocument() : slice.ReadText();
     }
 
     public Problem TrainingProblem(long index) => ProblemAt(HeldOutCount + (index % (_problems.Count - HeldOutCount)));
@@ -85,7 +86,7 @@ public sealed class FileData : ITrainingData
                 "The data has no problems: a stage that asks questions needs .jsonl lines with \"question\" and \"answer\".");
         }
         var slice = _problems[(int)_heldOutFirst[position]];
-        return Conversation.FromJson(slice.ReadText(), slice.Path).AsProblem();
+        return Conversation.FromJson(slice.ReadText()).AsProblem();
     }
 
     /// <returns>How many lines are conversations of another form than one question and its answer.</returns>
@@ -95,6 +96,7 @@ public sealed class FileData : ITrainingData
         foreach (var slice in FileSlice.Lines(path))
         {
             number++;
+            slice.RequireUtf8(number);
             var line = slice.ReadText();
             if (string.IsNullOrWhiteSpace(line))
             {
@@ -102,7 +104,7 @@ public sealed class FileData : ITrainingData
             }
             try
             {
-                var conversation = Conversation.FromJson(line, path);
+                var conversation = Conversation.FromJson(line);
                 slices.Add(slice);
                 if (conversation.IsProblem)
                 {
@@ -115,7 +117,8 @@ public sealed class FileData : ITrainingData
             }
             catch (Exception e) when (e is JsonException or InvalidDataException)
             {
-                throw new InvalidDataException($"{path}, line {number}: {e.Message}", e);
+                string what = e is JsonException ? $"no JSON ({e.Message}). Write one JSON object a line." : e.Message;
+                throw new InvalidDataException($"{path}, line {number}: {what}", e);
             }
         }
         return otherConversations;
@@ -124,18 +127,27 @@ public sealed class FileData : ITrainingData
     private static void IndexPieces(string path, List<FileSlice> slices)
     {
         long start = 0, end = 0;
+        var (number, firstLine) = (0, 1);
         foreach (var line in FileSlice.Lines(path))
         {
+            number++;
             end = line.Offset + line.Length;
             if (end - start >= TextPieceBytes && string.IsNullOrWhiteSpace(line.ReadText()))
             {
-                slices.Add(new FileSlice(path, start, (int)(end - start)));
-                start = end;
+                Add();
             }
         }
         if (end > start)
         {
-            slices.Add(new FileSlice(path, start, (int)(end - start)));
+            Add();
+        }
+
+        void Add()
+        {
+            var slice = new FileSlice(path, start, (int)(end - start));
+            slice.RequireUtf8(firstLine);
+            slices.Add(slice);
+            (start, firstLine) = (end, number + 1);
         }
     }
 }
@@ -145,14 +157,32 @@ public readonly record struct FileSlice(string Path, long Offset, int Length)
 {
     public bool IsJson => Path.EndsWith(".jsonl", StringComparison.Ordinal);
 
-    public string ReadText()
+    public string ReadText() => Encoding.UTF8.GetString(ReadBytes()).TrimEnd('\r', '\n');
+
+    private byte[] ReadBytes()
     {
         using var handle = File.OpenHandle(Path);
         var bytes = new byte[Length];
         var read = RandomAccess.Read(handle, bytes, Offset);
         return read == Length
-            ? Encoding.UTF8.GetString(bytes).TrimEnd('\r', '\n')
+            ? bytes
             : throw new InvalidDataException($"{Path} became shorter while it was read: {Length - read} bytes are missing at {Offset}.");
+    }
+
+    /// <exception cref="InvalidDataException">The bytes are no UTF-8: read as if they were, the model would learn replacement marks.</exception>
+    public void RequireUtf8(int firstLine)
+    {
+        var bytes = ReadBytes();
+        if (!Utf8.IsValid(bytes))
+        {
+            var good = 0;
+            while (Rune.DecodeFromUtf8(bytes.AsSpan(good), out _, out var length) == System.Buffers.OperationStatus.Done)
+            {
+                good += length;
+            }
+            var line = firstLine + bytes.AsSpan(0, good).Count((byte)'\n');
+            throw new InvalidDataException($"{Path}, line {line}: this is not UTF-8. Convert the file, for example with `iconv -f ISO-8859-1 -t UTF-8`.");
+        }
     }
 
     /// <summary>The lines of a file with their ends, by offset.</summary>

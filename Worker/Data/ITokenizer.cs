@@ -37,6 +37,15 @@ public static class Tokenizers
             throw new FileNotFoundException(
                 $"The tokenizer {name} is not there. Use 'byte', or the path of a Hugging Face tokenizer.json that the worker can read.", name);
         }
-        return new HuggingFaceTokenizer(name);
+        try
+        {
+            return new HuggingFaceTokenizer(name);
+        }
+        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException or ArgumentException or FormatException)
+        {
+            throw new InvalidDataException(
+                $"The tokenizer {name} is not a byte-level BPE tokenizer.json ({e.Message}). It needs \"model\" with \"vocab\" and \"merges\", "
+                + "as Hugging Face's tokenizers write it; or use 'byte'.", e);
+        }
     }
 }

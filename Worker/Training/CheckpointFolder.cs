@@ -50,7 +50,8 @@ public sealed class CheckpointFolder
     }
 
     /// <summary>
-    /// The checkpoint to go on from: the one that was asked for, or the newest older one that is whole. Refused ones are reported.
+    /// The checkpoint to go on from: the one that was asked for, the newest older one that is whole, or the nearest later one. Refused
+    /// ones are reported. The stage begins again only where none can be used.
     /// </summary>
     public (string Path, Manifest Manifest)? FindUsable(CheckpointRef? wanted, IRankLink link)
     {
@@ -62,33 +63,40 @@ public sealed class CheckpointFolder
         {
             return found;
         }
-        foreach (var step in Steps().Where(s => s < wanted.Step).OrderDescending())
+        var steps = Steps().Order().ToList();
+        foreach (var step in steps.Where(s => s < wanted.Step).Reverse().Concat(steps.Where(s => s > wanted.Step)))
         {
-            if (TryVerify(PathOf(step), RelativePathOf(step), "", link) is { } older)
+            if (TryVerify(PathOf(step), RelativePathOf(step), "", link) is { } other)
             {
                 link.Note($"Goes on from step {step} instead of step {wanted.Step}, whose checkpoint was refused.");
-                return older;
+                return other;
             }
         }
         link.Note($"No checkpoint of the stage can be used: it begins again at step 0.");
         return null;
     }
 
-    /// <summary>Deletes all but the newest <paramref name="keep"/>, the final one, pinned ones and the one in use.</summary>
-    public void Retain(int keep, long? inUse)
-    {
-        foreach (var step in Steps().OrderDescending().Skip(Math.Max(2, keep)).Where(s => s != inUse))
-        {
-            if (!File.Exists(Path.Combine(PathOf(step), PinName)) && !IsFinal(step))
-            {
-                Directory.Delete(PathOf(step), recursive: true);
-            }
-        }
-    }
+    /// <summary>
+    /// Deletes all but the newest <paramref name="keep"/>, at least two. Final and pinned ones stay and are not counted. The control plane
+    /// keeps its list by the same rule, CheckpointChoice.Retain; a test compares the two.
+    /// </summary>
+    public void Retain(int keep) => Delete(Droppable().OrderDescending().Skip(Math.Max(2, keep)));
+
+    /// <summary>Deletes what an earlier launch made beyond the step that this one went back to: it would be taken for this one's.</summary>
+    public IReadOnlyList<long> DropLeftBehind(long wentBackTo, long saved) => Delete(Droppable().Where(s => s > wentBackTo && s != saved));
 
     public IEnumerable<long> Steps() => Directory.EnumerateDirectories(Folder, Prefix + "*")
         .Select(d => long.TryParse(Path.GetFileName(d)[Prefix.Length..], CultureInfo.InvariantCulture, out var step) ? step : -1)
         .Where(s => s >= 0);
+
+    private IEnumerable<long> Droppable() => Steps().Where(s => !File.Exists(Path.Combine(PathOf(s), PinName)) && !IsFinal(s));
+
+    private List<long> Delete(IEnumerable<long> steps)
+    {
+        var dropped = steps.ToList();
+        dropped.ForEach(step => Directory.Delete(PathOf(step), recursive: true));
+        return dropped;
+    }
 
     private bool IsFinal(long step) =>
         File.Exists(Path.Combine(PathOf(step), Manifest.FileName))

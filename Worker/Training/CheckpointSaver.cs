@@ -20,8 +20,8 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     private readonly Dictionary<string, Tensor> _host = [];
     private Task _writing = Task.CompletedTask;
 
-    /// <summary>Step that the stage was resumed from: kept while nothing newer is durable.</summary>
-    public long? InUse { get; set; }
+    /// <summary>Step that this launch goes on from. Null once it has saved a step of its own.</summary>
+    public long? WentBackTo { get; set; } = 0;
 
     public void Save(Manifest manifest, Snapshot snapshot)
     {
@@ -87,7 +87,15 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
             FolderSync.Flush(written);
             folder.Publish(written, step);
             Report(complete, Manifest.DigestOf(bytes), bytes.Length, stall, clock.GetElapsedTime(began));
-            folder.Retain(policy.Keep, InUse);
+            if (WentBackTo is { } from)
+            {
+                if (folder.DropLeftBehind(from, step) is { Count: > 0 } dropped)
+                {
+                    link.Note($"Deleted the checkpoints of steps {string.Join(", ", dropped.Order())}: the stage went back to step {from} and trains them anew.");
+                }
+                WentBackTo = null;
+            }
+            folder.Retain(policy.Keep);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -28,7 +28,8 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
     public void Prepare(Position position, string? resumed)
     {
         Packed.Documents.Cursor = new DataCursor(position.Document, position.Offset);
-        Enter(position.Step);
+        // The phase of the last step, which may still have to be measured.
+        Enter(Math.Max(0, position.Step - 1));
     }
 
     public StepResult Step(Position position)
@@ -56,9 +57,10 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
 
     public void Skip(Position position, long steps)
     {
+        var phase = plan.Phases[At(position.Step).Phase];
         for (var i = 0L; i < steps; i++)
         {
-            Packed.Documents.Next(plan.Phases[_phase].BatchSize, plan.Phases[_phase].SequenceLength);
+            Packed.Documents.Next(phase.BatchSize, phase.SequenceLength);
         }
     }
 
@@ -67,16 +69,22 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
     /// <returns>Steps done within the phase that this step belongs to.</returns>
     private long Enter(long step)
     {
-        var (phase, within) = (0, step);
-        while (phase < plan.Phases.Count - 1 && within >= plan.Phases[phase].Steps)
-        {
-            within -= plan.Phases[phase++].Steps;
-        }
+        var (phase, within) = At(step);
         if (phase != _phase)
         {
             _phase = phase;
             _learner.Model.SetYarn(plan.Phases[phase].Yarn);
         }
         return within;
+    }
+
+    private (int Phase, long Within) At(long step)
+    {
+        var (phase, within) = (0, step);
+        while (phase < plan.Phases.Count - 1 && within >= plan.Phases[phase].Steps)
+        {
+            within -= plan.Phases[phase++].Steps;
+        }
+        return (phase, within);
     }
 }

@@ -53,6 +53,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         var (losses, excesses) = (new double[TextBatches], new double[TextBatches]);
         for (var batch = 0; batch < TextBatches; batch++)
         {
+            link.Stopping.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var ids = tensor(documents.Next(TextRows, sequenceLength)).reshape(TextRows, -1).to(model.Device);
             var output = model.Forward(ids.narrow(1, 0, sequenceLength), training: false);

@@ -22,7 +22,10 @@ public interface IStageWork : IDisposable
     /// <summary>One step, inside the loop's dispose scope.</summary>
     StepResult Step(Position position);
 
-    /// <summary>Measurements that are due once this many steps are done, before they are saved.</summary>
+    /// <summary>
+    /// Measurements that are due once this many steps are done. Changes nothing that a checkpoint keeps: it comes after the save, may be
+    /// broken off by a stop, and is then done by the launch that goes on from there.
+    /// </summary>
     void AfterStep(long stepsDone);
 
     /// <summary>Where the data stands after the last step.</summary>

@@ -78,6 +78,8 @@ public sealed class ReinforcementWork : IStageWork
         var prompts = problems.SelectMany(p => Enumerable.Repeat(ChatTemplate.Prompt(p.Question, _context.Tokenizer), _plan.GroupSize)).ToList();
         var outputs = Sampler.Generate(
             Learner.Model, prompts, _plan.MaxNewTokens, _plan.Temperature, _context.Tokenizer.Special, _context.Link.Stopping);
+        // Only now: a rollout that is broken off has used up no questions.
+        _nextQuestion += _plan.Questions;
         var texts = outputs.ConvertAll(o => _context.Tokenizer.Decode(o.Ids));
         var rewards = outputs.Select((output, i) => _context.Evaluation.IsRight(_rule, output, problems[i / _plan.GroupSize]) ? 1.0 : 0.0).ToList();
         var advantage = Losses.GroupAdvantage(rewards, _plan.GroupSize);
@@ -127,7 +129,6 @@ public sealed class ReinforcementWork : IStageWork
     private List<Problem> Draw()
     {
         var first = StageContext.RlProblems + _nextQuestion;
-        _nextQuestion += _plan.Questions;
         return [.. Enumerable.Range(0, _plan.Questions).Select(i => _context.Data.TrainingProblem(first + i))];
     }
 

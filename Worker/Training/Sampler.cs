@@ -15,6 +15,12 @@ public static class Sampler
     public static List<Output> Generate(
         DeepSeekModel model, IReadOnlyList<int[]> prompts, int maxNewTokens, double temperature, SpecialTokens special, CancellationToken stopping)
     {
+        if (prompts.Max(p => p.Length) is var longest && longest + maxNewTokens > model.Shape.ContextLength)
+        {
+            throw new InvalidDataException(
+                $"A question of {longest} tokens and {maxNewTokens} new ones do not fit into the model's {model.Shape.ContextLength}: "
+                + $"set maxNewTokens to at most {model.Shape.ContextLength - longest}, or shorten the question.");
+        }
         using var untracked = no_grad();
         using var outer = NewDisposeScope();
         using var cache = model.NewCache(prompts.Count, prompts.Max(p => p.Length) + maxNewTokens);

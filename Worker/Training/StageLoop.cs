@@ -27,6 +27,10 @@ public sealed class StageLoop : IDisposable
     private Lineage? _beganFrom;
     private long _savedStep;
 
+    // A step is saved before it is measured, so a launch measures the step it goes on from: no evaluation is lost, and one told twice
+    // is known by its name and step. Only the final checkpoint comes after: it says that nothing is left to do.
+    private bool _evaluationDue;
+
     public StageLoop(Assignment assignment, IRankLink link, TimeProvider clock)
     {
         (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
@@ -46,14 +50,21 @@ public sealed class StageLoop : IDisposable
         {
             _work.Skip(_position, skipSteps);
         }
-        while (_position.Step < _work.TotalSteps)
+        while (_evaluationDue || _position.Step < _work.TotalSteps)
         {
             if (_link.StopOrder is { } stop)
             {
                 End(stop);
                 return;
             }
-            Step();
+            try
+            {
+                Advance();
+            }
+            catch (OperationCanceledException) when (_link.StopOrder is not null)
+            {
+                // A rollout or an evaluation was broken off. Neither changes the model: the last whole step stands, and is saved.
+            }
         }
         _saver.Wait();
         _link.Done(_position.Step);
@@ -74,7 +85,8 @@ public sealed class StageLoop : IDisposable
             _position = checkpoint.Manifest.Position;
             _beganFrom = checkpoint.Manifest.BeganFrom;
             _savedStep = _position.Step;
-            _saver.InUse = _position.Step;
+            _evaluationDue = !checkpoint.Manifest.Final;
+            _saver.WentBackTo = _position.Step;
             ModelWeights.Load(_work.Learner.Model, Path.Combine(checkpoint.Path, ModelWeights.FileName));
             ModelWeights.LoadInto(_work.Learner.Optimizer.State, Path.Combine(checkpoint.Path, OptimizerFile));
             if (_work.Learner.Average.Any())
@@ -93,9 +105,26 @@ public sealed class StageLoop : IDisposable
         _work.Prepare(_position, found?.Path);
     }
 
-    private void Step()
+    private void Advance()
     {
         using var scope = NewDisposeScope();
+        if (_evaluationDue)
+        {
+            _work.AfterStep(_position.Step);
+            _evaluationDue = false;
+            if (_position.Step == _work.TotalSteps)
+            {
+                Save();
+            }
+        }
+        else
+        {
+            Step();
+        }
+    }
+
+    private void Step()
+    {
         var began = _clock.GetTimestamp();
         random.manual_seed(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step));
         var result = _work.Step(_position);
@@ -108,9 +137,9 @@ public sealed class StageLoop : IDisposable
         };
         _link.Progress(RankState.Training, result.Phase, _position.Step);
         _link.Sample(ToSample(result, loss, seconds));
-        _work.AfterStep(_position.Step);
+        _evaluationDue = true;
         var asked = _link.TakeSaveOrder() is not null;
-        if (asked || _position.Step == _work.TotalSteps || _position.Step % Math.Max(1, _plan.Checkpoints.EverySteps) == 0)
+        if (_position.Step < _work.TotalSteps && (asked || _position.Step % Math.Max(1, _plan.Checkpoints.EverySteps) == 0))
         {
             Save();
         }
@@ -152,7 +181,7 @@ public sealed class StageLoop : IDisposable
     private void Save()
     {
         using var scope = NewDisposeScope();
-        var final = _position.Step == _work.TotalSteps;
+        var final = _position.Step == _work.TotalSteps && !_evaluationDue;
         var tensors = new Dictionary<string, IReadOnlyList<(string Name, Tensor Value)>>
         {
             [ModelWeights.FileName] = [.. _work.Learner.Model.PublishedTensors()],

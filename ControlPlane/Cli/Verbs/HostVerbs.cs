@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.Decisions.Simulation;
 
@@ -109,7 +111,7 @@ internal static class HostVerbs
         {
             bool simulated = result.GetValue(cluster) == "simulated";
             int most = simulated ? 4096 : 64;
-            if (result.GetValueOrDefault<int?>() is { } asked && (asked < 1 || asked > most))
+            if (Whole(result) is { } asked && (asked < 1 || asked > most))
             {
                 result.AddError(simulated ? $"--nodes must be between 1 and {most}." : $"--nodes must be between 1 and {most}: each node is a process of this machine.");
             }
@@ -125,7 +127,7 @@ internal static class HostVerbs
         };
         factor.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<double>() is not (>= 1 and <= 100_000))
+            if (result.Tokens is [var token] && double.TryParse(token.Value, CultureInfo.InvariantCulture, out double asked) && asked is not (>= 1 and <= 100_000))
             {
                 result.AddError("--time-factor must be between 1 (real time) and 100000.");
             }
@@ -144,11 +146,15 @@ internal static class HostVerbs
         return cluster;
     }
 
+    /// <summary>Null for what is no whole number: the parser says so itself, and its own conversion would throw here.</summary>
+    private static int? Whole(OptionResult result) =>
+        result.Tokens is [var token] && int.TryParse(token.Value, CultureInfo.InvariantCulture, out int number) ? number : null;
+
     private static Option<int?> Checked(Option<int?> port)
     {
         port.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<int?>() is { } number && number is < 0 or > HighestPort)
+            if (Whole(result) is { } number && number is < 0 or > HighestPort)
             {
                 result.AddError($"{port.Name} must be between 0 and {HighestPort}.");
             }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace DeepSeekOps.Decisions.Checkpoints;
 
@@ -10,6 +11,8 @@ public static class CheckpointChoice
 {
     /// <summary>A run of months makes thousands. What was dropped long ago is in the ledger and decides nothing.</summary>
     private const int DroppedRemembered = 16;
+
+    private const string SetAside = "set aside by the retry from step ";
 
     /// <summary>The newest that may be used. Null: none; the stage begins from step 0.</summary>
     public static StageCheckpoint? Newest(ImmutableArray<StageCheckpoint> checkpoints) =>
@@ -41,8 +44,8 @@ public static class CheckpointChoice
     }
 
     /// <summary>
-    /// Follows the worker's own retention: the newest <paramref name="keep"/> stay, and pinned and final ones. At least two, since
-    /// the newest may turn out to be damaged.
+    /// The worker's own retention (CheckpointFolder.Retain; a test compares the two): the newest <paramref name="keep"/> stay, and pinned
+    /// and final ones, which are not counted. At least two, since the newest may turn out to be damaged.
     /// </summary>
     public static ImmutableArray<StageCheckpoint> Retain(ImmutableArray<StageCheckpoint> checkpoints, int keep)
     {
@@ -58,10 +61,29 @@ public static class CheckpointChoice
             ? c with { State = CheckpointState.Deleted, Reason = $"the newest {least} are kept" } : c)];
     }
 
-    public static ImmutableArray<StageCheckpoint> Quarantine(ImmutableArray<StageCheckpoint> checkpoints, string path, string reason) =>
-        [.. checkpoints.Select(c => c.Usable && c.Made.Path == path ? c with { State = CheckpointState.Quarantined, Reason = reason } : c)];
+    /// <summary>
+    /// What a rank refused is not used again. Where nothing older is left, the nearest one that a retry set aside comes back, as the
+    /// worker itself takes it: a stage begins again only where it has no checkpoint at all.
+    /// </summary>
+    public static ImmutableArray<StageCheckpoint> Quarantine(ImmutableArray<StageCheckpoint> checkpoints, string path, string reason)
+    {
+        ImmutableArray<StageCheckpoint> left =
+            [.. checkpoints.Select(c => c.Usable && c.Made.Path == path ? c with { State = CheckpointState.Quarantined, Reason = reason } : c)];
+        // What was set aside for a beginning before the refused one has been trained anew since, and is gone.
+        long? refused = checkpoints.FirstOrDefault(c => c.Usable && c.Made.Path == path)?.Made.Step;
+        var back = left.Any(c => c.Usable) ? null : left.FirstOrDefault(c => c.State == CheckpointState.Quarantined && SetAsideFor(c) >= refused);
+        return back is null ? left : left.Replace(back, back with
+        {
+            State = back.Made.Final ? CheckpointState.Final : CheckpointState.Good,
+            Reason = "taken back: every earlier one was refused",
+        });
+    }
 
     /// <summary>Sets aside what a person wants done again: everything beyond a step.</summary>
-    public static ImmutableArray<StageCheckpoint> SetAsideBeyond(ImmutableArray<StageCheckpoint> checkpoints, long step, string reason) =>
-        [.. checkpoints.Select(c => c.Usable && c.Made.Step > step ? c with { State = CheckpointState.Quarantined, Reason = reason } : c)];
+    public static ImmutableArray<StageCheckpoint> SetAsideBeyond(ImmutableArray<StageCheckpoint> checkpoints, long step) =>
+        [.. checkpoints.Select(c => c.Usable && c.Made.Step > step
+            ? c with { State = CheckpointState.Quarantined, Reason = $"{SetAside}{step}" } : c)];
+
+    private static long? SetAsideFor(StageCheckpoint checkpoint) => checkpoint.Reason.StartsWith(SetAside, StringComparison.Ordinal)
+        && long.TryParse(checkpoint.Reason.AsSpan(SetAside.Length), CultureInfo.InvariantCulture, out long step) ? step : null;
 }

@@ -16,6 +16,8 @@ public enum FailureCause
     CheckpointRefused = 5,
     /// <summary>A person asked to go back to an earlier checkpoint.</summary>
     RolledBack = 6,
+    /// <summary>A rank cannot train on the data, tokenizer or numbers it was given. Every launch on every node would end the same.</summary>
+    BadInput = 7,
 }
 
 /// <summary>Why an attempt ended: the first thing seen that it could not go on with.</summary>
@@ -44,6 +46,7 @@ public static class FailureCauses
         FailureCause.StartTimedOut => "start timed out",
         FailureCause.CheckpointRefused => "checkpoint refused",
         FailureCause.RolledBack => "rolled back",
+        FailureCause.BadInput => "bad input",
         _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
     };
 }

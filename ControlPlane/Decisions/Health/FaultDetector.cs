@@ -14,6 +14,9 @@ public static class FaultDetector
     /// <summary>What a rank does is known only from a beat this fresh.</summary>
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
 
+    /// <summary>Exit code of a rank that was given bad input; the worker's RankEntry.BadInput.</summary>
+    public const int BadInputExit = 65;
+
     public static Failure? Find(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
         PodEnded(stage, gang, seen, now)
         ?? RankExited(stage, gang, seen, now)
@@ -53,6 +56,11 @@ public static class FaultDetector
 
             int code = rank.ExitCode ?? 0;
             string words = rank.Error.Length == 0 ? "" : $": {rank.Error}";
+            if (code == BadInputExit)
+            {
+                return Of(stage, FailureCause.BadInput, $"bad input{words}", $"bad input{words}", agent.Node, false, seen, agent.LastBeat, now);
+            }
+
             // A kill from outside says nothing about the program; whatever else ends a rank may be the same fault again.
             bool fromOutside = code is 128 + 9 or 128 + 15;
             string signature = fromOutside ? "" : $"exit {code} at step {rank.Step}{words}";

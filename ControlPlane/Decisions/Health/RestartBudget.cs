@@ -26,6 +26,11 @@ public static class RestartBudget
             return new Verdict.Again(TimeSpan.Zero);
         }
 
+        if (failure.Cause == FailureCause.BadInput)
+        {
+            return new Verdict.GiveUp($"{failure.Sentence.TrimEnd('.')}. Mend it, then `dsops retry {stage.Id.Run}`.");
+        }
+
         int same = 1 + stage.Restarts.Reverse().TakeWhile(r => failure.Signature.Length > 0 && r.Signature == failure.Signature).Count();
         if (failure.Signature.Length > 0 && same >= policy.MaxSameFault)
         {

@@ -81,7 +81,7 @@ internal static class LiveStage
         stage.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, failure.Cause.InWords().Replace(' ', '-'),
             failure.Cause == FailureCause.RolledBack ? EventLevel.Info : EventLevel.Warning, $"{failure.Sentence}; {remedy}")
         {
-            Node = failure.Node.Name,
+            Node = failure.Cause == FailureCause.BadInput ? "" : failure.Node.Name,
             Step = failure.Step,
             Took = failure.NoticedAt - failure.HappenedAt,
         });
@@ -114,7 +114,10 @@ internal static class LiveStage
         }
 
         var step = seen.Latest ?? stage.Latest;
-        return stage.Stay(step is null ? "trains" : $"trains at step {step.Step} of {stage.Wish.Work.TotalSteps}");
+        string trains = step is null ? "trains" : $"trains at step {step.Step} of {stage.Wish.Work.TotalSteps}";
+        return stage.Stay(SaveOverdue.Of(stage, seen) is not { } overdue ? trains
+            : stage.Wish.Intent == Intent.Pause ? $"the pause waits for a checkpoint, so that nothing is lost; {trains}; {overdue}; or cancel the run"
+            : $"{trains}; {overdue}");
     }
 
     private static Decision Begun(Stage stage, GangGrant gang, long first, Observation seen, DateTimeOffset now)

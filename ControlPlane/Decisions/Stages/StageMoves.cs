@@ -100,7 +100,7 @@ internal static class StageMoves
         {
             Round = stage.Wish.Round,
             RoundBegan = stage.Attempt,
-            Checkpoints = CheckpointChoice.SetAsideBeyond(stage.Checkpoints, from, $"set aside by the retry from step {from}"),
+            Checkpoints = CheckpointChoice.SetAsideBeyond(stage.Checkpoints, from),
             Restarts = [],
             RestartsByCause = ImmutableDictionary<FailureCause, int>.Empty,
             Incident = null,

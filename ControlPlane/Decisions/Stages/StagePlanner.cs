@@ -100,7 +100,9 @@ public static class StagePlanner
             return stage.Stop(gang, new Ending.Complete(final), $"step {final.Step} is the last and its checkpoint durable", now, EndByItself);
         }
 
-        if (stage.Wish.Intent != Intent.Train)
+        // A pause that cannot save would throw away what was trained: it waits, and training goes on.
+        bool waits = stage.Wish.Intent == Intent.Pause && SaveOverdue.Of(stage, seen) is not null;
+        if (stage.Wish.Intent != Intent.Train && !waits)
         {
             return StopByWish(stage, gang, now, stage.Policy.SaveWithin);
         }

@@ -46,6 +46,23 @@ public sealed class CommandLineTests
         Assert.Contains("65535", error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("--port", "80000x", "--port")]
+    [InlineData("--nodes", "two", "--nodes")]
+    [InlineData("--time-factor", "fast", "--time-factor")]
+    [InlineData("--database", "garbage", "connection string")]
+    [InlineData("--database", "Host=x;Port=abc", "connection string")]
+    public async Task A_value_that_is_none_is_refused_as_wrong_use(string option, string value, string said)
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-cli-").FullName;
+        var (code, _, error) = await Run(80, "dev", option, value, "--data-dir", folder);
+        Directory.Delete(folder, recursive: true);
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains(said, error, StringComparison.Ordinal);
+        Assert.Contains("fix:", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Json_has_every_field_and_null_for_a_loss_that_is_no_number()
     {

@@ -144,7 +144,7 @@ public sealed class ResumeTests : IDisposable
     }
 
     [Fact]
-    public void Only_the_newest_checkpoints_are_kept_beside_pinned_ones()
+    public void Only_the_newest_checkpoints_are_kept_beside_pinned_and_final_ones()
     {
         var plan = _mini.Plan("pretrain", every: 2);
         using var link = MiniPlans.Train(_mini.Launch(plan, "pretrain"), (_, report) =>
@@ -155,7 +155,7 @@ public sealed class ResumeTests : IDisposable
             }
         });
         var folder = new CheckpointFolder(_mini.Root, new AttemptRef { Run = "test", Stage = "pretrain", Attempt = 2 });
-        Assert.Equal([4L, 22, 24], folder.Steps().Order());
+        Assert.Equal([4L, 20, 22, 24], folder.Steps().Order());
     }
 
     [Fact]
