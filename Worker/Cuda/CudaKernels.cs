@@ -76,7 +76,9 @@ internal static class CudaKernels
     public static void AdamW(
         Tensor weight, Tensor first, Tensor second, Tensor gradient, Tensor rounded, Tensor factor, Tensor step,
         double rate, double beta1, double beta2, double decay, double epsilon) =>
-        Run(first.dtype == ScalarType.BFloat16 ? "adamw_bf16_moments" : "adamw_float_moments", (Math.Min(1 << 16, (weight.numel() + 1023) / 1024), 1), 256, At(weight), At(first), At(second), At(gradient), At(rounded),
+        Run(
+            first.dtype == ScalarType.BFloat16 ? "adamw_bf16_moments" : "adamw_float_moments",
+            (Math.Min(1 << 16, (weight.numel() + 1023) / 1024), 1), 256, At(weight), At(first), At(second), At(gradient), At(rounded),
             At(factor), At(step), Bits(rate), Bits(beta1), Bits(beta2), Bits(decay), Bits(epsilon), (ulong)weight.numel());
 
     private static long Rows(Tensor x) => x.numel() / x.shape[^1];

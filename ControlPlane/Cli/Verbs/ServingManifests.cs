@@ -11,12 +11,13 @@ namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 /// </summary>
 internal static class ServingManifests
 {
-    public static string Of(ServingDeployment deployment, string image)
+    public static string Of(ServingDeployment deployment, string image) => Placement(deployment) + Workload(deployment, image);
+
+    private static string NameOf(ServingDeployment deployment) => $"deepseek-{deployment.Unit.Name}";
+
+    private static string Placement(ServingDeployment deployment)
     {
-        var unit = deployment.Unit;
-        string name = $"deepseek-{unit.Name}";
-        string selector = $"{{app.kubernetes.io/name: {name}}}";
-        var yaml = new StringBuilder();
+        var (unit, name, yaml) = (deployment.Unit, NameOf(deployment), new StringBuilder());
         yaml.Append(In($$"""
             # {{unit.Layout}}; {{unit.Source}}
             # busiest GPU over the mean, worst layer: {{deployment.Before:0.000}} in order, {{deployment.After:0.000}} as placed
@@ -35,7 +36,14 @@ internal static class ServingManifests
             yaml.Append("    ").Append(JsonSerializer.Serialize(deployment.SlotExperts[layer])).Append(layer + 1 < deployment.SlotExperts.Length ? ",\n" : "]}\n");
         }
 
-        yaml.Append(In($$"""
+        return yaml.ToString();
+    }
+
+    private static string Workload(ServingDeployment deployment, string image)
+    {
+        var (unit, name) = (deployment.Unit, NameOf(deployment));
+        string selector = $"{{app.kubernetes.io/name: {name}}}";
+        return In($$"""
             ---
             apiVersion: v1
             kind: Service
@@ -89,8 +97,7 @@ internal static class ServingManifests
                     - name: shm
                       emptyDir: {medium: Memory}
 
-            """));
-        return yaml.ToString();
+            """);
     }
 
     private static string In(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
