@@ -25,7 +25,7 @@ public static class Calibration
     public const double OptimizerSeconds = 0.29;
 
     /// <summary>Optimizer states of a rank in that step, as <see cref="MemoryForecast"/> reckons them.</summary>
-    public const double OptimizerBytes = 5.76e9;
+    public const double OptimizerBytes = 5.2424e9;
 
     /// <summary>
     /// Share of its peak that a large matrix product reaches, in FP8 and in BF16. Assumed: it only says how much longer BF16 takes, about 1.3

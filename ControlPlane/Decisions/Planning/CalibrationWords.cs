@@ -28,7 +28,7 @@ internal static class CalibrationWords
             $"chunk parts: forward {Calibration.Forward}, input gradient {Calibration.InputBackward}, weight gradient {Calibration.WeightBackward}, "
                 + $"forward with backward {Calibration.OverlappedForwardAndBackward} (ISCA table 4)",
             $"bubble = formula x {Calibration.BubbleOverFormula} (ISCA table 4: 2.06 s measured)",
-            $"optimizer {Calibration.OptimizerSeconds} s per step with {Calibration.OptimizerBytes / 1e9} GB of states per GPU (ISCA table 4), in proportion to them",
+            $"optimizer {Calibration.OptimizerSeconds} s per step with {Calibration.OptimizerBytes / 1e9:0.0} GB of states per GPU (ISCA table 4), in proportion to them",
             "checkpoint write 10 GiB/s per node (arXiv 2408.14158), copy to host 25 GB/s (assumed)",
             $"{Calibration.TokensPerInstance} tokens per instance and output (assumed from report section 5.4); "
                 + "decoding 22 tokens/s per output, 14.8K per node (open-infra-index)",

@@ -10,7 +10,7 @@ public sealed class PolicyComparisonTests
     private static readonly SimulatedPipeline What = SimulatedPipeline.For(
         new PipelineSpec
         {
-            Name = "small", Precision = Precision.Fp8, Resources = new ResourceSpec { Nodes = 2, RanksPerNode = 8, Gpu = "h800" },
+            Name = "small", Precision = Precision.Fp8, Resources = new ResourceSpec { Nodes = 256, RanksPerNode = 8, Gpu = "h800" },
             Stages =
             [
                 new StageSpec
