@@ -19,7 +19,8 @@ internal static class Examples
         ["submit"] =
         [
             "dsops submit deploy/examples/mini.yaml --watch", "dsops submit deploy/examples/mini.yaml --name mini-2",
-            "dsops clone mini mini-2 | sed 's/seed: 1/seed: 2/' | dsops submit -",
+            "dsops submit deploy/examples/mini.yaml --data my.txt,more.jsonl",
+            "dsops clone mini mini-2 --set seed=2 | dsops submit -",
         ],
         ["runs"] = ["dsops runs", "dsops runs mini", "dsops runs --json | jq -r '.[] | select(.state==\"failed\") | .name'"],
         ["show"] = ["dsops show mini", "dsops show mini --json | jq '.stages[] | {name, state, step, loss}'"],
@@ -29,7 +30,7 @@ internal static class Examples
         ["resume"] = ["dsops resume mini"],
         ["cancel"] = ["dsops cancel mini --reason \"wrong data\""],
         ["retry"] = ["dsops retry mini", "dsops retry mini --stage sft", "dsops retry mini --stage pretrain --checkpoint 200"],
-        ["clone"] = ["dsops clone mini mini-2 > mini-2.yaml"],
+        ["clone"] = ["dsops clone mini mini-2 > mini-2.yaml", "dsops clone mini mini-2 --set seed=2 --set stages.pretrain.tokens=300Ki"],
         ["checkpoints"] = ["dsops checkpoints mini", "dsops checkpoints mini --stage pretrain"],
         ["cluster"] = ["dsops cluster"],
         ["schema"] = ["dsops schema > pipeline.schema.json"],

@@ -32,13 +32,21 @@ internal static class HostVerbs
         var grpcPort = GrpcPort();
         var database = Database();
         var submit = new Option<string?>("--submit") { Description = "Pipeline file to submit when all is up; the same file again is the same run.", HelpName = "FILE" };
+        var data = SubmitVerb.Data();
         var cluster = Cluster("local");
         var nodes = Nodes(cluster);
         var timeFactor = TimeFactor();
         var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
         {
-            submit, port, grpcPort, database, cluster, nodes, timeFactor,
+            submit, data, port, grpcPort, database, cluster, nodes, timeFactor,
         };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(data) is not null && result.GetValue(submit) is null)
+            {
+                result.AddError("--data is for the pipeline of --submit FILE, which is missing.");
+            }
+        });
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
             {
@@ -50,6 +58,7 @@ internal static class HostVerbs
                 Nodes = parsed.GetValue(nodes) ?? UsualNodes(parsed.GetValue(cluster)),
                 TimeFactor = parsed.GetValue(timeFactor),
                 Submit = parsed.GetValue(submit),
+                Data = parsed.GetValue(data),
                 Timeline = true,
             },
             terminal, cancellation));
