@@ -9,6 +9,7 @@ internal static class Door
 {
     private const int NameLengthMax = 128;
     private const int ReasonLengthMax = 1_000;
+    private const int DataLengthMax = 16_384;
     private const int PipelineLengthMax = 1 << 20;
     private const int ShownLength = 60;
     private const int PromptLengthMax = 1 << 16;
@@ -63,6 +64,10 @@ internal static class Door
         > NewTokensMax => throw Invalid($"maxTokens is {wanted}; at most {NewTokensMax} are made at once."),
         _ => wanted,
     };
+
+    public static string Data(string text) => text.Length <= DataLengthMax
+        ? text
+        : throw Invalid($"data has {text.Length} characters; at most {DataLengthMax} name files.");
 
     public static int NotNegative(int number, string field) => number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
 

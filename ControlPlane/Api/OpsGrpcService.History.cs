@@ -42,8 +42,7 @@ internal sealed partial class OpsGrpcService
 
     public override async Task<GetLogsReply> GetLogs(GetLogsRequest request, ServerCallContext context)
     {
-        var query = Query(request);
-        await Existing(request.Run, context.CancellationToken);
+        var query = await ExistingLogs(request, context.CancellationToken);
         var lines = await logs.Tail(query, context.CancellationToken);
         return new GetLogsReply { Entries = { lines.Select(ToProto) } };
     }
@@ -113,6 +112,15 @@ internal sealed partial class OpsGrpcService
     {
         await Described(Door.Name(run, "run"), cancellation);
         return run;
+    }
+
+    /// <summary>A stage that the run does not have would be an empty log for ever.</summary>
+    private async Task<LogQuery> ExistingLogs(GetLogsRequest request, CancellationToken cancellation)
+    {
+        var query = Query(request);
+        var run = await Described(query.Run, cancellation);
+        return query.Stage is not { } stage || run.Stages.Any(known => known.Name == stage) ? query : throw new RpcException(new Status(
+            StatusCode.NotFound, $"{run.Name} has no stage '{stage}'. Its stages are: {string.Join(", ", run.Stages.Select(known => known.Name))}."));
     }
 
     private static LogQuery Query(GetLogsRequest request) => new(

@@ -41,8 +41,7 @@ internal sealed partial class OpsGrpcService
     public override Task WatchLogs(GetLogsRequest request, IServerStreamWriter<LogEntry> responseStream, ServerCallContext context) =>
         UntilGone(context, async token =>
         {
-            var query = Query(request);
-            await Existing(request.Run, token);
+            var query = await ExistingLogs(request, token);
             await foreach (var line in logs.Follow(query, token))
             {
                 await responseStream.WriteAsync(ToProto(line), token);

@@ -41,7 +41,7 @@ internal sealed partial class OpsGrpcService(
 
     public override async Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext context)
     {
-        var parse = Parse(request.Text, request.Folder, request.Name);
+        var parse = Parse(request.Text, request.Folder, request.Name, request.Data);
         if (parse.Spec is not { } spec || parse.Errors.Any())
         {
             throw Refused(parse);
@@ -118,8 +118,9 @@ internal sealed partial class OpsGrpcService(
     }
 
     /// <summary>A simulated cluster reads no data, so its pipelines may name files that are elsewhere.</summary>
-    private PipelineParse Parse(string text, string folder, string name) => PipelineText.Parse(
-        Door.Pipeline(text), folder.Length > 0 ? folder : null, cluster.Simulated ? _ => true : File.Exists, Door.OptionalName(name, "name"));
+    private PipelineParse Parse(string text, string folder, string name, string data = "") => PipelineText.Parse(
+        Door.Pipeline(text), folder.Length > 0 ? folder : null, cluster.Simulated ? _ => true : File.Exists, Door.OptionalName(name, "name"),
+        data.Length > 0 ? [new PipelineSetting("data.source", Door.Data(data))] : []);
 
     /// <summary>All problems at once, as a detail for programs and in words for people.</summary>
     private static RpcException Refused(PipelineParse parse)

@@ -92,13 +92,15 @@ public static class CommandLine
     private static string WrongValue(ParseError error)
     {
         string message = string.Join(' ', error.Message.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries)).Replace("' '", "', '", StringComparison.Ordinal);
-        if (error.SymbolResult is not OptionResult { Option: var option, Tokens: [var token, ..] })
+        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent) is not OptionResult { Option: var option, Tokens: [var token, ..] })
         {
             return message;
         }
         var type = Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType;
         return type == typeof(int) && !int.TryParse(token.Value, CultureInfo.InvariantCulture, out _)
             ? $"{option.Name} is '{token.Value}'; it takes a whole number between {int.MinValue} and {int.MaxValue}."
+            : type == typeof(long) && !long.TryParse(token.Value, CultureInfo.InvariantCulture, out _)
+            ? $"{option.Name} is '{token.Value}'; it takes a whole number."
             : type == typeof(double) && !double.TryParse(token.Value, CultureInfo.InvariantCulture, out _)
                 ? $"{option.Name} is '{token.Value}'; it takes a number."
                 : message.Contains(option.Name, StringComparison.Ordinal) ? message : $"{option.Name}: {message}";
@@ -115,6 +117,12 @@ public static class CommandLine
                 writer.WriteString("message", failure.Message);
                 writer.WriteString("fix", failure.Fix);
                 writer.WriteNumber("exitCode", failure.Code);
+                if (failure.Problems.Count > 0)
+                {
+                    writer.WriteStartArray("problems");
+                    failure.Problems.ToList().ForEach(problem => ProtoJson.Write(writer, problem));
+                    writer.WriteEndArray();
+                }
                 writer.WriteEndObject();
                 writer.WriteEndObject();
             }));

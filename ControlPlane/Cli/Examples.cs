@@ -20,7 +20,8 @@ internal static class Examples
         ["submit"] =
         [
             "dsops submit deploy/examples/mini.yaml --watch", "dsops submit deploy/examples/mini.yaml --name mini-2",
-            "dsops clone mini mini-2 | sed 's/seed: 1/seed: 2/' | dsops submit -",
+            "dsops submit deploy/examples/mini.yaml --data my.txt,more.jsonl",
+            "dsops clone mini mini-2 --set seed=2 | dsops submit -",
         ],
         ["runs"] = ["dsops runs", "dsops runs mini", "dsops runs --json | jq -r '.[] | select(.state==\"failed\") | .name'"],
         ["show"] = ["dsops show mini", "dsops show mini --json | jq '.stages[] | {name, state, step, loss}'"],
@@ -30,7 +31,11 @@ internal static class Examples
         ["resume"] = ["dsops resume mini"],
         ["cancel"] = ["dsops cancel mini --reason \"wrong data\""],
         ["retry"] = ["dsops retry mini", "dsops retry mini --stage sft", "dsops retry mini --stage pretrain --checkpoint 200"],
-        ["clone"] = ["dsops clone mini mini-2 > mini-2.yaml", "dsops clone v3 v3-128n --stage pretrain --nodes 128 | dsops submit -"],
+        ["clone"] =
+        [
+            "dsops clone mini mini-2 > mini-2.yaml", "dsops clone mini mini-2 --set seed=2 --set stages.pretrain.tokens=300Ki",
+            "dsops clone v3 v3-128n --stage pretrain --nodes 128 | dsops submit -",
+        ],
         ["checkpoints"] = ["dsops checkpoints mini", "dsops checkpoints mini --stage pretrain"],
         ["cluster"] =
         [

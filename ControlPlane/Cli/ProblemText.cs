@@ -15,9 +15,12 @@ internal static class ProblemText
     public static string One(Problem problem, string file = "")
     {
         string place = problem.Line > 0 ? $"{file}:{problem.Line}:{Math.Max(1, problem.Column)}: ".TrimStart(':') : file.Length > 0 ? $"{file}: " : "";
-        string what = problem.Field.Length == 0 ? "" : problem.Value.Length == 0 ? $"{problem.Field}: " : $"{problem.Field}: {problem.Value}: ";
+        string what = problem.Field.Length == 0 ? "" : problem.Value.Length == 0 || IsItsKey(problem) ? $"{problem.Field}: " : $"{problem.Field}: {problem.Value}: ";
         string fix = problem.Fix.Length == 0 ? "" : $" Fix: {problem.Fix}";
         string level = problem.Severity == Severity.Warning ? "warning: " : "";
         return Columns.Clean($"{place}{level}{what}{problem.Message}{fix}");
     }
+
+    /// <summary>Of a key that is not known, the value shown is the key.</summary>
+    private static bool IsItsKey(Problem problem) => problem.Field == problem.Value || problem.Field.EndsWith($".{problem.Value}", StringComparison.Ordinal);
 }

@@ -28,7 +28,7 @@ public static class ControlPlaneHost
             using var timeline = options.Timeline ? Timeline.Begin(client, terminal, stop) : null;
             if (pipeline is not null && options.Submit is { } submitted)
             {
-                await SubmittedPipeline.Submit(client, submitted, pipeline, endpoints, terminal, stop);
+                await SubmittedPipeline.Submit(client, submitted, pipeline, endpoints, terminal, stop, options.Data);
             }
             await UntilStopped(app, stop);
         }

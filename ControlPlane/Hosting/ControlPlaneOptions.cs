@@ -42,6 +42,9 @@ public sealed record ControlPlaneOptions
     /// <summary>A pipeline file to submit when all is up.</summary>
     public string? Submit { get; init; }
 
+    /// <summary>Data files in place of those that <see cref="Submit"/> names.</summary>
+    public string? Data { get; init; }
+
     /// <summary>Print the timeline of all runs on the terminal. Otherwise the log goes there.</summary>
     public bool Timeline { get; init; }
 }

@@ -13,11 +13,11 @@ internal static class SubmittedPipeline
     /// A file that is refused does not end `dev`: what runs already goes on, and the person reads what to change and submits again.
     /// </summary>
     public static async Task Submit(
-        OpsService.OpsServiceClient client, string file, string text, Endpoints endpoints, Terminal terminal, CancellationToken cancellation)
+        OpsService.OpsServiceClient client, string file, string text, Endpoints endpoints, Terminal terminal, CancellationToken cancellation, string? data = null)
     {
         try
         {
-            var reply = await SubmitVerb.Submit(client, file, text, name: "", cancellation);
+            var reply = await SubmitVerb.Submit(client, file, text, name: "", cancellation, data);
             foreach (var warning in reply.Warnings)
             {
                 await terminal.Error.WriteLineAsync(ProblemText.One(warning, file));

@@ -7,6 +7,9 @@ namespace DeepSeekOps.ControlPlane.Pipelines;
 /// <param name="Doc">One sentence; it is the hover text in editors and the line in docs/pipeline.md.</param>
 internal abstract record Field<TOwner>(string Name, bool Required, string Doc)
 {
+    /// <summary>Written even where it is the usual value: people look for it.</summary>
+    public bool Always { get; init; }
+
     /// <summary>A value that cannot be used leaves the owner as it is; the problem is told to <paramref name="reading"/>.</summary>
     public abstract void Read(TextNode node, string path, Reading reading, ref TOwner owner);
 
@@ -37,7 +40,7 @@ internal sealed record Field<TOwner, T>(
     {
         var (has, value) = Get(owner);
         var (usual, unsaid) = Get(baseline);
-        return !has || (!Required && usual && EqualityComparer<T>.Default.Equals(value, unsaid)) ? null : Notation.Write(value, inherited);
+        return !has || (!Required && !Always && !inherited.Full && usual && EqualityComparer<T>.Default.Equals(value, unsaid)) ? null : Notation.Write(value, inherited);
     }
 
     public override JsonObject Schema()
@@ -61,9 +64,9 @@ internal sealed class Mapping<T>(string what, T empty, bool inherits = false) : 
 
     public override string InWords => $"{what} ({string.Join(", ", fields.Select(f => f.Name))})";
 
-    public Mapping<T> With<TValue>(string name, Notation<TValue> notation, Func<T, TValue> get, Func<T, TValue, T> set, string doc, bool required = false)
+    public Mapping<T> With<TValue>(string name, Notation<TValue> notation, Func<T, TValue> get, Func<T, TValue, T> set, string doc, bool required = false, bool always = false)
     {
-        fields.Add(new Field<T, TValue>(name, required, doc, notation, owner => (true, get(owner)), set));
+        fields.Add(new Field<T, TValue>(name, required, doc, notation, owner => (true, get(owner)), set) { Always = always });
         return this;
     }
 

@@ -29,6 +29,9 @@ internal sealed class Inheritance
 
     public bool InStage { get; set; }
 
+    /// <summary>What is usual is written too.</summary>
+    public bool Full { get; init; }
+
     public T Baseline<T>(T otherwise)
         where T : class => InStage && pipeline.TryGetValue(typeof(T), out object? value) ? (T)value : otherwise;
 

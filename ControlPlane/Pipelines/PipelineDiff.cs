@@ -13,16 +13,21 @@ public static class PipelineDiff
     {
         var old = Flat(before);
         var now = Flat(after);
+        // What one text leaves out has a value all the same.
+        var (oldFull, nowFull) = (Flat(before, full: true), Flat(after, full: true));
         return [.. old.Keys.Concat(now.Keys.Where(k => !old.ContainsKey(k)))
-            .Select(path => (path, Old: old.GetValueOrDefault(path, Unsaid), Now: now.GetValueOrDefault(path, Unsaid)))
+            .Select(path => (path, Old: ValueOf(path, old, oldFull), Now: ValueOf(path, now, nowFull)))
             .Where(line => line.Old != line.Now)
             .Select(line => $"{line.path}: {line.Old} -> {line.Now}")];
     }
 
-    private static Dictionary<string, string> Flat(PipelineSpec spec)
+    private static string ValueOf(string path, Dictionary<string, string> said, Dictionary<string, string> full) =>
+        said.GetValueOrDefault(path) ?? full.GetValueOrDefault(path, Unsaid);
+
+    private static Dictionary<string, string> Flat(PipelineSpec spec, bool full = false)
     {
         var flat = new Dictionary<string, string>();
-        Walk(PipelineNotation.Pipeline.Write(spec, new Inheritance()), "", flat);
+        Walk(PipelineNotation.Pipeline.Write(spec, new Inheritance { Full = full }), "", flat);
         return flat;
     }
 

@@ -63,7 +63,7 @@ internal static class PipelineNotation
         .With("name", Spell.Name, p => p.Name, (p, v) => p with { Name = v }, "The run's name and its key: the same again is the same run.", required: true)
         .With("team", Spell.Name, p => p.Team, (p, v) => p with { Team = v }, "Whose quota it uses.")
         .With("priority", PriorityWords, p => p.Priority, (p, v) => p with { Priority = v }, "Which gang goes first.")
-        .With("seed", new CountNotation(0, long.MaxValue), p => p.Seed, (p, v) => p with { Seed = v }, "Everything random grows from it.")
+        .With("seed", new CountNotation(0, long.MaxValue), p => p.Seed, (p, v) => p with { Seed = v }, "Everything random grows from it.", always: true)
         .With("precision", PrecisionWords, p => p.Precision, (p, v) => p with { Precision = v }, "Numerics of the matrix products.")
         .With("model", new ModelNotation(), p => p.Model, (p, v) => p with { Model = v }, "The model that is trained.", required: true)
         .With("data", Data, p => p.Data, (p, v) => p with { Data = v }, "What it is trained on.")

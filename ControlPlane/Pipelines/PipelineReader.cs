@@ -24,9 +24,10 @@ internal sealed class PipelineReader
             return (null, Refusal(1, 1, "", $"The text has {text.Length:N0} characters; a pipeline has at most {CharactersMax:N0}.",
                 "Keep data in files and name them here."));
         }
+        var reader = new PipelineReader(text);
         try
         {
-            return (new PipelineReader(text).Document(), null);
+            return (reader.Document(), null);
         }
         catch (RefusedTextException refused)
         {
@@ -40,7 +41,9 @@ internal sealed class PipelineReader
         // The parser's own guard against nesting and its character tables throw these on some broken texts.
         catch (Exception wrong) when (wrong is ArgumentException or InvalidOperationException or IndexOutOfRangeException)
         {
-            return (null, Refusal(1, 1, "", $"This is not YAML or JSON: {wrong.Message}", "Begin from deploy/examples/mini.yaml."));
+            var near = reader.events.Current?.End ?? new Mark();
+            return (null, Refusal((int)near.Line, (int)near.Column, "", "This is not YAML or JSON: a bracket, brace or quote here fits none before it.",
+                "Close what is open, in the order it was opened; deploy/examples/mini.yaml shows the form."));
         }
     }
 

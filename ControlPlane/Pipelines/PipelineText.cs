@@ -25,7 +25,9 @@ public static class PipelineText
     /// <param name="folder">Where relative paths of data begin: the file's own folder. Null: they stay as written.</param>
     /// <param name="fileExists">Whether a data file is there. Null: files are not looked for.</param>
     /// <param name="name">Takes the place of the name in the text.</param>
-    public static PipelineParse Parse(string text, string? folder = null, Func<string, bool>? fileExists = null, string? name = null)
+    /// <param name="settings">Take the place of values in the text.</param>
+    public static PipelineParse Parse(
+        string text, string? folder = null, Func<string, bool>? fileExists = null, string? name = null, IReadOnlyList<PipelineSetting>? settings = null)
     {
         var (root, unreadable) = PipelineReader.Read(text);
         if (root is null)
@@ -34,6 +36,7 @@ public static class PipelineText
         }
         var reading = new Reading();
         reading.Place("", root);
+        root = (settings ?? []).Aggregate(root, (now, setting) => setting.In(now, reading));
         if (PipelineNotation.Pipeline.TryRead(Named(root, name), "", reading, out var spec))
         {
             spec = DataPaths.Resolve(WithGateStages(spec), folder);

@@ -37,7 +37,7 @@ internal static class StageChecks
         scope.Fits(!random || stage.Recipe is StageRecipe.Pretraining, "kind", $"A {stage.Kind} stage cannot be the first: there are no weights to begin with.",
             "Put a pretraining stage before it.");
         long steps = scope.AllSound ? StageLength.Of(stage.Recipe).Steps : long.MaxValue;
-        scope.Warn(spec.CheckpointsOf(stage).EverySteps <= steps, "name",
+        scope.Warn(!reading.Sound("checkpoints") || spec.CheckpointsOf(stage).EverySteps <= steps, "name",
             $"'{stage.Name}' has {steps} steps and saves every {spec.CheckpointsOf(stage).EverySteps}: only its end is saved, and a failure begins it again.",
             "Save more often in this stage: add 'checkpoints: {everySteps: …}'.");
     }

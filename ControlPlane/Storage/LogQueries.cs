@@ -5,7 +5,7 @@ using Microsoft.EntityFrameworkCore;
 namespace DeepSeekOps.ControlPlane.Storage;
 
 /// <param name="Stage">null: all stages.</param>
-/// <param name="Attempt">0: the newest of each stage.</param>
+/// <param name="Attempt">0: all attempts.</param>
 /// <param name="Rank">null: all ranks.</param>
 /// <param name="Tail">The last so many lines.</param>
 /// <param name="Contains">Only lines with this text; empty: all.</param>
@@ -27,7 +27,7 @@ public sealed class LogQueries(OpsConnections connections, ChangeFeed feed)
         await using var context = connections.Context();
         int wanted = Math.Clamp(query.Tail, 1, TailMax);
         var found = new List<StoredLine>();
-        var newestFirst = (await Matching(context, query, cancellation)).OrderByDescending(c => c.FirstAt).ThenByDescending(c => c.FirstLine);
+        var newestFirst = Matching(context, query).OrderByDescending(c => c.FirstAt).ThenByDescending(c => c.FirstLine);
         await foreach (var chunk in newestFirst.AsAsyncEnumerable().WithCancellation(cancellation))
         {
             found.InsertRange(0, LinesOf(chunk, query.Contains));
@@ -41,7 +41,7 @@ public sealed class LogQueries(OpsConnections connections, ChangeFeed feed)
         return [.. found.OrderBy(l => l.Line.At).ThenBy(l => l.Rank).ThenBy(l => l.Number).TakeLast(wanted)];
     }
 
-    /// <summary>The last lines, then each new one as it arrives; a new attempt is followed when the query names none.</summary>
+    /// <summary>The last lines, then each new one as it arrives; of later attempts too when the query names none.</summary>
     public async IAsyncEnumerable<StoredLine> Follow(LogQuery query, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var next = new Dictionary<(string Stage, int Attempt, int Rank), long>();
@@ -62,7 +62,7 @@ public sealed class LogQueries(OpsConnections connections, ChangeFeed feed)
         LogQuery query, Dictionary<(string Stage, int Attempt, int Rank), long> next, CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        var heads = await (await Matching(context, query, cancellation))
+        var heads = await Matching(context, query)
             .Select(c => new { c.Stage, c.Attempt, c.Rank, c.FirstLine, c.Lines }).ToListAsync(cancellation);
         var lines = new List<StoredLine>();
         foreach (var head in heads.Where(h => h.FirstLine + h.Lines > next.GetValueOrDefault((h.Stage, h.Attempt, h.Rank))))
@@ -75,23 +75,10 @@ public sealed class LogQueries(OpsConnections connections, ChangeFeed feed)
         return [.. lines.OrderBy(l => l.Line.At).ThenBy(l => l.Rank).ThenBy(l => l.Number)];
     }
 
-    private static async Task<IQueryable<LogChunkRow>> Matching(OpsDb context, LogQuery query, CancellationToken cancellation)
-    {
-        var chunks = context.LogChunks.Where(c => c.Run == query.Run
-            && (query.Stage == null || c.Stage == query.Stage) && (query.Rank == null || c.Rank == query.Rank));
-        if (query.Attempt > 0)
-        {
-            return chunks.Where(c => c.Attempt == query.Attempt);
-        }
-
-        if (query.Stage is null)
-        {
-            return chunks.Where(c => c.Attempt == context.LogChunks.Where(o => o.Run == c.Run && o.Stage == c.Stage).Max(o => o.Attempt));
-        }
-
-        int newest = await chunks.MaxAsync(c => (int?)c.Attempt, cancellation) ?? 0;
-        return chunks.Where(c => c.Attempt == newest);
-    }
+    private static IQueryable<LogChunkRow> Matching(OpsDb context, LogQuery query) =>
+        context.LogChunks.Where(c => c.Run == query.Run
+            && (query.Stage == null || c.Stage == query.Stage) && (query.Rank == null || c.Rank == query.Rank)
+            && (query.Attempt == 0 || c.Attempt == query.Attempt));
 
     private static IEnumerable<StoredLine> LinesOf(LogChunkRow chunk, string contains) =>
         LogStore.Expand(chunk.Body)

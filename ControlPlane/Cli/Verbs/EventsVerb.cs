@@ -41,6 +41,8 @@ internal static class EventsVerb
             }
             after = page.Events[^1].Number;
         }
+        // Run and stages write by themselves: what happened first may have been numbered second.
+        events = [.. events.OrderBy(item => item.At?.ToDateTimeOffset()).ThenBy(item => item.Number)];
         if (parsed.WantsJson())
         {
             await terminal.Output.WriteLineAsync(ProtoJson.Document(events));

@@ -41,6 +41,7 @@ internal static class HostVerbs
         var grpcPort = GrpcPort();
         var database = Database();
         var submit = new Option<string?>("--submit") { Description = "Pipeline file to submit when all is up; the same file again is the same run.", HelpName = "FILE" };
+        var data = SubmitVerb.Data();
         var cluster = Cluster("local");
         var nodes = Nodes(cluster);
         var timeFactor = TimeFactor();
@@ -56,8 +57,15 @@ internal static class HostVerbs
         var settings = Settings();
         var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
         {
-            submit, port, grpcPort, database, cluster, nodes, settings, faults, seed, timeFactor,
+            submit, data, port, grpcPort, database, cluster, nodes, settings, faults, seed, timeFactor,
         };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(data) is not null && result.GetValue(submit) is null)
+            {
+                result.AddError("--data is for the pipeline of --submit FILE, which is missing.");
+            }
+        });
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
             {
@@ -72,6 +80,7 @@ internal static class HostVerbs
                 Seed = parsed.GetValue(seed),
                 ClusterSettings = parsed.GetValue(settings),
                 Submit = parsed.GetValue(submit),
+                Data = parsed.GetValue(data),
                 Timeline = true,
             },
             terminal, cancellation));

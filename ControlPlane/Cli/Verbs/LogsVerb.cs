@@ -10,12 +10,12 @@ internal static class LogsVerb
     {
         var name = VerbAction.RunName();
         var follow = new Option<bool>("--follow", "-f") { Description = "Stay and print new lines, until Ctrl-C." };
-        var stage = new Option<string?>("--stage") { Description = "Stage. Default: the one that runs, or ran last.", HelpName = "NAME" };
-        var attempt = new Option<int>("--attempt") { Description = "Attempt of the stage. Default: the newest.", HelpName = "N" };
+        var stage = new Option<string?>("--stage") { Description = "Only this stage. Default: all.", HelpName = "NAME" };
+        var attempt = new Option<int>("--attempt") { Description = "Only this attempt of each stage. Default: all.", HelpName = "N" };
         var rank = new Option<int?>("--rank") { Description = "Only this rank.", HelpName = "N" };
         var tail = new Option<int>("--tail") { Description = "How many of the last lines.", HelpName = "N", DefaultValueFactory = _ => 200 };
         var contains = new Option<string?>("--contains") { Description = "Only lines that contain this text.", HelpName = "TEXT" };
-        var command = new Command("logs", "Prints what the ranks of a run printed.") { name, follow, stage, attempt, rank, tail, contains };
+        var command = new Command("logs", "Prints what the ranks of a run printed, over all attempts.") { name, follow, stage, attempt, rank, tail, contains };
         command.SetAction(async (parsed, cancellation) =>
         {
             var request = new GetLogsRequest
@@ -46,7 +46,7 @@ internal static class LogsVerb
             await terminal.Output.WriteLineAsync(ProtoJson.Document(reply.Entries));
             return ExitCode.Ok;
         }
-        bool severalRanks = reply.Entries.Select(entry => entry.Rank).Distinct().Skip(1).Any();
+        bool severalRanks = reply.Entries.Select(entry => (entry.Stage, entry.Rank)).Distinct().Skip(1).Any();
         foreach (var entry in reply.Entries)
         {
             await terminal.Output.WriteLineAsync(Line(entry, severalRanks));

@@ -1,3 +1,5 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Pipelines;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
@@ -21,7 +23,12 @@ internal static class PipelineFile
         {
             await terminal.Error.WriteLineAsync($"warning: {file}:{warning}");
         }
-        return pipeline.Spec ?? throw new RefusalException(
-            string.Join('\n', pipeline.Errors.Select(p => $"{file}:{p}")), "Correct the places named.");
+        return pipeline.Spec ?? throw Refused(pipeline, file, "Correct the places named.");
+    }
+
+    public static RefusalException Refused(PipelineParse pipeline, string file, string fix)
+    {
+        Problem[] problems = [.. pipeline.Problems.Select(problem => problem.ToProto())];
+        return new RefusalException(ProblemText.All(problems, file), fix) { Problems = problems };
     }
 }

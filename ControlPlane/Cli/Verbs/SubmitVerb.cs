@@ -10,8 +10,9 @@ internal static class SubmitVerb
     {
         var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON; - reads standard input." };
         var name = new Option<string?>("--name") { Description = "Takes the place of the name in the file.", HelpName = "NAME" };
+        var data = Data();
         var watch = new Option<bool>("--watch", "-w") { Description = "Stay until the run has ended; exit code 5 if it did not complete." };
-        var command = new Command("submit", "Begins a run. The same file again is the same run.") { file, name, watch };
+        var command = new Command("submit", "Begins a run. The same file again is the same run.") { file, name, data, watch };
         command.SetAction(async (parsed, cancellation) =>
         {
             string path = parsed.GetValue(file) ?? "";
@@ -19,7 +20,7 @@ internal static class SubmitVerb
             SubmitRunReply reply;
             using (var connection = await VerbAction.Connect(parsed, cancellation))
             {
-                reply = await Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation);
+                reply = await Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation, parsed.GetValue(data));
             }
             Report(terminal, parsed, path, reply);
             return parsed.GetValue(watch) ? await RunProgress.Watch(terminal, parsed, reply.Run.Name, cancellation) : ExitCode.Ok;
@@ -27,8 +28,17 @@ internal static class SubmitVerb
         return command;
     }
 
+    public static Option<string?> Data() => new("--data")
+    {
+        Description = "Your own .txt or .jsonl files, separated by commas: they take the place of data.source in the file.", HelpName = "PATH",
+    };
+
     public static async Task<string> Read(string path, CancellationToken cancellation)
     {
+        if (Directory.Exists(path))
+        {
+            throw new RefusalException($"{path} is a folder.", "Name a pipeline file in it.");
+        }
         try
         {
             return path == "-" ? await Console.In.ReadToEndAsync(cancellation) : await File.ReadAllTextAsync(path, cancellation);
@@ -41,21 +51,29 @@ internal static class SubmitVerb
 
     /// <summary>Problems name the file, as a compiler does.</summary>
     public static async Task<SubmitRunReply> Submit(
-        OpsService.OpsServiceClient client, string path, string text, string name, CancellationToken cancellation)
+        OpsService.OpsServiceClient client, string path, string text, string name, CancellationToken cancellation, string? data = null)
     {
         try
         {
-            return await client.SubmitRunAsync(new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path) }, ControlPlaneConnection.Options(cancellation));
+            return await client.SubmitRunAsync(new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path), Data = Here(data) }, ControlPlaneConnection.Options(cancellation));
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument && RpcFailure.ProblemsOf(e) is { Problems.Count: > 0 } found)
         {
-            throw new RefusalException(ProblemText.All(found.Problems, path == "-" ? "" : path), "Correct the file and submit it again.", ExitCode.Failed, e);
+            throw new RefusalException(ProblemText.All(found.Problems, path == "-" ? "" : path), "Correct the file and submit it again.", ExitCode.Failed, e)
+            {
+                Problems = found.Problems,
+            };
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.AlreadyExists)
         {
             throw new RefusalException(e.Status.Detail, "Give this one another name (--name NAME, or `name:` in the file).", ExitCode.Failed, e);
         }
     }
+
+    /// <summary>Paths on the command line begin where it was typed, not at the pipeline's file.</summary>
+    private static string Here(string? data) => data is null ? ""
+        : data.StartsWith("builtin:", StringComparison.Ordinal) ? data
+        : string.Join(',', data.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(Path.GetFullPath));
 
     private static string FolderOf(string path) => Path.GetFullPath(path == "-" ? "." : Path.GetDirectoryName(path) is { Length: > 0 } folder ? folder : ".");
 

@@ -42,8 +42,7 @@ public sealed partial class LogView : IAsyncDisposable
     protected override async Task OnParametersSetAsync()
     {
         stage = Run.Stages.FirstOrDefault(s => s.Name == Stage);
-        // A new attempt of the stage is another log where the newest is asked for.
-        var wanted = (Run.Name, Stage, Attempt, Rank, Contains, Newest: Attempt is > 0 ? 0 : stage?.Attempt ?? 0);
+        var wanted = (Run.Name, Stage, Attempt, Rank, Contains);
         if (!RendererInfo.IsInteractive || wanted.Equals(asked))
         {
             return;

@@ -128,7 +128,7 @@ public sealed class PipelineTextTests
         var before = PipelineText.Parse(Examples.Mini).Spec!;
         var after = before with { Seed = 2, Stages = [.. before.Stages.Where(s => s.Name != "extend")] };
         var lines = PipelineDiff.Between(before, after);
-        Assert.Contains("seed: left out -> 2", lines);
+        Assert.Contains("seed: 1 -> 2", lines);
         Assert.All(lines.Where(l => !l.StartsWith("seed", StringComparison.Ordinal)), l => Assert.StartsWith("stages[extend]", l, StringComparison.Ordinal));
         Assert.Empty(PipelineDiff.Between(before, before));
     }
