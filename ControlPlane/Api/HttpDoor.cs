@@ -22,7 +22,7 @@ internal static partial class HttpDoor
 
     /// <summary>REST has no page that says "not found"; the dashboard's is for people.</summary>
     public static void MapUnknownCalls(this IEndpointRouteBuilder routes) =>
-        routes.MapFallback("/v1/{**rest}", (HttpContext context) => Refuse(context, HttpStatusCode.NotFound, NotFound,
+        routes.Map("/v1/{**rest}", (HttpContext context) => Refuse(context, HttpStatusCode.NotFound, NotFound,
             $"There is no call {context.Request.Method} {Door.Shown(context.Request.Path)}. /api lists those there are."));
 
     private static async Task Pass(HttpContext context, RequestDelegate next, ILogger log)

@@ -105,7 +105,7 @@ public sealed class SimulateVerbTests
     [InlineData("--seed", "99999999999", "--seed is '99999999999'; it takes a whole number between -2147483648 and 2147483647")]
     [InlineData("--seeds", "1", "--seeds is 1; it must lie between 2 and", "--compare")]
     [InlineData("--days", "long", "--days is 'long'; it takes a number")]
-    [InlineData("--faults", "mars", "Must be one of: 'llama3', 'rsc1', 'rsc2', 'none'")]
+    [InlineData("--faults", "mars", "Must be one of: 'llama3', 'rsc1', 'rsc2', 'fireflyer', 'none'")]
     public async Task What_cannot_be_simulated_is_wrong_use(string option, string value, string says, params string[] beside)
     {
         var (code, _, error) = await Run(200, ["simulate", Example, option, value, .. beside]);
