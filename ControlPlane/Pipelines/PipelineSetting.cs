@@ -26,7 +26,10 @@ public sealed record PipelineSetting(string Path, string Value)
                 int at = mapping.Entries.ToList().FindIndex(entry => entry.Key.Text == keys[depth]);
                 return at < 0
                     ? mapping with { Entries = mapping.Entries.Add((new TextNode.Scalar(keys[depth], true, place.Line, place.Column), In(null, keys, depth + 1, place, reading))) }
-                    : mapping with { Entries = mapping.Entries.SetItem(at, (mapping.Entries[at].Key, In(mapping.Entries[at].Value, keys, depth + 1, mapping.Entries[at].Value, reading))) };
+                    : mapping with
+                    {
+                        Entries = mapping.Entries.SetItem(at, (mapping.Entries[at].Key, In(mapping.Entries[at].Value, keys, depth + 1, mapping.Entries[at].Value, reading))),
+                    };
             case null:
                 return new TextNode.Mapping(
                     [(new TextNode.Scalar(keys[depth], true, place.Line, place.Column), In(null, keys, depth + 1, place, reading))], place.Line, place.Column);

@@ -55,7 +55,8 @@ internal static class SubmitVerb
     {
         try
         {
-            return await client.SubmitRunAsync(new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path), Data = Here(data) }, ControlPlaneConnection.Options(cancellation));
+            return await client.SubmitRunAsync(
+                new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path), Data = Here(data) }, ControlPlaneConnection.Options(cancellation));
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument && RpcFailure.ProblemsOf(e) is { Problems.Count: > 0 } found)
         {
