@@ -59,7 +59,7 @@ internal static class QueueBenchmark
         return (decisions, slowest, used / offered);
     }
 
-    /// <summary>When a gang of all nodes starts behind a steady stream of small ones: by our queue, plain FIFO, and first fit without a promise.</summary>
+    /// <summary>When a gang of all nodes starts behind a steady stream of small ones: by our queue, and by first fit without a promise.</summary>
     private static void Starvation()
     {
         var nodes = Fabric.H800(64);
