@@ -6,6 +6,11 @@ namespace DeepSeekOps.Decisions.Placement;
 internal readonly record struct ExcludedNodes(
     int Busy, int NotReady, int Unknown, int Cordoned, int OutNow, int OutSoon, int Spares, int OtherGroup);
 
+/// <summary>The same in words.</summary>
+/// <param name="Counts">"24 busy, 2 cordoned".</param>
+/// <param name="Others">What else keeps nodes from it, the most nodes first.</param>
+internal sealed record Obstacles(string Counts, ImmutableArray<PendingReason> Others);
+
 /// <summary>
 /// The room that is left while one question is answered: free slots per node, grouped by leaf. Grants made during the answer take from
 /// it, so that one answer never gives a GPU twice. It lives inside one call of <see cref="PlacementQueue.Decide"/>.
@@ -20,11 +25,9 @@ internal sealed class FreeNodes
     private readonly Windows windows;
 
     // Asked for every gang that waits, and the same until something is taken or given back.
-    private readonly Dictionary<Need, List<int>> feasible = [];
-    private readonly Dictionary<Need, ExcludedNodes> excluded = [];
+    private Answers known = new();
     private readonly Dictionary<(int Slots, string Group), int> largeEnough = [];
     private readonly Dictionary<string, bool[]> members = new(StringComparer.Ordinal);
-    private bool[]? spares;
 
     public FreeNodes(ImmutableArray<NodeSeen> seen, IEnumerable<GangGrant> held, PlacementPolicy policy, DateTimeOffset now)
     {
@@ -55,6 +58,23 @@ internal sealed class FreeNodes
 
     public void GiveBack(GangGrant grant) => Move(grant, grant.SlotsPerNode);
 
+    /// <summary>What keeps nodes from a gang, made once for all that need the same.</summary>
+    public Obstacles ObstaclesOf(GangRequest request, Func<GangRequest, FreeNodes, Obstacles> make)
+    {
+        var need = NeedOf(request);
+        return known.Obstacles.TryGetValue(need, out var made) ? made : known.Obstacles[need] = make(request, this);
+    }
+
+    /// <summary>Plays something through that leaves everything as it was, so that what was known before still is.</summary>
+    public T Trial<T>(Func<T> play)
+    {
+        var before = known;
+        known = new Answers();
+        var outcome = play();
+        known = before;
+        return outcome;
+    }
+
     /// <summary>Gives back, and says how many nodes the gang could have then; before it were <paramref name="feasibleBefore"/>.</summary>
     public int GiveBack(GangGrant grant, GangRequest request, int feasibleBefore)
     {
@@ -76,9 +96,9 @@ internal sealed class FreeNodes
     public IReadOnlyList<int> Feasible(GangRequest request)
     {
         var need = NeedOf(request);
-        if (feasible.TryGetValue(need, out var known))
+        if (known.Feasible.TryGetValue(need, out var there))
         {
-            return known;
+            return there;
         }
 
         var member = MembersOf(request.Group);
@@ -92,7 +112,7 @@ internal sealed class FreeNodes
             }
         }
 
-        return feasible[need] = found;
+        return known.Feasible[need] = found;
     }
 
     /// <summary>Maintenance is to come, so that what is feasible changes with time.</summary>
@@ -117,24 +137,24 @@ internal sealed class FreeNodes
     public int LargeEnough(GangRequest request)
     {
         var key = (request.SlotsPerNode, request.Group);
-        if (!largeEnough.TryGetValue(key, out int known))
+        if (!largeEnough.TryGetValue(key, out int large))
         {
             var member = MembersOf(request.Group);
-            known = largeEnough[key] = Enumerable.Range(0, nodes.Length).Count(i => nodes[i].Slots >= request.SlotsPerNode && (member is null || member[i]));
+            large = largeEnough[key] = Enumerable.Range(0, nodes.Length).Count(i => nodes[i].Slots >= request.SlotsPerNode && (member is null || member[i]));
         }
 
         // A cluster that has to keep spares free is that much smaller for whoever did not lose a node; a group only where no others are left.
-        return request.Restores ? known : known - Math.Max(0, policy.Spares - (request.Group.Length == 0 ? 0 : nodes.Length - known));
+        return request.Restores ? large : large - Math.Max(0, policy.Spares - (request.Group.Length == 0 ? 0 : nodes.Length - large));
     }
 
     /// <summary>Why the other large enough nodes are not feasible.</summary>
     public ExcludedNodes Excluded(GangRequest request)
     {
         var need = NeedOf(request);
-        return excluded.TryGetValue(need, out var known) ? known : excluded[need] = CountExcluded(request);
+        return known.Excluded.TryGetValue(need, out var counts) ? counts : known.Excluded[need] = CountExcluded(request);
     }
 
-    public bool IsSpare(int index) => policy.Spares > 0 && (spares ??= ChooseSpares())[index];
+    public bool IsSpare(int index) => policy.Spares > 0 && (known.Spares ??= ChooseSpares())[index];
 
     /// <summary>Nodes that a person took out and that would help the gang.</summary>
     public IEnumerable<NodeId> CordonedFor(GangRequest request)
@@ -161,9 +181,7 @@ internal sealed class FreeNodes
 
     private void Move(GangGrant grant, int slots)
     {
-        spares = null;
-        feasible.Clear();
-        excluded.Clear();
+        known.Forget();
         foreach (var node in grant.Nodes)
         {
             if (indexById.TryGetValue(node, out int index))
@@ -210,13 +228,13 @@ internal sealed class FreeNodes
             return null;
         }
 
-        if (!members.TryGetValue(group, out var known))
+        if (!members.TryGetValue(group, out var are))
         {
             var named = policy.Groups.FirstOrDefault(g => g.Name == group);
-            known = members[group] = [.. nodes.Select(n => named?.Holds(n) ?? false)];
+            are = members[group] = [.. nodes.Select(n => named?.Holds(n) ?? false)];
         }
 
-        return known;
+        return are;
     }
 
     /// <summary>
@@ -247,6 +265,25 @@ internal sealed class FreeNodes
 
     private Need NeedOf(GangRequest request) =>
         new(request.SlotsPerNode, request.Group, windows.None ? 0 : request.Expected?.Ticks ?? -1, request.Restores && policy.Spares > 0);
+
+    private sealed class Answers
+    {
+        public Dictionary<Need, List<int>> Feasible { get; } = [];
+
+        public Dictionary<Need, ExcludedNodes> Excluded { get; } = [];
+
+        public Dictionary<Need, Obstacles> Obstacles { get; } = [];
+
+        public bool[]? Spares { get; set; }
+
+        public void Forget()
+        {
+            Feasible.Clear();
+            Excluded.Clear();
+            Obstacles.Clear();
+            Spares = null;
+        }
+    }
 
     private readonly record struct Need(int Slots, string Group, long ExpectedTicks, bool TakesSpares);
 

@@ -30,7 +30,11 @@ internal sealed class Reservation
 
     public string Group => request.Group;
 
-    public static Reservation For(GangRequest request, FreeNodes free, ImmutableArray<GangGrant> held, PlacementQuestion question)
+    public static Reservation For(GangRequest request, FreeNodes free, ImmutableArray<GangGrant> held, PlacementQuestion question) =>
+        free.Trial(() => Play(request, free, held, question));
+
+    private static Reservation Play(
+        GangRequest request, FreeNodes free, ImmutableArray<GangGrant> held, PlacementQuestion question)
     {
         var now = question.Now;
         var events = held.Where(h => h.ExpectedEnd is not null).Select(h => (At: h.ExpectedEnd!.Value, Grant: (GangGrant?)h))

@@ -29,7 +29,10 @@ internal static class Victims
         held.Team != request.Team && held.Priority <= request.Priority && shares.Held(held.Team) > shares.Owned(held.Team);
 
     /// <summary>As few of the candidates, in their order, as make room; none where all together do not.</summary>
-    public static IReadOnlyList<GangGrant> Choose(GangRequest request, FreeNodes free, IEnumerable<GangGrant> candidates)
+    public static IReadOnlyList<GangGrant> Choose(GangRequest request, FreeNodes free, IEnumerable<GangGrant> candidates) =>
+        free.Trial(() => Play(request, free, candidates));
+
+    private static List<GangGrant> Play(GangRequest request, FreeNodes free, IEnumerable<GangGrant> candidates)
     {
         var chosen = new List<GangGrant>();
         int feasible = free.Feasible(request).Count;

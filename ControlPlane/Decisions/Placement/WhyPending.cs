@@ -7,7 +7,7 @@ namespace DeepSeekOps.Decisions.Placement;
 internal static class WhyPending
 {
     /// <summary>Ways are looked for at the head of the queue only: further back it is the gangs before that one waits for.</summary>
-    private const int WaysFor = 8;
+    private const int WaysFor = 4;
 
     public static Pending First(
         GangRequest request, FreeNodes free, Reservation reservation, ImmutableArray<Preemption> preemptions, int ahead, PlacementQuestion question)
@@ -71,20 +71,28 @@ internal static class WhyPending
 
     private static string Shortage(GangRequest request, FreeNodes free)
     {
+        int feasible = free.Feasible(request).Count;
+        string counts = free.ObstaclesOf(request, ObstaclesTo).Counts;
+        return $"needs {Words.Count(request.Nodes, "node", "nodes")} with {Words.Count(request.SlotsPerNode, "free GPU", "free GPUs")}; "
+            + $"{feasible} of {free.Count} {(feasible == 1 ? "is" : "are")} free" + (counts.Length > 0 ? $" ({counts})" : "");
+    }
+
+    private static ImmutableArray<PendingReason> Others(GangRequest request, FreeNodes free) => free.ObstaclesOf(request, ObstaclesTo).Others;
+
+    private static Obstacles ObstaclesTo(GangRequest request, FreeNodes free)
+    {
         var excluded = free.Excluded(request);
-        string[] parts = [.. new[]
+        var counts = new[]
         {
             (excluded.Busy, "busy"), (excluded.NotReady, "not ready"), (excluded.Unknown, "of unknown health"), (excluded.Cordoned, "cordoned"),
             (excluded.OutNow, "out for maintenance"), (excluded.OutSoon, "soon out for maintenance"), (excluded.Spares, "kept as spares"),
             (excluded.OtherGroup, $"not in group {request.Group}"),
-        }.Where(p => p.Item1 > 0).OrderByDescending(p => p.Item1).Select(p => $"{p.Item1} {p.Item2}")];
-        int feasible = free.Feasible(request).Count;
-        return $"needs {Words.Count(request.Nodes, "node", "nodes")} with {Words.Count(request.SlotsPerNode, "free GPU", "free GPUs")}; "
-            + $"{feasible} of {free.Count} {(feasible == 1 ? "is" : "are")} free" + (parts.Length > 0 ? $" ({string.Join(", ", parts)})" : "");
+        }.Where(p => p.Item1 > 0).OrderByDescending(p => p.Item1).Select(p => $"{p.Item1} {p.Item2}");
+        return new Obstacles(string.Join(", ", counts), [.. OthersOf(request, free)]);
     }
 
     /// <summary>What else keeps nodes from it, the most nodes first.</summary>
-    private static IEnumerable<PendingReason> Others(GangRequest request, FreeNodes free)
+    private static IEnumerable<PendingReason> OthersOf(GangRequest request, FreeNodes free)
     {
         var excluded = free.Excluded(request);
         var others = new List<(int Nodes, PendingReason Reason)>();
