@@ -43,8 +43,13 @@ internal static class WhyPending
         string where = named is null ? "the cluster" : $"group {request.Group}";
         bool spares = question.Policy.Spares > 0 && !request.Restores && named is null;
         string kept = spares ? $" beside the {Words.Count(question.Policy.Spares, "spare", "spares")} that are kept" : "";
+        int largest = question.Cluster.Nodes.Where(n => named?.Holds(n) ?? true).Select(n => n.Slots).DefaultIfEmpty().Max();
+        string fix = largest < request.SlotsPerNode
+            ? $"; the largest node takes {largest}: cancel it, and submit it with resources.ranksPerNode of at most {largest}"
+            : ": cancel it, and submit it with fewer resources.nodes";
         return Only(PendingKind.Impossible,
-            $"can never start: it asks for {Words.Count(request.Nodes, "node", "nodes")} with {request.SlotsPerNode} GPUs and {where} has {largeEnough}{kept}",
+            $"can never start: it asks for {Words.Count(request.Nodes, "node", "nodes")} that {(request.Nodes == 1 ? "takes" : "take")} "
+                + $"{Words.Count(request.SlotsPerNode, "rank", "ranks")} and {where} has {largeEnough}{kept}{fix}",
             StartWays.Fewer(request, largeEnough));
     }
 

@@ -155,7 +155,11 @@ public sealed class PlacementQueueTests
     {
         var answer = PlacementQueue.Decide(Ask(4, [], [Request("huge", 5, 8, 0, "a", since: 0)]));
         var pending = answer.Pending[new StageId("huge", "s")];
-        Assert.StartsWith("can never start: it asks for 5 nodes with 8 GPUs and the cluster has 4", pending.Reason, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "can never start: it asks for 5 nodes that take 8 ranks and the cluster has 4: cancel it, and submit it with fewer resources.nodes",
+            pending.Reason, StringComparison.Ordinal);
+        var wide = PlacementQueue.Decide(Ask(4, [], [Request("wide", 1, 9, 0, "a", since: 0)])).Pending[new StageId("wide", "s")];
+        Assert.EndsWith("has 0; the largest node takes 8: cancel it, and submit it with resources.ranksPerNode of at most 8", wide.Reason, StringComparison.Ordinal);
         Assert.Equal((PendingKind.Impossible, 1), (pending.Reasons[0].Kind, pending.Reasons.Length));
     }
 
