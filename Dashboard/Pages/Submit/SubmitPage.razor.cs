@@ -92,17 +92,19 @@ public sealed partial class SubmitPage : IDisposable
         checking = true;
         newest?.Cancel();
         newest?.Dispose();
-        var mine = newest = new CancellationTokenSource();
+        newest = new CancellationTokenSource();
+        // Asked for once: a newer text may have disposed of the source by the time the pause is over.
+        var token = newest.Token;
         try
         {
-            await Task.Delay(TypingPause, Clock, mine.Token);
+            await Task.Delay(TypingPause, Clock, token);
             var reply = await Ops.CheckPipelineAsync(
-                new CheckPipelineRequest { Text = text }, deadline: Faults.DeadlineFromNow(), cancellationToken: mine.Token);
+                new CheckPipelineRequest { Text = text }, deadline: Faults.DeadlineFromNow(), cancellationToken: token);
             (problems, plan, checkTrouble, checking) = ([.. reply.Problems.OrderBy(p => p.Line)], reply.Plan, null, false);
         }
-        catch (Exception old) when (mine != newest && old is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
+        catch (Exception old) when (token.IsCancellationRequested && old is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
         {
-            // A newer text is being checked.
+            // A newer text is being checked, or nobody looks any more.
         }
         catch (RpcException fault)
         {
