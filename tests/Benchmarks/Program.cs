@@ -5,6 +5,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 {
     ["gangs"] = GangBenchmark.Run,
     ["placement"] = PlacementBenchmark.Run,
+    ["planner"] = PlannerBenchmark.Run,
     ["queue"] = QueueBenchmark.Run,
     ["restart"] = RestartBenchmark.Run,
     ["simulator"] = SimulatorBenchmark.Run,

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Benchmarks;
@@ -59,7 +60,7 @@ internal static class QueueBenchmark
         return (decisions, slowest, used / offered);
     }
 
-    /// <summary>When a gang of all nodes starts behind a steady stream of small ones: by our queue, and by first fit without a promise.</summary>
+    /// <summary>When a gang of all nodes starts behind a steady stream of small ones: by our queue, by plain FIFO, and by first fit without a promise.</summary>
     private static void Starvation()
     {
         var nodes = Fabric.H800(64);
@@ -69,8 +70,30 @@ internal static class QueueBenchmark
             // Whoever fits goes first: the big gang comes last in every question.
             Waiting = [.. question.Waiting.Select(w => w.Nodes == nodes.Length ? w with { Priority = -1 } : w)],
         }));
+        TimeSpan fifo = StartOfBig(nodes, FirstComeFirstServed);
         Table.Line("a gang of all 64 nodes behind small ones: starts after", Table.Say($"{ours.TotalMinutes:0} min"),
             greedy == TimeSpan.MaxValue ? "never within 48 h where whoever fits goes first" : Table.Say($"{greedy.TotalMinutes:0} min where whoever fits goes first"));
+        Table.Line("…by plain FIFO, where all others wait behind it", fifo == TimeSpan.MaxValue ? "never within 48 h" : Table.Say($"{fifo.TotalMinutes:0} min"));
+    }
+
+    /// <summary>Asks for the oldest alone, and for the next only once that is placed: nobody overtakes, however well they would fit.</summary>
+    private static PlacementAnswer FirstComeFirstServed(PlacementQuestion question)
+    {
+        var placed = ImmutableArray<PlacementDecision.Placed>.Empty;
+        var held = question.Held;
+        foreach (var request in question.Waiting.OrderBy(w => w.Since))
+        {
+            var answer = PlacementQueue.Decide(question with { Held = held, Waiting = [request] });
+            if (answer.Placed.IsEmpty)
+            {
+                break;
+            }
+
+            held = held.AddRange(answer.Placed.Select(p => p.Grant));
+            placed = placed.AddRange(answer.Placed);
+        }
+
+        return new PlacementAnswer(placed, [], new Dictionary<StageId, PlacementDecision.Pending>(), []);
     }
 
     private static TimeSpan StartOfBig(ImmutableArray<NodeSeen> nodes, Func<PlacementQuestion, PlacementAnswer> decide)
