@@ -95,11 +95,16 @@ public static class LibtorchLoading
             throw new DllNotFoundException($"{Bridge} is missing in {Path.GetDirectoryName(path)}: publish the worker for linux-x64 again.");
         }
 
-        // The mended copy carries the same SONAME, so TorchSharp's own search by name finds it once it is loaded.
-        if (OperatingSystem.IsLinux() && !NativeLibrary.TryLoad(path, out _))
+        if (!OperatingSystem.IsLinux())
         {
-            NativeLibrary.Load(GlibcxxMend.MendedCopy(path));
+            return;
         }
+        // The mended copy carries the same SONAME, so TorchSharp's own search by name finds it once it is loaded.
+        if (!NativeLibrary.TryLoad(path, out var bridge))
+        {
+            bridge = NativeLibrary.Load(GlibcxxMend.MendedCopy(path));
+        }
+        ScalarLifetime.Extend(bridge);
     }
 
     private static string ShippedFolder()
