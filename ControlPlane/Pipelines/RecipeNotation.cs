@@ -47,6 +47,8 @@ internal static class RecipeNotation
         .With("sequenceLength", Spell.SequenceLength, s => s.SequenceLength, (s, v) => s with { SequenceLength = v }, "Tokens per packed row.", required: true)
         .With("batchSize", Spell.Batch, s => s.BatchSize, (s, v) => s with { BatchSize = v }, "Instances per step.", required: true)
         .With("learningRate", Spell.LearningRate, s => s.LearningRate, (s, v) => s with { LearningRate = v }, "A rate, or pieces over steps.", required: true)
+        .With("lambda", Spell.Weight, s => s.Lambda, (s, v) => s with { Lambda = v },
+            "Weight of the multi-token prediction loss over the answers; 0: the MTP modules fall behind the model.")
         .With("data", Spell.Anything, s => s.Data, (s, v) => s with { Data = v },
             "A .jsonl of {question, answer} or {messages}; left out: the data source's own questions.");
 
@@ -80,6 +82,8 @@ internal static class RecipeNotation
         .With("logitWeight", Spell.Share, s => s.LogitWeight, (s, v) => s with { LogitWeight = v }, "Weight of the teacher's distribution beside its words.")
         .With("temperature", Positive, s => s.Temperature, (s, v) => s with { Temperature = v }, "Of both distributions, and of the teacher's sampling.")
         .With("verifier", Spell.Verifier, s => s.Verifier, (s, v) => s with { Verifier = v }, "The rule that drops wrong samples.")
+        .With("lambda", Spell.Weight, s => s.Lambda, (s, v) => s with { Lambda = v },
+            "Weight of the student's multi-token prediction loss; 0: its MTP modules stay as they began.")
         .With("measureUndistilled", new FlagNotation(), s => s.MeasureUndistilled, (s, v) => s with { MeasureUndistilled = v },
             "Trains the student once more without the teacher, as many steps on the same problems, to compare.");
 }

@@ -57,7 +57,7 @@ public static class TrainingPlans
                 plan.Sft = new SupervisedFineTuning
                 {
                     Instances = s.Instances, Epochs = s.Epochs, SequenceLength = s.SequenceLength, BatchSize = s.BatchSize,
-                    LearningRate = ToProto(s.LearningRate), Data = s.Data,
+                    LearningRate = ToProto(s.LearningRate), Data = s.Data, Lambda = s.Lambda,
                 };
                 break;
             case StageRecipe.ReinforcementLearning r:
@@ -159,6 +159,6 @@ public static class TrainingPlans
         Student = d.Student is { } student ? ToProto(student, pipeline.ExtensionAfter(stage)) : null,
         Samples = d.Samples, Epochs = d.Epochs, SequenceLength = d.SequenceLength, BatchSize = d.BatchSize,
         LearningRate = ToProto(d.LearningRate), LogitWeight = d.LogitWeight, Temperature = d.Temperature, Verifier = d.Verifier,
-        StudentFrom = studentFrom, MeasureUndistilled = d.MeasureUndistilled,
+        StudentFrom = studentFrom, MeasureUndistilled = d.MeasureUndistilled, Lambda = d.Lambda,
     };
 }

@@ -25,13 +25,14 @@ public sealed class SafetensorsFolder : IDisposable
     /// <summary>Names of weights; scales of FP8 weights are not weights.</summary>
     public IEnumerable<string> Names => fileByTensor.Keys.Where(n => !n.EndsWith(ScaleSuffix, StringComparison.Ordinal));
 
+    /// <param name="only">The one file to read; null: the checkpoint's own.</param>
     /// <exception cref="CheckpointFormatException">No checkpoint there, or a damaged one.</exception>
-    public static SafetensorsFolder Open(string path)
+    public static SafetensorsFolder Open(string path, string? only = null)
     {
         var folder = new SafetensorsFolder(path);
         try
         {
-            folder.OpenFiles();
+            folder.OpenFiles(only);
             return folder;
         }
         catch
@@ -80,11 +81,15 @@ public sealed class SafetensorsFolder : IDisposable
         }
     }
 
-    private void OpenFiles()
+    private void OpenFiles(string? only)
     {
         string index = System.IO.Path.Combine(Path, Index);
         string single = System.IO.Path.Combine(Path, Single);
-        if (File.Exists(index))
+        if (only is not null)
+        {
+            TakeAll(only);
+        }
+        else if (File.Exists(index))
         {
             foreach (var (tensor, shard) in ReadIndex(index))
             {
@@ -95,15 +100,20 @@ public sealed class SafetensorsFolder : IDisposable
         }
         else if (File.Exists(single))
         {
-            var file = Shard(Single);
-            foreach (string name in file.Names)
-            {
-                fileByTensor[name] = file;
-            }
+            TakeAll(Single);
         }
         else
         {
             throw new CheckpointFormatException($"{Path} has neither {Single} nor {Index}. Name the folder of a checkpoint.");
+        }
+    }
+
+    private void TakeAll(string fileName)
+    {
+        var file = Shard(fileName);
+        foreach (string name in file.Names)
+        {
+            fileByTensor[name] = file;
         }
     }
 

@@ -9,6 +9,7 @@ internal sealed record GenerateOptions(string Checkpoint, string Prompt)
     public long Seed { get; init; }
     public bool Chat { get; init; }
     public bool Speculate { get; init; } = true;
+    public bool Average { get; init; }
     public bool Json { get; init; }
     public string? Tokenizer { get; init; }
     public string Device { get; init; } = "auto";
@@ -49,6 +50,7 @@ internal sealed record GenerateOptions(string Checkpoint, string Prompt)
     {
         "--json" => options with { Json = true },
         "--chat" => options with { Chat = true },
+        "--ema" => options with { Average = true },
         "--no-speculation" => options with { Speculate = false },
         _ => null,
     };

@@ -19,7 +19,7 @@ internal static class GenerateVerb
             errors.WriteLine(problem);
             errors.WriteLine("""
                 Usage: dsops-worker generate CHECKPOINT --prompt TEXT [--chat] [--max-tokens N] [--temperature T] [--seed N] [--no-speculation]
-                                             [--tokenizer byte|tokenizer.json] [--device cpu|cuda[:N]|auto] [--data-dir DIR] [--json]
+                                             [--ema] [--tokenizer byte|tokenizer.json] [--device cpu|cuda[:N]|auto] [--data-dir DIR] [--json]
                        dsops-worker generate --stream        prompts as lines of JSON on stdin, text as lines of JSON on stdout
                 """);
             return 2;
@@ -44,7 +44,7 @@ internal static class GenerateVerb
     private static void Generate(GenerateOptions options, TimeProvider clock, TextWriter output, TextWriter errors)
     {
         using var checkpoint = SpeakingCheckpoint.Open(
-            CheckpointName.Find(options.Checkpoint, options.DataDirectory), digest: "", options.Tokenizer);
+            CheckpointName.Find(options.Checkpoint, options.DataDirectory), digest: "", options.Tokenizer, options.Average);
         var prompt = checkpoint.Tokens(options.Prompt, options.Chat, options.MaxTokens);
         var sampler = new SpeculativeSampler(checkpoint.Model(options.Device), options.Temperature, options.Seed, options.Speculate);
         var (text, given) = (new SettledText(checkpoint.Tokenizer), 0);

@@ -11,11 +11,12 @@ internal sealed class SpeakingCheckpoint : IDisposable
 {
     private readonly string _folder;
     private readonly ModelShape _shape;
+    private readonly string? _file;
     private DeepSeekModel? _model;
 
-    private SpeakingCheckpoint(string folder, ITokenizer tokenizer)
+    private SpeakingCheckpoint(string folder, ITokenizer tokenizer, string? file)
     {
-        (_folder, Tokenizer) = (folder, tokenizer);
+        (_folder, Tokenizer, _file) = (folder, tokenizer, file);
         _shape = ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName));
     }
 
@@ -23,7 +24,8 @@ internal sealed class SpeakingCheckpoint : IDisposable
 
     /// <param name="digest">Of its manifest, where it is known; empty otherwise.</param>
     /// <param name="tokenizer">"byte", or a tokenizer.json. Null: the checkpoint's own.</param>
-    public static SpeakingCheckpoint Open(string folder, string digest, string? tokenizer)
+    /// <param name="average">The moving average of the weights in the place of the weights.</param>
+    public static SpeakingCheckpoint Open(string folder, string digest, string? tokenizer, bool average = false)
     {
         var ours = digest.Length > 0 || File.Exists(Path.Combine(folder, Manifest.FileName));
         if (ours)
@@ -31,7 +33,12 @@ internal sealed class SpeakingCheckpoint : IDisposable
             Manifest.Verify(folder, digest);
         }
 
-        return new SpeakingCheckpoint(folder, TokenizerOf(folder, tokenizer, ours));
+        if (average && !File.Exists(Path.Combine(folder, ModelWeights.AverageFileName)))
+        {
+            throw new CheckpointFormatException(
+                $"{folder} has no {ModelWeights.AverageFileName}: only pretraining with ema above 0 keeps an average. Leave --ema out.");
+        }
+        return new SpeakingCheckpoint(folder, TokenizerOf(folder, tokenizer, ours), average ? ModelWeights.AverageFileName : null);
     }
 
     /// <summary>The prompt as tokens, if the model has places for them and for what is asked for.</summary>
@@ -51,7 +58,7 @@ internal sealed class SpeakingCheckpoint : IDisposable
     public DeepSeekModel Model(string device)
     {
         LibtorchLoading.Require();
-        return _model ??= ModelFolder.Load(_folder, ComputeDevice.Choose(device));
+        return _model ??= ModelFolder.Load(_folder, ComputeDevice.Choose(device), file: _file);
     }
 
     public void Dispose() => _model?.Dispose();

@@ -106,9 +106,9 @@ public sealed partial class DeepSeekModel : IDisposable
 
     /// <summary>
     /// tokens [batch, seq] int64. With segments [batch, seq] int64 a place attends only within its own segment. Training adds the MTP
-    /// modules and the balance term.
+    /// modules and the balance term; <paramref name="mtp"/> the modules alone, where no balance is sought.
     /// </summary>
-    public ModelOutput Forward(Tensor tokens, Tensor? segments = null, bool training = true)
+    public ModelOutput Forward(Tensor tokens, Tensor? segments = null, bool training = true, bool mtp = false)
     {
         _weights.Round();
         var seq = tokens.shape[1];
@@ -123,9 +123,9 @@ public sealed partial class DeepSeekModel : IDisposable
         }
 
         hidden = Norm(hidden, WeightShapes.FinalNorm);
-        var mtp = training ? PredictFurther(hidden, embedded, mask, uses) : [];
+        var further = training || mtp ? PredictFurther(hidden, embedded, mask, training, uses) : [];
         var balance = training ? uses.Select(u => u.Balance!).Aggregate((Tensor?)null, (sum, b) => sum is null ? b : sum + b) : null;
-        return new ModelOutput(Head(hidden), mtp, [.. uses.Select(u => u.Load)], balance);
+        return new ModelOutput(Head(hidden), further, [.. uses.Select(u => u.Load)], balance);
     }
 
     public void Dispose()
@@ -138,7 +138,7 @@ public sealed partial class DeepSeekModel : IDisposable
     /// Multi-token prediction, section 2.2: h'_i = M[RMSNorm(Emb(t_{i+k})); RMSNorm(h_i)] (equation 21, halves in the order of the
     /// published weights), a block, and the shared head (equations 22 and 23).
     /// </summary>
-    private Tensor[] PredictFurther(Tensor hidden, Tensor embedded, Tensor? mask, List<ExpertUse> uses)
+    private Tensor[] PredictFurther(Tensor hidden, Tensor embedded, Tensor? mask, bool balance, List<ExpertUse> uses)
     {
         var logits = new List<Tensor>();
         for (var depth = 1; depth <= Shape.MtpDepth && depth < embedded.shape[1]; depth++)
@@ -149,7 +149,7 @@ public sealed partial class DeepSeekModel : IDisposable
             var before = Norm(hidden.narrow(1, 0, length), prefix + "hnorm.weight");
             var joined = linear(cat([ahead, before], -1), _weights[prefix + "eh_proj.weight"]);
             var within = mask?.narrow(2, 0, length).narrow(3, 0, length);
-            hidden = _blocks[Shape.Layers + depth - 1].Forward(joined, _rope, within, balance: true, uses);
+            hidden = _blocks[Shape.Layers + depth - 1].Forward(joined, _rope, within, balance, uses);
             logits.Add(Head(Norm(hidden, prefix + "shared_head.norm.weight")));
         }
 

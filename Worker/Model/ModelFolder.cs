@@ -9,11 +9,12 @@ public static class ModelFolder
     /// <summary>The model with its weights. MTP modules that config.json speaks of but the files lack are left out.</summary>
     /// <param name="positions">Places wanted at least; rotations beyond what config.json calls the context are made as those within.</param>
     /// <param name="withMtp">False: the main model alone, as transformers has it.</param>
-    public static DeepSeekModel Load(string folder, Device device, int positions = 0, bool withMtp = true)
+    /// <param name="file">The one file that holds the weights; null: those that the folder's checkpoint consists of.</param>
+    public static DeepSeekModel Load(string folder, Device device, int positions = 0, bool withMtp = true, string? file = null)
     {
         var shape = ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName));
         shape = shape with { MaxPositionEmbeddings = Math.Max(shape.MaxPositionEmbeddings, positions) };
-        using var files = SafetensorsFolder.Open(folder);
+        using var files = SafetensorsFolder.Open(folder, file);
         if (shape.MtpDepth > 0 && (!withMtp || !files.Contains(WeightShapes.Layer(shape.Layers) + "eh_proj.weight")))
         {
             shape = shape with { MtpDepth = 0 };

@@ -74,16 +74,13 @@ public sealed class DistillationWork : IStageWork
     public StepResult Step(Position position)
     {
         var batch = PackedInstances.Pack(Take(), _plan.SequenceLength, _context.Tokenizer.Special.Pad);
-        var (tokens, labels) = (_context.Tensor(batch.Tokens, batch.Rows), _context.Tensor(batch.Labels, batch.Rows));
-        var segments = _context.Tensor(batch.Segments, batch.Rows);
-        var logits = Learner.Model.Forward(tokens, segments, training: false).Logits;
-        var loss = Losses.CrossEntropy(logits, labels);
-        var total = loss;
+        var answers = Answers.Read(Learner.Model, batch, _plan.Lambda, _context);
+        var total = answers.Total;
         var distance = 0.0;
         if (_plan.LogitWeight > 0)
         {
-            var term = Distance(logits, tokens, labels, segments);
-            total = loss + (_plan.LogitWeight * term);
+            var term = Distance(answers);
+            total = total + (_plan.LogitWeight * term);
             distance = term.ToDouble();
         }
         Learner.Backward(total);
@@ -91,8 +88,8 @@ public sealed class DistillationWork : IStageWork
         var norm = Learner.Update(rate);
         var epoch = 1 + (position.Step / FineTuningWork.StepsPerEpoch(_plan.Samples, _plan.BatchSize));
         return new StepResult(
-            $"epoch-{epoch.ToString(CultureInfo.InvariantCulture)}", loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
-            new Dictionary<string, double> { ["teacher_kl"] = distance, ["answer_tokens"] = batch.LearnedTokens });
+            $"epoch-{epoch.ToString(CultureInfo.InvariantCulture)}", answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
+            answers.WithMultiToken(new() { ["teacher_kl"] = distance, ["answer_tokens"] = batch.LearnedTokens }));
     }
 
     public void AfterStep(long stepsDone)
@@ -106,6 +103,7 @@ public sealed class DistillationWork : IStageWork
                 Measure("student_accuracy_undistilled", undistilled.Train(TotalSteps, stepsDone), stepsDone);
             }
             Measure("student_accuracy_distilled", Learner.Model, stepsDone);
+            _context.Evaluation.ReportGuessesKept(Learner.Model, AnswerTokens, stepsDone);
         }
     }
 
@@ -124,15 +122,15 @@ public sealed class DistillationWork : IStageWork
     }
 
     /// <summary>τ² · KL(teacher ‖ student) at temperature τ, over the learned places (Hinton et al., arXiv 1503.02531).</summary>
-    private Tensor Distance(Tensor logits, Tensor tokens, Tensor labels, Tensor segments)
+    private Tensor Distance(Answers answers)
     {
         Tensor teacher;
         using (no_grad())
         {
-            teacher = (_teacher.Forward(tokens, segments, training: false).Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
+            teacher = (_teacher.Forward(answers.Tokens, answers.Segments, training: false).Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
         }
-        var student = (logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
-        var learned = (labels != ChatTemplate.Ignored).to(ScalarType.Float32);
+        var student = (answers.Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
+        var learned = (answers.Labels != ChatTemplate.Ignored).to(ScalarType.Float32);
         var perPlace = (teacher.exp() * (teacher - student)).sum(-1);
         return Temperature * Temperature * (perPlace * learned).sum() / learned.sum().clamp(min: 1);
     }

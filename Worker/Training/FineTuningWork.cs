@@ -50,16 +50,14 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     public StepResult Step(Position position)
     {
         var batch = PackedInstances.Pack(Draw(), plan.SequenceLength, context.Tokenizer.Special.Pad);
-        var output = _learner.Model.Forward(
-            context.Tensor(batch.Tokens, batch.Rows), context.Tensor(batch.Segments, batch.Rows), training: false);
-        var loss = Losses.CrossEntropy(output.Logits, context.Tensor(batch.Labels, batch.Rows));
-        _learner.Backward(loss);
+        var answers = Answers.Read(_learner.Model, batch, plan.Lambda, context);
+        _learner.Backward(answers.Total);
         var rate = Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps);
         var norm = _learner.Update(rate);
         var epoch = position.Step / StepsPerEpoch(plan.Instances, plan.BatchSize);
         return new StepResult(
-            $"epoch-{(epoch + 1).ToString(CultureInfo.InvariantCulture)}", loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
-            new Dictionary<string, double> { ["answer_tokens"] = batch.LearnedTokens, ["rows"] = batch.Rows });
+            $"epoch-{(epoch + 1).ToString(CultureInfo.InvariantCulture)}", answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
+            answers.WithMultiToken(new() { ["answer_tokens"] = batch.LearnedTokens, ["rows"] = batch.Rows }));
     }
 
     public void AfterStep(long stepsDone)
@@ -67,6 +65,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
         if (stepsDone == TotalSteps)
         {
             Measure("sft_format_rate_after", "sft_accuracy_after", stepsDone);
+            context.Evaluation.ReportGuessesKept(_learner.Model, AnswerTokens, stepsDone);
         }
     }
 

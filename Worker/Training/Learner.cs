@@ -39,7 +39,30 @@ public sealed class Learner : IDisposable
 
     public Device Device => _parameters[0].Weight.device;
 
-    public IEnumerable<(string Name, Tensor Value)> Average => _average.Select(a => (a.Key, a.Value));
+    /// <summary>Moving average of the weights (report section 3.2.3): a model can be judged by it before its learning rate has decayed.</summary>
+    public bool HasAverage => _average.Count > 0;
+
+    /// <summary>The average as a whole model, under the published names: views, as <see cref="DeepSeekModel.PublishedTensors"/>. Biases are those of now.</summary>
+    public IEnumerable<(string Name, Tensor Value)> Average => Model.PublishedTensors()
+        .Where(t => !_average.ContainsKey(t.Name) && t.Name.EndsWith("e_score_correction_bias", StringComparison.Ordinal))
+        .Concat(_average.SelectMany(a => WeightShapes.Published(a.Key, a.Value)));
+
+    /// <summary>Lets the model have the average as its weights for as long as <paramref name="work"/> lasts.</summary>
+    public T WithAverage<T>(Func<T> work)
+    {
+        using var untracked = no_grad();
+        using var scope = NewDisposeScope();
+        var own = _parameters.Select(p => p.Weight.detach().cpu().clone()).ToList();
+        try
+        {
+            Exchange(i => _average[_parameters[i].Name]);
+            return work();
+        }
+        finally
+        {
+            Exchange(i => own[i]);
+        }
+    }
 
     /// <summary>The average begins at the weights as they are.</summary>
     public void ResetAverage()
@@ -109,6 +132,15 @@ public sealed class Learner : IDisposable
         {
             average.Dispose();
         }
+    }
+
+    private void Exchange(Func<int, Tensor> weightOf)
+    {
+        for (var i = 0; i < _parameters.Count; i++)
+        {
+            _parameters[i].Weight.detach().copy_(weightOf(i));
+        }
+        Model.MastersChanged();
     }
 
     private void ForgetLoads()

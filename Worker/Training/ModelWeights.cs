@@ -11,6 +11,9 @@ public static class ModelWeights
 {
     public const string FileName = "model.safetensors";
 
+    /// <summary>Moving average of the weights, a whole model under the same names. Only where pretraining keeps one.</summary>
+    public const string AverageFileName = "ema.safetensors";
+
     public static void Load(DeepSeekModel model, string path) => LoadInto(model.PublishedTensors(), path);
 
     public static void LoadInto(IEnumerable<(string Name, Tensor Value)> targets, string path)

@@ -67,6 +67,11 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
             context.Evaluation.Report($"heldout_loss_{when}", loss, step);
         }
         context.Evaluation.Report($"expert_excess_{when}", excess, step);
+        if (step > 0 && _learner.HasAverage && context.Data.DocumentCount is null)
+        {
+            context.Evaluation.Report(
+                "heldout_loss_ema", _learner.WithAverage(() => context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step)).Loss, step);
+        }
     }
 
     private static long StepsOf(Pretraining plan)

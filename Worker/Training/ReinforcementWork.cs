@@ -113,6 +113,7 @@ public sealed class ReinforcementWork : IStageWork
         if (stepsDone == TotalSteps)
         {
             Measure("after", stepsDone);
+            _context.Evaluation.ReportGuessesKept(Learner.Model, _plan.MaxNewTokens, stepsDone);
             _context.Evaluation.Report("rollouts_failed", Interval.Of(_counted.Failed, _counted.Rollouts), stepsDone);
             _context.Evaluation.Report("rollouts_zero_advantage_groups", Interval.Of(_counted.ZeroAdvantage, _counted.Groups), stepsDone);
         }

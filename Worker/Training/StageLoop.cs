@@ -13,7 +13,6 @@ namespace DeepSeekOps.Worker.Training;
 public sealed class StageLoop : IDisposable
 {
     private const string OptimizerFile = "optimizer.safetensors";
-    private const string AverageFile = "ema.safetensors";
 
     private readonly Assignment _assignment;
     private readonly TrainingPlan _plan;
@@ -89,9 +88,9 @@ public sealed class StageLoop : IDisposable
             _saver.WentBackTo = _position.Step;
             ModelWeights.Load(_work.Learner.Model, Path.Combine(checkpoint.Path, ModelWeights.FileName));
             ModelWeights.LoadInto(_work.Learner.Optimizer.State, Path.Combine(checkpoint.Path, OptimizerFile));
-            if (_work.Learner.Average.Any())
+            if (_work.Learner.HasAverage)
             {
-                ModelWeights.LoadInto(_work.Learner.Average, Path.Combine(checkpoint.Path, AverageFile));
+                ModelWeights.LoadInto(_work.Learner.Average, Path.Combine(checkpoint.Path, ModelWeights.AverageFileName));
             }
         }
         else
@@ -187,9 +186,9 @@ public sealed class StageLoop : IDisposable
             [ModelWeights.FileName] = [.. _work.Learner.Model.PublishedTensors()],
             [OptimizerFile] = [.. _work.Learner.Optimizer.State],
         };
-        if (_work.Learner.Average.Any())
+        if (_work.Learner.HasAverage)
         {
-            tensors[AverageFile] = [.. _work.Learner.Average];
+            tensors[ModelWeights.AverageFileName] = [.. _work.Learner.Average];
         }
         foreach (var (file, own) in _work.OwnTensors)
         {

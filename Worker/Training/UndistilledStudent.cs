@@ -34,9 +34,7 @@ public sealed class UndistilledStudent : IDisposable
             _context.Link.Progress(RankState.Training, "undistilled", stepsDone);
             using var scope = NewDisposeScope();
             var batch = PackedInstances.Pack(Draw(step), _plan.SequenceLength, _context.Tokenizer.Special.Pad);
-            var logits = _learner.Model.Forward(
-                _context.Tensor(batch.Tokens, batch.Rows), _context.Tensor(batch.Segments, batch.Rows), training: false).Logits;
-            _learner.Backward(Losses.CrossEntropy(logits, _context.Tensor(batch.Labels, batch.Rows)));
+            _learner.Backward(Answers.Read(_learner.Model, batch, _plan.Lambda, _context).Total);
             _learner.Update(Schedules.LearningRateAt(_plan.LearningRate, step, tokens, steps));
             tokens += batch.Segments.Count(s => s > 0);
         }

@@ -123,6 +123,7 @@ public sealed class RunPartsTests : PageTest
         var run = MiniRun("completed");
         run.Stages[0].Evaluations.Add(new Evaluation { Name = "heldout_loss_before", Value = 5.64, Low = 5.63, High = 5.65 });
         run.Stages[0].Evaluations.Add(new Evaluation { Name = "heldout_loss_after", Value = 0.45, Low = 0.43, High = 0.47 });
+        run.Stages[0].Evaluations.Add(new Evaluation { Name = "heldout_loss_ema", Value = 0.46, Low = 0.44, High = 0.48 });
         run.Stages[0].Evaluations.Add(new Evaluation { Name = "expert_excess_before", Value = 2.07 });
         run.Stages[0].Evaluations.Add(new Evaluation { Name = "expert_excess_after", Value = 0.28 });
         Assert.Equal([("−5.190, intervals apart", true), ("−179.0 points", true)], Results.Of(run).Select(g => (g.Verdict, g.Better)));

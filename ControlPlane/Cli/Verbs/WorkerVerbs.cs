@@ -15,6 +15,7 @@ internal static class WorkerVerbs
         var prompt = new Option<string>("--prompt") { Description = "What the model is to continue.", Required = true, HelpName = "TEXT" };
         var chat = new Option<bool>("--chat") { Description = "Ask it as a question, in the form that fine-tuning taught." };
         var speculation = new Option<bool>("--no-speculation") { Description = "Take one token per forward pass, also where the checkpoint has an MTP module to guess by." };
+        var average = new Option<bool>("--ema") { Description = "With the moving average of the weights, where pretraining kept one (ema)." };
         Option<string?>[] passed =
         [
             new("--max-tokens") { Description = "Most tokens to generate, 64 unless told.", HelpName = "N" },
@@ -23,7 +24,7 @@ internal static class WorkerVerbs
             new("--tokenizer") { Description = "byte, or a tokenizer.json, where the checkpoint brings none.", HelpName = "NAME" },
             new("--device") { Description = "cpu, cuda, cuda:N or auto.", HelpName = "DEVICE" },
         ];
-        var command = new Command("generate", "Continues a prompt by a checkpoint, on this machine.") { checkpoint, prompt, chat, speculation };
+        var command = new Command("generate", "Continues a prompt by a checkpoint, on this machine.") { checkpoint, prompt, chat, speculation, average };
         Array.ForEach(passed, command.Add);
         command.SetAction((parsed, _) => Start(
         [
@@ -32,6 +33,7 @@ internal static class WorkerVerbs
             .. passed.SelectMany(option => parsed.GetValue(option) is { } value ? new[] { option.Name, value } : []),
             .. parsed.GetValue(chat) ? ["--chat"] : Array.Empty<string>(),
             .. parsed.GetValue(speculation) ? ["--no-speculation"] : Array.Empty<string>(),
+            .. parsed.GetValue(average) ? ["--ema"] : Array.Empty<string>(),
             .. Json(parsed),
         ]));
         return command;

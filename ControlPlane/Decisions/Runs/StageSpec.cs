@@ -113,6 +113,9 @@ public abstract record StageRecipe
 
         public LearningRate LearningRate { get; init; } = LearningRate.Constant(0);
 
+        /// <summary>Weight of the multi-token prediction loss, over the answers.</summary>
+        public double Lambda { get; init; } = 0.1;
+
         /// <summary>A .jsonl of questions and answers; empty: the data source's own.</summary>
         public string Data { get; init; } = "";
     }
@@ -178,6 +181,9 @@ public abstract record StageRecipe
         public double Temperature { get; init; } = 1.0;
 
         public string Verifier { get; init; } = "arithmetic";
+
+        /// <summary>Weight of the student's multi-token prediction loss, over the samples.</summary>
+        public double Lambda { get; init; } = 0.1;
 
         /// <summary>Trains the student once more without the teacher, to be compared with: as many steps again.</summary>
         public bool MeasureUndistilled { get; init; }

@@ -36,6 +36,7 @@ public static class Results
         ("rollouts_", "Rollouts that taught nothing"),
         ("student_", Student),
         ("teacher_", Student),
+        ("mtp_guesses", "Guesses of the MTP module that the model agrees to"),
         ("samples_kept", "Teacher's samples that the verifier kept"),
     ];
 
@@ -50,7 +51,7 @@ public static class Results
     {
         // A student is compared with itself trained without the teacher, where that was measured, else with its beginning.
         var before = rows.LastOrDefault(r => IsBaseline(r.Evaluation.Name));
-        var after = rows.LastOrDefault(r => !IsBaseline(r.Evaluation.Name) && !r.Evaluation.Name.StartsWith("teacher_", StringComparison.Ordinal));
+        var after = rows.LastOrDefault(r => !IsBaseline(r.Evaluation.Name) && !IsBeside(r.Evaluation.Name));
         if (before is null || after is null)
         {
             return new(title, rows, null, false);
@@ -68,6 +69,10 @@ public static class Results
         name.Contains("before", StringComparison.Ordinal)
         || name.Contains("undistilled", StringComparison.Ordinal) || name.Contains("baseline", StringComparison.Ordinal);
 
+    // Shown with the others, and not what the stage led to.
+    private static bool IsBeside(string name) =>
+        name.StartsWith("teacher_", StringComparison.Ordinal) || name.EndsWith("_ema", StringComparison.Ordinal);
+
     private static bool LowerIsBetter(string name) =>
         name.Contains("loss", StringComparison.Ordinal) || name.StartsWith("expert_excess", StringComparison.Ordinal);
 
@@ -81,6 +86,8 @@ public static class Results
         "student_accuracy_distilled" => "distilled",
         "teacher_accuracy" => "the teacher",
         "samples_kept" => "kept",
+        "mtp_guesses_kept" => "kept",
+        "heldout_loss_ema" => "moving average of the weights",
         _ when name.StartsWith("needle_", StringComparison.Ordinal) => $"at {name["needle_".Length..]} tokens",
         _ => name.Replace("rl_accuracy_", "", StringComparison.Ordinal).Replace("rl_greedy_accuracy_", "", StringComparison.Ordinal)
             .Replace("heldout_loss_", "", StringComparison.Ordinal).Replace("expert_excess_", "", StringComparison.Ordinal)

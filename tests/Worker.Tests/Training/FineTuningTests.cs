@@ -1,4 +1,8 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Tests.Agent;
 using Xunit;
+using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Training;
 
@@ -19,5 +23,41 @@ public sealed class FineTuningTests : IDisposable
         var refused = Assert.Throws<InvalidDataException>(() => MiniPlans.Train(_mini.Launch(plan, "sft")));
         Assert.StartsWith("1 conversations of the data are not one question and its answer", refused.Message, StringComparison.Ordinal);
         Assert.Contains("split longer conversations", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_mtp_module_learns_on_and_its_guesses_are_kept()
+    {
+        using var link = Tune(lambda: 0.3);
+        Assert.All(link.Samples, s => Assert.True(s.Extra["mtp_loss"] >= 0));
+        Assert.Equal(1, Assert.Single(link.Evaluations, e => e.Name == "mtp_guesses_kept").Value);
+    }
+
+    [Fact]
+    public void Without_lambda_the_mtp_module_stays_as_it_was()
+    {
+        using var link = Tune(lambda: 0);
+        using var early = Open(link.Checkpoints[0]);
+        using var late = Open(link.Checkpoints[^1]);
+        Assert.All(link.Samples, s => Assert.False(s.Extra.ContainsKey("mtp_loss")));
+        Assert.True(Same(early, late, "model.layers.2.eh_proj.weight"));
+        Assert.False(Same(early, late, "model.layers.1.self_attn.o_proj.weight"));
+    }
+
+    private RecordingRankLink Tune(double lambda)
+    {
+        var plan = _mini.Plan("sft", every: 20);
+        plan.Data = new DataConfig { Source = _mini.Questions("a"), Tokenizer = "byte", Heldout = 2 };
+        (plan.Sft.Instances, plan.Sft.Epochs, plan.Sft.BatchSize, plan.Sft.Lambda) = (8, 60, 8, lambda);
+        plan.Sft.LearningRate.Pieces[0].To = 1e-2;
+        return MiniPlans.Train(_mini.Launch(plan, "sft"));
+    }
+
+    private SafetensorsFolder Open(CheckpointReport checkpoint) => SafetensorsFolder.Open(Path.Combine(_mini.Root, checkpoint.Path));
+
+    private static bool Same(SafetensorsFolder one, SafetensorsFolder other, string name)
+    {
+        using var scope = NewDisposeScope();
+        return one.Read(name).equal(other.Read(name)).all().item<bool>();
     }
 }

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Tests.Agent;
 using DeepSeekOps.Worker.Training;
 using TorchSharp;
 using Xunit;
@@ -96,6 +97,22 @@ public sealed class ResumeTests : IDisposable
         });
         Assert.Equal(stage == "extend", model.Shape.Yarn is not null);
         Assert.Contains(Manifest.Verify(folder, trained.Checkpoints[^1].Digest).Files, f => f.Name == ConfigJson.FileName);
+    }
+
+    [Fact]
+    public void The_moving_average_is_a_model_of_its_own_that_is_measured_and_leaves_the_weights_alone()
+    {
+        var plan = PlanWithBeginning("pretrain");
+        using var trained = MiniPlans.Train(_mini.Launch(plan, "pretrain"));
+        var folder = Path.Combine(_mini.Root, trained.Checkpoints[^1].Path);
+        using var weights = ModelFolder.Load(folder, torch.CPU);
+        using var average = ModelFolder.Load(folder, torch.CPU, file: ModelWeights.AverageFileName);
+        using var link = new RecordingRankLink();
+        var evaluation = StageContext.Open(plan, link).Evaluation;
+        double Measured(string name) => Assert.Single(trained.Evaluations, e => e.Name == name).Value;
+        Assert.Equal(Measured("heldout_loss_after"), evaluation.Texts(weights, plan.Pretraining.SequenceLength, 0).Loss.Value, 1e-12);
+        Assert.Equal(Measured("heldout_loss_ema"), evaluation.Texts(average, plan.Pretraining.SequenceLength, 0).Loss.Value, 1e-12);
+        Assert.NotEqual(Measured("heldout_loss_after"), Measured("heldout_loss_ema"));
     }
 
     [Fact]
