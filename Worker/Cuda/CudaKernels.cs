@@ -35,10 +35,10 @@ internal static class CudaKernels
         Run("swiglu_backward", (Rows(gate), 1), At(gate), At(up), (ulong)gate.stride(-2), At(weight), At(grad), At(gradGate), At(gradUp),
             At(gradWeight), (ulong)gate.shape[^1]);
 
-    /// <summary>Sums rows [tokens · choices, width] at places [tokens · choices] over each token's choices: [tokens, width].</summary>
+    /// <summary>Sums rows [any, width] at places [tokens · choices] over each token's choices: [tokens, width].</summary>
     public static Tensor CollectRows(Tensor rows, Tensor places, int choices)
     {
-        var output = empty([rows.shape[0] / choices, rows.shape[1]], rows.dtype, rows.device);
+        var output = empty([places.shape[0] / choices, rows.shape[1]], rows.dtype, rows.device);
         Run("collect_rows", (output.shape[0], 1), At(rows), At(places), At(output), (ulong)choices, (ulong)rows.shape[1]);
         return output;
     }
@@ -68,6 +68,41 @@ internal static class CudaKernels
         return new QuantisedMatrix(values, scales, turned, turnedScales);
     }
 
+    /// <summary>The same in tiles of rows <paramref name="sources"/> [rows] int32 of x [any, columns] contiguous; zeros where a source is negative.</summary>
+    public static QuantisedMatrix QuantiseSelected(Tensor x, Tensor sources)
+    {
+        var (rows, columns) = (sources.shape[0], x.shape[1]);
+        var made = Tiled(rows, columns, x.device);
+        Run("quantise_selected", (columns / 128, rows / 128), 256, At(x), At(sources), At(made.Values), At(made.Scales), At(made.Turned), At(made.TurnedScales),
+            (ulong)rows, (ulong)columns);
+        return made;
+    }
+
+    /// <summary>silu(gate) · up · weight of gateUp [rows, 2 · columns] and weight [rows] float32, in tiles, [rows, columns].</summary>
+    public static QuantisedMatrix QuantiseSwiGlu(Tensor gateUp, Tensor weight)
+    {
+        var (rows, columns) = (gateUp.shape[0], gateUp.shape[1] / 2);
+        var made = Tiled(rows, columns, gateUp.device);
+        Run("quantise_swiglu", (columns / 128, rows / 128), 256, At(gateUp), At(weight), At(made.Values), At(made.Scales), At(made.Turned), At(made.TurnedScales),
+            (ulong)rows, (ulong)columns);
+        return made;
+    }
+
+    /// <summary>Its gradients by grad [rows, columns]: of gateUp in tiles, of weight [rows].</summary>
+    public static (QuantisedMatrix GateUp, Tensor Weight) QuantiseSwiGluBackward(Tensor gateUp, Tensor weight, Tensor grad)
+    {
+        var (rows, columns) = (grad.shape[0], grad.shape[1]);
+        var made = Tiled(rows, 2 * columns, grad.device);
+        var partial = empty(columns / 128, rows, float32, grad.device);
+        Run("quantise_swiglu_backward", (columns / 128, rows / 128), 256, At(gateUp), At(weight), At(grad), At(made.Values), At(made.Scales), At(made.Turned),
+            At(made.TurnedScales), At(partial), (ulong)rows, (ulong)columns);
+        return (made, partial.sum(0));
+    }
+
+    private static QuantisedMatrix Tiled(long rows, long columns, Device device) => new(
+        empty([rows, columns], TensorTypes.Float8E4M3, device), empty(columns / 128, rows, float32, device),
+        empty([columns, rows], TensorTypes.Float8E4M3, device), empty(rows / 128, columns, float32, device));
+
     /// <summary>Sums of squares of a gradient's parts into partials [256].</summary>
     public static void SumSquares(Tensor gradient, Tensor partials) =>
         Run("sum_squares", (partials.shape[0], 1), 1024, At(gradient), At(partials), (ulong)gradient.numel());
@@ -94,16 +129,22 @@ internal static class CudaKernels
         }
     }
 
-    private static ulong At(Tensor? tensor) => tensor is null ? 0 : DispatcherCall.Address(tensor);
+    internal static ulong At(Tensor? tensor) => tensor is null ? 0 : DispatcherCall.Address(tensor);
 
     private static ulong Bits(double value) => BitConverter.SingleToUInt32Bits((float)value);
 
-    private static CudaModule? Load()
+    private static CudaModule? Load() => Compiled("Kernels.cu", specific: false);
+
+    /// <summary>A source of this program, compiled for the first GPU; null where there is no NVRTC.</summary>
+    public static CudaModule? Compiled(string name, bool specific)
     {
-        using var source = typeof(CudaKernels).Assembly.GetManifestResourceStream("Kernels.cu") ?? throw new InvalidOperationException("Kernels.cu is not in this program.");
+        using var source = typeof(CudaKernels).Assembly.GetManifestResourceStream(name) ?? throw new InvalidOperationException($"{name} is not in this program.");
         using var text = new StreamReader(source);
-        return Nvrtc() is { } library ? new CudaModule(text.ReadToEnd(), library, 0) : null;
+        return Nvrtc() is { } library ? new CudaModule(text.ReadToEnd(), library, 0, specific) : null;
     }
+
+    /// <summary>Compute capability of the first GPU; (0, 0) where kernels do not run.</summary>
+    public static (int Major, int Minor) Capability => Module.Value?.Capability ?? (0, 0);
 
     /// <summary>PyTorch's wheels put it in site-packages/nvidia/*/lib, beside the folder that torch/lib lies in.</summary>
     private static string? Nvrtc()

@@ -1,7 +1,15 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 
 namespace DeepSeekOps.Worker.Cuda;
+
+/// <summary>CUtensorMap: where a matrix lies and how boxes of it are copied.</summary>
+[InlineArray(16)]
+internal struct TensorMap
+{
+    private ulong _first;
+}
 
 /// <summary>CUDA source compiled for the GPU at hand by NVRTC, which comes with the PyTorch whose libtorch is in use.</summary>
 internal sealed unsafe class CudaModule
@@ -18,14 +26,19 @@ internal sealed unsafe class CudaModule
 
     /// <param name="nvrtc">Path of libnvrtc.</param>
     /// <param name="device">Of CUDA's numbering.</param>
-    public CudaModule(string source, string nvrtc, int device)
+    /// <param name="specific">Compile for this very generation of GPUs, whose own instructions the source uses.</param>
+    public CudaModule(string source, string nvrtc, int device, bool specific = false)
     {
         _driver = NativeLibrary.Load("libcuda.so.1");
-        int major, minor;
-        var attribute = (delegate* unmanaged<int*, int, int, int>)Symbol(_driver, "cuDeviceGetAttribute");
-        Check(attribute(&major, 75, device), "cuDeviceGetAttribute");
-        Check(attribute(&minor, 76, device), "cuDeviceGetAttribute");
-        var image = Compile(source, NativeLibrary.Load(nvrtc), $"--gpu-architecture=sm_{major}{minor}");
+        int Attribute(int which)
+        {
+            int value;
+            Check(((delegate* unmanaged<int*, int, int, int>)Symbol(_driver, "cuDeviceGetAttribute"))(&value, which, device), "cuDeviceGetAttribute");
+            return value;
+        }
+
+        (Capability, Multiprocessors) = ((Attribute(75), Attribute(76)), Attribute(16));
+        var image = Compile(source, NativeLibrary.Load(nvrtc), $"--gpu-architecture=sm_{Capability.Major}{Capability.Minor}{(specific ? "a" : "")}");
         nint module, context;
         Check(((delegate* unmanaged<nint*, int, int>)Symbol(_driver, "cuDevicePrimaryCtxRetain"))(&context, device), "cuDevicePrimaryCtxRetain");
         _context = context;
@@ -38,36 +51,80 @@ internal sealed unsafe class CudaModule
         _module = module;
     }
 
-    /// <summary>Queues a kernel on libtorch's current stream. Arguments are slots of 8 bytes, whatever the parameter's size.</summary>
-    public void Launch(string kernel, int device, (long X, long Y) grid, int threads, ReadOnlySpan<ulong> arguments)
+    /// <summary>Compute capability.</summary>
+    public (int Major, int Minor) Capability { get; }
+
+    public int Multiprocessors { get; }
+
+    /// <summary>
+    /// Queues a kernel on libtorch's current stream. Its parameters are <paramref name="maps"/>, then <paramref name="arguments"/>: slots of 8
+    /// bytes, whatever the parameter's size.
+    /// </summary>
+    /// <param name="sharedBytes">Shared memory beyond what the kernel declares.</param>
+    public void Launch(
+        string kernel, int device, (long X, long Y) grid, int threads, ReadOnlySpan<ulong> arguments, int sharedBytes = 0, ReadOnlySpan<TensorMap> maps = default)
     {
         Enter();
-        nint function;
-        lock (_functions) // forward and backward run on different threads
-        {
-            if (!_functions.TryGetValue(kernel, out function))
-            {
-                var name = Encoding.ASCII.GetBytes(kernel + "\0");
-                fixed (byte* text = name)
-                {
-                    Check(((delegate* unmanaged<nint*, nint, byte*, int>)Symbol(_driver, "cuModuleGetFunction"))(&function, _module, text), kernel);
-                }
-
-                _functions.Add(kernel, function);
-            }
-        }
-
-        var pointers = stackalloc void*[arguments.Length];
+        var function = Function(kernel, sharedBytes);
+        var pointers = stackalloc void*[maps.Length + arguments.Length];
+        fixed (TensorMap* first = maps)
         fixed (ulong* values = arguments)
         {
+            for (var i = 0; i < maps.Length; i++)
+            {
+                pointers[i] = first + i;
+            }
+
             for (var i = 0; i < arguments.Length; i++)
             {
-                pointers[i] = values + i;
+                pointers[maps.Length + i] = values + i;
             }
 
             _ = aoti_torch_get_current_cuda_stream(device, out var stream);
             var launch = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Symbol(_driver, "cuLaunchKernel");
-            Check(launch(function, (uint)grid.X, (uint)grid.Y, 1, (uint)threads, 1, 1, 0, stream, pointers, null), kernel);
+            Check(launch(function, (uint)grid.X, (uint)grid.Y, 1, (uint)threads, 1, 1, (uint)sharedBytes, stream, pointers, null), kernel);
+        }
+    }
+
+    /// <summary>Describes a matrix of bytes [rows, columns] for copies of boxes to shared memory, swizzled by 128 bytes; zeros beyond its edges.</summary>
+    public TensorMap Describe(ulong address, long rows, long columns, int boxRows, int boxColumns)
+    {
+        Enter();
+        // The driver wants the place of what it writes to be a multiple of 64.
+        var room = stackalloc byte[sizeof(TensorMap) + 63];
+        var map = (TensorMap*)(((nint)room + 63) & ~(nint)63);
+        ulong* size = stackalloc ulong[] { (ulong)columns, (ulong)rows };
+        ulong stride = (ulong)columns;
+        uint* box = stackalloc uint[] { (uint)boxColumns, (uint)boxRows };
+        uint* steps = stackalloc uint[] { 1, 1 };
+        const int Bytes = 0, Plain = 0, Swizzle128 = 3, Promote256 = 3, Zeros = 0;
+        var encode = (delegate* unmanaged<TensorMap*, int, uint, ulong, ulong*, ulong*, uint*, uint*, int, int, int, int, int>)Symbol(_driver, "cuTensorMapEncodeTiled");
+        Check(encode(map, Bytes, 2, address, size, &stride, box, steps, Plain, Swizzle128, Promote256, Zeros), "cuTensorMapEncodeTiled");
+        return *map;
+    }
+
+    private nint Function(string kernel, int sharedBytes)
+    {
+        lock (_functions) // forward and backward run on different threads
+        {
+            if (_functions.TryGetValue(kernel, out var function))
+            {
+                return function;
+            }
+
+            fixed (byte* text = Encoding.ASCII.GetBytes(kernel + "\0"))
+            {
+                Check(((delegate* unmanaged<nint*, nint, byte*, int>)Symbol(_driver, "cuModuleGetFunction"))(&function, _module, text), kernel);
+            }
+
+            if (sharedBytes > 0)
+            {
+                const int MaxDynamicSharedBytes = 8;
+                Check(((delegate* unmanaged<nint, int, int, int>)Symbol(_driver, "cuFuncSetAttribute"))(function, MaxDynamicSharedBytes, sharedBytes), kernel);
+            }
+
+            _functions.Add(kernel, function);
+            return function;
         }
     }
 

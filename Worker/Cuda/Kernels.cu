@@ -109,20 +109,18 @@ extern "C" __global__ void rotate_tail(
 __device__ float inverse(float most) { return most == 0.0f ? 1.0f : fminf(448.0f / most, 3.402823466e38f); }
 __device__ float scale(float most) { return most == 0.0f ? 1.0f : most / 448.0f; }
 
-// [rows, columns] as E4M3, and its transpose as E4M3, both dimensions multiples of 128; one block per 128 x 128 square, 8 x 8 numbers a
-// thread. Scales are amax / 448: of 1 x 128 tiles along each row of either output, or one per square. Those of tiles lie transposed, as
-// [tiles, rows] and [tiles, columns]; those of squares as the squares of either output lie, with these strides (0: tiles).
-extern "C" __global__ void quantise(
-    const bf16* x, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns, int square_stride, int turned_stride) {
+// A square of 128 x 128 numbers as E4M3, and its transpose as E4M3; one block of 256 threads per square, 8 x 8 numbers a thread: v[r] are the
+// thread's columns of its row r. Scales are amax / 448: of 1 x 128 tiles along each row of either output, or one per square. Those of tiles lie
+// transposed, as [tiles, rows] and [tiles, columns]; those of squares as the squares of either output lie, with these strides (0: tiles).
+__device__ void quantise_square(
+    const Eight (&v)[8], long long square_row, long long square_column, e4m3* out, float* scales, e4m3* turned, float* turned_scales,
+    long long rows, long long columns, int square_stride, int turned_stride) {
     __shared__ __align__(16) e4m3 tile[128 * 128]; // [columns, rows]; eights of rows change places so that a warp's stores meet all banks
     __shared__ __align__(16) float by_warp[8][128];
     bool squares = square_stride > 0;
     int t = threadIdx.x, across = t % 16, down = t / 16; // columns 8 across .., rows 8 down ..
-    long long row0 = blockIdx.y * 128LL + 8 * down, column0 = blockIdx.x * 128LL + 8 * across;
-    Eight v[8];
+    long long row0 = square_row * 128 + 8 * down, column0 = square_column * 128 + 8 * across;
     float by_row[8], by_column[8] = {};
-    #pragma unroll
-    for (int r = 0; r < 8; r++) v[r] = load(x + (row0 + r) * columns + column0);
     #pragma unroll
     for (int r = 0; r < 8; r++) {
         float most = 0.0f;
@@ -154,14 +152,14 @@ extern "C" __global__ void quantise(
         #pragma unroll
         for (int i = 0; i < 8; i++) by_row[i] = by_column[i] = most;
         if (t == 0) {
-            scales[blockIdx.y * (long long)square_stride + blockIdx.x] = scale(most);
-            turned_scales[blockIdx.x * (long long)turned_stride + blockIdx.y] = scale(most);
+            scales[square_row * square_stride + square_column] = scale(most);
+            turned_scales[square_column * turned_stride + square_row] = scale(most);
         }
     } else {
         #pragma unroll
         for (int i = 0; i < 8; i++) {
-            if (across == 0) scales[blockIdx.x * (long long)rows + row0 + i] = scale(by_row[i]);
-            if (down == 0) turned_scales[blockIdx.y * (long long)columns + column0 + i] = scale(by_column[i]);
+            if (across == 0) scales[square_column * rows + row0 + i] = scale(by_row[i]);
+            if (down == 0) turned_scales[square_row * columns + column0 + i] = scale(by_column[i]);
         }
     }
     #pragma unroll
@@ -185,8 +183,80 @@ extern "C" __global__ void quantise(
         int column = i / 8, piece = i % 8, odd = column / 8 & 1;
         uint4 q = *(uint4*)(tile + column * 128 + 8 * ((2 * piece ^ column / 8) & ~1));
         if (odd) q = make_uint4(q.z, q.w, q.x, q.y);
-        *(uint4*)(turned + (blockIdx.x * 128LL + column) * rows + blockIdx.y * 128LL + 16 * piece) = q;
+        *(uint4*)(turned + (square_column * 128 + column) * rows + square_row * 128 + 16 * piece) = q;
     }
+}
+
+// x [rows, columns], both multiples of 128; one block per square.
+extern "C" __global__ void quantise(
+    const bf16* x, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns, int square_stride, int turned_stride) {
+    long long row0 = blockIdx.y * 128LL + 8 * (threadIdx.x / 16), column0 = blockIdx.x * 128LL + 8 * (threadIdx.x % 16);
+    Eight v[8];
+    #pragma unroll
+    for (int r = 0; r < 8; r++) v[r] = load(x + (row0 + r) * columns + column0);
+    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, square_stride, turned_stride);
+}
+
+// The same of rows sources[row] of x, zeros where that is negative, in tiles.
+extern "C" __global__ void quantise_selected(
+    const bf16* x, const int* sources, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns) {
+    long long row0 = blockIdx.y * 128LL + 8 * (threadIdx.x / 16), column0 = blockIdx.x * 128LL + 8 * (threadIdx.x % 16);
+    Eight v[8];
+    #pragma unroll
+    for (int r = 0; r < 8; r++) {
+        int source = sources[row0 + r];
+        if (source < 0) v[r].raw = make_uint4(0, 0, 0, 0);
+        else v[r] = load(x + (long long)source * columns + column0);
+    }
+    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, 0, 0);
+}
+
+// silu(gate) * up * weight of gate and up side by side, [rows, 2 columns], in tiles: what swiglu_forward would write.
+extern "C" __global__ void quantise_swiglu(
+    const bf16* gate_up, const float* weight, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns) {
+    long long row0 = blockIdx.y * 128LL + 8 * (threadIdx.x / 16), column0 = blockIdx.x * 128LL + 8 * (threadIdx.x % 16);
+    Eight v[8];
+    #pragma unroll
+    for (int r = 0; r < 8; r++) {
+        const bf16* from = gate_up + (row0 + r) * 2 * columns + column0;
+        Eight g = load(from), u = load(from + columns);
+        float w = weight[row0 + r];
+        #pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float x = widen(g.at[i]);
+            v[r].at[i] = narrow(x * sigmoid(x) * widen(u.at[i]) * w);
+        }
+    }
+    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, 0, 0);
+}
+
+// Gradients of gate and up side by side, [rows, 2 columns], in tiles: what swiglu_backward would write; and what each block's columns add to the
+// gradient of weight, [columns / 128, rows].
+extern "C" __global__ void quantise_swiglu_backward(
+    const bf16* gate_up, const float* weight, const bf16* grad, e4m3* out, float* scales, e4m3* turned, float* turned_scales, float* grad_weight,
+    int rows, int columns) {
+    int across = threadIdx.x % 16;
+    long long row0 = blockIdx.y * 128LL + 8 * (threadIdx.x / 16), column0 = blockIdx.x * 128LL + 8 * across;
+    Eight of_gate[8], of_up[8];
+    #pragma unroll
+    for (int r = 0; r < 8; r++) {
+        const bf16* from = gate_up + (row0 + r) * 2 * columns + column0;
+        Eight g = load(from), u = load(from + columns), d = load(grad + (row0 + r) * columns + column0);
+        float w = weight[row0 + r], sum = 0.0f;
+        #pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float x = widen(g.at[i]), y = widen(u.at[i]), z = widen(d.at[i]);
+            float s = sigmoid(x), a = x * s;
+            sum += z * a * y;
+            of_up[r].at[i] = narrow(z * w * a);
+            of_gate[r].at[i] = narrow(z * w * y * (s + a * (1.0f - s)));
+        }
+        for (int o = 8; o; o >>= 1) sum += __shfl_xor_sync(~0u, sum, o);
+        if (across == 0) grad_weight[blockIdx.x * (long long)rows + row0 + r] = sum;
+    }
+    quantise_square(of_gate, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, 2 * columns, 0, 0);
+    __syncthreads(); // both squares go through the same shared memory
+    quantise_square(of_up, blockIdx.y, blockIdx.x + gridDim.x, out, scales, turned, turned_scales, rows, 2 * columns, 0, 0);
 }
 
 // partial[block] = sum of squares of this block's share; the grid is fixed, so the sum has one order.

@@ -42,6 +42,11 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
         var everyExpert = arange(shape.RoutedExperts, int64, flat.device);
         var ends = searchsorted(sorted, everyExpert, out_int32: true, right: true);
         load = ends.diff(prepend: zeros(1, int32, flat.device)).to(float32);
+        if (weights.Fp8OnTensorCores && Fp8Experts.Takes(flat, shape.MoeIntermediateSize))
+        {
+            return Fp8Experts.Forward(flat, choice.Weights, weights[_gateUp], weights[_down], new PaddedRows(sorted, order, ends, active));
+        }
+
         if (_grouped && weights.Mixed)
         {
             return Gathered(flat, choice, new ExpertRows(order, active), ends);

@@ -46,6 +46,9 @@ internal sealed class Weights : IDisposable
     /// <summary>Activations are bfloat16, masters float32.</summary>
     public bool Mixed { get; }
 
+    /// <summary>Products in FP8 run as such and are not emulated.</summary>
+    public bool Fp8OnTensorCores => _fp8 && Mixed;
+
     /// <summary>The routed experts cannot be one grouped product: FP8 emulation takes them one by one.</summary>
     public bool ExpertsOneByOne => _fp8 && !Mixed;
 

@@ -90,6 +90,89 @@ public class CudaKernelTests
         Near(cw.grad!, weight.grad!.cpu(), 0.005);
     }
 
+    [Fact]
+    public void Quantised_rows_of_experts_are_those_of_the_kernels_in_two_steps()
+    {
+        using var scope = NewDisposeScope();
+        var device = Gpu();
+        var (gateUp, weight, grad) = (Random(device, 256, 2 * 384), rand(256, device: device), Random(device, 256, 384));
+        var halves = gateUp.chunk(2, -1);
+        Same(CudaKernels.Quantise(CudaKernels.SwiGlu(halves[0], halves[1], weight), squares: false), CudaKernels.QuantiseSwiGlu(gateUp, weight));
+        var (gradients, ofWeight) = (empty_like(gateUp), empty_like(weight));
+        var into = gradients.chunk(2, -1);
+        CudaKernels.SwiGluBackward(halves[0], halves[1], weight, grad, into[0], into[1], ofWeight);
+        var (made, madeWeight) = CudaKernels.QuantiseSwiGluBackward(gateUp, weight, grad);
+        Same(CudaKernels.Quantise(gradients, squares: false), made);
+        Near(ofWeight, madeWeight, 1e-4);
+        var sources = tensor(Enumerable.Range(0, 128).Select(i => i % 3 == 0 ? -1 : (i * 7) % 256).ToArray(), dtype: int32, device: device);
+        var selected = where((sources < 0).unsqueeze(1), zeros_like(grad.narrow(0, 0, 128)), grad.index_select(0, sources.clamp(min: 0).to(int64)));
+        Same(CudaKernels.Quantise(selected, squares: false), CudaKernels.QuantiseSelected(grad, sources));
+    }
+
+    [Fact]
+    public void Grouped_fp8_products_are_those_of_the_emulation_within_bf16_rounding()
+    {
+        using var scope = NewDisposeScope();
+        var device = Gpu();
+        Assert.SkipUnless(Fp8Products.Available, "This GPU is no Hopper.");
+        const int k = 384, n = 512;
+        int[] loads = [256, 0, 384, 128];
+        var ends = loads.Select((_, i) => loads.Take(i + 1).Sum()).ToArray();
+        const long rows = 768 + 256; // two tiles belong to nobody
+        var ofTile = Enumerable.Range(0, (int)rows / 128).Select(t => ends.Count(e => e <= t * 128)).ToArray();
+        var groups = new RowGroups(rows, tensor(ofTile, dtype: int32, device: device), tensor(ends, dtype: int32, device: device));
+        var (x, w, y) = (Random(device, rows, k), Random(device, loads.Length * n, k), Random(device, rows, n));
+        var (qx, qw, qy) = (CudaKernels.Quantise(x, squares: false), CudaKernels.Quantise(w, squares: true), CudaKernels.Quantise(y, squares: false));
+        var product = Fp8Products.Rows(qx.Values, qx.Scales, qw.Values, qw.Scales, groups, turned: false);
+        var back = Fp8Products.Rows(qy.Values, qy.Scales, qw.Turned, qw.TurnedScales, groups, turned: true);
+        var sums = Fp8Products.Tokens(qy.Turned, qy.TurnedScales, qx.Turned, qx.TurnedScales, groups);
+        for (var group = 0; group < loads.Length; group++)
+        {
+            Tensor Of(Tensor whole) => whole.narrow(0, ends[group] - loads[group], loads[group]).cpu().to(float32);
+            var weight = w.narrow(0, group * n, n).cpu().to(float32);
+            Assert.True(loads[group] > 0 || sums[group].abs().sum().item<float>() == 0, "who has no row learns nothing");
+            if (loads[group] > 0)
+            {
+                Near(Fp8.Product(Of(x), weight, Fp8.Block), Of(product), 0.004);
+                Near(Fp8.Product(Of(y), weight.t(), Fp8.Block), Of(back), 0.004);
+                Near(Fp8.Product(Of(y).t(), Of(x).t(), rowsPerTile: 1), sums[group].cpu(), 0.004);
+            }
+        }
+    }
+
+    [Fact]
+    public void Experts_in_fp8_and_their_gradients_follow_those_in_float32()
+    {
+        using var scope = NewDisposeScope();
+        var device = Gpu();
+        var shape = ModelShapes.Presets["mini"] with { HiddenSize = 256, MoeIntermediateSize = 128, InitStd = 0.1, Layers = 1, DenseLayers = 0, MtpDepth = 0 };
+        Assert.SkipUnless(Fp8Experts.Takes(Random(device, 8, 256), 128), "This GPU is no Hopper.");
+        (Tensor Output, Dictionary<string, Tensor> Gradients) Pass(Precision precision)
+        {
+            var weights = new Weights(shape, device, float32, precision);
+            manual_seed(4);
+            foreach (var master in weights.Masters.Where(m => !m.Key.EndsWith("bias", StringComparison.Ordinal)))
+            {
+                using (no_grad())
+                {
+                    master.Value.copy_((randn(master.Value.shape) * 0.1).to(device));
+                }
+            }
+            weights.Round();
+            var u = (randn(2, 100, 256).to(device) * 2).to(ScalarType.BFloat16).to(weights.Mixed ? ScalarType.BFloat16 : float32).requires_grad_();
+            var output = new MixtureOfExperts(shape, weights, "model.layers.0.mlp.").Forward(u, balance: false).Output;
+            output.backward([(randn(2, 100, 256).to(device) / 10).to(u.dtype)]);
+            CustomBackward.ThrowIfFailed();
+            var gradients = weights.Trained.Where(t => t.Name.Contains("mlp.", StringComparison.Ordinal)).ToDictionary(t => t.Name, t => t.Leaf.grad!);
+            gradients.Add("u", u.grad!);
+            return (output, gradients);
+        }
+
+        var (exact, rounded) = (Pass(Precision.Fp32), Pass(Precision.Fp8));
+        Near(exact.Output, rounded.Output, 0.08);
+        Assert.All(exact.Gradients, g => Near(g.Value, rounded.Gradients[g.Key], 0.12));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -163,6 +246,14 @@ public class CudaKernelTests
         var loss = Losses.CrossEntropy(output.Logits, tokens.narrow(1, 1, 64));
         learner.Backward(loss);
         return (loss.ToDouble(), learner.Update(1e-3).ToDouble());
+    }
+
+    private static void Same(QuantisedMatrix expected, QuantisedMatrix actual)
+    {
+        Assert.True(equal(expected.Values.to(float32), actual.Values.to(float32)).all().item<bool>());
+        Assert.True(equal(expected.Turned.to(float32), actual.Turned.to(float32)).all().item<bool>());
+        Assert.True(equal(expected.Scales, actual.Scales).all().item<bool>());
+        Assert.True(equal(expected.TurnedScales, actual.TurnedScales).all().item<bool>());
     }
 
     private static Device Gpu()
