@@ -58,14 +58,41 @@ internal static class CudaKernels
     /// <summary>x [rows, columns] contiguous, multiples of 128. Scales of 1 × 128 tiles lie as [tiles, rows]; squares: one per 128 × 128.</summary>
     public static QuantisedMatrix Quantise(Tensor x, bool squares)
     {
+        if (squares)
+        {
+            return QuantiseSquares(x);
+        }
+
         var (rows, columns) = (x.shape[0], x.shape[1]);
-        var values = empty([rows, columns], TensorTypes.Float8E4M3, x.device);
-        var turned = empty([columns, rows], TensorTypes.Float8E4M3, x.device);
-        var scales = squares ? empty(rows / 128, columns / 128, float32, x.device) : empty(columns / 128, rows, float32, x.device);
-        var turnedScales = squares ? empty(columns / 128, rows / 128, float32, x.device) : empty(rows / 128, columns, float32, x.device);
-        Run("quantise", (columns / 128, rows / 128), 256, At(x), At(values), At(scales), At(turned), At(turnedScales), (ulong)rows, (ulong)columns,
-            squares ? (ulong)scales.stride(0) : 0, squares ? (ulong)turnedScales.stride(0) : 0);
-        return new QuantisedMatrix(values, scales, turned, turnedScales);
+        var made = Tiled(rows, columns, x.device);
+        Run("quantise", (columns / 128, rows / 128), 256, At(x), At(made.Values), At(made.Scales), At(made.Turned), At(made.TurnedScales),
+            (ulong)rows, (ulong)columns, 0, 0, (ulong)rows);
+        return made;
+    }
+
+    /// <summary>Matrices of equal width [any, columns], one below the other, in squares.</summary>
+    public static QuantisedMatrix QuantiseSquares(params ReadOnlySpan<Tensor> stacked)
+    {
+        var (rows, columns, device) = (0L, stacked[0].shape[1], stacked[0].device);
+        foreach (var x in stacked)
+        {
+            rows += x.shape[0];
+        }
+
+        var made = new QuantisedMatrix(
+            empty([rows, columns], TensorTypes.Float8E4M3, device), empty(rows / 128, columns / 128, float32, device),
+            empty([columns, rows], TensorTypes.Float8E4M3, device), empty(columns / 128, rows / 128, float32, device));
+        var above = 0L;
+        foreach (var x in stacked)
+        {
+            var own = x.shape[0];
+            Run("quantise", (columns / 128, own / 128), 256, At(x), At(made.Values.narrow(0, above, own)), At(made.Scales.narrow(0, above / 128, own / 128)),
+                At(made.Turned.narrow(1, above, own)), At(made.TurnedScales.narrow(1, above / 128, own / 128)), (ulong)own, (ulong)columns,
+                (ulong)(columns / 128), (ulong)(rows / 128), (ulong)rows);
+            above += own;
+        }
+
+        return made;
     }
 
     /// <summary>The same in tiles of rows <paramref name="sources"/> [rows] int32 of x [any, columns] contiguous; zeros where a source is negative.</summary>
@@ -79,7 +106,7 @@ internal static class CudaKernels
     }
 
     /// <summary>silu(gate) · up · weight of gateUp [rows, 2 · columns] and weight [rows] float32, in tiles, [rows, columns].</summary>
-    public static QuantisedMatrix QuantiseSwiGlu(Tensor gateUp, Tensor weight)
+    public static QuantisedMatrix QuantiseSwiGlu(Tensor gateUp, Tensor? weight)
     {
         var (rows, columns) = (gateUp.shape[0], gateUp.shape[1] / 2);
         var made = Tiled(rows, columns, gateUp.device);
@@ -88,15 +115,15 @@ internal static class CudaKernels
         return made;
     }
 
-    /// <summary>Its gradients by grad [rows, columns]: of gateUp in tiles, of weight [rows].</summary>
-    public static (QuantisedMatrix GateUp, Tensor Weight) QuantiseSwiGluBackward(Tensor gateUp, Tensor weight, Tensor grad)
+    /// <summary>Its gradients by grad [rows, columns]: of gateUp in tiles, of weight [rows] where there is one.</summary>
+    public static (QuantisedMatrix GateUp, Tensor? Weight) QuantiseSwiGluBackward(Tensor gateUp, Tensor? weight, Tensor grad)
     {
         var (rows, columns) = (grad.shape[0], grad.shape[1]);
         var made = Tiled(rows, 2 * columns, grad.device);
-        var partial = empty(columns / 128, rows, float32, grad.device);
-        Run("quantise_swiglu_backward", (columns / 128, rows / 128), 256, At(gateUp), At(weight), At(grad), At(made.Values), At(made.Scales), At(made.Turned),
+        var partial = weight is null ? null : empty(columns / 128, rows, float32, grad.device);
+        Run("quantise_swiglu_backward", (columns / 64, rows / 128), 256, At(gateUp), At(weight), At(grad), At(made.Values), At(made.Scales), At(made.Turned),
             At(made.TurnedScales), At(partial), (ulong)rows, (ulong)columns);
-        return (made, partial.sum(0));
+        return (made, partial?.sum([0]));
     }
 
     private static QuantisedMatrix Tiled(long rows, long columns, Device device) => new(

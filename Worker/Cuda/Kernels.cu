@@ -18,7 +18,7 @@ union Eight { uint4 raw; bf16 at[8]; };
 
 __device__ Eight load(const bf16* from) { Eight v; v.raw = *(const uint4*)from; return v; }
 
-__device__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
+__device__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
 
 // out[row] = silu(gate[row]) * up[row] * weight[row]; one block per row, width a multiple of 8. weight may be null.
 extern "C" __global__ void swiglu_forward(
@@ -114,7 +114,7 @@ __device__ float scale(float most) { return most == 0.0f ? 1.0f : most / 448.0f;
 // transposed, as [tiles, rows] and [tiles, columns]; those of squares as the squares of either output lie, with these strides (0: tiles).
 __device__ void quantise_square(
     const Eight (&v)[8], long long square_row, long long square_column, e4m3* out, float* scales, e4m3* turned, float* turned_scales,
-    long long rows, long long columns, int square_stride, int turned_stride) {
+    long long rows, long long columns, int square_stride, int turned_stride, long long turned_width) {
     __shared__ __align__(16) e4m3 tile[128 * 128]; // [columns, rows]; eights of rows change places so that a warp's stores meet all banks
     __shared__ __align__(16) float by_warp[8][128];
     bool squares = square_stride > 0;
@@ -183,18 +183,19 @@ __device__ void quantise_square(
         int column = i / 8, piece = i % 8, odd = column / 8 & 1;
         uint4 q = *(uint4*)(tile + column * 128 + 8 * ((2 * piece ^ column / 8) & ~1));
         if (odd) q = make_uint4(q.z, q.w, q.x, q.y);
-        *(uint4*)(turned + (square_column * 128 + column) * rows + square_row * 128 + 16 * piece) = q;
+        *(uint4*)(turned + (square_column * 128 + column) * turned_width + square_row * 128 + 16 * piece) = q;
     }
 }
 
-// x [rows, columns], both multiples of 128; one block per square.
+// x [rows, columns], both multiples of 128; one block per square. Rows of turned are turned_width apart.
 extern "C" __global__ void quantise(
-    const bf16* x, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns, int square_stride, int turned_stride) {
+    const bf16* x, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns, int square_stride, int turned_stride,
+    int turned_width) {
     long long row0 = blockIdx.y * 128LL + 8 * (threadIdx.x / 16), column0 = blockIdx.x * 128LL + 8 * (threadIdx.x % 16);
     Eight v[8];
     #pragma unroll
     for (int r = 0; r < 8; r++) v[r] = load(x + (row0 + r) * columns + column0);
-    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, square_stride, turned_stride);
+    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, square_stride, turned_stride, turned_width);
 }
 
 // The same of rows sources[row] of x, zeros where that is negative, in tiles.
@@ -208,11 +209,11 @@ extern "C" __global__ void quantise_selected(
         if (source < 0) v[r].raw = make_uint4(0, 0, 0, 0);
         else v[r] = load(x + (long long)source * columns + column0);
     }
-    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, 0, 0);
+    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, 0, 0, rows);
 }
 
-// silu(gate) * up * weight of gate and up side by side, [rows, 2 columns], in tiles: what swiglu_forward would write.
-extern "C" __global__ void quantise_swiglu(
+// silu(gate) * up * weight of gate and up side by side, [rows, 2 columns], in tiles: what swiglu_forward would write. weight may be null.
+extern "C" __global__ void __launch_bounds__(256, 3) quantise_swiglu(
     const bf16* gate_up, const float* weight, e4m3* out, float* scales, e4m3* turned, float* turned_scales, int rows, int columns) {
     long long row0 = blockIdx.y * 128LL + 8 * (threadIdx.x / 16), column0 = blockIdx.x * 128LL + 8 * (threadIdx.x % 16);
     Eight v[8];
@@ -220,43 +221,55 @@ extern "C" __global__ void quantise_swiglu(
     for (int r = 0; r < 8; r++) {
         const bf16* from = gate_up + (row0 + r) * 2 * columns + column0;
         Eight g = load(from), u = load(from + columns);
-        float w = weight[row0 + r];
+        float w = weight ? weight[row0 + r] : 1.0f;
         #pragma unroll
         for (int i = 0; i < 8; i++) {
             float x = widen(g.at[i]);
             v[r].at[i] = narrow(x * sigmoid(x) * widen(u.at[i]) * w);
         }
     }
-    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, 0, 0);
+    quantise_square(v, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, columns, 0, 0, rows);
 }
 
-// Gradients of gate and up side by side, [rows, 2 columns], in tiles: what swiglu_backward would write; and what each block's columns add to the
-// gradient of weight, [columns / 128, rows].
-extern "C" __global__ void quantise_swiglu_backward(
-    const bf16* gate_up, const float* weight, const bf16* grad, e4m3* out, float* scales, e4m3* turned, float* turned_scales, float* grad_weight,
-    int rows, int columns) {
-    int across = threadIdx.x % 16;
-    long long row0 = blockIdx.y * 128LL + 8 * (threadIdx.x / 16), column0 = blockIdx.x * 128LL + 8 * across;
-    Eight of_gate[8], of_up[8];
+// A thread's share of the gradient of gate, or of up; and of weight, where that is wanted: [columns / 128, rows], what each square adds to it.
+template <bool OfUp>
+__device__ void swiglu_gradient(
+    const bf16* gate_up, const float* weight, const bf16* grad, float* grad_weight, Eight (&v)[8], long long row0, long long column0, long long columns) {
     #pragma unroll
     for (int r = 0; r < 8; r++) {
         const bf16* from = gate_up + (row0 + r) * 2 * columns + column0;
-        Eight g = load(from), u = load(from + columns), d = load(grad + (row0 + r) * columns + column0);
-        float w = weight[row0 + r], sum = 0.0f;
+        Eight g = load(from), d = load(grad + (row0 + r) * columns + column0), u;
+        if (!OfUp) u = load(from + columns);
+        float w = weight ? weight[row0 + r] : 1.0f, sum = 0.0f;
         #pragma unroll
         for (int i = 0; i < 8; i++) {
-            float x = widen(g.at[i]), y = widen(u.at[i]), z = widen(d.at[i]);
-            float s = sigmoid(x), a = x * s;
-            sum += z * a * y;
-            of_up[r].at[i] = narrow(z * w * a);
-            of_gate[r].at[i] = narrow(z * w * y * (s + a * (1.0f - s)));
+            float x = widen(g.at[i]), z = widen(d.at[i]), s = sigmoid(x), a = x * s;
+            if (OfUp) {
+                v[r].at[i] = narrow(z * w * a);
+            } else {
+                float y = widen(u.at[i]);
+                sum += z * a * y;
+                v[r].at[i] = narrow(z * w * y * (s + a * (1.0f - s)));
+            }
         }
+        if (OfUp || !grad_weight) continue;
         for (int o = 8; o; o >>= 1) sum += __shfl_xor_sync(~0u, sum, o);
-        if (across == 0) grad_weight[blockIdx.x * (long long)rows + row0 + r] = sum;
+        if (threadIdx.x % 16 == 0) grad_weight[row0 + r] = sum;
     }
-    quantise_square(of_gate, blockIdx.y, blockIdx.x, out, scales, turned, turned_scales, rows, 2 * columns, 0, 0);
-    __syncthreads(); // both squares go through the same shared memory
-    quantise_square(of_up, blockIdx.y, blockIdx.x + gridDim.x, out, scales, turned, turned_scales, rows, 2 * columns, 0, 0);
+}
+
+// Gradients of gate and up side by side, [rows, 2 columns], in tiles: what swiglu_backward would write. Blocks 2 i and 2 i + 1 of a row make gate's
+// and up's square from the same numbers, which the second finds in the cache: a block that made both would have too few registers to hide its loads.
+extern "C" __global__ void __launch_bounds__(256, 3) quantise_swiglu_backward(
+    const bf16* gate_up, const float* weight, const bf16* grad, e4m3* out, float* scales, e4m3* turned, float* turned_scales, float* grad_weight,
+    int rows, int columns) {
+    int square = blockIdx.x / 2;
+    bool of_up = blockIdx.x % 2;
+    long long row0 = blockIdx.y * 128LL + 8 * (threadIdx.x / 16), column0 = square * 128LL + 8 * (threadIdx.x % 16);
+    Eight v[8];
+    if (of_up) swiglu_gradient<true>(gate_up, weight, grad, nullptr, v, row0, column0, columns);
+    else swiglu_gradient<false>(gate_up, weight, grad, grad_weight ? grad_weight + square * (long long)rows : nullptr, v, row0, column0, columns);
+    quantise_square(v, blockIdx.y, square + (of_up ? columns / 128 : 0), out, scales, turned, turned_scales, rows, 2 * columns, 0, 0, rows);
 }
 
 // partial[block] = sum of squares of this block's share; the grid is fixed, so the sum has one order.

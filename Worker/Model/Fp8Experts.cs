@@ -55,7 +55,7 @@ internal sealed class Fp8Experts : SingleTensorFunction<Fp8Experts>
         var (ofOpened, ofRow) = CudaKernels.QuantiseSwiGluBackward(saved[8], saved[9], ofGated);
         var ofEntering = Fp8Products.Rows(ofOpened.Values, ofOpened.Scales, saved[2], saved[3], rows.Groups, turned: true);
         var ofGateUp = Fp8Products.Tokens(ofOpened.Turned, ofOpened.TurnedScales, saved[0], saved[1], rows.Groups);
-        return [rows.Collect(ofEntering), rows.PerChoice(ofRow), ofGateUp, ofDown, null];
+        return [rows.Collect(ofEntering), rows.PerChoice(ofRow!), ofGateUp, ofDown, null];
     }
 
     private static QuantisedMatrix Squares(Tensor weight) => CudaKernels.Quantise(weight.view(-1, weight.shape[^1]), squares: true);

@@ -11,6 +11,11 @@ internal static class SwiGlu
 {
     public static Tensor Forward(Tensor x, Weights weights, string prefix)
     {
+        if (weights.Fp8OnTensorCores && Fp8Mlp.Takes(x, weights[prefix + "gate_proj.weight"]))
+        {
+            return Fp8Mlp.Forward(x, weights[prefix + "gate_proj.weight"], weights[prefix + "up_proj.weight"], weights[prefix + "down_proj.weight"]);
+        }
+
         var (gate, up) = (weights.Project(x, prefix + "gate_proj.weight"), weights.Project(x, prefix + "up_proj.weight"));
         var activated = CudaKernels.Serve(gate) ? PairFunction.apply(gate, up) : Operators.Silu(gate) * up;
         return weights.Project(activated, prefix + "down_proj.weight");
