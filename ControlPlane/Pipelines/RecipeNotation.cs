@@ -50,7 +50,7 @@ internal static class RecipeNotation
         .With("lambda", Spell.Weight, s => s.Lambda, (s, v) => s with { Lambda = v },
             "Weight of the multi-token prediction loss over the answers; 0: the MTP modules fall behind the model.")
         .With("data", Spell.Anything, s => s.Data, (s, v) => s with { Data = v },
-            "A .jsonl of {question, answer} or {messages}; left out: the data source's own questions.");
+            "A .jsonl of {question, answer} or {messages}, of any number of turns; left out: the data source's own questions.");
 
     public static Mapping<ReinforcementLearning> ReinforcementLearning { get; } = new Mapping<ReinforcementLearning>("reinforcement learning",
         new ReinforcementLearning())

@@ -16,7 +16,7 @@ public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
 
     public int HeldOutCount => heldOut;
 
-    public int OtherConversations => 0;
+    public long? ConversationCount => null;
 
     public string Document(long index)
     {
@@ -40,6 +40,8 @@ public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
         var problem = ArithmeticProblems.Draw(ref random, heldOut: false);
         return random.Next(10) < HastyOfTen ? ArithmeticProblems.Hasty(ref random, problem) : problem;
     }
+
+    public Conversation TrainingConversation(long index) => Conversation.Of(TrainingProblem(index));
 
     public Problem HeldOutProblem(int index)
     {

@@ -1,7 +1,7 @@
 namespace DeepSeekOps.Worker.Data;
 
 /// <summary>
-/// DeepSeek's conversation form: bos, then user mark and question, assistant mark, answer and eos, turn after turn.
+/// DeepSeek's conversation form: bos and the system prompt, then user mark and question, assistant mark, answer and eos, turn after turn.
 /// Only the assistant's words and the eos after them are learned.
 /// </summary>
 public static class ChatTemplate
@@ -13,16 +13,20 @@ public static class ChatTemplate
     {
         var special = tokenizer.Special;
         var (ids, learned) = (new List<int> { special.Bos }, new List<bool> { false });
-        foreach (var turn in conversation.Turns)
+        void Add(IEnumerable<int> tokens, bool said)
         {
-            ids.Add(turn.ByAssistant ? special.Assistant : special.User);
-            learned.Add(false);
-            ids.AddRange(tokenizer.Encode(turn.Text));
-            if (turn.ByAssistant)
-            {
-                ids.Add(special.Eos);
-            }
-            learned.AddRange(Enumerable.Repeat(turn.ByAssistant, ids.Count - learned.Count));
+            ids.AddRange(tokens);
+            learned.AddRange(Enumerable.Repeat(said, ids.Count - learned.Count));
+        }
+
+        // What stands above the conversation has no mark of its own, wherever the messages tell it.
+        Add(tokenizer.Encode(string.Join("\n\n", conversation.Turns.Where(t => t.By == Speaker.System).Select(t => t.Text))), said: false);
+        foreach (var turn in conversation.Turns.Where(t => t.By != Speaker.System))
+        {
+            var answers = turn.By == Speaker.Assistant;
+            Add([answers ? special.Assistant : special.User], said: false);
+            Add(tokenizer.Encode(turn.Text), answers);
+            Add(answers ? [special.Eos] : [], answers);
         }
         return new Instance([.. ids], [.. learned]);
     }

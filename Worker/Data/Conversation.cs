@@ -2,12 +2,19 @@ using System.Text.Json;
 
 namespace DeepSeekOps.Worker.Data;
 
-public sealed record Turn(bool ByAssistant, string Text);
+public enum Speaker
+{
+    System,
+    User,
+    Assistant,
+}
+
+public sealed record Turn(Speaker By, string Text);
 
 /// <summary>A line of .jsonl: plain "text", "question" and "answer", or "messages" with "role" and "content".</summary>
 public sealed record Conversation(IReadOnlyList<Turn> Turns)
 {
-    public static Conversation Of(Problem problem) => new([new Turn(false, problem.Question), new Turn(true, problem.Solution)]);
+    public static Conversation Of(Problem problem) => new([new Turn(Speaker.User, problem.Question), new Turn(Speaker.Assistant, problem.Solution)]);
 
     /// <exception cref="InvalidDataException">The line has none of the three shapes.</exception>
     public static Conversation FromJson(string line)
@@ -18,11 +25,11 @@ public sealed record Conversation(IReadOnlyList<Turn> Turns)
         {
             if (root.TryGetProperty("text", out var text))
             {
-                return new Conversation([new Turn(true, Text(text))]);
+                return new Conversation([new Turn(Speaker.Assistant, Text(text))]);
             }
             if (root.TryGetProperty("question", out var question) && root.TryGetProperty("answer", out var answer))
             {
-                return new Conversation([new Turn(false, Text(question)), new Turn(true, Text(answer))]);
+                return new Conversation([new Turn(Speaker.User, Text(question)), new Turn(Speaker.Assistant, Text(answer))]);
             }
             if (root.TryGetProperty("messages", out var messages) && messages.ValueKind == JsonValueKind.Array)
             {
@@ -32,14 +39,16 @@ public sealed record Conversation(IReadOnlyList<Turn> Turns)
         throw new InvalidDataException($"a line needs \"text\", \"question\" and \"answer\", or \"messages\"; it reads {Shorten(line)}");
     }
 
-    /// <summary>One question and its answer: what can be fine-tuned on and judged.</summary>
-    public bool IsProblem => Turns is [{ ByAssistant: false }, { ByAssistant: true }];
+    /// <summary>One question and its answer: what can be judged.</summary>
+    public bool IsProblem => Turns is [{ By: Speaker.User }, { By: Speaker.Assistant }];
+
+    /// <summary>Somebody is answered: what can be fine-tuned on.</summary>
+    public bool IsAnswered => Turns.SkipWhile(t => t.By != Speaker.User).Any(t => t.By == Speaker.Assistant);
 
     public string AsDocument() => string.Join('\n', Turns.Select(t => t.Text));
 
     public Problem AsProblem() => new(Turns[0].Text, Turns[1].Text, Verifier.BoxedText(Turns[1].Text) ?? Turns[1].Text.Trim());
 
-    // A system prompt is read as the user's words, as the report's second sample form has it (section 5.1).
     private static Turn ToTurn(JsonElement message)
     {
         if (message.ValueKind != JsonValueKind.Object
@@ -47,7 +56,14 @@ public sealed record Conversation(IReadOnlyList<Turn> Turns)
         {
             throw new InvalidDataException($"a message needs \"role\" and \"content\"; it reads {Shorten(message.GetRawText())}");
         }
-        return new Turn(role.GetString() == "assistant", Text(content));
+        var by = (role.ValueKind == JsonValueKind.String ? role.GetString() : null) switch
+        {
+            "system" or "developer" => Speaker.System,
+            "user" => Speaker.User,
+            "assistant" => Speaker.Assistant,
+            _ => throw new InvalidDataException($"a message's \"role\" is system, user or assistant; it reads {Shorten(message.GetRawText())}"),
+        };
+        return new Turn(by, Text(content));
     }
 
     private static string Text(JsonElement value) => value.ValueKind == JsonValueKind.String

@@ -6,7 +6,7 @@ namespace DeepSeekOps.Worker.Data;
 
 /// <summary>
 /// The user's .txt and .jsonl files. A line of .jsonl is a document ("text", or a conversation told as text) and, where it has a
-/// question and an answer, also a problem; a .txt is cut at blank lines into documents of about <see cref="TextPieceBytes"/>.
+/// question and an answer, also a problem; where somebody is answered, a conversation; a .txt is cut at blank lines into documents of about <see cref="TextPieceBytes"/>.
 /// Only an index of offsets is kept in memory. Each epoch goes through the documents in an order of its own.
 /// </summary>
 public sealed class FileData : ITrainingData
@@ -15,12 +15,13 @@ public sealed class FileData : ITrainingData
 
     private readonly List<FileSlice> _slices;
     private readonly List<FileSlice> _problems;
+    private readonly List<FileSlice> _longer; // conversations that are no problems
     private readonly long _seed;
     private readonly Permutation _heldOutFirst;
 
-    private FileData(List<FileSlice> slices, List<FileSlice> problems, long seed, int heldOut)
+    private FileData(List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer, long seed, int heldOut)
     {
-        (_slices, _problems, _seed) = (slices, problems, seed);
+        (_slices, _problems, _longer, _seed) = (slices, problems, longer, seed);
         _heldOutFirst = new Permutation(Math.Max(1, problems.Count), seed);
         // At most a fifth is kept back, so that a small file still has something to train on.
         HeldOutCount = Math.Min(heldOut, problems.Count / 5);
@@ -32,11 +33,11 @@ public sealed class FileData : ITrainingData
 
     public int HeldOutCount { get; }
 
-    public int OtherConversations { get; private init; }
+    public long? ConversationCount => ProblemCount + _longer.Count;
 
     public static FileData Open(IReadOnlyList<string> paths, long seed, int heldOut)
     {
-        var (slices, problems, otherConversations) = (new List<FileSlice>(), new List<FileSlice>(), 0);
+        var (slices, problems, longer) = (new List<FileSlice>(), new List<FileSlice>(), new List<FileSlice>());
         foreach (var path in paths)
         {
             if (!File.Exists(path))
@@ -47,7 +48,7 @@ public sealed class FileData : ITrainingData
             switch (Path.GetExtension(path))
             {
                 case ".jsonl":
-                    otherConversations += IndexLines(path, slices, problems);
+                    IndexLines(path, slices, problems, longer);
                     break;
                 case ".txt":
                     IndexPieces(path, slices);
@@ -60,7 +61,7 @@ public sealed class FileData : ITrainingData
         {
             throw new InvalidDataException($"There is no document in {string.Join(", ", paths)}: the file is empty. Name one with text in it.");
         }
-        return new FileData(slices, problems, seed, heldOut) { OtherConversations = otherConversations };
+        return new FileData(slices, problems, longer, seed, heldOut);
     }
 
     public string Document(long index)
@@ -71,6 +72,12 @@ public sealed class FileData : ITrainingData
     }
 
     public Problem TrainingProblem(long index) => ProblemAt(HeldOutCount + (index % (_problems.Count - HeldOutCount)));
+
+    public Conversation TrainingConversation(long index)
+    {
+        var place = index % Math.Max(1, ConversationCount!.Value) - ProblemCount!.Value;
+        return place < 0 ? Conversation.Of(TrainingProblem(place + ProblemCount.Value)) : Conversation.FromJson(_longer[(int)place].ReadText());
+    }
 
     public Problem HeldOutProblem(int index)
     {
@@ -89,10 +96,9 @@ public sealed class FileData : ITrainingData
         return Conversation.FromJson(slice.ReadText()).AsProblem();
     }
 
-    /// <returns>How many lines are conversations of another form than one question and its answer.</returns>
-    private static int IndexLines(string path, List<FileSlice> slices, List<FileSlice> problems)
+    private static void IndexLines(string path, List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer)
     {
-        var (number, otherConversations) = (0, 0);
+        var number = 0;
         foreach (var slice in FileSlice.Lines(path))
         {
             number++;
@@ -110,9 +116,9 @@ public sealed class FileData : ITrainingData
                 {
                     problems.Add(slice);
                 }
-                else if (conversation.Turns.Count > 1)
+                else if (conversation.IsAnswered)
                 {
-                    otherConversations++;
+                    longer.Add(slice);
                 }
             }
             catch (Exception e) when (e is JsonException or InvalidDataException)
@@ -121,7 +127,6 @@ public sealed class FileData : ITrainingData
                 throw new InvalidDataException($"{path}, line {number}: {what}", e);
             }
         }
-        return otherConversations;
     }
 
     private static void IndexPieces(string path, List<FileSlice> slices)

@@ -17,8 +17,11 @@ public interface ITrainingData
     /// <summary>Problems to train on before they repeat; null where endless, 0 where the source has none.</summary>
     long? ProblemCount { get; }
 
-    /// <summary>Conversations of another form than one question and its answer: read as documents, never as problems.</summary>
-    int OtherConversations { get; }
+    /// <summary>Conversations to fine-tune on before they repeat; null where endless, 0 where the source has none.</summary>
+    long? ConversationCount { get; }
+
+    /// <summary>Training problems with their solutions, then conversations of several turns or with a system prompt.</summary>
+    Conversation TrainingConversation(long index);
 
     Problem TrainingProblem(long index);
 

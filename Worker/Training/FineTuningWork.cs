@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training;
 
-/// <summary>Supervised fine-tuning on questions and answers: packed with sample mask, learned on the answers only.</summary>
+/// <summary>Supervised fine-tuning on conversations: packed with sample mask, learned on the answers only.</summary>
 public sealed class FineTuningWork(StageContext context, SupervisedFineTuning plan) : IStageWork
 {
     private const int AnswerTokens = 24;
@@ -31,15 +31,10 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     public void Prepare(Position position, string? resumed)
     {
         _next = position.Document;
-        if (_pairs.ProblemCount == 0)
-        {
-            throw new InvalidDataException("The data has no question and answer pairs to fine-tune on: give sft.data a .jsonl with \"question\" and \"answer\".");
-        }
-        if (_pairs.OtherConversations > 0)
+        if (_pairs.ConversationCount == 0)
         {
             throw new InvalidDataException(
-                $"{_pairs.OtherConversations} conversations of the data are not one question and its answer, and fine-tuning reads no others. "
-                + "Give each line two messages, of a user and of an assistant: split longer conversations, and put a system prompt before the question.");
+                "The data has no conversations to fine-tune on: give sft.data a .jsonl with \"question\" and \"answer\", or \"messages\" in which an assistant answers.");
         }
         if (resumed is null)
         {
@@ -97,6 +92,6 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
         var count = (int)Math.Min(plan.BatchSize, plan.Instances - within);
         _next += count;
         return [.. Enumerable.Range(0, count).Select(i =>
-            ChatTemplate.Render(Conversation.Of(_pairs.TrainingProblem(order[within + i])), context.Tokenizer))];
+            ChatTemplate.Render(_pairs.TrainingConversation(order[within + i]), context.Tokenizer))];
     }
 }

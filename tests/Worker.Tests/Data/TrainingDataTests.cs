@@ -26,13 +26,27 @@ public sealed partial class TrainingDataTests : IDisposable
     }
 
     [Fact]
-    public void Conversations_that_fine_tuning_cannot_read_are_counted_and_never_become_problems()
+    public void Conversations_of_several_turns_are_fine_tuned_on_and_never_become_problems()
     {
-        string Line(params string[] roles) => $$"""{"messages":[{{string.Join(',', roles.Select(r => $$"""{"role":"{{r}}","content":"x"}"""))}}]}""";
+        string Line(params string[] roles) => $$"""{"messages":[{{string.Join(',', roles.Select((r, i) => $$"""{"role":"{{r}}","content":"{{i}}"}"""))}}]}""";
         string[] lines =
             [Line("user", "assistant"), Line("user", "assistant", "user", "assistant"), Line("system", "user", "assistant"), Line("assistant", "user")];
         var data = FileData.Open([Write("chat.jsonl", string.Join('\n', lines))], seed: 1, heldOut: 0);
-        Assert.Equal((4L, 1L, 3), (data.DocumentCount, data.ProblemCount, data.OtherConversations));
+        Assert.Equal((4L, 1L, 3L), (data.DocumentCount, data.ProblemCount, data.ConversationCount));
+        string Words(long index) => string.Join(' ', data.TrainingConversation(index).Turns.Select(t => $"{t.By}{t.Text}"));
+        Assert.Equal(["User0 Assistant1", "User0 Assistant1 User2 Assistant3", "System0 User1 Assistant2", "User0 Assistant1"], Enumerable.Range(0, 4).Select(i => Words(i)));
+    }
+
+    [Fact]
+    public void Only_what_the_assistant_says_is_learned_and_the_system_prompt_stands_above_all()
+    {
+        var tokenizer = new ByteTokenizer();
+        var special = tokenizer.Special;
+        var talk = Conversation.FromJson(
+            """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"system","content":"s"},{"role":"user","content":"c"},{"role":"assistant","content":"d"}]}""");
+        var made = ChatTemplate.Render(talk, tokenizer);
+        Assert.Equal([special.Bos, 's', special.User, 'a', special.Assistant, 'b', special.Eos, special.User, 'c', special.Assistant, 'd', special.Eos], made.Ids);
+        Assert.Equal([5, 6, 10, 11], Enumerable.Range(0, made.Ids.Length).Where(i => made.Learned[i]));
     }
 
     [Fact]

@@ -14,15 +14,25 @@ public sealed class FineTuningTests : IDisposable
     public void Dispose() => _mini.Dispose();
 
     [Fact]
-    public void A_conversation_of_several_turns_is_refused_in_words_instead_of_passed_over()
+    public void A_conversation_of_several_turns_is_learned_turn_by_turn()
     {
         var plan = _mini.Plan("sft");
         plan.Sft.Data = Path.Combine(_mini.Root, "chat.jsonl");
         string Line(params string[] roles) => $$"""{"messages":[{{string.Join(',', roles.Select(r => $$"""{"role":"{{r}}","content":"x"}"""))}}]}""";
-        File.WriteAllLines(plan.Sft.Data, [Line("user", "assistant"), Line("user", "assistant", "user", "assistant")]);
+        File.WriteAllLines(plan.Sft.Data, [Line("user", "assistant"), Line("system", "user", "assistant", "user", "assistant")]);
+        (plan.Sft.Instances, plan.Sft.BatchSize, plan.Sft.Epochs) = (2, 2, 1);
+        using var link = MiniPlans.Train(_mini.Launch(plan, "sft"));
+        Assert.Equal(6, Assert.Single(link.Samples).Extra["answer_tokens"]); // x and its end, three times
+    }
+
+    [Fact]
+    public void Data_in_which_nobody_is_answered_is_refused_in_words()
+    {
+        var plan = _mini.Plan("sft");
+        plan.Sft.Data = Path.Combine(_mini.Root, "texts.jsonl");
+        File.WriteAllLines(plan.Sft.Data, ["""{"text":"x"}""", """{"messages":[{"role":"assistant","content":"x"},{"role":"user","content":"x"}]}"""]);
         var refused = Assert.Throws<InvalidDataException>(() => MiniPlans.Train(_mini.Launch(plan, "sft")));
-        Assert.StartsWith("1 conversations of the data are not one question and its answer", refused.Message, StringComparison.Ordinal);
-        Assert.Contains("split longer conversations", refused.Message, StringComparison.Ordinal);
+        Assert.StartsWith("The data has no conversations to fine-tune on", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]
