@@ -34,14 +34,14 @@ public static class PipelineText
         {
             return new PipelineParse(null, [unreadable!]);
         }
-        var reading = new Reading();
+        var reading = new Reading { Folder = folder, FileExists = fileExists };
         reading.Place("", root);
         root = (settings ?? []).Aggregate(root, (now, setting) => setting.In(now, reading));
         if (PipelineNotation.Pipeline.TryRead(Named(root, name), "", reading, out var spec))
         {
-            spec = DataPaths.Resolve(WithGateStages(spec), folder);
+            spec = DataPaths.Resolve(WithGateStages(spec), reading);
             PipelineChecks.Check(spec, reading);
-            DataPaths.Check(spec, reading, fileExists);
+            DataPaths.Check(spec, reading);
         }
         return new PipelineParse(reading.Failed ? null : spec, [.. reading.Problems]);
     }

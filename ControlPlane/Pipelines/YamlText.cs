@@ -15,6 +15,9 @@ internal static partial class YamlText
         return text.ToString();
     }
 
+    /// <summary>A value as it stands in one line.</summary>
+    public static string Line(TextNode value) => OneLine(value);
+
     private static void Block(TextNode.Mapping mapping, int indent, StringBuilder text)
     {
         foreach (var (key, value) in mapping.Entries)

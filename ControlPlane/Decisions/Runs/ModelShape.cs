@@ -74,6 +74,13 @@ public sealed record ModelShape
 
     public int MaxPositionEmbeddings { get; init; } = 4096;
 
+    /// <summary>Stretching of positions that the weights are used to before any stage. Null: none.</summary>
+    public Yarn? Yarn { get; init; }
+
+    /// <summary>The longest sequence that such weights know: YaRN may reach beyond what config.json calls the context.</summary>
+    [JsonIgnore]
+    public int ContextLength => Math.Max(MaxPositionEmbeddings, Yarn is null ? 0 : (int)Math.Min(int.MaxValue, Yarn.Factor * Yarn.OriginalLength));
+
     [JsonIgnore]
     public int QkHeadDim => QkNopeHeadDim + QkRopeHeadDim;
 
