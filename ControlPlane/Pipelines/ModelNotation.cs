@@ -14,6 +14,9 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
     /// <summary>What a preset cannot know of a folder: how far its context was extended, and what only matters to weights yet to be made.</summary>
     private static readonly string[] NotOfWeights = ["initStd", "maxPositionEmbeddings", MtpKey, "yarn"];
 
+    /// <summary>As every published model has it, and left out without a word.</summary>
+    private static readonly string[] Usual = ["yarn", "ropeInterleave", "attentionBias", "tiedEmbeddings"];
+
     private static readonly ChoiceNotation<ModelShape> Preset = new([.. ModelShape.Presets.Select(p => (p.Key, p.Value))]);
 
     private static readonly Mapping<ModelShape> Table = new Mapping<ModelShape>("a model", ModelShape.V3)
@@ -46,7 +49,11 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
         .With("initStd", new RealNotation(0, 10, aboveMin: true), m => m.InitStd, (m, v) => m with { InitStd = v }, "Standard deviation of the random weights.")
         .With("maxPositionEmbeddings", Spell.Int(1, 100_000_000), m => m.MaxPositionEmbeddings, (m, v) => m with { MaxPositionEmbeddings = v },
             "Longest sequence before any extension.")
-        .MaybeRecord("yarn", Spell.Yarn, m => m.Yarn, (m, v) => m with { Yarn = v }, "Stretching of positions before any extension.");
+        .MaybeRecord("yarn", Spell.Yarn, m => m.Yarn, (m, v) => m with { Yarn = v }, "Stretching of positions before any extension.")
+        .With("ropeInterleave", new FlagNotation(), m => m.RopeInterleave, (m, v) => m with { RopeInterleave = v },
+            "Neighbours rotate as pairs, as in all published models; false: halves.")
+        .With("attentionBias", new FlagNotation(), m => m.AttentionBias, (m, v) => m with { AttentionBias = v }, "The attention's projections add a bias.")
+        .With("tiedEmbeddings", new FlagNotation(), m => m.TiedEmbeddings, (m, v) => m with { TiedEmbeddings = v }, "The output head is the embedding.");
 
     public static IEnumerable<(string Name, string InWords, bool Required, string Doc)> Fields =>
         Table.Fields.Select(f => (f.Name, f.InWords, f.Required, f.Doc)).Prepend((PresetKey, Preset.InWords, false, PresetDoc));
@@ -73,7 +80,7 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
         {
             value = Preset.TryRead(preset, MappingKeys.Path(path, PresetKey), reading, out var begin) ? begin : value;
         }
-        else if (Table.Fields.Where(f => mapping.Entries.All(e => e.Key.Text != f.Name)).Select(f => f.Name).ToArray() is { Length: > 0 } absent)
+        else if (Table.Fields.Where(f => !Usual.Contains(f.Name) && !Has(mapping, f.Name)).Select(f => f.Name).ToArray() is { Length: > 0 } absent)
         {
             reading.Refuse(node, path, $"The model has no preset, and {absent.Length} hyper-parameters are missing: {string.Join(", ", absent)}.",
                 $"Add 'preset:' with {Preset.InWords}; write only what differs from it.");
@@ -83,8 +90,7 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
     }
 
     /// <summary>The text alone says the whole shape.</summary>
-    public static bool IsComplete(TextNode.Mapping mapping) => Has(mapping, PresetKey)
-        || Table.Fields.All(f => NotOfWeights.Contains(f.Name) || Has(mapping, f.Name));
+    public static bool IsComplete(TextNode.Mapping mapping) => Has(mapping, PresetKey) || Table.Fields.All(f => Usual.Contains(f.Name) || Has(mapping, f.Name));
 
     /// <summary>
     /// The shape of published weights, where the text may say it again. More MTP modules than there are may be asked for: they are new.

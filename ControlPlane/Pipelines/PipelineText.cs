@@ -70,6 +70,7 @@ public static class PipelineText
                 string needed = required ? " **Needed.**" : "";
                 text.Append(CultureInfo.InvariantCulture, $"| `{field}` | {doc}{needed} | {inWords.Replace("|", "\\|", StringComparison.Ordinal)} |\n");
             }
+            text.Append(PipelineProse.After(title));
         }
         return text.ToString();
     }

@@ -22,9 +22,6 @@ internal static class PublishedConfig
         {
             throw new FormatException($"model_type is '{type}'; deepseek_v2 and deepseek_v3 are read.");
         }
-        Only(config, "rope_interleave", wanted: true);
-        Only(config, "attention_bias", wanted: false);
-        Only(config, "tie_word_embeddings", wanted: false);
         var rope = Part(config, "rope_parameters") ?? Part(config, "rope_scaling");
         var shape = new ModelShape
         {
@@ -41,6 +38,8 @@ internal static class PublishedConfig
             MtpDepth = Whole(config, "num_nextn_predict_layers", 0), RmsNormEps = Number(config, "rms_norm_eps") ?? 1e-6,
             InitStd = Number(config, "initializer_range") ?? 0.02, MaxPositionEmbeddings = Whole(config, "max_position_embeddings", 4096),
             RopeTheta = (rope is { } inner ? Number(inner, "rope_theta") : null) ?? Number(config, "rope_theta") ?? 10000,
+            RopeInterleave = Flag(config, "rope_interleave") ?? true, AttentionBias = Flag(config, "attention_bias") ?? false,
+            TiedEmbeddings = Flag(config, "tie_word_embeddings") ?? false,
             Yarn = rope is { } scaling ? Stretch(scaling, config) : null,
         };
         // With one of these at 0 nothing could be reckoned: groups, for one, divide.
@@ -85,14 +84,6 @@ internal static class PublishedConfig
         },
         var other => throw new FormatException($"rope_type is '{other}'; default and yarn are known."),
     };
-
-    private static void Only(JsonElement config, string field, bool wanted)
-    {
-        if (Flag(config, field) == !wanted)
-        {
-            throw new FormatException($"{field} is {(wanted ? "false" : "true")}, by which no DeepSeek model was published, and which is not trained here.");
-        }
-    }
 
     private static JsonElement? Some(JsonElement from, string field) =>
         from.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;

@@ -79,7 +79,8 @@ public static class TrainingPlans
         VHeadDim = shape.VHeadDim, RoutedExperts = shape.RoutedExperts, SharedExperts = shape.SharedExperts, ActiveExperts = shape.ActiveExperts,
         Groups = shape.Groups, LimitedGroups = shape.LimitedGroups, TopkMethod = TopkWord(shape.TopkMethod), NormTopkProb = shape.NormTopkProb,
         RoutedScalingFactor = shape.RoutedScalingFactor, MtpDepth = shape.MtpDepth, RopeTheta = shape.RopeTheta, RmsNormEps = shape.RmsNormEps,
-        InitStd = shape.InitStd, MaxPositionEmbeddings = extension?.SequenceLength ?? shape.MaxPositionEmbeddings,
+        InitStd = shape.InitStd, RopeByHalves = !shape.RopeInterleave, AttentionBias = shape.AttentionBias, TiedEmbeddings = shape.TiedEmbeddings,
+        MaxPositionEmbeddings = extension?.SequenceLength ?? shape.MaxPositionEmbeddings,
         Yarn = (extension is null ? shape.Yarn : extension.Yarn) is { } yarn ? ToProto(yarn) : null,
     };
 

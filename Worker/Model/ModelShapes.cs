@@ -50,7 +50,8 @@ public static class ModelShapes
         LimitedGroups = Math.Max(1, config.LimitedGroups), Routing = Routing(config.TopkMethod), NormTopkProb = config.NormTopkProb,
         RoutedScalingFactor = config.RoutedScalingFactor, MtpDepth = config.MtpDepth, RopeTheta = config.RopeTheta,
         RmsNormEps = config.RmsNormEps, InitStd = config.InitStd, MaxPositionEmbeddings = config.MaxPositionEmbeddings,
-        Yarn = FromProto(config.Yarn),
+        Yarn = FromProto(config.Yarn), RopeInterleave = !config.RopeByHalves, AttentionBias = config.AttentionBias,
+        TiedEmbeddings = config.TiedEmbeddings,
     };
 
     /// <summary>Fields left out take the report's values (β 32 and 1, both mscales 1).</summary>

@@ -9,7 +9,7 @@ public sealed class BeginningModelTests
 {
     private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
 
-    private const string Sft = "{name: sft, kind: sft, instances: 2400, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}";
+    private const string Sft = "{name: sft, kind: sft, instances: 1200, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}";
 
     [Fact]
     public async Task Fine_tuning_from_a_checkpoint_of_another_run_is_what_the_stage_after_it_is()

@@ -169,7 +169,8 @@ public sealed class PublishedWeightsTests : IDisposable
         plan.Optimizer.WeightDecay = rate is null ? plan.Optimizer.WeightDecay : 0;
         if (rate is { } all)
         {
-            LearningRate?[] rates = [plan.Pretraining?.LearningRate, plan.Sft?.LearningRate, plan.Rl?.LearningRate, .. plan.ContextExtension?.Phases.Select(p => p.LearningRate) ?? []];
+            LearningRate?[] rates = [plan.Pretraining?.LearningRate, plan.Sft?.LearningRate, plan.Rl?.LearningRate,
+                .. plan.ContextExtension?.Phases.Select(p => p.LearningRate) ?? []];
             foreach (var piece in rates.SelectMany(r => r?.Pieces ?? []))
             {
                 piece.To = all;
