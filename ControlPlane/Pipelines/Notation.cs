@@ -32,6 +32,9 @@ internal sealed class Inheritance
     /// <summary>What is usual is written too.</summary>
     public bool Full { get; init; }
 
+    /// <summary>Shares of a stage are written as the tokens they are.</summary>
+    public bool Resolved { get; init; }
+
     public T Baseline<T>(T otherwise)
         where T : class => InStage && pipeline.TryGetValue(typeof(T), out object? value) ? (T)value : otherwise;
 

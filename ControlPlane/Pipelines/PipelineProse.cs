@@ -22,6 +22,21 @@ internal static class PipelineProse
 
         """;
 
+    private const string Shares = """
+
+        ### Milestones as shares
+
+        `batchSize.over`, `learningRate.until`, `gamma.at` and `lambda.at` take tokens (`14.3T`) or a share of the stage's `tokens` (`96.6667%`), rounded to the
+        nearest token. A file with shares scales as a whole: `dsops clone mini short --set stages.pretrain.tokens=300Ki` passes every milestone in half the
+        tokens. As many digits as the tokens have are enough to name one: 96.621621621622% of 14.8T are 14.3T.
+
+        """;
+
     /// <summary>After the table of that title; empty: nothing more is to be said.</summary>
-    public static string After(string title) => title == "model" ? Beginning : "";
+    public static string After(string title) => title switch
+    {
+        "model" => Beginning,
+        "stages: pretraining" => Shares,
+        _ => "",
+    };
 }

@@ -39,7 +39,7 @@ public static class PipelineText
         root = (settings ?? []).Aggregate(root, (now, setting) => setting.In(now, reading));
         if (PipelineNotation.Pipeline.TryRead(Named(root, name), "", reading, out var spec))
         {
-            spec = DataPaths.Resolve(WithGateStages(spec), reading);
+            spec = DataPaths.Resolve(Whole(spec), reading);
             PipelineChecks.Check(spec, reading);
             DataPaths.Check(spec, reading);
         }
@@ -87,11 +87,12 @@ public static class PipelineText
         return mapping with { Entries = [.. mapping.Entries.Where(e => e.Key.Text != "name"), (place, value)] };
     }
 
-    /// <summary>A gate that names no stage means the one before.</summary>
-    private static PipelineSpec WithGateStages(PipelineSpec spec) => spec with
+    /// <summary>What a stage leaves to its surroundings: a gate that names no stage means the one before, a share is one of the stage's tokens.</summary>
+    private static PipelineSpec Whole(PipelineSpec spec) => spec with
     {
         Stages = [.. spec.Stages.Select((stage, i) => stage with
         {
+            Recipe = TokenShares.Resolve(stage.Recipe),
             Gates = [.. stage.Gates.Select(g => g is Gate.Metric { Stage: "" } m && i > 0 ? m with { Stage = spec.Stages[i - 1].Name } : g)],
         })],
     };
