@@ -72,8 +72,6 @@ internal static class DataPaths
         {
             return;
         }
-        reading.Check(Path.IsPathRooted(from.Folder), "model.from", $"'{from.Folder}' is a relative path, and this text has no folder that it could begin at.",
-            "Write the whole path.", []);
         var wrong = PublishedFolder.IsSeen(from.Folder) ? PublishedFolder.Wrong(from.Folder) : null;
         reading.Check(wrong is null, "model.from", wrong?.Message ?? "", wrong?.Fix ?? "", []);
     }

@@ -48,6 +48,12 @@ internal sealed class InitialModelNotation : Notation<InitialModel>
     private static (ModelShape Shape, string Digest) ShapeOf(string folder, TextNode from, TextNode.Mapping mapping, string path, Reading reading)
     {
         string at = MappingKeys.Path(path, FromKey);
+        if (reading.FileExists is not null && !Path.IsPathRooted(folder))
+        {
+            reading.Refuse(from, at, $"'{folder}' is a relative path, and this text comes from no file whose folder it could begin at.",
+                "Write the whole path, as the control plane and the workers see it.");
+            return (ModelShape.V3, "");
+        }
         if (PublishedFolder.IsSeen(folder))
         {
             var (shape, digest, problem) = PublishedFolder.Read(folder);

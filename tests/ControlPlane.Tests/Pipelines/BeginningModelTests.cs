@@ -115,6 +115,8 @@ public sealed class BeginningModelTests : IDisposable
         var problem = Assert.Single(PipelineText.Parse(Text("from: /models/v3")).Errors);
         Assert.Equal("model.from", problem.Field);
         Assert.Contains("preset", problem.Fix, StringComparison.Ordinal);
+        var relative = Assert.Single(PipelineText.Parse(Text("from: w, preset: mini"), null, File.Exists).Errors);
+        Assert.Contains("Write the whole path", relative.Fix, StringComparison.Ordinal);
         Assert.Equal("/models/v3", PipelineText.Parse(Text("from: /models/v3, preset: mini"), "/x", _ => true).Spec!.ModelFrom!.Folder);
     }
 

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Checkpoints;
@@ -119,6 +120,20 @@ public sealed class PublishedWeightsTests : IDisposable
     }
 
     [Fact]
+    public void The_digest_is_that_of_config_and_index_or_of_the_single_files_header()
+    {
+        var folder = Saved(ScalarType.Float32, withMtp: true);
+        byte[] Of(string file) => File.ReadAllBytes(Path.Combine(folder, file));
+        Assert.Equal(Sha256([.. Of("config.json"), .. Of("model.safetensors.index.json")]), PublishedWeights.DigestOf(folder));
+        File.Delete(Path.Combine(folder, "model.safetensors.index.json"));
+        File.Move(Path.Combine(folder, "model-00001-of-00002.safetensors"), Path.Combine(folder, "model.safetensors"));
+        var single = Of("model.safetensors");
+        Assert.Equal(Sha256([.. Of("config.json"), .. single.AsSpan(8, BitConverter.ToInt32(single))]), PublishedWeights.DigestOf(folder));
+        File.WriteAllText(Path.Combine(folder, "manifest.json"), "{}");
+        Assert.Equal(Sha256("{}"u8.ToArray()), PublishedWeights.DigestOf(folder));
+    }
+
+    [Fact]
     public void A_folder_that_changed_since_the_run_was_submitted_is_refused()
     {
         var folder = Saved(ScalarType.Float32, withMtp: true);
@@ -127,6 +142,8 @@ public sealed class PublishedWeightsTests : IDisposable
         var refusal = Assert.Throws<RefusedCheckpointException>(() => MiniPlans.Train(_mini.Launch(PlanFrom(Published(folder, digest)), "sft")));
         Assert.Contains($"and was {digest} when the run was submitted", refusal.Message, StringComparison.Ordinal);
     }
+
+    private static string Sha256(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
 
     private static void Spoil(string folder, string how)
     {
