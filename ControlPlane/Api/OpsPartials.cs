@@ -28,7 +28,7 @@ internal static class OpsPartials
             TotalSteps = stage.TotalSteps, Tokens = stage.Tokens, TotalTokens = stage.TotalTokens, Phase = stage.Phase,
             Ranks = { stage.Ranks.Select(ToProto) }, StartedAt = stage.StartedAt?.ToTimestamp(), EndedAt = stage.EndedAt?.ToTimestamp(),
             Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null, Evaluations = { stage.Evaluations.Select(ToProto) },
-            RestartsByCause = { stage.RestartsByCause }, Wait = stage.Pending?.ToProto(),
+            RestartsByCause = { stage.RestartsByCause }, Wait = stage.Pending?.ToProto(), BeganFrom = stage.BeganFrom,
         };
         Set(stage.Loss, value => proto.Loss = value);
         Set(stage.Mfu, value => proto.Mfu = value);

@@ -39,7 +39,8 @@ internal static class PipelinePlans
             // The last step is saved whether or not it is one of every so many.
             Checkpoints = (int)Math.Min(int.MaxValue, (length.Steps + everySteps - 1) / everySteps),
             CheckpointBytes = ParameterCount.Of(shape).TotalWithMtp * (WeightBytes + (2 * moment)),
-            BeginsFrom = spec.Origin(stage) is { } origin ? $"the final checkpoint of {origin.Name}" : "random initialisation",
+            BeginsFrom = spec.Origin(stage) is { } origin ? $"the final checkpoint of {origin.Name}"
+                : spec.ModelFrom is { } published ? published.Folder : "random initialisation",
             FlopsPerToken = TokenFlops.Of(shape, SequenceLength(stage.Recipe)).Training,
         };
     }

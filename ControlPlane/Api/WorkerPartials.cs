@@ -115,5 +115,6 @@ internal static class WorkerPartials
     public static Proto.CheckpointRef ToProto(this CheckpointRef checkpoint) => new()
     {
         Path = checkpoint.Path, Digest = checkpoint.Digest, Step = checkpoint.Step, Run = checkpoint.Run, Stage = checkpoint.Stage,
+        Published = checkpoint.Published,
     };
 }

@@ -35,6 +35,26 @@ internal static class DataBeginning
         }
     }
 
+    /// <summary>The ids of a tokenizer; 0 where this machine cannot read it. Marks that it lacks come on top: the rank counts them.</summary>
+    public static int TokenizerIds(string file)
+    {
+        try
+        {
+            if (!File.Exists(file) || new FileInfo(file).Length > TokenizerBytesMax)
+            {
+                return 0;
+            }
+            using var document = JsonDocument.Parse(File.ReadAllBytes(file));
+            var vocabulary = document.RootElement.GetProperty("model").GetProperty("vocab").EnumerateObject().Select(e => e.Value.GetInt32());
+            var added = document.RootElement.TryGetProperty("added_tokens", out var tokens) ? tokens.EnumerateArray().Select(e => e.GetProperty("id").GetInt32()) : [];
+            return vocabulary.Concat(added).DefaultIfEmpty(-1).Max() + 1;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
+        {
+            return 0;
+        }
+    }
+
     private static byte[] Read(string file, out bool whole)
     {
         using var stream = File.OpenRead(file);

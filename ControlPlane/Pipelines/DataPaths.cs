@@ -9,13 +9,14 @@ internal static class DataPaths
     private const string Builtin = "builtin:";
 
     /// <summary>Relative paths begin at the folder of the file that names them.</summary>
-    public static PipelineSpec Resolve(PipelineSpec spec, string? folder)
+    public static PipelineSpec Resolve(PipelineSpec spec, Reading reading)
     {
-        if (string.IsNullOrEmpty(folder))
+        spec = WithTokenizer(spec, reading);
+        if (string.IsNullOrEmpty(reading.Folder))
         {
             return spec;
         }
-        string At(string path) => path.Contains('\0', StringComparison.Ordinal) ? path : Path.GetFullPath(path, Path.GetFullPath(folder));
+        string At(string path) => reading.At(path);
         return spec with
         {
             Data = spec.Data with
@@ -28,8 +29,10 @@ internal static class DataPaths
         };
     }
 
-    public static void Check(PipelineSpec spec, Reading reading, Func<string, bool>? fileExists)
+    public static void Check(PipelineSpec spec, Reading reading)
     {
+        var fileExists = reading.FileExists;
+        CheckWeights(spec, reading);
         if (IsBuiltin(spec.Data.Source))
         {
             reading.Check(spec.Data.Source == "builtin:arithmetic", "data.source", $"There is no generator '{spec.Data.Source}'.",
@@ -45,6 +48,9 @@ internal static class DataPaths
         if (spec.Data.Tokenizer != "byte")
         {
             CheckFile(spec.Data.Tokenizer, "data.tokenizer", [".json"], reading, fileExists);
+            int ids = fileExists is not null && reading.Sound("data.tokenizer") ? DataBeginning.TokenizerIds(spec.Data.Tokenizer) : 0;
+            reading.Check(ids <= spec.Model.VocabSize, "data.tokenizer", $"'{spec.Data.Tokenizer}' has {ids} ids, the model {spec.Model.VocabSize}.",
+                "Name the tokenizer that belongs to the model, or raise model.vocabSize.", ["model"]);
         }
         foreach (var (stage, i) in spec.Stages.Select((s, i) => (s, i)))
         {
@@ -53,6 +59,21 @@ internal static class DataPaths
                 CheckFile(sft.Data, $"stages[{i}].data", [".jsonl"], reading, fileExists);
             }
         }
+    }
+
+    /// <summary>Weights are read with the tokenizer beside them, unless the text names one.</summary>
+    private static PipelineSpec WithTokenizer(PipelineSpec spec, Reading reading) =>
+        spec.ModelFrom is { } from && !reading.Has("data.tokenizer") && Path.Combine(from.Folder, PublishedFolder.TokenizerName) is var own && File.Exists(own)
+            ? spec with { Data = spec.Data with { Tokenizer = own } } : spec;
+
+    private static void CheckWeights(PipelineSpec spec, Reading reading)
+    {
+        if (spec.ModelFrom is not { } from || reading.FileExists is null)
+        {
+            return;
+        }
+        var wrong = PublishedFolder.IsSeen(from.Folder) ? PublishedFolder.Wrong(from.Folder) : null;
+        reading.Check(wrong is null, "model.from", wrong?.Message ?? "", wrong?.Fix ?? "", []);
     }
 
     private static void CheckFile(string file, string path, string[] endings, Reading reading, Func<string, bool>? fileExists)

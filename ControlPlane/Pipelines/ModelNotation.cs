@@ -5,9 +5,17 @@ using DeepSeekOps.Decisions.Runs;
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
 /// <summary>A model: the name of a preset, a preset with changes, or every hyper-parameter.</summary>
-internal sealed class ModelNotation : Notation<ModelShape>
+/// <param name="alsoKnown">Keys that may stand beside the shape and are read elsewhere.</param>
+internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelShape>
 {
     private const string PresetKey = "preset";
+    private const string MtpKey = "mtpDepth";
+
+    /// <summary>What a preset cannot know of a folder: how far its context was extended, and what only matters to weights yet to be made.</summary>
+    private static readonly string[] NotOfWeights = ["initStd", "maxPositionEmbeddings", MtpKey, "yarn"];
+
+    /// <summary>As every published model has it, and left out without a word.</summary>
+    private static readonly string[] Usual = ["yarn", "ropeInterleave", "attentionBias", "tiedEmbeddings"];
 
     private static readonly ChoiceNotation<ModelShape> Preset = new([.. ModelShape.Presets.Select(p => (p.Key, p.Value))]);
 
@@ -34,13 +42,18 @@ internal sealed class ModelNotation : Notation<ModelShape>
         .With("normTopkProb", new FlagNotation(), m => m.NormTopkProb, (m, v) => m with { NormTopkProb = v }, "Weights of the chosen experts add up to one.")
         .With("routedScalingFactor", new RealNotation(0, 1000, aboveMin: true), m => m.RoutedScalingFactor,
             (m, v) => m with { RoutedScalingFactor = v }, "Factor on the routed experts' output.")
-        .With("mtpDepth", Spell.Int(0, 8), m => m.MtpDepth, (m, v) => m with { MtpDepth = v }, "Further tokens predicted at each place.")
+        .With(MtpKey, Spell.Int(0, 8), m => m.MtpDepth, (m, v) => m with { MtpDepth = v }, "Further tokens predicted at each place.")
         .With("ropeTheta", new RealNotation(1, 1e12), m => m.RopeTheta, (m, v) => m with { RopeTheta = v }, "Base of the rotary position.")
         .With("rmsNormEps", new RealNotation(0, 1, aboveMin: true), m => m.RmsNormEps, (m, v) => m with { RmsNormEps = v },
             "Added to the mean square in RMSNorm.")
         .With("initStd", new RealNotation(0, 10, aboveMin: true), m => m.InitStd, (m, v) => m with { InitStd = v }, "Standard deviation of the random weights.")
         .With("maxPositionEmbeddings", Spell.Int(1, 100_000_000), m => m.MaxPositionEmbeddings, (m, v) => m with { MaxPositionEmbeddings = v },
-            "Longest sequence before any extension.");
+            "Longest sequence before any extension.")
+        .MaybeRecord("yarn", Spell.Yarn, m => m.Yarn, (m, v) => m with { Yarn = v }, "Stretching of positions before any extension.")
+        .With("ropeInterleave", new FlagNotation(), m => m.RopeInterleave, (m, v) => m with { RopeInterleave = v },
+            "Neighbours rotate as pairs, as in all published models; false: halves.")
+        .With("attentionBias", new FlagNotation(), m => m.AttentionBias, (m, v) => m with { AttentionBias = v }, "The attention's projections add a bias.")
+        .With("tiedEmbeddings", new FlagNotation(), m => m.TiedEmbeddings, (m, v) => m with { TiedEmbeddings = v }, "The output head is the embedding.");
 
     public static IEnumerable<(string Name, string InWords, bool Required, string Doc)> Fields =>
         Table.Fields.Select(f => (f.Name, f.InWords, f.Required, f.Doc)).Prepend((PresetKey, Preset.InWords, false, PresetDoc));
@@ -62,12 +75,12 @@ internal sealed class ModelNotation : Notation<ModelShape>
             reading.Refuse(node, path, "Here should stand a model.", $"Write {InWords}.");
             return false;
         }
-        MappingKeys.Check(mapping, path, reading, [.. Table.Fields.Select(f => f.Name), PresetKey], "a model");
+        CheckKeys(mapping, path, reading);
         if (mapping.Entries.FirstOrDefault(e => e.Key.Text == PresetKey).Value is { } preset)
         {
             value = Preset.TryRead(preset, MappingKeys.Path(path, PresetKey), reading, out var begin) ? begin : value;
         }
-        else if (Table.Fields.Where(f => mapping.Entries.All(e => e.Key.Text != f.Name)).Select(f => f.Name).ToArray() is { Length: > 0 } absent)
+        else if (Table.Fields.Where(f => !Usual.Contains(f.Name) && !Has(mapping, f.Name)).Select(f => f.Name).ToArray() is { Length: > 0 } absent)
         {
             reading.Refuse(node, path, $"The model has no preset, and {absent.Length} hyper-parameters are missing: {string.Join(", ", absent)}.",
                 $"Add 'preset:' with {Preset.InWords}; write only what differs from it.");
@@ -75,6 +88,54 @@ internal sealed class ModelNotation : Notation<ModelShape>
         Table.ReadFields(mapping, path, reading, ref value);
         return true;
     }
+
+    /// <summary>The text alone says the whole shape.</summary>
+    public static bool IsComplete(TextNode.Mapping mapping) => Has(mapping, PresetKey) || Table.Fields.All(f => Usual.Contains(f.Name) || Has(mapping, f.Name));
+
+    /// <summary>
+    /// The shape of published weights, where the text may say it again. More MTP modules than there are may be asked for: they are new.
+    /// </summary>
+    /// <param name="file">Where the shape was read.</param>
+    public ModelShape ReadBeside(ModelShape published, string file, TextNode.Mapping mapping, string path, Reading reading)
+    {
+        CheckKeys(mapping, path, reading);
+        if (mapping.Entries.FirstOrDefault(e => e.Key.Text == PresetKey).Value is { } node
+            && Preset.TryRead(node, MappingKeys.Path(path, PresetKey), reading, out var preset))
+        {
+            string[] others = [.. Table.Fields.Where(f => !NotOfWeights.Contains(f.Name) && !Has(mapping, f.Name) && Differs(f, preset, published))
+                .Select(f => $"{f.Name} {Said(f, published)} instead of {Said(f, preset)}")];
+            reading.Check(others.Length == 0, MappingKeys.Path(path, PresetKey), $"{file} has another shape: {string.Join(", ", others)}.",
+                "Leave 'preset' out: the folder says the shape.", []);
+        }
+        var written = published;
+        Table.ReadFields(mapping, path, reading, ref written);
+        foreach (var field in Table.Fields.Where(f => Has(mapping, f.Name) && Differs(f, written, published)))
+        {
+            bool newModules = field.Name == MtpKey && written.MtpDepth > published.MtpDepth;
+            reading.Check(newModules, MappingKeys.Path(path, field.Name), $"{file} says {Said(field, published)}.",
+                "Write the same, or leave it out: the folder says the shape.", []);
+        }
+        return written;
+    }
+
+    /// <summary>As beside a folder: complete, so that it can be read where the folder is not to be seen.</summary>
+    public IEnumerable<(TextNode.Scalar, TextNode)> WriteBeside(ModelShape value, Inheritance inherited)
+    {
+        var entries = ((TextNode.Mapping)Write(value, inherited)).Entries;
+        var full = new Inheritance { Full = true };
+        return [.. entries, .. Table.Fields.Where(f => NotOfWeights.Contains(f.Name) && entries.All(e => e.Key.Text != f.Name))
+            .Select(f => (new TextNode.Scalar(f.Name, false), Node: f.Write(value, value, full))).Where(f => f.Node is not null).Select(f => (f.Item1, f.Node!))];
+    }
+
+    private void CheckKeys(TextNode.Mapping mapping, string path, Reading reading) =>
+        MappingKeys.Check(mapping, path, reading, [.. Table.Fields.Select(f => f.Name), PresetKey, .. alsoKnown], "a model");
+
+    private static bool Has(TextNode.Mapping mapping, string key) => mapping.Entries.Any(e => e.Key.Text == key);
+
+    private static bool Differs(Field<ModelShape> field, ModelShape one, ModelShape other) => field.Write(one, other, new Inheritance()) is not null;
+
+    private static string Said(Field<ModelShape> field, ModelShape shape) =>
+        field.Write(shape, shape, new Inheritance { Full = true }) switch { null => "none", TextNode.Scalar scalar => scalar.Text, var node => YamlText.Line(node) };
 
     /// <summary>As the preset that needs the fewest changes.</summary>
     public override TextNode Write(ModelShape value, Inheritance inherited)
@@ -85,11 +146,13 @@ internal sealed class ModelNotation : Notation<ModelShape>
         return new TextNode.Mapping([(new TextNode.Scalar(PresetKey, false), new TextNode.Scalar(name, false)), .. changes]);
     }
 
-    public override JsonObject Schema()
+    public override JsonObject Schema() => Schema([]);
+
+    public static JsonObject Schema(params ReadOnlySpan<(string Name, JsonObject Schema)> beside)
     {
         var preset = Preset.Schema();
         preset["description"] = PresetDoc;
-        var full = MappingKeys.Schema([(PresetKey, preset), .. Table.Fields.Select(f => (f.Name, f.Schema()))], []);
+        var full = MappingKeys.Schema([.. beside, (PresetKey, preset), .. Table.Fields.Select(f => (f.Name, f.Schema()))], []);
         return new JsonObject { ["anyOf"] = new JsonArray(Preset.Schema(), full) };
     }
 }

@@ -32,6 +32,9 @@ internal sealed class Inheritance
     /// <summary>What is usual is written too.</summary>
     public bool Full { get; init; }
 
+    /// <summary>Shares of a stage are written as the tokens they are.</summary>
+    public bool Resolved { get; init; }
+
     public T Baseline<T>(T otherwise)
         where T : class => InStage && pipeline.TryGetValue(typeof(T), out object? value) ? (T)value : otherwise;
 
@@ -56,6 +59,12 @@ internal sealed class Reading
     private readonly HashSet<string> broken = [];
 
     public Inheritance Inherited { get; } = new();
+
+    /// <summary>Where relative paths begin. Null: they stay as written.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>Whether a file is there. Null: files are not looked for.</summary>
+    public Func<string, bool>? FileExists { get; init; }
 
     public IEnumerable<PipelineProblem> Problems => problems.OrderBy(p => p.Line).ThenBy(p => p.Column);
 
@@ -84,6 +93,13 @@ internal sealed class Reading
             Refuse(PlaceOf(path), path, message, fix, severity);
         }
     }
+
+    /// <summary>The path in full.</summary>
+    public string At(string path) => string.IsNullOrEmpty(Folder) || path.Contains('\0', StringComparison.Ordinal)
+        ? path : Path.GetFullPath(path, Path.GetFullPath(Folder));
+
+    /// <summary>The text has the field, whatever stands there.</summary>
+    public bool Has(string path) => places.ContainsKey(path);
 
     /// <summary>Neither the field, nor what holds it, nor anything in it is wrong.</summary>
     public bool Sound(string path) =>

@@ -37,6 +37,9 @@ internal sealed partial class CountNotation(long min, long max) : ScalarNotation
         return true;
     }
 
+    /// <summary>As a part of another notation.</summary>
+    public bool TryReadText(string text, out long value, out string message, out string fix) => TryParse(text, out value, out message, out fix);
+
     public override string Format(long value) => Short(value);
 
     public override JsonObject Schema() => new()

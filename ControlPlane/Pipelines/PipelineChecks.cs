@@ -11,9 +11,10 @@ internal static class PipelineChecks
     public static void Check(PipelineSpec spec, Reading reading)
     {
         Model(spec.Model, "model", reading);
-        reading.Check(spec.Data.Tokenizer != "byte" || spec.Model.VocabSize >= ByteVocabulary, "model.vocabSize",
-            $"The byte tokenizer has {ByteVocabulary} tokens, the model {spec.Model.VocabSize}.", $"Write at least {ByteVocabulary}.",
-                ["data.tokenizer", "model.preset"]);
+        reading.Check(spec.Data.Tokenizer != "byte" || spec.Model.VocabSize >= ByteVocabulary, spec.ModelFrom is null ? "model.vocabSize" : "data.tokenizer",
+            $"The byte tokenizer has {ByteVocabulary} tokens, the model {spec.Model.VocabSize}.",
+            spec.ModelFrom is null ? $"Write at least {ByteVocabulary}." : "Name the tokenizer.json that belongs to the model.",
+                ["data.tokenizer", "model.preset", "model.vocabSize", "model.from"]);
         Recovery(spec, reading);
         for (int i = 0; i < spec.Stages.Length; i++)
         {

@@ -27,7 +27,7 @@ public static class PipelineDiff
     private static Dictionary<string, string> Flat(PipelineSpec spec, bool full = false)
     {
         var flat = new Dictionary<string, string>();
-        Walk(PipelineNotation.Pipeline.Write(spec, new Inheritance { Full = full }), "", flat);
+        Walk(PipelineNotation.Pipeline.Write(spec, new Inheritance { Full = full, Resolved = true }), "", flat);
         return flat;
     }
 

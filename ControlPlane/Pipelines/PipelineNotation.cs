@@ -15,8 +15,10 @@ internal static class PipelineNotation
     private static Notation<TimeSpan> UpToADay { get; } = Spell.Duration(TimeSpan.FromMilliseconds(100), Day);
 
     private static Mapping<DataSpec> Data { get; } = new Mapping<DataSpec>("data", new DataSpec())
-        .With("source", Spell.Anything, d => d.Source, (d, v) => d with { Source = v }, "builtin:arithmetic, or .txt and .jsonl files separated by commas.")
-        .With("tokenizer", Spell.Anything, d => d.Tokenizer, (d, v) => d with { Tokenizer = v }, "byte, or a Hugging Face tokenizer.json.")
+        .With("source", Spell.Anything, d => d.Source, (d, v) => d with { Source = v }, "builtin:arithmetic, or .txt and .jsonl files separated by commas.",
+            always: true)
+        .With("tokenizer", Spell.Anything, d => d.Tokenizer, (d, v) => d with { Tokenizer = v },
+            "byte, or a Hugging Face tokenizer.json. Left out: byte, or the tokenizer.json beside the weights of model.from.", always: true)
         .With("fimRate", Spell.Share, d => d.FimRate, (d, v) => d with { FimRate = v }, "Share of documents rearranged as fill-in-the-middle.")
         .With("heldout", Spell.Int(0, 1_000_000), d => d.Heldout, (d, v) => d with { Heldout = v }, "Problems kept for evaluation.");
 
@@ -65,8 +67,9 @@ internal static class PipelineNotation
         .With("priority", PriorityWords, p => p.Priority, (p, v) => p with { Priority = v }, "Which gang goes first.")
         .With("seed", new CountNotation(0, long.MaxValue), p => p.Seed, (p, v) => p with { Seed = v }, "Everything random grows from it.", always: true)
         .With("precision", PrecisionWords, p => p.Precision, (p, v) => p with { Precision = v }, "Numerics of the matrix products.")
-        .With("model", new ModelNotation(), p => p.Model, (p, v) => p with { Model = v }, "The model that is trained.", required: true)
-        .With("data", Data, p => p.Data, (p, v) => p with { Data = v }, "What it is trained on.")
+        .With("model", new InitialModelNotation(), p => new InitialModel(p.Model, p.ModelFrom), (p, v) => p with { Model = v.Shape, ModelFrom = v.From },
+            "The model that is trained.", required: true)
+        .With("data", Data, p => p.Data, (p, v) => p with { Data = v }, "What it is trained on.", always: true)
         .With("optimizer", Optimizer, p => p.Optimizer, (p, v) => p with { Optimizer = v }, "AdamW and the gradient clip.")
         .With("resources", Spell.Resources, p => p.Resources, (p, v) => p with { Resources = v }, "The machines of each stage.")
         .With("parallelism", Spell.Parallelism, p => p.Parallelism, (p, v) => p with { Parallelism = v }, "How the model is spread over them.")
@@ -78,7 +81,7 @@ internal static class PipelineNotation
     /// <summary>All tables, for docs/pipeline.md.</summary>
     public static IEnumerable<(string Title, IEnumerable<(string Name, string InWords, bool Required, string Doc)> Fields)> Tables =>
     [
-        ("pipeline", Lines(Pipeline)), ("model", ModelNotation.Fields), ("data", Lines(Data)), ("optimizer", Lines(Optimizer)),
+        ("pipeline", Lines(Pipeline)), ("model", InitialModelNotation.Fields), ("data", Lines(Data)), ("optimizer", Lines(Optimizer)),
         ("resources", Lines(Spell.Resources)), ("parallelism", Lines(Spell.Parallelism)),
         ("checkpoints", Lines(Spell.Checkpoints)), ("recovery", Lines(Recovery)),
         .. StageNotation.Tables.Select(t => ($"stages: {t.Kind}", t.Fields)),

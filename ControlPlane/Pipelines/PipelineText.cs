@@ -34,14 +34,14 @@ public static class PipelineText
         {
             return new PipelineParse(null, [unreadable!]);
         }
-        var reading = new Reading();
+        var reading = new Reading { Folder = folder, FileExists = fileExists };
         reading.Place("", root);
         root = (settings ?? []).Aggregate(root, (now, setting) => setting.In(now, reading));
         if (PipelineNotation.Pipeline.TryRead(Named(root, name), "", reading, out var spec))
         {
-            spec = DataPaths.Resolve(WithGateStages(spec), folder);
+            spec = DataPaths.Resolve(Whole(spec), reading);
             PipelineChecks.Check(spec, reading);
-            DataPaths.Check(spec, reading, fileExists);
+            DataPaths.Check(spec, reading);
         }
         return new PipelineParse(reading.Failed ? null : spec, [.. reading.Problems]);
     }
@@ -70,6 +70,7 @@ public static class PipelineText
                 string needed = required ? " **Needed.**" : "";
                 text.Append(CultureInfo.InvariantCulture, $"| `{field}` | {doc}{needed} | {inWords.Replace("|", "\\|", StringComparison.Ordinal)} |\n");
             }
+            text.Append(PipelineProse.After(title));
         }
         return text.ToString();
     }
@@ -86,11 +87,12 @@ public static class PipelineText
         return mapping with { Entries = [.. mapping.Entries.Where(e => e.Key.Text != "name"), (place, value)] };
     }
 
-    /// <summary>A gate that names no stage means the one before.</summary>
-    private static PipelineSpec WithGateStages(PipelineSpec spec) => spec with
+    /// <summary>What a stage leaves to its surroundings: a gate that names no stage means the one before, a share is one of the stage's tokens.</summary>
+    private static PipelineSpec Whole(PipelineSpec spec) => spec with
     {
         Stages = [.. spec.Stages.Select((stage, i) => stage with
         {
+            Recipe = TokenShares.Resolve(stage.Recipe),
             Gates = [.. stage.Gates.Select(g => g is Gate.Metric { Stage: "" } m && i > 0 ? m with { Stage = spec.Stages[i - 1].Name } : g)],
         })],
     };

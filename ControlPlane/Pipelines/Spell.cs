@@ -40,7 +40,7 @@ internal static class Spell
         new Mapping<BatchRamp>("a batch ramp", new BatchRamp())
             .With("from", Batch, r => r.From, (r, v) => r with { From = v }, "Sequences per step at the beginning.", required: true)
             .With("to", Batch, r => r.To, (r, v) => r with { To = v }, "Sequences per step at the end of the ramp.", required: true)
-            .With("over", new CountNotation(0, 1_000_000_000_000_000), r => r.OverTokens, (r, v) => r with { OverTokens = v },
+            .With("over", new TokenPointNotation(0), r => new TokenPoint(r.OverTokens, r.OverPercent), (r, v) => r with { OverTokens = v.Tokens, OverPercent = v.Percent },
                 "Tokens over which it rises, linearly in tokens; 0: there at once.")
             .With("micro", Int(0, 10_000_000), r => r.Micro, (r, v) => r with { Micro = v },
                 "Sequences of one forward and backward; 0: the whole batch at once."),
@@ -51,7 +51,8 @@ internal static class Spell
             .With("shape", new ChoiceNotation<CurveShape>(("linear", CurveShape.Linear), ("constant", CurveShape.Constant), ("cosine", CurveShape.Cosine)),
                 p => p.Shape, (p, v) => p with { Shape = v }, "How it goes from the last piece's end to this one's.", required: true)
             .With("to", Rate, p => p.To, (p, v) => p with { To = v }, "The rate at its end.", required: true)
-            .Maybe("until", Tokens, p => p.UntilTokens, (p, v) => p with { UntilTokens = v }, "Tokens of the stage at which it ends.")
+            .Maybe("until", new TokenPointNotation(1), p => p.UntilTokens is { } tokens ? new TokenPoint(tokens, p.UntilPercent) : null,
+                (p, v) => p with { UntilTokens = v.Tokens, UntilPercent = v.Percent }, "Tokens of the stage at which it ends.")
             .Maybe("untilStep", new CountNotation(1, 1_000_000_000), p => p.UntilStep, (p, v) => p with { UntilStep = v },
                 "Step of the stage at which it ends.");
 
@@ -68,7 +69,7 @@ internal static class Spell
         new Mapping<Milestone>("a value with a milestone", new Milestone(0, 0, 0))
             .With("before", Weight, m => m.Before, (m, v) => m with { Before = v }, "The value at the beginning.", required: true)
             .With("after", Weight, m => m.After, (m, v) => m with { After = v }, "The value from the milestone on.", required: true)
-            .With("at", new CountNotation(0, 1_000_000_000_000_000), m => m.AtTokens, (m, v) => m with { AtTokens = v },
+            .With("at", new TokenPointNotation(0), m => new TokenPoint(m.AtTokens, m.AtPercent), (m, v) => m with { AtTokens = v.Tokens, AtPercent = v.Percent },
                 "Tokens of the stage at which it changes.", required: true),
         node => node is TextNode.Scalar);
 

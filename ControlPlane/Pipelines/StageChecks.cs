@@ -33,9 +33,9 @@ internal static class StageChecks
                 Distillation(distillation, scope);
                 break;
         }
-        bool random = reading.Sound("stages") && spec.Origin(stage) is null;
+        bool random = reading.Sound("stages") && reading.Sound("model") && spec.Origin(stage) is null && spec.ModelFrom is null;
         scope.Fits(!random || stage.Recipe is StageRecipe.Pretraining, "kind", $"A {stage.Kind} stage cannot be the first: there are no weights to begin with.",
-            "Put a pretraining stage before it.");
+            "Put a pretraining stage before it, or name a folder of weights in 'model.from'.");
         long steps = scope.AllSound ? StageLength.Of(stage.Recipe).Steps : long.MaxValue;
         scope.Warn(!reading.Sound("checkpoints") || spec.CheckpointsOf(stage).EverySteps <= steps, "name",
             $"'{stage.Name}' has {steps} steps and saves every {spec.CheckpointsOf(stage).EverySteps}: only its end is saved, and a failure begins it again.",

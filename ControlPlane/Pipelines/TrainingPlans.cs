@@ -9,7 +9,7 @@ namespace DeepSeekOps.ControlPlane.Pipelines;
 public static class TrainingPlans
 {
     /// <param name="checkpointRoot">Where checkpoints are kept, as the worker sees it.</param>
-    /// <param name="beginFrom">Last checkpoint of the stage before. Null: random initialisation.</param>
+    /// <param name="beginFrom">Last checkpoint of the stage before, or a published one. Null: random initialisation.</param>
     /// <param name="studentFrom">Distillation: where the student begins. Null: random initialisation.</param>
     public static TrainingPlan ToProto(
         PipelineSpec pipeline, string stageName, string checkpointRoot = "", CheckpointRef? beginFrom = null, CheckpointRef? studentFrom = null)
@@ -79,8 +79,9 @@ public static class TrainingPlans
         VHeadDim = shape.VHeadDim, RoutedExperts = shape.RoutedExperts, SharedExperts = shape.SharedExperts, ActiveExperts = shape.ActiveExperts,
         Groups = shape.Groups, LimitedGroups = shape.LimitedGroups, TopkMethod = TopkWord(shape.TopkMethod), NormTopkProb = shape.NormTopkProb,
         RoutedScalingFactor = shape.RoutedScalingFactor, MtpDepth = shape.MtpDepth, RopeTheta = shape.RopeTheta, RmsNormEps = shape.RmsNormEps,
-        InitStd = shape.InitStd, MaxPositionEmbeddings = extension?.SequenceLength ?? shape.MaxPositionEmbeddings,
-        Yarn = extension?.Yarn is { } yarn ? ToProto(yarn) : null,
+        InitStd = shape.InitStd, RopeByHalves = !shape.RopeInterleave, AttentionBias = shape.AttentionBias, TiedEmbeddings = shape.TiedEmbeddings,
+        MaxPositionEmbeddings = extension?.SequenceLength ?? shape.MaxPositionEmbeddings,
+        Yarn = (extension is null ? shape.Yarn : extension.Yarn) is { } yarn ? ToProto(yarn) : null,
     };
 
     private static string TopkWord(TopkMethod method) => method switch

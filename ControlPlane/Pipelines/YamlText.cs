@@ -15,6 +15,9 @@ internal static partial class YamlText
         return text.ToString();
     }
 
+    /// <summary>A value as it stands in one line.</summary>
+    public static string Line(TextNode value) => OneLine(value);
+
     private static void Block(TextNode.Mapping mapping, int indent, StringBuilder text)
     {
         foreach (var (key, value) in mapping.Entries)
@@ -84,6 +87,6 @@ internal static partial class YamlText
     };
 
     /// <summary>Words that mean themselves in any YAML: no sign that could begin something else.</summary>
-    [GeneratedRegex(@"^[A-Za-z0-9./_][A-Za-z0-9._/+-]*$")]
+    [GeneratedRegex(@"^[A-Za-z0-9./_][A-Za-z0-9._/+-]*%?$")]
     private static partial Regex Plain();
 }

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Microsoft.Win32.SafeHandles;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -38,6 +39,19 @@ public sealed class SafetensorsFile : IDisposable
         }
 
         return new SafetensorsFile(path, File.OpenHandle(path), entries, metadata);
+    }
+
+    /// <summary>The JSON that places the tensors, as it stands in the file, once it has been checked.</summary>
+    public static byte[] ReadHeader(string path)
+    {
+        using var stream = File.OpenRead(path);
+        SafetensorsHeader.Read(stream, path, out _);
+        stream.Position = 0;
+        Span<byte> length = stackalloc byte[8];
+        stream.ReadExactly(length);
+        var header = new byte[BinaryPrimitives.ReadInt64LittleEndian(length)];
+        stream.ReadExactly(header);
+        return header;
     }
 
     public bool Contains(string name) => entries.ContainsKey(name);

@@ -50,12 +50,13 @@ public static class ModelShapes
         LimitedGroups = Math.Max(1, config.LimitedGroups), Routing = Routing(config.TopkMethod), NormTopkProb = config.NormTopkProb,
         RoutedScalingFactor = config.RoutedScalingFactor, MtpDepth = config.MtpDepth, RopeTheta = config.RopeTheta,
         RmsNormEps = config.RmsNormEps, InitStd = config.InitStd, MaxPositionEmbeddings = config.MaxPositionEmbeddings,
-        Yarn = FromProto(config.Yarn),
+        Yarn = FromProto(config.Yarn), RopeInterleave = !config.RopeByHalves, AttentionBias = config.AttentionBias,
+        TiedEmbeddings = config.TiedEmbeddings,
     };
 
-    /// <summary>Fields left at 0 take the report's values (β 32 and 1, both mscales 1).</summary>
+    /// <summary>Fields left out take the report's values (β 32 and 1, both mscales 1).</summary>
     internal static YarnScaling? FromProto(Yarn? yarn) => yarn is null ? null : new(
-        yarn.Factor, yarn.OriginalLength, Or(yarn.BetaFast, 32), Or(yarn.BetaSlow, 1), Or(yarn.Mscale, 1), Or(yarn.MscaleAllDim, 1));
+        yarn.Factor, yarn.OriginalLength, Or(yarn.BetaFast, 32), Or(yarn.BetaSlow, 1), yarn.HasMscale ? yarn.Mscale : 1, yarn.HasMscaleAllDim ? yarn.MscaleAllDim : 1);
 
     internal static RoutingMethod Routing(string method) => method switch
     {

@@ -10,7 +10,9 @@ public sealed record Position(long Step, long Tokens, long Document, int Offset,
 }
 
 /// <summary>Where weights come from: the checkpoint that a stage began from.</summary>
-public sealed record Lineage(string Run, string Stage, long Step, string Digest);
+/// <param name="Run">Empty: none of ours made it.</param>
+/// <param name="Folder">Of a published one, where it lay.</param>
+public sealed record Lineage(string Run, string Stage, long Step, string Digest, string? Folder = null);
 
 public sealed record ManifestFile(string Name, long Bytes, string Sha256);
 

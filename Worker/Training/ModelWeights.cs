@@ -28,13 +28,14 @@ public static class ModelWeights
         }
     }
 
-    /// <summary>The checkpoint of an earlier stage, which this stage begins from. It is checked file by file first.</summary>
+    /// <summary>The checkpoint that this stage begins from: of an earlier stage, or a published one. It is checked file by file first.</summary>
+    /// <param name="note">Is told what a published one lacks.</param>
     /// <returns>Where the weights come from; null where the stage begins with random weights.</returns>
-    public static Lineage? LoadBeginning(DeepSeekModel model, TrainingPlan plan, CheckpointRef? from)
+    public static Lineage? LoadBeginning(DeepSeekModel model, TrainingPlan plan, CheckpointRef? from, Action<string>? note = null)
     {
-        if (from is null)
+        if (from is null || from.Published)
         {
-            return null;
+            return from is null ? null : PublishedWeights.Load(model, from, note);
         }
         var folder = Path.Combine(plan.CheckpointRoot, from.Path);
         try

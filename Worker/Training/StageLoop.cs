@@ -96,7 +96,7 @@ public sealed class StageLoop : IDisposable
         else
         {
             var from = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : _plan.BeginFrom;
-            _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, from);
+            _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, from, _link.Note);
             _work.Learner.ResetAverage();
         }
         _link.Progress(RankState.Training, "preparing", _position.Step);

@@ -51,6 +51,15 @@ internal static class ShowVerb
         ansi.WriteLine();
         Columns.Write(terminal, Stages, [.. run.Stages.Select(RowOf)]);
 
+        var begun = run.Stages.Where(stage => stage.BeganFrom.Length > 0).ToArray();
+        if (begun.Length > 0)
+        {
+            ansi.WriteLine();
+            foreach (var stage in begun)
+            {
+                Paragraph(terminal, ansi, $"{stage.Name} begins from {stage.BeganFrom}", new Style(decoration: Decoration.Dim));
+            }
+        }
         foreach (var stage in run.Stages.Where(stage => stage.Reason.Length > 0 && stage.State is not ("waiting" or "completed") && stage.Reason != run.Reason))
         {
             ansi.WriteLine();

@@ -1,13 +1,22 @@
+using System.Text.Json.Serialization;
+
 namespace DeepSeekOps.Decisions.Checkpoints;
 
 /// <summary>A checkpoint to load, and where it was made.</summary>
-/// <param name="Path">Folder, relative to the cluster's checkpoint root.</param>
-/// <param name="Digest">SHA-256 over the manifest, hex; verified by the rank before it is used.</param>
+/// <param name="Run">Empty: it was published, and no run here made it.</param>
+/// <param name="Path">Folder, relative to the cluster's checkpoint root; of a published one absolute.</param>
+/// <param name="Digest">SHA-256 over the manifest, hex; verified by the rank before it is used. Of a published one see <see cref="Runs.PublishedCheckpoint"/>.</param>
 /// <param name="DataCursor">Position in the data order, as the worker printed it.</param>
 public sealed record CheckpointRef(string Run, string Stage, long Step, string Path, string Digest, string DataCursor)
 {
-    /// <summary>"mini/pretrain step 400, epoch 0 sample 51200".</summary>
-    public string Lineage => DataCursor.Length == 0 ? $"{Run}/{Stage} step {Step}" : $"{Run}/{Stage} step {Step}, {DataCursor}";
+    private const int DigestShown = 12;
+
+    [JsonIgnore]
+    public bool Published => Run.Length == 0;
+
+    /// <summary>"mini/pretrain step 400, epoch 0 sample 51200", or "/models/v3 (sha256 0f3a…)".</summary>
+    public string Lineage => Published ? Digest.Length > DigestShown ? $"{Path} (sha256 {Digest[..DigestShown]})" : Path
+        : DataCursor.Length == 0 ? $"{Run}/{Stage} step {Step}" : $"{Run}/{Stage} step {Step}, {DataCursor}";
 }
 
 /// <summary>A checkpoint that a worker reported durable: written aside, synced, renamed.</summary>

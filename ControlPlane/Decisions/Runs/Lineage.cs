@@ -3,12 +3,15 @@ namespace DeepSeekOps.Decisions.Runs;
 /// <summary>What a stage is handed by the ones before it.</summary>
 public static class Lineage
 {
-    /// <summary>The stage whose last checkpoint this one begins with. Null: it begins at random.</summary>
+    /// <summary>The stage whose last checkpoint this one begins with. Null: it begins at random, or with what was published.</summary>
     public static StageSpec? Origin(this PipelineSpec pipeline, StageSpec stage)
     {
         int index = pipeline.Stages.IndexOf(stage);
         return stage.BeginFrom.Length > 0 ? pipeline.Earlier(stage, stage.BeginFrom) : index > 0 ? pipeline.Stages[index - 1] : null;
     }
+
+    /// <summary>The published checkpoint that it begins with: the first stage's, where the pipeline names one.</summary>
+    public static PublishedCheckpoint? Published(this PipelineSpec pipeline, StageSpec stage) => pipeline.Origin(stage) is null ? pipeline.ModelFrom : null;
 
     /// <summary>The stage of that name, if it comes before.</summary>
     public static StageSpec? Earlier(this PipelineSpec pipeline, StageSpec stage, string name) =>
@@ -35,5 +38,5 @@ public static class Lineage
 
     /// <summary>The longest sequence that the weights it begins with know.</summary>
     public static int ContextBefore(this PipelineSpec pipeline, StageSpec stage) =>
-        pipeline.ExtensionBefore(stage)?.SequenceLength ?? pipeline.ShapeBefore(stage).MaxPositionEmbeddings;
+        pipeline.ExtensionBefore(stage)?.SequenceLength ?? pipeline.ShapeBefore(stage).ContextLength;
 }

@@ -74,6 +74,22 @@ public sealed record ModelShape
 
     public int MaxPositionEmbeddings { get; init; } = 4096;
 
+    /// <summary>Stretching of positions that the weights are used to before any stage. Null: none.</summary>
+    public Yarn? Yarn { get; init; }
+
+    /// <summary>Pairs of neighbours rotate, as in the published weights; false: halves do.</summary>
+    public bool RopeInterleave { get; init; } = true;
+
+    /// <summary>Compressions and output of the attention add a bias; no published model has it.</summary>
+    public bool AttentionBias { get; init; }
+
+    /// <summary>The head is the embedding: one tensor.</summary>
+    public bool TiedEmbeddings { get; init; }
+
+    /// <summary>The longest sequence that such weights know: YaRN may reach beyond what config.json calls the context.</summary>
+    [JsonIgnore]
+    public int ContextLength => Math.Max(MaxPositionEmbeddings, Yarn is null ? 0 : (int)Math.Min(int.MaxValue, Yarn.Factor * Yarn.OriginalLength));
+
     [JsonIgnore]
     public int QkHeadDim => QkNopeHeadDim + QkRopeHeadDim;
 

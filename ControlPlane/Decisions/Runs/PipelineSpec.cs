@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Runs;
@@ -40,6 +41,9 @@ public sealed record PipelineSpec
 
     public ModelShape Model { get; init; } = ModelShape.V3;
 
+    /// <summary>Where the first stage has its weights from. Null: random initialisation.</summary>
+    public PublishedCheckpoint? ModelFrom { get; init; }
+
     public DataSpec Data { get; init; } = new();
 
     public AdamW Optimizer { get; init; } = new();
@@ -69,6 +73,18 @@ public sealed record PipelineSpec
     {
         Stages = [.. Stages.Select(s => stage is null || s.Name == stage ? s with { Resources = ResourcesOf(s) with { Nodes = nodes } } : s)],
     };
+}
+
+/// <summary>A folder with config.json and safetensors that no earlier stage made.</summary>
+/// <param name="Folder">As the workers see it.</param>
+/// <param name="Digest">
+/// SHA-256, hex, of config.json followed by the index of the shards (a single file: by its header); of manifest.json where one of our
+/// own checkpoints is named. Empty where the folder was not seen when the run was submitted.
+/// </param>
+public sealed record PublishedCheckpoint(string Folder, string Digest)
+{
+    [JsonIgnore]
+    public CheckpointRef Ref => new("", "", 0, Folder, Digest, "");
 }
 
 /// <summary>What is trained on. Held-out problems never appear in training.</summary>

@@ -44,7 +44,7 @@ public abstract record RunPhase
 
 /// <summary>A stage in its run: its work, and what it was handed and hands on.</summary>
 /// <param name="Round">The round in which it was last asked to train; 0: never.</param>
-/// <param name="BeginFrom">The final checkpoint of the stage before.</param>
+/// <param name="BeginFrom">The final checkpoint of the stage before; of the first stage a published one.</param>
 /// <param name="FromStep">With a retry: the step to go on from.</param>
 /// <param name="Final">What it hands on, once completed in its round.</param>
 /// <param name="Approved">A person said go, where a gate asks for it.</param>

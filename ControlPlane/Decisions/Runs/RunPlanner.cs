@@ -77,7 +77,8 @@ public static class RunPlanner
             return (run with { Intent = Intent.Pause }).To(new RunPhase.Paused(), waits, now, "approval-wanted");
         }
 
-        var begin = spec.BeginFrom.Length > 0 ? run.FinalOf(spec.BeginFrom) : run.Current > 0 ? run.Stages[run.Current - 1].Final : null;
+        var begin = spec.BeginFrom.Length > 0 ? run.FinalOf(spec.BeginFrom) : run.Current > 0 ? run.Stages[run.Current - 1].Final
+            : run.Pipeline.ModelFrom?.Ref;
         var student = stage.Work.StudentFrom is { } name ? run.FinalOf(name) : null;
         var begun = stage with { Round = run.Round, BeginFrom = begin, StudentFrom = student };
         string reason = $"begins stage {stage.Work.Name} from {begin?.Lineage ?? "random initialisation"}";

@@ -13,6 +13,9 @@ public sealed record BatchRamp
     /// <summary>Tokens after which it has reached its end; 0: there from the beginning.</summary>
     public long OverTokens { get; init; }
 
+    /// <summary>The same as a share of the stage, where it was written so.</summary>
+    public decimal? OverPercent { get; init; }
+
     /// <summary>Sequences of one forward and backward; gradients add up over the rest. 0: the whole batch at once.</summary>
     public int Micro { get; init; }
 
@@ -31,6 +34,9 @@ public sealed record Milestone(double Before, double After, long AtTokens)
 {
     public static Milestone Always(double value) => new(value, value, 0);
 
+    /// <summary>The same as a share of the stage, where it was written so.</summary>
+    public decimal? AtPercent { get; init; }
+
     public double At(long tokens) => tokens < AtTokens ? Before : After;
 }
 
@@ -44,7 +50,11 @@ public enum CurveShape
 /// <summary>A piece of the learning rate, from the last piece's end (0 at the beginning) to <paramref name="To"/>.</summary>
 /// <param name="UntilTokens">Where it ends, in tokens of the stage; or</param>
 /// <param name="UntilStep">in steps. Neither: it lasts to the end of the stage.</param>
-public sealed record LearningRatePiece(CurveShape Shape, double To, long? UntilTokens, long? UntilStep);
+public sealed record LearningRatePiece(CurveShape Shape, double To, long? UntilTokens, long? UntilStep)
+{
+    /// <summary>The end in tokens as a share of the stage, where it was written so.</summary>
+    public decimal? UntilPercent { get; init; }
+}
 
 /// <summary>The learning rate of a stage, in pieces.</summary>
 public sealed record LearningRate(ImmutableArray<LearningRatePiece> Pieces)

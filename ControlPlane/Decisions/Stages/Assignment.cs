@@ -9,7 +9,7 @@ public sealed record RankPlacement(int Rank, NodeId Node, int LocalRank);
 
 /// <summary>All that a node needs to run its part of an attempt.</summary>
 /// <param name="RendezvousHost">Rank 0's node, where a gang of several ranks meets. Empty for one rank.</param>
-/// <param name="BeginFrom">Weights to begin with: the final checkpoint of the stage before. Null: random initialisation.</param>
+/// <param name="BeginFrom">Weights to begin with: the final checkpoint of the stage before, or a published one. Null: random initialisation.</param>
 /// <param name="StudentFrom">Distillation: where the student begins. Null: random initialisation.</param>
 /// <param name="ResumeFrom">The checkpoint of this stage to go on from. Null: begin at step 0.</param>
 public sealed record Assignment(

@@ -21,6 +21,9 @@ public sealed record StageView(
     ImmutableArray<RankView> Ranks, DateTimeOffset? StartedAt, DateTimeOffset? EndedAt, TimeSpan? Remaining, long? CheckpointStep,
     ImmutableArray<Evaluation> Evaluations, ImmutableDictionary<string, int> RestartsByCause)
 {
+    /// <summary>The checkpoint that it begins from; empty: not begun, or from random initialisation.</summary>
+    public string BeganFrom { get; init; } = "";
+
     /// <summary>While queued: why it waits, when it should start, and what would start it sooner. Null: not asked yet, or not waiting.</summary>
     public PlacementDecision.Pending? Pending { get; init; }
 }

@@ -56,6 +56,7 @@ public static class StageViews
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
             stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
         {
+            BeganFrom = stage.Wish.BeginFrom?.Lineage ?? "",
             Pending = stage.Phase is Phase.Queued ? seen.Placement as PlacementDecision.Pending : null,
         };
     }

@@ -8,7 +8,7 @@ namespace DeepSeekOps.Decisions.Throughput;
 /// <param name="DenseMlp">The MLP of one dense layer.</param>
 /// <param name="Gate">Router of one layer, with its correction bias where it has one.</param>
 /// <param name="LayerNorms">The two norms of one layer.</param>
-/// <param name="Embedding">As many again are in the output head.</param>
+/// <param name="Embedding">As many again are in the output head, unless it is tied.</param>
 /// <param name="MtpBlock">One multi-token prediction module without the shared embedding and head.</param>
 public sealed record ParameterCount(
     ModelShape Shape, long Attention, long Expert, long DenseMlp, long Gate, long LayerNorms, long Embedding, long MtpBlock)
@@ -20,7 +20,8 @@ public sealed record ParameterCount(
         long query = m.QLoraRank == 0 ? h * queries : (h * m.QLoraRank) + m.QLoraRank + (m.QLoraRank * queries);
         long keyValue = (h * (m.KvLoraRank + m.QkRopeHeadDim)) + m.KvLoraRank
             + ((long)m.KvLoraRank * m.Heads * (m.QkNopeHeadDim + m.VHeadDim));
-        long attention = query + keyValue + ((long)m.Heads * m.VHeadDim * h);
+        long bias = m.AttentionBias ? m.QLoraRank + m.KvLoraRank + m.QkRopeHeadDim + h : 0;
+        long attention = query + keyValue + ((long)m.Heads * m.VHeadDim * h) + bias;
         long expert = 3 * h * m.MoeIntermediateSize;
         long gate = (h * m.RoutedExperts) + (m.TopkMethod == TopkMethod.NoauxTc ? m.RoutedExperts : 0);
         long moeLayer = attention + (2 * h) + ((m.RoutedExperts + m.SharedExperts) * expert) + gate;
@@ -33,11 +34,13 @@ public sealed record ParameterCount(
 
     public long RoutedExperts => Shape.MoeLayers * Shape.RoutedExperts * Expert;
 
+    public long EmbeddingAndHead => Shape.TiedEmbeddings ? Embedding : 2 * Embedding;
+
     /// <summary>The main model, without multi-token prediction: 671,026,419,200 for V3.</summary>
-    public long Total => NonRoutedLayers + RoutedExperts + (2 * Embedding) + Shape.HiddenSize;
+    public long Total => NonRoutedLayers + RoutedExperts + EmbeddingAndHead + Shape.HiddenSize;
 
     /// <summary>What one token passes, with embedding and head: 37.55 billion for V3.</summary>
-    public long Active => NonRoutedLayers + ((long)Shape.MoeLayers * Shape.ActiveExperts * Expert) + (2 * Embedding) + Shape.HiddenSize;
+    public long Active => NonRoutedLayers + ((long)Shape.MoeLayers * Shape.ActiveExperts * Expert) + EmbeddingAndHead + Shape.HiddenSize;
 
     public long TotalWithMtp => Total + (Shape.MtpDepth * MtpBlock);
 }

@@ -12,7 +12,7 @@ public sealed class PipelineFuzzTests
     private static readonly string[] Snippets =
         [":", "-", "{", "}", "[", "]", "\n", "  ", "\t", "\"", "'", "#", "&a", "*a", "<<: ", "!!int", "|", ">", "0", "-1", "1e999", "999999T", "null",
             "stages:", "kind: rl", "𝛾", "\0", "\uFEFF", "? ", "%", "@", "`", "9223372036854775807", "0.0000001", ",", "Ki", "from: sft",
-            "studentFrom: distill", "groups: 0"];
+            "studentFrom: distill", "groups: 0", "150%", "%", "1e9%"];
 
     private static readonly Gen<(int At, int Cut, int Snippet)[]> Edits =
         Gen.Select(Gen.Int[0, 100_000], Gen.Int[0, 12], Gen.Int[0, Snippets.Length]).Array[1, 6];
@@ -63,13 +63,14 @@ public sealed class PipelineFuzzTests
             {
                 long tokens = (long)sequences * length;
                 long steps = StageLength.Of(tokens, length, new BatchRamp { From = from, To = from + more, OverTokens = tokens / 2 }).Steps;
-                return (StageRecipe)new StageRecipe.Pretraining
+                return TokenShares.Resolve(new StageRecipe.Pretraining
                 {
                     Tokens = tokens, SequenceLength = length, BatchSize = new BatchRamp { From = from, To = from + more, OverTokens = tokens / 2 },
                     LearningRate = steps < 3 ? LearningRate.Constant(rate) : new(
                         [new(CurveShape.Linear, rate, null, 1), new(CurveShape.Cosine, rate / 10, null, 2), new(CurveShape.Constant, rate / 7, tokens, null)]),
-                    Gamma = new Milestone(rate, 0, tokens * at / 100), Lambda = Milestone.Always(ema), EmaDecay = Math.Min(ema, 0.999), Alpha = rate / 3,
-                };
+                    Gamma = new Milestone(rate, 0, tokens * at / 100) { AtPercent = at % 2 == 0 ? null : at / 4m },
+                    Lambda = Milestone.Always(ema), EmaDecay = Math.Min(ema, 0.999), Alpha = rate / 3,
+                });
             });
 
     private static readonly Gen<PipelineSpec> Pipelines =

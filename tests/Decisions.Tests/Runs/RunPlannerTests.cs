@@ -35,6 +35,16 @@ public sealed class RunPlannerTests
     }), iter: 300);
 
     [Fact]
+    public void The_first_stage_begins_with_what_was_published_after_a_retry_too() => Gen.Int.Sample(seed => Live(seed, (_, world) =>
+    {
+        foreach (var wish in world.Trained.Where(w => w.Stage.Stage == "pretrain"))
+        {
+            Assert.True(wish.BeginFrom!.Published);
+            Assert.Equal("/models/v3 (sha256 0123456789ab)", wish.BeginFrom.Lineage);
+        }
+    }), iter: 300);
+
+    [Fact]
     public void An_ended_run_stays_ended_until_a_person_retries_it() => Gen.Int.Sample(seed => Live(seed, (before, world) =>
     {
         if (before.Phase.Terminal && world.Run.Round == before.Round)

@@ -85,7 +85,7 @@ internal sealed class RunWorld(Random random)
 
     private static RunSubmission Submission() => new("mini", new PipelineSpec
     {
-        Name = "mini",
+        Name = "mini", ModelFrom = new PublishedCheckpoint("/models/v3", "0123456789abcdef"),
         Stages = [.. Names.Select(n => new StageSpec
         {
             Name = n,

@@ -1,0 +1,170 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Decisions.Runs;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Pipelines;
+
+public sealed class BeginningModelTests : IDisposable
+{
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("dsops-weights-");
+
+    public void Dispose() => folder.Delete(recursive: true);
+
+    [Fact]
+    public void The_shape_is_that_of_the_folder_and_the_digest_that_of_its_config_and_index()
+    {
+        Config();
+        Shards("a", "b");
+        var spec = Parsed("from: w").Spec!;
+        Assert.Equal(folder.FullName, Path.GetDirectoryName(spec.ModelFrom!.Folder));
+        Assert.Equal((64, 3, 16, 1), (spec.Model.HiddenSize, spec.Model.Layers, spec.Model.RoutedExperts, spec.Model.MtpDepth));
+        Assert.Equal((0.02, 256), (spec.Model.InitStd, spec.Model.ContextLength));
+        Assert.Equal((4.0, 64, 0.0), (spec.Model.Yarn!.Factor, spec.Model.Yarn.OriginalLength, spec.Model.Yarn.MscaleAllDim));
+        byte[] bytes = [.. File.ReadAllBytes(In("config.json")), .. File.ReadAllBytes(In("model.safetensors.index.json"))];
+        Assert.Equal(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes)), spec.ModelFrom.Digest);
+        var plan = TrainingPlans.ToProto(spec, "s");
+        Assert.Equal((64, 4.0, true), (plan.Model.HiddenSize, plan.Model.Yarn.Factor, plan.Model.Yarn.HasMscale));
+        Assert.StartsWith($"{spec.ModelFrom.Folder} (sha256 {spec.ModelFrom.Digest[..12]}", spec.ModelFrom.Ref.Lineage, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_copy_of_the_pipeline_is_the_same_with_and_without_the_folder_in_sight()
+    {
+        Config();
+        Shards("a");
+        var spec = Parsed("from: w, mtpDepth: 2").Spec!;
+        string yaml = PipelineText.ToYaml(spec);
+        var again = PipelineText.Parse(yaml, null, File.Exists);
+        Assert.Empty(again.Problems.Select(p => p.ToString()));
+        Assert.Equal(JsonSerializer.Serialize(spec), JsonSerializer.Serialize(again.Spec));
+        Directory.Delete(In(""), recursive: true);
+        var elsewhere = PipelineText.Parse(yaml);
+        Assert.Empty(elsewhere.Problems.Select(p => p.ToString()));
+        Assert.Equal(spec.Model, elsewhere.Spec!.Model);
+        Assert.Empty(PipelineDiff.Between(spec, elsewhere.Spec));
+        Assert.Equal(JsonSerializer.Serialize(spec), JsonSerializer.Serialize(JsonSerializer.Deserialize<PipelineSpec>(JsonSerializer.Serialize(spec))));
+    }
+
+    [Theory]
+    [InlineData("from: w, hiddenSize: 128", "model.hiddenSize", "config.json says 64")]
+    [InlineData("from: w, mtpDepth: 0", "model.mtpDepth", "config.json says 1")]
+    [InlineData("from: w, preset: mini", "model.preset", "hiddenSize 64 instead of 128")]
+    [InlineData("from: w, yarn: {factor: 8, originalLength: 64}", "model.yarn", "factor: 4")]
+    [InlineData("from: nowhere", "model.from", "There is no config.json in")]
+    [InlineData("from: w, form: x", "model.form", "no key of a model")]
+    public void What_is_said_beside_the_folder_has_to_agree_with_it(string model, string field, string said)
+    {
+        Config();
+        Shards("a");
+        Told(model, field, said);
+    }
+
+    [Theory]
+    [InlineData("model_type", "\"llama\"", "model_type is 'llama'")]
+    [InlineData("hidden_size", "64.5", "hidden_size is 64.5")]
+    [InlineData("n_group", "0", "n_group must be at least 1")]
+    [InlineData("attention_bias", "\"yes\"", "attention_bias is \"yes\"")]
+    [InlineData("kv_lora_rank", null, "kv_lora_rank is missing")]
+    public void A_config_that_cannot_be_trained_is_told_by_its_field(string field, string? value, string said)
+    {
+        Config(c => c[field] = value is null ? null : JsonNode.Parse(value));
+        Shards("a");
+        Told("from: w", "model.from", said);
+    }
+
+    [Fact]
+    public void A_shard_that_is_missing_or_cut_off_is_told_at_submission()
+    {
+        Config();
+        Told("from: w", "model.from", "neither model.safetensors nor model.safetensors.index.json");
+        Shards("a", "b");
+        File.WriteAllBytes(In("b.safetensors"), File.ReadAllBytes(In("b.safetensors"))[..^1]);
+        Told("from: w", "model.from", "b.safetensors is cut off");
+        File.Delete(In("a.safetensors"));
+        Told("from: w", "model.from", "The shard a.safetensors");
+    }
+
+    [Fact]
+    public void The_tokenizer_beside_the_weights_is_used_unless_the_text_names_one()
+    {
+        Config();
+        Shards("a");
+        File.WriteAllText(In("tokenizer.json"), """{"model": {"type": "BPE", "vocab": {"a": 0, "b": 300}, "merges": []}}""");
+        var spec = Parsed("from: w").Spec!;
+        Assert.Equal(In("tokenizer.json"), spec.Data.Tokenizer);
+        var named = PipelineText.Parse(Text("from: w") + "\ndata: {tokenizer: byte}", folder.FullName, File.Exists).Spec!;
+        Assert.Equal("byte", named.Data.Tokenizer);
+        Assert.Equal("byte", PipelineText.Parse(PipelineText.ToYaml(named)).Spec!.Data.Tokenizer);
+        File.WriteAllText(In("tokenizer.json"), """{"model": {"type": "BPE", "vocab": {"a": 0, "b": 320}, "merges": []}}""");
+        Told("from: w", "data.tokenizer", "has 321 ids, the model 320");
+    }
+
+    [Fact]
+    public void Without_a_folder_the_first_stage_still_has_to_be_pretraining()
+    {
+        var problem = Assert.Single(PipelineText.Parse(Text("preset: mini")).Errors);
+        Assert.Contains("model.from", problem.Fix, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Where_the_folder_is_not_in_sight_the_shape_has_to_be_said()
+    {
+        var problem = Assert.Single(PipelineText.Parse(Text("from: /models/v3")).Errors);
+        Assert.Equal("model.from", problem.Field);
+        Assert.Contains("preset", problem.Fix, StringComparison.Ordinal);
+        var relative = Assert.Single(PipelineText.Parse(Text("from: w, preset: mini"), null, File.Exists).Errors);
+        Assert.Contains("Write the whole path", relative.Fix, StringComparison.Ordinal);
+        Assert.Equal("/models/v3", PipelineText.Parse(Text("from: /models/v3, preset: mini"), "/x", _ => true).Spec!.ModelFrom!.Folder);
+    }
+
+    private string In(string file) => Path.Combine(folder.FullName, "w", file);
+
+    private PipelineParse Parsed(string model) => PipelineText.Parse(Text(model), folder.FullName, File.Exists);
+
+    private void Told(string model, string field, string said)
+    {
+        var problem = Assert.Single(Parsed(model).Errors);
+        Assert.Equal(field, problem.Field);
+        Assert.Contains(said, problem.Message, StringComparison.Ordinal);
+        Assert.NotEqual("", problem.Fix);
+    }
+
+    private static string Text(string model) => $$$"""
+        apiVersion: deepseekops/v1
+        name: tuned
+        model: {{{{model}}}}
+        checkpoints: {everySteps: 2}
+        stages:
+          - {name: s, kind: sft, instances: 8, sequenceLength: 64, batchSize: 2, learningRate: 1e-3}
+        """;
+
+    private void Config(Action<JsonObject>? change = null)
+    {
+        var config = JsonNode.Parse("""
+            {
+              "model_type": "deepseek_v3", "vocab_size": 320, "hidden_size": 64, "num_hidden_layers": 3, "first_k_dense_replace": 1, "intermediate_size": 160,
+              "moe_intermediate_size": 48, "num_attention_heads": 4, "q_lora_rank": 32, "kv_lora_rank": 24, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8,
+              "v_head_dim": 16, "n_routed_experts": 16, "n_shared_experts": 1, "num_experts_per_tok": 4, "n_group": 8, "topk_group": 4, "norm_topk_prob": true,
+              "routed_scaling_factor": 2.5, "num_nextn_predict_layers": 1, "max_position_embeddings": 128, "rms_norm_eps": 1e-6, "initializer_range": 0.02,
+              "rope_theta": 10000, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "beta_fast": 32, "beta_slow": 1}
+            }
+            """)!.AsObject();
+        change?.Invoke(config);
+        Directory.CreateDirectory(In(""));
+        File.WriteAllText(In("config.json"), config.ToJsonString());
+    }
+
+    private void Shards(params string[] names)
+    {
+        foreach (string name in names)
+        {
+            byte[] header = Encoding.UTF8.GetBytes($$$"""{"{{{name}}}":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""");
+            File.WriteAllBytes(In($"{name}.safetensors"), [.. BitConverter.GetBytes((long)header.Length), .. header, .. new byte[8]]);
+        }
+        var map = new JsonObject(names.Select(n => KeyValuePair.Create(n, (JsonNode?)$"{n}.safetensors")));
+        File.WriteAllText(In("model.safetensors.index.json"), new JsonObject { ["weight_map"] = map }.ToJsonString());
+    }
+}
