@@ -42,8 +42,9 @@ public sealed partial class TrainingDataTests : IDisposable
     {
         var tokenizer = new ByteTokenizer();
         var special = tokenizer.Special;
-        var talk = Conversation.FromJson(
-            """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"system","content":"s"},{"role":"user","content":"c"},{"role":"assistant","content":"d"}]}""");
+        string Message(string role, char content) => $$"""{"role":"{{role}}","content":"{{content}}"}""";
+        string[] messages = [Message("user", 'a'), Message("assistant", 'b'), Message("system", 's'), Message("user", 'c'), Message("assistant", 'd')];
+        var talk = Conversation.FromJson($$"""{"messages":[{{string.Join(',', messages)}}]}""");
         var made = ChatTemplate.Render(talk, tokenizer);
         Assert.Equal([special.Bos, 's', special.User, 'a', special.Assistant, 'b', special.Eos, special.User, 'c', special.Assistant, 'd', special.Eos], made.Ids);
         Assert.Equal([5, 6, 10, 11], Enumerable.Range(0, made.Ids.Length).Where(i => made.Learned[i]));
