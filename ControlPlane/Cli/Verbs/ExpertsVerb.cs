@@ -1,0 +1,59 @@
+using System.CommandLine;
+using System.Globalization;
+using DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+/// <summary>How evenly tokens spread over the experts of each layer: first report of a stage beside its newest.</summary>
+internal static class ExpertsVerb
+{
+    public static Command Build(Terminal terminal)
+    {
+        var name = VerbAction.RunName();
+        var stage = new Option<string?>("--stage") { Description = "Of this stage; without it, of the one that reported last.", HelpName = "NAME" };
+        var command = new Command("experts", "Shows how evenly tokens spread over the experts of each layer while a stage trains.") { name, stage };
+        command.SetClientAction(async (client, parsed, cancellation) =>
+        {
+            var load = await client.GetExpertLoadAsync(
+                new GetExpertLoadRequest { Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" }, ControlPlaneConnection.Options(cancellation));
+            if (parsed.WantsJson())
+            {
+                await terminal.Output.WriteLineAsync(ProtoJson.Document(load));
+            }
+            else if (load.Newest is null)
+            {
+                await terminal.Output.WriteLineAsync("No load of experts was reported. Pretraining and context extension report it with each fifth step; simulated stages do not.");
+            }
+            else
+            {
+                Write(terminal, parsed.GetValue(name) ?? "", load);
+            }
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+
+    public static void Write(Terminal terminal, string run, ExpertLoad load)
+    {
+        terminal.Output.WriteLine($"{run}/{load.Stage}: tokens of each of {load.Experts} experts, over the mean of their layer (1: perfect balance)");
+        terminal.Output.WriteLine("BUSY and IDLE: the busiest and idlest expert. CV: standard deviation. EMPTY: experts without a token.");
+        var reports = load.First.Step == load.Newest.Step ? new[] { load.Newest } : [load.First, load.Newest];
+        // The newest stays longest where the terminal is narrow.
+        Column[] columns = [new("LAYER", 1), .. reports.Reverse().SelectMany((report, age) => ColumnsOf(report, age)).Chunk(Figures).Reverse().SelectMany(of => of)];
+        Columns.Write(terminal, columns, [.. load.Newest.Layers.Select((layer, row) =>
+            (IReadOnlyList<string>)[layer.Name, .. reports.SelectMany(report => row < report.Layers.Count ? Cells(report.Layers[row]) : [])])]);
+    }
+
+    private const int Figures = 4;
+
+    private static IEnumerable<Column> ColumnsOf(ExpertLoadReport report, int age)
+    {
+        string at = string.Create(CultureInfo.InvariantCulture, $"BUSY@{report.Step}");
+        return [new(at, 2 + (Figures * age), true), new("IDLE", 3 + (Figures * age), true), new("CV", 4 + (Figures * age), true), new("EMPTY", 5 + (Figures * age), true)];
+    }
+
+    private static IEnumerable<string> Cells(LayerLoad layer) =>
+        [Ratio(layer.Busiest), Ratio(layer.Idlest), Ratio(layer.Variation), Words.Percent(layer.WithoutTokens)];
+
+    private static string Ratio(double value) => value.ToString("0.00", CultureInfo.InvariantCulture);
+}
