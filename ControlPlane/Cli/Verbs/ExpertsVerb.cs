@@ -22,7 +22,8 @@ internal static class ExpertsVerb
             }
             else if (load.Newest is null)
             {
-                await terminal.Output.WriteLineAsync("No load of experts was reported. Pretraining and context extension report it with each fifth step; simulated stages do not.");
+                await terminal.Output.WriteLineAsync("No load of experts yet. Pretraining and context extension tell it each fifth step;");
+                await terminal.Output.WriteLineAsync("the other stages and simulated ones do not.");
             }
             else
             {
@@ -35,8 +36,9 @@ internal static class ExpertsVerb
 
     public static void Write(Terminal terminal, string run, ExpertLoad load)
     {
-        terminal.Output.WriteLine($"{run}/{load.Stage}: tokens of each of {load.Experts} experts, over the mean of their layer (1: perfect balance)");
-        terminal.Output.WriteLine("BUSY and IDLE: the busiest and idlest expert. CV: standard deviation. EMPTY: experts without a token.");
+        terminal.Output.WriteLine($"{run}/{load.Stage}: {load.Experts} experts per layer, their tokens over the layer's mean");
+        terminal.Output.WriteLine("BUSY@STEP, IDLE: the busiest and the idlest expert, 1 is perfect balance");
+        terminal.Output.WriteLine("CV: standard deviation over the mean, EMPTY: experts without a token");
         var reports = load.First.Step == load.Newest.Step ? new[] { load.Newest } : [load.First, load.Newest];
         // The newest stays longest where the terminal is narrow.
         Column[] columns = [new("LAYER", 1), .. reports.Reverse().SelectMany((report, age) => ColumnsOf(report, age)).Chunk(Figures).Reverse().SelectMany(of => of)];
