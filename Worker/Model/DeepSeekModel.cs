@@ -9,7 +9,7 @@ namespace DeepSeekOps.Worker.Model;
 /// <summary>What a forward pass gives.</summary>
 /// <param name="Logits">[batch, seq, vocab]; place i predicts token i + 1.</param>
 /// <param name="MtpLogits">Depth k (from 1): [batch, seq − k, vocab]; place i predicts token i + 1 + k.</param>
-/// <param name="ExpertLoads">Tokens per expert, [experts] float32, per MoE layer and then MTP block; where there are <see cref="DeepSeekModel.CorrectionBiases"/>, in their order.</param>
+/// <param name="ExpertLoads">Tokens per expert, [experts] float32, per MoE layer and then MTP block, in the order of <see cref="DeepSeekModel.CorrectionBiases"/>.</param>
 /// <param name="BalanceLoss">Σ f_i P_i over the layers, mean over the sequences, without α; null when not training.</param>
 public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads, Tensor? BalanceLoss);
 

@@ -35,7 +35,8 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
     }
 
     public StepResult Step(Position position) => Packed.Step(
-        position.Step + 1, position.Step + 1 == TotalSteps, plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.BatchSize.Micro, plan.SequenceLength,
+        position.Step + 1, position.Step + 1 == TotalSteps,
+        plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.BatchSize.Micro, plan.SequenceLength,
         new Recipe(
             Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps, plan.Tokens),
             Schedules.MilestoneAt(plan.Gamma, position.Tokens), plan.Alpha, Schedules.MilestoneAt(plan.Lambda, position.Tokens)));
