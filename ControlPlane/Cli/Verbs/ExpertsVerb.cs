@@ -39,20 +39,18 @@ internal static class ExpertsVerb
         terminal.Output.WriteLine($"{run}/{load.Stage}: {load.Experts} experts per layer, their tokens over the layer's mean");
         terminal.Output.WriteLine("BUSY@STEP, IDLE: the busiest and the idlest expert, 1 is perfect balance");
         terminal.Output.WriteLine("CV: standard deviation over the mean, EMPTY: experts without a token");
-        var reports = load.First.Step == load.Newest.Step ? new[] { load.Newest } : [load.First, load.Newest];
+        ExpertLoadReport[] reports = load.First.Step == load.Newest.Step ? [load.Newest] : [load.First, load.Newest];
         // The newest stays longest where the terminal is narrow.
-        Column[] columns = [new("LAYER", 1), .. reports.Reverse().SelectMany((report, age) => ColumnsOf(report, age)).Chunk(Figures).Reverse().SelectMany(of => of)];
+        Column[] columns = [new("LAYER", 1), .. reports.SelectMany(report => ColumnsOf(report.Step, firstRank: report == load.Newest ? 2 : 6))];
         Columns.Write(terminal, columns, [.. load.Newest.Layers.Select((layer, row) =>
             (IReadOnlyList<string>)[layer.Name, .. reports.SelectMany(report => row < report.Layers.Count ? Cells(report.Layers[row]) : [])])]);
     }
 
-    private const int Figures = 4;
-
-    private static IEnumerable<Column> ColumnsOf(ExpertLoadReport report, int age)
-    {
-        string at = string.Create(CultureInfo.InvariantCulture, $"BUSY@{report.Step}");
-        return [new(at, 2 + (Figures * age), true), new("IDLE", 3 + (Figures * age), true), new("CV", 4 + (Figures * age), true), new("EMPTY", 5 + (Figures * age), true)];
-    }
+    private static IEnumerable<Column> ColumnsOf(long step, int firstRank) =>
+    [
+        new(string.Create(CultureInfo.InvariantCulture, $"BUSY@{step}"), firstRank, Right: true), new("IDLE", firstRank + 1, Right: true),
+        new("CV", firstRank + 2, Right: true), new("EMPTY", firstRank + 3, Right: true),
+    ];
 
     private static IEnumerable<string> Cells(LayerLoad layer) =>
         [Ratio(layer.Busiest), Ratio(layer.Idlest), Ratio(layer.Variation), Words.Percent(layer.WithoutTokens)];

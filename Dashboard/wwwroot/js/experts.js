@@ -1,6 +1,6 @@
 // <ds-experts cells names experts steps busiest>: the load of every expert as a heat map of layers and experts, and the busiest expert
 // of each layer over the steps as lines, each on one canvas. Ratios come as 256ths in base64. Point at a cell, or walk by arrow keys.
-const gutter = 46, foot = 16, perUnit = 256, shades = 64, linesHeight = 150;
+const gutter = 46, head = 5, foot = 16, perUnit = 256, shades = 64, linesHeight = 150;
 
 function colours(element) {
   const style = getComputedStyle(element), dot = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -17,7 +17,7 @@ const css = rgb => `rgb(${rgb.join(' ')})`;
 
 // A quarter or less to four times or more, even in the logarithm: the mean is the ground, double and half have the full colour.
 function scale(color) {
-  const ground = color('--ds-sunken'), ink = color('--mud-palette-text-primary');
+  const ground = color('--ds-sunken'), ink = color('--ds-ink');
   return Array.from({ length: shades + 1 }, (_, i) => {
     const octaves = (i / shades - .5) * 4, side = color(octaves < 0 ? '--ds-series-1' : '--ds-series-2'), far = Math.abs(octaves);
     return css(far <= 1 ? mix(ground, side, far) : mix(side, ink, (far - 1) / 2));
@@ -69,12 +69,14 @@ customElements.define('ds-experts', class extends HTMLElement {
       canvas { display: block; width: 100%; touch-action: pan-y; }
       canvas:focus-visible { outline: 2px solid var(--mud-palette-primary); outline-offset: 3px; border-radius: 4px; }
       p { margin: .7rem 0 .2rem; font-size: .8rem; color: var(--mud-palette-text-secondary); }
-      i { display: inline-block; width: 1.1em; height: 0; margin: 0 .35em .25em .6em; border-top: 3px solid; vertical-align: middle; }
+      b { font-weight: 400; white-space: nowrap; margin-right: .6em; }
+      i { display: inline-block; width: 1.1em; height: 0; margin: 0 .35em .25em 0; border-top: 3px solid; vertical-align: middle; }
       output { position: absolute; z-index: 5; padding: .25rem .5rem; font-size: .8rem; white-space: nowrap; pointer-events: none; border-radius: 6px;
         color: var(--mud-palette-text-primary); background: var(--ds-tooltip); border: 1px solid var(--mud-palette-divider); box-shadow: var(--mud-elevation-4); }
       output:empty { display: none; }
     </style><canvas id="map" tabindex="0" role="application"></canvas>
-    <p>The busiest expert of each layer by step.<i style="border-color: var(--ds-series-1)"></i><span></span><i style="border-color: var(--ds-series-2)"></i>pointed at</p>
+    <p>The busiest expert of each layer by step. <b><i style="border-color: var(--ds-series-1)"></i><span></span></b>
+      <b><i style="border-color: var(--ds-series-2)"></i>pointed at</b></p>
     <canvas id="lines" role="img" aria-label="The busiest expert of each layer by step"></canvas><output aria-live="polite"></output>`;
     const find = what => this.shadowRoot.querySelector(what);
     [this.map, this.lines, this.tip, this.worstWord] = ['#map', '#lines', 'output', 'span'].map(find);
@@ -104,13 +106,13 @@ customElements.define('ds-experts', class extends HTMLElement {
     this.tell();
   }
   drawMap(color, { row, column, rows, width }) {
-    const g = fit(this.map, width, rows * row + foot), tints = scale(color), dots = devicePixelRatio || 1;
+    const g = fit(this.map, width, head + rows * row + foot), tints = scale(color), dots = devicePixelRatio || 1;
     const gapX = column >= 6 ? 1 : 0, gapY = row >= 8 ? 1 : 0, snap = x => Math.round(x * dots) / dots;
     for (let r = 0; r < rows; r++) {
       for (let e = 0; e < this.experts; e++) {
         const left = snap(gutter + e * column);
         g.fillStyle = tints[shade(this.ratios[r * this.experts + e])];
-        g.fillRect(left, r * row, snap(gutter + (e + 1) * column) - left - gapX, row - gapY);
+        g.fillRect(left, head + r * row, snap(gutter + (e + 1) * column) - left - gapX, row - gapY);
       }
     }
     g.fillStyle = css(color('--ds-axis'));
@@ -118,15 +120,15 @@ customElements.define('ds-experts', class extends HTMLElement {
     g.textAlign = 'right';
     const every = Math.ceil(12 / row);
     // The last row is an MTP block mostly: its name goes before that of a neighbour.
-    for (let r = 0; r < rows; r++) if (r === rows - 1 || (r % every === 0 && rows - 1 - r >= every)) g.fillText(this.names[r], gutter - 6, (r + .5) * row);
+    for (let r = 0; r < rows; r++) if (r === rows - 1 || (r % every === 0 && rows - 1 - r >= every)) g.fillText(this.names[r], gutter - 6, head + (r + .5) * row);
     g.textAlign = 'center';
     const stride = 2 ** Math.max(0, Math.ceil(Math.log2(32 / column)));
-    for (let e = 0; e < this.experts; e += stride) g.fillText(e, gutter + (e + .5) * column, rows * row + foot / 2 + 1);
+    for (let e = 0; e < this.experts; e += stride) g.fillText(e, gutter + (e + .5) * column, head + rows * row + foot / 2 + 1);
     const at = this.pointed;
     if (at?.expert !== undefined) {
-      g.strokeStyle = css(color('--mud-palette-text-primary'));
+      g.strokeStyle = css(color('--ds-ink'));
       g.lineWidth = 2;
-      g.strokeRect(gutter + at.expert * column - 1, at.row * row - 1, Math.max(column, 3) + 2 - gapX, row + 2 - gapY);
+      g.strokeRect(gutter + at.expert * column - 1, head + at.row * row - 1, Math.max(column, 3) + 2 - gapX, row + 2 - gapY);
     }
   }
   drawLines(color, { rows, width }) {
@@ -167,7 +169,7 @@ customElements.define('ds-experts', class extends HTMLElement {
   }
   at(event) {
     const box = this.map.getBoundingClientRect(), { row, column, rows } = this.plan ?? {};
-    const r = Math.floor((event.clientY - box.top) / row), e = Math.floor((event.clientX - box.left - gutter) / column);
+    const r = Math.floor((event.clientY - box.top - head) / row), e = Math.floor((event.clientX - box.left - gutter) / column);
     return r >= 0 && r < rows && e >= 0 && e < this.experts ? { row: r, expert: e } : null;
   }
   // The nearest step, and the line that is nearest there.
@@ -202,7 +204,7 @@ customElements.define('ds-experts', class extends HTMLElement {
     this.tip.textContent = `${called(this.names[at.row])} · ${onMap ? `expert ${at.expert}` : `busiest at step ${this.steps[at.step]}`} · ${words}`;
     const canvas = onMap ? this.map : this.lines;
     const x = onMap ? gutter + at.expert * this.plan.column : this.plan.x(at.step);
-    const y = onMap ? (at.row + 1) * this.plan.row : this.plan.y(this.peaks[at.step * rows + at.row]);
+    const y = onMap ? head + (at.row + 1) * this.plan.row : this.plan.y(this.peaks[at.step * rows + at.row]);
     this.tip.style.left = `${Math.max(0, Math.min(x, this.plan.width - this.tip.offsetWidth))}px`;
     this.tip.style.top = `${canvas.offsetTop + y + 8}px`;
   }
