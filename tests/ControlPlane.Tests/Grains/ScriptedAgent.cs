@@ -12,6 +12,7 @@ namespace DeepSeekOps.ControlPlane.Tests.Grains;
 internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pid)
 {
     private const int SaveEvery = 5;
+    private const int LoadEvery = 5;
 
     private readonly List<StepSample> samples = [];
     private readonly List<CheckpointMade> checkpoints = [];
@@ -122,7 +123,11 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
 
         samples.Add(new StepSample(rank.Step, now, "main", 3.0 / rank.Step, 1, 1e-3, rank.Step * 100, 0.1, attempt,
             ImmutableDictionary<string, double>.Empty));
-        loads.Add(new ExpertLoad(rank.Step, now, attempt, 1, 0, 2, [0.5f, 1.5f]));
+        if (rank.Step % LoadEvery == 0)
+        {
+            loads.Add(new ExpertLoad(rank.Step, now, attempt, 1, 0, 2, [0.5f, 1.5f]));
+        }
+
         if (rank.Step % SaveEvery == 0 || rank.Step == last)
         {
             Save(now);
