@@ -118,9 +118,18 @@ internal sealed partial class OpsGrpcService
     private async Task<LogQuery> ExistingLogs(GetLogsRequest request, CancellationToken cancellation)
     {
         var query = Query(request);
-        var run = await Described(query.Run, cancellation);
-        return query.Stage is not { } stage || run.Stages.Any(known => known.Name == stage) ? query : throw new RpcException(new Status(
-            StatusCode.NotFound, $"{run.Name} has no stage '{stage}'. Its stages are: {string.Join(", ", run.Stages.Select(known => known.Name))}."));
+        await ExistingStage(query.Run, query.Stage, cancellation);
+        return query;
+    }
+
+    private async Task ExistingStage(string name, string? stage, CancellationToken cancellation)
+    {
+        var run = await Described(name, cancellation);
+        if (stage is not null && !run.Stages.Any(known => known.Name == stage))
+        {
+            throw new RpcException(new Status(
+                StatusCode.NotFound, $"{run.Name} has no stage '{stage}'. Its stages are: {string.Join(", ", run.Stages.Select(known => known.Name))}."));
+        }
     }
 
     private static LogQuery Query(GetLogsRequest request) => new(

@@ -4,6 +4,7 @@ using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Runs;
@@ -15,7 +16,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
 internal sealed partial class OpsGrpcService(
-    IGrainFactory grains, HistoryQueries history, LogQueries logs, SeriesQueries series, ITrainingCluster cluster, OpsDatabase database,
+    IGrainFactory grains, HistoryQueries history, LogQueries logs, SeriesQueries series, ExpertLoadQueries experts, ITrainingCluster cluster, OpsDatabase database,
     Generations generations, CheckpointRoot checkpoints, IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
 {
     private const int NearNames = 3;

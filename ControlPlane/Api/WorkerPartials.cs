@@ -14,6 +14,9 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>The worker's messages as records, and orders as messages. A message that makes no sense is refused here, in words.</summary>
 internal static class WorkerPartials
 {
+    /// <summary>Beyond it float16, which keeps them, has no number; a layer would need as many experts.</summary>
+    private const float RatioMax = 65_504;
+
     public static AgentRegistration ToRecord(this Proto.RegisterRequest request)
     {
         var (stage, attempt) = Required(request.Attempt);
@@ -31,7 +34,8 @@ internal static class WorkerPartials
             [.. request.Checkpoints.Select(ToRecord)], [.. request.Evaluations.Select(ToRecord)],
             [.. request.Notes.Select(note => new WorkerNote(Door.Time(note.At, "notes.at"), note.Text, Door.NotNegative(note.Attempt, "notes.attempt")))],
             request.LaunchSeconds.ToImmutableDictionary(),
-            [.. request.RefusedCheckpoints.Select(refused => new RefusedCheckpoint(refused.Path, refused.Reason))]);
+            [.. request.RefusedCheckpoints.Select(refused => new RefusedCheckpoint(refused.Path, refused.Reason))],
+            [.. request.ExpertLoads.Select(ToRecord)]);
     }
 
     public static (StageId Stage, int Attempt) Required(Proto.AttemptRef? attempt) => attempt is null
@@ -69,6 +73,23 @@ internal static class WorkerPartials
         report.Name, report.Value, report.HasLow ? report.Low : null, report.HasHigh ? report.High : null,
         Door.NotNegative(report.Samples, "evaluations.samples"), Door.NotNegative(report.Step, "evaluations.step"),
         Door.Time(report.At, "evaluations.at"), Door.NotNegative(report.Attempt, "evaluations.attempt"));
+
+    public static ExpertLoad ToRecord(this Proto.ExpertLoadReport load)
+    {
+        int experts = Door.NotNegative(load.Experts, "expertLoads.experts");
+        int rows = experts == 0 ? 0 : load.Ratios.Count / experts;
+        if (rows == 0 || rows * experts != load.Ratios.Count || load.MtpBlocks < 0 || load.MtpBlocks > rows)
+        {
+            throw Door.Invalid($"expertLoads has {load.Ratios.Count} ratios; {experts} experts make whole rows of it, the last {load.MtpBlocks} of MTP blocks.");
+        }
+        if (load.Ratios.FirstOrDefault(ratio => !(ratio >= 0 && ratio <= RatioMax), 0) is not 0f and var wrong)
+        {
+            throw Door.Invalid($"expertLoads.ratios has {wrong}; write an expert's tokens over the mean of its layer, 0 to {RatioMax}.");
+        }
+        return new ExpertLoad(
+            Door.NotNegative(load.Step, "expertLoads.step"), Door.Time(load.At, "expertLoads.at"), Door.NotNegative(load.Attempt, "expertLoads.attempt"),
+            Door.NotNegative(load.FirstLayer, "expertLoads.firstLayer"), load.MtpBlocks, experts, [.. load.Ratios]);
+    }
 
     public static Proto.WorkerReply ToProto(this WorkerReply reply, string checkpointRoot) => new()
     {

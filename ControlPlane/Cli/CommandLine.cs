@@ -67,7 +67,8 @@ public static class CommandLine
                 (client, command, options) => client.ResumeRunAsync(command, options), "resumed"),
             RunCommandVerbs.Build(terminal, "cancel", "Ends a run for good; its checkpoints stay.",
                 (client, command, options) => client.CancelRunAsync(command, options), "cancelled"),
-            RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal), ClusterVerb.Build(terminal), QueueVerb.Build(terminal),
+            RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal),
+            ExpertsVerb.Build(terminal), ClusterVerb.Build(terminal), QueueVerb.Build(terminal),
             InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal),
             PlanVerb.Build(terminal), SimulateVerb.Build(terminal), MfuVerb.Build(terminal), WorkerVerbs.Model(), WorkerVerbs.Generate(),
         };

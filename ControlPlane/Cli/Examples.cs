@@ -37,6 +37,7 @@ internal static class Examples
             "dsops clone v3 v3-128n --stage pretrain --nodes 128 | dsops submit -",
         ],
         ["checkpoints"] = ["dsops checkpoints mini", "dsops checkpoints mini --stage pretrain"],
+        ["experts"] = ["dsops experts mini", "dsops experts mini --stage extend", "dsops experts mini --json | jq '.newest.layers[] | {name, busiest}'"],
         ["cluster"] =
         [
             "dsops cluster", "dsops cluster drain node-0007 --reason \"fan\"",

@@ -100,7 +100,8 @@ public static class ProtoJson
             case int number: writer.WriteNumberValue(number); break;
             case long number: writer.WriteNumberValue(number); break;
             case double number when double.IsFinite(number): writer.WriteNumberValue(number); break;
-            case double: writer.WriteNullValue(); break;
+            case float number when float.IsFinite(number): writer.WriteNumberValue(number); break;
+            case double or float: writer.WriteNullValue(); break;
             case Timestamp at: writer.WriteStringValue(at.ToDateTimeOffset().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)); break;
             case Duration span: writer.WriteNumberValue(span.ToTimeSpan().TotalSeconds); break;
             case IMessage inner: Write(writer, inner); break;

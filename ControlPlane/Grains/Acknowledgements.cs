@@ -5,7 +5,8 @@ using DeepSeekOps.Decisions.Runs;
 namespace DeepSeekOps.ControlPlane.Grains;
 
 /// <summary>
-/// Which beats of an agent need not be sent again: those whose news is written in the stage, and whose samples are durable. Each beat
+/// Which beats of an agent need not be sent again: those whose news is written in the stage, and whose samples and loads of experts are
+/// durable. Each beat
 /// holds everything since the last acknowledged one, so a later beat makes up for an earlier one that had no room.
 /// </summary>
 internal sealed class Acknowledgements
@@ -16,6 +17,10 @@ internal sealed class Acknowledgements
     private long decided;
     private long durable;
     private StepSample? passed;
+    private ExpertLoad? passedLoad;
+
+    /// <summary>What is on its way of beats that had room for one of the two only: the next beat counts when this does.</summary>
+    private Task unqueued = Task.CompletedTask;
 
     /// <summary>Highest sequence that is taken for good.</summary>
     public long Acknowledged
@@ -28,7 +33,7 @@ internal sealed class Acknowledgements
                 {
                     // Lost on the way to the disk. Later beats left out what this one held: none of them counts, and what the
                     // agent sends again is passed on again.
-                    passed = null;
+                    (passed, passedLoad) = (null, null);
                     pending.Clear();
                     break;
                 }
@@ -43,12 +48,13 @@ internal sealed class Acknowledgements
 
     public long Heard => heard;
 
-    public void Take(AgentBeat beat, PipelineSpec pipeline, Func<ImmutableArray<StepSample>, Task?> write)
+    public void Take(AgentBeat beat, PipelineSpec pipeline, Ledger ledger)
     {
         if (beat.AgentId != agentId)
         {
-            (agentId, heard, decided, durable, passed) = (beat.AgentId, 0, 0, 0, null);
+            (agentId, heard, decided, durable, passed, passedLoad) = (beat.AgentId, 0, 0, 0, null, null);
             pending.Clear();
+            unqueued = Task.CompletedTask;
         }
 
         if (beat.Sequence <= heard)
@@ -57,19 +63,43 @@ internal sealed class Acknowledgements
         }
 
         heard = beat.Sequence;
+        var samples = Samples(beat, pipeline, ledger);
+        var loads = Loads(beat, ledger);
+        unqueued = Task.WhenAll(unqueued, samples ?? Task.CompletedTask, loads ?? Task.CompletedTask);
+        if (samples is not null && loads is not null)
+        {
+            pending.Enqueue((beat.Sequence, unqueued));
+            unqueued = Task.CompletedTask;
+        }
+    }
+
+    /// <summary>Null: no room.</summary>
+    private Task? Samples(AgentBeat beat, PipelineSpec pipeline, Ledger ledger)
+    {
         var fresh = beat.Samples.Where(s => passed is null || (s.Attempt, s.Step).CompareTo((passed.Attempt, passed.Step)) > 0).ToImmutableArray();
         if (fresh.IsEmpty)
         {
-            pending.Enqueue((beat.Sequence, Task.CompletedTask));
-            return;
+            return Task.CompletedTask;
         }
 
         var paced = Pace.AddTo(fresh, passed, pipeline, beat.Stage.Stage);
-        if (write(paced) is { } written)
+        var written = ledger.TakeSamples(beat.Stage, paced);
+        passed = written is null ? passed : paced[^1];
+        return written;
+    }
+
+    private Task? Loads(AgentBeat beat, Ledger ledger)
+    {
+        var fresh = beat.ExpertLoads
+            .Where(l => passedLoad is null || (l.Attempt, l.Step).CompareTo((passedLoad.Attempt, passedLoad.Step)) > 0).ToImmutableArray();
+        if (fresh.IsEmpty)
         {
-            passed = paced[^1];
-            pending.Enqueue((beat.Sequence, written));
+            return Task.CompletedTask;
         }
+
+        var written = ledger.TakeExpertLoads(beat.Stage, fresh);
+        passedLoad = written is null ? passedLoad : fresh[^1];
+        return written;
     }
 
     /// <summary>News up to here is written in the stage.</summary>

@@ -23,6 +23,9 @@ public sealed record Ledger
     /// <summary>Never waits. Null: no room now, the agent will send them again. The task ends when they are durable.</summary>
     public required Func<StageId, ImmutableArray<StepSample>, Task?> TakeSamples { get; init; }
 
+    /// <summary>As <see cref="TakeSamples"/>.</summary>
+    public required Func<StageId, ImmutableArray<ExpertLoad>, Task?> TakeExpertLoads { get; init; }
+
     /// <summary>Names of runs that had not ended when last recorded. Only wakes their grains; they know better where they are.</summary>
     public required Func<CancellationToken, Task<ImmutableArray<string>>> UnfinishedRuns { get; init; }
 }

@@ -77,7 +77,7 @@ internal sealed partial class StageGrain(
         vitals = vitals.Take(beat, stage, rejoining && !beat.Ranks.IsEmpty, clock.GetUtcNow());
         rejoining &= beat.Ranks.IsEmpty;
         var taken = AcknowledgementsOf(beat.Node);
-        taken.Take(beat, stage.Wish.Pipeline, samples => ledger.TakeSamples(beat.Stage, samples));
+        taken.Take(beat, stage.Wish.Pipeline, ledger);
         if (news)
         {
             AskForTick();

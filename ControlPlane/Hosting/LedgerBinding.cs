@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Decisions.Runs;
 
@@ -18,6 +19,7 @@ internal static class LedgerBinding
         var checkpoints = services.GetRequiredService<CheckpointRegistry>();
         var runs = services.GetRequiredService<RunRegistry>();
         var metrics = services.GetRequiredService<MetricWriter>();
+        var experts = services.GetRequiredService<ExpertLoadWriter>();
         var history = services.GetRequiredService<HistoryQueries>();
         bool simulated = services.GetRequiredService<ITrainingCluster>().Simulated;
         return new Ledger
@@ -32,6 +34,7 @@ internal static class LedgerBinding
             },
             RecordRun = runs.Record,
             TakeSamples = (stage, samples) => metrics.TryWrite(stage, samples, out var durable) ? durable : null,
+            TakeExpertLoads = experts.TryWrite,
             UnfinishedRuns = cancellation => Unfinished(history, cancellation),
         };
     }

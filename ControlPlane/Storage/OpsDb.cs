@@ -20,6 +20,8 @@ public abstract class OpsDb(DbContextOptions options) : DbContext(options)
 
     public DbSet<SeriesChunkRow> SeriesChunks => Set<SeriesChunkRow>();
 
+    public DbSet<ExpertLoadRow> ExpertLoads => Set<ExpertLoadRow>();
+
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
         ArgumentNullException.ThrowIfNull(modelBuilder);

@@ -1,3 +1,4 @@
+using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Orleans;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using Orleans.Configuration;
@@ -34,6 +35,8 @@ public static class StorageHosting
         .AddSingleton<LogStore>()
         .AddSingleton<HistoryQueries>()
         .AddSingleton<LogQueries>()
+        .AddSingleton<ExpertLoadWriter>()
+        .AddSingleton<ExpertLoadQueries>()
         .AddSeries();
 
     /// <summary>Membership, reminders and grain state on the ledger's database. <see cref="AddStorage"/> goes first.</summary>

@@ -40,6 +40,8 @@ public static class RankReports
     public static void Evaluation(this IRankLink link, EvaluationReport evaluation) =>
         link.Report(new RankReport { Evaluation = evaluation });
 
+    public static void ExpertLoad(this IRankLink link, ExpertLoadReport load) => link.Report(new RankReport { ExpertLoad = load });
+
     /// <summary>A line for the run's timeline.</summary>
     public static void Note(this IRankLink link, string text) => link.Report(new RankReport { Note = new WorkerNote { Text = text } });
 

@@ -152,6 +152,11 @@ internal sealed class NodeAgent : IDisposable
                 report.Evaluation.At ??= Timestamp.FromDateTimeOffset(Now);
                 _reports.Add(report.Evaluation);
                 break;
+            case RankReport.KindOneofCase.ExpertLoad:
+                report.ExpertLoad.Attempt = rank.Attempt;
+                report.ExpertLoad.At ??= Timestamp.FromDateTimeOffset(Now);
+                _reports.Add(report.ExpertLoad);
+                break;
             case RankReport.KindOneofCase.Note:
                 report.Note.Attempt = rank.Attempt;
                 report.Note.At ??= Timestamp.FromDateTimeOffset(Now);

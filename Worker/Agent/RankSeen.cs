@@ -90,7 +90,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             },
             RankReport.KindOneofCase.Done => heard with { State = RankState.Done, Step = report.Done.Step, Phase = "done" },
             RankReport.KindOneofCase.Failed => this with { Error = report.Failed.Error },
-            // Checkpoints, evaluations and notes are signs of life and go to the control plane as they are.
+            // Checkpoints, evaluations, loads and notes are signs of life and go to the control plane as they are.
             _ => heard,
         };
     }

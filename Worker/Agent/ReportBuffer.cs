@@ -5,7 +5,7 @@ namespace DeepSeekOps.Worker.Agent;
 /// <summary>
 /// What ranks reported and the control plane has not acknowledged yet. Bounded: past <paramref name="sampleLimit"/> samples every
 /// second one is left out, and from then on only as many are kept, so that a long absence leaves a coarser curve and no hole.
-/// Checkpoints and evaluations are few and are never dropped.
+/// Loads of experts are thinned alike. Checkpoints and evaluations are few and are never dropped.
 /// </summary>
 /// <param name="sampleLimit">About 300 bytes each. Default: 40,000, two hours of five steps a second.</param>
 public sealed class ReportBuffer(int sampleLimit = 40_000)
@@ -13,12 +13,17 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     /// <summary>About 300 kB of a message whose limit is 4 MB.</summary>
     public const int SamplesPerBeat = 1_000;
 
+    /// <summary>60 kB each for V3's 59 rows of 256 experts.</summary>
+    private const int LoadsPerBeat = 8;
+
+    private const int LoadLimit = 128;
     private const int OthersPerBeat = 200;
     private const int NoteLimit = 1_000;
 
     private readonly Outbox<StepSample> _samples = new();
     private readonly Outbox<CheckpointReport> _checkpoints = new();
     private readonly Outbox<EvaluationReport> _evaluations = new();
+    private readonly Outbox<ExpertLoadReport> _loads = new();
     private readonly Outbox<WorkerNote> _notes = new();
     private readonly Outbox<RefusedCheckpoint> _refused = new();
     private int _stride = 1;
@@ -26,7 +31,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     public int Samples => _samples.Count;
 
-    public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _notes.Count + _refused.Count == 0;
+    public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count == 0;
 
     public void Add(StepSample sample)
     {
@@ -49,6 +54,15 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     public void Add(EvaluationReport evaluation) => _evaluations.Add(evaluation);
 
+    public void Add(ExpertLoadReport load)
+    {
+        _loads.Add(load);
+        if (_loads.Count > LoadLimit)
+        {
+            _loads.Thin();
+        }
+    }
+
     public void Add(RefusedCheckpoint refused) => _refused.Add(refused);
 
     public void Add(WorkerNote note)
@@ -65,6 +79,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         beat.Samples.AddRange(_samples.Take(beat.Sequence, SamplesPerBeat));
         beat.Checkpoints.AddRange(_checkpoints.Take(beat.Sequence, OthersPerBeat));
         beat.Evaluations.AddRange(_evaluations.Take(beat.Sequence, OthersPerBeat));
+        beat.ExpertLoads.AddRange(_loads.Take(beat.Sequence, LoadsPerBeat));
         beat.Notes.AddRange(_notes.Take(beat.Sequence, OthersPerBeat));
         beat.RefusedCheckpoints.AddRange(_refused.Take(beat.Sequence, OthersPerBeat));
     }
@@ -74,6 +89,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         _samples.Acknowledge(sequence);
         _checkpoints.Acknowledge(sequence);
         _evaluations.Acknowledge(sequence);
+        _loads.Acknowledge(sequence);
         _notes.Acknowledge(sequence);
         _refused.Acknowledge(sequence);
         if (_samples.Count <= sampleLimit / 2)

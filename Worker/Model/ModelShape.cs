@@ -65,6 +65,9 @@ public sealed record ModelShape
 
     public bool IsMoe(int layer) => layer >= DenseLayers;
 
+    /// <summary>Layers and MTP blocks with routed experts.</summary>
+    public int RoutedLayers => Enumerable.Range(0, Layers + MtpDepth).Count(IsMoe);
+
     /// <summary>Everything wrong with this shape, each with its field; empty: it can be built.</summary>
     public IReadOnlyList<string> Problems()
     {

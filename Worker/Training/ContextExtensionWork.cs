@@ -38,7 +38,8 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
         var phase = plan.Phases[_phase];
         var recipe = new Recipe(
             Schedules.LearningRateAt(phase.LearningRate, within, within * phase.BatchSize * phase.SequenceLength, phase.Steps), plan.Gamma, plan.Alpha, plan.Lambda);
-        return Packed.Step(phase.Name, phase.BatchSize, phase.BatchSize, phase.SequenceLength, recipe);
+        return Packed.Step(
+            position.Step + 1, position.Step + 1 == TotalSteps, phase.Name, phase.BatchSize, phase.BatchSize, phase.SequenceLength, recipe);
     }
 
     public void AfterStep(long stepsDone)

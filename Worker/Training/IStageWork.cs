@@ -7,7 +7,11 @@ namespace DeepSeekOps.Worker.Training;
 /// <summary>What one optimizer step did.</summary>
 /// <param name="Norm">The gradients' norm before clipping.</param>
 /// <param name="Tokens">Tokens this step trained.</param>
-public sealed record StepResult(string Phase, Tensor Loss, Tensor Norm, double LearningRate, long Tokens, IReadOnlyDictionary<string, double> Extra);
+public sealed record StepResult(string Phase, Tensor Loss, Tensor Norm, double LearningRate, long Tokens, IReadOnlyDictionary<string, double> Extra)
+{
+    /// <summary>Of some steps of stages that balance experts. The loop fills in the step.</summary>
+    public ExpertLoadReport? ExpertLoad { get; init; }
+}
 
 /// <summary>The part that differs between the five stages. The loop around it (<see cref="StageLoop"/>) is the same for all.</summary>
 public interface IStageWork : IDisposable

@@ -114,7 +114,7 @@ public sealed class Learner : IDisposable
         using var untracked = no_grad();
         ForgetLoads();
         _loads.AddRange(loads.Select(l => l.detach().clone().DetachFromDisposeScope()));
-        for (var layer = 0; layer < loads.Count && gamma > 0; layer++)
+        for (var layer = 0; layer < Model.CorrectionBiases.Count && gamma > 0; layer++)
         {
             Model.CorrectionBiases[layer].add_((loads[layer].mean() - loads[layer]).sign(), alpha: gamma);
         }

@@ -35,6 +35,7 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
     }
 
     public StepResult Step(Position position) => Packed.Step(
+        position.Step + 1, position.Step + 1 == TotalSteps,
         plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.BatchSize.Micro, plan.SequenceLength,
         new Recipe(
             Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps, plan.Tokens),

@@ -136,6 +136,12 @@ public sealed class StageLoop : IDisposable
         };
         _link.Progress(RankState.Training, result.Phase, _position.Step);
         _link.Sample(ToSample(result, loss, seconds));
+        if (result.ExpertLoad is { } load)
+        {
+            load.Step = _position.Step;
+            load.At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow());
+            _link.ExpertLoad(load);
+        }
         _evaluationDue = true;
         var asked = _link.TakeSaveOrder() is not null;
         if (_position.Step < _work.TotalSteps && (asked || _position.Step % Math.Max(1, _plan.Checkpoints.EverySteps) == 0))

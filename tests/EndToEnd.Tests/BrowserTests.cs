@@ -24,6 +24,7 @@ public sealed class BrowserTests
         await Submit(page, dsops, TinyPipeline.Pretraining("seen", 400));
         string first = await Loss(page, than: null);
         await Loss(page, than: first);
+        await Assertions.Expect(page.Locator("ds-experts #map")).ToBeVisibleAsync(new() { Timeout = Patient });
 
         var stage = (await dsops.UntilStage("seen", "pretrain", "has a checkpoint", TimeSpan.FromMinutes(1), s => (long)s["step"]! > 25));
         Dsops.Kill((int)stage["ranks"]![0]!["pid"]!);

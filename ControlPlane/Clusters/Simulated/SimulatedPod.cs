@@ -73,7 +73,7 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
 
     public AgentBeat Beat(ImmutableArray<RankSeen> ranks) => new(
         Node, AgentId, Stage, Assignment?.Attempt ?? Gang, ++sequence, ranks, [.. samples.Select(s => s.Sample)],
-        [.. checkpoints.Select(c => c.Made)], [], [], ImmutableDictionary<string, double>.Empty, []);
+        [.. checkpoints.Select(c => c.Made)], [], [], ImmutableDictionary<string, double>.Empty, [], []);
 
     public void Acknowledge(long taken)
     {

@@ -47,4 +47,4 @@ public sealed record AgentBeat(
     NodeId Node, string AgentId, StageId Stage, int Attempt, long Sequence, ImmutableArray<RankSeen> Ranks,
     ImmutableArray<StepSample> Samples, ImmutableArray<CheckpointMade> Checkpoints, ImmutableArray<Evaluation> Evaluations,
     ImmutableArray<WorkerNote> Notes, ImmutableDictionary<string, double> LaunchSeconds,
-    ImmutableArray<RefusedCheckpoint> RefusedCheckpoints);
+    ImmutableArray<RefusedCheckpoint> RefusedCheckpoints, ImmutableArray<ExpertLoad> ExpertLoads);

@@ -5,6 +5,7 @@ import './reconnect.js';
 import './time.js';
 import './spark.js';
 import './heat.js';
+import './experts.js';
 import './editor.js';
 import './follow.js';
 import './charts/board.js';

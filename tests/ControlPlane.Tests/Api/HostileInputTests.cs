@@ -155,6 +155,7 @@ public sealed class HostileInputTests : IAsyncLifetime
                 FieldType.String => text,
                 FieldType.Bool => true,
                 FieldType.Double => real,
+                FieldType.Float => (float)real,
                 FieldType.Int32 => number,
                 FieldType.Int64 => (long)number,
                 FieldType.Enum => number,

@@ -29,6 +29,7 @@ public sealed class RunGrainTests
         Assert.Empty(world.Cluster.Alive);
         Assert.Equal(["queued", "placed", "started", "checkpoint", "checkpoint", "checkpoint", "completed"], world.Kinds("pretrain"));
         Assert.Equal(Enumerable.Range(1, 12).Select(s => (long)s), world.Samples.Where(s => s.Tokens <= 1200).Take(12).Select(s => s.Step));
+        Assert.Equal([5L, 10, 5], world.ExpertLoads.Select(l => l.Step));
     }
 
     [Fact]

@@ -12,9 +12,11 @@ namespace DeepSeekOps.ControlPlane.Tests.Grains;
 internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pid)
 {
     private const int SaveEvery = 5;
+    private const int LoadEvery = 5;
 
     private readonly List<StepSample> samples = [];
     private readonly List<CheckpointMade> checkpoints = [];
+    private readonly List<ExpertLoad> loads = [];
     private readonly string id = Guid.NewGuid().ToString("N");
     private bool registered;
     private long sequence;
@@ -88,13 +90,14 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
         else
         {
             reply = await grain.Heartbeat(new AgentBeat(node, id, stage, attempt, ++sequence, ranks, [.. samples], [.. checkpoints], [], [],
-                ImmutableDictionary<string, double>.Empty.Add("load", 0.5), [.. Refusals()]));
+                ImmutableDictionary<string, double>.Empty.Add("load", 0.5), [.. Refusals()], [.. loads]));
         }
 
         if (reply.Acknowledged == sequence)
         {
             samples.Clear();
             checkpoints.Clear();
+            loads.Clear();
         }
 
         Obey(reply.Order, now);
@@ -120,6 +123,11 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
 
         samples.Add(new StepSample(rank.Step, now, "main", 3.0 / rank.Step, 1, 1e-3, rank.Step * 100, 0.1, attempt,
             ImmutableDictionary<string, double>.Empty));
+        if (rank.Step % LoadEvery == 0)
+        {
+            loads.Add(new ExpertLoad(rank.Step, now, attempt, 1, 0, 2, [0.5f, 1.5f]));
+        }
+
         if (rank.Step % SaveEvery == 0 || rank.Step == last)
         {
             Save(now);

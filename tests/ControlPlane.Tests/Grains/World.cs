@@ -37,6 +37,8 @@ internal sealed class World : IAsyncDisposable
 
     public ConcurrentQueue<StepSample> Samples { get; } = new();
 
+    public ConcurrentQueue<ExpertLoad> ExpertLoads { get; } = new();
+
     public IGrainFactory Grains => silos!.Client;
 
     private World() => Cluster = new ScriptedCluster(Clock, "node-0", "node-1");
@@ -159,6 +161,15 @@ internal sealed class World : IAsyncDisposable
             foreach (var sample in samples)
             {
                 Samples.Enqueue(sample);
+            }
+
+            return Task.CompletedTask;
+        },
+        TakeExpertLoads = (_, loads) =>
+        {
+            foreach (var load in loads)
+            {
+                ExpertLoads.Enqueue(load);
             }
 
             return Task.CompletedTask;

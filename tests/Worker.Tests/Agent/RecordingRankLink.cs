@@ -20,6 +20,8 @@ public sealed class RecordingRankLink : IRankLink, IDisposable
 
     public IReadOnlyList<EvaluationReport> Evaluations => [.. _reports.Where(r => r.Evaluation is not null).Select(r => r.Evaluation)];
 
+    public IReadOnlyList<ExpertLoadReport> ExpertLoads => [.. _reports.Where(r => r.ExpertLoad is not null).Select(r => r.ExpertLoad)];
+
     /// <summary>Called within each report, on training's thread: a test gives its orders at an exact step this way.</summary>
     public Action<RankReport>? OnReport { get; set; }
 

@@ -78,6 +78,30 @@ public sealed class ReportBufferTests
         });
 
     [Fact]
+    public void Loads_of_experts_that_wait_are_thinned_and_a_beat_carries_few_of_them()
+    {
+        var buffer = new ReportBuffer();
+        for (int step = 1; step <= 1000; step++)
+        {
+            buffer.Add(new ExpertLoadReport { Step = step });
+        }
+
+        var kept = new List<long>();
+        for (int sequence = 1; !buffer.Empty; sequence++)
+        {
+            var beat = new HeartbeatRequest { Sequence = sequence };
+            buffer.Fill(beat);
+            Assert.InRange(beat.ExpertLoads.Count, 1, 8);
+            kept.AddRange(beat.ExpertLoads.Select(l => l.Step));
+            buffer.Acknowledge(sequence);
+        }
+
+        Assert.InRange(kept.Count, 64, 128);
+        Assert.Equal(kept.Order(), kept);
+        Assert.Equal(1000, kept[^1]);
+    }
+
+    [Fact]
     public void An_old_acknowledgement_forgets_nothing_newer()
     {
         var buffer = new ReportBuffer();

@@ -90,6 +90,56 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
                     b.ToTable("event", (string)null);
                 });
 
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.ExpertLoadRow", b =>
+                {
+                    b.Property<string>("Run")
+                        .HasColumnType("text")
+                        .HasColumnName("run");
+
+                    b.Property<string>("Stage")
+                        .HasColumnType("text")
+                        .HasColumnName("stage");
+
+                    b.Property<int>("Attempt")
+                        .HasColumnType("integer")
+                        .HasColumnName("attempt");
+
+                    b.Property<long>("Step")
+                        .HasColumnType("bigint")
+                        .HasColumnName("step");
+
+                    b.Property<DateTime>("At")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("at");
+
+                    b.Property<byte[]>("Body")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("body");
+
+                    b.Property<byte[]>("Busiest")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("busiest");
+
+                    b.Property<int>("Experts")
+                        .HasColumnType("integer")
+                        .HasColumnName("experts");
+
+                    b.Property<int>("FirstLayer")
+                        .HasColumnType("integer")
+                        .HasColumnName("first_layer");
+
+                    b.Property<int>("MtpBlocks")
+                        .HasColumnType("integer")
+                        .HasColumnName("mtp_blocks");
+
+                    b.HasKey("Run", "Stage", "Attempt", "Step")
+                        .HasName("pk_expert_load");
+
+                    b.ToTable("expert_load", (string)null);
+                });
+
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.GrainStateRow", b =>
                 {
                     b.Property<string>("StateName")

@@ -85,6 +85,56 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
                     b.ToTable("event", (string)null);
                 });
 
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.ExpertLoadRow", b =>
+                {
+                    b.Property<string>("Run")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("run");
+
+                    b.Property<string>("Stage")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("stage");
+
+                    b.Property<int>("Attempt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("attempt");
+
+                    b.Property<long>("Step")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("step");
+
+                    b.Property<DateTime>("At")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("at");
+
+                    b.Property<byte[]>("Body")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("body");
+
+                    b.Property<byte[]>("Busiest")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("busiest");
+
+                    b.Property<int>("Experts")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("experts");
+
+                    b.Property<int>("FirstLayer")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("first_layer");
+
+                    b.Property<int>("MtpBlocks")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("mtp_blocks");
+
+                    b.HasKey("Run", "Stage", "Attempt", "Step")
+                        .HasName("pk_expert_load");
+
+                    b.ToTable("expert_load", (string)null);
+                });
+
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.GrainStateRow", b =>
                 {
                     b.Property<string>("StateName")
