@@ -19,7 +19,7 @@ namespace DeepSeekOps.ControlPlane.Tests.Grains;
 /// <summary>A silo with a scripted cluster, a clock that tests move, and a ledger of lists. The silo can be killed and begun again.</summary>
 internal sealed class World : IAsyncDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
     private InProcessTestCluster? silos;
 

@@ -66,7 +66,7 @@ internal sealed class SimAgent(NodeId node, int gang)
 
     public AgentBeat Beat(StageId stage, IReadOnlySet<string> refused) => new(node, $"agent-{Gang}", stage, Attempt, ++sequence, Ranks,
         sample is null ? [] : [sample], [.. made], [], [], ImmutableDictionary<string, double>.Empty,
-        [.. refused.Select(path => new RefusedCheckpoint(path, "truncated"))]);
+        [.. refused.Select(path => new RefusedCheckpoint(path, "truncated"))], []);
 
     public void Obey(WorkerOrder order, IReadOnlySet<string> refused, DateTimeOffset now)
     {
