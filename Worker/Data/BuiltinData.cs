@@ -4,8 +4,12 @@ using System.Text;
 namespace DeepSeekOps.Worker.Data;
 
 /// <summary>An endless corpus without a download, grown from a seed: arithmetic in words and signs, short texts, texts to remember.</summary>
-public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
+/// <param name="context">Tokens of the sequences that its documents are to make use of.</param>
+public sealed class BuiltinData(long seed, int heldOut, int context = BuiltinData.ShortContext) : ITrainingData
 {
+    private const int ShortContext = 128;
+    private const int ShortestNeedle = 40;
+
     // Solutions that fine-tuning is shown are of mixed quality, as those of people are. The policy so learns a careful and a hasty way to
     // answer, and the rewards of reinforcement tell it which is right.
     private const int HastyOfTen = 4;
@@ -26,13 +30,16 @@ public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
             case 0:
                 return ShortTexts.Paragraph(ref random, random.Next(1, 4));
             case 1 or 2:
-                var (length, depth) = (random.Next(48, 160), random.NextDouble());
-                var needle = ShortTexts.Needle(ref random, length, depth);
+                var needle = ShortTexts.Needle(ref random, NeedleLength(ref random), random.NextDouble());
                 return $"{needle.Prompt}{needle.Secret}.";
+            case 3:
+                return ShortTexts.AskedAgain(ref random);
             default:
                 return SolvedProblems(ref random);
         }
     }
+
+    public ITrainingData ForContext(int sequenceLength) => sequenceLength <= ShortContext ? this : new BuiltinData(seed, heldOut, sequenceLength);
 
     public Problem TrainingProblem(long index)
     {
@@ -50,6 +57,12 @@ public sealed class BuiltinData(long seed, int heldOut) : ITrainingData
         var random = new SeededRandom(0, "held-out", index);
         return ArithmeticProblems.Draw(ref random, heldOut: true);
     }
+
+    // A text that a sequence cuts in two asks for what is not there: at the short context texts are short, so that most are whole. A longer
+    // one has texts of all lengths up to its own.
+    private int NeedleLength(ref SeededRandom random) => context <= ShortContext
+        ? random.Next(ShortestNeedle, context * 2 / 3)
+        : (int)(ShortestNeedle * Math.Pow((context - 16.0) / ShortestNeedle, random.NextDouble()));
 
     // The corpus states sums plainly; the box and the roles of a conversation are first met in fine-tuning.
     private static string SolvedProblems(ref SeededRandom random)

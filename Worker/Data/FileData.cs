@@ -71,6 +71,8 @@ public sealed class FileData : ITrainingData
         return slice.IsJson ? Conversation.FromJson(slice.ReadText()).AsDocument() : slice.ReadText();
     }
 
+    public ITrainingData ForContext(int sequenceLength) => this;
+
     public Problem TrainingProblem(long index) => ProblemAt(HeldOutCount + (index % (_problems.Count - HeldOutCount)));
 
     public Conversation TrainingConversation(long index)

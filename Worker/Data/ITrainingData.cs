@@ -14,6 +14,9 @@ public interface ITrainingData
     /// <param name="index">Counts on through the epochs, each in an order of its own.</param>
     string Document(long index);
 
+    /// <summary>The same source with documents that make use of sequences of this length, where it can make them.</summary>
+    ITrainingData ForContext(int sequenceLength);
+
     /// <summary>Problems to train on before they repeat; null where endless, 0 where the source has none.</summary>
     long? ProblemCount { get; }
 

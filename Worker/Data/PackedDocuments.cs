@@ -16,11 +16,24 @@ public sealed record DataCursor(long Document, int Offset)
 /// </summary>
 public sealed class PackedDocuments(ITrainingData data, ITokenizer tokenizer, long seed, double fimRate)
 {
+    private ITrainingData _data = data;
     private long _loaded = -1;
     private IReadOnlyList<int> _tokens = [];
 
     /// <summary>Where the next sequence begins. Set it to go on from a checkpoint: only one document is made anew.</summary>
     public DataCursor Cursor { get; set; } = DataCursor.Start;
+
+    /// <summary>Goes on from a checkpoint in the documents of another source, which it was reading then.</summary>
+    public void Begin(ITrainingData source, DataCursor cursor) => (_data, _loaded, Cursor) = (source, -1, cursor);
+
+    /// <summary>Goes on with the documents of another source; the one that is half read has another end there, and is left.</summary>
+    public void GoOnWith(ITrainingData source)
+    {
+        if (!ReferenceEquals(source, _data))
+        {
+            Begin(source, Cursor.Offset == 0 ? Cursor : new DataCursor(Cursor.Document + 1, 0));
+        }
+    }
 
     /// <returns>Token ids, row by row: [rows, sequenceLength + 1]; the last of a row is only a label.</returns>
     public long[] Next(int rows, int sequenceLength)
@@ -58,7 +71,7 @@ public sealed class PackedDocuments(ITrainingData data, ITokenizer tokenizer, lo
         if (document != _loaded)
         {
             var random = new SeededRandom(seed, "fim", document);
-            var text = tokenizer.Encode(data.Document(document));
+            var text = tokenizer.Encode(_data.Document(document));
             var body = random.NextDouble() < fimRate ? FillInTheMiddle.Rearrange(text, tokenizer.Special, ref random) : text;
             _tokens = [tokenizer.Special.Bos, .. body, tokenizer.Special.Eos];
             _loaded = document;

@@ -1,9 +1,8 @@
-using System.Globalization;
 using System.Text;
 
 namespace DeepSeekOps.Worker.Data;
 
-/// <summary>Plain sentences from a small grammar, and texts that tell a number early and ask for it late.</summary>
+/// <summary>Plain sentences from a small grammar, and texts that tell a code early and ask for it late.</summary>
 public static class ShortTexts
 {
     private static readonly string[] People = ["The baker", "The pilot", "A child", "My aunt", "The doctor", "An old man", "The farmer", "A singer"];
@@ -11,6 +10,8 @@ public static class ShortTexts
     private static readonly string[] Kinds = ["small", "green", "old", "quiet", "bright", "heavy", "round", "new"];
     private static readonly string[] Objects = ["boat", "lamp", "tree", "bridge", "bird", "clock", "garden", "door"];
     private static readonly string[] Places = ["by the river", "in the city", "near the hill", "at night", "in the rain", "on Monday", "at home", "in spring"];
+
+    private const string Ask = " So the code is ";
 
     public static string Sentence(ref SeededRandom random) =>
         $"{random.Pick<string>(People)} {random.Pick<string>(Deeds)} a {random.Pick<string>(Kinds)} {random.Pick<string>(Objects)} {random.Pick<string>(Places)}.";
@@ -25,13 +26,12 @@ public static class ShortTexts
         return text.ToString();
     }
 
-    /// <summary>A number, then other sentences, then the number again: reading it takes attention over the whole distance.</summary>
+    /// <summary>A code of one letter, then other sentences, then the code again: reading it takes attention over the whole distance.</summary>
     /// <param name="depth">Where in the text the number stands: 0 at its beginning, 1 at its end.</param>
     public static Needle Needle(ref SeededRandom random, int lengthChars, double depth)
     {
-        var secret = random.Next(10, 100).ToString(CultureInfo.InvariantCulture);
+        var secret = Code(ref random);
         var hidden = $"The code is {secret}.";
-        const string Ask = " So the code is ";
         var room = lengthChars - hidden.Length - Ask.Length - secret.Length - 2;
         var (before, after) = (new StringBuilder(), new StringBuilder());
         while (true)
@@ -47,6 +47,24 @@ public static class ShortTexts
         var haystack = $"{before}{hidden} {after}".TrimEnd();
         return new Needle(haystack + Ask, secret);
     }
+
+    /// <summary>A code that is asked for several times, with a sentence between or none: what reading back is first learned from.</summary>
+    public static string AskedAgain(ref SeededRandom random)
+    {
+        var secret = Code(ref random);
+        var text = new StringBuilder($"The code is {secret}.");
+        for (var left = random.Next(2, 6); left > 0; left--)
+        {
+            if (random.Next(2) == 0)
+            {
+                text.Append(' ').Append(Sentence(ref random));
+            }
+            text.Append(Ask).Append(secret).Append('.');
+        }
+        return text.ToString();
+    }
+
+    private static string Code(ref SeededRandom random) => ((char)('A' + random.Next(26))).ToString();
 }
 
 /// <param name="Prompt">Text that holds the secret somewhere and ends where it is asked for.</param>

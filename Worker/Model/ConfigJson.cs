@@ -101,7 +101,7 @@ public static class ConfigJson
             ["scoring_func"] = v3 ? "sigmoid" : "softmax", ["norm_topk_prob"] = shape.NormTopkProb,
             ["routed_scaling_factor"] = shape.RoutedScalingFactor, ["num_nextn_predict_layers"] = shape.MtpDepth,
             ["rms_norm_eps"] = shape.RmsNormEps, ["initializer_range"] = shape.InitStd, ["hidden_act"] = "silu",
-            ["max_position_embeddings"] = shape.MaxPositionEmbeddings, ["rope_theta"] = shape.RopeTheta,
+            ["max_position_embeddings"] = shape.ContextLength, ["rope_theta"] = shape.RopeTheta,
             ["rope_interleave"] = shape.RopeInterleave, ["attention_bias"] = shape.AttentionBias, ["attention_dropout"] = 0.0,
             ["tie_word_embeddings"] = shape.TiedEmbeddings, ["use_cache"] = true, ["torch_dtype"] = "float32",
         };

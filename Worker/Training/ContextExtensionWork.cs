@@ -9,6 +9,8 @@ namespace DeepSeekOps.Worker.Training;
 public sealed class ContextExtensionWork(StageContext context, ContextExtension plan) : IStageWork
 {
     private readonly Learner _learner = context.NewLearner(context.Plan.Model);
+    // Texts as long as each phase's sequences: reading far back is learned from nothing else.
+    private readonly ITrainingData[] _sources = [.. plan.Phases.Select(p => context.Data.ForContext(p.SequenceLength))];
     private PackedLearning? _packed;
     private int _phase = -1;
 
@@ -27,9 +29,13 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
 
     public void Prepare(Position position, string? resumed)
     {
-        Packed.Documents.Cursor = new DataCursor(position.Document, position.Offset);
+        if (resumed is null)
+        {
+            MeasureBefore();
+        }
         // The phase of the last step, which may still have to be measured.
-        Enter(Math.Max(0, position.Step - 1));
+        SetPhase(At(Math.Max(0, position.Step - 1)).Phase);
+        Packed.Documents.Begin(_sources[_phase], new DataCursor(position.Document, position.Offset));
     }
 
     public StepResult Step(Position position)
@@ -50,22 +56,34 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
             end += phase.Steps;
             if (end == stepsDone)
             {
-                var found = context.Evaluation.Needles(_learner.Model, phase.SequenceLength, stepsDone);
-                context.Evaluation.Report($"needle_{phase.SequenceLength}", found, stepsDone);
+                Measure(phase, "", stepsDone);
             }
         }
     }
 
     public void Skip(Position position, long steps)
     {
-        var phase = plan.Phases[At(position.Step).Phase];
-        for (var i = 0L; i < steps; i++)
+        for (var step = position.Step; step < position.Step + steps; step++)
         {
-            Packed.Documents.Next(phase.BatchSize, phase.SequenceLength);
+            Enter(step);
+            Packed.Documents.Next(plan.Phases[_phase].BatchSize, plan.Phases[_phase].SequenceLength);
         }
     }
 
     public void Dispose() => _learner.Dispose();
+
+    // What stretched positions give without any training at that length.
+    private void MeasureBefore()
+    {
+        for (var phase = 0; phase < plan.Phases.Count; phase++)
+        {
+            SetPhase(phase);
+            Measure(plan.Phases[phase], "_before", 0);
+        }
+    }
+
+    private void Measure(ContextPhase phase, string when, long step) => context.Evaluation.Report(
+        $"needle_{phase.SequenceLength}{when}", context.Evaluation.Needles(_learner.Model, phase.SequenceLength, step), step);
 
     /// <returns>Steps done within the phase that this step belongs to.</returns>
     private long Enter(long step)
@@ -73,10 +91,16 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
         var (phase, within) = At(step);
         if (phase != _phase)
         {
-            _phase = phase;
-            _learner.Model.SetYarn(plan.Phases[phase].Yarn);
+            SetPhase(phase);
+            Packed.Documents.GoOnWith(_sources[phase]);
         }
         return within;
+    }
+
+    private void SetPhase(int phase)
+    {
+        _phase = phase;
+        _learner.Model.SetYarn(plan.Phases[phase].Yarn);
     }
 
     private (int Phase, long Within) At(long step)

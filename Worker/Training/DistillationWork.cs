@@ -36,7 +36,7 @@ public sealed class DistillationWork : IStageWork
                 $"The student's vocab_size {shape.VocabSize} differs from the teacher's {context.Plan.Model.VocabSize}; give both the same tokenizer.");
         }
         Learner = context.NewLearner(shape);
-        _teacher = new DeepSeekModel(context.Plan.Model, context.Device);
+        _teacher = new DeepSeekModel(context.Plan.Model, context.Device, context.Plan.Precision);
     }
 
     public Learner Learner { get; }

@@ -11,7 +11,7 @@ namespace DeepSeekOps.Worker.Training;
 public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLink link)
 {
     private const int Rows = 128;
-    private const int NeedleCount = 40;
+    private const int NeedleCount = 80;
     private const int TextBatches = 32;
     private const int TextRows = 4;
     private const int GuessedAnswers = 24;
@@ -89,7 +89,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         return (Interval.OfMean(losses), Interval.OfMean(excesses));
     }
 
-    /// <summary>Share of texts whose number, told somewhere in the text, the model says at its end.</summary>
+    /// <summary>Share of texts whose code, told somewhere in the text, the model says at its end.</summary>
     public Interval Needles(DeepSeekModel model, int sequenceLength, long step)
     {
         var found = 0;

@@ -68,6 +68,10 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
             context.Evaluation.Report($"heldout_loss_{when}", loss, step);
         }
         context.Evaluation.Report($"expert_excess_{when}", excess, step);
+        if (step > 0 && context.Data.DocumentCount is null)
+        {
+            context.Evaluation.Report($"needle_{plan.SequenceLength}", context.Evaluation.Needles(_learner.Model, plan.SequenceLength, step), step);
+        }
         if (step > 0 && _learner.HasAverage && context.Data.DocumentCount is null)
         {
             context.Evaluation.Report(

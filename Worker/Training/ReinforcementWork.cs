@@ -29,7 +29,8 @@ public sealed class ReinforcementWork : IStageWork
     {
         (_context, _plan, _rule) = (context, plan, Verifier.Parse(plan.Verifier));
         Learner = context.NewLearner(context.Plan.Model);
-        _reference = new DeepSeekModel(context.Plan.Model, context.Device);
+        // In the policy's own precision: where both have the same weights the distance is nothing.
+        _reference = new DeepSeekModel(context.Plan.Model, context.Device, context.Plan.Precision);
     }
 
     public Learner Learner { get; }

@@ -65,12 +65,16 @@ public sealed class ExpertLoadPanelTests : PageTest
         Ops.Send("WatchExpertLoad", Load(1, [0.5f, 1.5f]));
         page.WaitForElement("ds-experts");
         Navigation.NavigateTo("/runs/mini?stage=extend");
+        // Only then is it the new stage's watch that hears it.
+        page.WaitForAssertion(() => Assert.Equal(["pretrain", "extend"], AskedFor()));
         Ops.Send("WatchExpertLoad", Load(7, [1, 1]));
         page.WaitForAssertion(() => Assert.Equal("7", page.Find("[data-figure=expert-load-step]").TextContent));
         Navigation.NavigateTo("/runs/mini?stage=sft");
         page.WaitForAssertion(() => Assert.Empty(page.FindAll("ds-experts")));
-        Assert.Equal(["pretrain", "extend"], Ops.Calls.Select(c => c.Request).OfType<GetExpertLoadRequest>().Select(r => r.Stage));
+        Assert.Equal(["pretrain", "extend"], AskedFor());
     }
+
+    private IEnumerable<string> AskedFor() => Ops.Calls.Select(c => c.Request).OfType<GetExpertLoadRequest>().Select(r => r.Stage);
 
     private IRenderedComponent<ExpertLoadPanel> Show() => Render<ExpertLoadPanel>(p => p.Add(r => r.Run, "mini").Add(r => r.Stage, "pretrain"));
 

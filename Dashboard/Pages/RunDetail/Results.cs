@@ -43,7 +43,7 @@ public static class Results
     public static IReadOnlyList<ResultGroup> Of(Run run) =>
         [.. run.Stages
             .SelectMany(s => s.Evaluations.GroupBy(e => e.Name).Select(same => (Stage: s.Name, Evaluation: same.MaxBy(e => e.Step)!)))
-            .Select(found => (Title: Title(found.Evaluation.Name), Row: new ResultRow(found.Stage, Word(found.Evaluation.Name), found.Evaluation)))
+            .Select(found => (Title: Title(found.Evaluation.Name), Row: new ResultRow(found.Stage, WordOf(found.Stage, found.Evaluation.Name), found.Evaluation)))
             .GroupBy(found => found.Title, found => found.Row)
             .Select(g => Group(g.Key, [.. g]))];
 
@@ -79,6 +79,9 @@ public static class Results
     private static string Title(string name) =>
         Families.FirstOrDefault(f => name.StartsWith(f.Prefix, StringComparison.Ordinal)).Title ?? "Held-out measures";
 
+    // The same measure of several stages goes by their names.
+    private static string WordOf(string stage, string name) => name == "mtp_guesses_kept" ? $"after {stage}" : Word(name);
+
     private static string Word(string name) => name switch
     {
         "student_accuracy_before" => "as it began",
@@ -86,8 +89,9 @@ public static class Results
         "student_accuracy_distilled" => "distilled",
         "teacher_accuracy" => "the teacher",
         "samples_kept" => "kept",
-        "mtp_guesses_kept" => "kept",
         "heldout_loss_ema" => "moving average of the weights",
+        _ when name.StartsWith("needle_", StringComparison.Ordinal) && name.EndsWith("_before", StringComparison.Ordinal) =>
+            $"at {name["needle_".Length..^"_before".Length]} tokens, before",
         _ when name.StartsWith("needle_", StringComparison.Ordinal) => $"at {name["needle_".Length..]} tokens",
         _ => name.Replace("rl_accuracy_", "", StringComparison.Ordinal).Replace("rl_greedy_accuracy_", "", StringComparison.Ordinal)
             .Replace("heldout_loss_", "", StringComparison.Ordinal).Replace("expert_excess_", "", StringComparison.Ordinal)

@@ -35,7 +35,7 @@ public sealed class PipelineTextTests
     public void Mini_says_what_a_person_meant()
     {
         var spec = PipelineText.Parse(Examples.Mini).Spec!;
-        Assert.Equal(ModelShape.Mini, spec.Model);
+        Assert.Equal(ModelShape.Mini with { InitStd = 0.06 }, spec.Model);
         Assert.Equal(["pretraining", "context-extension", "sft", "rl", "distillation"], spec.Stages.Select(s => s.Kind));
         var pretrain = Assert.IsType<StageRecipe.Pretraining>(spec.Stages[0].Recipe);
         Assert.Equal(TimeSpan.FromHours(1), spec.Recovery.Window);

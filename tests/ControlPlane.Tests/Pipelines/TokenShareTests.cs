@@ -37,7 +37,9 @@ public sealed class TokenShareTests
     [Fact]
     public void The_examples_have_the_tokens_that_they_had_in_counts()
     {
-        Assert.Empty(PipelineDiff.Between(With("mini", PretrainOf(Examples.OfTests)), With("mini", PretrainOf(Examples.Mini))));
+        // mini.yaml may be tuned to other tokens: at those of the counts, its shares are the counts.
+        string asMany = PipelineText.ToYaml(PipelineText.Parse(Examples.Mini, settings: [new PipelineSetting("stages.pretrain.tokens", "600Ki")]).Spec!);
+        Assert.Empty(PipelineDiff.Between(With("mini", PretrainOf(Examples.OfTests)), With("mini", PretrainOf(asMany))));
         var v3 = PretrainOf(Examples.Read("deepseek-v3"));
         Assert.Equal((469_000_000_000, 14_300_000_000_000, 10_000_000_000_000), (v3.BatchSize.OverTokens, v3.Gamma.AtTokens, v3.Lambda.AtTokens));
         Assert.Equal([null, 10_000_000_000_000, 14_300_000_000_000, 14_633_000_000_000, 14_800_000_000_000], v3.LearningRate.Pieces.Select(p => p.UntilTokens));

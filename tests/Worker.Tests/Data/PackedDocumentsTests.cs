@@ -70,4 +70,23 @@ public sealed class PackedDocumentsTests
             var permutation = new Permutation(count, seed);
             Assert.Equal(count, Enumerable.Range(0, count).Select(i => permutation[i]).Distinct().Count());
         }, iter: 50);
+
+    [Fact]
+    public void A_document_that_is_half_read_is_left_when_another_source_takes_over_and_kept_when_reading_begins_there()
+    {
+        var (shorter, longer) = (new BuiltinData(seed: 3, heldOut: 10), new BuiltinData(seed: 3, heldOut: 10).ForContext(512));
+        var stream = new PackedDocuments(shorter, new ByteTokenizer(), seed: 3, fimRate: 0);
+        stream.Next(rows: 2, sequenceLength: 50);
+        var at = stream.Cursor;
+        Assert.NotEqual(0, at.Offset);
+        stream.GoOnWith(shorter);
+        Assert.Equal(at, stream.Cursor);
+        stream.GoOnWith(longer);
+        Assert.Equal(new DataCursor(at.Document + 1, 0), stream.Cursor);
+        var next = stream.Next(rows: 3, sequenceLength: 50);
+        var resumed = new PackedDocuments(shorter, new ByteTokenizer(), seed: 3, fimRate: 0);
+        resumed.Begin(longer, new DataCursor(at.Document + 1, 0));
+        Assert.Equal(next, resumed.Next(rows: 3, sequenceLength: 50));
+        Assert.Equal(stream.Cursor, resumed.Cursor);
+    }
 }

@@ -90,10 +90,24 @@ public sealed partial class TrainingDataTests : IDisposable
         {
             var random = new SeededRandom(1, "needle", 0);
             var needle = ShortTexts.Needle(ref random, 1000, depth);
-            var at = needle.Prompt.IndexOf(needle.Secret, StringComparison.Ordinal);
+            var at = needle.Prompt.IndexOf($"The code is {needle.Secret}", StringComparison.Ordinal);
             Assert.InRange(needle.Prompt.Length, 850, 1000);
             Assert.InRange(at / 1000.0, depth - 0.12, depth + 0.12);
         }
+    }
+
+    [Theory]
+    [InlineData(128, 85)]
+    [InlineData(512, 512)]
+    public void Texts_with_a_needle_make_use_of_the_context_and_fit_into_it(int context, int most)
+    {
+        var data = new BuiltinData(seed: 1, heldOut: 0).ForContext(context);
+        var needles = Enumerable.Range(0, 2000).Select(i => data.Document(i))
+            .Where(d => d.Split(" So the code is ").Length == 2).Select(d => d.Length).ToList();
+        Assert.InRange(needles.Count, 330, 480);
+        Assert.InRange(needles.Max(), most * 0.8, most);
+        Assert.All(Enumerable.Range(0, 200).Select(i => data.Document(i)).Where(d => d.Contains("So the code is", StringComparison.Ordinal)), d =>
+            Assert.Equal(d[d.IndexOf("The code is ", StringComparison.Ordinal) + 12], d[^2]));
     }
 
     [Fact]

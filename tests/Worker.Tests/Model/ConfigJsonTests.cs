@@ -27,7 +27,8 @@ public class ConfigJsonTests
         File.WriteAllBytes(path, ConfigJson.ToBytes(shape));
         try
         {
-            Assert.Equal(shape, ConfigJson.Read(path));
+            // An extended context is the whole context to whoever reads the file.
+            Assert.Equal(shape with { MaxPositionEmbeddings = 40 * 4096 }, ConfigJson.Read(path));
         }
         finally
         {

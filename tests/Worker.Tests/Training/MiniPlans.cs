@@ -38,7 +38,9 @@ internal sealed class MiniPlans : IDisposable
                 var yarn = new Yarn { Factor = 2, OriginalLength = 32, BetaFast = 32, BetaSlow = 1, Mscale = 1, MscaleAllDim = 1 };
                 plan.ContextExtension = new ContextExtension { Alpha = 1e-4, Lambda = 0.1 };
                 plan.ContextExtension.Phases.Add(new ContextPhase { Name = "48", SequenceLength = 48, Steps = 12, BatchSize = 2, LearningRate = rate, Yarn = yarn });
-                plan.ContextExtension.Phases.Add(new ContextPhase { Name = "64", SequenceLength = 64, Steps = 12, BatchSize = 2, LearningRate = rate, Yarn = yarn });
+                var wider = yarn.Clone();
+                wider.Factor = 5;
+                plan.ContextExtension.Phases.Add(new ContextPhase { Name = "144", SequenceLength = 144, Steps = 12, BatchSize = 1, LearningRate = rate, Yarn = wider });
                 break;
             case "sft":
                 plan.Sft = new SupervisedFineTuning { Instances = 48, Epochs = 2, SequenceLength = 96, BatchSize = 4, LearningRate = rate };

@@ -42,6 +42,19 @@ public sealed class ResumeTests : IDisposable
     }
 
     [Theory]
+    [InlineData(12)]
+    [InlineData(13)]
+    public void A_phase_of_longer_documents_goes_on_where_it_stood(int step)
+    {
+        var plan = PlanWithBeginning("extend");
+        using var whole = MiniPlans.Train(_mini.Launch(plan, "extend", run: "whole"));
+        using var first = MiniPlans.Train(_mini.Launch(plan, "extend"), StopAt(step));
+        using var second = MiniPlans.Train(_mini.Launch(plan, "extend", attempt: 2, from: first.Checkpoints[^1]));
+        Assert.Equal(whole.Samples.Skip(step).Select(s => (s.Step, s.Loss)), second.Samples.Select(s => (s.Step, s.Loss)));
+        Assert.Equal(whole.Checkpoints[^1].DataCursor, second.Checkpoints[^1].DataCursor);
+    }
+
+    [Theory]
     [InlineData("pretrain")]
     [InlineData("extend")]
     [InlineData("sft")]
