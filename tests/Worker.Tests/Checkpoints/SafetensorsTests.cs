@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Tests.Checkpoints;
 
 [Collection(RandomNumbers.OneStream)]
-public sealed class SafetensorsTests : IDisposable
+public sealed class SafetensorsTests : DrawingTests, IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("safetensors-").FullName;
 

@@ -11,7 +11,7 @@ namespace DeepSeekOps.Worker.Tests.Cuda;
 
 /// <summary>Each kernel against the chain of operators that it stands for. These need a GPU and are skipped without one.</summary>
 [Collection(RandomNumbers.OneStream)]
-public class CudaKernelTests
+public class CudaKernelTests : DrawingTests
 {
     [Fact]
     public void SwiGlu_and_its_gradients_are_those_of_the_chain()

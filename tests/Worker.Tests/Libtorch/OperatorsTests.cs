@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Tests.Libtorch;
 
 [Collection(RandomNumbers.OneStream)]
-public class OperatorsTests
+public class OperatorsTests : DrawingTests
 {
     [Fact]
     public void Libtorch_loads_and_says_where_it_came_from()

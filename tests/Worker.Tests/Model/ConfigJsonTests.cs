@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Tests.Model;
 
 [Collection(RandomNumbers.OneStream)]
-public class ConfigJsonTests
+public class ConfigJsonTests : DrawingTests
 {
     private const string Common = """
         "model_type": "deepseek_v3", "vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 2, "intermediate_size": 20,

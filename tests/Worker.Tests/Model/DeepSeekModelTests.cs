@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Tests.Model;
 
 [Collection(RandomNumbers.OneStream)]
-public class DeepSeekModelTests
+public class DeepSeekModelTests : DrawingTests
 {
     private static readonly ModelShape Mini = ModelShapes.Presets["mini"];
 

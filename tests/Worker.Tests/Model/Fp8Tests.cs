@@ -10,7 +10,7 @@ using static TorchSharp.torch.nn.functional;
 namespace DeepSeekOps.Worker.Tests.Model;
 
 [Collection(RandomNumbers.OneStream)]
-public class Fp8Tests
+public class Fp8Tests : DrawingTests
 {
     [Fact]
     public void Powers_of_two_times_the_tiles_scale_survive_and_a_zero_tile_stays_zero()

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Tests.Training;
 
 [Collection(RandomNumbers.OneStream)]
-public class SpeculationTests
+public class SpeculationTests : DrawingTests
 {
     private static readonly int[] Prompt = [256, 10, 20, 30, 10, 20];
 
