@@ -26,6 +26,9 @@ public abstract class PageTest : BunitContext
 
     protected NavigationManager Navigation => Services.GetRequiredService<NavigationManager>();
 
+    /// <summary>For what renders nothing when it happens, like a call: a page's own waits look again only after a rendering.</summary>
+    protected static void Until(Func<bool> so) => Assert.True(SpinWait.SpinUntil(so, TimeSpan.FromSeconds(20)), "It did not happen within 20 s.");
+
     protected static Run MiniRun(string state = "running") => new()
     {
         Name = "mini",

@@ -100,7 +100,7 @@ public sealed class RunPageTests : PageTest
     {
         var page = Show();
         Ops.Send("WatchRun", MiniRun());
-        page.WaitForAssertion(() => Assert.Equal((1, 1), (Ops.Open["WatchRun"], Ops.Open["WatchEvents"])));
+        Until(() => Ops.Open.GetValueOrDefault("WatchRun") == 1 && Ops.Open.GetValueOrDefault("WatchEvents") == 1);
         await page.Instance.DisposeAsync();
         Assert.Equal((0, 0), (Ops.Open["WatchRun"], Ops.Open["WatchEvents"]));
     }

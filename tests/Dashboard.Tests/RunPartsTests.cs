@@ -75,7 +75,7 @@ public sealed class RunPartsTests : PageTest
     public async Task Logs_end_their_stream_when_they_are_left()
     {
         var view = Render<LogView>(p => p.Add(v => v.Run, MiniRun()).Add(v => v.Stage, "pretrain"));
-        view.WaitForAssertion(() => Assert.Equal(1, Ops.Open["WatchLogs"]));
+        Until(() => Ops.Open.GetValueOrDefault("WatchLogs") == 1);
         await view.Instance.DisposeAsync();
         Assert.Equal(0, Ops.Open["WatchLogs"]);
     }

@@ -65,7 +65,7 @@ public sealed class RunsPageTests : PageTest
     {
         var page = Render<RunsPage>();
         Ops.Send("WatchRuns", new ListRunsReply());
-        page.WaitForAssertion(() => Assert.Equal(1, Ops.Open["WatchRuns"]));
+        Until(() => Ops.Open.GetValueOrDefault("WatchRuns") == 1);
         await page.Instance.DisposeAsync();
         Assert.Equal(0, Ops.Open["WatchRuns"]);
     }

@@ -57,8 +57,8 @@ public sealed class ScriptedOps : CallInvoker
     public override AsyncServerStreamingCall<TResponse> AsyncServerStreamingCall<TRequest, TResponse>(
         Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request)
     {
-        Calls.Enqueue((method.Name, request));
         Open.AddOrUpdate(method.Name, 1, (_, n) => n + 1);
+        Calls.Enqueue((method.Name, request));
         var reader = new Reader<TResponse>(Stream(method.Name).Reader);
         return new(reader, Task.FromResult(new Metadata()), () => Status.DefaultSuccess, () => [], () => Open.AddOrUpdate(method.Name, 0, (_, n) => n - 1));
     }
