@@ -104,7 +104,10 @@ public static class LibtorchLoading
         {
             bridge = NativeLibrary.Load(GlibcxxMend.MendedCopy(path));
         }
-        ScalarLifetime.Extend(bridge);
+        if (!ScalarLifetime.Extend(bridge))
+        {
+            Console.Error.WriteLine($"{Bridge} stays as it is: this system lets no code be changed. A step may fail, seldom, with \"Expected false to be true\".");
+        }
     }
 
     private static string ShippedFolder()
