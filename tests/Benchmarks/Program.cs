@@ -3,6 +3,7 @@ using DeepSeekOps.Benchmarks;
 // `dotnet run -c Release --project tests/Benchmarks -- NAME…`; without a name: all of them.
 var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 {
+    ["clicks"] = ClickBenchmark.Run,
     ["gangs"] = GangBenchmark.Run,
     ["placement"] = PlacementBenchmark.Run,
     ["planner"] = PlannerBenchmark.Run,

@@ -20,6 +20,9 @@ internal static class Table
     public static void AtLeast(string what, double perSecond, string unit, double least, string peer) =>
         Judge(what, Say($"{perSecond:#,0} {unit}/s"), perSecond >= least, Say($"{perSecond / least:0.0} x {peer}"));
 
+    /// <summary>Of what may not happen at all.</summary>
+    public static void None(string what, int count) => Judge(what, Say($"{count}"), count == 0, "none");
+
     /// <summary>Times of single calls, sorted, in milliseconds.</summary>
     public static double[] Times(int warmUp, int calls, Action call)
     {

@@ -22,9 +22,12 @@ public sealed class RunPartsTests : PageTest
     [Fact]
     public void The_timelines_filter_stands_in_the_address()
     {
-        Navigation.NavigateTo("/runs/mini?level=error&find=RANK");
-        var timeline = Events(
-            Told(1, "submitted", "info", "Rank 0 is placed."), Told(2, "x", "error", "Disk full."), Told(3, "rank-exited", "error", "Rank 0 exited."));
+        Navigation.NavigateTo("/runs/mini?tab=timeline&level=error&find=RANK");
+        var timeline = Render<RunPage>(p => p.Add(r => r.Name, "mini"));
+        Ops.Send("WatchRun", MiniRun());
+        Ops.Send(
+            "WatchEvents", Told(1, "submitted", "info", "Rank 0 is placed."), Told(2, "x", "error", "Disk full."), Told(3, "rank-exited", "error", "Rank 0 exited."));
+        timeline.WaitForElement("li.event");
         Assert.Equal("Rank 0 exited.", Assert.Single(timeline.FindAll("li.event p")).TextContent);
     }
 
@@ -59,8 +62,11 @@ public sealed class RunPartsTests : PageTest
     [Fact]
     public void Logs_ask_the_server_for_what_the_address_says_and_show_a_line_once()
     {
-        Navigation.NavigateTo("/runs/mini?rank=0&attempt=1&contains=loss");
-        var view = Render<LogView>(p => p.Add(v => v.Run, MiniRun()).Add(v => v.Stage, "pretrain"));
+        Navigation.NavigateTo("/runs/mini?tab=logs&rank=0&attempt=1&contains=loss");
+        var page = Render<RunPage>(p => p.Add(r => r.Name, "mini"));
+        Ops.Send("WatchRun", MiniRun());
+        page.WaitForAssertion(() => Assert.NotNull(page.FindComponent<LogView>()));
+        var view = page.FindComponent<LogView>();
         view.WaitForAssertion(() => Assert.Contains(
             Ops.Calls, c => c.Request is GetLogsRequest { Run: "mini", Stage: "pretrain", Attempt: 1, HasRank: true, Rank: 0, Contains: "loss" }));
         var first = new LogEntry { At = Noon, Stage = "pretrain", Attempt = 1, Line = 1, Text = "loss 5.1" };

@@ -27,15 +27,15 @@ public sealed partial class LogView : IAsyncDisposable
 
     [Parameter, EditorRequired] public string? Stage { get; set; }
 
-    [SupplyParameterFromQuery] public int? Attempt { get; set; }
+    [Parameter] public LogFilter Filter { get; set; } = new();
 
-    [SupplyParameterFromQuery] public int? Rank { get; set; }
+    private int? Attempt => Filter.Attempt;
 
-    [SupplyParameterFromQuery] public string? Contains { get; set; }
+    private int? Rank => Filter.Rank;
 
-    [SupplyParameterFromQuery] public string? Follow { get; set; }
+    private string? Contains => Filter.Contains;
 
-    private bool following => Follow != "off";
+    private bool following => Filter.Follow != "off";
 
     private string stageName => Stage ?? "";
 

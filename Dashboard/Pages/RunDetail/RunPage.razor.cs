@@ -38,10 +38,6 @@ public sealed partial class RunPage : IAsyncDisposable
 
     [Parameter, EditorRequired] public string Name { get; set; } = "";
 
-    [SupplyParameterFromQuery(Name = "stage")] public string? Chosen { get; set; }
-
-    [SupplyParameterFromQuery] public string? Tab { get; set; }
-
     private string ShownTab => Tabs.Any(t => t.Key == Tab) ? Tab ?? "charts" : "charts";
 
     /// <summary>The router keeps this page when only the run in the address changes, so the streams follow the name.</summary>

@@ -24,17 +24,19 @@ public sealed partial class StageCharts
 
     [Parameter, EditorRequired] public ImmutableList<Event> Events { get; set; } = [];
 
-    [SupplyParameterFromQuery] public string? X { get; set; }
+    [Parameter, EditorRequired] public ChartView View { get; set; } = new();
 
-    [SupplyParameterFromQuery] public string? Smooth { get; set; }
+    private string? X => View.X;
 
-    [SupplyParameterFromQuery] public string? Log { get; set; }
+    private string? Smooth => View.Smooth;
 
-    [SupplyParameterFromQuery] public string? Series { get; set; }
+    private string? Log => View.Log;
 
-    [SupplyParameterFromQuery] public string? From { get; set; }
+    private string? Series => View.Series;
 
-    [SupplyParameterFromQuery] public string? To { get; set; }
+    private string? From => View.From;
+
+    private string? To => View.To;
 
     private string Axis => X is "tokens" or "time" ? X : "step";
 

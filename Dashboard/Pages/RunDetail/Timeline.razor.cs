@@ -23,9 +23,11 @@ public sealed partial class Timeline
 
     [Parameter] public string? MoreAt { get; set; }
 
-    [SupplyParameterFromQuery(Name = "find")] public string? Text { get; set; }
+    [Parameter] public EventFilter Filter { get; set; } = new();
 
-    [SupplyParameterFromQuery] public string? Level { get; set; }
+    private string? Text => Filter.Find;
+
+    private string? Level => Filter.Level;
 
     private List<Row> Rows
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Dashboard.Streams;
 using Grpc.Core;
@@ -34,9 +35,12 @@ public sealed partial class SubmitPage : IDisposable
     [SupplyParameterFromQuery] public string? Clone { get; set; }
 
     /// <summary>With a clone: how many nodes it is to ask for, and for which of its stages.</summary>
-    [SupplyParameterFromQuery] public int? Nodes { get; set; }
+    [SupplyParameterFromQuery(Name = "nodes")] public string? NodesAsked { get; set; }
 
     [SupplyParameterFromQuery] public string? Stage { get; set; }
+
+    /// <summary>What is no number counts as left out.</summary>
+    private int? Nodes => int.TryParse(NodesAsked, NumberStyles.None, CultureInfo.InvariantCulture, out int nodes) ? nodes : null;
 
     private int Errors => problems.Count(p => p.Severity == Severity.Error);
 

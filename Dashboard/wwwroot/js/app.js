@@ -2,6 +2,7 @@
 import './theme.js';
 import './keys.js';
 import './reconnect.js';
+import './lost.js';
 import './time.js';
 import './spark.js';
 import './heat.js';

@@ -1,4 +1,6 @@
 // A circuit is lost when the control plane goes away. All view state is in the URL, so a reload brings the page back whole.
+import { answers, mayReload, reload } from './reload.js';
+
 const modal = () => document.getElementById('components-reconnect-modal');
 let waiting = false;
 
@@ -7,19 +9,14 @@ function say(text) {
   if (line) line.textContent = text;
 }
 
-async function answers() {
-  try {
-    return (await fetch(location.href, { method: 'HEAD', cache: 'no-store' })).status < 500;
-  } catch {
-    return false;
-  }
-}
-
 async function waitAndReload() {
   if (waiting) return;
   waiting = true;
   for (let asked = 1; ; asked++) {
-    if (await answers()) { location.reload(); return; }
+    if (await answers()) {
+      if (mayReload()) reload(); else say('The control plane answers again, but loading the page anew did not help three times. Its log says why.');
+      return;
+    }
     say(`Asked ${asked} ${asked === 1 ? 'time' : 'times'}. Asking again every two seconds.`);
     await new Promise(next => setTimeout(next, 2000));
   }

@@ -1,0 +1,43 @@
+using System.Text.RegularExpressions;
+using Xunit;
+
+namespace DeepSeekOps.Repo.Tests;
+
+/// <summary>What the dashboard's components may do where the compiler says nothing.</summary>
+public sealed partial class PageTests
+{
+    /// <summary>
+    /// A part that reads the query too changes the set of its readers while it is mounted by a change of the address, and ends the circuit
+    /// (dotnet/aspnetcore#57746). The page reads it and hands the values down.
+    /// </summary>
+    [Fact]
+    public void Only_a_page_reads_the_query()
+    {
+        string[] readers = [.. DashboardFiles().Where(f => Repository.Read(f).Contains("SupplyParameterFromQuery", StringComparison.Ordinal))];
+        Assert.NotEmpty(readers);
+        Assert.DoesNotContain(readers, f => !IsPage(f));
+    }
+
+    [Fact]
+    public void No_page_is_a_part_of_another_component()
+    {
+        string[] pages = [.. DashboardFiles().Where(f => f.EndsWith(".razor", StringComparison.Ordinal) && IsPage(f)).Select(Component)];
+        string[] nested = [.. DashboardFiles().SelectMany(f => Tag().Matches(Repository.Read(f)).Where(t => pages.Contains(t.Groups[1].Value)).Select(t => $"{f}: {t.Value}"))];
+        Assert.Empty(nested);
+    }
+
+    private static IEnumerable<string> DashboardFiles() =>
+        Repository.Files(".razor", ".cs").Where(f => f.StartsWith("Dashboard/", StringComparison.Ordinal));
+
+    private static bool IsPage(string file)
+    {
+        string markup = Path.Combine(Repository.Root, Path.GetDirectoryName(file) ?? "", Component(file) + ".razor");
+        return File.Exists(markup) && File.ReadLines(markup).Any(l => l.StartsWith("@page", StringComparison.Ordinal));
+    }
+
+    /// <summary>RunPage of RunPage.razor, RunPage.razor.cs and RunPage.Address.cs.</summary>
+    private static string Component(string file) => Path.GetFileName(file).Split('.')[0];
+
+    [GeneratedRegex(@"<([A-Z]\w+)[\s/>]")]
+    private static partial Regex Tag();
+}
