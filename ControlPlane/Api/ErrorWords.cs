@@ -51,7 +51,7 @@ internal sealed partial class ErrorWords(ILogger<ErrorWords> log) : Interceptor
             return new RpcException(new Status(StatusCode.DeadlineExceeded, "The control plane did not get an answer in time; try again."));
         }
         Failed(log, context.Method, e);
-        return new RpcException(new Status(StatusCode.Internal, "The control plane made a mistake here; its log has the details."));
+        return new RpcException(new Status(StatusCode.Internal, "Internal error; see the control plane's log."));
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Method} failed")]

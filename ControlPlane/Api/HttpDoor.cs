@@ -58,7 +58,7 @@ internal static partial class HttpDoor
         catch (Exception e) when (IsCall(context) && e is not OperationCanceledException)
         {
             Failed(log, context.Request.Path, e);
-            await Refuse(context, HttpStatusCode.InternalServerError, Internal, "The control plane made a mistake here; its log has the details.");
+            await Refuse(context, HttpStatusCode.InternalServerError, Internal, "Internal error; see the control plane's log.");
         }
     }
 

@@ -14,7 +14,10 @@ public sealed record Column(string Header, int Rank, bool Right = false, bool Fl
 public static class Columns
 {
     private const int Gap = 2;
-    private const int FlexibleMinimum = 16;
+    private const int FlexibleMinimum = 24;
+
+    /// <summary>Of one cell on a terminal: a table is for looking over; the whole sentence stands in `show`, and in a pipe.</summary>
+    private const int LinesMax = 3;
 
     public static void Write(Terminal terminal, IReadOnlyList<Column> columns, IReadOnlyList<IReadOnlyList<string>> rows)
     {
@@ -58,9 +61,12 @@ public static class Columns
         return widths;
     }
 
+    private static List<string> Few(List<string> lines, int width) => lines.Count <= LinesMax ? lines
+        : [.. lines[..(LinesMax - 1)], $"{lines[LinesMax - 1][..Math.Min(lines[LinesMax - 1].Length, Math.Max(0, width - 2))].TrimEnd()} …"];
+
     private static void WriteRow(IAnsiConsole ansi, List<int> kept, int[] widths, IReadOnlyList<Column> columns, string[] cells, bool header)
     {
-        var wrapped = kept.ToDictionary(i => i, i => Wrap(cells[i], Math.Max(1, widths[i])));
+        var wrapped = kept.ToDictionary(i => i, i => Few(Wrap(cells[i], Math.Max(1, widths[i])), widths[i]));
         int lines = wrapped.Values.Max(parts => parts.Count);
         for (int line = 0; line < lines; line++)
         {
@@ -82,6 +88,19 @@ public static class Columns
             state = columns[i].Header is "STATE" or "LEVEL" ? i : -1;
         }
         return state < 0 ? Style.Plain : States.StyleOf(cells[state]);
+    }
+
+    /// <summary>A sentence in a list: its further lines stand deeper than its first.</summary>
+    public static IEnumerable<string> Hang(string text, int width, int indent, int further = 2)
+    {
+        string clean = Clean(text);
+        string first = Wrap(clean, Math.Max(1, width - indent))[0];
+        yield return new string(' ', indent) + first;
+        string rest = clean[first.Length..].TrimStart();
+        foreach (string line in rest.Length == 0 ? [] : Wrap(rest, Math.Max(1, width - indent - further)))
+        {
+            yield return new string(' ', indent + further) + line;
+        }
     }
 
     public static List<string> Wrap(string text, int width)

@@ -64,6 +64,13 @@ public static class Words
 
     public static string NodeCount(int nodes) => nodes == 1 ? "1 node" : $"{nodes} nodes";
 
+    /// <summary>"08:00:07" of today and "2026-01-02 08:00:07" of another day, in the time zone of who reads.</summary>
+    public static string Clock(DateTimeOffset at, DateTimeOffset now)
+    {
+        var (then, today) = (at.ToLocalTime(), now.ToLocalTime());
+        return then.ToString(then.Date == today.Date ? "HH:mm:ss" : "yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+    }
+
     /// <summary>"2026-01-02 08:00 UTC".</summary>
     public static string Moment(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture);
 

@@ -38,7 +38,7 @@ public static class ControlPlaneHost
         }
         finally
         {
-            terminal.Error.WriteLine("Stopping: the workers save and end, every run goes on at the next start. (Ctrl-C again: at once.)");
+            terminal.Error.WriteLine("Stopping: workers save and exit; runs resume at the next start. Ctrl-C again exits now.");
             // Agents save and report their last checkpoint while the control plane still listens.
             if (app.Services.GetService<LocalProcessCluster>() is { } local)
             {

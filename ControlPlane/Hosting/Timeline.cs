@@ -14,6 +14,7 @@ internal sealed class Timeline : IDisposable
     private readonly DateTimeOffset since = TimeProvider.System.GetUtcNow();
     private readonly HashSet<string> followed = [];
     private readonly Lock writing = new();
+    private readonly LiveFold fold = new();
 
     private Timeline(OpsService.OpsServiceClient client, Terminal terminal, CancellationToken stop)
     {
@@ -67,7 +68,10 @@ internal sealed class Timeline : IDisposable
                 {
                     lock (writing)
                     {
-                        EventsVerb.Write(terminal, item, withRun: true);
+                        foreach (var line in fold.Take(item))
+                        {
+                            EventsVerb.Write(terminal, line, withRun: true);
+                        }
                     }
                 }
             }

@@ -66,7 +66,7 @@ public static class ClusterSettingsText
         var text = new StringBuilder();
         foreach (var (title, fields) in ClusterNotation.Tables)
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n### {title}\n\n| field | what stands there | |\n|---|---|---|\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n### {title}\n\n| field | value | |\n|---|---|---|\n");
             foreach (var (field, inWords, required, doc) in fields)
             {
                 text.Append(CultureInfo.InvariantCulture, $"| `{field}` | {doc}{(required ? " **Needed.**" : "")} | {inWords.Replace("|", "\\|", StringComparison.Ordinal)} |\n");

@@ -32,7 +32,7 @@ internal sealed class ListNotation<T>(Notation<T> item, int min, int max, string
         reading.Place(path, node);
         if (node is not TextNode.Sequence list)
         {
-            reading.Refuse(node, path, $"Here should stand {InWords}.", "Begin each item with '- ' on a line of its own.");
+            reading.Refuse(node, path, $"Expected {InWords} here.", "Begin each item with '- ' on a line of its own.");
             return false;
         }
         if (list.Items.Length < min || list.Items.Length > max)

@@ -92,7 +92,7 @@ internal sealed class Mapping<T>(string what, T empty, bool inherits = false) : 
         reading.Place(path, node);
         if (node is not TextNode.Mapping mapping)
         {
-            reading.Refuse(node, path, $"Here should stand {what}.", $"Write {InWords} as 'name: value' pairs.");
+            reading.Refuse(node, path, $"Expected {what} here.", $"Write {InWords} as 'name: value' pairs.");
             return false;
         }
         value = inherits ? reading.Inherited.Baseline(empty) : empty;
@@ -162,11 +162,11 @@ internal static class MappingKeys
             string at = Path(path, key.Shown);
             if (!seen.TryAdd(key.Text, key))
             {
-                reading.Refuse(key, at, $"'{key.Shown}' stands here twice, first in line {seen[key.Text].Line}.", "Keep one of them.");
+                reading.Refuse(key, at, $"'{key.Shown}' is given twice, first in line {seen[key.Text].Line}.", "Keep one of them.");
             }
             else if (!known.Contains(key.Text))
             {
-                reading.Refuse(key, at, $"'{key.Shown}' is no key of {what}.", Words.Suggest(key.Text, known));
+                reading.Refuse(key, at, $"Unknown key '{key.Shown}' in {what}.", Words.Suggest(key.Text, known));
             }
         }
     }

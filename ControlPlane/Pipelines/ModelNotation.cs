@@ -72,7 +72,7 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
         value = ModelShape.V3;
         if (node is not TextNode.Mapping mapping)
         {
-            reading.Refuse(node, path, "Here should stand a model.", $"Write {InWords}.");
+            reading.Refuse(node, path, "Expected a model here.", $"Write {InWords}.");
             return false;
         }
         CheckKeys(mapping, path, reading);

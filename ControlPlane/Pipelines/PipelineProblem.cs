@@ -7,7 +7,7 @@ public enum ProblemSeverity
     Warning = 1,
 }
 
-/// <summary>One thing wrong with a pipeline: where, what stands there, and what to write instead.</summary>
+/// <summary>One thing wrong with a pipeline: where, the value given, and what to write instead.</summary>
 /// <param name="Line">From 1.</param>
 /// <param name="Field">Path of the field: "stages[1].sequenceLength".</param>
 public sealed record PipelineProblem(

@@ -64,7 +64,7 @@ public static class PipelineText
         var text = new StringBuilder("# The pipeline file\n\nWritten from the table that reads it. Examples: deploy/examples.\n");
         foreach (var (title, fields) in PipelineNotation.Tables)
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n## {title}\n\n| field | what stands there | |\n|---|---|---|\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n## {title}\n\n| field | value | |\n|---|---|---|\n");
             foreach (var (field, inWords, required, doc) in fields)
             {
                 string needed = required ? " **Needed.**" : "";

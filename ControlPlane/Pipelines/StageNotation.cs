@@ -44,7 +44,7 @@ internal sealed class StageNotation : Notation<StageSpec>
         reading.Place(path, node);
         if (node is not TextNode.Mapping mapping)
         {
-            reading.Refuse(node, path, "Here should stand a stage.", "Write 'name:', 'kind:' and what the kind needs.");
+            reading.Refuse(node, path, "Expected a stage here.", "Write 'name:', 'kind:' and what the kind needs.");
             return true;
         }
         reading.Inherited.InStage = true;

@@ -10,7 +10,7 @@ internal static class CloneVerb
     {
         var name = VerbAction.RunName();
         var newName = new Argument<string>("new-name") { Description = "Name of the copy." };
-        var nodes = new Option<int>("--nodes") { Description = "Ask for so many nodes instead; of every stage, or of --stage.", HelpName = "N" };
+        var nodes = new Option<int>("--nodes") { Description = "Number of nodes for every stage, or only for --stage.", HelpName = "N" };
         var stage = new Option<string?>("--stage") { Description = "The stage that --nodes is for.", HelpName = "NAME" };
         var set = new Option<string[]>("--set")
         {

@@ -63,10 +63,10 @@ internal static class ClusterVerb
     {
         int slots = cluster.Nodes.Sum(node => node.Slots);
         int used = cluster.Nodes.Sum(node => node.SlotsUsed);
-        terminal.Output.WriteLine($"{cluster.Kind}: {cluster.Nodes.Count} nodes, {used} of {slots} slots in use");
-        foreach (string fact in ClusterFacts.Of(cluster))
+        terminal.Output.WriteLine($"{cluster.Kind}: {Words.NodeCount(cluster.Nodes.Count)}, {used} of {slots} GPUs in use");
+        foreach (string line in ClusterFacts.Of(cluster).SelectMany(fact => Columns.Hang(fact, terminal.Width, indent: 0)))
         {
-            terminal.Output.WriteLine(Columns.Clean(fact));
+            terminal.Output.WriteLine(line);
         }
         terminal.Output.WriteLine();
         Columns.Write(terminal, Table, [.. cluster.Nodes.Select(node => (IReadOnlyList<string>)

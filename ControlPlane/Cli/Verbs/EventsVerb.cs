@@ -9,12 +9,14 @@ internal static class EventsVerb
 {
     private const int PageSize = 1_000;
 
+    private static readonly Option<bool> All = new("--all") { Description = "Each checkpoint on a line of its own." };
+
     public static Command Build(Terminal terminal)
     {
         var name = VerbAction.RunName();
         var follow = new Option<bool>("--follow", "-f") { Description = "Stay and print what happens next, until Ctrl-C." };
         var after = new Option<long>("--after") { Description = "Only events with a number above this.", HelpName = "N" };
-        var command = new Command("events", "Prints a run's timeline in the planner's own sentences.") { name, follow, after };
+        var command = new Command("events", "Prints a run's timeline in the planner's own sentences.") { name, follow, after, All };
         command.SetAction(async (parsed, cancellation) =>
         {
             string run = parsed.GetValue(name) ?? "";
@@ -48,7 +50,7 @@ internal static class EventsVerb
             await terminal.Output.WriteLineAsync(ProtoJson.Document(events));
             return ExitCode.Ok;
         }
-        foreach (var item in events)
+        foreach (var item in parsed.GetValue(All) ? events : EventFold.Of(events))
         {
             Write(terminal, item);
         }
@@ -58,6 +60,7 @@ internal static class EventsVerb
     private static async Task<int> FollowEvents(Terminal terminal, ParseResult parsed, string run, long after, CancellationToken cancellation)
     {
         bool json = parsed.WantsJson();
+        var fold = new LiveFold();
         await Follow.Stream(
             parsed, terminal,
             client => client.WatchEvents(new ListEventsRequest { Run = run, After = after }, cancellationToken: cancellation),
@@ -70,7 +73,10 @@ internal static class EventsVerb
                 }
                 else
                 {
-                    Write(terminal, item);
+                    foreach (var line in parsed.GetValue(All) ? [item] : fold.Take(item))
+                    {
+                        Write(terminal, line);
+                    }
                 }
                 return true;
             },
@@ -78,24 +84,18 @@ internal static class EventsVerb
         return ExitCode.Ok;
     }
 
-    /// <summary>"14:02:07  pretrain  Placed on node-0.", further lines of a long sentence under its beginning.</summary>
+    /// <summary>"14:02:07  pretrain: placed on node-0", further lines of a long sentence under its beginning; the date where it is not today.</summary>
     public static void Write(Terminal terminal, Event item, bool withRun = false)
     {
-        string at = item.At?.ToDateTimeOffset().ToLocalTime().ToString("HH:mm:ss", CultureInfo.InvariantCulture) ?? "        ";
         string who = withRun ? item.Stage.Length > 0 ? $"{item.Run}/{item.Stage}" : item.Run : item.Stage;
-        string head = who.Length > 0 ? $"{at}  {who}: " : $"{at}  ";
         string took = item.Took is { } span ? $" ({Words.Time(span.ToTimeSpan())})" : "";
-        var lines = Columns.Wrap(Columns.Clean(head + item.Text + took), Math.Max(20, terminal.Width));
+        string text = $"{(who.Length > 0 ? $"{who}: " : "")}{item.Text}{took}";
         var ansi = terminal.Ansi();
         var style = item.Level == "info" ? Style.Plain : States.StyleOf(item.Level);
-        ansi.WriteLine(lines[0], style);
-        if (lines.Count > 1)
+        string head = item.At is { } at ? Words.Clock(at.ToDateTimeOffset(), TimeProvider.System.GetUtcNow()) : new string(' ', 8);
+        foreach (string line in Columns.Hang($"{head}  {text}", Math.Max(20, terminal.Width), indent: 0, further: 10))
         {
-            string rest = Columns.Clean(head + item.Text + took)[lines[0].Length..].TrimStart();
-            foreach (string line in Columns.Wrap(rest, Math.Max(10, terminal.Width - 10)))
-            {
-                ansi.WriteLine(new string(' ', 10) + line, style);
-            }
+            ansi.WriteLine(line, style);
         }
     }
 }

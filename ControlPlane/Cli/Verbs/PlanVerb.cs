@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.Decisions.Planning;
-using Spectre.Console;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -10,6 +9,13 @@ namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 internal static class PlanVerb
 {
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+
+    private static readonly Column[] Table =
+    [
+        new("STAGE", 1), new("GPUS", 3, Right: true), new("STEPS", 2, Right: true), new("TOKENS", 2, Right: true), new("DAYS", 1, Right: true),
+        new("GPU-HOURS", 1, Right: true), new("STEP", 4, Right: true), new("BUBBLE", 6, Right: true), new("MEMORY", 5, Right: true),
+        new("CHECKPOINT", 7, Right: true), new("FAILURES", 8, Right: true), new("ETTR", 9, Right: true),
+    ];
 
     public static Command Build(Terminal terminal)
     {
@@ -20,7 +26,7 @@ internal static class PlanVerb
         };
         var folder = new Option<string?>("--out") { Description = "With --serving: folder for the Kubernetes manifests.", HelpName = "DIR" };
         var image = new Option<string?>("--image") { Description = "With --out: image of the inference engine.", HelpName = "IMAGE" };
-        var command = new Command("plan", "Reckons time, memory, traffic, failures and price of a pipeline before it runs.") { file, serving, folder, image };
+        var command = new Command("plan", "Estimates time, memory, traffic, failures and price of a pipeline before it runs.") { file, serving, folder, image };
         command.SetAction(async (parsed, cancellation) =>
         {
             if ((parsed.GetValue(file) is null) == (parsed.GetValue(serving) is null))
@@ -53,26 +59,25 @@ internal static class PlanVerb
         terminal.Output.WriteLine(Say($"{plan.Name}: {Scaled(plan.Parameters)} parameters, {Scaled(plan.ActiveParameters)} active per token"));
         if (plan.Days is not null)
         {
-            terminal.Output.WriteLine(Say($"all stages: {plan.Days:0.0} days, {Hours(plan.GpuHours)} GPU-hours, ${plan.Dollars / 1e6:0.000}M"));
+            string stages = Decisions.Words.Count(plan.Stages.Length, "stage", "stages together");
+            terminal.Output.WriteLine(Say($"{stages}: {plan.Days:0.0} days, {Scaled(plan.GpuHours)} GPU-hours, ${Scaled(plan.Dollars)}"));
         }
-        var table = new Table().Border(TableBorder.Simple).AddColumns(
-            "stage", "GPUs", "steps", "tokens", "days", "GPU-hours", "step s", "bubble", "memory GB", "checkpoint", "failures", "ETTR");
-        foreach (var stage in plan.Stages)
-        {
-            table.AddRow(
-                stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Scaled(stage.Tokens), Or(stage.Days, "0.0"), Hours(stage.GpuHours),
-                Or(stage.LastStep?.Seconds, "0.0"), Or(stage.LastStep?.BubbleShare, "0.0 %"), Or(stage.Memory?.Total / 1e9, "0"),
-                Say($"{stage.CheckpointBytes / 1e9:#,0.##} GB, {stage.CheckpointSeconds:0.0} s"), Or(stage.Failures?.ExpectedFailures, "0.0"),
-                Or(stage.Failures?.Ettr, "0.0 %"));
-        }
-        terminal.Ansi().Write(table);
+        terminal.Output.WriteLine();
+        Columns.Write(terminal, Table, [.. plan.Stages.Select(RowOf)]);
         foreach (var stage in plan.Stages.Where(s => s.LastStep is not null))
         {
             Detail(stage, terminal);
         }
         Lines("Warnings", plan.Warnings, terminal);
-        Lines("Not reckoned but measured or assumed", plan.Calibrated, terminal);
+        Lines("Measured or assumed, not computed", plan.Calibrated, terminal);
     }
+
+    private static IReadOnlyList<string> RowOf(StageForecast stage) =>
+    [
+        stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Scaled(stage.Tokens), Or(stage.Days, "0.0"), Scaled(stage.GpuHours),
+        Or(stage.LastStep?.Seconds, "0.0 s"), Or(stage.LastStep?.BubbleShare, "0.0 %"), Or(stage.Memory?.Total / 1e9, "0 GB"),
+        Decisions.Words.Size(stage.CheckpointBytes), Or(stage.Failures?.ExpectedFailures, "0.0"), Or(stage.Failures?.Ettr, "0.0 %"),
+    ];
 
     private static void Detail(StageForecast stage, Terminal terminal)
     {
@@ -80,7 +85,7 @@ internal static class PlanVerb
         var bubbles = step.Bubbles;
         Lines(stage.Name,
         [
-            Say($"per trillion tokens: {stage.DaysPerTrillionTokens:0.00} days, {stage.GpuHoursPerTrillionTokens / 1000:0.0}K GPU-hours"),
+            Say($"per trillion tokens: {stage.DaysPerTrillionTokens:0.00} days, {Scaled(stage.GpuHoursPerTrillionTokens)} GPU-hours"),
             Say($"GFLOP per token: {stage.FlopsPerToken / 1e9:0.0} (matrix products with gate and MTP, causal, forward and backward)"),
             Say($"step: {step.BusySeconds:0.00} s busy, {step.BubbleSeconds:0.00} s bubble, {step.OptimizerSeconds:0.00} s optimizer"),
             Say($"chunks per step: {step.Chunks:0.#} on each of {step.DataParallel} data-parallel ranks"),
@@ -90,33 +95,40 @@ internal static class PlanVerb
             Say($"memory GB: weights {memory.WeightsPerCopy / 1e9:0.000} x {memory.Copies}, gradients {memory.Gradients / 1e9:0.0}, ")
                 + Say($"optimizer {memory.Optimizer / 1e9:0.0}, activations {memory.Activations / 1e9:0.0}, ")
                 + Say($"buffers {memory.Buffers / 1e9:0.0} of {memory.Capacity / 1e9:0}"),
-            Say($"failures: one in {failures.MeanTimeBetween.TotalHours:0.0} h, {failures.LostGpuHoursPerFailure:0} GPU-hours each; ")
-                + Say($"best checkpoint interval {failures.BestInterval.TotalMinutes:0.0} min; {failures.Spares} spare nodes"),
+            Say($"checkpoint: {Decisions.Words.Size(stage.CheckpointBytes)} in {stage.CheckpointSeconds:0.0} s, best written each ")
+                + Say($"{failures.BestInterval.TotalMinutes:0.0} min"),
+            Say($"failures: {failures.ExpectedFailures:0.0} expected, one in {failures.MeanTimeBetween.TotalHours:0.0} h, ")
+                + Say($"{failures.LostGpuHoursPerFailure:0} GPU-hours each; {Or(failures.Ettr, "0.0 %")} of the time trains; ")
+                + Decisions.Words.Count(failures.Spares, "spare node", "spare nodes"),
         ], terminal);
     }
 
-    private static void Lines(string title, IEnumerable<string> lines, Terminal terminal)
+    private static void Lines(string title, IReadOnlyCollection<string> lines, Terminal terminal)
     {
-        terminal.Output.WriteLine($"{title}:");
-        foreach (string line in lines)
+        if (lines.Count == 0)
         {
-            terminal.Output.WriteLine($"  {line}");
+            return;
+        }
+        terminal.Output.WriteLine();
+        terminal.Output.WriteLine($"{title}:");
+        foreach (string line in lines.SelectMany(line => Columns.Hang(line, terminal.Width, indent: 2)))
+        {
+            terminal.Output.WriteLine(line);
         }
     }
 
-    /// <summary>A dash where nothing is reckoned.</summary>
+    /// <summary>A dash where there is no estimate.</summary>
     private static string Or(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "-";
 
-    private static string Hours(double? value) => value is null ? "-" : Say($"{value / 1000:#,0.0}K");
-
-    /// <summary>In thousands, millions or billions, whichever leaves a figure to read.</summary>
+    /// <summary>In thousands, millions, billions or trillions, whichever leaves a figure to read.</summary>
     private static string Scaled(double? value) => value switch
     {
         null => "-",
-        >= 1e9 => Say($"{value / 1e9:#,0.00}B"),
-        >= 1e6 => Say($"{value / 1e6:0.0}M"),
-        >= 1e3 => Say($"{value / 1e3:#,0.0}K"),
-        _ => Say($"{value:0.#}"),
+        >= 1e12 => Say($"{value / 1e12:#,0.00}T"),
+        >= 1e9 => Say($"{value / 1e9:0.00}B"),
+        >= 1e6 => Say($"{value / 1e6:0.000}M"),
+        >= 10_000 => Say($"{value / 1e3:0.0}K"),
+        _ => Say($"{value:#,0.#}"),
     };
 
     private static string Say(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

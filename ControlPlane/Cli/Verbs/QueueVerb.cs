@@ -17,7 +17,7 @@ internal static class QueueVerb
 
     public static Command Build(Terminal terminal)
     {
-        var command = new Command("queue", "Shows who waits for nodes, why, from when on they should run, and what would start them sooner.");
+        var command = new Command("queue", "Lists waiting stages: reason, expected start, ways to start sooner.");
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var cluster = await client.GetClusterAsync(new GetClusterRequest(), ControlPlaneConnection.Options(cancellation));

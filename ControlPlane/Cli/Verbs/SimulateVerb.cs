@@ -209,7 +209,7 @@ internal static class SimulateVerb
 
         terminal.Output.WriteLine();
         Say(terminal, $"Simulated, not measured. Step times: dsops plan. Faults: {what.Faults.Source}.");
-        Say(terminal, $"Pod start, load and repair times are assumed. A person's go at a gate comes at once.");
+        Say(terminal, $"Pod start, load and repair times are assumed. Approvals at gates are given at once.");
     }
 
     internal static (string Name, string What) WordsOf(GoodputBucket bucket) => bucket switch

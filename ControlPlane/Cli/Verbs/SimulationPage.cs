@@ -43,7 +43,7 @@ internal static class SimulationPage
         Timeline(page, report);
         page.Append(In($"""
             <footer><p>Simulated, not measured. Step times: dsops plan. Faults: {Text(faultSource)}. Pod start, load and repair times are assumed;
-            a person's go at a gate comes at once. The ledger adds up to GPUs × wall clock exactly.</p></footer>
+            approvals at gates are given at once. The ledger adds up to GPUs × wall clock exactly.</p></footer>
             </main></body></html>
 
             """));

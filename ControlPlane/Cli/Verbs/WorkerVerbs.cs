@@ -18,9 +18,9 @@ internal static class WorkerVerbs
         var average = new Option<bool>("--ema") { Description = "With the moving average of the weights, where pretraining kept one (ema)." };
         Option<string?>[] passed =
         [
-            new("--max-tokens") { Description = "Most tokens to generate, 64 unless told.", HelpName = "N" },
-            new("--temperature") { Description = "0 (unless told): always the likeliest token; 1: as the model has it.", HelpName = "T" },
-            new("--seed") { Description = "Same seed, same text; 0 unless told.", HelpName = "N" },
+            new("--max-tokens") { Description = "Maximum tokens to generate (default 64).", HelpName = "N" },
+            new("--temperature") { Description = "Default 0: greedy, the likeliest token each time; 1: the model's own distribution.", HelpName = "T" },
+            new("--seed") { Description = "The same seed gives the same text (default 0).", HelpName = "N" },
             new("--tokenizer") { Description = "byte, or a tokenizer.json, where the checkpoint brings none.", HelpName = "NAME" },
             new("--device") { Description = "cpu, cuda, cuda:N or auto.", HelpName = "DEVICE" },
         ];

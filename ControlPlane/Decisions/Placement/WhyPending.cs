@@ -24,7 +24,7 @@ internal static class WhyPending
             string place = ahead == 0 ? "first in the queue" : $"first of those that need {(request.Group.Length > 0 ? $"group {request.Group}" : "nodes of no group")}";
             reasons.Add(new PendingReason(PendingKind.Promised, reservation.At is { } at
                 ? $"{place}, its nodes are reserved from {Words.Duration(at - question.Now)} from now"
-                : $"{place}, but no held gang says when it ends, so there is no start time to promise"));
+                : $"{place}; start time unknown: no running gang has an expected end"));
         }
 
         reasons.AddRange(Others(request, free));

@@ -73,7 +73,7 @@ public static class RunPlanner
 
         if (spec.Gates.Any(g => g is Gate.Approval) && !stage.Approved)
         {
-            string waits = $"stage {stage.Work.Name} waits for a person's go: resume the run to give it";
+            string waits = $"stage {stage.Work.Name} waits for approval; run `dsops resume {run.Name}`";
             return (run with { Intent = Intent.Pause }).To(new RunPhase.Paused(), waits, now, "approval-wanted");
         }
 

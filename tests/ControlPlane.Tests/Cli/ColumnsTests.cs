@@ -22,13 +22,31 @@ public sealed class ColumnsTests
     public void Escape_sequences_of_a_hostile_name_do_not_reach_the_terminal() =>
         Assert.DoesNotContain('\x1b', Columns.Clean("mini\x1b[2J\r\n\x7f"));
 
-    private static string Written(int width)
+    [Fact]
+    public void A_reason_of_seventeen_lines_takes_three_in_a_table_and_says_that_it_goes_on()
+    {
+        string written = Written(80, why: string.Join(' ', Enumerable.Repeat("the same fault ended three launches", 20)));
+        string[] rows = written.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.InRange(rows.Length, 4, 8);
+        Assert.Contains(rows, row => row.EndsWith('…'));
+    }
+
+    [Fact]
+    public void A_pipe_gets_the_whole_sentence()
+    {
+        string why = string.Join(' ', Enumerable.Repeat("the same fault ended three launches", 20));
+        Assert.Contains(why, Written(4_000, why), StringComparison.Ordinal);
+    }
+
+    private static string Written(int width) => Written(width, "data file /data/sft.jsonl is missing on node-0");
+
+    private static string Written(int width, string why)
     {
         using var output = new StringWriter { NewLine = "\n" };
         var terminal = new Terminal(output, TextWriter.Null, width, Colors: false, Interactive: false);
         var mini = new Run { Name = "mini", State = "running", Team = "research", Reason = "stage pretrain is running: trains at step 120 of 305" };
         mini.Stages.Add(new Stage { Name = "pretrain", State = "running", Step = 120, TotalSteps = 305, Loss = 2.312 });
-        var big = new Run { Name = "big", State = "failed", Team = "research", Reason = "data file /data/sft.jsonl is missing on node-0" };
+        var big = new Run { Name = "big", State = "failed", Team = "research", Reason = why };
         big.Stages.Add(new Stage { Name = "sft", State = "failed", Step = 7, TotalSteps = 250 });
         RunsVerb.Write(terminal, [mini, big]);
         return output.ToString();

@@ -20,6 +20,28 @@ public sealed class CommandLineTests
         }
     }
 
+    [Theory]
+    [InlineData("shwo", "show")]
+    [InlineData("qeueu", "queue")]
+    [InlineData("chekpoints", "checkpoints")]
+    public async Task Swapped_letters_of_a_verb_name_the_one_that_was_meant(string written, string meant)
+    {
+        var (code, _, error) = await Run(80, written);
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains($"Did you mean `dsops {meant}`?", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_plan_of_the_whole_recipe_fits_80_columns()
+    {
+        var (code, plan, _) = await Run(80, "plan", Path.Combine(Pipelines.Examples.Root, "deploy", "examples", "deepseek-v3.yaml"));
+        Assert.Equal(ExitCode.Ok, code);
+        Assert.All(plan.Split('\n'), line => Assert.InRange(line.TrimEnd().Length, 0, 80));
+        Assert.Contains("2.79", plan, StringComparison.Ordinal);
+        Assert.Contains("1 spare node", plan, StringComparison.Ordinal);
+        Assert.DoesNotContain("1 spare nodes", plan, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_verb_that_does_not_exist_is_wrong_use_and_names_the_near_one()
     {

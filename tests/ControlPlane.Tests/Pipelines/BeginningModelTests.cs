@@ -54,7 +54,7 @@ public sealed class BeginningModelTests : IDisposable
     [InlineData("from: w, preset: mini", "model.preset", "hiddenSize 64 instead of 128")]
     [InlineData("from: w, yarn: {factor: 8, originalLength: 64}", "model.yarn", "factor: 4")]
     [InlineData("from: nowhere", "model.from", "There is no config.json in")]
-    [InlineData("from: w, form: x", "model.form", "no key of a model")]
+    [InlineData("from: w, form: x", "model.form", "Unknown key 'form' in a model")]
     public void What_is_said_beside_the_folder_has_to_agree_with_it(string model, string field, string said)
     {
         Config();

@@ -32,7 +32,7 @@ public sealed class PipelineProblemTests
     [Theory]
     [InlineData("sequenceLength: 64", "sequenceLength: 60", "stages[0].sequenceLength", "does not divide")]
     [InlineData("sequenceLength: 64", "sequenceLength: -64", "stages[0].sequenceLength", "out of range")]
-    [InlineData("sequenceLength: 64", "sequenceLenght: 64", "stages[0].sequenceLenght", "no key")]
+    [InlineData("sequenceLength: 64", "sequenceLenght: 64", "stages[0].sequenceLenght", "Unknown key")]
     [InlineData("sequenceLength: 64", "sequenceLength: [64]", "stages[0].sequenceLength", "a list")]
     [InlineData("sequenceLength: 64", "sequenceLength:", "stages[0].sequenceLength", "missing")]
     [InlineData("sequenceLength: 64", "tokens: 5", "stages[0].tokens", "twice, first in line 7")]
@@ -101,8 +101,8 @@ public sealed class PipelineProblemTests
     [InlineData("a: 'x", "not YAML")]
     [InlineData("a:\n  b: 1\n c: 2", "not YAML")]
     [InlineData("? [1]\n: 2", "A key is a word")]
-    [InlineData("[1, 2]", "Here should stand a pipeline")]
-    [InlineData("just words", "Here should stand a pipeline")]
+    [InlineData("[1, 2]", "Expected a pipeline here")]
+    [InlineData("just words", "Expected a pipeline here")]
     [InlineData("%YAML 9.9\n---\na: 1", "YAML")]
     public void Text_that_is_no_pipeline_is_refused_in_words(string text, string message) =>
         Assert.Contains(message, Assert.Single(PipelineText.Parse(text).Errors).Message, StringComparison.Ordinal);

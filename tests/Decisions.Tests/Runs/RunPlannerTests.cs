@@ -76,7 +76,7 @@ public sealed class RunPlannerTests
         }
 
         Assert.IsType<RunPhase.Paused>(world.Run.Phase);
-        Assert.Contains("waits for a person's go", world.Run.Reason, StringComparison.Ordinal);
+        Assert.Contains("waits for approval; run `dsops resume", world.Run.Reason, StringComparison.Ordinal);
         world.Command(1);
         world.Tick();
         world.Tick();

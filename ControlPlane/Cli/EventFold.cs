@@ -1,0 +1,56 @@
+using DeepSeekOps.Contracts.Ops.V1;
+using Google.Protobuf.WellKnownTypes;
+
+namespace DeepSeekOps.ControlPlane.Cli;
+
+/// <summary>
+/// A timeline for people: checkpoints of one stage that follow each other become one line, so that what went wrong is not drowned
+/// by what goes well every few seconds.
+/// </summary>
+public static class EventFold
+{
+    private const string Checkpoint = "checkpoint";
+
+    public static IEnumerable<Event> Of(IEnumerable<Event> events)
+    {
+        var held = new List<Event>();
+        foreach (var item in events)
+        {
+            if (held.Count > 0 && !(IsQuiet(item) && item.Run == held[0].Run && item.Stage == held[0].Stage))
+            {
+                yield return One(held);
+                held.Clear();
+            }
+            if (IsQuiet(item))
+            {
+                held.Add(item);
+            }
+            else
+            {
+                yield return item;
+            }
+        }
+        if (held.Count > 0)
+        {
+            yield return One(held);
+        }
+    }
+
+    /// <summary>A save that went well: its own line matters only until the next one.</summary>
+    public static bool IsQuiet(Event item) => item is { Kind: Checkpoint, Level: "info" };
+
+    /// <summary>One line for checkpoints that followed each other; it stands at the time of the last.</summary>
+    public static Event One(IReadOnlyList<Event> checkpoints)
+    {
+        var last = checkpoints[^1].Clone();
+        if (checkpoints.Count > 1)
+        {
+            var since = checkpoints[0].At?.ToDateTimeOffset() ?? default;
+            var until = last.At?.ToDateTimeOffset() ?? since;
+            last.Text = $"{checkpoints.Count} checkpoints in {Words.Time(until - since)}, all durable; the last: {last.Text}";
+            last.Took = null;
+            last.At ??= Timestamp.FromDateTimeOffset(until);
+        }
+        return last;
+    }
+}
