@@ -1,7 +1,16 @@
 namespace DeepSeekOps.Worker.Data;
 
 /// <summary>A batch for fine-tuning: [rows, length] each. Segment 0 is padding; a place attends only to its own segment.</summary>
-public sealed record InstanceBatch(int Rows, int Length, long[] Tokens, long[] Labels, long[] Segments, int LearnedTokens);
+public sealed record InstanceBatch(int Rows, int Length, long[] Tokens, long[] Labels, long[] Segments, int LearnedTokens)
+{
+    public int Instances { get; init; }
+
+    /// <summary>Lengths of those that were longer than a row and so were cut at its end.</summary>
+    public IReadOnlyList<int> Cut { get; init; } = [];
+
+    /// <summary>So many instances had nothing to learn in their row.</summary>
+    public int Unlearned { get; init; }
+}
 
 /// <summary>
 /// Whole instances packed side by side into rows with sample masking (report section 5.1: samples "isolated and mutually
@@ -27,7 +36,12 @@ public static class PackedInstances
             rows[row].Add(instance);
             rowOf[row] += needed;
         }
-        return Lay(rows, length, pad);
+        return Lay(rows, length, pad) with
+        {
+            Instances = instances.Count,
+            Cut = [.. instances.Select(i => i.Ids.Length).Where(l => l > length + 1)],
+            Unlearned = instances.Count(i => !i.Learned.Take(length + 1).Skip(1).Any(l => l)),
+        };
     }
 
     private static InstanceBatch Lay(List<List<Instance>> rows, int length, int pad)

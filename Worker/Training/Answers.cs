@@ -27,6 +27,10 @@ internal sealed record Answers(Tensor Tokens, Tensor Labels, Tensor Segments, Te
         return new Answers(tokens, labels, segments, output.Logits, loss, multiToken, total);
     }
 
+    /// <summary>A batch without any token to learn: it changes nothing, not even by momentum or decay.</summary>
+    public static StepResult Nothing(string phase, InstanceBatch batch, double rate) => new(
+        phase, zeros([]), zeros([]), rate, batch.Segments.Count(s => s > 0), new Dictionary<string, double> { ["answer_tokens"] = 0, ["rows"] = batch.Rows });
+
     public Dictionary<string, double> WithMultiToken(Dictionary<string, double> extra)
     {
         if (MultiToken is not null)

@@ -33,11 +33,22 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     }
 
     /// <summary>Until the save under way is durable, or has failed with a note.</summary>
+    /// <exception cref="CheckpointFailedException">It failed by a fault of the program.</exception>
     public void Wait() => _writing.GetAwaiter().GetResult();
+
+    /// <summary>At each step: a save that failed by a fault of the program is told there, not when the next one is due.</summary>
+    public void ThrowIfFailed()
+    {
+        if (_writing.IsCompleted)
+        {
+            Wait();
+        }
+    }
 
     public void Dispose()
     {
-        Wait();
+        // What failed has been thrown already, or is about to be hidden by what ended the loop.
+        ((IAsyncResult)_writing).AsyncWaitHandle.WaitOne();
         foreach (var tensor in _host.Values)
         {
             tensor.Dispose();
@@ -101,14 +112,24 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         {
             link.Note($"The checkpoint of step {step} could not be written: {e.Message} Free space under {folder.Folder}, "
                 + "or set checkpoints.keep lower. Training goes on; older checkpoints are untouched.");
-            if (Directory.Exists(written))
-            {
-                Directory.Delete(written, recursive: true);
-            }
+            Remove(written);
             if (manifest.Final)
             {
                 throw;
             }
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            Remove(written);
+            throw new CheckpointFailedException($"Saving the checkpoint of step {step} failed by a fault of this program: {e.Message}", e);
+        }
+    }
+
+    private static void Remove(string written)
+    {
+        if (Directory.Exists(written))
+        {
+            Directory.Delete(written, recursive: true);
         }
     }
 
@@ -134,3 +155,6 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         file.Flush(flushToDisk: true);
     }
 }
+
+/// <summary>A checkpoint could not be saved, and not for want of space or rights: the next one would fail as well.</summary>
+public sealed class CheckpointFailedException(string message, Exception cause) : Exception(message, cause);

@@ -23,6 +23,7 @@ public sealed class DistillationWork : IStageWork
     private readonly Distillation _plan;
     private readonly VerifierRule _rule;
     private readonly DeepSeekModel _teacher;
+    private readonly LongExamples _long;
     private List<Sample> _samples = [];
     private long _next;
 
@@ -35,6 +36,7 @@ public sealed class DistillationWork : IStageWork
             throw new InvalidDataException(
                 $"The student's vocab_size {shape.VocabSize} differs from the teacher's {context.Plan.Model.VocabSize}; give both the same tokenizer.");
         }
+        _long = new LongExamples(context.Link, plan.SequenceLength);
         Learner = context.NewLearner(shape);
         _teacher = new DeepSeekModel(context.Plan.Model, context.Device, context.Plan.Precision);
     }
@@ -74,6 +76,14 @@ public sealed class DistillationWork : IStageWork
     public StepResult Step(Position position)
     {
         var batch = PackedInstances.Pack(Take(), _plan.SequenceLength, _context.Tokenizer.Special.Pad);
+        _long.Take(batch);
+        var rate = Schedules.LearningRateAt(_plan.LearningRate, position.Step, position.Tokens, TotalSteps);
+        var epoch = 1 + (position.Step / FineTuningWork.StepsPerEpoch(_plan.Samples, _plan.BatchSize));
+        var phase = $"epoch-{epoch.ToString(CultureInfo.InvariantCulture)}";
+        if (batch.LearnedTokens == 0)
+        {
+            return Answers.Nothing(phase, batch, rate);
+        }
         var answers = Answers.Read(Learner.Model, batch, _plan.Lambda, _context);
         var total = answers.Total;
         var distance = 0.0;
@@ -84,11 +94,9 @@ public sealed class DistillationWork : IStageWork
             distance = term.ToDouble();
         }
         Learner.Backward(total);
-        var rate = Schedules.LearningRateAt(_plan.LearningRate, position.Step, position.Tokens, TotalSteps);
         var norm = Learner.Update(rate);
-        var epoch = 1 + (position.Step / FineTuningWork.StepsPerEpoch(_plan.Samples, _plan.BatchSize));
         return new StepResult(
-            $"epoch-{epoch.ToString(CultureInfo.InvariantCulture)}", answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
+            phase, answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
             answers.WithMultiToken(new() { ["teacher_kl"] = distance, ["answer_tokens"] = batch.LearnedTokens }));
     }
 
@@ -96,6 +104,7 @@ public sealed class DistillationWork : IStageWork
     {
         if (stepsDone == TotalSteps)
         {
+            _long.Sum();
             if (_plan.MeasureUndistilled)
             {
                 // Last, when a launch has long had its first step: this trains for as long as the stage did.
@@ -130,9 +139,9 @@ public sealed class DistillationWork : IStageWork
             teacher = (_teacher.Forward(answers.Tokens, answers.Segments, training: false).Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
         }
         var student = (answers.Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
-        var learned = (answers.Labels != ChatTemplate.Ignored).to(ScalarType.Float32);
-        var perPlace = (teacher.exp() * (teacher - student)).sum(-1);
-        return Temperature * Temperature * (perPlace * learned).sum() / learned.sum().clamp(min: 1);
+        var unlearned = answers.Labels == ChatTemplate.Ignored;
+        var perPlace = (teacher.exp() * (teacher - student)).sum(-1).masked_fill(unlearned, 0);
+        return Temperature * Temperature * perPlace.sum() / unlearned.logical_not().sum().clamp(min: 1);
     }
 
     private void Draw()

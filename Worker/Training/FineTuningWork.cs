@@ -13,6 +13,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
 
     private readonly Learner _learner = context.NewLearner(context.Plan.Model);
     private readonly ITrainingData _pairs = plan.Data.Length > 0 ? FileData.Open([plan.Data], context.Plan.Seed, heldOut: 0) : context.Data;
+    private readonly LongExamples _long = new(context.Link, plan.SequenceLength);
     private long _next;
 
     public Learner Learner => _learner;
@@ -45,13 +46,18 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     public StepResult Step(Position position)
     {
         var batch = PackedInstances.Pack(Draw(), plan.SequenceLength, context.Tokenizer.Special.Pad);
+        _long.Take(batch);
+        var rate = Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps);
+        var phase = $"epoch-{(1 + (position.Step / StepsPerEpoch(plan.Instances, plan.BatchSize))).ToString(CultureInfo.InvariantCulture)}";
+        if (batch.LearnedTokens == 0)
+        {
+            return Answers.Nothing(phase, batch, rate);
+        }
         var answers = Answers.Read(_learner.Model, batch, plan.Lambda, context);
         _learner.Backward(answers.Total);
-        var rate = Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps);
         var norm = _learner.Update(rate);
-        var epoch = position.Step / StepsPerEpoch(plan.Instances, plan.BatchSize);
         return new StepResult(
-            $"epoch-{(epoch + 1).ToString(CultureInfo.InvariantCulture)}", answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
+            phase, answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
             answers.WithMultiToken(new() { ["answer_tokens"] = batch.LearnedTokens, ["rows"] = batch.Rows }));
     }
 
@@ -59,6 +65,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     {
         if (stepsDone == TotalSteps)
         {
+            _long.Sum();
             Measure("sft_format_rate_after", "sft_accuracy_after", stepsDone);
             context.Evaluation.ReportGuessesKept(_learner.Model, AnswerTokens, stepsDone);
         }

@@ -7,10 +7,16 @@ namespace DeepSeekOps.Worker.Training;
 
 public static class Losses
 {
+    /// <summary>Mean over the places that are learned. Where there is none it is 0 and has no gradient: libtorch's own mean is 0/0 there.</summary>
     /// <param name="logits">[batch, seq, vocab]</param>
     /// <param name="labels">[batch, seq], <see cref="ChatTemplate.Ignored"/> where nothing is learned.</param>
-    public static Tensor CrossEntropy(Tensor logits, Tensor labels) =>
-        nn.functional.cross_entropy(logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), labels.reshape(-1), ignore_index: ChatTemplate.Ignored);
+    public static Tensor CrossEntropy(Tensor logits, Tensor labels)
+    {
+        var flat = labels.reshape(-1);
+        var sum = nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), flat, ignore_index: ChatTemplate.Ignored, reduction: nn.Reduction.Sum);
+        return sum / (flat != ChatTemplate.Ignored).sum().clamp(min: 1);
+    }
 
     /// <summary>L_MTP = 1/D · Σ_k CE_k (report eq. 24-25, before lambda): depth k at place i says token i + 1 + k.</summary>
     /// <param name="labels">[batch, seq]: the token after each place.</param>
@@ -50,10 +56,12 @@ public static class Losses
     public static (Tensor Loss, Tensor Kl) Grpo(
         Tensor policy, Tensor old, Tensor reference, Tensor advantage, Tensor mask, double clip, double beta)
     {
-        var ratio = (policy - old).exp();
+        // What is not said is taken out before the exponentials: an overflow there, times 0, would be NaN.
+        var unsaid = mask == 0;
+        var ratio = (policy - old).masked_fill(unsaid, 0).exp();
         var a = advantage.unsqueeze(1);
         var gain = minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a);
-        var distance = reference - policy;
+        var distance = (reference - policy).masked_fill(unsaid, 0);
         var kl = distance.exp() - distance - 1;
         var length = mask.sum(1).clamp(min: 1);
         Tensor PerOutput(Tensor perToken) => ((perToken * mask).sum(1) / length).mean();

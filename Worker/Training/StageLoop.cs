@@ -56,6 +56,7 @@ public sealed class StageLoop : IDisposable
                 End(stop);
                 return;
             }
+            _saver.ThrowIfFailed();
             try
             {
                 Advance();
