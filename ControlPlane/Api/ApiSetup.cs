@@ -19,12 +19,14 @@ public static class ApiSetup
             grpc.Interceptors.Add<ErrorWords>();
         }).AddJsonTranscoding(rest => rest.TypeRegistry = TypeRegistry.FromMessages(PipelineProblems.Descriptor));
         services.AddSingleton<ErrorWords>();
+        services.AddSingleton<HealthBoard>();
     }
 
     public static void MapApi(this IEndpointRouteBuilder routes)
     {
         routes.MapGrpcService<OpsGrpcService>();
         routes.MapGrpcService<WorkerGrpcService>();
+        routes.MapHealth();
         routes.MapOpenApi();
         routes.MapUnknownCalls();
     }

@@ -1,3 +1,4 @@
+using DeepSeekOps.Contracts.Ops.V1;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 
@@ -7,13 +8,14 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// What a call threw, as a status code with words. Refusals are thrown as RpcException where they are known; what is left are a silo that is
 /// just stopping or moving a grain (try again) and our own mistakes (logged with their stack, told without it).
 /// </summary>
-internal sealed partial class ErrorWords(ILogger<ErrorWords> log) : Interceptor
+internal sealed partial class ErrorWords(HealthBoard health, ILogger<ErrorWords> log) : Interceptor
 {
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
         try
         {
+            RefuseCommandWithoutStore(request);
             return await continuation(request, context);
         }
         catch (Exception e) when (e is not RpcException)
@@ -36,11 +38,27 @@ internal sealed partial class ErrorWords(ILogger<ErrorWords> log) : Interceptor
         }
     }
 
+    /// <summary>Before it waits for a database that is known not to answer. Agents are heard all the same: what they bring stays with them.</summary>
+    private void RefuseCommandWithoutStore(object request)
+    {
+        if (health.StoreRefusal is { } words && IsCommand(request))
+        {
+            throw new RpcException(new Status(StatusCode.Unavailable, words));
+        }
+    }
+
+    private static bool IsCommand(object request) => request is SubmitRunRequest or RunCommand or RetryRunRequest or NodeCommand
+        or MoveWaitingGangRequest or GiveWayRequest or PlanMaintenanceRequest or CancelMaintenanceRequest;
+
     private RpcException Said(Exception e, ServerCallContext context)
     {
         if (context.CancellationToken.IsCancellationRequested)
         {
             return new RpcException(new Status(StatusCode.Cancelled, "The caller went away."));
+        }
+        if (health.WordsFor(e) is { } away)
+        {
+            return new RpcException(new Status(StatusCode.Unavailable, away));
         }
         if (e is Orleans.Runtime.OrleansMessageRejectionException or Orleans.Runtime.SiloUnavailableException or OperationCanceledException)
         {

@@ -28,6 +28,11 @@ internal sealed partial class OpsGrpcService
     public override Task WatchCluster(GetClusterRequest request, IServerStreamWriter<Cluster> responseStream, ServerCallContext context) =>
         UntilGone(context, token => WhenAnother(Described, responseStream, token));
 
+    public override Task<Health> GetHealth(GetHealthRequest request, ServerCallContext context) => Task.FromResult(health.ToProto());
+
+    public override Task WatchHealth(GetHealthRequest request, IServerStreamWriter<Health> responseStream, ServerCallContext context) =>
+        UntilGone(context, token => WhenAnother(() => Task.FromResult(health.ToProto()), responseStream, token));
+
     public override Task WatchEvents(ListEventsRequest request, IServerStreamWriter<Event> responseStream, ServerCallContext context) =>
         UntilGone(context, async token =>
         {

@@ -17,7 +17,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
 internal sealed partial class OpsGrpcService(
     IGrainFactory grains, HistoryQueries history, LogQueries logs, SeriesQueries series, ExpertLoadQueries experts, ITrainingCluster cluster, OpsDatabase database,
-    Generations generations, CheckpointRoot checkpoints, IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
+    Generations generations, CheckpointRoot checkpoints, HealthBoard health, TimeProvider clock, IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
 {
     private const int NearNames = 3;
 
@@ -51,8 +51,8 @@ internal sealed partial class OpsGrpcService(
         var warnings = parse.Warnings.Select(problem => problem.ToProto());
         return result switch
         {
-            SubmitResult.Created created => new SubmitRunReply { Run = created.Run.ToProto(spec.Parameters()), Created = true, Warnings = { warnings } },
-            SubmitResult.Same same => new SubmitRunReply { Run = same.Run.ToProto(spec.Parameters()), Warnings = { warnings } },
+            SubmitResult.Created created => new SubmitRunReply { Run = created.Run.ToProto(spec.Parameters(), clock.GetUtcNow()), Created = true, Warnings = { warnings } },
+            SubmitResult.Same same => new SubmitRunReply { Run = same.Run.ToProto(spec.Parameters(), clock.GetUtcNow()), Warnings = { warnings } },
             SubmitResult.Different different => throw new RpcException(new Status(
                 StatusCode.AlreadyExists,
                 $"{spec.Name} exists with another pipeline. It differs in:\n  {string.Join("\n  ", different.Differences)}")),
@@ -109,7 +109,7 @@ internal sealed partial class OpsGrpcService(
         await grains.GetGrain<IRunGrain>(name).Describe() ?? throw await NoSuchRun(name, cancellation);
 
     private async Task<Run> ToProto(RunView run) =>
-        run.ToProto(await grains.GetGrain<IRunGrain>(run.Name).Submission() is { } submission ? submission.Pipeline.Parameters() : 0);
+        run.ToProto(await grains.GetGrain<IRunGrain>(run.Name).Submission() is { } submission ? submission.Pipeline.Parameters() : 0, clock.GetUtcNow());
 
     private async Task<RpcException> NoSuchRun(string name, CancellationToken cancellation)
     {

@@ -13,14 +13,14 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>Records as the messages that people and tools read.</summary>
 internal static class OpsPartials
 {
-    public static Proto.Run ToProto(this RunView run, long parameters) => new()
+    public static Proto.Run ToProto(this RunView run, long parameters, DateTimeOffset now) => new()
     {
         Name = run.Name, Team = run.Team, State = run.State, Reason = run.Reason, SubmittedAt = run.SubmittedAt.ToTimestamp(),
-        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(ToProto) }, Pipeline = run.PipelineText, Parameters = parameters,
-        Simulated = run.Simulated,
+        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now)) }, Pipeline = run.PipelineText, Parameters = parameters,
+        Simulated = run.Simulated, AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(),
     };
 
-    public static Proto.Stage ToProto(this StageView stage)
+    public static Proto.Stage ToProto(this StageView stage, DateTimeOffset now)
     {
         var proto = new Proto.Stage
         {
@@ -29,6 +29,7 @@ internal static class OpsPartials
             Ranks = { stage.Ranks.Select(ToProto) }, StartedAt = stage.StartedAt?.ToTimestamp(), EndedAt = stage.EndedAt?.ToTimestamp(),
             Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null, Evaluations = { stage.Evaluations.Select(ToProto) },
             RestartsByCause = { stage.RestartsByCause }, Wait = stage.Pending?.ToProto(), BeganFrom = stage.BeganFrom,
+            AsOf = Freshness.Told(stage.AsOf, now)?.ToTimestamp(),
         };
         Set(stage.Loss, value => proto.Loss = value);
         Set(stage.Mfu, value => proto.Mfu = value);

@@ -8,8 +8,11 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>A run as its grain tells it. Who reads slowly gets the newest view and misses those between.</summary>
 internal sealed class RunWatch : IRunObserver
 {
-    /// <summary>The grain forgets an observer after 5 minutes, and all of them when it moves.</summary>
-    private static readonly TimeSpan RenewEvery = TimeSpan.FromSeconds(20);
+    /// <summary>
+    /// The grain forgets an observer after 5 minutes, and all of them when it moves. It sends the view anew, and that it has grown old must
+    /// be seen in a run that has no news.
+    /// </summary>
+    private static readonly TimeSpan RenewEvery = TimeSpan.FromSeconds(5);
 
     private readonly Channel<RunView> newest =
         Channel.CreateBounded<RunView>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });

@@ -22,6 +22,7 @@ internal sealed partial class RunGrain(
     private Run? run;
     private StageReport?[] reports = [];
     private string reason = "";
+    private DateTimeOffset? decidedAt;
     private int outboxSent;
     private Run? recorded;
     private DateTimeOffset published;
@@ -174,6 +175,7 @@ internal sealed partial class RunGrain(
             return;
         }
 
+        decidedAt = clock.GetUtcNow();
         if (decision.Reason != reason)
         {
             reason = decision.Reason;
@@ -253,7 +255,10 @@ internal sealed partial class RunGrain(
         await observers.Notify(observer => observer.Changed(view));
     }
 
-    private RunView View(Run shown) => RunCommands.View(shown, [.. reports], reason.Length == 0 ? shown.Reason : reason, cluster.Simulated);
+    private RunView View(Run shown) => RunCommands.View(shown, [.. reports], reason.Length == 0 ? shown.Reason : reason, cluster.Simulated) with
+    {
+        AsOf = shown.Phase.Terminal ? null : decidedAt,
+    };
 
     private IStageGrain StageOf(string stage) => GrainFactory.GetGrain<IStageGrain>(new StageId(Name, stage).ToString());
 }

@@ -25,6 +25,7 @@ internal sealed partial class StageGrain(
     private Stage? stage;
     private Vitals vitals = null!;
     private string reason = "";
+    private DateTimeOffset? decidedAt;
     private bool rejoining;
     private int goneGang;
     private int outboxSent;
@@ -157,6 +158,7 @@ internal sealed partial class StageGrain(
             await ClusterOf().NodeFailed(failed);
         }
 
+        decidedAt = clock.GetUtcNow();
         vitals = vitals.Written(seen.News);
         heard.ForEach(h => h.Of.Decided(h.AgentId, h.Heard));
         if (decision.Reason != reason)
@@ -279,7 +281,7 @@ internal sealed partial class StageGrain(
     }
 
     private StageReport? Report() => stage is null ? null
-        : StageViews.Report(stage, reason, vitals.Observe(stage, null) with { Placement = lastPlacement }, clock.GetUtcNow());
+        : StageViews.Report(stage, reason, vitals.Observe(stage, null) with { Placement = lastPlacement }, clock.GetUtcNow(), decidedAt);
 
     private IClusterGrain ClusterOf() => GrainFactory.GetGrain<IClusterGrain>(IClusterGrain.Key);
 

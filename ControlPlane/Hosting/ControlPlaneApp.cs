@@ -90,7 +90,6 @@ public static class ControlPlaneApp
         app.MapApi();
         app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated);
         app.MapGet($"/{ControlFile.Name}", () => control);
-        app.MapGet("/healthz", () => Results.Text("ok\n"));
         app.MapDashboard();
         return app;
     }

@@ -90,9 +90,7 @@ public static class ControlPlaneHost
         }
         catch (OpsDatabaseException e)
         {
-            throw new RefusalException(e.Message, options.Database is null
-                ? "Free the disk or choose another data directory: --data-dir DIR."
-                : "Correct --database, or leave it out to keep everything in the data directory.", ExitCode.Failed, e);
+            throw new RefusalException(e.Message, e.Fix, ExitCode.Failed, e);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using DeepSeekOps.Decisions.Health;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
@@ -9,6 +10,7 @@ namespace DeepSeekOps.ControlPlane.Storage;
 public sealed class OpsConnections : IAsyncDisposable
 {
     private readonly NpgsqlDataSource? postgres;
+    private FileWitness? witness;
 
     public OpsConnections(OpsDatabase database)
     {
@@ -29,16 +31,18 @@ public sealed class OpsConnections : IAsyncDisposable
         var connection = new SqliteConnection(((OpsDatabase.Sqlite)Database).ConnectionString);
         await connection.OpenAsync(cancellation);
         await using var pragmas = connection.CreateCommand();
-        pragmas.CommandText = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=30000;";
+        pragmas.CommandText = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;";
         await pragmas.ExecuteNonQueryAsync(cancellation);
         return connection;
     }
 
     /// <summary>A context for reading; nothing is tracked.</summary>
-    public OpsDb Context() => Database switch
+    public OpsDb Context() => Context(creates: false);
+
+    private OpsDb Context(bool creates) => Database switch
     {
         OpsDatabase.Sqlite sqlite => new SqliteOpsDb(new DbContextOptionsBuilder<SqliteOpsDb>()
-            .UseSqlite(sqlite.ConnectionString).UseSnakeCaseNamingConvention()
+            .UseSqlite(creates ? sqlite.CreatingConnectionString : sqlite.ConnectionString).UseSnakeCaseNamingConvention()
             .UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking).Options),
         _ => new PostgresOpsDb(new DbContextOptionsBuilder<PostgresOpsDb>()
             .UseNpgsql(postgres!).UseSnakeCaseNamingConvention()
@@ -51,28 +55,36 @@ public sealed class OpsConnections : IAsyncDisposable
     {
         try
         {
-            await using var context = Context();
+            await using var context = Context(creates: true);
             await context.Database.MigrateAsync(cancellation);
         }
         catch (Exception e) when (e is DbException or InvalidOperationException { InnerException: DbException } or TimeoutException)
         {
-            throw new OpsDatabaseException(Advice(e.InnerException as DbException ?? e), e);
+            throw Unusable(e);
         }
     }
 
+    /// <summary>Null where there is no file, or no system that tells of it.</summary>
+    internal FileWitness? Witness() => witness ??= Database is OpsDatabase.Sqlite sqlite ? FileWitness.Of(sqlite.Path) : null;
+
     public async ValueTask DisposeAsync()
     {
+        witness?.Dispose();
         if (postgres is not null)
         {
             await postgres.DisposeAsync();
         }
     }
 
-    private string Advice(Exception e) => Database switch
+    /// <summary>The words fit the cause: a corrupt file is not mended by free space.</summary>
+    private OpsDatabaseException Unusable(Exception e)
     {
-        OpsDatabase.Sqlite sqlite => $"The database file {sqlite.Path} cannot be used: {e.Message}. Check that its folder is writable, or name another --data-dir.",
-        OpsDatabase.Postgres chosen => $"PostgreSQL at {chosen.Address} cannot be used: {e.Message.ReplaceLineEndings(" ")}. "
-            + "Start it, or mend --database; without --database the embedded database is used.",
-        _ => e.Message,
-    };
+        string shown = e.GetBaseException().Message.ReplaceLineEndings(" ").TrimEnd('.');
+        var trouble = StoreFailure.Of(e, Database) ?? Database switch
+        {
+            OpsDatabase.Postgres postgres => new StoreTrouble($"PostgreSQL at {postgres.Address} refuses ({shown})", "Look at its own log, and at --database."),
+            _ => new StoreTrouble($"{(Database as OpsDatabase.Sqlite)?.Path} cannot be used ({shown})", "Put a backup of the file in its place."),
+        };
+        return new OpsDatabaseException(trouble, e);
+    }
 }

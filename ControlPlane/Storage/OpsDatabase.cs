@@ -1,3 +1,5 @@
+using System.Data.Common;
+using DeepSeekOps.Decisions.Health;
 using Npgsql;
 
 namespace DeepSeekOps.ControlPlane.Storage;
@@ -14,7 +16,10 @@ public abstract record OpsDatabase
     {
         public override string Kind => "sqlite";
 
-        public string ConnectionString => $"Data Source={Path};Cache=Private;Foreign Keys=False;Default Timeout=30";
+        /// <summary>Of a file that is there: one that was deleted meanwhile must not come back empty.</summary>
+        public string ConnectionString => CreatingConnectionString + ";Mode=ReadWrite";
+
+        public string CreatingConnectionString => $"Data Source={Path};Cache=Private;Foreign Keys=False;Default Timeout=10";
     }
 
     /// <param name="ConnectionString">Npgsql's, with a pool that leaves room for other silos and people.</param>
@@ -53,6 +58,10 @@ public abstract record OpsDatabase
             // dotnet-stack measurements: prepared statements pay, and a pool beyond 60 per silo only queues inside PostgreSQL.
             parts.MaxAutoPrepare = parts.MaxAutoPrepare == 0 ? 20 : parts.MaxAutoPrepare;
             parts.MaxPoolSize = Math.Min(parts.MaxPoolSize, 60);
+            // Npgsql's own 15 and 30 s leave who asks without an answer for longer than a verb or a page waits.
+            var named = new DbConnectionStringBuilder { ConnectionString = text };
+            parts.Timeout = named.ContainsKey("Timeout") ? parts.Timeout : 5;
+            parts.CommandTimeout = named.ContainsKey("Command Timeout") || named.ContainsKey("CommandTimeout") ? parts.CommandTimeout : 10;
             return new Postgres(parts.ConnectionString);
         }
         catch (Exception e) when (e is ArgumentException or FormatException or OverflowException)
@@ -63,5 +72,15 @@ public abstract record OpsDatabase
     }
 }
 
-/// <summary>The database cannot be used; the message says why and what to do.</summary>
-public sealed class OpsDatabaseException(string message, Exception? inner = null) : Exception(message, inner);
+/// <summary>The database cannot be used; the message says why, <see cref="Fix"/> what to do.</summary>
+public sealed class OpsDatabaseException : Exception
+{
+    public OpsDatabaseException(string message, Exception? inner = null)
+        : base(message, inner) => Fix = "";
+
+    public OpsDatabaseException(StoreTrouble trouble, Exception? inner = null)
+        : base($"The database cannot be used: {trouble.Why}.", inner) => Fix = trouble.Fix;
+
+    /// <summary>A whole sentence; empty where the message says it all.</summary>
+    public string Fix { get; }
+}

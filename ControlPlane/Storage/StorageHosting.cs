@@ -1,6 +1,7 @@
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Orleans;
 using DeepSeekOps.ControlPlane.Storage.Series;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Storage;
@@ -24,10 +25,18 @@ public static class StorageHosting
         }
     }
 
-    public static IServiceCollection AddStorage(this IServiceCollection services, OpsDatabase database) => services
+    public static IServiceCollection AddStorage(this IServiceCollection services, OpsDatabase database)
+    {
+        services.TryAddSingleton(TimeProvider.System);
+        return services.AddRooms(database);
+    }
+
+    private static IServiceCollection AddRooms(this IServiceCollection services, OpsDatabase database) => services
         .AddSingleton(database)
         .AddSingleton<OpsConnections>()
+        .AddSingleton<StoreWatch>()
         .AddSingleton<WriteLanes>()
+        .AddHostedService<StoreProbe>()
         .AddSingleton<ChangeFeed>()
         .AddSingleton<EventWriter>()
         .AddSingleton<RunRegistry>()

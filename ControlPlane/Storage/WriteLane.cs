@@ -1,5 +1,7 @@
 using System.Data.Common;
+using System.Net.Sockets;
 using System.Threading.Channels;
+using DeepSeekOps.Decisions.Health;
 
 namespace DeepSeekOps.ControlPlane.Storage;
 
@@ -15,24 +17,41 @@ public sealed class WriteLane : IAsyncDisposable
     /// <summary>Beyond this a group only delays its first member.</summary>
     private const int GroupMax = 256;
 
+    /// <summary>A group is a few milliseconds' work; a server that needs so long is hung or overwhelmed, and its callers want to know.</summary>
+    private const int CommandSeconds = 5;
+
+    /// <summary>For a database whose calls know no limit of their own (a disk that hangs): longer than theirs, so that their words come first.</summary>
+    private static readonly TimeSpan AnswersWithin = TimeSpan.FromSeconds(15);
+
     private readonly OpsConnections connections;
+    private readonly StoreWatch watch;
     private readonly Channel<Job> jobs = Channel.CreateBounded<Job>(new BoundedChannelOptions(16_384) { SingleReader = true });
     private readonly Task worker;
     private DbConnection? connection;
 
-    public WriteLane(OpsConnections connections)
+    public WriteLane(OpsConnections connections, StoreWatch watch)
     {
-        this.connections = connections;
+        (this.connections, this.watch) = (connections, watch);
         // SQLite's calls block: a thread of its own keeps them off the pool.
         worker = Task.Factory.StartNew(Work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
     }
 
     /// <summary>Runs the statements in order and answers the rows that each changed, once they are durable.</summary>
+    /// <exception cref="StoreUnwritableException">The database does not take them. Without an answer they may still become durable.</exception>
     public async Task<int[]> Run(IReadOnlyList<Statement> statements, CancellationToken cancellation)
     {
         var job = new Job(statements, new TaskCompletionSource<int[]>(TaskCreationOptions.RunContinuationsAsynchronously));
         await jobs.Writer.WriteAsync(job, cancellation);
-        return await job.Done.Task.WaitAsync(cancellation);
+        try
+        {
+            return await job.Done.Task.WaitAsync(AnswersWithin, cancellation);
+        }
+        catch (TimeoutException e)
+        {
+            // Not begun yet, it is never done: what comes after it is newer.
+            job.Done.TrySetException(new StoreUnwritableException(NoAnswer, e));
+            return await job.Done.Task;
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -45,6 +64,8 @@ public sealed class WriteLane : IAsyncDisposable
         }
     }
 
+    private static readonly StoreTrouble NoAnswer = new("it gives no answer", "Look at the machine and the disk that it is on.");
+
     private async Task Work()
     {
         var group = new List<Job>(GroupMax);
@@ -53,10 +74,13 @@ public sealed class WriteLane : IAsyncDisposable
             group.Clear();
             while (group.Count < GroupMax && jobs.Reader.TryRead(out var job))
             {
-                group.Add(job);
+                if (!job.Done.Task.IsCompleted)
+                {
+                    group.Add(job);
+                }
             }
 
-            if (!await TryCommit(group) && group.Count > 1)
+            if (group.Count > 0 && !await TryCommit(group))
             {
                 // One bad statement must not take its neighbours with it.
                 foreach (var job in group)
@@ -67,31 +91,42 @@ public sealed class WriteLane : IAsyncDisposable
         }
     }
 
-    /// <summary>False: nothing was written; with a single job, its caller has been told.</summary>
+    /// <summary>True: every caller has been told. False: nothing was written, and one of several is to blame.</summary>
     private async Task<bool> TryCommit(List<Job> group)
     {
+        long number = watch.Begin();
         try
         {
+            if (watch.Lost is { } lost)
+            {
+                throw new StoreUnwritableException(lost);
+            }
+
             connection ??= await connections.Open(CancellationToken.None);
             await using var transaction = await connection.BeginTransactionAsync();
             var results = connection.CanCreateBatch ? await Batch(group, connection, transaction) : OneByOne(group, connection, transaction);
             await transaction.CommitAsync();
+            watch.Durable(number);
             for (int i = 0; i < group.Count; i++)
             {
-                group[i].Done.SetResult(results[i]);
+                group[i].Done.TrySetResult(results[i]);
             }
 
             return true;
         }
-        catch (Exception e) when (e is DbException or IOException or InvalidOperationException or TimeoutException)
+        catch (Exception e) when (e is DbException or IOException or InvalidOperationException or TimeoutException or SocketException)
         {
+            var trouble = watch.Failed(number, e);
             await DropConnection();
-            if (group.Count == 1)
+            if (trouble is null && group.Count > 1)
             {
-                group[0].Done.SetException(e);
+                return false;
             }
 
-            return false;
+            // A database that does not answer would not do so for each of them either.
+            var told = trouble is null ? e : new StoreUnwritableException(trouble, e);
+            group.ForEach(job => job.Done.TrySetException(told));
+            return true;
         }
     }
 
@@ -108,6 +143,7 @@ public sealed class WriteLane : IAsyncDisposable
     {
         await using var batch = connection.CreateBatch();
         batch.Transaction = transaction;
+        batch.Timeout = CommandSeconds;
         foreach (var statement in group.SelectMany(j => j.Statements))
         {
             var command = batch.CreateBatchCommand();
@@ -151,20 +187,21 @@ public sealed class WriteLane : IAsyncDisposable
 }
 
 /// <summary>The lanes of this process. What belongs together goes by the same key, so its order is kept.</summary>
-public sealed class WriteLanes : IAsyncDisposable
+public class WriteLanes : IAsyncDisposable
 {
     private const int PostgresLanes = 3;
 
     private readonly WriteLane[] lanes;
 
-    public WriteLanes(OpsConnections connections) =>
-        lanes = [.. Enumerable.Range(0, connections.Database is OpsDatabase.Sqlite ? 1 : PostgresLanes).Select(_ => new WriteLane(connections))];
+    public WriteLanes(OpsConnections connections, StoreWatch watch) => lanes =
+        [.. Enumerable.Range(0, connections.Database is OpsDatabase.Sqlite ? 1 : PostgresLanes).Select(_ => new WriteLane(connections, watch))];
 
-    public Task<int[]> Run(string key, IReadOnlyList<Statement> statements, CancellationToken cancellation) =>
+    public virtual Task<int[]> Run(string key, IReadOnlyList<Statement> statements, CancellationToken cancellation) =>
         lanes[(uint)StableHash(key) % lanes.Length].Run(statements, cancellation);
 
     public async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         foreach (var lane in lanes)
         {
             await lane.DisposeAsync();

@@ -17,6 +17,7 @@ internal static class RunsVerb
         var command = new Command("runs", "Lists runs, the newest first.") { part };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
+            await HealthLines.Write(client, terminal, cancellation);
             var runs = new List<Run>();
             var request = new ListRunsRequest { NameContains = parsed.GetValue(part) ?? "" };
             do
@@ -55,7 +56,7 @@ internal static class RunsVerb
         [
             run.Name, run.State, stage?.Name ?? Words.None, stage is null ? Words.None : Words.Steps(stage.Step, stage.TotalSteps),
             Words.Figure(stage is { HasLoss: true } ? stage.Loss : null), Words.Percent(stage is { HasMfu: true } ? stage.Mfu : null),
-            run.Team, run.Reason,
+            run.Team, run.Reason + HealthLines.AsOf(run.AsOf ?? stage?.AsOf),
         ];
     })]);
 

@@ -29,6 +29,7 @@ internal static class ShowVerb
         var command = new Command("show", "Shows a run: its stages, where each stands and why, and its ranks.") { name };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
+            await HealthLines.Write(client, terminal, cancellation);
             var run = await client.GetRunAsync(new GetRunRequest { Name = parsed.GetValue(name) }, ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
@@ -46,7 +47,7 @@ internal static class ShowVerb
     public static void Write(Terminal terminal, Run run, DateTimeOffset now)
     {
         var ansi = terminal.Ansi();
-        Paragraph(terminal, ansi, $"{run.Name}: {run.State}. {run.Reason}", States.StyleOf(run.State));
+        Paragraph(terminal, ansi, $"{run.Name}: {run.State}. {run.Reason}{HealthLines.AsOf(run.AsOf)}", States.StyleOf(run.State));
         Paragraph(terminal, ansi, string.Join(", ", Facts(run, now)), new Style(decoration: Decoration.Dim));
         ansi.WriteLine();
         Columns.Write(terminal, Stages, [.. run.Stages.Select(RowOf)]);
@@ -60,10 +61,11 @@ internal static class ShowVerb
                 Paragraph(terminal, ansi, $"{stage.Name} begins from {stage.BeganFrom}", new Style(decoration: Decoration.Dim));
             }
         }
-        foreach (var stage in run.Stages.Where(stage => stage.Reason.Length > 0 && stage.State is not ("waiting" or "completed") && stage.Reason != run.Reason))
+        foreach (var stage in run.Stages.Where(stage => stage.Reason.Length > 0 && stage.State is not ("waiting" or "completed")
+            && (stage.Reason != run.Reason || (stage.AsOf is not null && run.AsOf is null))))
         {
             ansi.WriteLine();
-            Paragraph(terminal, ansi, $"{stage.Name}: {stage.Reason}", States.StyleOf(stage.State));
+            Paragraph(terminal, ansi, $"{stage.Name}: {stage.Reason}{HealthLines.AsOf(stage.AsOf)}", States.StyleOf(stage.State));
         }
         foreach (var stage in run.Stages.Where(stage => stage.Wait is not null))
         {

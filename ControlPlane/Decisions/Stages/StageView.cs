@@ -21,6 +21,9 @@ public sealed record StageView(
     ImmutableArray<RankView> Ranks, DateTimeOffset? StartedAt, DateTimeOffset? EndedAt, TimeSpan? Remaining, long? CheckpointStep,
     ImmutableArray<Evaluation> Evaluations, ImmutableDictionary<string, int> RestartsByCause)
 {
+    /// <summary>When state and reason were last decided, with all that had been heard by then. Null: they do not change by themselves.</summary>
+    public DateTimeOffset? AsOf { get; init; }
+
     /// <summary>The checkpoint that it begins from; empty: not begun, or from random initialisation.</summary>
     public string BeganFrom { get; init; } = "";
 

@@ -28,11 +28,13 @@ public static class StageViews
     };
 
     /// <param name="reason">The newest decision's, with the numbers of the moment.</param>
-    public static StageReport Report(Stage stage, string reason, Observation seen, DateTimeOffset now)
+    /// <param name="decided">When that was. Null: not since the control plane began.</param>
+    public static StageReport Report(Stage stage, string reason, Observation seen, DateTimeOffset now, DateTimeOffset? decided = null)
     {
         var final = stage.Phase is Phase.Completed completed ? completed.Final : null;
         var usable = stage.Checkpoints.Where(c => c.Usable).Select(c => c.Made.Step).ToImmutableArray();
-        return new StageReport(stage.Id, stage.Round, stage.Phase, reason, final, usable, View(stage, reason, seen, now));
+        return new StageReport(stage.Id, stage.Round, stage.Phase, reason, final, usable,
+            View(stage, reason, seen, now) with { AsOf = stage.Phase.Terminal ? null : decided });
     }
 
     /// <summary>A stage that its run has not asked for yet.</summary>

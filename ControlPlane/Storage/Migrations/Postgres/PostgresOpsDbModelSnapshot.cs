@@ -376,6 +376,35 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
 
                     b.ToTable("series_chunk", (string)null);
                 });
+
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.StoreRow", b =>
+                {
+                    b.Property<int>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("integer")
+                        .HasColumnName("id");
+
+                    NpgsqlPropertyBuilderExtensions.UseIdentityByDefaultColumn(b.Property<int>("Id"));
+
+                    b.Property<long>("Beats")
+                        .HasColumnType("bigint")
+                        .HasColumnName("beats");
+
+                    b.Property<string>("Holder")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("holder");
+
+                    b.Property<string>("Identity")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("identity");
+
+                    b.HasKey("Id")
+                        .HasName("pk_store");
+
+                    b.ToTable("store", (string)null);
+                });
 #pragma warning restore 612, 618
         }
     }

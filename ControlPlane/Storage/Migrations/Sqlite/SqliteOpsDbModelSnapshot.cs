@@ -369,6 +369,33 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
 
                     b.ToTable("series_chunk", (string)null);
                 });
+
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.StoreRow", b =>
+                {
+                    b.Property<int>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("id");
+
+                    b.Property<long>("Beats")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("beats");
+
+                    b.Property<string>("Holder")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("holder");
+
+                    b.Property<string>("Identity")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("identity");
+
+                    b.HasKey("Id")
+                        .HasName("pk_store");
+
+                    b.ToTable("store", (string)null);
+                });
 #pragma warning restore 612, 618
         }
     }

@@ -1,0 +1,43 @@
+using System.Globalization;
+using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.Decisions.Health;
+using Google.Protobuf.WellKnownTypes;
+using Proto = DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>What is wrong with the control plane itself, for pages, verbs, probes and those whose call it fails.</summary>
+internal sealed class HealthBoard(StoreWatch store)
+{
+    private const string Meanwhile = "Training goes on meanwhile and its reports are kept until they can be written; submissions and commands are refused.";
+
+    /// <summary>What a command is refused with while nothing can be written. Null: it can.</summary>
+    public string? StoreRefusal => store.Now is StoreState.Unwritable away ? $"{away.Sentence} {away.Trouble.Fix} Then try again." : null;
+
+    /// <summary>Null: the database has nothing to do with that failure.</summary>
+    public string? WordsFor(Exception failure) =>
+        StoreRefusal ?? (store.TroubleIn(failure) is { } trouble ? $"The database cannot be used: {trouble.Why}. {trouble.Fix} Then try again." : null);
+
+    public Proto.Health ToProto()
+    {
+        var health = new Proto.Health();
+        if (store.Now is StoreState.Unwritable away)
+        {
+            health.Problems.Add(new Proto.HealthProblem
+            {
+                Kind = "store", Level = "error", Since = away.Since.ToTimestamp(), Text = away.Sentence, Fix = $"{away.Trouble.Fix} {Meanwhile}",
+            });
+        }
+
+        return health;
+    }
+}
+
+internal static class HealthEndpoint
+{
+    /// <summary>For probes of load balancers and people with curl: 503 with the words while commands are refused.</summary>
+    public static void MapHealth(this IEndpointRouteBuilder routes) => routes.MapGet("/healthz", (HealthBoard health) =>
+        health.StoreRefusal is { } words
+            ? Results.Text(string.Create(CultureInfo.InvariantCulture, $"{words}\n"), statusCode: StatusCodes.Status503ServiceUnavailable)
+            : Results.Text("ok\n"));
+}
