@@ -35,9 +35,15 @@ internal sealed class HealthBoard(StoreWatch store)
 
 internal static class HealthEndpoint
 {
-    /// <summary>For probes of load balancers and people with curl: 503 with the words while commands are refused.</summary>
-    public static void MapHealth(this IEndpointRouteBuilder routes) => routes.MapGet("/healthz", (HealthBoard health) =>
+    private const string ForAnybody = "The control plane cannot write its database; ask with the token for the reason.";
+
+    /// <summary>
+    /// For probes of load balancers and people with curl: 503 while commands are refused, with the words for those whom they concern, since
+    /// they name folders and hosts.
+    /// </summary>
+    public static void MapHealth(this IEndpointRouteBuilder routes) => routes.MapGet("/healthz", (HealthBoard health, HttpContext context) =>
         health.StoreRefusal is { } words
-            ? Results.Text(string.Create(CultureInfo.InvariantCulture, $"{words}\n"), statusCode: StatusCodes.Status503ServiceUnavailable)
-            : Results.Text("ok\n"));
+            ? Results.Text(string.Create(CultureInfo.InvariantCulture, $"{(AccessGuard.IsPerson(context) ? words : ForAnybody)}\n"),
+                statusCode: StatusCodes.Status503ServiceUnavailable)
+            : Results.Text("ok\n")).WithMetadata(new OpenToAll());
 }

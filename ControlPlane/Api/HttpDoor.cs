@@ -1,11 +1,13 @@
+using System.Globalization;
 using System.Net;
 using System.Text.Json;
+using Grpc.Core;
 
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>
-/// What an HTTP request passes before it reaches a page or a call. There is no login on loopback, so nobody else's web page may speak in
-/// the name of the browser that runs here: neither under a name that was pointed at this machine, nor from another origin.
+/// What an HTTP request passes first. A browser that was let in shows its cookie whoever made it call, so nobody else's web page may
+/// speak in its name: neither under a name that was pointed at this machine, nor from another origin. <see cref="AccessGuard"/> asks who calls.
 /// </summary>
 internal static partial class HttpDoor
 {
@@ -13,6 +15,9 @@ internal static partial class HttpDoor
     private const int NotFound = 5;
     private const int PermissionDenied = 7;
     private const int Internal = 13;
+
+    /// <summary>As much of a refused message is read; a longer one is cut off.</summary>
+    private const int RefusedBytesMax = 1 << 20;
 
     public static void UseHttpDoor(this WebApplication app)
     {
@@ -65,7 +70,7 @@ internal static partial class HttpDoor
     private static bool IsCall(HttpContext context) => !context.Response.HasStarted && context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal);
 
     /// <summary>A page elsewhere cannot read an answer, but it can cause one: by writing, and by a websocket, which no browser guards.</summary>
-    private static bool Changes(HttpRequest request) =>
+    internal static bool Changes(HttpRequest request) =>
         request.HttpContext.WebSockets.IsWebSocketRequest || request.Headers.Upgrade.Count > 0
         || !(HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method));
 
@@ -78,12 +83,35 @@ internal static partial class HttpDoor
     private static bool IsLoopbackName(string host) =>
         string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
 
-    /// <summary>The shape of every other refusal by REST: google.rpc.Status.</summary>
+    internal static Task Refuse(HttpContext context, StatusCode code, string words) => Refuse(
+        context, code == StatusCode.Unauthenticated ? HttpStatusCode.Unauthorized : HttpStatusCode.Forbidden, (int)code, words);
+
+    /// <summary>By REST the shape of every other refusal, google.rpc.Status; by gRPC its status.</summary>
     private static async Task Refuse(HttpContext context, HttpStatusCode status, int code, string words)
     {
+        if (context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) == true)
+        {
+            await ReadToItsEnd(context);
+            context.Response.ContentType = "application/grpc";
+            context.Response.Headers["grpc-status"] = code.ToString(CultureInfo.InvariantCulture);
+            context.Response.Headers["grpc-message"] = Uri.EscapeDataString(words);
+            return;
+        }
+
+        string? asked = context.Response.Headers.WWWAuthenticate;
         context.Response.Clear();
+        context.Response.Headers.WWWAuthenticate = asked;
         context.Response.StatusCode = (int)status;
         await context.Response.WriteAsJsonAsync(new { code, message = words, details = Array.Empty<object>() }, context.RequestAborted);
+    }
+
+    /// <summary>An answer before the message is read ends with a reset of its HTTP/2 stream, and some clients lose the answer over it.</summary>
+    private static async Task ReadToItsEnd(HttpContext context)
+    {
+        byte[] ignored = new byte[4096];
+        for (int read = 0, more; read < RefusedBytesMax && (more = await context.Request.Body.ReadAsync(ignored, context.RequestAborted)) > 0; read += more)
+        {
+        }
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Path} failed")]

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.Decisions;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using LogLine = DeepSeekOps.ControlPlane.Storage.LogLine;
@@ -29,6 +30,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
                 $"The agent speaks protocol {request.Protocol}, this control plane {Protocol}. Start agents from the same version as the control plane."));
         }
         var registration = request.ToRecord();
+        Fits(AccessGuard.ClaimsOf(context), registration.Stage, registration.Attempt, registration.Node);
         var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString()).Register(registration);
         return reply.ToProto(checkpoints.Folder);
     }
@@ -36,6 +38,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
     public override async Task<WorkerReply> Heartbeat(HeartbeatRequest request, ServerCallContext context)
     {
         var beat = request.ToRecord();
+        Fits(AccessGuard.ClaimsOf(context), beat.Stage, beat.Attempt, beat.Node);
         var reply = await grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat);
         return reply.ToProto(checkpoints.Folder);
     }
@@ -43,19 +46,31 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
     public override async Task<WorkerReply> ReportLogs(LogBatch request, ServerCallContext context)
     {
         var (stage, attempt) = WorkerPartials.Required(request.Attempt);
+        var node = new NodeId(Door.Name(request.Node, "node"));
+        Fits(AccessGuard.ClaimsOf(context), stage, attempt, node);
         if (request.Lines.Count > LogLinesMax)
         {
             throw Door.Invalid($"The batch has {request.Lines.Count} lines; send at most {LogLinesMax} at once.");
         }
         ImmutableArray<LogLine> lines = [.. request.Lines.Select(ToRecord)];
         await logs.Append(
-            stage, attempt, Door.NotNegative(request.Rank, "rank"), Door.Name(request.Node, "node"), Door.NotNegative(request.FirstLine, "firstLine"),
+            stage, attempt, Door.NotNegative(request.Rank, "rank"), node.Name, Door.NotNegative(request.FirstLine, "firstLine"),
             lines, context.CancellationToken);
         return new WorkerReply
         {
             Order = new Stages.WorkerOrder.Continue().ToProto(checkpoints.Folder),
             BeatEvery = Duration.FromTimeSpan(BeatEvery),
         };
+    }
+
+    /// <summary>An agent speaks for its own node of its own gang; the attempts of a gang begin with its number.</summary>
+    private static void Fits(AgentClaims agent, StageId stage, int attempt, NodeId node)
+    {
+        if (agent.Stage != stage || agent.Node != node || attempt < agent.Gang)
+        {
+            throw new RpcException(new Status(StatusCode.PermissionDenied,
+                $"This agent speaks for {agent.Stage} gang {agent.Gang} on {agent.Node.Name}; the message is of {stage} attempt {attempt} on {node.Name}."));
+        }
     }
 
     private static LogLine ToRecord(Contracts.Worker.V1.LogLine line) => new(

@@ -69,7 +69,7 @@ public static class CommandLine
                 (client, command, options) => client.CancelRunAsync(command, options), "cancelled"),
             RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal),
             ExpertsVerb.Build(terminal), ClusterVerb.Build(terminal), QueueVerb.Build(terminal),
-            InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal),
+            InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal), UrlVerb.Build(terminal),
             PlanVerb.Build(terminal), SimulateVerb.Build(terminal), MfuVerb.Build(terminal), WorkerVerbs.Model(), WorkerVerbs.Generate(),
         };
         Examples.AddTo(root, terminal);

@@ -11,20 +11,25 @@ namespace DeepSeekOps.ControlPlane.Cli;
 /// <summary>A channel to the control plane that the options name: by its data directory, or by the address of its dashboard.</summary>
 internal sealed class ControlPlaneConnection : IDisposable
 {
+    public const string TokenVariable = "DSOPS_TOKEN";
+
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(15);
 
     private readonly GrpcChannel channel;
 
-    private ControlPlaneConnection(string address)
+    private ControlPlaneConnection(string address, string token)
     {
-        channel = GrpcChannel.ForAddress(address);
+        channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        {
+            HttpHandler = new TokenHeader(token) { InnerHandler = new SocketsHttpHandler { UseProxy = false } }, DisposeHttpClient = true,
+        });
         Client = new OpsService.OpsServiceClient(channel);
     }
 
     public OpsService.OpsServiceClient Client { get; }
 
     public static async Task<ControlPlaneConnection> Open(string dataDirectory, string? server, CancellationToken cancellation) =>
-        new(server is { Length: > 0 } ? await AddressFrom(server, cancellation) : AddressOf(dataDirectory));
+        server is { Length: > 0 } ? await Elsewhere(dataDirectory, server, cancellation) : Here(dataDirectory);
 
     /// <summary>Every call has a deadline; a stream lives until its token.</summary>
     public static CallOptions Options(CancellationToken cancellation) =>
@@ -32,24 +37,59 @@ internal sealed class ControlPlaneConnection : IDisposable
 
     public void Dispose() => channel.Dispose();
 
-    private static string AddressOf(string dataDirectory)
+    private static ControlPlaneConnection Here(string dataDirectory)
+    {
+        var found = Running(dataDirectory);
+        return new ControlPlaneConnection(found.Grpc, found.Token ?? "");
+    }
+
+    /// <summary>The control plane of a data directory, as the file in it tells.</summary>
+    public static ControlFile Running(string dataDirectory)
     {
         string shown = dataDirectory == CommonOptions.DefaultDataDirectory ? "" : $" --data-dir {dataDirectory}";
-        var control = ControlFile.Read(dataDirectory);
-        return control is { } found && found.ProcessLives()
-            ? found.Grpc
+        if (IsAnotherUsers(dataDirectory))
+        {
+            throw new RefusalException($"The data directory {Path.GetFullPath(dataDirectory)} is another user's.",
+                "Run it as the user who started `dsops dev`, or name another with --data-dir DIR.", ExitCode.NotReachable);
+        }
+
+        return ControlFile.Read(dataDirectory) is { } found && found.ProcessLives()
+            ? found
             : throw new RefusalException($"No control plane runs on {Path.GetFullPath(dataDirectory)}.",
                 $"Start one with `dsops dev{shown}`, or name another with --data-dir DIR or --server URL.", ExitCode.NotReachable);
     }
 
-    /// <summary>People know the dashboard's address; gRPC is on another port, which that address tells.</summary>
-    private static async Task<string> AddressFrom(string server, CancellationToken cancellation)
+    private static bool IsAnotherUsers(string dataDirectory)
+    {
+        try
+        {
+            using var read = File.OpenRead(Path.Combine(dataDirectory, ControlFile.Name));
+            return false;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>
+    /// People know the dashboard's address; gRPC is on another port, which that address tells. The token comes from the environment, or from
+    /// the data directory where it is the one of this very address: no other server is shown it.
+    /// </summary>
+    private static async Task<ControlPlaneConnection> Elsewhere(string dataDirectory, string server, CancellationToken cancellation)
     {
         if (!Uri.TryCreate(server, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
         {
             throw new RefusalException($"--server {server} is not an address.", "Write it as http://host:port, as the dashboard is opened.", ExitCode.Usage);
         }
-        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
+        string token = Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } given ? given
+            : ControlFile.Read(dataDirectory) is { } own && Uri.TryCreate(own.Http, UriKind.Absolute, out var at) && at.Port == url.Port && url.IsLoopback
+                ? own.Token ?? "" : "";
+        using var http = new HttpClient(new TokenHeader(token) { InnerHandler = new SocketsHttpHandler() }) { Timeout = TimeSpan.FromSeconds(10) };
         try
         {
             var control = await http.GetFromJsonAsync(new Uri(url, "/control-plane.json"), ControlFileJson.Default.ControlFile, cancellation);
@@ -58,7 +98,12 @@ internal sealed class ControlPlaneConnection : IDisposable
                 throw new JsonException("empty answer");
             }
             // Bound to a loopback or wildcard address there, it is reached here by the name that was given.
-            return new UriBuilder(control.Grpc) { Host = url.Host }.Uri.GetLeftPart(UriPartial.Authority);
+            return new ControlPlaneConnection(new UriBuilder(control.Grpc) { Host = url.Host }.Uri.GetLeftPart(UriPartial.Authority), token);
+        }
+        catch (HttpRequestException e) when (e.StatusCode is System.Net.HttpStatusCode.Unauthorized or System.Net.HttpStatusCode.Forbidden)
+        {
+            throw new RefusalException($"The control plane at {server} asks who is there.",
+                $"Set {TokenVariable} to the token that stands in control-plane.json of its data directory.", ExitCode.Failed, e);
         }
         catch (Exception e) when (e is HttpRequestException or JsonException || (e is TaskCanceledException && !cancellation.IsCancellationRequested))
         {

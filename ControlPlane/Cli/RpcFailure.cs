@@ -17,7 +17,7 @@ internal static class RpcFailure
                 "Try again; if it stays so, look into its log (logs/control-plane.log in the data directory).", ExitCode.NotReachable, e),
             StatusCode.InvalidArgument when ProblemsOf(e) is { Problems.Count: > 0 } problems =>
                 new RefusalException(ProblemText.All(problems.Problems), "Correct the pipeline.", ExitCode.Failed, e) { Problems = problems.Problems },
-            StatusCode.NotFound when detail.IndexOf(". ", StringComparison.Ordinal) is > 0 and var end =>
+            StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.NotFound when detail.IndexOf(". ", StringComparison.Ordinal) is > 0 and var end =>
                 new RefusalException(detail[..(end + 1)], detail[(end + 2)..], ExitCode.Failed, e),
             StatusCode.Internal or StatusCode.Unknown => new RefusalException($"The control plane failed: {detail}",
                 "Its log has the details (logs/control-plane.log in the data directory).", ExitCode.Failed, e),

@@ -5,11 +5,17 @@ using System.Text.Json.Serialization;
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>
-/// control-plane.json in the data directory: where the control plane is reached. Written when it is ready; verbs and agents read
-/// it, agents again whenever they lose contact.
+/// control-plane.json in the data directory: where the control plane is reached, and what opens it. Written when it is ready, for its
+/// owner alone; verbs and agents read it, agents again whenever they lose contact.
 /// </summary>
 public sealed record ControlFile(int Pid, string Http, string Grpc, DateTimeOffset StartedAt)
 {
+    /// <summary>For programs: Authorization: Bearer TOKEN. Null where the control plane tells of itself by HTTP, and in files of earlier versions.</summary>
+    public string? Token { get; init; }
+
+    /// <summary>What a browser opens: the dashboard's address with its code.</summary>
+    public string? Open { get; init; }
+
     public const string Name = "control-plane.json";
 
     /// <summary>Null: there is none, or it cannot be read as one.</summary>
@@ -25,13 +31,8 @@ public sealed record ControlFile(int Pid, string Http, string Grpc, DateTimeOffs
         }
     }
 
-    /// <summary>Written aside and renamed: a reader sees all of it or none.</summary>
-    public void Write(string dataDirectory)
-    {
-        string aside = Path.Combine(dataDirectory, $".{Name}.{Pid}.tmp");
-        File.WriteAllBytes(aside, JsonSerializer.SerializeToUtf8Bytes(this, ControlFileJson.Default.ControlFile));
-        File.Move(aside, Path.Combine(dataDirectory, Name), overwrite: true);
-    }
+    public void Write(string dataDirectory) =>
+        KeyFile.WritePrivately(Path.Combine(dataDirectory, Name), JsonSerializer.SerializeToUtf8Bytes(this, ControlFileJson.Default.ControlFile));
 
     public static void Delete(string dataDirectory) => File.Delete(Path.Combine(dataDirectory, Name));
 
@@ -50,6 +51,7 @@ public sealed record ControlFile(int Pid, string Http, string Grpc, DateTimeOffs
     }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ControlFile))]
 internal sealed partial class ControlFileJson : JsonSerializerContext;

@@ -1,6 +1,7 @@
 using System.Net;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
@@ -23,6 +24,7 @@ public static class ControlPlaneApp
         ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging, ClusterSettings? clusterSettings = null)
     {
         var settings = clusterSettings ?? new ClusterSettings();
+        var key = KeyFile.ReadOrMake(options.DataDirectory);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions
         {
             ApplicationName = typeof(ControlPlaneApp).Assembly.GetName().Name,
@@ -35,7 +37,7 @@ public static class ControlPlaneApp
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = StopWithin);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddRouting();
-        AddCluster(builder.Services, options, settings);
+        AddCluster(builder.Services, options, settings, key);
         builder.Services.AddStorage(database);
         builder.Services.AddSingleton(LedgerBinding.Of);
         builder.UseOrleans(silo => Silo(silo, endpoints, settings));
@@ -43,12 +45,14 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(new GenerationLimits());
         builder.Services.AddSingleton<Generations>();
         builder.Services.AddApi();
-        builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc));
+        builder.Services.AddSingleton(key);
+        builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc))
+            .AddHttpMessageHandler(() => new TokenHeader(key.PeoplesToken));
         builder.Services.AddDashboard();
-        return Map(builder.Build(), endpoints);
+        return Map(builder.Build(), endpoints, key);
     }
 
-    private static void AddCluster(IServiceCollection services, ControlPlaneOptions options, ClusterSettings settings)
+    private static void AddCluster(IServiceCollection services, ControlPlaneOptions options, ClusterSettings settings, AccessKey key)
     {
         if (options.Cluster == "simulated")
         {
@@ -68,6 +72,7 @@ public static class ControlPlaneApp
         {
             local.DataDirectory = options.DataDirectory;
             local.Nodes = options.Nodes;
+            local.TokenOf = (stage, gang, node) => key.AgentToken(new AgentClaims(stage, gang, node));
         });
         services.AddSingleton<LocalProcessCluster>();
         services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<LocalProcessCluster>());
@@ -80,13 +85,15 @@ public static class ControlPlaneApp
         silo.Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("dsops", "dsops"));
         // No gateway: the only clients are in this process.
         silo.ConfigureEndpoints(IPAddress.Loopback, endpoints.SiloPort, gatewayPort: 0);
+        silo.UseNoSiloPort();
     }
 
-    private static WebApplication Map(WebApplication app, Endpoints endpoints)
+    private static WebApplication Map(WebApplication app, Endpoints endpoints, AccessKey key)
     {
-        var control = new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow());
+        var control = endpoints.ToFile(key) with { Token = null, Open = null };
         app.UseHttpDoor();
         app.UseRouting();
+        app.UseAccessGuard(key);
         app.MapApi();
         app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated);
         app.MapGet($"/{ControlFile.Name}", () => control);

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Pipelines;
@@ -16,19 +17,21 @@ public static class ControlPlaneHost
         string? pipeline = options.Submit is { } file ? await SubmittedPipeline.Read(file, stop) : null;
         RefuseWhatIsNotBuilt(options);
         var settings = await SettingsFile.Read(options.ClusterSettings, options.Nodes, stop);
+        PrivateFiles.MakeWhatIsMadePrivate();
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
         var endpoints = Endpoints.Choose(options);
         await using var log = new LogFile(options.DataDirectory, TimeProvider.System);
         await using var app = await Start(options, settings, endpoints, logging => ConfigureLogging(logging, options, log));
-        new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow()).Write(options.DataDirectory);
+        var key = app.Services.GetRequiredService<AccessKey>();
+        endpoints.ToFile(key).Write(options.DataDirectory);
         try
         {
-            Welcome(options, endpoints, terminal);
+            Welcome(options, endpoints, key, terminal);
             var client = app.Services.GetRequiredService<OpsService.OpsServiceClient>();
             using var timeline = options.Timeline ? Timeline.Begin(client, terminal, stop) : null;
             if (pipeline is not null && options.Submit is { } submitted)
             {
-                await SubmittedPipeline.Submit(client, submitted, pipeline, endpoints, terminal, stop, options.Data);
+                await SubmittedPipeline.Submit(client, submitted, pipeline, page => endpoints.Open(key, page), terminal, stop, options.Data);
             }
             await UntilStopped(app, stop);
         }
@@ -109,9 +112,10 @@ public static class ControlPlaneHost
         await ended.Task;
     }
 
-    private static void Welcome(ControlPlaneOptions options, Endpoints endpoints, Terminal terminal)
+    private static void Welcome(ControlPlaneOptions options, Endpoints endpoints, AccessKey key, Terminal terminal)
     {
-        terminal.Output.WriteLine($"Dashboard  {endpoints.Http}");
+        // What `serve` prints ends up in a collected log, where a code has no business: `dsops url` tells it there.
+        terminal.Output.WriteLine($"Dashboard  {(options.Timeline ? endpoints.Open(key) : endpoints.Http)}");
         terminal.Output.WriteLine($"Data       {options.DataDirectory}");
         if (options.Cluster == "simulated")
         {

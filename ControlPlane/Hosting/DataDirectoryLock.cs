@@ -21,7 +21,7 @@ internal sealed class DataDirectoryLock : IDisposable
         string path = Path.Combine(dataDirectory, LockName);
         try
         {
-            Directory.CreateDirectory(dataDirectory);
+            PrivateFiles.Make(dataDirectory);
             var held = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             File.WriteAllText(Path.Combine(dataDirectory, PidName), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
             return new DataDirectoryLock(held);

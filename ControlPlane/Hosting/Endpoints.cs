@@ -1,4 +1,5 @@
 using System.Net;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Cli;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -8,11 +9,18 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// Where the process listens, on loopback alone. Without TLS, gRPC cannot share a port with pages: one speaks HTTP/2 from the first byte,
 /// the other HTTP/1.1.
 /// </summary>
+/// <param name="SiloPort">Part of the silo's name; nothing listens there (<see cref="NoSiloPort"/>).</param>
 public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
 {
     public string Http => $"http://127.0.0.1:{HttpPort}";
 
     public string Grpc => $"http://127.0.0.1:{GrpcPort}";
+
+    /// <summary>A page of the dashboard as a browser opens it that was not let in yet.</summary>
+    internal string Open(AccessKey key, string page = "/") => $"{Http}{page}?code={key.PageCode}";
+
+    internal ControlFile ToFile(AccessKey key) =>
+        new(Environment.ProcessId, Http, Grpc, TimeProvider.System.GetUtcNow()) { Token = key.PeoplesToken, Open = Open(key) };
 
     internal static Endpoints Choose(ControlPlaneOptions options)
     {

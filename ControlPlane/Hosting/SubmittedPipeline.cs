@@ -13,7 +13,7 @@ internal static class SubmittedPipeline
     /// A file that is refused does not end `dev`: what runs already goes on, and the person reads what to change and submits again.
     /// </summary>
     public static async Task Submit(
-        OpsService.OpsServiceClient client, string file, string text, Endpoints endpoints, Terminal terminal, CancellationToken cancellation, string? data = null)
+        OpsService.OpsServiceClient client, string file, string text, Func<string, string> open, Terminal terminal, CancellationToken cancellation, string? data = null)
     {
         try
         {
@@ -24,8 +24,8 @@ internal static class SubmittedPipeline
             }
             string run = reply.Run.Name;
             await terminal.Output.WriteLineAsync(reply.Created
-                ? $"{run} is submitted: {endpoints.Http}/runs/{run}"
-                : $"{run} was submitted before with the same pipeline; it is {reply.Run.State}: {endpoints.Http}/runs/{run}");
+                ? $"{run} is submitted: {open($"/runs/{run}")}"
+                : $"{run} was submitted before with the same pipeline; it is {reply.Run.State}: {open($"/runs/{run}")}");
         }
         catch (RefusalException failure)
         {

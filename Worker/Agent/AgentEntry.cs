@@ -19,6 +19,9 @@ public static class AgentEntry
             return RankEntry.Usage;
         }
 
+        options = options with { Token = Environment.GetEnvironmentVariable(AgentOptions.TokenVariable) ?? "" };
+        // Ranks run other people's code; what the agent may say is not for them.
+        Environment.SetEnvironmentVariable(AgentOptions.TokenVariable, null);
         Directory.CreateDirectory(options.PodDirectory);
         // It outlives a control plane that is killed, and the terminal's Ctrl-C is not meant for it.
         Posix.BeginSession();

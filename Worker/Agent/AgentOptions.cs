@@ -5,6 +5,8 @@ namespace DeepSeekOps.Worker.Agent;
 /// <summary>What an agent is started with.</summary>
 public sealed record AgentOptions
 {
+    public const string TokenVariable = "DSOPS_AGENT_TOKEN";
+
     public const string Usage = """
         Usage: dsops-worker agent --node NODE --run RUN --stage STAGE --attempt GANG --pod-dir DIR (--control-file FILE | --control URL) [options]
 
@@ -18,6 +20,8 @@ public sealed record AgentOptions
           --give-up-after TIME   save and end after so long without the control plane. Default: 2h
           --save-within TIME     how long ranks may save after SIGTERM. Default: 20s
           --rank-program PATH    the program a rank is (.dll or executable). Default: this one, verb 'rank'
+
+        DSOPS_AGENT_TOKEN in the environment is the token that the control plane gave it.
         """;
 
     public required string Node { get; init; }
@@ -41,6 +45,9 @@ public sealed record AgentOptions
     public TimeSpan SaveWithin { get; init; } = TimeSpan.FromSeconds(20);
 
     public string? RankProgram { get; init; }
+
+    /// <summary>Shown with each report. From the environment, since everybody may read a command line.</summary>
+    public string Token { get; init; } = "";
 
     /// <summary>The options, or everything that is wrong with them at once.</summary>
     public static (AgentOptions? Options, IReadOnlyList<string> Problems) Parse(IReadOnlyList<string> args)

@@ -17,6 +17,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
     private static readonly TimeSpan WaitingPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
+    private readonly Metadata _token = options.Token.Length > 0 ? new Metadata { { "authorization", $"Bearer {options.Token}" } } : [];
     private GrpcChannel? _channel;
     private bool _calling;
     private DateTimeOffset _next = now;
@@ -148,7 +149,8 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
     {
         _calling = true;
         var channel = _channel ?? throw new InvalidOperationException("called before an address was found");
-        _ = Finish(call, send(new WorkerService.WorkerServiceClient(channel), new CallOptions(deadline: DateTime.UnixEpoch + Deadline())));
+        var options = new CallOptions(_token, DateTime.UnixEpoch + Deadline());
+        _ = Finish(call, send(new WorkerService.WorkerServiceClient(channel), options));
     }
 
     private static TimeSpan Deadline() => TimeProvider.System.GetUtcNow() + CallTime - DateTimeOffset.UnixEpoch;

@@ -28,7 +28,7 @@ internal static class ClickBenchmark
         await dsops.UntilStage("live", "pretrain", "trains", TimeSpan.FromMinutes(3), s => (long)s["step"]! > 0);
         await using var browser = await Browser.Open();
         var watch = Stopwatch.StartNew();
-        var report = await RandomClicks.Run(browser.Page, $"{dsops.Http}/runs/live", Clicks, Seed);
+        var report = await RandomClicks.Run(browser.Page, dsops.Open("/runs/live"), Clicks, Seed);
         string[] complaints = browser.Complaints;
         Table.Line("clicked", Table.Say($"{report.Clicks} in {watch.Elapsed.TotalSeconds:0} s"), Table.Say($"{report.Trail.Select(Page).Distinct().Count()} pages"));
         Table.None("ended circuits", report.EndedCircuits);

@@ -34,6 +34,7 @@ internal static partial class RestartBenchmark
         }
 
         using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
+        http.DefaultRequestHeaders.Authorization = new("Bearer", dsops.Token);
         var walls = new List<double>();
         var parts = Parts.ToDictionary(p => p, _ => new List<double>());
         for (int kill = 1; kill <= Kills; kill++)

@@ -44,7 +44,7 @@ public sealed class BrowserTests
         using var playwright = await Playwright.CreateAsync();
         await using var browser = await Launch(playwright);
         var page = await browser.NewPageAsync();
-        await page.GotoAsync($"{dsops.Http}/submit");
+        await page.GotoAsync(dsops.Open("/submit"));
         await Fill(page, TinyPipeline.Pretraining("wrong", 10).Replace("team: tests", "teem: tests", StringComparison.Ordinal));
         await Assertions.Expect(page.GetByText("teem").Filter(new() { Visible = true }).First).ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Submit run" })).ToBeDisabledAsync(new() { Timeout = Patient });
@@ -52,7 +52,7 @@ public sealed class BrowserTests
 
     private static async Task Submit(IPage page, Dsops dsops, string pipeline)
     {
-        await page.GotoAsync($"{dsops.Http}/submit");
+        await page.GotoAsync(dsops.Open("/submit"));
         await Fill(page, pipeline);
         var submit = page.GetByRole(AriaRole.Button, new() { Name = "Submit run" });
         await Assertions.Expect(submit).ToBeEnabledAsync(new() { Timeout = Patient });

@@ -23,7 +23,7 @@ public sealed class ClusterPageTests
         var errors = new List<string>();
         page.PageError += (_, error) => errors.Add(error);
 
-        await page.GotoAsync($"{dsops.Http}/cluster");
+        await page.GotoAsync(dsops.Open("/cluster"));
         await Assertions.Expect(page.Locator("[data-count=training]")).ToContainTextAsync("024", new() { Timeout = Patient });
         Assert.Equal(256, (await page.Locator("ds-heat").GetAttributeAsync("cells"))!.Split(' ').Length);
         await page.Locator("ds-heat canvas").FocusAsync();
@@ -47,7 +47,7 @@ public sealed class ClusterPageTests
         using var playwright = await Playwright.CreateAsync();
         await using var browser = await Launch(playwright);
         var page = await browser.NewPageAsync();
-        await page.GotoAsync($"{dsops.Http}/planner");
+        await page.GotoAsync(dsops.Open("/planner"));
         await Assertions.Expect(page.Locator("[data-figure=step] b")).ToHaveTextAsync("19.91 s", new() { Timeout = Patient });
 
         var answers = new List<double>();

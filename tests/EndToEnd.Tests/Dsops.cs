@@ -23,7 +23,20 @@ internal sealed class Dsops : IAsyncDisposable
 
     public string DataDirectory { get; }
 
+    /// <summary>Where the dashboard and REST are; both ask who is there: <see cref="Open"/>, <see cref="Token"/>.</summary>
     public string Http { get; private set; } = "";
+
+    /// <summary>For programs: Authorization: Bearer TOKEN.</summary>
+    public string Token => (string?)ControlFile()["token"] ?? throw new InvalidOperationException("control-plane.json has no token");
+
+    public string Grpc => (string?)ControlFile()["grpc"] ?? throw new InvalidOperationException("control-plane.json has no grpc");
+
+    /// <summary>A page's address as a browser opens it that was not let in yet; the first of a browser's context must be one of these.</summary>
+    public string Open(string page = "/")
+    {
+        string code = new Uri((string?)ControlFile()["open"] ?? throw new InvalidOperationException("control-plane.json has no address to open")).Query;
+        return page.Contains('?', StringComparison.Ordinal) ? $"{Http}{page}&{code[1..]}" : $"{Http}{page}{code}";
+    }
 
     public int Pid => dev?.Id ?? throw new InvalidOperationException("dev is not running");
 
@@ -173,6 +186,8 @@ internal sealed class Dsops : IAsyncDisposable
         dev?.Dispose();
         Directory.Delete(DataDirectory, recursive: true);
     }
+
+    private JsonNode ControlFile() => JsonNode.Parse(File.ReadAllText(Path.Combine(DataDirectory, "control-plane.json")))!;
 
     private static IEnumerable<int> PidsOf(string podFile)
     {

@@ -51,7 +51,7 @@ public sealed class PageLifeTests
         await page.AddInitScriptAsync(KeepSockets);
         // By its own clock the page sees all the deaths within a minute, however slow the machine is.
         await page.Clock.SetFixedTimeAsync(new DateTime(2026, 1, 2, 12, 0, 0, DateTimeKind.Utc));
-        await page.GotoAsync($"{dsops.Http}/?q=kept");
+        await page.GotoAsync(dsops.Open("/?q=kept"));
         for (int death = 1; death <= 3; death++)
         {
             await page.Locator("[data-circuit=open]").WaitForAsync(new() { State = WaitForSelectorState.Attached });
@@ -75,7 +75,7 @@ public sealed class PageLifeTests
         Assert.True(code == 0, error);
         await dsops.UntilStage("live", "pretrain", "trains", TimeSpan.FromMinutes(2), s => (long)s["step"]! > 0);
         var browser = await Browser.Open();
-        await browser.Page.GotoAsync($"{dsops.Http}/runs/live");
+        await browser.Page.GotoAsync(dsops.Open("/runs/live"));
         await browser.Page.Locator("[data-stage=pretrain]").WaitForAsync();
         return browser;
     }

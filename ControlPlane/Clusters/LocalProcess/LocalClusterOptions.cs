@@ -1,3 +1,5 @@
+using DeepSeekOps.Decisions;
+
 namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 
 /// <summary>The cluster of `dsops dev`: nodes are folders on this machine, pods are agent processes.</summary>
@@ -8,6 +10,9 @@ public sealed class LocalClusterOptions
 
     /// <summary>How many nodes to show. Default: 2, so that a stage has somewhere to go when an agent dies.</summary>
     public int Nodes { get; set; } = 2;
+
+    /// <summary>What the agent of a gang's node shows when it reports. Default: nothing.</summary>
+    public Func<StageId, int, NodeId, string> TokenOf { get; set; } = (_, _, _) => "";
 
     /// <summary>Ranks that fit on a node. Default: 1</summary>
     public int SlotsPerNode { get; set; } = 1;

@@ -174,7 +174,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         // later, the agent would hold our output open after our death, and whoever reads that to its end would wait for ever.
         string[] arguments =
         [
-            "-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(folder, "agent.log"),
+            "-c", "umask 077; log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(folder, "agent.log"),
             WorkerProgram.DotnetHost(), program, "agent", "--node", node, "--run", stage.Run, "--stage", stage.Stage,
             "--attempt", gang.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
             "--control-file", Path.GetFullPath(Path.Combine(_options.DataDirectory, "control-plane.json")),
@@ -185,6 +185,8 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
             start.ArgumentList.Add(argument);
         }
 
+        // Not an argument: everybody may read a command line, its environment only its own user.
+        start.Environment[WorkerProgram.TokenVariable] = _options.TokenOf(stage, gang, new NodeId(node));
         var process = Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start");
         process.StandardInput.Close();
         _children[folder] = process;

@@ -7,6 +7,9 @@ internal static class WorkerProgram
 {
     public const string Variable = "DSOPS_WORKER";
 
+    /// <summary>Where an agent finds the token of its gang; AgentOptions.TokenVariable of the worker.</summary>
+    public const string TokenVariable = "DSOPS_AGENT_TOKEN";
+
     private const string FileName = "dsops-worker.dll";
 
     /// <param name="baseDirectory">Where the control plane's own program lies.</param>

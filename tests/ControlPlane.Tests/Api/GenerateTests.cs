@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Hosting;
@@ -57,8 +58,9 @@ public sealed class TrainedRun : IAsyncLifetime
         await StorageHosting.Prepare(database, CancellationToken.None);
         App = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
         await App.StartAsync();
-        new ControlFile(Environment.ProcessId, endpoints.Http, endpoints.Grpc, TimeProvider.System.GetUtcNow()).Write(folder);
-        channel = GrpcChannel.ForAddress(endpoints.Grpc);
+        var key = App.Services.GetRequiredService<AccessKey>();
+        endpoints.ToFile(key).Write(folder);
+        channel = TokenChannel.To(endpoints.Grpc, key.PeoplesToken);
         Ops = new OpsService.OpsServiceClient(channel);
         await Ops.SubmitRunAsync(new SubmitRunRequest { Text = Pipeline });
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(3));

@@ -1,14 +1,17 @@
 using System.Net;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.Decisions;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Xunit;
 
@@ -22,6 +25,8 @@ public sealed class HostileInputTests : IAsyncLifetime
     private readonly string folder = Directory.CreateTempSubdirectory("dsops-api-").FullName;
     private WebApplication? app;
     private GrpcChannel? channel;
+    private GrpcChannel? agents;
+    private AccessKey? key;
     private Endpoints? endpoints;
 
     public async ValueTask InitializeAsync()
@@ -32,12 +37,15 @@ public sealed class HostileInputTests : IAsyncLifetime
         await StorageHosting.Prepare(database, TestContext.Current.CancellationToken);
         app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
         await app.StartAsync(TestContext.Current.CancellationToken);
-        channel = GrpcChannel.ForAddress(endpoints.Grpc);
+        key = app.Services.GetRequiredService<AccessKey>();
+        channel = TokenChannel.To(endpoints.Grpc, key.PeoplesToken);
+        agents = TokenChannel.To(endpoints.Grpc, key.AgentToken(new AgentClaims(new StageId("no-such-run", "no-such-run"), 1, new NodeId("no-such-run"))));
     }
 
     public async ValueTask DisposeAsync()
     {
         channel?.Dispose();
+        agents?.Dispose();
         if (app is not null)
         {
             await app.StopAsync();
@@ -85,7 +93,7 @@ public sealed class HostileInputTests : IAsyncLifetime
     [Fact]
     public async Task An_agent_of_another_protocol_is_refused_with_both_numbers()
     {
-        var worker = new WorkerService.WorkerServiceClient(channel);
+        var worker = new WorkerService.WorkerServiceClient(agents);
         var refused = await Assert.ThrowsAsync<RpcException>(async () => await worker.RegisterAsync(
             new RegisterRequest { Protocol = 7 }, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Equal(StatusCode.FailedPrecondition, refused.StatusCode);
@@ -107,6 +115,7 @@ public sealed class HostileInputTests : IAsyncLifetime
     public async Task Rest_answers_on_the_pages_port_and_describes_itself()
     {
         using var http = new HttpClient { BaseAddress = new Uri(endpoints?.Http ?? "") };
+        http.DefaultRequestHeaders.Authorization = new("Bearer", key?.PeoplesToken);
         var token = TestContext.Current.CancellationToken;
         Assert.Contains("\"nodes\"", await http.GetStringAsync(new Uri("/v1/cluster", UriKind.Relative), token), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.NotFound, (await http.GetAsync(new Uri("/v1/runs/nobody", UriKind.Relative), token)).StatusCode);
@@ -125,7 +134,8 @@ public sealed class HostileInputTests : IAsyncLifetime
         var deadline = new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin);
         try
         {
-            await (channel ?? throw new InvalidOperationException("not started")).CreateCallInvoker().AsyncUnaryCall(untyped, null, deadline, request);
+            var by = method.Service == WorkerService.Descriptor ? agents : channel;
+            await (by ?? throw new InvalidOperationException("not started")).CreateCallInvoker().AsyncUnaryCall(untyped, null, deadline, request);
             return Status.DefaultSuccess;
         }
         catch (RpcException e)

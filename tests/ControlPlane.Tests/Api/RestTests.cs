@@ -2,9 +2,11 @@ using System.Net;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json.Nodes;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Xunit;
 
@@ -26,6 +28,7 @@ public sealed class RestTests : IAsyncLifetime
         app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
         await app.StartAsync(TestContext.Current.CancellationToken);
         http.BaseAddress = new Uri(endpoints.Http);
+        http.DefaultRequestHeaders.Authorization = new("Bearer", app.Services.GetRequiredService<AccessKey>().PeoplesToken);
     }
 
     public async ValueTask DisposeAsync()
@@ -96,11 +99,13 @@ public sealed class RestTests : IAsyncLifetime
     public async Task The_dashboards_own_websocket_opens_and_another_pages_does_not()
     {
         using var own = new ClientWebSocket();
+        own.Options.SetRequestHeader("Authorization", http.DefaultRequestHeaders.Authorization?.ToString());
         own.Options.SetRequestHeader("Origin", http.BaseAddress?.GetLeftPart(UriPartial.Authority));
         await own.ConnectAsync(Socket(), TestContext.Current.CancellationToken);
         Assert.Equal(WebSocketState.Open, own.State);
 
         using var foreign = new ClientWebSocket();
+        foreign.Options.SetRequestHeader("Authorization", http.DefaultRequestHeaders.Authorization?.ToString());
         foreign.Options.SetRequestHeader("Origin", "http://evil.com");
         await Assert.ThrowsAsync<WebSocketException>(() => foreign.ConnectAsync(Socket(), TestContext.Current.CancellationToken));
     }

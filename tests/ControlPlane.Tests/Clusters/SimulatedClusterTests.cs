@@ -1,7 +1,9 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Tests.Api;
 using DeepSeekOps.ControlPlane.Tests.Pipelines;
 using DeepSeekOps.Decisions.Simulation;
 using Google.Protobuf.WellKnownTypes;
@@ -34,7 +36,7 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         await StorageHosting.Prepare(database, TestContext.Current.CancellationToken);
         app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
         await app.StartAsync(TestContext.Current.CancellationToken);
-        channel = GrpcChannel.ForAddress(endpoints.Grpc);
+        channel = TokenChannel.To(endpoints.Grpc, app.Services.GetRequiredService<AccessKey>().PeoplesToken);
     }
 
     public async ValueTask DisposeAsync()

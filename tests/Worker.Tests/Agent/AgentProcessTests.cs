@@ -47,6 +47,17 @@ public sealed class AgentProcessTests
     }
 
     [Fact]
+    public async Task Every_call_shows_the_agents_token_and_its_ranks_do_not_inherit_it()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
+        await test.Ledger.Until(l => l.Samples.Count > 0 && l.Lines.Count > 0, "a step and a line");
+        Assert.Equal([$"Bearer {AgentUnderTest.Token}"], test.Ledger.Do(l => l.Tokens.ToList()));
+        string environment = await File.ReadAllTextAsync($"/proc/{test.Rank(1).Pid}/environ", TestContext.Current.CancellationToken);
+        Assert.NotEmpty(environment);
+        Assert.DoesNotContain(AgentUnderTest.Token, environment, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_rank_whose_agent_is_killed_is_gone_too()
     {
         await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));

@@ -14,6 +14,8 @@ public sealed class AgentUnderTest : IAsyncDisposable
     private WebApplication? _controlPlane;
     private Process? _agent;
 
+    public const string Token = "a-token-of-the-test";
+
     public TestLedger Ledger { get; } = new();
 
     public Process Agent => _agent ?? throw new InvalidOperationException("not started");
@@ -126,6 +128,8 @@ public sealed class AgentUnderTest : IAsyncDisposable
             "--attempt", 1.ToString(CultureInfo.InvariantCulture), "--pod-dir", pod,
             "--control-file", ControlFile, "--rank-program", Built("TestRank", "TestRank.dll"), .. arguments,
         ];
-        _agent = Process.Start(new ProcessStartInfo("/bin/sh", all)) ?? throw new InvalidOperationException("the agent did not start");
+        var start = new ProcessStartInfo("/bin/sh", all);
+        start.Environment["DSOPS_AGENT_TOKEN"] = Token;
+        _agent = Process.Start(start) ?? throw new InvalidOperationException("the agent did not start");
     }
 }

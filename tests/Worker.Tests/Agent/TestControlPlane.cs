@@ -21,6 +21,9 @@ public sealed class TestLedger
 
     public List<RegisterRequest> Registrations { get; } = [];
 
+    /// <summary>What calls showed of who they are, each once.</summary>
+    public HashSet<string> Tokens { get; } = [];
+
     public List<HeartbeatRequest> Beats { get; } = [];
 
     /// <summary>Samples in the order of their first arrival; a repeat is known by attempt and step, as the ledger does it.</summary>
@@ -121,12 +124,25 @@ public sealed class TestControlPlane : WorkerService.WorkerServiceBase
 
     public TestControlPlane(TestLedger ledger) => _ledger = ledger;
 
-    public override Task<WorkerReply> Register(RegisterRequest request, ServerCallContext context) => Task.FromResult(_ledger.Take(request));
+    public override Task<WorkerReply> Register(RegisterRequest request, ServerCallContext context)
+    {
+        See(context);
+        return Task.FromResult(_ledger.Take(request));
+    }
 
-    public override Task<WorkerReply> Heartbeat(HeartbeatRequest request, ServerCallContext context) =>
-        Task.FromResult(_ledger.Take(request));
+    public override Task<WorkerReply> Heartbeat(HeartbeatRequest request, ServerCallContext context)
+    {
+        See(context);
+        return Task.FromResult(_ledger.Take(request));
+    }
 
-    public override Task<WorkerReply> ReportLogs(LogBatch request, ServerCallContext context) => Task.FromResult(_ledger.Take(request));
+    public override Task<WorkerReply> ReportLogs(LogBatch request, ServerCallContext context)
+    {
+        See(context);
+        return Task.FromResult(_ledger.Take(request));
+    }
+
+    private void See(ServerCallContext context) => _ledger.Do(l => l.Tokens.Add(context.RequestHeaders.GetValue("authorization") ?? ""));
 
     /// <summary>Starts on another port each time, and writes it where agents look.</summary>
     public static async Task<WebApplication> Start(TestLedger ledger, string controlFile)

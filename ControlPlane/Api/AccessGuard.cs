@@ -1,0 +1,148 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Encodings.Web;
+using DeepSeekOps.Contracts.Ops.V1;
+using Grpc.AspNetCore.Server;
+using Grpc.Core;
+using Microsoft.AspNetCore.StaticAssets;
+using Microsoft.Net.Http.Headers;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>Marks an endpoint that answers anybody on the machine.</summary>
+internal sealed class OpenToAll;
+
+/// <summary>
+/// Asks every call who it comes from: programs show the people's token, pages a cookie, agents the token of their gang. Only the files that
+/// make up a page and what is marked <see cref="OpenToAll"/> are free; a call that nobody thought of is not.
+/// </summary>
+internal static class AccessGuard
+{
+    private const string CodeName = "code";
+    private const string Scheme = "Bearer ";
+
+    /// <summary>A month: as long as a browser usually stays on a machine without being asked again.</summary>
+    private static readonly TimeSpan CookieAge = TimeSpan.FromDays(30);
+
+    private enum Caller
+    {
+        Nobody = 0,
+        Person = 1,
+        Page = 2,
+        Agent = 3,
+    }
+
+    public static void UseAccessGuard(this WebApplication app, AccessKey key) => app.Use((context, next) => Pass(context, next, key));
+
+    /// <summary>Whom the caller of a gRPC method may speak for.</summary>
+    public static AgentClaims ClaimsOf(ServerCallContext context) => context.GetHttpContext().Features.Get<AgentClaims>()
+        ?? throw new InvalidOperationException($"{context.Method} was reached without an agent's token");
+
+    /// <summary>For endpoints that are open to all and tell some of them more.</summary>
+    public static bool IsPerson(HttpContext context) => context.Features.Get<KnownCaller>()?.Caller is Caller.Person or Caller.Page;
+
+    private static Task Pass(HttpContext context, RequestDelegate next, AccessKey key)
+    {
+        var caller = CallerOf(context, key);
+        context.Features.Set(new KnownCaller(caller));
+        if (IsOpen(context.GetEndpoint()))
+        {
+            return next(context);
+        }
+        if (ByCode(context.Request) is { } code && key.IsPageCode(code))
+        {
+            return LetIn(context, key);
+        }
+
+        bool reports = context.GetEndpoint()?.Metadata.GetMetadata<GrpcMethodMetadata>()?.ServiceType == typeof(WorkerGrpcService);
+        return (caller, reports) switch
+        {
+            (Caller.Nobody, _) => Ask(context),
+            (Caller.Agent, true) => next(context),
+            (_, true) => HttpDoor.Refuse(context, StatusCode.PermissionDenied,
+                "Only agents report here, each with the token that it was started with. People and programs call deepseekops.ops.v1.OpsService."),
+            (Caller.Agent, false) => HttpDoor.Refuse(context, StatusCode.PermissionDenied,
+                "This is an agent's token; it opens the agent's own reports and nothing else. Use the token of control-plane.json in the data directory."),
+            (Caller.Page, _) when HttpDoor.Changes(context.Request) && context.Request.Headers.Origin.Count == 0 => HttpDoor.Refuse(
+                context, StatusCode.PermissionDenied, "A page that changes something says its Origin; programs send the token instead of the cookie."),
+            _ => next(context),
+        };
+    }
+
+    private sealed record KnownCaller(Caller Caller);
+
+    private static bool IsOpen(Endpoint? endpoint) =>
+        endpoint?.Metadata.GetMetadata<OpenToAll>() is not null || endpoint?.Metadata.GetMetadata<StaticAssetDescriptor>() is not null;
+
+    private static Caller CallerOf(HttpContext context, AccessKey key)
+    {
+        if (context.Request.Headers.Authorization.ToString() is { Length: > 0 } said)
+        {
+            string token = said.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase) ? said[Scheme.Length..].Trim() : "";
+            if (key.Agent(token) is { } claims)
+            {
+                context.Features.Set(claims);
+                return Caller.Agent;
+            }
+
+            return key.IsPeoplesToken(token) ? Caller.Person : Caller.Nobody;
+        }
+
+        return context.Request.Cookies[key.CookieName] is { } cookie && key.IsCookie(cookie) ? Caller.Page : Caller.Nobody;
+    }
+
+    private static string? ByCode(HttpRequest request) =>
+        HttpMethods.IsGet(request.Method) && request.Query[CodeName] is [{ Length: > 0 } code] ? code : null;
+
+    /// <summary>To the same address without its code, so that it stays neither in the history nor in a Referer.</summary>
+    private static Task LetIn(HttpContext context, AccessKey key)
+    {
+        context.Response.Cookies.Append(key.CookieName, key.CookieValue, new CookieOptions
+        {
+            HttpOnly = true, SameSite = Microsoft.AspNetCore.Http.SameSiteMode.Strict, Secure = context.Request.IsHttps, Path = "/", MaxAge = CookieAge,
+        });
+        var rest = QueryString.Create(context.Request.Query.Where(pair => pair.Key != CodeName).SelectMany(
+            pair => pair.Value, (pair, value) => KeyValuePair.Create<string, string?>(pair.Key, value)));
+        context.Response.Headers.CacheControl = "no-store";
+        context.Response.Headers["Referrer-Policy"] = "no-referrer";
+        context.Response.StatusCode = StatusCodes.Status303SeeOther;
+        // One slash at its beginning: two would name another host.
+        context.Response.Headers.Location = $"/{context.Request.Path.ToUriComponent().TrimStart('/')}{rest.ToUriComponent()}";
+        return Task.CompletedTask;
+    }
+
+    private static Task Ask(HttpContext context)
+    {
+        context.Response.Headers.WWWAuthenticate = "Bearer";
+        bool page = HttpMethods.IsGet(context.Request.Method) && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
+        return page ? Page(context) : HttpDoor.Refuse(context, StatusCode.Unauthenticated,
+            "This control plane asks who is there, and the call shows no token of its own. "
+            + "Run it as the user who started `dsops dev`, or name its data directory with --data-dir; other programs send "
+            + "Authorization: Bearer with the token of control-plane.json in that directory.");
+    }
+
+    /// <summary>
+    /// Followed from another site, a link comes without the cookie that the browser may well have: the page asks once more, from here.
+    /// </summary>
+    private static async Task Page(HttpContext context)
+    {
+        bool fromElsewhere = context.Request.Headers["Sec-Fetch-Site"] == "cross-site";
+        string again = fromElsewhere
+            ? $"<meta http-equiv=\"refresh\" content=\"0;url={HtmlEncoder.Default.Encode(context.Request.Path.ToUriComponent() + context.Request.QueryString)}\">" : "";
+        context.Response.Clear();
+        context.Response.StatusCode = StatusCodes.Status401Unauthorized;
+        context.Response.ContentType = "text/html; charset=utf-8";
+        context.Response.Headers.CacheControl = "no-store";
+        await context.Response.WriteAsync($"""
+            <!DOCTYPE html>
+            <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">{again}
+            <title>Who is there? - DeepSeekOps</title></head>
+            <body><main>
+            <h1>Who is there?</h1>
+            <p>This dashboard opens for the user who started it. Open the address that <code>dsops dev</code> printed; it has a code in it.</p>
+            <p>To see it again, run <code>dsops url</code> as that user, in the folder where it was started or with <code>--data-dir DIR</code>.</p>
+            <p>An address with a code that opens nothing is of another data directory, or its key was renewed.</p>
+            </main></body></html>
+            """, context.RequestAborted);
+    }
+}

@@ -1,0 +1,57 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Cli;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>
+/// dsops.key in the data directory: 256 random bits, made once. To renew it, stop dsops, delete it, and start: everybody needs the new
+/// token and address then.
+/// </summary>
+internal static class KeyFile
+{
+    public const string Name = "dsops.key";
+
+    private const UnixFileMode OwnersFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    public static AccessKey ReadOrMake(string dataDirectory)
+    {
+        string path = Path.Combine(dataDirectory, Name);
+        if (!File.Exists(path))
+        {
+            Make(path);
+        }
+
+        byte[] secret = new byte[AccessKey.Bytes];
+        byte[] text = Encoding.ASCII.GetBytes(File.ReadAllText(path).Trim());
+        return Base64Url.IsValid(text, out int length) && length == AccessKey.Bytes && Base64Url.DecodeFromUtf8(text, secret) == AccessKey.Bytes
+            ? new AccessKey(secret)
+            : throw new RefusalException($"{path} is no key of dsops.",
+                "Put the right one back, or delete the file: a new key is made, and everybody needs the new token and address.");
+    }
+
+    /// <summary>The control plane's own file in one piece, for nobody but its owner: a reader sees all of it or none.</summary>
+    public static void WritePrivately(string path, ReadOnlySpan<byte> content)
+    {
+        string aside = $"{path}.{Environment.ProcessId}.tmp";
+        File.Delete(aside);
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = OwnersFile;
+        }
+
+        using (var file = new FileStream(aside, options))
+        {
+            file.Write(content);
+            file.Flush(flushToDisk: true);
+        }
+
+        File.Move(aside, path, overwrite: true);
+    }
+
+    private static void Make(string path) =>
+        WritePrivately(path, Encoding.ASCII.GetBytes(Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(AccessKey.Bytes)) + "\n"));
+}
