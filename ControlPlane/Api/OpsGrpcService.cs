@@ -47,7 +47,8 @@ internal sealed partial class OpsGrpcService(
         {
             throw Refused(parse);
         }
-        var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(new RunSubmission(spec.Name, spec, request.Text), context.CancellationToken);
+        var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(
+            new RunSubmission(spec.Name, spec, request.Text) { Adopt = request.Adopt }, context.CancellationToken);
         var warnings = parse.Warnings.Select(problem => problem.ToProto());
         return result switch
         {
@@ -56,6 +57,7 @@ internal sealed partial class OpsGrpcService(
             SubmitResult.Different different => throw new RpcException(new Status(
                 StatusCode.AlreadyExists,
                 $"{spec.Name} exists with another pipeline. It differs in:\n  {string.Join("\n  ", different.Differences)}")),
+            SubmitResult.Occupied occupied => throw new RpcException(new Status(StatusCode.FailedPrecondition, occupied.Reason)),
             _ => throw new System.Diagnostics.UnreachableException($"result {result}"),
         };
     }

@@ -34,9 +34,17 @@ internal static class WorkerPartials
             [.. request.Checkpoints.Select(ToRecord)], [.. request.Evaluations.Select(ToRecord)],
             [.. request.Notes.Select(note => new WorkerNote(Door.Time(note.At, "notes.at"), note.Text, Door.NotNegative(note.Attempt, "notes.attempt")))],
             request.LaunchSeconds.ToImmutableDictionary(),
-            [.. request.RefusedCheckpoints.Select(refused => new RefusedCheckpoint(refused.Path, refused.Reason))],
-            [.. request.ExpertLoads.Select(ToRecord)]);
+            [.. request.RefusedCheckpoints.Select(ToRecord)], [.. request.ExpertLoads.Select(ToRecord)])
+        {
+            Resumed = [.. request.Resumed.Select(resumed =>
+                new ResumedFrom(Door.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord()))],
+        };
     }
+
+    private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) => new(refused.Path, refused.Reason)
+    {
+        Attempt = Door.NotNegative(refused.Attempt, "refusedCheckpoints.attempt"), Digest = refused.Digest,
+    };
 
     public static (StageId Stage, int Attempt) Required(Proto.AttemptRef? attempt) => attempt is null
         ? throw Door.Invalid("attempt is missing: name run, stage and attempt.")
@@ -131,6 +139,8 @@ internal static class WorkerPartials
         Plan = TrainingPlans.ToProto(
             assignment.Pipeline, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(), assignment.StudentFrom?.ToProto()),
         ResumeFrom = assignment.ResumeFrom?.ToProto(),
+        RoundBegan = assignment.RoundBegan,
+        Registrations = { assignment.Registrations },
     };
 
     public static Proto.CheckpointRef ToProto(this CheckpointRef checkpoint) => new()

@@ -30,7 +30,7 @@ internal static class Examples
         ["pause"] = ["dsops pause mini --reason \"night rate begins at 22:00\""],
         ["resume"] = ["dsops resume mini"],
         ["cancel"] = ["dsops cancel mini --reason \"wrong data\""],
-        ["retry"] = ["dsops retry mini", "dsops retry mini --stage sft", "dsops retry mini --stage pretrain --checkpoint 200"],
+        ["retry"] = ["dsops retry mini", "dsops retry mini --stage sft", "dsops retry mini --stage pretrain --from 200"],
         ["clone"] =
         [
             "dsops clone mini mini-2 > mini-2.yaml", "dsops clone mini mini-2 --set seed=2 --set stages.pretrain.tokens=300Ki",

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.ControlPlane.Clusters;
@@ -21,6 +22,12 @@ public interface ITrainingCluster
 
     /// <summary>Nodes and pods as they are now. Cheap: it may be called every second by each stage.</summary>
     Task<ClusterSnapshot> Observe(CancellationToken cancellation);
+
+    /// <summary>
+    /// What lies in a stage's checkpoint folder, as far as manifests tell; asked before a stage moves, not each second. Null: it cannot be
+    /// seen from here, or not in time. Then what agents report is all that is known, and the rank that is launched looks for itself.
+    /// </summary>
+    Task<StageFolder?> LookAtCheckpoints(StageId stage, CancellationToken cancellation) => Task.FromResult<StageFolder?>(null);
 
     /// <summary>
     /// Starts one agent on each node of the grant. An agent then registers with the control plane and is told what to run.

@@ -54,7 +54,14 @@ internal sealed partial class RunGrain(
             return differences.IsEmpty ? new SubmitResult.Same(View(run)) : new SubmitResult.Different(differences);
         }
 
-        var begun = RunCommands.Begin(submission, clock.GetUtcNow());
+        var folders = await Task.WhenAll(
+            submission.Pipeline.Stages.Select(s => cluster.LookAtCheckpoints(new StageId(submission.Name, s.Name), cancellation)));
+        if (Adoption.Refusal(submission, [.. folders]) is { } refusal)
+        {
+            return new SubmitResult.Occupied(refusal);
+        }
+
+        var begun = RunCommands.Begin(submission, clock.GetUtcNow(), [.. folders]);
         if (!await TrySave(begun))
         {
             return await Submit(submission, cancellation);

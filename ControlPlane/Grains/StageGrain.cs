@@ -61,8 +61,8 @@ internal sealed partial class StageGrain(
 
     public Task<WorkerReply> Register(AgentRegistration registration)
     {
+        // Nothing to decide on yet: the first beat brings what the agent could not say before.
         vitals = vitals.Take(registration, clock.GetUtcNow());
-        AskForTick();
         var order = stage is null ? Unknown() : WorkerOrders.For(stage, registration.Node, registration.Attempt, registration.Ranks);
         return Task.FromResult(new WorkerReply(order, WorkerOrders.BeatSoon, 0));
     }
@@ -146,6 +146,12 @@ internal sealed partial class StageGrain(
         var heard = acknowledgements.Values.Select(a => (Of: a, a.AgentId, a.Heard)).ToList();
         lastPlacement = seen.Placement;
         var decision = StagePlanner.Decide(stage!, seen, clock.GetUtcNow());
+        if (StagePlanner.WantsLook(stage!, decision.Next))
+        {
+            seen = seen with { Disk = await cluster.LookAtCheckpoints(Id, cancellation) };
+            decision = StagePlanner.Decide(stage!, seen, clock.GetUtcNow());
+        }
+
         var failed = NodeHistory.Counted(stage!, decision.Next);
         bool writes = !ReferenceEquals(decision.Next, stage);
         if (writes && !await TrySave(decision.Next))

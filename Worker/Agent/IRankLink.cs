@@ -46,8 +46,13 @@ public static class RankReports
     public static void Note(this IRankLink link, string text) => link.Report(new RankReport { Note = new WorkerNote { Text = text } });
 
     /// <summary>A checkpoint that must not be used again.</summary>
-    public static void Refused(this IRankLink link, string path, string reason) =>
-        link.Report(new RankReport { Refused = new RefusedCheckpoint { Path = path, Reason = reason } });
+    /// <param name="digest">Empty: not known.</param>
+    public static void Refused(this IRankLink link, string path, string reason, string digest) =>
+        link.Report(new RankReport { Refused = new RefusedCheckpoint { Path = path, Reason = reason, Digest = digest } });
+
+    /// <summary>What the launch goes on from; null: it begins at step 0. Before anything is trained.</summary>
+    public static void Resumed(this IRankLink link, CheckpointReport? from) =>
+        link.Report(new RankReport { Resumed = new ResumedFrom { Checkpoint = from } });
 
     /// <summary>The stage's last step is done and its final checkpoint reported.</summary>
     public static void Done(this IRankLink link, long step) => link.Report(new RankReport { Done = new RankDone { Step = step } });

@@ -163,7 +163,12 @@ internal sealed class NodeAgent : IDisposable
                 _reports.Add(report.Note);
                 break;
             case RankReport.KindOneofCase.Refused:
+                report.Refused.Attempt = rank.Attempt;
                 _reports.Add(report.Refused);
+                break;
+            case RankReport.KindOneofCase.Resumed:
+                report.Resumed.Attempt = rank.Attempt;
+                _reports.Add(report.Resumed);
                 break;
             default:
                 break;
@@ -210,6 +215,8 @@ internal sealed class NodeAgent : IDisposable
                 }
 
                 _reports.Acknowledge(reply.Acknowledged);
+                // Once it is known how a rank of an older attempt ended, nobody asks for it again.
+                _ranks = [.. _ranks.Where(r => r.Standby || r.Attempt >= _wanted.Attempt || r.EndToldBy == 0 || r.EndToldBy > reply.Acknowledged)];
                 Change(AgentPlan.Obey(_wanted, reply.Order, Now));
                 break;
             default:
@@ -367,6 +374,7 @@ internal sealed class NodeAgent : IDisposable
             Sequence = ++_sequence,
             Ranks = { Statuses() },
         };
+        _ranks = [.. _ranks.Select(r => r.Alive || r.EndToldBy > 0 ? r : r with { EndToldBy = _sequence })];
         _reports.Fill(beat);
         // The slowest rank is the one that the gang waits for.
         foreach (var part in _ranks.Where(r => r.Attempt == _wanted.Attempt).SelectMany(r => r.LaunchSeconds()).GroupBy(p => p.Part))

@@ -20,6 +20,9 @@ public static class RankEntry
     /// <summary>Exit code of a rank that cannot train on what it was given (sysexits' EX_DATAERR): the next launch would end the same.</summary>
     public const int BadInput = 65;
 
+    /// <summary>Exit code of a rank that found checkpoints of its stage and can use none (EX_NOINPUT): only a person may begin at step 0 again.</summary>
+    public const int NoCheckpoint = 66;
+
     /// <summary>Exit code of a rank whose agent is gone.</summary>
     public const int AgentGone = 75;
 
@@ -75,7 +78,15 @@ public static class RankEntry
             // The outermost frame of the process catches all: whatever training threw becomes the rank's last words.
             link.Report(new RankReport { Failed = new RankFailed { Error = e.Message } });
             Console.Error.WriteLine(e);
-            return e is InvalidDataException ? BadInput : Failed;
+            return e switch
+            {
+                InvalidDataException => BadInput,
+                NoUsableCheckpointException => NoCheckpoint,
+                _ => Failed,
+            };
         }
     }
 }
+
+/// <summary>There were checkpoints, and none can be used. Beginning again at step 0 is for a person to say.</summary>
+public sealed class NoUsableCheckpointException(string message) : IOException(message);

@@ -46,6 +46,9 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public DateTimeOffset? EndedAt { get; init; }
 
+    /// <summary>The first beat that told of its end; 0: none has.</summary>
+    public long EndToldBy { get; init; }
+
     public DateTimeOffset? HelloAt { get; init; }
 
     public DateTimeOffset? ReadyAt { get; init; }
@@ -156,7 +159,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     private static string DescribeExit(int code) => code switch
     {
         // What is wrong with the input stands in the rank's own words.
-        0 or RankEntry.BadInput => "",
+        0 or RankEntry.BadInput or RankEntry.NoCheckpoint => "",
         6 + 128 => "ended by signal 6 (SIGABRT)",
         9 + 128 => "ended by signal 9 (SIGKILL)",
         11 + 128 => "ended by signal 11 (SIGSEGV)",

@@ -26,12 +26,13 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     private readonly Outbox<ExpertLoadReport> _loads = new();
     private readonly Outbox<WorkerNote> _notes = new();
     private readonly Outbox<RefusedCheckpoint> _refused = new();
+    private readonly Outbox<ResumedFrom> _resumed = new();
     private int _stride = 1;
     private int _skipped;
 
     public int Samples => _samples.Count;
 
-    public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count == 0;
+    public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count + _resumed.Count == 0;
 
     public void Add(StepSample sample)
     {
@@ -65,6 +66,8 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     public void Add(RefusedCheckpoint refused) => _refused.Add(refused);
 
+    public void Add(ResumedFrom resumed) => _resumed.Add(resumed);
+
     public void Add(WorkerNote note)
     {
         _notes.Add(note);
@@ -82,6 +85,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         beat.ExpertLoads.AddRange(_loads.Take(beat.Sequence, LoadsPerBeat));
         beat.Notes.AddRange(_notes.Take(beat.Sequence, OthersPerBeat));
         beat.RefusedCheckpoints.AddRange(_refused.Take(beat.Sequence, OthersPerBeat));
+        beat.Resumed.AddRange(_resumed.Take(beat.Sequence, OthersPerBeat));
     }
 
     public void Acknowledge(long sequence)
@@ -92,6 +96,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         _loads.Acknowledge(sequence);
         _notes.Acknowledge(sequence);
         _refused.Acknowledge(sequence);
+        _resumed.Acknowledge(sequence);
         if (_samples.Count <= sampleLimit / 2)
         {
             _stride = 1;

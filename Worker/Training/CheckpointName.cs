@@ -23,7 +23,8 @@ public static class CheckpointName
 
         var stage = Path.Combine(root, parts[0], parts[1]);
         var steps = Directory.Exists(stage)
-            ? Directory.EnumerateDirectories(stage, "step-*").Select(d => (Path: d, Step: StepOf(Path.GetFileName(d)))).Where(s => s.Step >= 0).OrderBy(s => s.Step).ToArray()
+            ? Directory.EnumerateDirectories(stage).Where(d => File.Exists(Path.Combine(d, Manifest.FileName)))
+                .Select(d => (Path: d, Step: CheckpointFolder.StepOf(Path.GetFileName(d)) ?? -1)).Where(s => s.Step >= 0).OrderBy(s => s.Step).ToArray()
             : [];
         if (steps.Length == 0)
         {

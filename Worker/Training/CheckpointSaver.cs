@@ -20,9 +20,6 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     private readonly Dictionary<string, Tensor> _host = [];
     private Task _writing = Task.CompletedTask;
 
-    /// <summary>Step that this launch goes on from. Null once it has saved a step of its own.</summary>
-    public long? WentBackTo { get; set; } = 0;
-
     public void Save(Manifest manifest, Snapshot snapshot)
     {
         Wait();
@@ -75,6 +72,16 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
 
     private void Write(Manifest manifest, Snapshot snapshot, long began, TimeSpan stall)
     {
+        if (Durable(manifest, snapshot) is { } written)
+        {
+            link.Checkpoint(ReportOf(written, folder.RelativePathOf(written.Step), stall, clock.GetElapsedTime(began), clock.GetUtcNow()));
+            folder.Tidy(policy.Keep);
+        }
+    }
+
+    /// <summary>Null: it could not be written, which has been told.</summary>
+    private CheckpointSeen? Durable(Manifest manifest, Snapshot snapshot)
+    {
         var step = manifest.Position.Step;
         var written = "";
         try
@@ -97,16 +104,7 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
             WriteDurably(Path.Combine(written, Manifest.FileName), bytes);
             FolderSync.Flush(written);
             folder.Publish(written, step);
-            Report(complete, Manifest.DigestOf(bytes), bytes.Length, stall, clock.GetElapsedTime(began));
-            if (WentBackTo is { } from)
-            {
-                if (folder.DropLeftBehind(from, step) is { Count: > 0 } dropped)
-                {
-                    link.Note($"Deleted the checkpoints of steps {string.Join(", ", dropped.Order())}: the stage went back to step {from} and trains them anew.");
-                }
-                WentBackTo = null;
-            }
-            folder.Retain(policy.Keep);
+            return new CheckpointSeen(folder.PathOf(step), complete, Manifest.DigestOf(bytes), bytes.Length, Sized: true, SetAside: false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -117,6 +115,7 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
             {
                 throw;
             }
+            return null;
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
@@ -133,20 +132,22 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         }
     }
 
-    private void Report(Manifest manifest, string digest, int manifestBytes, TimeSpan stall, TimeSpan lag) => link.Checkpoint(new CheckpointReport
+    /// <summary>A checkpoint as the control plane hears of it.</summary>
+    public static CheckpointReport ReportOf(CheckpointSeen made, string path, TimeSpan stall, TimeSpan lag, DateTimeOffset at) => new()
     {
-        Step = manifest.Position.Step,
-        Path = folder.RelativePathOf(manifest.Position.Step),
-        Bytes = manifestBytes + manifest.Files.Sum(f => f.Bytes),
-        Digest = digest,
-        Tokens = manifest.Position.Tokens,
-        Loss = manifest.Position.Loss,
-        DataCursor = manifest.DataCursor,
+        Step = made.Step,
+        Path = path,
+        Bytes = made.ManifestBytes + made.Manifest.Files.Sum(f => f.Bytes),
+        Digest = made.Digest,
+        Tokens = made.Manifest.Position.Tokens,
+        Loss = made.Manifest.Position.Loss,
+        DataCursor = made.Manifest.DataCursor,
         Stall = Duration.FromTimeSpan(stall),
         Lag = Duration.FromTimeSpan(lag),
-        At = Timestamp.FromDateTimeOffset(clock.GetUtcNow()),
-        Final = manifest.Final,
-    });
+        At = Timestamp.FromDateTimeOffset(at),
+        Final = made.Manifest.Final,
+        Attempt = made.Manifest.Attempt,
+    };
 
     private static void WriteDurably(string path, byte[] bytes)
     {

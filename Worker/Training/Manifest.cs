@@ -25,12 +25,18 @@ public sealed record Manifest(
     public const int CurrentFormat = 1;
     public const string FileName = "manifest.json";
 
+    /// <summary>A manifest of 100,000 files has about 15 MB.</summary>
+    private const long BytesMax = 64 << 20;
+
     // A number that is not finite stands as "NaN" or "Infinity": what describes a checkpoint can be written whatever it is worth.
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
     {
         WriteIndented = true,
         NumberHandling = JsonNumberHandling.AllowReadingFromString | JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
+
+    /// <summary>Of the run that made it, so that another run of the same name does not take it for its own. Empty: made before there were any.</summary>
+    public string Registration { get; init; } = "";
 
     public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
 
@@ -41,22 +47,35 @@ public sealed record Manifest(
     /// <exception cref="RefusedCheckpointException">The checkpoint is truncated, changed or of another format.</exception>
     public static Manifest Verify(string folder, string digest)
     {
-        var path = Path.Combine(folder, FileName);
-        if (!File.Exists(path))
+        var (manifest, found, _) = Read(folder);
+        if (digest.Length > 0 && found != digest)
         {
-            throw new RefusedCheckpointException($"{path} is not there");
+            throw new RefusedCheckpointException($"{Path.Combine(folder, FileName)} has SHA-256 {found}; {digest} was registered");
         }
-        var bytes = File.ReadAllBytes(path);
-        if (digest.Length > 0 && DigestOf(bytes) != digest)
-        {
-            throw new RefusedCheckpointException($"{path} has SHA-256 {DigestOf(bytes)}; {digest} was registered");
-        }
-        var manifest = Parse(bytes, path);
         foreach (var file in manifest.Files)
         {
             Check(Path.Combine(folder, file.Name), file);
         }
         return manifest;
+    }
+
+    /// <summary>The manifest alone; no file of its list is looked at.</summary>
+    /// <exception cref="RefusedCheckpointException">There is none, or it cannot be understood.</exception>
+    public static (Manifest Manifest, string Digest, int Bytes) Read(string folder)
+    {
+        var path = Path.Combine(folder, FileName);
+        var info = new FileInfo(path);
+        if (!info.Exists)
+        {
+            throw new RefusedCheckpointException($"{path} is not there");
+        }
+        // A pipe or a device has no length, a link its own: neither is ever opened.
+        if (info.LinkTarget is not null || info.Length is 0 or > BytesMax)
+        {
+            throw new RefusedCheckpointException($"{path} has {info.Length} bytes or is no file of its own; a manifest has 1 to {BytesMax}");
+        }
+        var bytes = File.ReadAllBytes(path);
+        return (Parse(bytes, path), DigestOf(bytes), bytes.Length);
     }
 
     private static Manifest Parse(byte[] bytes, string path)

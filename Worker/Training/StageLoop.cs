@@ -19,6 +19,7 @@ public sealed class StageLoop : IDisposable
     private readonly IRankLink _link;
     private readonly TimeProvider _clock;
     private readonly IStageWork _work;
+    private readonly LaunchBounds _bounds;
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
     private double? _peakTflops;
@@ -36,7 +37,8 @@ public sealed class StageLoop : IDisposable
         var context = StageContext.Open(_plan, link);
         _work = context.NewWork();
         _peakTflops = context.Device.type == DeviceType.CPU ? DevicePeak.MeasureTflops(clock) : null;
-        _folder = new CheckpointFolder(_plan.CheckpointRoot, assignment.Attempt);
+        _bounds = LaunchBounds.Of(assignment);
+        _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
     }
 
@@ -79,14 +81,15 @@ public sealed class StageLoop : IDisposable
     private void Restore()
     {
         _link.Progress(RankState.Starting, "restoring", 0);
-        var found = _folder.FindUsable(_assignment.ResumeFrom, _link);
+        var found = _folder.FindUsable(_assignment.ResumeFrom);
+        _link.Resumed(found is null ? null : CheckpointSaver.ReportOf(
+            found, Path.GetRelativePath(_plan.CheckpointRoot, found.Path), TimeSpan.Zero, TimeSpan.Zero, File.GetLastWriteTimeUtc(Path.Combine(found.Path, Manifest.FileName))));
         if (found is { } checkpoint)
         {
             _position = checkpoint.Manifest.Position;
             _beganFrom = checkpoint.Manifest.BeganFrom;
             _savedStep = _position.Step;
             _evaluationDue = !checkpoint.Manifest.Final;
-            _saver.WentBackTo = _position.Step;
             ModelWeights.Load(_work.Learner.Model, Path.Combine(checkpoint.Path, ModelWeights.FileName));
             ModelWeights.LoadInto(_work.Learner.Optimizer.State, Path.Combine(checkpoint.Path, OptimizerFile));
             if (_work.Learner.HasAverage)
@@ -213,7 +216,7 @@ public sealed class StageLoop : IDisposable
         }
         var manifest = new Manifest(
             Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,
-            _position, _work.DataCursor.InWords, final, _beganFrom, []);
+            _position, _work.DataCursor.InWords, final, _beganFrom, []) { Registration = _bounds.Registration };
         _saver.Save(manifest, new Snapshot(tensors, texts));
         _savedStep = _position.Step;
     }

@@ -23,6 +23,9 @@ internal static class Table
     /// <summary>Of what may not happen at all.</summary>
     public static void None(string what, int count) => Judge(what, Say($"{count}"), count == 0, "none");
 
+    /// <summary>Something that has to hold.</summary>
+    public static void Hold(string what, string measured, bool holds, string against) => Judge(what, measured, holds, against);
+
     /// <summary>Times of single calls, sorted, in milliseconds.</summary>
     public static double[] Times(int warmUp, int calls, Action call)
     {

@@ -74,6 +74,19 @@ public sealed class SubmitPageTests : PageTest
     }
 
     [Fact]
+    public void Checkpoints_of_an_unknown_run_are_gone_on_from_once_a_person_says_so()
+    {
+        Ops.Refuse("SubmitRun", StatusCode.FailedPrecondition, "Checkpoints of a run named mini that this database does not know lie in /checkpoints/mini.");
+        var page = Ready();
+        SubmitButton(page).Click();
+        page.WaitForAssertion(() => Assert.Contains("does not know", page.Find("[role=alert]").TextContent));
+        Ops.Answer<SubmitRunRequest, SubmitRunReply>("SubmitRun", _ => new SubmitRunReply { Run = MiniRun(), Created = true });
+        page.FindAll("button").Single(b => b.TextContent.Trim() == "Go on from those checkpoints").Click();
+        page.WaitForAssertion(() => Assert.EndsWith("/runs/mini", Navigation.Uri));
+        Assert.Equal([false, true], Ops.Calls.Select(c => c.Request).OfType<SubmitRunRequest>().Select(r => r.Adopt));
+    }
+
+    [Fact]
     public void A_clone_begins_with_the_other_runs_text()
     {
         Ops.Answer<CloneRunRequest, CloneRunReply>("CloneRun", q => new CloneRunReply { Text = $"name: {q.NewName}\n" });

@@ -150,6 +150,9 @@ internal sealed class Dsops : IAsyncDisposable
 
     public static void Kill(int pid) => Signal("KILL", pid);
 
+    /// <summary>It stands still until it is killed.</summary>
+    public static void Freeze(int pid) => Signal("STOP", pid);
+
     public static bool IsAlive(int pid)
     {
         string status = $"/proc/{pid}/stat";

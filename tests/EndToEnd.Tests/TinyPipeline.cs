@@ -19,13 +19,13 @@ internal static class TinyPipeline
         """;
 
     /// <summary>One pretraining stage of <paramref name="steps"/> steps of 8 × 64 tokens.</summary>
-    public static string Pretraining(string name, int steps, int everySteps = 10, int seed = 1) => $$"""
+    public static string Pretraining(string name, int steps, int everySteps = 10, int seed = 1, int keep = 3) => $$"""
         apiVersion: deepseekops/v1
         name: {{name}}
         team: tests
         seed: {{seed}}
         {{Model}}
-        checkpoints: {everySteps: {{everySteps}}, keep: 3}
+        checkpoints: {everySteps: {{everySteps}}, keep: {{keep}}}
         stages:
           - name: pretrain
             kind: pretraining

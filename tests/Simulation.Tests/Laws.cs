@@ -106,7 +106,8 @@ internal sealed class Laws
         Demand(!before.Stage.Phase.Terminal || now.Phase.Terminal, $"{id} had ended as {before.Stage.Phase} and is {now.Phase}");
         bool refused = now.Checkpoints.Count(c => c.State == CheckpointState.Quarantined) > before.Stage.Checkpoints.Count(c => c.State == CheckpointState.Quarantined);
         Demand(refused || Newest(now) >= Newest(before.Stage), $"{id}: checkpoint of step {Newest(before.Stage)} is forgotten, {Newest(now)} is left");
-        Demand(now.Attempt == before.Stage.Attempt || now.LaunchedFrom == Newest(now), $"{id}: launched from {now.LaunchedFrom}, the newest is {Newest(now)}");
+        long newest = CheckpointChoice.ToResume(now.Checkpoints)?.Made.Step ?? 0;
+        Demand(now.Attempt == before.Stage.Attempt || now.LaunchedFrom == newest, $"{id}: launched from {now.LaunchedFrom}, the newest is {newest}");
         Demand(before.FaultsWithoutProgress <= now.Policy.MaxRestarts, $"{id}: {before.FaultsWithoutProgress} restarts of one cause without a checkpoint");
         // Word of a refusal may come when the next attempt has already begun from the same checkpoint.
         bool told = refused && now.RestartsByCause.GetValueOrDefault(FailureCause.CheckpointRefused)

@@ -11,8 +11,12 @@ internal static class SubmitVerb
         var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON; - reads standard input." };
         var name = new Option<string?>("--name") { Description = "Takes the place of the name in the file.", HelpName = "NAME" };
         var data = Data();
+        var adopt = new Option<bool>("--adopt")
+        {
+            Description = "Go on from checkpoints that lie under this name already, of a run that the database does not know.",
+        };
         var watch = new Option<bool>("--watch", "-w") { Description = "Stay until the run has ended; exit code 5 if it did not complete." };
-        var command = new Command("submit", "Begins a run. The same file again is the same run.") { file, name, data, watch };
+        var command = new Command("submit", "Begins a run. The same file again is the same run.") { file, name, data, adopt, watch };
         command.SetAction(async (parsed, cancellation) =>
         {
             string path = parsed.GetValue(file) ?? "";
@@ -20,7 +24,7 @@ internal static class SubmitVerb
             SubmitRunReply reply;
             using (var connection = await VerbAction.Connect(parsed, cancellation))
             {
-                reply = await Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation, parsed.GetValue(data));
+                reply = await Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation, parsed.GetValue(data), parsed.GetValue(adopt));
             }
             Report(terminal, parsed, path, reply);
             return parsed.GetValue(watch) ? await RunProgress.Watch(terminal, parsed, reply.Run.Name, cancellation) : ExitCode.Ok;
@@ -51,12 +55,12 @@ internal static class SubmitVerb
 
     /// <summary>Problems name the file, as a compiler does.</summary>
     public static async Task<SubmitRunReply> Submit(
-        OpsService.OpsServiceClient client, string path, string text, string name, CancellationToken cancellation, string? data = null)
+        OpsService.OpsServiceClient client, string path, string text, string name, CancellationToken cancellation, string? data = null, bool adopt = false)
     {
         try
         {
             return await client.SubmitRunAsync(
-                new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path), Data = Here(data) }, ControlPlaneConnection.Options(cancellation));
+                new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path), Data = Here(data), Adopt = adopt }, ControlPlaneConnection.Options(cancellation));
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument && RpcFailure.ProblemsOf(e) is { Problems.Count: > 0 } found)
         {

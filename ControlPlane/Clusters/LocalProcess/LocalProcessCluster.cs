@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Placement;
 using Microsoft.Extensions.Options;
 
@@ -24,6 +25,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
     private readonly LocalClusterOptions _options;
     private readonly TimeProvider _clock;
     private readonly string _nodesFolder;
+    private readonly string _checkpointsFolder;
     private readonly SemaphoreSlim _changing = new(1, 1);
     private readonly Dictionary<string, Process> _children = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (string Reason, DateTimeOffset At)> _deaths = new(StringComparer.Ordinal);
@@ -35,6 +37,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         _options = options.Value;
         _clock = clock;
         _nodesFolder = Path.GetFullPath(Path.Combine(_options.DataDirectory, "nodes"));
+        _checkpointsFolder = Path.GetFullPath(Path.Combine(_options.DataDirectory, "checkpoints"));
     }
 
     public string Kind => "local";
@@ -54,6 +57,21 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         finally
         {
             _changing.Release();
+        }
+    }
+
+    /// <summary>A folder on a network disk that hangs must not hold up a stage.</summary>
+    private static readonly TimeSpan LookTime = TimeSpan.FromSeconds(5);
+
+    public async Task<StageFolder?> LookAtCheckpoints(StageId stage, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Task.Run(() => CheckpointShelf.Read(_checkpointsFolder, stage), cancellation).WaitAsync(LookTime, _clock, cancellation);
+        }
+        catch (Exception e) when (e is TimeoutException or IOException or UnauthorizedAccessException)
+        {
+            return null;
         }
     }
 

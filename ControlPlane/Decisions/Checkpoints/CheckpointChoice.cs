@@ -1,11 +1,10 @@
 using System.Collections.Immutable;
-using System.Globalization;
 
 namespace DeepSeekOps.Decisions.Checkpoints;
 
 /// <summary>
-/// Which checkpoint an attempt goes on from, and what becomes of the others. A digest is verified by the rank that loads it; what it
-/// refuses is quarantined here, and the next older one is chosen.
+/// Which checkpoint an attempt goes on from, and what becomes of the others: the newest of what was told and what lies on the disk. Every
+/// byte is verified by the rank that loads it, which tries the next older one where it has to; what it refuses is quarantined here.
 /// </summary>
 public static class CheckpointChoice
 {
@@ -14,9 +13,34 @@ public static class CheckpointChoice
 
     private const string SetAside = "set aside by the retry from step ";
 
-    /// <summary>The newest that may be used. Null: none; the stage begins from step 0.</summary>
+    /// <summary>Good ones after which the worker lets go of what a retry set aside; its CheckpointFolder.SavesUntilGone.</summary>
+    private const int SavesUntilGone = 2;
+
+    /// <summary>The newest that may be used. Null: none.</summary>
     public static StageCheckpoint? Newest(ImmutableArray<StageCheckpoint> checkpoints) =>
         checkpoints.Where(c => c.Usable).MaxBy(c => c.Made.Step);
+
+    /// <summary>
+    /// The one that the next attempt is to go on from. Where all were refused it is the newest of those: a person may have put it back,
+    /// and if not, the rank says so and the stage fails, since only a person begins again at step 0. Null: there never was any.
+    /// </summary>
+    public static StageCheckpoint? ToResume(ImmutableArray<StageCheckpoint> checkpoints) =>
+        Newest(checkpoints) ?? checkpoints.Where(Refused).MaxBy(c => c.Made.Step);
+
+    /// <summary>
+    /// What lies on the disk and was never told: the agent died with it, or could not say it. Only of this run, and of attempts since a
+    /// person last began the stage anew; what an older round left is not gone on from.
+    /// </summary>
+    public static ImmutableArray<CheckpointMade> Untold(
+        ImmutableArray<StageCheckpoint> checkpoints, StageFolder disk, ImmutableArray<string> registrations, int roundBegan)
+    {
+        var known = checkpoints.ToLookup(c => c.Made.Step, c => c.Made.Attempt);
+        return
+        [
+            .. disk.Checkpoints.Where(c => registrations.Contains(c.Registration) && c.Made.Attempt > roundBegan
+                && !known[c.Made.Step].Any(attempt => attempt >= c.Made.Attempt)).Select(c => c.Made).OrderBy(c => c.Step),
+        ];
+    }
 
     /// <summary>The one that a person wants to try, or why it cannot be tried.</summary>
     /// <param name="step">Null: the newest that may be used.</param>
@@ -51,39 +75,51 @@ public static class CheckpointChoice
     {
         int least = Math.Max(2, keep);
         var good = checkpoints.Where(c => c.State == CheckpointState.Good).OrderByDescending(c => c.Made.Step).Skip(least).ToHashSet();
-        if (good.Count == 0)
+        bool letGo = checkpoints.Any(c => Gone(c, checkpoints));
+        if (good.Count == 0 && !letGo)
         {
             return checkpoints;
         }
 
         int forget = checkpoints.Count(c => c.State == CheckpointState.Deleted) - DroppedRemembered;
-        return [.. checkpoints.Where(c => c.State != CheckpointState.Deleted || forget-- <= 0).Select(c => good.Contains(c)
-            ? c with { State = CheckpointState.Deleted, Reason = $"the newest {least} are kept" } : c)];
+        return [.. checkpoints.Where(c => c.State != CheckpointState.Deleted || forget-- <= 0).Select(c =>
+            good.Contains(c) ? c with { State = CheckpointState.Deleted, Reason = $"the newest {least} are kept" }
+            : Gone(c, checkpoints) ? c with { State = CheckpointState.Deleted, Reason = $"{c.Reason}, and {SavesUntilGone} newer ones are good" }
+            : c)];
     }
+
+    /// <summary>Set aside by a retry, and trained past since.</summary>
+    private static bool Gone(StageCheckpoint checkpoint, ImmutableArray<StageCheckpoint> all) => checkpoint.State == CheckpointState.Quarantined
+        && IsSetAside(checkpoint)
+        && all.Count(c => c.Usable && c.Made.Attempt > checkpoint.Made.Attempt) >= SavesUntilGone;
+
+    /// <summary>What a rank refused is not used again, unless a person puts it back.</summary>
+    public static ImmutableArray<StageCheckpoint> Quarantine(ImmutableArray<StageCheckpoint> checkpoints, RefusedCheckpoint refused) =>
+        [.. checkpoints.Select(c => c.Usable && refused.Means(c.Made) ? c with { State = CheckpointState.Quarantined, Reason = refused.Reason } : c)];
 
     /// <summary>
-    /// What a rank refused is not used again. Where nothing older is left, the nearest one that a retry set aside comes back, as the
-    /// worker itself takes it: a stage begins again only where it has no checkpoint at all.
+    /// Sets aside what a person wants done again: everything beyond a step. The one of that step comes back if an earlier retry had set it
+    /// aside: a person may think better of it for as long as it lies on the disk.
     /// </summary>
-    public static ImmutableArray<StageCheckpoint> Quarantine(ImmutableArray<StageCheckpoint> checkpoints, string path, string reason)
-    {
-        ImmutableArray<StageCheckpoint> left =
-            [.. checkpoints.Select(c => c.Usable && c.Made.Path == path ? c with { State = CheckpointState.Quarantined, Reason = reason } : c)];
-        // What was set aside for a beginning before the refused one has been trained anew since, and is gone.
-        long? refused = checkpoints.FirstOrDefault(c => c.Usable && c.Made.Path == path)?.Made.Step;
-        var back = left.Any(c => c.Usable) ? null : left.FirstOrDefault(c => c.State == CheckpointState.Quarantined && SetAsideFor(c) >= refused);
-        return back is null ? left : left.Replace(back, back with
-        {
-            State = back.Made.Final ? CheckpointState.Final : CheckpointState.Good,
-            Reason = "taken back: every earlier one was refused",
-        });
-    }
-
-    /// <summary>Sets aside what a person wants done again: everything beyond a step.</summary>
     public static ImmutableArray<StageCheckpoint> SetAsideBeyond(ImmutableArray<StageCheckpoint> checkpoints, long step) =>
-        [.. checkpoints.Select(c => c.Usable && c.Made.Step > step
-            ? c with { State = CheckpointState.Quarantined, Reason = $"{SetAside}{step}" } : c)];
+        [.. checkpoints.Select(c => c switch
+        {
+            { Usable: true } when c.Made.Step > step => c with { State = CheckpointState.Quarantined, Reason = $"{SetAside}{step}" },
+            _ when c.Made.Step > step && Refused(c) => c with { Reason = $"{SetAside}{step}; {c.Reason}" },
+            _ when c.Made.Step == step && IsSetAside(c) => c with
+            {
+                State = c.Made.Final ? CheckpointState.Final : CheckpointState.Good,
+                Reason = "taken back by a retry",
+            },
+            _ => c,
+        })];
 
-    private static long? SetAsideFor(StageCheckpoint checkpoint) => checkpoint.Reason.StartsWith(SetAside, StringComparison.Ordinal)
-        && long.TryParse(checkpoint.Reason.AsSpan(SetAside.Length), CultureInfo.InvariantCulture, out long step) ? step : null;
+    /// <summary>Steps that a person's retry may name: what may be used, and what an earlier retry set aside and is not gone yet.</summary>
+    public static ImmutableArray<long> Named(ImmutableArray<StageCheckpoint> checkpoints) =>
+        [.. checkpoints.Where(c => c.Usable || IsSetAside(c)).Select(c => c.Made.Step)];
+
+    private static bool Refused(StageCheckpoint checkpoint) => checkpoint.State == CheckpointState.Quarantined && !IsSetAside(checkpoint);
+
+    private static bool IsSetAside(StageCheckpoint checkpoint) =>
+        checkpoint.State == CheckpointState.Quarantined && checkpoint.Reason.StartsWith(SetAside, StringComparison.Ordinal);
 }

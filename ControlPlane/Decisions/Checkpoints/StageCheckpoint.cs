@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 
 namespace DeepSeekOps.Decisions.Checkpoints;
@@ -28,7 +29,28 @@ public sealed record CheckpointMade(
     DateTimeOffset At, int Attempt, bool Final);
 
 /// <summary>A checkpoint that a rank would not load, with the reason.</summary>
-public sealed record RefusedCheckpoint(string Path, string Reason);
+public sealed record RefusedCheckpoint(string Path, string Reason)
+{
+    /// <summary>The attempt that refused it; 0: not told.</summary>
+    public int Attempt { get; init; }
+
+    /// <summary>Of the manifest that was registered or found; empty: not known.</summary>
+    public string Digest { get; init; } = "";
+
+    /// <summary>A checkpoint trained anew since then lies at the same path, and is not the one that was refused.</summary>
+    public bool Means(CheckpointMade made) => made.Path == Path
+        && (Digest.Length > 0 ? made.Digest.Length == 0 || made.Digest == Digest : Attempt == 0 || made.Attempt < Attempt);
+}
+
+/// <summary>What a rank found on disk when it was launched, and goes on from. Null: it begins at step 0.</summary>
+public sealed record ResumedFrom(int Attempt, CheckpointMade? From);
+
+/// <summary>A checkpoint that lies on a disk: its manifest can be read and its files have the length that it says.</summary>
+/// <param name="Registration">Of the run that made it; empty: made before runs had one.</param>
+public sealed record CheckpointOnDisk(CheckpointMade Made, string Registration);
+
+/// <summary>What lies in a stage's folder under the names of checkpoints, oldest first.</summary>
+public sealed record StageFolder(string Path, ImmutableArray<CheckpointOnDisk> Checkpoints);
 
 public enum CheckpointState
 {

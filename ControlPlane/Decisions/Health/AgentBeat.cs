@@ -47,4 +47,8 @@ public sealed record AgentBeat(
     NodeId Node, string AgentId, StageId Stage, int Attempt, long Sequence, ImmutableArray<RankSeen> Ranks,
     ImmutableArray<StepSample> Samples, ImmutableArray<CheckpointMade> Checkpoints, ImmutableArray<Evaluation> Evaluations,
     ImmutableArray<WorkerNote> Notes, ImmutableDictionary<string, double> LaunchSeconds,
-    ImmutableArray<RefusedCheckpoint> RefusedCheckpoints, ImmutableArray<ExpertLoad> ExpertLoads);
+    ImmutableArray<RefusedCheckpoint> RefusedCheckpoints, ImmutableArray<ExpertLoad> ExpertLoads)
+{
+    /// <summary>What each launch found on disk and goes on from, oldest first.</summary>
+    public ImmutableArray<ResumedFrom> Resumed { get; init; } = [];
+}

@@ -7,12 +7,14 @@ public static class Beats
     /// <summary>Something in the beat changes what is decided: it is not left to wait for the next tick.</summary>
     public static bool HasNews(AgentBeat beat, Stage stage, Vitals before)
     {
-        bool told = !beat.Checkpoints.IsEmpty || !beat.RefusedCheckpoints.IsEmpty || !beat.Evaluations.IsEmpty || !beat.Notes.IsEmpty;
+        bool told = !beat.Checkpoints.IsEmpty || !beat.RefusedCheckpoints.IsEmpty || !beat.Evaluations.IsEmpty || !beat.Notes.IsEmpty
+            || !beat.Resumed.IsEmpty;
         bool firstStep = stage.Phase is Phase.Starting or Phase.Restarting
             && (beat.Samples.Any(s => s.Attempt == stage.Attempt) || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.Step > stage.LaunchedFrom));
         var known = before.Agents.FirstOrDefault(a => a.Node == beat.Node)?.Ranks ?? [];
         bool ended = beat.Ranks.Any(r => r.State is RankState.Exited or RankState.Done
             && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt && k.State == r.State));
-        return told || firstStep || ended;
+        bool first = before.Agents.FirstOrDefault(a => a.Node == beat.Node) is not { Beaten: true };
+        return told || firstStep || ended || first;
     }
 }

@@ -18,6 +18,8 @@ public enum FailureCause
     RolledBack = 6,
     /// <summary>A rank cannot train on the data, tokenizer or numbers it was given. Every launch on every node would end the same.</summary>
     BadInput = 7,
+    /// <summary>A stage that was beyond step 0 has no checkpoint left that can be used. Only a person begins it again.</summary>
+    NoCheckpoint = 8,
 }
 
 /// <summary>Why an attempt ended: the first thing seen that it could not go on with.</summary>
@@ -47,6 +49,7 @@ public static class FailureCauses
         FailureCause.CheckpointRefused => "checkpoint refused",
         FailureCause.RolledBack => "rolled back",
         FailureCause.BadInput => "bad input",
+        FailureCause.NoCheckpoint => "no checkpoint",
         _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
     };
 }

@@ -17,6 +17,9 @@ public static class FaultDetector
     /// <summary>Exit code of a rank that was given bad input; the worker's RankEntry.BadInput.</summary>
     public const int BadInputExit = 65;
 
+    /// <summary>Exit code of a rank that found checkpoints and can use none; the worker's RankEntry.NoCheckpoint.</summary>
+    public const int NoCheckpointExit = 66;
+
     public static Failure? Find(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
         PodEnded(stage, gang, seen, now)
         ?? RankExited(stage, gang, seen, now)
@@ -59,6 +62,12 @@ public static class FaultDetector
             if (code == BadInputExit)
             {
                 return Of(stage, FailureCause.BadInput, $"bad input{words}", $"bad input{words}", agent.Node, false, seen, agent.LastBeat, now);
+            }
+
+            if (code == NoCheckpointExit)
+            {
+                string told = rank.Error.Length == 0 ? "no checkpoint can be used" : rank.Error;
+                return Of(stage, FailureCause.NoCheckpoint, told, "", agent.Node, false, seen, agent.LastBeat, now);
             }
 
             // A kill from outside says nothing about the program; whatever else ends a rank may be the same fault again.

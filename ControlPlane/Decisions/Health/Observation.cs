@@ -8,7 +8,14 @@ namespace DeepSeekOps.Decisions.Health;
 /// <summary>What is remembered of an agent since this control plane first heard of it. Memory only.</summary>
 public sealed record AgentVitals(
     NodeId Node, string AgentId, int Pid, int Attempt, DateTimeOffset LastBeat, long Sequence, ImmutableArray<RankSeen> Ranks,
-    ImmutableDictionary<string, double> LaunchSeconds);
+    ImmutableDictionary<string, double> LaunchSeconds)
+{
+    /// <summary>
+    /// It has sent a beat since it registered. Only a beat carries what it could not report before, so nothing is decided on a
+    /// registration alone.
+    /// </summary>
+    public bool Beaten { get; init; }
+}
 
 /// <summary>An agent that was heard again by a control plane that had begun anew.</summary>
 /// <param name="Silent">As long as its oldest unreported step is old.</param>
@@ -21,7 +28,9 @@ public sealed record News(
 {
     public static News None { get; } = new([], [], [], [], []);
 
-    public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty;
+    public ImmutableArray<ResumedFrom> Resumed { get; init; } = [];
+
+    public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty && Resumed.IsEmpty;
 }
 
 /// <summary>All that a stage's decision may know of the world.</summary>
@@ -41,6 +50,9 @@ public sealed record Observation(
     public Preemption? Preemption { get; init; }
 
     public double? LongestStepSeconds { get; init; }
+
+    /// <summary>The stage's folder, looked at for this decision. Null: not looked at, or not to be seen from here.</summary>
+    public StageFolder? Disk { get; init; }
 
     /// <summary>Agents on the gang's nodes. A gang has hundreds of nodes and asks each second, so nothing here is nodes times agents.</summary>
     public IEnumerable<AgentVitals> AgentsOf(GangGrant gang)

@@ -31,6 +31,12 @@ public static class RestartBudget
             return new Verdict.GiveUp($"{failure.Sentence.TrimEnd('.')}. Mend it, then `dsops retry {stage.Id.Run}`.");
         }
 
+        if (failure.Cause == FailureCause.NoCheckpoint)
+        {
+            return new Verdict.GiveUp($"{failure.Sentence.TrimEnd('.')}. Put one back and `dsops retry {stage.Id.Run} --stage {stage.Id.Stage}` goes on"
+                + $" from it; `dsops retry {stage.Id.Run} --stage {stage.Id.Stage} --from 0` begins again.");
+        }
+
         int same = 1 + stage.Restarts.Reverse().TakeWhile(r => failure.Signature.Length > 0 && r.Signature == failure.Signature).Count();
         if (failure.Signature.Length > 0 && same >= policy.MaxSameFault)
         {

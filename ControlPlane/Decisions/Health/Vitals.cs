@@ -26,6 +26,7 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableList<AgentVitals> Age
         bool same = old?.AgentId == registration.AgentId;
         var agent = new AgentVitals(registration.Node, registration.AgentId, registration.Pid, registration.Attempt, now,
             same ? old!.Sequence : 0, registration.Ranks, same ? old!.LaunchSeconds : ImmutableDictionary<string, double>.Empty);
+        // Beaten is false again: what happened while the two were apart comes with the next beat.
         return With(agent);
     }
 
@@ -35,7 +36,7 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableList<AgentVitals> Age
     {
         var news = new News(
             Union(News.Checkpoints, beat.Checkpoints), Union(News.Refused, beat.RefusedCheckpoints), Union(News.Evaluations, beat.Evaluations),
-            Union(News.Notes, beat.Notes), News.Back);
+            Union(News.Notes, beat.Notes), News.Back) { Resumed = Union(News.Resumed, beat.Resumed) };
         var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest, stage.Wish.Pipeline, stage.Id.Stage);
         if (rejoined)
         {
@@ -62,7 +63,7 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableList<AgentVitals> Age
 
         int pid = old?.AgentId == beat.AgentId ? old.Pid : 0;
         var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId ? old.LaunchSeconds : beat.LaunchSeconds;
-        return told.With(new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch));
+        return told.With(new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch) { Beaten = true });
     }
 
     /// <summary>Once it is written down it is no news; what came in since then still is.</summary>
@@ -70,15 +71,15 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableList<AgentVitals> Age
     {
         News = new News(
             Less(News.Checkpoints, written.Checkpoints), Less(News.Refused, written.Refused), Less(News.Evaluations, written.Evaluations),
-            Less(News.Notes, written.Notes), Less(News.Back, written.Back)),
+            Less(News.Notes, written.Notes), Less(News.Back, written.Back)) { Resumed = Less(News.Resumed, written.Resumed) },
     };
 
-    /// <summary>What a decision may see: agents of the gang that is held, and no sample of an older round.</summary>
+    /// <summary>What a decision may see: agents of the gang that is held and have sent a beat, and no sample of an older round.</summary>
     public Observation Observe(Stage stage, ClusterSnapshot? cluster)
     {
         int gang = stage.Phase.GangOrNull?.Gang ?? int.MaxValue;
         var latest = Latest is { } sample && sample.Attempt > stage.RoundBegan ? sample : null;
-        return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang)], News, latest, Since) { LongestStepSeconds = LongestStepSeconds };
+        return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang && a.Beaten)], News, latest, Since) { LongestStepSeconds = LongestStepSeconds };
     }
 
     private static StepSample Newer(StepSample? old, StepSample sample) =>

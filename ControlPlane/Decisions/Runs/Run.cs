@@ -6,7 +6,11 @@ using DeepSeekOps.Decisions.Stages;
 namespace DeepSeekOps.Decisions.Runs;
 
 /// <summary>A checked pipeline with its text, to be run under a name.</summary>
-public sealed record RunSubmission(string Name, PipelineSpec Pipeline, string Text);
+public sealed record RunSubmission(string Name, PipelineSpec Pipeline, string Text)
+{
+    /// <summary>Checkpoints that lie under this name already are this run's from now on.</summary>
+    public bool Adopt { get; init; }
+}
 
 /// <summary>Where a run is. Closed; <see cref="RunPlanner"/> owns every transition, docs/states.md draws them.</summary>
 [JsonDerivedType(typeof(Queued), "queued")]

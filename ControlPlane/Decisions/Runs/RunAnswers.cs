@@ -14,6 +14,9 @@ public abstract record SubmitResult
 
     /// <summary>Another pipeline has this name; each line says one difference.</summary>
     public sealed record Different(ImmutableArray<string> Differences) : SubmitResult;
+
+    /// <summary>Checkpoints of a run that is not known here lie under this name.</summary>
+    public sealed record Occupied(string Reason) : SubmitResult;
 }
 
 /// <summary>What became of a person's command to a run.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Stages;
 
@@ -17,11 +18,16 @@ public abstract record CommandDecision
 /// <summary>People's commands. They only set what is wanted; the planner goes there.</summary>
 public static class RunCommands
 {
-    public static Run Begin(RunSubmission submission, DateTimeOffset now)
+    /// <param name="folders">By stage, what lies there already and is adopted. Null or empty: nothing is.</param>
+    public static Run Begin(RunSubmission submission, DateTimeOffset now, ImmutableArray<StageFolder?> folders = default)
     {
         var pipeline = submission.Pipeline;
-        var stages = pipeline.Stages.Select(s => new RunStage(WorkOf(pipeline, s), 0, null, null, null, null, false)).ToImmutableArray();
-        string reason = $"submitted: {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority {pipeline.Priority}";
+        string registration = Adoption.RegistrationOf(now);
+        var stages = pipeline.Stages.Select((s, i) => Adoption.Registered(WorkOf(pipeline, s), registration, folders.IsDefaultOrEmpty ? null : folders[i]))
+            .Select(work => new RunStage(work, 0, null, null, null, null, false)).ToImmutableArray();
+        int adopted = folders.IsDefaultOrEmpty ? 0 : folders.Sum(f => f?.Checkpoints.Length ?? 0);
+        string reason = $"submitted: {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority {pipeline.Priority}"
+            + (adopted == 0 ? "" : $"; goes on from {Words.Count(adopted, "checkpoint", "checkpoints")} of an earlier run of this name");
         return new Run(submission.Name, pipeline, submission.Text, now, new RunPhase.Queued(), Intent.Train, reason, 0, 1, stages, [])
             .Say(now, "submitted", EventLevel.Info, reason);
     }

@@ -96,6 +96,7 @@ internal sealed partial class VirtualCluster
             LastFault[pod.Stage] = agenda.Now;
             Blame(pod.Stage, "checkpoint refused");
             pod.Untold.Add((0, null, new RefusedCheckpoint(PathOf(job.Stage, job.FromStep), "its digest does not match")));
+            (pod.Ranks, pod.ExitCode, pod.Error) = (RanksDo.Exited, 1, "its checkpoint was refused");
             return;
         }
 

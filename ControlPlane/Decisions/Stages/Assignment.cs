@@ -11,7 +11,14 @@ public sealed record RankPlacement(int Rank, NodeId Node, int LocalRank);
 /// <param name="RendezvousHost">Rank 0's node, where a gang of several ranks meets. Empty for one rank.</param>
 /// <param name="BeginFrom">Weights to begin with: the final checkpoint of the stage before, or a published one. Null: random initialisation.</param>
 /// <param name="StudentFrom">Distillation: where the student begins. Null: random initialisation.</param>
-/// <param name="ResumeFrom">The checkpoint of this stage to go on from. Null: begin at step 0.</param>
+/// <param name="ResumeFrom">The newest known checkpoint of this stage; a newer whole one that the rank finds on disk wins. Null: none is known.</param>
 public sealed record Assignment(
     StageId Stage, int Attempt, ImmutableArray<RankPlacement> Ranks, string RendezvousHost, int RendezvousPort, PipelineSpec Pipeline,
-    CheckpointRef? BeginFrom, CheckpointRef? StudentFrom, CheckpointRef? ResumeFrom);
+    CheckpointRef? BeginFrom, CheckpointRef? StudentFrom, CheckpointRef? ResumeFrom)
+{
+    /// <summary>Checkpoints of attempts up to this one, beyond the one to go on from, were set aside by a person's retry.</summary>
+    public int RoundBegan { get; init; }
+
+    /// <summary>Of the run whose checkpoints may be used, its own first.</summary>
+    public ImmutableArray<string> Registrations { get; init; } = [""];
+}

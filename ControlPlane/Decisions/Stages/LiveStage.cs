@@ -41,11 +41,15 @@ internal static class LiveStage
         return moved.Any() ? stage.LaunchedFrom + 1 : null;
     }
 
-    /// <summary>The checkpoint that the attempt was to go on from, or begin with, was refused.</summary>
+    /// <summary>
+    /// The checkpoint that the attempt was to begin with was refused, or a rank ended over the one that it was to go on from. A rank that
+    /// goes on from an older one by itself is left alone.
+    /// </summary>
     public static Failure? RefusedStart(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         bool resume = stage.LaunchedFrom > 0 && !stage.Checkpoints.Any(c => c.Usable && c.Made.Step == stage.LaunchedFrom)
-            && stage.Checkpoints.Any(c => c.State == CheckpointState.Quarantined && c.Made.Step == stage.LaunchedFrom);
+            && stage.Checkpoints.Any(c => c.State == CheckpointState.Quarantined && c.Made.Step == stage.LaunchedFrom)
+            && seen.AgentsOf(gang).SelectMany(a => a.Ranks).Any(r => r.Attempt == stage.Attempt && r is { State: RankState.Exited, ExitCode: not FaultDetector.NoCheckpointExit });
         var begin = seen.News.Refused.FirstOrDefault(r => r.Path == stage.Wish.BeginFrom?.Path || r.Path == stage.Wish.StudentFrom?.Path);
         // A rank that trains has loaded what it began with; that it is refused later ends nothing.
         if ((!resume && begin is null) || stage.Phase is Phase.Running || FirstStep(stage, gang, seen) is not null)
@@ -81,7 +85,7 @@ internal static class LiveStage
         stage.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, failure.Cause.InWords().Replace(' ', '-'),
             failure.Cause == FailureCause.RolledBack ? EventLevel.Info : EventLevel.Warning, $"{failure.Sentence}; {remedy}")
         {
-            Node = failure.Cause == FailureCause.BadInput ? "" : failure.Node.Name,
+            Node = failure.Cause is FailureCause.BadInput or FailureCause.NoCheckpoint ? "" : failure.Node.Name,
             Step = failure.Step,
             Took = failure.NoticedAt - failure.HappenedAt,
         });

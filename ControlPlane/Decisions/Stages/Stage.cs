@@ -34,7 +34,7 @@ public sealed record Stage(
 
     /// <summary>A stage nobody has asked for yet.</summary>
     public static Stage New(StageWish wish) => new(
-        wish, wish.Round, new Phase.Waiting(), 0, 0, 0, "not asked for yet", null, null, [], [],
+        wish, wish.Round, new Phase.Waiting(), wish.Work.AttemptsBefore, 0, 0, "not asked for yet", null, null, [], [],
         ImmutableDictionary<FailureCause, int>.Empty, null, [], [], null, []);
 }
 

@@ -22,11 +22,14 @@ internal static class StageMoves
 
     public static Stage Say(this Stage stage, RunEvent told) => stage with { Outbox = stage.Outbox.Add(told) };
 
-    /// <summary>The next attempt, from the newest checkpoint that may be used.</summary>
+    /// <summary>
+    /// The next attempt, from the newest checkpoint that may be used. Its number is beyond that of every checkpoint on disk, which a
+    /// database that was put back from a copy does not know.
+    /// </summary>
     public static Stage NextAttempt(this Stage stage) => stage with
     {
-        Attempt = stage.Attempt + 1,
-        LaunchedFrom = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? 0,
+        Attempt = 1 + stage.Checkpoints.Select(c => c.Made.Attempt).Append(stage.Attempt).Max(),
+        LaunchedFrom = CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0,
     };
 
     /// <summary>Asks for a new gang for the next attempt.</summary>
@@ -95,7 +98,7 @@ internal static class StageMoves
     public static Stage BeginRound(this Stage stage, DateTimeOffset now)
     {
         var open = stage.Checkpoints.Where(c => c.State != CheckpointState.Final).ToImmutableArray();
-        long from = stage.Wish.FromStep ?? CheckpointChoice.Newest(open)?.Made.Step ?? 0;
+        long from = stage.Wish.FromStep ?? CheckpointChoice.ToResume(open)?.Made.Step ?? 0;
         var next = stage with
         {
             Round = stage.Wish.Round,
@@ -112,6 +115,10 @@ internal static class StageMoves
         return next.Say(now, "retried", EventLevel.Info, $"begins again: {stage.Wish.Reason}; {FromWhere(next)}");
     }
 
-    public static string FromWhere(Stage stage) => CheckpointChoice.Newest(stage.Checkpoints) is { } newest
-        ? $"goes on from step {newest.Made.Step}" : "begins from step 0";
+    public static string FromWhere(Stage stage) => CheckpointChoice.ToResume(stage.Checkpoints) switch
+    {
+        null => "begins from step 0",
+        { Usable: true } newest => $"goes on from step {newest.Made.Step}",
+        var refused => $"looks once more for the checkpoint of step {refused.Made.Step}, the newest of those that were refused",
+    };
 }

@@ -18,9 +18,19 @@ internal static class StageNews
             next = TakeCheckpoint(next, made, now);
         }
 
+        if (seen.Disk is { } disk && (!stage.Phase.Terminal || stage.Wish.Round > stage.Round))
+        {
+            next = TakeFound(next, disk, now);
+        }
+
         foreach (var refused in news.Refused.Distinct())
         {
             next = TakeRefusal(next, refused, now);
+        }
+
+        if (news.Resumed.LastOrDefault(r => r.Attempt == stage.Attempt) is { } resumed)
+        {
+            next = TakeResumed(next, resumed, now);
         }
 
         foreach (var evaluation in news.Evaluations)
@@ -60,7 +70,7 @@ internal static class StageNews
 
         long newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? -1;
         var kept = CheckpointChoice.Retain(
-            CheckpointChoice.Add(stage.Checkpoints, made, stage.Wish.BeginFrom?.Lineage ?? ""), stage.Wish.Work.KeepCheckpoints);
+            Add(stage, stage.Checkpoints, made), stage.Wish.Work.KeepCheckpoints);
         string text = string.Create(CultureInfo.InvariantCulture,
             $"checkpoint of step {made.Step} is durable: {Words.Size(made.Bytes)}, training stood for {Words.Duration(made.Stall)},")
             + $" durable after {Words.Duration(made.Lag)}";
@@ -73,16 +83,59 @@ internal static class StageNews
         return (stage with { Checkpoints = kept, Restarts = progress ? [] : stage.Restarts }).Say(told);
     }
 
-    private static Stage TakeRefusal(Stage stage, RefusedCheckpoint refused, DateTimeOffset now)
+    private static Stage TakeFound(Stage stage, StageFolder disk, DateTimeOffset now)
     {
-        if (!stage.Checkpoints.Any(c => c.Usable && c.Made.Path == refused.Path))
+        var work = stage.Wish.Work;
+        var found = CheckpointChoice.Untold(stage.Checkpoints, disk, work.Registrations, stage.RoundBegan);
+        if (found.IsEmpty)
         {
             return stage;
         }
 
-        var next = stage with { Checkpoints = CheckpointChoice.Quarantine(stage.Checkpoints, refused.Path, refused.Reason) };
-        return next.Say(now, "checkpoint-refused", EventLevel.Warning,
-            $"checkpoint {refused.Path} is not used again: {refused.Reason}; {StageMoves.FromWhere(next)}");
+        long newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? -1;
+        var next = stage with
+        {
+            Checkpoints = CheckpointChoice.Retain(found.Aggregate(stage.Checkpoints, (all, made) => Add(stage, all, made)), work.KeepCheckpoints),
+            Restarts = found[^1].Step > newest ? [] : stage.Restarts,
+        };
+        string what = found.Length == 1 ? $"a checkpoint that nobody had reported was found on disk: step {found[0].Step}"
+            : $"{found.Length} checkpoints that nobody had reported were found on disk: steps {found[0].Step} to {found[^1].Step}";
+        return next.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "checkpoint-found", EventLevel.Info, what) { Step = found[^1].Step });
+    }
+
+    /// <summary>The rank looked last, when nothing else could write any more: what it goes on from is what counts.</summary>
+    private static Stage TakeResumed(Stage stage, ResumedFrom resumed, DateTimeOffset now)
+    {
+        if (stage.Phase is not (Phase.Starting or Phase.Running or Phase.Restarting))
+        {
+            return stage;
+        }
+
+        var next = stage;
+        if (resumed.From is { } from && !stage.Checkpoints.Any(c => c.Usable && c.Made.Step == from.Step && c.Made.Digest == from.Digest))
+        {
+            next = next with { Checkpoints = Add(stage, stage.Checkpoints, from) };
+        }
+
+        long step = resumed.From?.Step ?? 0;
+        return step == stage.LaunchedFrom ? next : (next with { LaunchedFrom = step }).Say(new RunEvent(
+            now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "goes-on-from", EventLevel.Info,
+            $"attempt {stage.Attempt} goes on from step {step}, the newest whole checkpoint on disk; step {stage.LaunchedFrom} was expected") { Step = step });
+    }
+
+    private static ImmutableArray<StageCheckpoint> Add(Stage stage, ImmutableArray<StageCheckpoint> all, CheckpointMade made) =>
+        CheckpointChoice.Add(all, made, stage.Wish.BeginFrom?.Lineage ?? "");
+
+    private static Stage TakeRefusal(Stage stage, RefusedCheckpoint refused, DateTimeOffset now)
+    {
+        if (!stage.Checkpoints.Any(c => c.Usable && refused.Means(c.Made)))
+        {
+            return stage;
+        }
+
+        var next = stage with { Checkpoints = CheckpointChoice.Quarantine(stage.Checkpoints, refused) };
+        string then = CheckpointChoice.Newest(next.Checkpoints) is { } older ? $"the newest before it is step {older.Made.Step}" : "no other is known";
+        return next.Say(now, "checkpoint-refused", EventLevel.Warning, $"checkpoint {refused.Path} is not used again: {refused.Reason}; {then}");
     }
 
     private static Stage TakeEvaluation(Stage stage, Evaluation evaluation)

@@ -34,6 +34,12 @@ public static class StagePlanner
         return decision with { Next = WithLatest(decision.Next, stage, seen) };
     }
 
+    /// <summary>
+    /// The decision moves the stage, and so may choose what the next launch goes on from: it is taken again with the stage's folder looked
+    /// at. Looking is for these moments, not for each tick.
+    /// </summary>
+    public static bool WantsLook(Stage before, Stage next) => before.Attempt != next.Attempt || before.Phase.GetType() != next.Phase.GetType();
+
     /// <summary>The nodes that the stage asks for. Null: none.</summary>
     public static GangRequest? RequestFor(Stage stage)
     {

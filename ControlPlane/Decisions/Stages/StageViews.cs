@@ -32,7 +32,7 @@ public static class StageViews
     public static StageReport Report(Stage stage, string reason, Observation seen, DateTimeOffset now, DateTimeOffset? decided = null)
     {
         var final = stage.Phase is Phase.Completed completed ? completed.Final : null;
-        var usable = stage.Checkpoints.Where(c => c.Usable).Select(c => c.Made.Step).ToImmutableArray();
+        var usable = CheckpointChoice.Named(stage.Checkpoints);
         return new StageReport(stage.Id, stage.Round, stage.Phase, reason, final, usable,
             View(stage, reason, seen, now) with { AsOf = stage.Phase.Terminal ? null : decided });
     }
@@ -77,7 +77,8 @@ public static class StageViews
         return [.. WorkerOrders.AssignmentOf(stage, gang).Ranks.Select(placement =>
         {
             var agent = agents.GetValueOrDefault(placement.Node);
-            var rank = agent?.Ranks.FirstOrDefault(r => r.Rank == placement.Rank);
+            // A process of an older attempt may still be told of, for the sake of how it ended.
+            var rank = agent?.Ranks.FirstOrDefault(r => r.Rank == placement.Rank && r.Attempt == stage.Attempt);
             bool fresh = agent is not null && now - agent.LastBeat <= stage.Policy.UnknownAfter;
             return new RankView(placement.Rank, placement.Node.Name, rank?.Pid ?? 0, fresh && rank is not null ? rank.State : RankState.Unknown,
                 agent?.LastBeat, agent?.Pid ?? 0);

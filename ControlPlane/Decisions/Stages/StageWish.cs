@@ -15,6 +15,15 @@ public sealed record StageWork(
 {
     public int Ranks => Nodes * SlotsPerNode;
 
+    /// <summary>
+    /// Whose checkpoints in the stage's folder are its own: the run's registration, and those that a person adopted at submission. Runs
+    /// from before there were registrations have the empty one.
+    /// </summary>
+    public ImmutableArray<string> Registrations { get; init; } = [""];
+
+    /// <summary>Attempts that adopted checkpoints were made in; the first launch counts on from them.</summary>
+    public int AttemptsBefore { get; init; }
+
     /// <summary>What placement may know of it in advance, from the plan.</summary>
     public GangNeeds Needs { get; init; } = new();
 }

@@ -70,7 +70,11 @@ public static class WorkerOrders
         bool meets = gang.Nodes.Length * gang.SlotsPerNode > 1;
         return new Assignment(stage.Id, stage.Attempt, [.. placements], meets ? gang.Nodes[0].Name : "",
             meets ? FirstRendezvousPort + (stage.Attempt % 1000) : 0, stage.Wish.Pipeline, stage.Wish.BeginFrom, stage.Wish.StudentFrom,
-            resume?.Ref(stage.Id));
+            resume?.Ref(stage.Id))
+        {
+            RoundBegan = stage.RoundBegan,
+            Registrations = stage.Wish.Work.Registrations,
+        };
     }
 
     private static bool Trains(Stage stage, ImmutableArray<RankSeen> ranks) => ranks.Any(r => r.Attempt == stage.Attempt);

@@ -16,6 +16,9 @@ public sealed partial class SubmitPage : IDisposable
     private IReadOnlyList<Problem> problems = [];
     private PipelinePlan? plan;
     private string? refused;
+
+    /// <summary>Refused for checkpoints of an unknown run under this name: a person may say that they are to be gone on from.</summary>
+    private bool occupied;
     private string? begun;
     private bool checking;
     private bool submitting;
@@ -116,13 +119,14 @@ public sealed partial class SubmitPage : IDisposable
         }
     }
 
-    private async Task Submit()
+    /// <param name="adopt">Checkpoints of a run that the database does not know, under this name, are to be gone on from.</param>
+    private async Task Submit(bool adopt)
     {
         submitting = true;
-        refused = null;
+        (refused, occupied) = (null, false);
         try
         {
-            var reply = await Ops.SubmitRunAsync(new SubmitRunRequest { Text = draft?.Text ?? "" }, deadline: Faults.DeadlineFromNow());
+            var reply = await Ops.SubmitRunAsync(new SubmitRunRequest { Text = draft?.Text ?? "", Adopt = adopt }, deadline: Faults.DeadlineFromNow());
             if (!reply.Created)
             {
                 Snackbar.Add($"{reply.Run.Name} was there already with this very pipeline.", MudBlazor.Severity.Info);
@@ -132,6 +136,7 @@ public sealed partial class SubmitPage : IDisposable
         catch (RpcException fault)
         {
             refused = Faults.InWords(fault);
+            occupied = fault.StatusCode == StatusCode.FailedPrecondition;
             problems = Faults.Problems(fault) is { Count: > 0 } told ? told : problems;
         }
         finally

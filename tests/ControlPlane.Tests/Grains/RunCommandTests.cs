@@ -1,4 +1,6 @@
 using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using Xunit;
@@ -27,6 +29,29 @@ public sealed class RunCommandTests
         var start = Assert.IsType<WorkerOrder.Start>(world.Cluster.Agents[^1].Orders[0]);
         Assert.Equal(saved, start.Assignment.ResumeFrom!.Step);
     }
+
+    [Fact]
+    public async Task Checkpoints_of_a_run_that_is_not_known_are_refused_in_words_and_adopted_when_a_person_says_so()
+    {
+        await using var world = await World.Begin();
+        var stage = new StageId("mini", "pretrain");
+        world.Cluster.Folders[stage] = new StageFolder("/checkpoints/mini/pretrain", [OnDisk(5, attempt: 3), OnDisk(10, attempt: 4)]);
+        var submission = TestPipelines.Of("mini", ("pretrain", 12));
+        var occupied = Assert.IsType<SubmitResult.Occupied>(await world.Run("mini").Submit(submission, Ct));
+        Assert.Contains("lie in /checkpoints/mini (pretrain 2 checkpoints, steps 5 to 10)", occupied.Reason, StringComparison.Ordinal);
+        Assert.Contains("--adopt", occupied.Reason, StringComparison.Ordinal);
+        Assert.Null(await world.Run("mini").Describe());
+
+        Assert.IsType<SubmitResult.Created>(await world.Run("mini").Submit(submission with { Adopt = true }, Ct));
+        Assert.Equal("completed", (await world.Until("mini", v => v.Ended)).State);
+        var start = Assert.IsType<WorkerOrder.Start>(world.Cluster.Agents[0].Orders[0]).Assignment;
+        Assert.Equal((5, 10L), (start.Attempt, start.ResumeFrom!.Step));
+        Assert.Equal([Adoption.RegistrationOf(new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero)), "of-another-database"], start.Registrations);
+    }
+
+    private static CheckpointOnDisk OnDisk(long step, int attempt) => new(
+        new CheckpointMade(step, $"mini/pretrain/step-{step:D8}", 1, $"digest-{step}", step * 100, 1, "", TimeSpan.Zero, TimeSpan.Zero,
+            DateTimeOffset.UnixEpoch, attempt, false), "of-another-database");
 
     [Fact]
     public async Task Cancelled_ends_the_gang_and_gives_its_nodes_back()

@@ -24,6 +24,9 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
     private RankSeen? rank;
     private long last;
 
+    /// <summary>The first beat that carries the newest checkpoint.</summary>
+    private long checkpointsCarriedBy;
+
     public StageId Stage => stage;
 
     public int Gang { get; } = gang;
@@ -100,6 +103,11 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
             loads.Clear();
         }
 
+        if (reply.Acknowledged >= checkpointsCarriedBy)
+        {
+            checkpoints.Clear();
+        }
+
         Obey(reply.Order, now);
         return reply;
     }
@@ -137,6 +145,7 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
     private void Save(DateTimeOffset now)
     {
         bool final = rank!.Step == last;
+        checkpointsCarriedBy = sequence + 1;
         checkpoints.Add(new CheckpointMade(rank.Step, $"{stage}/step-{rank.Step:00000000}", 1000, $"digest-{rank.Step}", rank.Step * 100, 1.0,
             $"sample {rank.Step}", TimeSpan.FromMilliseconds(10), TimeSpan.FromMilliseconds(20), now, attempt, final));
         rank = final ? rank with { State = RankState.Done } : rank;

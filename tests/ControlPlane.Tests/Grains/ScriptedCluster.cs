@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.ControlPlane.Tests.Grains;
@@ -20,6 +21,11 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
 
     /// <summary>While set, the cluster cannot be asked.</summary>
     public bool Blind { get; set; }
+
+    /// <summary>What lies in stages' checkpoint folders; of others it cannot be seen.</summary>
+    public ConcurrentDictionary<StageId, StageFolder> Folders { get; } = [];
+
+    public Task<StageFolder?> LookAtCheckpoints(StageId stage, CancellationToken cancellation) => Task.FromResult(Folders.GetValueOrDefault(stage));
 
     public ImmutableArray<ScriptedAgent> Agents
     {

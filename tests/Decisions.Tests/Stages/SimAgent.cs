@@ -7,10 +7,15 @@ using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Tests.Stages;
 
-/// <summary>An agent with one rank that counts steps; everything since its start stands in each beat, as if nothing were acknowledged.</summary>
-internal sealed class SimAgent(NodeId node, int gang)
+/// <summary>
+/// An agent with one rank that counts steps; everything since its start stands in each beat, as if nothing were acknowledged. Its rank saves
+/// onto the stage's disk, and goes on from the newest whole checkpoint there.
+/// </summary>
+internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> disk)
 {
     private readonly List<CheckpointMade> made = [];
+    private readonly List<ResumedFrom> resumed = [];
+    private readonly List<RefusedCheckpoint> refusals = [];
     private StepSample? sample;
     private long sequence;
     private bool standing;
@@ -64,9 +69,9 @@ internal sealed class SimAgent(NodeId node, int gang)
         }
     }
 
-    public AgentBeat Beat(StageId stage, IReadOnlySet<string> refused) => new(node, $"agent-{Gang}", stage, Attempt, ++sequence, Ranks,
+    public AgentBeat Beat(StageId stage) => new(node, $"agent-{Gang}", stage, Attempt, ++sequence, Ranks,
         sample is null ? [] : [sample], [.. made], [], [], ImmutableDictionary<string, double>.Empty,
-        [.. refused.Select(path => new RefusedCheckpoint(path, "truncated"))], []);
+        [.. refusals], []) { Resumed = [.. resumed] };
 
     public void Obey(WorkerOrder order, IReadOnlySet<string> refused, DateTimeOffset now)
     {
@@ -84,16 +89,34 @@ internal sealed class SimAgent(NodeId node, int gang)
     private void Save(bool final, DateTimeOffset now)
     {
         var rank = Rank!;
-        made.Add(new CheckpointMade(rank.Step, $"step-{rank.Step}-attempt-{Attempt}", 1, "digest", 1, 1, "", TimeSpan.Zero, TimeSpan.Zero,
-            now, Attempt, final));
+        var checkpoint = new CheckpointMade(rank.Step, $"step-{rank.Step}-attempt-{Attempt}", 1, $"digest-{rank.Step}-{Attempt}", 1, 1, "",
+            TimeSpan.Zero, TimeSpan.Zero, now, Attempt, final);
+        made.Add(checkpoint);
+        disk.RemoveAll(c => c.Made.Step == rank.Step);
+        disk.Add(new CheckpointOnDisk(checkpoint, ""));
         Rank = final ? rank with { State = RankState.Done } : rank;
     }
 
-    private void Launch(Assignment assignment, IReadOnlySet<string> refused)
+    private void Launch(Assignment assignment, IReadOnlySet<string> damaged)
     {
         Attempt = assignment.Attempt;
-        bool bad = assignment.ResumeFrom is { } from && refused.Contains(from.Path);
-        Rank = new RankSeen(0, 1, bad ? RankState.Exited : RankState.Training, Attempt, assignment.ResumeFrom?.Step ?? 0, "", TimeSpan.Zero,
-            bad ? 1 : null, bad ? "refused" : "", 0);
+        long wanted = assignment.ResumeFrom?.Step ?? 0;
+        var candidates = disk.Where(c => c.Made.Attempt > assignment.RoundBegan || c.Made.Step <= wanted).OrderByDescending(c => c.Made.Step).ToList();
+        foreach (var bad in candidates.TakeWhile(c => damaged.Contains(c.Made.Path)))
+        {
+            refusals.Add(new RefusedCheckpoint(bad.Made.Path, "truncated") { Attempt = Attempt, Digest = bad.Made.Digest });
+            disk.Remove(bad);
+        }
+
+        var chosen = candidates.FirstOrDefault(c => !damaged.Contains(c.Made.Path))?.Made;
+        bool none = chosen is null && assignment.ResumeFrom is not null;
+        disk.RemoveAll(c => !none && c.Made.Step > (chosen?.Step ?? 0));
+        if (!none)
+        {
+            resumed.Add(new ResumedFrom(Attempt, chosen));
+        }
+
+        Rank = new RankSeen(0, 1, none ? RankState.Exited : RankState.Training, Attempt, chosen?.Step ?? 0, "", TimeSpan.Zero,
+            none ? FaultDetector.NoCheckpointExit : null, none ? "no checkpoint can be used: all are truncated" : "", 0);
     }
 }

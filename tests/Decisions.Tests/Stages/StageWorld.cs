@@ -13,6 +13,7 @@ public enum Happening
 {
     Tick, TickCrashingBeforeActions, TickCrashingBeforeWrite, ControlPlaneDies, Beat, BeatAgain, LateBeat, KillRank, Crash, KillAgent, NodeNotReady,
     NodeReady, Pause, Resume, Cancel, Retry, MinutePasses, ClusterBlind, ClusterSees, RefuseCheckpoint, Preempt, ClusterStops,
+    TrainsUnheard, RetryFromNewest,
 }
 
 /// <summary>
@@ -52,6 +53,12 @@ internal sealed class StageWorld
     /// <summary>Gangs that the cluster was told to end although nothing was wrong and nobody had asked for it.</summary>
     public List<string> Wrongs { get; } = [];
 
+    /// <summary>Checkpoints that lie in the stage's folder, told or not.</summary>
+    public List<CheckpointOnDisk> Disk { get; } = [];
+
+    /// <summary>Of them, those that a rank would load.</summary>
+    public IEnumerable<CheckpointMade> Whole => Disk.Select(c => c.Made).Where(c => !refused.Contains(c.Path));
+
     public IEnumerable<SimAgent> Live => agents.Where(a => a.Alive);
 
     public void Apply(Happening what)
@@ -78,6 +85,8 @@ internal sealed class StageWorld
                 long? from = Stage.Checkpoints.FirstOrDefault(c => c.Usable)?.Made.Step;
                 Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, from) };
                 break;
+            case Happening.RetryFromNewest: Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, null) }; break;
+            case Happening.TrainsUnheard: Live.ToList().ForEach(a => a.Train(Steps, SaveEvery, Now)); break;
             case Happening.MinutePasses: Now += TimeSpan.FromMinutes(1); Beat(); break;
             case Happening.ClusterBlind: blind = true; break;
             case Happening.ClusterSees: blind = false; break;
@@ -88,12 +97,24 @@ internal sealed class StageWorld
         }
     }
 
+    /// <summary>A disk that loses its blocks.</summary>
+    public void DamageAll() => refused.UnionWith(Disk.Select(c => c.Made.Path));
+
+    /// <summary>A person begins the stage again.</summary>
+    public void RetryFrom(long step) => Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, step) };
+
     /// <summary>One turn of the engine, as a grain makes it. What the disk has is what JSON gives back.</summary>
     public void Tick(bool act, bool write)
     {
         var placement = StagePlanner.RequestFor(Stage) is { } request ? Place(request) : null;
         var seen = Vitals.Observe(Stage, blind ? null : Snapshot()) with { Placement = placement, GoneGang = gone, Preemption = preemption };
         var decision = StagePlanner.Decide(Stage, seen, Now);
+        if (StagePlanner.WantsLook(Stage, decision.Next))
+        {
+            seen = seen with { Disk = new StageFolder("disk", [.. Disk.OrderBy(c => c.Made.Step)]) };
+            decision = StagePlanner.Decide(Stage, seen, Now);
+        }
+
         if (string.IsNullOrWhiteSpace(decision.Reason))
         {
             Wrongs.Add($"no reason in {decision.Next.Phase}");
@@ -124,7 +145,7 @@ internal sealed class StageWorld
             case StageAction.CreatePods create:
                 foreach (var node in create.Gang.Nodes.Where(n => !agents.Any(a => a.Gang == create.Gang.Gang && a.Node == n)))
                 {
-                    agents.Add(new SimAgent(node, create.Gang.Gang));
+                    agents.Add(new SimAgent(node, create.Gang.Gang, Disk));
                 }
 
                 break;
@@ -160,7 +181,7 @@ internal sealed class StageWorld
         foreach (var agent in Live.ToList())
         {
             agent.Train(Steps, SaveEvery, Now);
-            var beat = agent.Beat(Stage.Id, refused);
+            var beat = agent.Beat(Stage.Id);
             lastBeat = beat;
             Vitals = Vitals.Take(beat, Stage, false, Now);
             agent.Obey(WorkerOrders.For(Stage, agent.Node, agent.Attempt, agent.Ranks), refused, Now);

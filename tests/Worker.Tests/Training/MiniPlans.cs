@@ -82,11 +82,11 @@ internal sealed class MiniPlans : IDisposable
         return new CheckpointRef { Path = final.Path, Digest = final.Digest, Step = final.Step, Run = "tuned", Stage = "sft" };
     }
 
-    public RankLaunch Launch(TrainingPlan plan, string stage, int attempt = 1, CheckpointReport? from = null, string run = "test") => new()
+    public RankLaunch Launch(TrainingPlan plan, string stage, int attempt = 1, CheckpointReport? from = null, string run = "test", int roundBegan = 0) => new()
     {
         Assignment = new Assignment
         {
-            Attempt = new AttemptRef { Run = run, Stage = stage, Attempt = attempt }, WorldSize = 1, Plan = plan,
+            Attempt = new AttemptRef { Run = run, Stage = stage, Attempt = attempt }, WorldSize = 1, Plan = plan, RoundBegan = roundBegan,
             ResumeFrom = from is null ? null : new CheckpointRef { Path = from.Path, Digest = from.Digest, Step = from.Step, Run = run, Stage = stage },
         },
     };

@@ -184,7 +184,7 @@ public sealed class ResumeTests : IDisposable
                 File.WriteAllText(Path.Combine(_mini.Root, pinned.Path, CheckpointFolder.PinName), "");
             }
         });
-        var folder = new CheckpointFolder(_mini.Root, new AttemptRef { Run = "test", Stage = "pretrain", Attempt = 2 });
+        var folder = new CheckpointFolder(_mini.Root, new LaunchBounds("test", "pretrain", 2, 0, [""]), link);
         Assert.Equal([4L, 20, 22, 24], folder.Steps().Order());
     }
 

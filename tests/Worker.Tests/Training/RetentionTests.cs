@@ -27,33 +27,37 @@ public sealed class RetentionTests : IDisposable
     }
 
     [Fact]
-    public void After_a_retry_from_an_earlier_step_what_lay_beyond_it_is_neither_listed_nor_on_disk()
+    public void After_a_retry_from_an_earlier_step_what_lay_beyond_it_is_set_aside_and_gone_after_two_saves()
     {
         var plan = _mini.Plan("pretrain", every: 4);
         using var first = MiniPlans.Train(_mini.Launch(plan, "pretrain"), StopAt(14));
         Assert.Equal([12L, 14], OnDisk());
         var listed = CheckpointChoice.SetAsideBeyond(Take([], first.Checkpoints, 2), 12);
         using var second = MiniPlans.Train(
-            _mini.Launch(plan, "pretrain", attempt: 2, from: first.Checkpoints.Single(c => c.Step == 12)), StopAt(18));
-        Assert.Equal(OnDisk(), Listed(listed, second.Checkpoints, 2));
-        Assert.Contains(second.Reports, r => r.Note?.Text.StartsWith("Deleted the checkpoints of steps 14", StringComparison.Ordinal) ?? false);
+            _mini.Launch(plan, "pretrain", attempt: 2, from: first.Checkpoints.Single(c => c.Step == 12), roundBegan: 1), StopAt(15));
+        Assert.Equal(13, second.Samples[0].Step);
+        Assert.Equal(["step-00000012", "step-00000015", "superseded-step-00000014.attempt-1"], Names());
+        using var third = MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 3, from: second.Checkpoints[^1], roundBegan: 1), StopAt(18));
+        Assert.Equal(["step-00000016", "step-00000018"], Names());
+        Assert.Equal(OnDisk(), Listed(listed, second.Checkpoints.Concat(third.Checkpoints), 2));
     }
 
     [Fact]
-    public void A_missing_checkpoint_is_replaced_by_the_nearest_that_exists_and_never_by_step_0()
+    public void A_missing_checkpoint_is_replaced_by_the_newest_that_exists_and_never_by_step_0()
     {
         var plan = _mini.Plan("pretrain", every: 4);
         using var first = MiniPlans.Train(_mini.Launch(plan, "pretrain"), StopAt(14));
-        using var second = MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 2, from: first.Checkpoints[0]), StopAt(13));
+        using var second = MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 2, from: first.Checkpoints[0]), StopAt(15));
         Assert.Equal(4, first.Checkpoints[0].Step);
-        Assert.Equal(13, second.Samples[0].Step);
-        Assert.Contains(second.Reports, r => r.Note?.Text == "Goes on from step 12 instead of step 4, whose checkpoint was refused.");
-        var listed = CheckpointChoice.SetAsideBeyond(Take([], first.Checkpoints, keep: 9), 4);
-        Assert.Equal(8, CheckpointChoice.Newest(CheckpointChoice.Quarantine(listed, first.Checkpoints[0].Path, "it is not there"))?.Made.Step);
+        Assert.Equal(15, second.Samples[0].Step);
+        Assert.Equal(14, Assert.Single(second.Reports, r => r.Resumed is not null).Resumed.Checkpoint.Step);
+        Assert.Equal(first.Checkpoints[0].Path, Assert.Single(second.Reports, r => r.Refused is not null).Refused.Path);
     }
 
+    private List<string> Names() => [.. Directory.EnumerateDirectories(Path.Combine(_mini.Root, "test", "pretrain")).Select(d => Path.GetFileName(d)).Order()];
+
     private List<long> OnDisk() =>
-        [.. new CheckpointFolder(_mini.Root, new AttemptRef { Run = "test", Stage = "pretrain", Attempt = 9 }).Steps().Order()];
+        [.. Names().Select(CheckpointFolder.StepOf).OfType<long>()];
 
     private static List<long> Listed(ImmutableArray<StageCheckpoint> before, IEnumerable<CheckpointReport> told, int keep) =>
         [.. Take(before, told, keep).Where(c => c.Usable).Select(c => c.Made.Step)];
@@ -62,7 +66,7 @@ public sealed class RetentionTests : IDisposable
         told.Aggregate(before, (listed, c) => CheckpointChoice.Retain(CheckpointChoice.Add(listed, MadeOf(c), ""), keep));
 
     private static CheckpointMade MadeOf(CheckpointReport c) => new(
-        c.Step, c.Path, c.Bytes, c.Digest, c.Tokens, c.Loss, c.DataCursor, TimeSpan.Zero, TimeSpan.Zero, DateTimeOffset.UnixEpoch, 1, c.Final);
+        c.Step, c.Path, c.Bytes, c.Digest, c.Tokens, c.Loss, c.DataCursor, TimeSpan.Zero, TimeSpan.Zero, DateTimeOffset.UnixEpoch, c.Attempt, c.Final);
 
     private static Action<Agent.RecordingRankLink, RankReport> StopAt(long step) => (link, report) =>
     {
