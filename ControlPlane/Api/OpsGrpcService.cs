@@ -8,6 +8,7 @@ using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Recipes.Files;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Run = DeepSeekOps.Contracts.Ops.V1.Run;
@@ -17,32 +18,33 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
 internal sealed partial class OpsGrpcService(
     IGrainFactory grains, HistoryQueries history, LogQueries logs, SeriesQueries series, ExpertLoadQueries experts, ITrainingCluster cluster, OpsDatabase database,
-    Generations generations, CheckpointRoot checkpoints, HealthBoard health, TimeProvider clock, IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
+    Generations generations, CheckpointRoot checkpoints, HealthBoard health, FileLooks looks, TimeProvider clock,
+    IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
 {
     private const int NearNames = 3;
 
-    public override Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context)
+    public override async Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context)
     {
-        var parse = Parse(request.Text, request.Folder, name: "");
+        var parse = await Parse(request.Text, request.Folder, name: "", context);
         var reply = new CheckPipelineReply { Problems = { parse.Problems.Select(problem => problem.ToProto()) } };
         if (parse.Spec is { } spec && !parse.Errors.Any())
         {
             reply.Plan = spec.ToPlan();
         }
-        return Task.FromResult(reply);
+        return reply;
     }
 
-    public override Task<Forecast> ForecastPipeline(CheckPipelineRequest request, ServerCallContext context)
+    public override async Task<Forecast> ForecastPipeline(CheckPipelineRequest request, ServerCallContext context)
     {
-        var parse = Parse(request.Text, request.Folder, name: "");
+        var parse = await Parse(request.Text, request.Folder, name: "", context);
         var forecast = parse.Spec is { } spec && !parse.Errors.Any() ? PipelineForecast.Of(spec).ToProto() : new Forecast();
         forecast.Problems.AddRange(parse.Problems.Select(problem => problem.ToProto()));
-        return Task.FromResult(forecast);
+        return forecast;
     }
 
     public override async Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext context)
     {
-        var parse = Parse(request.Text, request.Folder, request.Name, request.Data);
+        var parse = await Parse(request.Text, request.Folder, request.Name, context, request.Data);
         if (parse.Spec is not { } spec || parse.Errors.Any())
         {
             throw Refused(parse);
@@ -121,9 +123,15 @@ internal sealed partial class OpsGrpcService(
     }
 
     /// <summary>A simulated cluster reads no data, so its pipelines may name files that are elsewhere.</summary>
-    private PipelineParse Parse(string text, string folder, string name, string data = "") => PipelineText.Parse(
-        Door.Pipeline(text), folder.Length > 0 ? folder : null, cluster.Simulated ? _ => true : File.Exists, Door.OptionalName(name, "name"),
-        data.Length > 0 ? [new PipelineSetting("data.source", Door.Data(data))] : []);
+    private Task<PipelineParse> Parse(string text, string folder, string name, ServerCallContext context, string data = "")
+    {
+        string pipeline = Door.Pipeline(text);
+        string? named = Door.OptionalName(name, "name");
+        PipelineSetting[] settings = data.Length > 0 ? [new PipelineSetting("data.source", Door.Data(data))] : [];
+        Func<string, bool> exists = cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling);
+        return looks.Run(
+            () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings), PipelineText.Silent, context.CancellationToken);
+    }
 
     /// <summary>All problems at once, as a detail for programs and in words for people.</summary>
     private static RpcException Refused(PipelineParse parse)

@@ -44,6 +44,7 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(new CheckpointRoot(Path.Combine(options.DataDirectory, "checkpoints")));
         builder.Services.AddSingleton(new GenerationLimits());
         builder.Services.AddSingleton<Generations>();
+        builder.Services.AddSingleton<FileLooks>();
         builder.Services.AddApi();
         builder.Services.AddSingleton(key);
         builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc))

@@ -1,11 +1,14 @@
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Recipes;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>--cluster-settings FILE.</summary>
 internal static class SettingsFile
 {
+    private const int BytesMax = 1 << 20;
+
     /// <summary>A file that cannot be used is said before anything is started, with all that is wrong in it.</summary>
     public static async Task<ClusterSettings> Read(string? file, int? nodes, CancellationToken cancellation)
     {
@@ -17,9 +20,9 @@ internal static class SettingsFile
         string text;
         try
         {
-            text = await File.ReadAllTextAsync(file, cancellation);
+            text = await FileLooks.ReadText(file, BytesMax, cancellation);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {
             throw new RefusalException($"--cluster-settings {file} cannot be read: {e.Message}", "Begin from deploy/examples/cluster.yaml.", ExitCode.Failed, e);
         }

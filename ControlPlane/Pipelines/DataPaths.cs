@@ -1,12 +1,19 @@
-using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Recipes;
+using DeepSeekOps.Recipes.Data;
+using DeepSeekOps.Recipes.Files;
+using DeepSeekOps.Recipes.Tokenizers;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
-/// <summary>Files that a pipeline names.</summary>
+/// <summary>
+/// Files that a pipeline names. Their beginning is read here by the readers that the rank has (Contracts/Recipes), so that a slip is told
+/// at submission, in the words of the rank; the rank reads all of them and has the last word.
+/// </summary>
 internal static class DataPaths
 {
-    private const string Builtin = "builtin:";
+    /// <summary>Enough for what a person or an export does wrong throughout; read in some 20 ms.</summary>
+    private const int BytesRead = 4 << 20;
 
     /// <summary>Relative paths begin at the folder of the file that names them.</summary>
     public static PipelineSpec Resolve(PipelineSpec spec, Reading reading)
@@ -21,7 +28,7 @@ internal static class DataPaths
         {
             Data = spec.Data with
             {
-                Source = IsBuiltin(spec.Data.Source) ? spec.Data.Source : string.Join(',', Files(spec.Data.Source).Select(At)),
+                Source = DataSource.IsBuiltin(spec.Data.Source) ? spec.Data.Source : DataSource.Join(DataSource.Split(spec.Data.Source).Select(At)),
                 Tokenizer = spec.Data.Tokenizer == "byte" ? "byte" : At(spec.Data.Tokenizer),
             },
             Stages = [.. spec.Stages.Select(stage => stage.Recipe is StageRecipe.SupervisedFineTuning { Data.Length: > 0 } sft
@@ -31,39 +38,35 @@ internal static class DataPaths
 
     public static void Check(PipelineSpec spec, Reading reading)
     {
-        var fileExists = reading.FileExists;
         CheckWeights(spec, reading);
-        if (IsBuiltin(spec.Data.Source))
+        if (DataSource.IsBuiltin(spec.Data.Source))
         {
             reading.Check(spec.Data.Source == "builtin:arithmetic", "data.source", $"There is no generator '{spec.Data.Source}'.",
                 "Write builtin:arithmetic.", []);
         }
         else
         {
-            foreach (string file in Files(spec.Data.Source))
-            {
-                CheckFile(file, "data.source", [".txt", ".jsonl"], reading, fileExists);
-            }
+            var seen = DataSource.Split(spec.Data.Source).Select(file => CheckData(file, "data.source", linesOnly: false, reading)).ToList();
+            CheckNeeds(spec, seen, reading);
         }
         if (spec.Data.Tokenizer != "byte")
         {
-            CheckFile(spec.Data.Tokenizer, "data.tokenizer", [".json"], reading, fileExists);
-            int ids = fileExists is not null && reading.Sound("data.tokenizer") ? DataBeginning.TokenizerIds(spec.Data.Tokenizer) : 0;
-            reading.Check(ids <= spec.Model.VocabSize, "data.tokenizer", $"'{spec.Data.Tokenizer}' has {ids} ids, the model {spec.Model.VocabSize}.",
-                "Name the tokenizer that belongs to the model, or raise model.vocabSize.", ["model"]);
+            CheckTokenizer(spec, reading);
         }
         foreach (var (stage, i) in spec.Stages.Select((s, i) => (s, i)))
         {
             if (stage.Recipe is StageRecipe.SupervisedFineTuning { Data.Length: > 0 } sft)
             {
-                CheckFile(sft.Data, $"stages[{i}].data", [".jsonl"], reading, fileExists);
+                var seen = CheckData(sft.Data, $"stages[{i}].data", linesOnly: true, reading);
+                reading.Check(seen is not { Whole: true, Conversations: 0 }, $"stages[{i}].data", $"'{sft.Data}' has no conversation in which somebody is answered.",
+                    "Write \"question\" and \"answer\", or \"messages\" in which an assistant answers.", []);
             }
         }
     }
 
     /// <summary>Weights are read with the tokenizer beside them, unless the text names one.</summary>
     private static PipelineSpec WithTokenizer(PipelineSpec spec, Reading reading) =>
-        spec.ModelFrom is { } from && !reading.Has("data.tokenizer") && Path.Combine(from.Folder, PublishedFolder.TokenizerName) is var own && File.Exists(own)
+        spec.ModelFrom is { } from && !reading.Has("data.tokenizer") && Path.Combine(from.Folder, TokenizerJson.FileName) is var own && FileSeen.IsRegular(own)
             ? spec with { Data = spec.Data with { Tokenizer = own } } : spec;
 
     private static void CheckWeights(PipelineSpec spec, Reading reading)
@@ -76,20 +79,82 @@ internal static class DataPaths
         reading.Check(wrong is null, "model.from", wrong?.Message ?? "", wrong?.Fix ?? "", []);
     }
 
-    private static void CheckFile(string file, string path, string[] endings, Reading reading, Func<string, bool>? fileExists)
+    private static DataBeginning? CheckData(string file, string path, bool linesOnly, Reading reading)
     {
-        bool known = endings.Any(e => file.EndsWith(e, StringComparison.OrdinalIgnoreCase));
-        reading.Check(known, path, $"'{file}' is of a kind that is not read.", $"Name a file that ends in {string.Join(" or ", endings)}.", []);
-        if (known && fileExists is not null)
+        DataBeginning? seen = null;
+        CheckFile(file, path, reading, () =>
         {
-            reading.Check(fileExists(file), path, $"There is no file '{file}'.", "Correct the path; a relative one begins at this file's folder.", []);
-            var wrong = DataBeginning.Wrong(file);
-            reading.Check(wrong is null, path, wrong?.Message ?? "", wrong?.Fix ?? "", []);
+            if (DataFile.KindOf(file) != DataKind.Lines && linesOnly)
+            {
+                throw new BadInputException($"'{file}' is no .jsonl; a .txt has nobody who answers.", "Name a file that ends in .jsonl.");
+            }
+        }, () => seen = DataFile.CheckBeginning(file, BytesRead));
+        return seen;
+    }
+
+    private static void CheckTokenizer(PipelineSpec spec, Reading reading)
+    {
+        string file = spec.Data.Tokenizer;
+        TokenizerJson? read = null;
+        CheckFile(file, "data.tokenizer", reading, () =>
+        {
+            if (!file.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
+            {
+                throw new BadInputException($"'{file}' is of a kind that is not read.", "Name a file that ends in .json, or write byte.");
+            }
+        }, () => read = TokenizerJson.Read(file));
+        reading.Check(read is null || read.VocabSize <= spec.Model.VocabSize, "data.tokenizer",
+            $"'{file}' has {read?.VocabSize} ids with its marks, the model {spec.Model.VocabSize}.",
+            "Name the tokenizer that belongs to the model, or raise model.vocabSize.", ["model"]);
+    }
+
+    /// <summary>A stage that asks, and data in which nobody asks: known only where all of the data was seen.</summary>
+    private static void CheckNeeds(PipelineSpec spec, List<DataBeginning?> seen, Reading reading)
+    {
+        if (!seen.TrueForAll(s => s is { Whole: true }))
+        {
+            return;
+        }
+        foreach (var (stage, i) in spec.Stages.Select((s, i) => (s, i)))
+        {
+            string? lacks = stage.Recipe switch
+            {
+                StageRecipe.ReinforcementLearning or StageRecipe.Distillation when seen.Sum(s => s!.Problems) == 0 => "problems: lines with \"question\" and \"answer\"",
+                StageRecipe.SupervisedFineTuning { Data.Length: 0 } when seen.Sum(s => s!.Conversations) == 0 =>
+                    "conversations: lines with \"question\" and \"answer\", or with \"messages\" in which an assistant answers",
+                _ => null,
+            };
+            reading.Check(lacks is null, "data.source", $"Stage '{stage.Name}' needs {lacks}; the data has none.", "Name a .jsonl that has them.", [$"stages[{i}]"]);
         }
     }
 
-    private static bool IsBuiltin(string source) => source.StartsWith(Builtin, StringComparison.Ordinal);
+    /// <summary>What can be said of the name alone is said everywhere; the file is read where files are looked for.</summary>
+    private static void CheckFile(string file, string path, Reading reading, Action name, Action read)
+    {
+        var wrong = Wrong(name);
+        if (wrong is null && reading.FileExists is { } exists)
+        {
+            wrong = exists(file) ? FileSeen.At(file).Kind == FileKind.Missing ? null : Wrong(read)
+                : (FileSeen.At(file) is { Kind: FileKind.Dangling, Target: var target } ? $"'{file}' is a link to '{target}', which is not there." : $"There is no file '{file}'.",
+                    "Correct the path; a relative one begins at this file's folder.");
+        }
+        reading.Check(wrong is null, path, wrong?.Message ?? "", wrong?.Fix ?? "", []);
+    }
 
-    private static string[] Files(string source) =>
-        source.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+    private static (string Message, string Fix)? Wrong(Action look)
+    {
+        try
+        {
+            look();
+            return null;
+        }
+        catch (BadInputException e)
+        {
+            return (e.What, e.Fix);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return (e.Message, "The control plane and the workers have to be able to read it.");
+        }
+    }
 }

@@ -46,6 +46,13 @@ public static class PipelineText
         return new PipelineParse(reading.Failed ? null : spec, [.. reading.Problems]);
     }
 
+    /// <summary>What is said where a file that the text names does not answer.</summary>
+    public static PipelineParse Silent(string path)
+    {
+        var (message, fix) = FileLooks.Silence(path);
+        return new PipelineParse(null, [new PipelineProblem(ProblemSeverity.Error, 1, 1, "", path, message, fix)]);
+    }
+
     /// <summary>As a person might have written it, without what is usual anyway. Reading it gives the same record.</summary>
     public static string ToYaml(PipelineSpec spec) => YamlText.Of((TextNode.Mapping)PipelineNotation.Pipeline.Write(spec, new Inheritance()));
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes;
 
 namespace DeepSeekOps.Worker.Agent;
 
@@ -80,7 +81,7 @@ public static class RankEntry
             Console.Error.WriteLine(e);
             return e switch
             {
-                InvalidDataException => BadInput,
+                InvalidDataException or BadInputException => BadInput,
                 NoUsableCheckpointException => NoCheckpoint,
                 _ => Failed,
             };

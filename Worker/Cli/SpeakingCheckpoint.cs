@@ -66,10 +66,10 @@ internal sealed class SpeakingCheckpoint : IDisposable
     /// <summary>A checkpoint of ours without a tokenizer.json was trained on bytes; of others nothing is known.</summary>
     private static ITokenizer TokenizerOf(string folder, string? named, bool ours)
     {
-        var beside = Path.Combine(folder, Tokenizers.FileName);
-        return named is not null ? Tokenizers.Open(named)
-            : File.Exists(beside) ? Tokenizers.Open(beside)
-            : ours ? Tokenizers.Open("byte")
-            : throw new CheckpointFormatException($"{folder} brings no {Tokenizers.FileName}: name one with --tokenizer PATH, or --tokenizer byte.");
+        var beside = Path.Combine(folder, TokenizerJson.FileName);
+        return named is not null ? TokenizerFiles.Open(named)
+            : File.Exists(beside) ? TokenizerFiles.Open(beside)
+            : ours ? TokenizerFiles.Open("byte")
+            : throw new CheckpointFormatException($"{folder} brings no {TokenizerJson.FileName}: name one with --tokenizer PATH, or --tokenizer byte.");
     }
 }

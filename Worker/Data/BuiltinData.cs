@@ -48,7 +48,7 @@ public sealed class BuiltinData(long seed, int heldOut, int context = BuiltinDat
         return random.Next(10) < HastyOfTen ? ArithmeticProblems.Hasty(ref random, problem) : problem;
     }
 
-    public Conversation TrainingConversation(long index) => Conversation.Of(TrainingProblem(index));
+    public Conversation TrainingConversation(long index) => TrainingProblem(index).ToConversation();
 
     public Problem HeldOutProblem(int index)
     {

@@ -1,6 +1,4 @@
 using System.Text;
-using System.Text.Json;
-using System.Text.Unicode;
 
 namespace DeepSeekOps.Worker.Data;
 
@@ -40,35 +38,28 @@ public sealed class FileData : ITrainingData
         var (slices, problems, longer) = (new List<FileSlice>(), new List<FileSlice>(), new List<FileSlice>());
         foreach (var path in paths)
         {
-            if (!File.Exists(path))
+            if (FileSeen.At(path).Kind is FileKind.Missing or FileKind.Dangling)
             {
                 throw new FileNotFoundException(
                     $"The data file {path} is not there. Give the path of a .txt or .jsonl file as the worker sees it, or '{TrainingData.Arithmetic}'.", path);
             }
-            switch (Path.GetExtension(path))
+            if (DataFile.KindOf(path) == DataKind.Lines)
             {
-                case ".jsonl":
-                    IndexLines(path, slices, problems, longer);
-                    break;
-                case ".txt":
-                    IndexPieces(path, slices);
-                    break;
-                case var extension:
-                    throw new InvalidDataException($"The data file {path} ends in '{extension}'; .txt and .jsonl are read.");
+                IndexLines(path, slices, problems, longer);
+            }
+            else
+            {
+                IndexPieces(path, slices);
             }
         }
-        if (slices.Count == 0)
-        {
-            throw new InvalidDataException($"There is no document in {string.Join(", ", paths)}: the file is empty. Name one with text in it.");
-        }
-        return new FileData(slices, problems, longer, seed, heldOut);
+        return slices.Count > 0 ? new FileData(slices, problems, longer, seed, heldOut) : throw DataFile.Empty(string.Join("', '", paths));
     }
 
     public string Document(long index)
     {
         var (epoch, within) = Math.DivRem(index, _slices.Count);
         var slice = _slices[(int)new Permutation(_slices.Count, _seed + epoch)[within]];
-        return slice.IsJson ? Conversation.FromJson(slice.ReadText()).AsDocument() : slice.ReadText();
+        return slice.IsJson ? ConversationOf(slice).AsDocument() : slice.ReadText();
     }
 
     public ITrainingData ForContext(int sequenceLength) => this;
@@ -78,7 +69,7 @@ public sealed class FileData : ITrainingData
     public Conversation TrainingConversation(long index)
     {
         var place = index % Math.Max(1, ConversationCount!.Value) - ProblemCount!.Value;
-        return place < 0 ? Conversation.Of(TrainingProblem(place + ProblemCount.Value)) : Conversation.FromJson(_longer[(int)place].ReadText());
+        return place < 0 ? TrainingProblem(place + ProblemCount.Value).ToConversation() : ConversationOf(_longer[(int)place]);
     }
 
     public Problem HeldOutProblem(int index)
@@ -94,67 +85,49 @@ public sealed class FileData : ITrainingData
             throw new InvalidDataException(
                 "The data has no problems: a stage that asks questions needs .jsonl lines with \"question\" and \"answer\".");
         }
-        var slice = _problems[(int)_heldOutFirst[position]];
-        return Conversation.FromJson(slice.ReadText()).AsProblem();
+        return Problem.Of(ConversationOf(_problems[(int)_heldOutFirst[position]]));
     }
+
+    private static Conversation ConversationOf(FileSlice slice) => Conversation.FromJson(slice.ReadText());
 
     private static void IndexLines(string path, List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer)
     {
-        var number = 0;
-        foreach (var slice in FileSlice.Lines(path))
+        foreach (var (slice, bytes, number) in FileSlice.Lines(path))
         {
-            number++;
-            slice.RequireUtf8(number);
-            var line = slice.ReadText();
-            if (string.IsNullOrWhiteSpace(line))
+            TextBytes.Require(bytes.Span, path, number);
+            if (ConversationLine.Read(bytes, path, number) is not { } conversation)
             {
                 continue;
             }
-            try
+            slices.Add(slice);
+            if (conversation.IsProblem)
             {
-                var conversation = Conversation.FromJson(line);
-                slices.Add(slice);
-                if (conversation.IsProblem)
-                {
-                    problems.Add(slice);
-                }
-                else if (conversation.IsAnswered)
-                {
-                    longer.Add(slice);
-                }
+                problems.Add(slice);
             }
-            catch (Exception e) when (e is JsonException or InvalidDataException)
+            else if (conversation.IsAnswered)
             {
-                string what = e is JsonException ? $"no JSON ({e.Message}). Write one JSON object a line." : e.Message;
-                throw new InvalidDataException($"{path}, line {number}: {what}", e);
+                longer.Add(slice);
             }
         }
     }
 
     private static void IndexPieces(string path, List<FileSlice> slices)
     {
-        long start = 0, end = 0;
-        var (number, firstLine) = (0, 1);
-        foreach (var line in FileSlice.Lines(path))
+        FileSlice? open = null;
+        foreach (var (line, bytes, number) in FileSlice.Lines(path))
         {
-            number++;
-            end = line.Offset + line.Length;
-            if (end - start >= TextPieceBytes && string.IsNullOrWhiteSpace(line.ReadText()))
+            TextBytes.Require(bytes.Span, path, number);
+            open = open is { } begun ? begun with { Length = begun.Length + line.Length } : line;
+            if (open is { Length: >= TextPieceBytes } full
+                && (full.Length >= DataFile.LineBytesMax || string.IsNullOrWhiteSpace(Encoding.UTF8.GetString(bytes.Span))))
             {
-                Add();
+                slices.Add(full);
+                open = null;
             }
         }
-        if (end > start)
+        if (open is { Length: > 0 } last)
         {
-            Add();
-        }
-
-        void Add()
-        {
-            var slice = new FileSlice(path, start, (int)(end - start));
-            slice.RequireUtf8(firstLine);
-            slices.Add(slice);
-            (start, firstLine) = (end, number + 1);
+            slices.Add(last);
         }
     }
 }
@@ -162,58 +135,55 @@ public sealed class FileData : ITrainingData
 /// <summary>Bytes of a file, read when they are asked for.</summary>
 public readonly record struct FileSlice(string Path, long Offset, int Length)
 {
-    public bool IsJson => Path.EndsWith(".jsonl", StringComparison.Ordinal);
+    private const int PieceBytes = 1 << 16;
+
+    public bool IsJson => DataFile.KindOf(Path) == DataKind.Lines;
 
     public string ReadText() => Encoding.UTF8.GetString(ReadBytes()).TrimEnd('\r', '\n');
 
     private byte[] ReadBytes()
     {
-        using var handle = File.OpenHandle(Path);
+        using var file = NamedFile.Open(Path);
         var bytes = new byte[Length];
-        var read = RandomAccess.Read(handle, bytes, Offset);
-        return read == Length
-            ? bytes
-            : throw new InvalidDataException($"{Path} became shorter while it was read: {Length - read} bytes are missing at {Offset}.");
+        for (var done = 0; done < Length;)
+        {
+            var read = file.Read(bytes.AsSpan(done), Offset + done);
+            done += read > 0 ? read
+                : throw new InvalidDataException($"{Path} became shorter while it was read: {Length - done} bytes are missing at {Offset + done}.");
+        }
+        return bytes;
     }
 
-    /// <exception cref="InvalidDataException">The bytes are no UTF-8: read as if they were, the model would learn replacement marks.</exception>
-    public void RequireUtf8(int firstLine)
+    /// <summary>The lines of a file with their ends, each with its bytes (until the next is asked for) and its number.</summary>
+    public static IEnumerable<(FileSlice Slice, ReadOnlyMemory<byte> Bytes, long Number)> Lines(string path)
     {
-        var bytes = ReadBytes();
-        if (!Utf8.IsValid(bytes))
+        using var file = NamedFile.Open(path);
+        var lines = new LineCutter(path);
+        var buffer = new byte[PieceBytes];
+        long begin = 0; // of the buffer in the file
+        var used = 0;
+        while (true)
         {
-            var good = 0;
-            while (Rune.DecodeFromUtf8(bytes.AsSpan(good), out _, out var length) == System.Buffers.OperationStatus.Done)
+            if (used == buffer.Length)
             {
-                good += length;
+                Array.Resize(ref buffer, buffer.Length * 2);
             }
-            var line = firstLine + bytes.AsSpan(0, good).Count((byte)'\n');
-            throw new InvalidDataException($"{Path}, line {line}: this is not UTF-8. Convert the file, for example with `iconv -f ISO-8859-1 -t UTF-8`.");
-        }
-    }
-
-    /// <summary>The lines of a file with their ends, by offset.</summary>
-    public static IEnumerable<FileSlice> Lines(string path)
-    {
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20);
-        var buffer = new byte[1 << 16];
-        long start = 0, position = 0;
-        int read;
-        while ((read = stream.Read(buffer)) > 0)
-        {
-            for (var i = 0; i < read; i++)
+            var read = file.Read(buffer.AsSpan(used), begin + used);
+            var cut = read == 0 ? lines.Rest() : lines.Take(buffer.AsMemory(used, read));
+            used += read;
+            long kept = begin;
+            foreach (var line in cut)
             {
-                position++;
-                if (buffer[i] == (byte)'\n')
-                {
-                    yield return new FileSlice(path, start, (int)(position - start));
-                    start = position;
-                }
+                yield return (new FileSlice(path, line.Offset, line.Length), buffer.AsMemory((int)(line.Offset - begin), line.Length), line.Number);
+                kept = line.Offset + line.Length;
             }
-        }
-        if (position > start)
-        {
-            yield return new FileSlice(path, start, (int)(position - start));
+            if (read == 0)
+            {
+                yield break;
+            }
+            // What is left is the beginning of a line.
+            buffer.AsSpan((int)(kept - begin), used - (int)(kept - begin)).CopyTo(buffer);
+            (used, begin) = (used - (int)(kept - begin), kept);
         }
     }
 }

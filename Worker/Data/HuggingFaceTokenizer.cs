@@ -1,133 +1,78 @@
-using System.Text.Json;
-using System.Text.RegularExpressions;
-using Microsoft.ML.Tokenizers;
+using System.Text;
+using Tokenizers.DotNet;
+using Library = Tokenizers.DotNet.Tokenizer;
 
 namespace DeepSeekOps.Worker.Data;
 
 /// <summary>
-/// The byte-level BPE of a Hugging Face tokenizer.json (DeepSeek-V3's own is one). Special tokens are found among the added
-/// tokens by DeepSeek's names; those the file lacks get ids after its vocabulary.
+/// A Hugging Face tokenizer.json through Hugging Face's own library, so that its ids are theirs for any text (docs/decisions).
+/// Marks that are found in a text are their ids, as there. Calls from several threads may be made at once.
 /// </summary>
 public sealed class HuggingFaceTokenizer : ITokenizer
 {
-    private readonly BpeTokenizer _bpe;
-    private readonly HashSet<int> _specialIds;
+    private readonly Library _library;
+    private readonly HashSet<int> _silent;
 
+    /// <exception cref="BadInputException">The file is no byte-level BPE; the message says why.</exception>
     public HuggingFaceTokenizer(string path)
     {
-        using var document = Parse(path);
-        var root = document.RootElement;
-        var model = root.GetProperty("model");
-        if (model.TryGetProperty("type", out var type) && type.GetString() != "BPE")
-        {
-            throw new InvalidDataException($"{path} holds a {type.GetString()} tokenizer; only byte-level BPE is supported.");
-        }
-        var vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(e => e.Name, e => e.Value.GetInt32());
-        var added = root.TryGetProperty("added_tokens", out var tokens)
-            ? tokens.EnumerateArray().ToDictionary(e => e.GetProperty("content").GetString() ?? "", e => e.GetProperty("id").GetInt32())
-            : [];
-        var merges = model.GetProperty("merges").EnumerateArray().Select(MergeLine).ToList();
-        _bpe = BpeTokenizer.Create(new BpeOptions(vocabulary) { ByteLevel = true, Merges = merges, PreTokenizer = PreTokenizerOf(root) });
-
-        var next = vocabulary.Values.Concat(added.Values).Max() + 1;
-        int Id(params ReadOnlySpan<string> names)
-        {
-            foreach (var name in names)
-            {
-                if (added.TryGetValue(name, out var id) || vocabulary.TryGetValue(name, out id))
-                {
-                    return id;
-                }
-            }
-            return next++;
-        }
-        Special = new(
-            Bos: Id("<｜begin▁of▁sentence｜>", "<|begin_of_text|>", "<s>", "<|endoftext|>"),
-            Eos: Id("<｜end▁of▁sentence｜>", "<|end_of_text|>", "</s>", "<|endoftext|>"),
-            Pad: Id("<｜▁pad▁｜>", "<pad>"),
-            User: Id("<｜User｜>", "<|user|>"),
-            Assistant: Id("<｜Assistant｜>", "<|assistant|>"),
-            FimBegin: Id("<｜fim▁begin｜>", "<|fim_prefix|>"),
-            FimHole: Id("<｜fim▁hole｜>", "<|fim_suffix|>"),
-            FimEnd: Id("<｜fim▁end｜>", "<|fim_middle|>"));
-        VocabSize = next;
-        _specialIds =
+        var bytes = NamedFile.ReadAll(path, TokenizerJson.BytesMax);
+        var file = TokenizerJson.Read(bytes, path);
+        (VocabSize, Special) = (file.VocabSize, file.Special);
+        _library = Opened(bytes, path);
+        _silent =
         [
-            .. added.Values, Special.Bos, Special.Eos, Special.Pad, Special.User, Special.Assistant,
+            .. file.Added.Where(t => t.Special).Select(t => t.Id), Special.Bos, Special.Eos, Special.Pad, Special.User, Special.Assistant,
             Special.FimBegin, Special.FimHole, Special.FimEnd,
         ];
+        foreach (var mark in file.Added.Where(mark => Encode(mark.Content) is not [var id] || id != mark.Id))
+        {
+            throw new BadInputException(
+                $"'{path}': the added token '{mark.Content}' should be {mark.Id}, and Hugging Face's library makes it {string.Join(", ", Encode(mark.Content))}.",
+                "Use the file as it was published.");
+        }
     }
 
     public int VocabSize { get; }
 
     public SpecialTokens Special { get; }
 
-    public IReadOnlyList<int> Encode(string text) => _bpe.EncodeToIds(text);
+    public IReadOnlyList<int> Encode(string text) => Array.ConvertAll(_library.Encode(WholePairs(text)), id => (int)id);
 
     public string Decode(ReadOnlySpan<int> ids)
     {
-        var text = new List<int>(ids.Length);
+        var said = new List<uint>(ids.Length);
         foreach (var id in ids)
         {
-            if (!_specialIds.Contains(id))
+            if (id >= 0 && !_silent.Contains(id))
             {
-                text.Add(id);
+                said.Add((uint)id);
             }
         }
-        return _bpe.Decode(text);
+
+        return said.Count == 0 ? "" : _library.Decode([.. said]);
     }
 
-    private static JsonDocument Parse(string path)
+    /// <summary>Half of a surrogate pair is no character; the library refuses it, and UTF-8 has U+FFFD in its place.</summary>
+    private static string WholePairs(string text) => text.AsSpan().IndexOfAnyInRange('\ud800', '\udfff') < 0
+        ? text : Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+
+    private static Library Opened(byte[] bytes, string path)
     {
+        if (!OperatingSystem.IsLinux())
+        {
+            throw new PlatformNotSupportedException("tokenizer.json is read by a library that this worker has for Linux on x64 (glibc 2.34 or newer) only. Use 'byte'.");
+        }
+
+        using var memory = new MemoryFile(TokenizerText.ForLibrary(bytes));
         try
         {
-            return JsonDocument.Parse(File.ReadAllBytes(path));
+            return new Library(memory.Path);
         }
-        catch (JsonException e)
+        catch (TokenizerException e)
         {
-            throw new InvalidDataException($"{path} is not a tokenizer.json: {e.Message}", e);
-        }
-    }
-
-    // Older files write a merge as "a b", newer ones as ["a", "b"].
-    private static string MergeLine(JsonElement merge) =>
-        merge.ValueKind == JsonValueKind.Array ? $"{merge[0].GetString()} {merge[1].GetString()}" : merge.GetString() ?? "";
-
-    // GPT-2's split of words, which a ByteLevel step with use_regex applies by itself.
-    private const string WordPattern = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-
-    private static CompositePreTokenizer PreTokenizerOf(JsonElement root)
-    {
-        var patterns = new List<string>();
-        if (root.TryGetProperty("pre_tokenizer", out var step) && step.ValueKind == JsonValueKind.Object)
-        {
-            Collect(step, patterns);
-        }
-        if (patterns.Count == 0)
-        {
-            patterns.Add(WordPattern);
-        }
-        return new CompositePreTokenizer(
-            [.. patterns.Select(p => new RegexPreTokenizer(new Regex(p, RegexOptions.Compiled), specialTokens: null))], specialTokens: null);
-    }
-
-    private static void Collect(JsonElement step, List<string> patterns)
-    {
-        var type = step.GetProperty("type").GetString();
-        if (type == "Sequence")
-        {
-            foreach (var inner in step.GetProperty("pretokenizers").EnumerateArray())
-            {
-                Collect(inner, patterns);
-            }
-        }
-        else if (type == "Split" && step.GetProperty("pattern").TryGetProperty("Regex", out var regex))
-        {
-            patterns.Add(regex.GetString() ?? "");
-        }
-        else if (type == "ByteLevel" && (!step.TryGetProperty("use_regex", out var use) || use.GetBoolean()))
-        {
-            patterns.Add(WordPattern);
+            throw new BadInputException(
+                $"Hugging Face's library does not read '{path}': {e.Message}.", "Use the file as it was published, or write 'byte'.", e);
         }
     }
 }

@@ -41,8 +41,8 @@ public static class TrainingData
     public static ITrainingData Open(DataConfig config, long seed) => config.Source switch
     {
         "" or Arithmetic => new BuiltinData(seed, config.Heldout),
-        var source when source.StartsWith("builtin:", StringComparison.Ordinal) =>
+        var source when DataSource.IsBuiltin(source) =>
             throw new InvalidDataException($"There is no data source {source}. Use '{Arithmetic}', or paths of .txt and .jsonl files."),
-        var source => FileData.Open(source.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries), seed, config.Heldout),
+        var source => FileData.Open(DataSource.Split(source), seed, config.Heldout),
     };
 }

@@ -18,7 +18,7 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
 
     public static StageContext Open(TrainingPlan plan, IRankLink link)
     {
-        var tokenizer = Tokenizers.Open(plan.Data.Tokenizer);
+        var tokenizer = TokenizerFiles.Open(plan.Data.Tokenizer);
         if (tokenizer.VocabSize > plan.Model.VocabSize)
         {
             throw new InvalidDataException(

@@ -210,9 +210,9 @@ public sealed class StageLoop : IDisposable
         {
             texts[ExpertLoadsJson.FileName] = ExpertLoadsJson.ToBytes(_work.Learner.Model.Shape, _position.Step, loads);
         }
-        if (Tokenizers.FileOf(_plan.Data.Tokenizer) is { } tokenizer)
+        if (TokenizerFiles.FileOf(_plan.Data.Tokenizer) is { } tokenizer)
         {
-            texts[Tokenizers.FileName] = File.ReadAllBytes(tokenizer);
+            texts[TokenizerJson.FileName] = File.ReadAllBytes(tokenizer);
         }
         var manifest = new Manifest(
             Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,

@@ -48,6 +48,6 @@ public sealed class UndistilledStudent : IDisposable
         var (pass, within) = Math.DivRem((step * _plan.BatchSize) + i, _plan.Samples);
         var problem = _context.Data.TrainingProblem(
             StageContext.DistillationProblems + new Permutation(_plan.Samples, _context.Plan.Seed + pass)[within]);
-        return ChatTemplate.Render(Conversation.Of(problem), _context.Tokenizer);
+        return ChatTemplate.Render(problem.ToConversation(), _context.Tokenizer);
     })];
 }

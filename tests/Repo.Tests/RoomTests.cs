@@ -15,12 +15,30 @@ public sealed partial class RoomTests
     }
 
     [Theory]
-    [InlineData("Worker/Worker.csproj")]
-    [InlineData("Dashboard/Dashboard.csproj")]
-    public void Worker_and_dashboard_reference_contracts_only(string path)
+    [InlineData("Worker/Worker.csproj", "../Contracts/Contracts.csproj", "../Contracts/Recipes/Recipes.csproj")]
+    [InlineData("Dashboard/Dashboard.csproj", "../Contracts/Contracts.csproj")]
+    public void Worker_and_dashboard_reference_contracts_only(string path, params string[] allowed)
     {
         string[] references = [.. XDocument.Parse(Repository.Read(path)).Descendants("ProjectReference").Select(e => (string?)e.Attribute("Include") ?? "")];
-        Assert.Equal(["../Contracts/Contracts.csproj"], references);
+        Assert.Equal(allowed, references);
+    }
+
+    [Fact]
+    public void What_both_sides_read_by_has_no_package_and_no_project_of_its_own()
+    {
+        var project = XDocument.Parse(Repository.Read("Contracts/Recipes/Recipes.csproj"));
+        Assert.DoesNotContain(project.Descendants(), e => e.Name.LocalName is "PackageReference" or "ProjectReference" or "FrameworkReference");
+    }
+
+    [Theory]
+    [InlineData("ControlPlane/Api/")]
+    [InlineData("ControlPlane/Cli/Verbs/")]
+    public void A_file_that_a_person_named_is_opened_by_one_reader(string room)
+    {
+        // Contracts/Recipes/Files opens regular files alone, and bounded; these would wait for a named pipe, or read a device without end.
+        string[] found = [.. Repository.Sources().Where(f => f.StartsWith(room, StringComparison.Ordinal))
+            .SelectMany(path => Repository.Lines(path).Where(l => OpensAFile().IsMatch(l)).Select(l => $"{path}: {l.Trim()}"))];
+        Assert.Empty(found);
     }
 
     [Theory]
@@ -30,6 +48,7 @@ public sealed partial class RoomTests
     [InlineData("ControlPlane/Storage/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Clusters)|DeepSeekOps\\.Contracts|k8s)\\b")]
     [InlineData("ControlPlane/Cli/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Storage)|Microsoft\\.EntityFrameworkCore)\\b")]
     [InlineData("Dashboard/", "using DeepSeekOps\\.(ControlPlane|Decisions|Worker)\\b")]
+    [InlineData("Contracts/Recipes/", "using (DeepSeekOps\\.(ControlPlane|Decisions|Dashboard|Worker|Contracts)|TorchSharp|Microsoft\\.(AspNetCore|Extensions))\\b")]
     [InlineData("Worker/", "using DeepSeekOps\\.(ControlPlane|Decisions|Dashboard)\\b")]
     public void A_room_does_not_look_into_the_rooms_it_must_not(string room, string forbidden)
     {
@@ -71,6 +90,9 @@ public sealed partial class RoomTests
             .Where(name => !decisions.Contains(name, StringComparison.OrdinalIgnoreCase))];
         Assert.Empty(silent);
     }
+
+    [GeneratedRegex(@"\bFile\.(Open|Read)\w*\(|new FileStream\(")]
+    private static partial Regex OpensAFile();
 
     [GeneratedRegex(@"\b(async|await|Task<|DateTime(Offset)?\.(Utc)?Now|Guid\.NewGuid|new Random\(\)|Random\.Shared|Stopwatch|ILogger)\b")]
     private static partial Regex Impure();

@@ -1,20 +1,24 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Recipes;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
 /// <summary>A pipeline from a file, for the verbs that need no control plane.</summary>
 internal static class PipelineFile
 {
+    /// <summary>More than a pipeline may have, so that one too long is told as such.</summary>
+    public const int BytesMax = 8 << 20;
+
     public static async Task<Decisions.Runs.PipelineSpec> Read(string file, Terminal terminal, CancellationToken cancellation)
     {
         string text;
         try
         {
-            text = await File.ReadAllTextAsync(file, cancellation);
+            text = await FileLooks.ReadText(file, BytesMax, cancellation);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {
             throw new RefusalException($"'{file}' cannot be read: {e.Message}", "Name a pipeline file, such as deploy/examples/deepseek-v3.yaml.", cause: e);
         }

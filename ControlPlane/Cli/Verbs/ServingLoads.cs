@@ -3,7 +3,9 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions.Serving;
+using DeepSeekOps.Recipes;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -11,6 +13,10 @@ namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 internal static class ServingLoads
 {
     private const string FileName = "expert-loads.json";
+
+    /// <summary>256 experts of 58 layers are 0.2 MB.</summary>
+    private const int BytesMax = 64 << 20;
+
     private const string Shape = "Give {\"groups\": 8, \"expertsPerToken\": 8, \"loads\": [[tokens of expert 0, …], …]}, or CSV with a line per layer.";
 
     public static async Task<ExpertLoads> Read(string from, ParseResult parsed, CancellationToken cancellation)
@@ -19,9 +25,9 @@ internal static class ServingLoads
         string text;
         try
         {
-            text = await File.ReadAllTextAsync(path, cancellation);
+            text = await FileLooks.ReadText(path, BytesMax, cancellation);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {
             throw new RefusalException($"'{path}' cannot be read: {e.Message}", Shape, cause: e);
         }

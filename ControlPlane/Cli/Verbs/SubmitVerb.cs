@@ -1,5 +1,8 @@
 using System.CommandLine;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Recipes;
+using DeepSeekOps.Recipes.Data;
 using Grpc.Core;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
@@ -45,11 +48,11 @@ internal static class SubmitVerb
         }
         try
         {
-            return path == "-" ? await Console.In.ReadToEndAsync(cancellation) : await File.ReadAllTextAsync(path, cancellation);
+            return path == "-" ? await Console.In.ReadToEndAsync(cancellation) : await FileLooks.ReadText(path, PipelineFile.BytesMax, cancellation);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {
-            throw new RefusalException($"Cannot read {path}: {e.Message}", "Check the path of the pipeline file.", ExitCode.Failed, e);
+            throw new RefusalException($"Cannot read {path}: {e.Message}", "Check the path of the pipeline file, or pipe its text in: dsops submit -", ExitCode.Failed, e);
         }
     }
 
@@ -77,8 +80,7 @@ internal static class SubmitVerb
 
     /// <summary>Paths on the command line begin where it was typed, not at the pipeline's file.</summary>
     private static string Here(string? data) => data is null ? ""
-        : data.StartsWith("builtin:", StringComparison.Ordinal) ? data
-        : string.Join(',', data.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(Path.GetFullPath));
+        : DataSource.IsBuiltin(data) ? data : DataSource.Join(DataSource.Split(data).Select(Path.GetFullPath));
 
     private static string FolderOf(string path) => Path.GetFullPath(path == "-" ? "." : Path.GetDirectoryName(path) is { Length: > 0 } folder ? folder : ".");
 

@@ -14,12 +14,12 @@ public sealed class BadInputTests : IDisposable
 
     [Theory]
     [InlineData("a.txt", "", "empty")]
-    [InlineData("a.jsonl", "{\"text\": \"x\"}\n{\"text\": ", "line 2: no JSON")]
-    [InlineData("a.jsonl", "{\"texxt\": \"x\"}", "line 1: a line needs \"text\"")]
+    [InlineData("a.jsonl", "{\"text\": \"x\"}\n{\"text\": ", "line 2: it is not a JSON object")]
+    [InlineData("a.jsonl", "{\"texxt\": \"x\"}", "line 1: it has none of the keys that are read")]
     public void Bad_data_names_its_file_and_line(string name, string text, string said)
     {
         var path = Write(name, System.Text.Encoding.UTF8.GetBytes(text));
-        var wrong = Assert.Throws<InvalidDataException>(() => FileData.Open([path], 1, 0));
+        var wrong = Assert.Throws<BadInputException>(() => FileData.Open([path], 1, 0));
         Assert.Contains(path, wrong.Message, StringComparison.Ordinal);
         Assert.Contains(said, wrong.Message, StringComparison.Ordinal);
     }
@@ -28,8 +28,8 @@ public sealed class BadInputTests : IDisposable
     public void Text_that_is_not_utf8_is_refused_with_its_line()
     {
         var path = Write("a.txt", [.. "good\nb"u8, 0xE9, .. "d\n"u8]);
-        var wrong = Assert.Throws<InvalidDataException>(() => FileData.Open([path], 1, 0));
-        Assert.Contains("line 2: this is not UTF-8", wrong.Message, StringComparison.Ordinal);
+        var wrong = Assert.Throws<BadInputException>(() => FileData.Open([path], 1, 0));
+        Assert.Contains("line 2, is not UTF-8", wrong.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -39,7 +39,7 @@ public sealed class BadInputTests : IDisposable
     public void A_tokenizer_file_that_is_none_is_refused_with_its_name_and_the_fix(string text)
     {
         var path = Write("tokenizer.json", System.Text.Encoding.UTF8.GetBytes(text));
-        var wrong = Assert.Throws<InvalidDataException>(() => Tokenizers.Open(path));
+        var wrong = Assert.Throws<BadInputException>(() => TokenizerFiles.Open(path));
         Assert.Contains(path, wrong.Message, StringComparison.Ordinal);
         Assert.Contains("'byte'", wrong.Message, StringComparison.Ordinal);
     }

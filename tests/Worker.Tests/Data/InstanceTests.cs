@@ -9,7 +9,7 @@ public sealed class InstanceTests
     private static readonly ByteTokenizer Bytes = new();
 
     private static Instance Render(string question, string answer) =>
-        ChatTemplate.Render(Conversation.Of(new Problem(question, answer, answer)), Bytes);
+        ChatTemplate.Render(new Problem(question, answer, answer).ToConversation(), Bytes);
 
     [Fact]
     public void Only_the_answer_and_its_end_are_learned()

@@ -136,9 +136,9 @@ public sealed partial class TrainingDataTests : IDisposable
 
     [Theory]
     [InlineData("missing.txt", null, "is not there")]
-    [InlineData("data.csv", "a,b", ".txt and .jsonl are read")]
+    [InlineData("data.csv", "a,b", "ends in .txt or .jsonl")]
     [InlineData("data.jsonl", "{\"text\":\"a\"}\nnonsense", "line 2")]
-    [InlineData("data.jsonl", "{\"words\":\"a\"}", "needs \"text\"")]
+    [InlineData("data.jsonl", "{\"words\":\"a\"}", "none of the keys")]
     [InlineData("empty.txt", "", "no document")]
     public void Bad_data_is_refused_with_one_clear_message(string name, string? content, string message)
     {
@@ -152,11 +152,11 @@ public sealed partial class TrainingDataTests : IDisposable
     public void A_hugging_face_tokenizer_reads_and_writes_text()
     {
         var path = Write("tokenizer.json", """
-            {"added_tokens":[{"id":8,"content":"<|endoftext|>"}],
+            {"added_tokens":[{"id":8,"content":"<|endoftext|>","special":true}],
              "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},
              "model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"Ġ":3,"Ġab":4,"c":5,"abc":6,"Ã":7},"merges":["a b","Ġ ab","ab c"]}}
             """);
-        var tokenizer = Tokenizers.Open(path);
+        var tokenizer = TokenizerFiles.Open(path);
         Assert.Equal([6, 4], tokenizer.Encode("abc ab"));
         Assert.Equal("abc ab", tokenizer.Decode([tokenizer.Special.Bos, 6, 4, tokenizer.Special.Eos]));
         Assert.Equal(8, tokenizer.Special.Eos);
@@ -169,7 +169,7 @@ public sealed partial class TrainingDataTests : IDisposable
         {
             return TrainingData.Open(config, seed: 1);
         }
-        catch (InvalidDataException e)
+        catch (BadInputException e)
         {
             throw new IOException(e.Message, e);
         }

@@ -93,7 +93,7 @@ public sealed class NothingToLearnTests : IDisposable
     {
         var path = Path.Combine(_mini.Root, "short.txt");
         File.WriteAllText(path, "a");
-        var documents = new PackedDocuments(FileData.Open([path], 1, 0), Tokenizers.Open("byte"), seed: 1, fimRate: 0);
+        var documents = new PackedDocuments(FileData.Open([path], 1, 0), TokenizerFiles.Open("byte"), seed: 1, fimRate: 0);
         Assert.Equal(2 * 65, documents.Next(2, 64).Length);
     }
 }

@@ -1,0 +1,144 @@
+using System.Text;
+using CsCheck;
+using DeepSeekOps.Worker.Data;
+using Xunit;
+
+namespace DeepSeekOps.Worker.Tests.Data;
+
+/// <summary>Data files as people have them: submission reads their beginning by the reader of the rank.</summary>
+public sealed class DataFileTests : IDisposable
+{
+    private const int All = 1 << 20;
+
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("dsops-files-");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Theory]
+    [InlineData("a.jsonl", "{\"text\": \"cut here \\ud83d\"}", "line 1: a text has half of a character")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"\\udc00\", \"content\": \"x\"}]}", "line 1: a text has half of a character")]
+    [InlineData("a.jsonl", "{\"text\": \"x\"},", "line 1: it is not a JSON object")]
+    [InlineData("a.jsonl", "[\"x\"]", "line 1: it is not a JSON object")]
+    [InlineData("a.jsonl", "\n\r\n{\"text\": null}", "line 3: \"text\" is null where a text belongs")]
+    [InlineData("a.jsonl", "{\"messages\": []}", "\"messages\" is not a list with messages in it")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"tool\", \"content\": \"x\"}]}", "message 2: \"role\" is a tool's")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"function\", \"content\": \"x\"}]}", "message 1: \"role\" is a tool's")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"boss\", \"content\": \"x\"}]}", "message 1: \"role\" is not system")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{}]}]}", "\"tool_calls\" is set")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": null, \"tool_calls\": []}]}", "\"content\" is null")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": \"x\", \"weight\": 0}]}", "\"weight\" is set")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": {}}]}]}", "has a part that is no text")]
+    [InlineData("a.jsonl", "{\"tools\": [{}], \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}", "\"tools\" is set")]
+    [InlineData("a.jsonl", "{\"prompt\": \"x\"}", "it has none of the keys that are read")]
+    [InlineData("a.jsonl", "root:x:0:0", "line 1: it is not a JSON object")]
+    [InlineData("a.txt", "a\0b", "line 1, has a NUL byte")]
+    [InlineData("a.txt", "\uFEFF", "is empty")]
+    [InlineData("a.txt.gz", "x", "is packed (.gz)")]
+    [InlineData("a.jsonl.gz", "x", "is packed (.gz)")]
+    [InlineData("a.json", "[]", "of a kind that is not read")]
+    public void Submission_and_rank_refuse_a_file_in_the_same_words(string name, string text, string said)
+    {
+        var path = Write(name, Encoding.UTF8.GetBytes(text));
+        var submission = Assert.Throws<BadInputException>(() => DataFile.CheckBeginning(path, All));
+        var rank = Assert.Throws<BadInputException>(() => FileData.Open([path], 1, 0));
+        Assert.Equal(submission.Message, rank.Message);
+        Assert.Contains(said, submission.What, StringComparison.Ordinal);
+        Assert.Contains(path, submission.What, StringComparison.Ordinal);
+        Assert.NotEqual("", submission.Fix);
+        Assert.DoesNotContain("root", submission.Message.Replace(path, "", StringComparison.Ordinal), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Text_of_Windows_in_two_bytes_a_character_is_told_as_such()
+    {
+        var path = Write("a.txt", Encoding.Unicode.GetPreamble().Concat(Encoding.Unicode.GetBytes("Oak")).ToArray());
+        Assert.Contains("is UTF-16", Assert.Throws<BadInputException>(() => DataFile.CheckBeginning(path, All)).What, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("A.JSONL", "{\"text\": \"The oak stands.\"}\n", "The oak stands.")]
+    [InlineData("A.TXT", "The oak stands.\n", "The oak stands.")]
+    [InlineData("mark.jsonl", "\uFEFF{\"text\": \"The oak stands.\"}", "The oak stands.")]
+    [InlineData("mark.txt", "\uFEFFThe oak stands.", "The oak stands.")]
+    [InlineData("crlf.jsonl", "\r\n{\"text\": \"The oak\\r\\nstands.\"}\r\n\r\n", "The oak\r\nstands.")]
+    [InlineData("parts.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"Oak\"}, {\"type\": \"text\", \"text\": \"?\"}]}, "
+        + "{\"role\": \"assistant\", \"content\": \"Oak.\", \"tool_calls\": null}]}", "Oak?\nOak.")]
+    [InlineData("nul.jsonl", "{\"text\": \"a\\u0000b\"}", "a\0b")]
+    [InlineData("a, b.txt", "comma", "comma")]
+    public void What_is_read_is_the_text_alone(string name, string text, string document)
+    {
+        var path = Write(name, Encoding.UTF8.GetBytes(text));
+        Assert.True(DataFile.CheckBeginning(path, All).Whole);
+        var data = TrainingData.Open(new Contracts.Worker.V1.DataConfig { Source = DataSource.Join([path]) }, seed: 1);
+        Assert.Equal((1L, document), (data.DocumentCount, data.Document(0)));
+    }
+
+    [Fact]
+    public void A_data_file_may_be_a_link_as_the_hubs_cache_has_it()
+    {
+        Directory.CreateDirectory(In("blobs"));
+        Directory.CreateDirectory(In("snapshots/rev"));
+        Write("blobs/0a1b", Encoding.UTF8.GetBytes("{\"text\": \"" + new string('x', 5000) + "\"}\n{\"text\": \"b\"}"));
+        File.CreateSymbolicLink(In("snapshots/rev/a.jsonl"), "../../blobs/0a1b");
+        Assert.Equal(2, DataFile.CheckBeginning(In("snapshots/rev/a.jsonl"), All).Documents);
+        Assert.Equal(2, FileData.Open([In("snapshots/rev/a.jsonl")], 1, 0).DocumentCount);
+        File.Delete(In("blobs/0a1b"));
+        var gone = Assert.Throws<FileNotFoundException>(() => NamedFile.Open(In("snapshots/rev/a.jsonl")));
+        Assert.Contains("is a link to '../../blobs/0a1b'", gone.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Files_of_any_bytes_are_read_alike_or_refused_alike_and_never_by_an_exception_of_another_kind()
+    {
+        Gen<byte[]> line = Gen.OneOf(
+            One("{\"text\": \"a\"}", "{\"question\": \"a\", \"answer\": \"b\"}", "", " ", "\r", "{", "\uFEFF", "{\"text\": 1}", "\u00a0",
+                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": [{\"type\": \"text\", \"text\": \"b\"}]}]}",
+                "{\"text\": \"\\ud800\"}", "{\"\\ud800\": 1, \"text\": \"a\"}", "{\"messages\": 3}", "{\"messages\": [{\"role\": 1}]}", "{\"messages\": [{\"weight\": 1e999}]}")
+                .Select(Encoding.UTF8.GetBytes),
+            Gen.Byte.Array[0, 6]);
+        Gen.Select(line.Array[0, 6], One("f.txt", "f.jsonl")).Sample((lines, name) =>
+        {
+            var path = Write(name, [.. lines.SelectMany(l => l.Append((byte)'\n'))]);
+            Assert.Equal(Said(() => DataFile.CheckBeginning(path, All).Documents > 0), Said(() => Documents(FileData.Open([path], 1, 0))));
+        }, iter: 2000, threads: 1);
+    }
+
+    [Fact]
+    public void Reading_the_beginning_of_a_long_file_says_nothing_of_its_rest()
+    {
+        var path = Write("long.jsonl", Encoding.UTF8.GetBytes("{\"text\": \"aaaa\"}\n{\"text\": \"b\"}\nnonsense"));
+        var seen = DataFile.CheckBeginning(path, 20);
+        Assert.Equal((false, 1), (seen.Whole, seen.Documents));
+    }
+
+    [Fact]
+    public void Names_with_commas_survive_their_list() => Gen.String[Gen.Char["ab, \\/"], 1, 8].Array[1, 4].Sample(names =>
+    {
+        string[] plain = [.. names.Select(n => n.Trim().TrimEnd('\\').Trim()).Where(n => n.Length > 0)];
+        Assert.Equal(plain, DataSource.Split(DataSource.Join(plain)));
+    });
+
+    private static Gen<string> One(params string[] of) => Gen.Int[0, of.Length - 1].Select(i => of[i]);
+
+    private static bool Documents(FileData data) => Enumerable.Range(0, (int)data.DocumentCount!.Value).All(i => data.Document(i) is not null);
+
+    private static string Said(Func<bool> read)
+    {
+        try
+        {
+            return read().ToString();
+        }
+        catch (BadInputException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private string In(string name) => Path.Combine(_folder.FullName, name);
+
+    private string Write(string name, byte[] bytes)
+    {
+        File.WriteAllBytes(In(name), bytes);
+        return In(name);
+    }
+}
