@@ -30,6 +30,7 @@ internal static class OpsPartials
             Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null, Evaluations = { stage.Evaluations.Select(ToProto) },
             RestartsByCause = { stage.RestartsByCause }, Wait = stage.Pending?.ToProto(), BeganFrom = stage.BeganFrom,
             AsOf = Freshness.Told(stage.AsOf, now)?.ToTimestamp(),
+            Silence = stage.Silence?.Words ?? "", SilentFor = stage.Silence is { } silence ? Duration.FromTimeSpan(silence.For) : null,
         };
         Set(stage.Loss, value => proto.Loss = value);
         Set(stage.Mfu, value => proto.Mfu = value);
@@ -43,6 +44,7 @@ internal static class OpsPartials
     private static Proto.Rank ToProto(RankView rank) => new()
     {
         Rank_ = rank.Rank, Node = rank.Node, Pid = rank.Pid, State = rank.State.InWords(), LastSeen = rank.LastSeen?.ToTimestamp(), AgentPid = rank.AgentPid,
+        SeenAgo = rank.SeenAgo is { } ago ? Duration.FromTimeSpan(ago) : null,
     };
 
     public static string InWords(this RankState state) => state switch

@@ -22,7 +22,10 @@ internal static class WorkerPartials
         var (stage, attempt) = Required(request.Attempt);
         return new AgentRegistration(
             request.Version, new NodeId(Door.Name(request.Node, "node")), Door.Name(request.AgentId, "agentId"),
-            Door.NotNegative(request.Pid, "pid"), stage, attempt, [.. request.Ranks.Select(ToRecord)]);
+            Door.NotNegative(request.Pid, "pid"), stage, attempt, [.. request.Ranks.Select(ToRecord)])
+        {
+            WithoutContact = request.WithoutContact is { } away ? Door.Span(away, "withoutContact") : null,
+        };
     }
 
     public static AgentBeat ToRecord(this Proto.HeartbeatRequest request)
@@ -38,6 +41,7 @@ internal static class WorkerPartials
         {
             Resumed = [.. request.Resumed.Select(resumed =>
                 new ResumedFrom(Door.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord()))],
+            LocalRestarts = [.. request.LocalRestarts.Select(restart => restart.ToRecord(request.Node))],
         };
     }
 
@@ -53,7 +57,17 @@ internal static class WorkerPartials
     public static RankSeen ToRecord(this Proto.RankStatus rank) => new(
         Door.NotNegative(rank.Rank, "ranks.rank"), Door.NotNegative(rank.Pid, "ranks.pid"), ToRecord(rank.State),
         Door.NotNegative(rank.Attempt, "ranks.attempt"), Door.NotNegative(rank.Step, "ranks.step"), rank.Phase,
-        Door.Span(rank.SinceProgress, "ranks.sinceProgress"), rank.HasExitCode ? rank.ExitCode : null, rank.Error, rank.CollectiveSequence);
+        Door.Span(rank.SinceProgress, "ranks.sinceProgress"), rank.HasExitCode ? rank.ExitCode : null, rank.Error, rank.CollectiveSequence)
+    {
+        Fault = rank.Fault, LastLine = rank.LastLine, MemoryKill = rank.MemoryKill, LocalTry = Door.NotNegative(rank.LocalTry, "ranks.localTry"),
+        Halted = rank.Halted,
+    };
+
+    private static LocalRestart ToRecord(this Proto.LocalRestart restart, string node) => new(
+        new NodeId(node), Door.Time(restart.At, "localRestarts.at"), Door.NotNegative(restart.Attempt, "localRestarts.attempt"),
+        Door.NotNegative(restart.LocalTry, "localRestarts.localTry"),
+        restart.Ended?.ToRecord() ?? throw Door.Invalid("localRestarts.ended is missing: say how the rank ended."),
+        Door.Span(restart.WithoutContact, "localRestarts.withoutContact"), restart.Reason);
 
     /// <summary>A state this version does not know is one of which nothing is known.</summary>
     private static RankState ToRecord(Proto.RankState state) => state switch
@@ -104,6 +118,7 @@ internal static class WorkerPartials
         Order = reply.Order.ToProto(checkpointRoot),
         BeatEvery = Duration.FromTimeSpan(reply.BeatEvery),
         Acknowledged = reply.Acknowledged,
+        Undecided = reply.Undecided,
     };
 
     public static Proto.Order ToProto(this WorkerOrder order, string checkpointRoot) => order switch

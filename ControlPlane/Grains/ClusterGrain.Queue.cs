@@ -122,7 +122,7 @@ internal sealed partial class ClusterGrain
     /// <summary>The answer's own estimates, and of those without one what the queue played forward says.</summary>
     private Dictionary<StageId, PlacementDecision.Pending> WithForecast(PlacementQuestion question, PlacementAnswer answer)
     {
-        if (!ReferenceEquals(forecasted.Of, state.State) || question.Now - forecasted.At > ForecastEvery)
+        if (!ReferenceEquals(forecasted.Of, state.State) || (question.Now - forecasted.At).Duration() > ForecastEvery)
         {
             forecasted = (state.State, question.Now);
             forecast = StartEstimates.Forecast(question with { Held = question.Held.AddRange(answer.Placed.Select(p => p.Grant)),

@@ -12,6 +12,7 @@ public static class GrainsRegistration
     {
         silo.Services.AddDecisionRecords();
         silo.Services.AddSingleton(policy ?? PlacementPolicy.Default);
+        silo.Services.AddSingleton<SteadyClock>();
         return silo.AddStartupTask<WakeUp>(ServiceLifecycleStage.Active);
     }
 }

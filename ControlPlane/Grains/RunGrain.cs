@@ -25,7 +25,7 @@ internal sealed partial class RunGrain(
     private DateTimeOffset? decidedAt;
     private int outboxSent;
     private Run? recorded;
-    private DateTimeOffset published;
+    private long? published;
     private bool unpublished;
     private IGrainTimer? timer;
 
@@ -251,13 +251,13 @@ internal sealed partial class RunGrain(
     /// <summary>At most twice a second; what comes sooner is shown by the next tick, and an end at once, since no tick follows.</summary>
     private async Task Publish()
     {
-        var now = clock.GetUtcNow();
-        if (!unpublished || run is null || (now - published < PublishEvery && !run.Phase.Terminal))
+        bool lately = published is { } at && clock.GetElapsedTime(at) < PublishEvery;
+        if (!unpublished || run is null || (lately && !run.Phase.Terminal))
         {
             return;
         }
 
-        (unpublished, published) = (false, now);
+        (unpublished, published) = (false, clock.GetTimestamp());
         var view = View(run);
         await observers.Notify(observer => observer.Changed(view));
     }

@@ -11,7 +11,7 @@ namespace DeepSeekOps.ControlPlane.Grains;
 
 /// <summary>Observe, decide, write, act. Heartbeats only touch memory; what they bring is decided on in the tick they ask for.</summary>
 internal sealed partial class StageGrain(
-    [PersistentState("stage")] IPersistentState<StageRecord> state, ITrainingCluster cluster, Ledger ledger, TimeProvider clock,
+    [PersistentState("stage")] IPersistentState<StageRecord> state, ITrainingCluster cluster, Ledger ledger, SteadyClock clock,
     ILogger<StageGrain> log) : Grain, IStageGrain, IRemindable
 {
     /// <summary>Turns of one tick; a stage that still moves after so many goes on in the next.</summary>
@@ -31,7 +31,9 @@ internal sealed partial class StageGrain(
     private int outboxSent;
     private Preemption? preemption;
     private PlacementDecision? lastPlacement;
-    private DateTimeOffset paceTold;
+    private Instant? paceTold;
+    private Instant? writing;
+    private ClusterSnapshot? lastCluster;
     private ImmutableArray<StageCheckpoint> recorded = [];
     private IGrainTimer? timer;
 
@@ -39,7 +41,7 @@ internal sealed partial class StageGrain(
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        vitals = Vitals.Fresh(clock.GetUtcNow());
+        vitals = Vitals.Fresh(clock.Now);
         TakeFromDisk();
         rejoining = stage?.Phase is Phase.Running;
         return stage is { Phase.Terminal: false } ? KeepTicking() : Task.CompletedTask;
@@ -62,9 +64,9 @@ internal sealed partial class StageGrain(
     public Task<WorkerReply> Register(AgentRegistration registration)
     {
         // Nothing to decide on yet: the first beat brings what the agent could not say before.
-        vitals = vitals.Take(registration, clock.GetUtcNow());
+        vitals = vitals.Take(registration, clock.Now);
         var order = stage is null ? Unknown() : WorkerOrders.For(stage, registration.Node, registration.Attempt, registration.Ranks);
-        return Task.FromResult(new WorkerReply(order, WorkerOrders.BeatSoon, 0));
+        return Task.FromResult(new WorkerReply(order, WorkerOrders.BeatSoon, 0) { Undecided = Undecided() });
     }
 
     public Task<WorkerReply> Heartbeat(AgentBeat beat)
@@ -75,7 +77,7 @@ internal sealed partial class StageGrain(
         }
 
         bool news = Beats.HasNews(beat, stage, vitals);
-        vitals = vitals.Take(beat, stage, rejoining && !beat.Ranks.IsEmpty, clock.GetUtcNow());
+        vitals = vitals.Take(beat, stage, rejoining && !beat.Ranks.IsEmpty, clock.Now);
         rejoining &= beat.Ranks.IsEmpty;
         var taken = AcknowledgementsOf(beat.Node);
         taken.Take(beat, stage.Wish.Pipeline, ledger);
@@ -91,7 +93,7 @@ internal sealed partial class StageGrain(
 
         var order = WorkerOrders.For(stage, beat.Node, beat.Attempt, beat.Ranks);
         bool soon = news || order is not WorkerOrder.Continue || stage.Phase is Phase.Starting or Phase.Restarting;
-        return Task.FromResult(new WorkerReply(order, soon ? WorkerOrders.BeatSoon : WorkerOrders.BeatEvery, taken.Acknowledged));
+        return Task.FromResult(new WorkerReply(order, soon ? WorkerOrders.BeatSoon : WorkerOrders.BeatEvery, taken.Acknowledged) { Undecided = Undecided() });
     }
 
     public Task Preempt(Preemption preemption)
@@ -145,11 +147,11 @@ internal sealed partial class StageGrain(
         var seen = await Observe(stage!, cancellation);
         var heard = acknowledgements.Values.Select(a => (Of: a, a.AgentId, a.Heard)).ToList();
         lastPlacement = seen.Placement;
-        var decision = StagePlanner.Decide(stage!, seen, clock.GetUtcNow());
+        var decision = StagePlanner.Decide(stage!, seen, seen.Now.At);
         if (StagePlanner.WantsLook(stage!, decision.Next))
         {
             seen = seen with { Disk = await cluster.LookAtCheckpoints(Id, cancellation) };
-            decision = StagePlanner.Decide(stage!, seen, clock.GetUtcNow());
+            decision = StagePlanner.Decide(stage!, seen, seen.Now.At);
         }
 
         var failed = NodeHistory.Counted(stage!, decision.Next);
@@ -164,8 +166,8 @@ internal sealed partial class StageGrain(
             await ClusterOf().NodeFailed(failed);
         }
 
-        decidedAt = clock.GetUtcNow();
-        vitals = vitals.Written(seen.News);
+        decidedAt = seen.Now.At;
+        vitals = vitals.Written(seen.News, stage!, seen.Now);
         heard.ForEach(h => h.Of.Decided(h.AgentId, h.Heard));
         if (decision.Reason != reason)
         {
@@ -187,7 +189,10 @@ internal sealed partial class StageGrain(
         var snapshot = current.Phase.GangOrNull is null ? null : await SnapshotOrNull(cancellation);
         var placement = StagePlanner.RequestFor(current) is { } request
             ? await ClusterOf().Request(request, cancellation) : null;
-        return vitals.Observe(current, snapshot) with { Placement = placement, GoneGang = goneGang, Preemption = preemption };
+        lastCluster = snapshot;
+        var awake = clock.Look();
+        vitals = vitals.NotBefore(awake.AwakeSince);
+        return vitals.Observe(current, snapshot, awake.Looked) with { Placement = placement, GoneGang = goneGang, Preemption = preemption };
     }
 
     private async Task<ClusterSnapshot?> SnapshotOrNull(CancellationToken cancellation)
@@ -230,15 +235,17 @@ internal sealed partial class StageGrain(
     {
         var trimmed = next with { Outbox = next.Outbox.RemoveRange(0, outboxSent) };
         bool written = false;
+        writing ??= clock.Now;
         state.State = new StageRecord { Value = trimmed };
         try
         {
             await state.WriteStateAsync();
-            written = true;
+            (written, writing) = (true, null);
         }
         catch (InconsistentStateException conflict)
         {
             LogConflict(conflict, Id);
+            writing = null;
             await state.ReadStateAsync();
             TakeFromDisk();
             return false;
@@ -278,8 +285,8 @@ internal sealed partial class StageGrain(
 
     private async Task TellPace()
     {
-        var now = clock.GetUtcNow();
-        if (stage is { } live && now - paceTold >= PaceEvery && StagePace.Of(live, vitals.Observe(live, null)) is { } pace)
+        var now = clock.Now;
+        if (stage is { } live && (paceTold is not { } told || now.Since(told) >= PaceEvery) && StagePace.Of(live, vitals.Observe(live, null, now)) is { } pace)
         {
             paceTold = now;
             await ClusterOf().Told(pace);
@@ -287,7 +294,7 @@ internal sealed partial class StageGrain(
     }
 
     private StageReport? Report() => stage is null ? null
-        : StageViews.Report(stage, reason, vitals.Observe(stage, null) with { Placement = lastPlacement }, clock.GetUtcNow(), decidedAt);
+        : StageViews.Report(stage, reason, vitals.Observe(stage, lastCluster, clock.Now) with { Placement = lastPlacement }, decidedAt);
 
     private IClusterGrain ClusterOf() => GrainFactory.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
@@ -295,6 +302,10 @@ internal sealed partial class StageGrain(
         acknowledgements.TryGetValue(node, out var known) ? known : acknowledgements[node] = new Acknowledgements();
 
     private WorkerOrder.Stop Unknown() => new($"stage {Id} is not known here", null);
+
+    /// <summary>A decision that cannot be written is none: its agents are told so, and act by themselves where they must.</summary>
+    private string Undecided() => writing is { } since && clock.Now.Since(since) is var waited && waited > WorkerOrders.UndecidedAfter
+        ? $"the control plane has not been able to write for {Words.Duration(waited)}" : "";
 
     private void AskForTick() => this.AsReference<IStageGrain>().Tick().Ignore();
 }

@@ -41,7 +41,7 @@ public static class ControlPlaneHost
         }
         finally
         {
-            terminal.Error.WriteLine("Stopping: workers save and exit; runs resume at the next start. Ctrl-C again exits now.");
+            Say(terminal, "Stopping: workers save and exit; runs resume at the next start. Ctrl-C again exits now.");
             // Agents save and report their last checkpoint while the control plane still listens.
             if (app.Services.GetService<LocalProcessCluster>() is { } local)
             {
@@ -49,9 +49,22 @@ public static class ControlPlaneHost
             }
             await app.StopAsync(CancellationToken.None);
             ControlFile.Delete(options.DataDirectory);
-            terminal.Error.WriteLine("Stopped.");
+            Say(terminal, "Stopped.");
         }
         return ExitCode.Ok;
+    }
+
+    /// <summary>A terminal that was closed, which may be why we stop, takes no words; the end goes on without them.</summary>
+    private static void Say(Terminal terminal, string text)
+    {
+        try
+        {
+            terminal.Error.WriteLine(text);
+        }
+        catch (IOException)
+        {
+            // Nobody is there to read it.
+        }
     }
 
     private static void RefuseWhatIsNotBuilt(ControlPlaneOptions options)

@@ -27,6 +27,9 @@ public sealed record ControlPlaneOptions
     /// <summary>Nodes of a local or simulated cluster. Default: 2 local, 256 simulated.</summary>
     public required int Nodes { get; init; }
 
+    /// <summary>Folders of ended pods, with the logs of their ranks, stay for so many days. Default: 7.</summary>
+    public int KeepPodsDays { get; init; } = 7;
+
     /// <summary>Simulated seconds in one second. Default: 1.</summary>
     public double TimeFactor { get; init; } = 1;
 

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
-/// <summary>Ctrl-C and SIGTERM as a token. The second Ctrl-C ends the process at once, for whoever will not wait.</summary>
+/// <summary>
+/// Ctrl-C, SIGTERM and SIGHUP (a terminal that is closed, an ssh that is lost) as a token. The second one ends the process at once, for
+/// whoever will not wait. Under nohup SIGHUP is ignored from the start, and .NET leaves it so: that is how to outlive a terminal.
+/// </summary>
 public sealed partial class Interrupt : IDisposable
 {
     private const int SigInt = 2;
@@ -20,7 +23,10 @@ public sealed partial class Interrupt : IDisposable
         }
 
         registrations =
-            [PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal), PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal)];
+        [
+            PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal), PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal),
+            PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal),
+        ];
     }
 
     public CancellationToken Token => source.Token;
@@ -36,7 +42,8 @@ public sealed partial class Interrupt : IDisposable
 
     private void OnSignal(PosixSignalContext context)
     {
-        if (!source.IsCancellationRequested)
+        // A terminal that closes may say so more than once, and means no haste.
+        if (!source.IsCancellationRequested || context.Signal == PosixSignal.SIGHUP)
         {
             context.Cancel = true;
             source.Cancel();

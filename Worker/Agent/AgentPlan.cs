@@ -20,6 +20,18 @@ public abstract record Wanted
         : Wanted
     {
         public override int Attempt { get; init; } = Assignment.Attempt.Attempt;
+
+        /// <summary>Launches that the agent made by itself; with the attempt it fences out what is older.</summary>
+        public int LocalTry { get; init; }
+
+        /// <summary>Such launches since the last new checkpoint.</summary>
+        public int TriesSpent { get; init; }
+
+        /// <summary>The rank process belongs to an older launch than is wanted.</summary>
+        public bool Supersedes(RankSeen rank) => (rank.Attempt, rank.LocalTry).CompareTo((Attempt, LocalTry)) < 0;
+
+        /// <summary>The rank process, alive or not, is of the launch that is wanted.</summary>
+        public bool Has(RankSeen rank) => !rank.Standby && rank.Attempt == Attempt && rank.LocalTry == LocalTry;
     }
 
     /// <param name="SaveUntil">How long ranks may take to save; null: they end at once.</param>
@@ -75,8 +87,22 @@ public static class AgentPlan
         _ => (wanted, ""),
     };
 
-    public static Wanted CheckpointSeen(Wanted wanted) =>
-        wanted is Wanted.Training { SavePending: true } training ? training with { SavePending = false } : wanted;
+    /// <summary>A checkpoint of the wanted attempt is durable: a launch of the agent's own would go on from it.</summary>
+    public static Wanted CheckpointSeen(Wanted wanted, CheckpointReport made)
+    {
+        if (wanted is not Wanted.Training training || made.Attempt != training.Attempt)
+        {
+            return wanted;
+        }
+
+        var assignment = training.Assignment.Clone();
+        assignment.ResumeFrom = new CheckpointRef
+        {
+            Path = made.Path, Digest = made.Digest, Step = made.Step, Run = assignment.Attempt.Run, Stage = assignment.Attempt.Stage,
+        };
+        // Its data cursor is beyond what the launch left out.
+        return training with { Assignment = assignment, SkipSteps = 0, SavePending = false, TriesSpent = 0 };
+    }
 
     /// <param name="standbys">How many warm processes to keep ready.</param>
     public static ImmutableArray<AgentAction> Decide(
@@ -103,14 +129,14 @@ public static class AgentPlan
     private static ImmutableArray<AgentAction> Train(
         Wanted.Training training, ImmutableArray<RankSeen> ranks, string node, int standbys, DateTimeOffset now)
     {
-        var superseded = ranks.Where(r => r.Alive && !r.Standby && r.Attempt < training.Attempt).ToImmutableArray();
+        var superseded = ranks.Where(r => r.Alive && !r.Standby && training.Supersedes(r)).ToImmutableArray();
         if (superseded.Length > 0)
         {
-            // Nothing of this attempt starts before the last process of an older one is gone: two would write the same checkpoint.
+            // Nothing of this launch starts before the last process of an older one is gone: two would write the same checkpoint.
             return [.. superseded.Select(r => new AgentAction.Kill(r.Slot, $"superseded by attempt {training.Attempt}"))];
         }
 
-        var current = ranks.Where(r => r.Attempt == training.Attempt && !r.Standby).ToImmutableArray();
+        var current = ranks.Where(training.Has).ToImmutableArray();
         var missing = training.Assignment.Ranks.Where(p => p.Node == node && current.All(r => r.Rank != p.Rank)).Select(p => p.Rank).ToList();
         if (missing.Count > 0)
         {

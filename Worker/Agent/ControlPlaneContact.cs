@@ -28,11 +28,24 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
 
     public DateTimeOffset LastContact { get; private set; } = now;
 
+    /// <summary>Why nobody decides, in words; empty: somebody does.</summary>
+    public string Undecided { get; private set; } = "nobody has answered yet";
+
+    private DateTimeOffset LastDecided { get; set; } = now;
+
+    private bool Met { get; set; }
+
     /// <summary>Where the last call went, or why there is nowhere to call.</summary>
     public string Address { get; private set; } = "";
 
     /// <summary>A call is under way or about to be made.</summary>
     public bool Busy => _calling || Urgent;
+
+    /// <summary>How long nobody has decided anything for this agent; null: somebody does.</summary>
+    public TimeSpan? Alone(DateTimeOffset at) => Undecided.Length == 0 ? null : at - LastDecided;
+
+    /// <summary>How long nobody answered; null: it is the first word.</summary>
+    public TimeSpan? WithoutContact(DateTimeOffset at) => Met ? at - LastContact : null;
 
     /// <summary>News that should not wait for the next beat.</summary>
     public bool Urgent { get; set; }
@@ -76,6 +89,9 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
                 bool found = !Registered;
                 Registered = true;
                 LastContact = at;
+                Met = true;
+                Undecided = reply.Undecided;
+                LastDecided = Undecided.Length == 0 ? at : LastDecided;
                 _pause = FirstPause;
                 if (reply.BeatEvery is { } every)
                 {
@@ -88,6 +104,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
             case ControlPlaneAnswer.Lost { Reason: var reason }:
                 bool lost = Registered;
                 Registered = false;
+                Undecided = $"the control plane at {Address} does not answer: {reason}";
                 _next = at + _pause;
                 _pause = Min(_pause * 2, LongestPause);
                 _channel?.Dispose();
@@ -148,18 +165,21 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
     private void Begin(ControlPlaneCall call, Func<WorkerService.WorkerServiceClient, CallOptions, AsyncUnaryCall<WorkerReply>> send)
     {
         _calling = true;
+        // The deadline tells the other side; it is a time of the wall clock, and one that is set back would make us wait as much longer.
+        var patience = new CancellationTokenSource(CallTime);
         var channel = _channel ?? throw new InvalidOperationException("called before an address was found");
-        var options = new CallOptions(_token, DateTime.UnixEpoch + Deadline());
-        _ = Finish(call, send(new WorkerService.WorkerServiceClient(channel), options));
+        var how = new CallOptions(_token, DateTime.UnixEpoch + Deadline(), patience.Token);
+        _ = Finish(call, send(new WorkerService.WorkerServiceClient(channel), how), patience);
     }
 
     private static TimeSpan Deadline() => TimeProvider.System.GetUtcNow() + CallTime - DateTimeOffset.UnixEpoch;
 
-    private async Task Finish(ControlPlaneCall call, AsyncUnaryCall<WorkerReply> sent)
+    private async Task Finish(ControlPlaneCall call, AsyncUnaryCall<WorkerReply> sent, CancellationTokenSource patience)
     {
         ControlPlaneAnswer answer;
         try
         {
+            using (patience)
             using (sent)
             {
                 answer = new ControlPlaneAnswer.Replied(await sent);

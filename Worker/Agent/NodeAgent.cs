@@ -10,7 +10,7 @@ namespace DeepSeekOps.Worker.Agent;
 /// The agent of one node for one gang: hears its ranks and the control plane, asks <see cref="AgentPlan"/>, and does what it says.
 /// One loop owns all of its state.
 /// </summary>
-internal sealed class NodeAgent : IDisposable
+internal sealed partial class NodeAgent : IDisposable
 {
     public const int Protocol = 1;
     public const int ProtocolRefused = 4;
@@ -23,6 +23,7 @@ internal sealed class NodeAgent : IDisposable
 
     private readonly AgentOptions _options;
     private readonly TimeProvider _clock;
+    private readonly AwakeClock _awake;
     private readonly Action<string> _log;
     private readonly Channel<AgentNews> _news = Channel.CreateUnbounded<AgentNews>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ControlPlaneContact _contact;
@@ -43,9 +44,9 @@ internal sealed class NodeAgent : IDisposable
         _options = options;
         _clock = clock;
         _log = log;
-        var now = clock.GetUtcNow();
-        _agentId = string.Create(CultureInfo.InvariantCulture, $"{options.Node}-{Environment.ProcessId}-{now.ToUnixTimeMilliseconds()}");
-        _contact = new ControlPlaneContact(options, _news.Writer, now);
+        _awake = new AwakeClock(clock);
+        _agentId = string.Create(CultureInfo.InvariantCulture, $"{options.Node}-{Environment.ProcessId}-{clock.GetUtcNow().ToUnixTimeMilliseconds()}");
+        _contact = new ControlPlaneContact(options, _news.Writer, Now);
         _output = new RankOutput(options.PodDirectory, Attempt(0), options.Node);
         _port = new RankPort(_news.Writer);
         _wanted = new Wanted.Idle(options.Attempt);
@@ -60,8 +61,15 @@ internal sealed class NodeAgent : IDisposable
         await using var ticks = _clock.CreateTimer(_ => _news.Writer.TryWrite(new AgentNews.Tick()), null, TimeSpan.Zero, TickEvery);
         await foreach (var news in _news.Reader.ReadAllAsync())
         {
+            if (_awake.Look() is { } note)
+            {
+                Note(note);
+            }
+
             Take(news);
+            LookAtProcesses();
             GiveUpIfAlone();
+            LaunchIfAlone();
             foreach (var action in AgentPlan.Decide(_wanted, _ranks, _options.Node, _options.Standbys, Now))
             {
                 if (action is AgentAction.End end)
@@ -95,7 +103,11 @@ internal sealed class NodeAgent : IDisposable
     /// <summary>A rank of the current attempt is gone before its end: every second until the order to restart is lost to the stage.</summary>
     private bool Waiting => _ranks.Any(r => r.State == RankState.Exited && r.Attempt == _wanted.Attempt);
 
-    private DateTimeOffset Now => _clock.GetUtcNow();
+    /// <summary>For durations.</summary>
+    private DateTimeOffset Now => _awake.Now;
+
+    /// <summary>For people.</summary>
+    private Timestamp Stamp => Timestamp.FromDateTimeOffset(_clock.GetUtcNow());
 
     private void Take(AgentNews news)
     {
@@ -108,7 +120,7 @@ internal sealed class NodeAgent : IDisposable
                 _output.Print(rank, printed.Line);
                 break;
             case AgentNews.Exited exited when Find(exited.Slot) is { } rank:
-                End(rank, exited.ExitCode, _output.LastWords(rank.Slot));
+                End(rank, exited.ExitCode, _output.LastLine(rank.Slot));
                 break;
             case AgentNews.Answered answered:
                 TakeAnswer(answered);
@@ -138,28 +150,28 @@ internal sealed class NodeAgent : IDisposable
         {
             case RankReport.KindOneofCase.Sample:
                 report.Sample.Attempt = rank.Attempt;
-                report.Sample.At ??= Timestamp.FromDateTimeOffset(Now);
+                report.Sample.At ??= Stamp;
                 _reports.Add(report.Sample);
                 break;
             case RankReport.KindOneofCase.Checkpoint:
                 report.Checkpoint.Attempt = rank.Attempt;
-                report.Checkpoint.At ??= Timestamp.FromDateTimeOffset(Now);
+                report.Checkpoint.At ??= Stamp;
                 _reports.Add(report.Checkpoint);
-                _wanted = AgentPlan.CheckpointSeen(_wanted);
+                _wanted = AgentPlan.CheckpointSeen(_wanted, report.Checkpoint);
                 break;
             case RankReport.KindOneofCase.Evaluation:
                 report.Evaluation.Attempt = rank.Attempt;
-                report.Evaluation.At ??= Timestamp.FromDateTimeOffset(Now);
+                report.Evaluation.At ??= Stamp;
                 _reports.Add(report.Evaluation);
                 break;
             case RankReport.KindOneofCase.ExpertLoad:
                 report.ExpertLoad.Attempt = rank.Attempt;
-                report.ExpertLoad.At ??= Timestamp.FromDateTimeOffset(Now);
+                report.ExpertLoad.At ??= Stamp;
                 _reports.Add(report.ExpertLoad);
                 break;
             case RankReport.KindOneofCase.Note:
                 report.Note.Attempt = rank.Attempt;
-                report.Note.At ??= Timestamp.FromDateTimeOffset(Now);
+                report.Note.At ??= Stamp;
                 _reports.Add(report.Note);
                 break;
             case RankReport.KindOneofCase.Refused:
@@ -177,21 +189,22 @@ internal sealed class NodeAgent : IDisposable
         bool firstStep = before.FirstStepAt is null && rank.FirstStepAt is not null;
         if (firstStep)
         {
-            _log($"rank {rank.Rank} of attempt {rank.Attempt} made its first step, {rank.Step}: {Describe(rank.LaunchSeconds())}");
+            FirstStep(rank);
         }
 
         _contact.Urgent |= firstStep || before.State != rank.State
             || report.KindCase is RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Failed;
     }
 
-    private void End(RankSeen rank, int exitCode, string lastWords)
+    private void End(RankSeen rank, int exitCode, string lastLine)
     {
-        var ended = rank.End(exitCode, lastWords, Now);
+        var ended = rank.End(exitCode, lastLine, Now) with { MemoryKill = exitCode == 128 + Posix.SigKill ? MemoryKillOf(rank.Slot) : "" };
         Replace(ended);
         _processes.Remove(rank.Slot);
+        _memory.Remove(rank.Slot);
         _contact.Urgent |= !rank.Standby;
         string who = rank.Rank is { } number ? $"rank {number} of attempt {rank.Attempt}" : "a standby";
-        _log($"{who} (pid {rank.Pid}) ended{(ended.State == RankState.Done ? ", done" : $": {ended.Error}")}");
+        _log($"{who} (pid {rank.Pid}) ended{(ended.State == RankState.Done ? ", done" : $": {ended.HowItEnded}")}");
     }
 
     private void TakeAnswer(AgentNews.Answered news)
@@ -228,7 +241,7 @@ internal sealed class NodeAgent : IDisposable
     {
         if (Now - _contact.LastContact > _options.GiveUpAfter)
         {
-            BeginToEnd($"no contact with the control plane for {_options.GiveUpAfter}", Now + _options.SaveWithin, GaveUp);
+            BeginToEnd($"no contact with the control plane for {AwakeClock.Words(_options.GiveUpAfter)}", Now + _options.SaveWithin, GaveUp);
         }
     }
 
@@ -259,86 +272,6 @@ internal sealed class NodeAgent : IDisposable
         _wanted = decided.Next;
     }
 
-    private async Task Act(AgentAction action)
-    {
-        switch (action)
-        {
-            case AgentAction.Spawn spawn:
-                await Spawn(spawn.Rank);
-                break;
-            case AgentAction.Launch launch when Find(launch.Slot) is { } rank:
-                Launch(rank, launch.Rank);
-                break;
-            case AgentAction.AskSave ask when Find(ask.Slot) is { } rank:
-                Replace(rank with { SaveOrder = ask.SaveOrder });
-                Send(ask.Slot, new RankOrder { Save = new RankSave { Reason = ask.Reason } });
-                break;
-            case AgentAction.AskStop ask when Find(ask.Slot) is { } rank:
-                Replace(rank with { StopAsked = true });
-                Send(ask.Slot, new RankOrder { Stop = new RankStop { Reason = ask.Reason, Save = true } });
-                break;
-            case AgentAction.Kill kill when _processes.TryGetValue(kill.Slot, out var process):
-                process.Kill();
-                break;
-            default:
-                break;
-        }
-    }
-
-    private async Task Spawn(int? rankNumber)
-    {
-        int slot = ++_slots;
-        var asked = Now;
-        RankSeen rank;
-        try
-        {
-            var process = await _spawn.Run(() =>
-            {
-                var started = RankProcess.Start(slot, _options.RankProgram, _port.Port, _news.Writer, _clock);
-                _port.Expect(started);
-                return started;
-            });
-            _processes[slot] = process;
-            rank = new RankSeen(slot, process.Pid, asked);
-            _ranks = [.. _ranks.Where(r => r.Alive || !r.Standby), rank];
-            _ = process.Watch();
-        }
-        catch (System.ComponentModel.Win32Exception e)
-        {
-            // As a shell says it: 127, not found.
-            rank = new RankSeen(slot, 0, asked).End(127, $"the rank program cannot be started: {e.Message}", asked);
-            _ranks = _ranks.Add(rank);
-            _log(rank.Error);
-        }
-
-        if (rankNumber is { } number)
-        {
-            Launch(rank, number);
-        }
-    }
-
-    private void Launch(RankSeen standby, int number)
-    {
-        var training = (Wanted.Training)_wanted;
-        var rank = standby.LaunchedAs(number, training.Attempt, Now);
-        Replace(rank);
-        _output.Launched(rank);
-        Send(rank.Slot, new RankOrder
-        {
-            Launch = new RankLaunch { Assignment = training.Assignment, Rank = number, SkipSteps = training.SkipSteps },
-        });
-        _log($"rank {number} of attempt {rank.Attempt} is pid {rank.Pid}, {(rank.Life == RankLife.Ready ? "warm" : "cold")}");
-        _contact.Urgent = true;
-    }
-
-    private void Send(int slot, RankOrder order)
-    {
-        if (_processes.TryGetValue(slot, out var process))
-        {
-            process.Send(order);
-        }
-    }
-
     /// <summary>True once everything has been told, or cannot be told in reasonable time.</summary>
     private bool Farewell()
     {
@@ -362,6 +295,7 @@ internal sealed class NodeAgent : IDisposable
         Pid = Environment.ProcessId,
         Attempt = Attempt(_wanted.Attempt),
         Ranks = { Statuses() },
+        WithoutContact = _contact.WithoutContact(Now) is { } away ? Duration.FromTimeSpan(away) : null,
     };
 
     private HeartbeatRequest ToBeat()
@@ -392,7 +326,4 @@ internal sealed class NodeAgent : IDisposable
     private RankSeen? Find(int slot) => _ranks.FirstOrDefault(r => r.Slot == slot);
 
     private void Replace(RankSeen rank) => _ranks = [.. _ranks.Select(r => r.Slot == rank.Slot ? rank : r)];
-
-    private static string Describe(ImmutableArray<(string Part, double Seconds)> parts) =>
-        string.Join(", ", parts.Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Part} {p.Seconds:0.000} s")));
 }

@@ -9,6 +9,21 @@ internal static partial class Posix
 
     private const int PrSetParentDeathSignal = 1;
 
+    /// <summary>The kernel has stopped it: SIGSTOP, a terminal, or a debugger that holds it.</summary>
+    public static bool IsHalted(int pid)
+    {
+        try
+        {
+            string stat = File.ReadAllText($"/proc/{pid}/stat");
+            // "pid (name) state …": the name may hold spaces and brackets.
+            return stat.LastIndexOf(')') is > 0 and var end && stat.Length > end + 2 && stat[end + 2] is 'T' or 't';
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>
     /// Has the kernel kill this process when the thread that started it ends. Call it on the main thread: the wish is forgotten
     /// with the thread that made it. False where that has happened already.

@@ -77,7 +77,7 @@ public static class RankEntry
         catch (Exception e)
         {
             // The outermost frame of the process catches all: whatever training threw becomes the rank's last words.
-            link.Report(new RankReport { Failed = new RankFailed { Error = e.Message } });
+            link.Report(new RankReport { Failed = new RankFailed { Error = e.Message, Fault = Fault.Of(e) } });
             Console.Error.WriteLine(e);
             return e switch
             {

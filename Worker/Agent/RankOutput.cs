@@ -5,16 +5,19 @@ namespace DeepSeekOps.Worker.Agent;
 
 /// <summary>
 /// What the ranks of this node print: numbered for each attempt and rank, into rank-N.log, and on to the control plane in batches.
-/// The file has everything; what waits for the control plane is bounded, and a gap in the numbers shows what was left out.
+/// The file has the newest 64 to 128 MB; what waits for the control plane is bounded, and a gap in the numbers shows what was left out.
 /// </summary>
-internal sealed class RankOutput(string podDirectory, AttemptRef stage, string node) : IDisposable
+internal sealed class RankOutput(string podDirectory, AttemptRef stage, string node, long fileLimit = CappedLog.Limit) : IDisposable
 {
     private const int LinesPerBatch = 500;
 
     /// <summary>Per rank and attempt. About 100 bytes each.</summary>
     private const int WaitingLines = 10_000;
 
-    private const int LastWordLines = 5;
+    /// <summary>A stack trace is about as long, and what failed stands above it.</summary>
+    private const int LastWordLines = 40;
+
+    private const int LastLineChars = 300;
 
     private readonly Dictionary<(int Attempt, int Rank), (Queue<LogLine> Lines, long First)> _waiting = [];
     private readonly Dictionary<int, List<LogLine>> _beforeLaunch = [];
@@ -55,8 +58,8 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
         }
     }
 
-    /// <summary>The last lines of a process, those of standard error where it wrote any.</summary>
-    public string LastWords(int slot)
+    /// <summary>The last line of a process that tells something: of standard error where it wrote any, the exception's where there is one.</summary>
+    public string LastLine(int slot)
     {
         _beforeLaunch.Remove(slot);
         if (!_newest.Remove(slot, out var lines))
@@ -64,8 +67,11 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
             return "";
         }
 
-        var errors = lines.Where(l => l.Error).ToList();
-        return string.Join('\n', (errors.Count > 0 ? errors : [.. lines]).Select(l => l.Text));
+        var told = lines.Where(l => l.Text.Trim().Length > 0).ToList();
+        var errors = told.Where(l => l.Error).ToList();
+        string line = (errors.FirstOrDefault(l => l.Text.Contains("exception", StringComparison.OrdinalIgnoreCase)
+            || l.Text.StartsWith("Process terminated", StringComparison.Ordinal)) ?? errors.LastOrDefault() ?? told.LastOrDefault())?.Text.Trim() ?? "";
+        return line.Length <= LastLineChars ? line : line[..LastLineChars] + "…";
     }
 
     public LogBatch? NextBatch()
@@ -132,6 +138,12 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
                 : _files[rank] = new StreamWriter(Path.Combine(podDirectory, $"rank-{rank}.log"), append: true) { AutoFlush = true };
             string at = line.At.ToDateTimeOffset().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
             file.WriteLine($"{at} attempt {attempt} {(line.Error ? "err" : "out")} {line.Text}");
+            if (file.BaseStream.Length > fileLimit)
+            {
+                _files.Remove(rank);
+                file.Dispose();
+                CappedLog.Rotate(Path.Combine(podDirectory, $"rank-{rank}.log"));
+            }
         }
         catch (IOException)
         {

@@ -35,6 +35,21 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public DateTimeOffset ProgressAt { get; init; } = SpawnedAt;
 
+    /// <summary>Launches of its attempt that the agent made by itself before this one.</summary>
+    public int LocalTry { get; init; }
+
+    /// <summary>The kernel has stopped the process.</summary>
+    public bool Halted { get; init; }
+
+    /// <summary>What it printed last; told, never compared.</summary>
+    public string LastLine { get; init; } = "";
+
+    /// <summary>Type and place of the exception that ended it; empty where none told.</summary>
+    public string Fault { get; init; } = "";
+
+    /// <summary>What says that it was killed for want of memory; empty: nothing.</summary>
+    public string MemoryKill { get; init; } = "";
+
     /// <summary>The order to save that was last passed on to it.</summary>
     public int SaveOrder { get; init; }
 
@@ -66,8 +81,8 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     /// <summary>It no longer needs the machine for itself: its first step is done, or it has ended.</summary>
     public bool Settled => !Alive || FirstStepAt is not null;
 
-    public RankSeen LaunchedAs(int rank, int attempt, DateTimeOffset now) =>
-        this with { Rank = rank, Attempt = attempt, LaunchedAt = now, ProgressAt = now };
+    public RankSeen LaunchedAs(int rank, int attempt, DateTimeOffset now, int localTry = 0) =>
+        this with { Rank = rank, Attempt = attempt, LaunchedAt = now, ProgressAt = now, LocalTry = localTry };
 
     public RankSeen Hear(RankReport report, DateTimeOffset now)
     {
@@ -92,21 +107,26 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
                 FirstStepAt = FirstStepAt ?? now,
             },
             RankReport.KindOneofCase.Done => heard with { State = RankState.Done, Step = report.Done.Step, Phase = "done" },
-            RankReport.KindOneofCase.Failed => this with { Error = report.Failed.Error },
+            RankReport.KindOneofCase.Failed => this with { Error = report.Failed.Error, Fault = report.Failed.Fault },
             // Checkpoints, evaluations, loads and notes are signs of life and go to the control plane as they are.
             _ => heard,
         };
     }
 
-    /// <param name="lastWords">What it printed last, used where it did not say itself why it failed.</param>
-    public RankSeen End(int exitCode, string lastWords, DateTimeOffset now) => this with
+    public RankSeen End(int exitCode, string lastLine, DateTimeOffset now) => this with
     {
         Life = RankLife.Ended,
         ExitCode = exitCode,
         EndedAt = now,
         State = State == RankState.Done && exitCode == 0 ? RankState.Done : RankState.Exited,
-        Error = string.Join(": ", new[] { DescribeExit(exitCode), Error.Length > 0 ? Error : lastWords }.Where(s => s.Length > 0)),
+        LastLine = lastLine,
+        Halted = false,
     };
+
+    /// <summary>"ended by signal 9 (SIGKILL); last line: 'step 12'", for the log and for notes.</summary>
+    public string HowItEnded => ExitCode is not { } code ? "did not end"
+        : DescribeExit(code) + (MemoryKill.Length > 0 ? $", probably out of memory ({MemoryKill})" : "")
+            + (Error.Length > 0 ? $": {Error}" : LastLine.Length > 0 ? $"; last line: '{LastLine}'" : "");
 
     public RankStatus ToStatus(DateTimeOffset now)
     {
@@ -120,11 +140,13 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             Phase = Phase,
             SinceProgress = Duration.FromTimeSpan(now > ProgressAt ? now - ProgressAt : TimeSpan.Zero),
             CollectiveSequence = CollectiveSequence,
+            LocalTry = LocalTry,
+            Halted = Halted,
         };
         if (ExitCode is { } code && State == RankState.Exited)
         {
-            status.ExitCode = code;
-            status.Error = Error;
+            (status.ExitCode, status.Error, status.Fault) = (code, Error, Fault);
+            (status.LastLine, status.MemoryKill) = (LastLine, MemoryKill);
         }
 
         return status;
@@ -158,13 +180,11 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     private static string DescribeExit(int code) => code switch
     {
-        // What is wrong with the input stands in the rank's own words.
-        0 or RankEntry.BadInput or RankEntry.NoCheckpoint => "",
         6 + 128 => "ended by signal 6 (SIGABRT)",
         9 + 128 => "ended by signal 9 (SIGKILL)",
         11 + 128 => "ended by signal 11 (SIGSEGV)",
         15 + 128 => "ended by signal 15 (SIGTERM)",
         > 128 and < 128 + 65 => string.Create(CultureInfo.InvariantCulture, $"ended by signal {code - 128}"),
-        _ => string.Create(CultureInfo.InvariantCulture, $"exit code {code}"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"ended with exit code {code}"),
     };
 }

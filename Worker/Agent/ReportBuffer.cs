@@ -27,12 +27,14 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     private readonly Outbox<WorkerNote> _notes = new();
     private readonly Outbox<RefusedCheckpoint> _refused = new();
     private readonly Outbox<ResumedFrom> _resumed = new();
+    private readonly Outbox<LocalRestart> _restarts = new();
     private int _stride = 1;
     private int _skipped;
 
     public int Samples => _samples.Count;
 
-    public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count + _resumed.Count == 0;
+    public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count
+        + _resumed.Count + _restarts.Count == 0;
 
     public void Add(StepSample sample)
     {
@@ -68,6 +70,8 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     public void Add(ResumedFrom resumed) => _resumed.Add(resumed);
 
+    public void Add(LocalRestart restart) => _restarts.Add(restart);
+
     public void Add(WorkerNote note)
     {
         _notes.Add(note);
@@ -86,6 +90,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         beat.Notes.AddRange(_notes.Take(beat.Sequence, OthersPerBeat));
         beat.RefusedCheckpoints.AddRange(_refused.Take(beat.Sequence, OthersPerBeat));
         beat.Resumed.AddRange(_resumed.Take(beat.Sequence, OthersPerBeat));
+        beat.LocalRestarts.AddRange(_restarts.Take(beat.Sequence, OthersPerBeat));
     }
 
     public void Acknowledge(long sequence)
@@ -97,6 +102,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         _notes.Acknowledge(sequence);
         _refused.Acknowledge(sequence);
         _resumed.Acknowledge(sequence);
+        _restarts.Acknowledge(sequence);
         if (_samples.Count <= sampleLimit / 2)
         {
             _stride = 1;

@@ -54,10 +54,11 @@ internal static class HostVerbs
         {
             Description = "Simulated cluster: everything random in it grows from this.", HelpName = "N", DefaultValueFactory = _ => 1,
         };
+        var keepPods = KeepPods();
         var settings = Settings();
         var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
         {
-            submit, data, port, grpcPort, database, cluster, nodes, settings, faults, seed, timeFactor,
+            submit, data, port, grpcPort, database, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
         };
         command.Validators.Add(result =>
         {
@@ -76,6 +77,7 @@ internal static class HostVerbs
                 Cluster = parsed.GetValue(cluster) ?? "local",
                 Nodes = parsed.GetValue(nodes) ?? UsualNodes(parsed.GetValue(cluster)),
                 TimeFactor = parsed.GetValue(timeFactor),
+                KeepPodsDays = parsed.GetValue(keepPods),
                 Faults = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults)),
                 Seed = parsed.GetValue(seed),
                 ClusterSettings = parsed.GetValue(settings),
@@ -126,6 +128,22 @@ internal static class HostVerbs
             }
         });
         return nodes;
+    }
+
+    private static Option<int> KeepPods()
+    {
+        var days = new Option<int>("--keep-pods")
+        {
+            Description = "Local cluster: folders of ended pods, with the logs of their ranks, stay for so many days.", HelpName = "DAYS", DefaultValueFactory = _ => 7,
+        };
+        days.Validators.Add(result =>
+        {
+            if (Whole(result) is < 0 or > 3_650)
+            {
+                result.AddError("--keep-pods must be between 0 and 3650 days.");
+            }
+        });
+        return days;
     }
 
     private static Option<double> TimeFactor()

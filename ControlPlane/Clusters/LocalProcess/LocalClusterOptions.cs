@@ -17,6 +17,9 @@ public sealed class LocalClusterOptions
     /// <summary>Ranks that fit on a node. Default: 1</summary>
     public int SlotsPerNode { get; set; } = 1;
 
+    /// <summary>How long folders of ended pods stay, with the logs of their ranks. Default: 7 days.</summary>
+    public TimeSpan PodFoldersFor { get; set; } = TimeSpan.FromDays(7);
+
     /// <summary>How long a pod that is fenced may take to end by itself before SIGKILL. Default: 2 seconds.</summary>
     public TimeSpan FencePatience { get; set; } = TimeSpan.FromSeconds(2);
 

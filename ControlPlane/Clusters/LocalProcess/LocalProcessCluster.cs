@@ -28,7 +28,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
     private readonly string _checkpointsFolder;
     private readonly SemaphoreSlim _changing = new(1, 1);
     private readonly Dictionary<string, Process> _children = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, (string Reason, DateTimeOffset At)> _deaths = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (string Reason, DateTimeOffset At, long Stamp)> _deaths = new(StringComparer.Ordinal);
     private Dictionary<string, LocalPod>? _pods;
     private bool _stopping;
 
@@ -110,6 +110,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
                 Save(folder, Pods[folder] with { DeletedAt = _clock.GetUtcNow() });
             }
 
+            Tidy();
             return gone;
         }
         finally
@@ -166,6 +167,18 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         }
 
         _changing.Dispose();
+    }
+
+    /// <summary>Folders of pods that are over hold their logs, and are not kept for ever.</summary>
+    private void Tidy()
+    {
+        foreach (string folder in PodFolders.Over(Pods, _options.PodFoldersFor, _clock.GetUtcNow()))
+        {
+            if (PodFolders.Remove(folder))
+            {
+                Pods.Remove(folder);
+            }
+        }
     }
 
     private Dictionary<string, LocalPod> Pods =>
@@ -239,7 +252,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
             Save(folder, pod with { Agent = agent, ExitCode = exitCode, Reason = reason, EndedAt = now });
             if (!_stopping && exitCode is not 0)
             {
-                _deaths[pod.Node] = (reason, now);
+                _deaths[pod.Node] = (reason, now, _clock.GetTimestamp());
             }
         }
     }
@@ -319,7 +332,10 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
             (_, { Agent: null }) => PodPhase.Pending,
             _ => PodPhase.Running,
         },
-        pod.Agent?.Pid, pod.ExitCode, pod.Reason);
+        pod.Agent?.Pid, pod.ExitCode, pod.Reason)
+    {
+        Halted = pod is { EndedAt: null, Agent: { } agent } && ProcessTable.Halted(agent),
+    };
 
     private NodeSeen ToNode(string name, ImmutableArray<PodSeen> pods)
     {
@@ -328,7 +344,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
             (true, _) => (NodeHealth.NotReady, "the local cluster is stopping"),
             // Until its gang is deleted, which makes certain that nothing of it runs.
             (_, { ExitCode: not 0 } dead) => (NodeHealth.NotReady, dead.Reason),
-            _ when _deaths.TryGetValue(name, out var death) && _clock.GetUtcNow() - death.At < RememberDeath =>
+            _ when _deaths.TryGetValue(name, out var death) && _clock.GetElapsedTime(death.Stamp) < RememberDeath =>
                 (NodeHealth.Ready, $"ready again; at {death.At:HH:mm:ss} UTC {death.Reason}"),
             _ => (NodeHealth.Ready, "ready"),
         };

@@ -29,6 +29,9 @@ internal static partial class ProcessTable
     public static bool Alive(ProcessIdentity process) =>
         process.Boot == Boot && Read(process.Pid) is { Alive: true } p && p.StartTicks == process.StartTicks;
 
+    /// <summary>SIGSTOP, or a debugger holds it.</summary>
+    public static bool Halted(ProcessIdentity process) => Alive(process) && Read(process.Pid) is { Halted: true };
+
     /// <summary>
     /// The agent, and all that live in the session it leads: its ranks, also when the agent itself is gone. The kernel does not
     /// give a pid away again while a session has its number, so nothing else can be in it unless it began before the agent did.
@@ -89,7 +92,7 @@ internal static partial class ProcessTable
         return [];
     }
 
-    private static (bool Alive, bool Kernel, int Session, long StartTicks)? Read(int pid)
+    private static (bool Alive, bool Halted, bool Kernel, int Session, long StartTicks)? Read(int pid)
     {
         string text;
         try
@@ -104,7 +107,7 @@ internal static partial class ProcessTable
 
         // "pid (name) state ppid pgrp session ...": the name may hold spaces and brackets.
         string[] fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
-        return (fields[0] is not ("Z" or "X"), (uint.Parse(fields[6], CultureInfo.InvariantCulture) & KernelThread) != 0,
+        return (fields[0] is not ("Z" or "X"), fields[0] is "T" or "t", (uint.Parse(fields[6], CultureInfo.InvariantCulture) & KernelThread) != 0,
             int.Parse(fields[3], CultureInfo.InvariantCulture), long.Parse(fields[19], CultureInfo.InvariantCulture));
     }
 

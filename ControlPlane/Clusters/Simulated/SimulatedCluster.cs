@@ -23,7 +23,8 @@ public sealed class SimulatedCluster : ITrainingCluster
     private readonly Lock holding = new();
     private readonly SimulatedClusterOptions options;
     private readonly TimeProvider clock;
-    private readonly DateTimeOffset began;
+    private long looked;
+    private double passed;
     private readonly Random random;
     private readonly ImmutableArray<NodeSeen> fabric;
     private readonly Dictionary<NodeId, (string Reason, double Until)> broken = [];
@@ -34,7 +35,7 @@ public sealed class SimulatedCluster : ITrainingCluster
     {
         this.options = options.Value;
         this.clock = clock;
-        began = clock.GetUtcNow();
+        looked = clock.GetTimestamp();
         random = new Random(this.options.Seed);
         fabric = Fabric.Build(Fabric.Presets[this.options.Fabric], this.options.Nodes);
     }
@@ -49,7 +50,19 @@ public sealed class SimulatedCluster : ITrainingCluster
     public string InWords => string.Create(CultureInfo.InvariantCulture,
         $"faults {options.Faults.Name} ({options.Faults.PerThousandNodeDays} per 1,000 node-days; {options.Faults.Source}), seed {options.Seed}, time x {options.TimeFactor:0.##}");
 
-    private double Now => (clock.GetUtcNow() - began).TotalSeconds * options.TimeFactor;
+    /// <summary>
+    /// Simulated seconds. The world stands while this process does: a stop of ours, times the factor, would look like hours of silence.
+    /// </summary>
+    private double Now
+    {
+        get
+        {
+            long now = clock.GetTimestamp();
+            var since = clock.GetElapsedTime(looked, now);
+            looked = now;
+            return passed += since > Wakefulness.Late ? 0 : since.TotalSeconds * options.TimeFactor;
+        }
+    }
 
     public Task<ClusterSnapshot> Observe(CancellationToken cancellation)
     {

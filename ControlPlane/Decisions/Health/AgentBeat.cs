@@ -20,11 +20,33 @@ public enum RankState
 /// <param name="Doing">One or two words: "loading", "forward", "rollout".</param>
 /// <param name="SinceProgress">Since the last step, rollout or part of a load; measured by the agent's own clock.</param>
 /// <param name="ExitCode">With Exited: the exit code, or 128 + signal.</param>
-/// <param name="Error">With Exited: the rank's last words.</param>
+/// <param name="Error">With Exited: why, in the rank's own words.</param>
 /// <param name="CollectiveSequence">Equal on all healthy ranks; 0 where the gang has one rank.</param>
 public sealed record RankSeen(
     int Rank, int Pid, RankState State, int Attempt, long Step, string Doing, TimeSpan SinceProgress, int? ExitCode, string Error,
-    long CollectiveSequence);
+    long CollectiveSequence)
+{
+    /// <summary>With Exited: type and place of the exception; empty where none told.</summary>
+    public string Fault { get; init; } = "";
+
+    /// <summary>With Exited: what it printed last. Shown, and compared with nothing.</summary>
+    public string LastLine { get; init; } = "";
+
+    /// <summary>With Exited by signal 9: what says that memory ran out; empty: nothing does.</summary>
+    public string MemoryKill { get; init; } = "";
+
+    /// <summary>Launches of its attempt that its agent made by itself before this one.</summary>
+    public int LocalTry { get; init; }
+
+    /// <summary>The kernel has stopped the process.</summary>
+    public bool Halted { get; init; }
+}
+
+/// <summary>A rank ended while nobody could be asked, and its agent launched it again.</summary>
+/// <param name="LocalTry">From 1 within the attempt.</param>
+/// <param name="Alone">How long nobody had answered the agent.</param>
+/// <param name="Reason">Why, as far as the agent knows.</param>
+public sealed record LocalRestart(NodeId Node, DateTimeOffset At, int Attempt, int LocalTry, RankSeen Ended, TimeSpan Alone, string Reason);
 
 /// <summary>A measured result: held-out accuracy, a needle check, a student against its baseline.</summary>
 /// <param name="Low">Lower end of the 95 % confidence interval, where it has one.</param>
@@ -38,7 +60,11 @@ public sealed record WorkerNote(DateTimeOffset At, string Text, int Attempt);
 /// <param name="AgentId">One per agent process: a restarted agent is another agent.</param>
 /// <param name="Attempt">The attempt the agent was started for, or has been running since.</param>
 public sealed record AgentRegistration(
-    string Version, NodeId Node, string AgentId, int Pid, StageId Stage, int Attempt, ImmutableArray<RankSeen> Ranks);
+    string Version, NodeId Node, string AgentId, int Pid, StageId Stage, int Attempt, ImmutableArray<RankSeen> Ranks)
+{
+    /// <summary>How long nobody had answered it. Null: this is its first word.</summary>
+    public TimeSpan? WithoutContact { get; init; }
+}
 
 /// <summary>One message for all ranks of a node, with everything since the last acknowledged one.</summary>
 /// <param name="Sequence">Grows by one per beat of one agent; a beat that arrives late is known by it.</param>
@@ -51,4 +77,7 @@ public sealed record AgentBeat(
 {
     /// <summary>What each launch found on disk and goes on from, oldest first.</summary>
     public ImmutableArray<ResumedFrom> Resumed { get; init; } = [];
+
+    /// <summary>What the agent did by itself, oldest first.</summary>
+    public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];
 }

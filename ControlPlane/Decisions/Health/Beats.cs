@@ -8,7 +8,7 @@ public static class Beats
     public static bool HasNews(AgentBeat beat, Stage stage, Vitals before)
     {
         bool told = !beat.Checkpoints.IsEmpty || !beat.RefusedCheckpoints.IsEmpty || !beat.Evaluations.IsEmpty || !beat.Notes.IsEmpty
-            || !beat.Resumed.IsEmpty;
+            || !beat.Resumed.IsEmpty || !beat.LocalRestarts.IsEmpty;
         bool firstStep = stage.Phase is Phase.Starting or Phase.Restarting
             && (beat.Samples.Any(s => s.Attempt == stage.Attempt) || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.Step > stage.LaunchedFrom));
         var known = before.Agents.FirstOrDefault(a => a.Node == beat.Node)?.Ranks ?? [];

@@ -23,9 +23,9 @@ public enum FailureCause
 }
 
 /// <summary>Why an attempt ended: the first thing seen that it could not go on with.</summary>
-/// <param name="Sentence">For people: "rank 0 on node-0 was killed (signal 9) at step 143".</param>
+/// <param name="Sentence">For people: "rank 0 on node-0 was ended by signal 9 (SIGKILL) at step 143".</param>
 /// <param name="Signature">
-/// Equal for failures that are the same fault of the program again (exit code, last words, step); empty where the failure says
+/// Equal for failures that are the same fault of the program again (exit code, step, place in the code); empty where the failure says
 /// nothing about the program, such as a kill from outside or a lost machine.
 /// </param>
 /// <param name="Node">The node that failed.</param>

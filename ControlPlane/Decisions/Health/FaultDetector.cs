@@ -12,7 +12,7 @@ namespace DeepSeekOps.Decisions.Health;
 public static class FaultDetector
 {
     /// <summary>What a rank does is known only from a beat this fresh.</summary>
-    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
+    internal static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
 
     /// <summary>Exit code of a rank that was given bad input; the worker's RankEntry.BadInput.</summary>
     public const int BadInputExit = 65;
@@ -37,12 +37,12 @@ public static class FaultDetector
                 continue;
             }
 
-            string how = pod.ExitCode is { } code ? Ended(code) : "ended";
+            string how = pod.ExitCode is { } code ? RankEnd.HowItEnded(code) : "ended";
             // A broken node names its cause. Where it only repeats its pod's words, they are this same exit told twice.
             string why = seen.Cluster?.Nodes.FirstOrDefault(n => n.Id == node) is { Health: NodeHealth.NotReady, Reason.Length: > 0 } broken
                 && broken.Reason != pod.Reason ? $": {broken.Reason}" : "";
             return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}{why}", "", node, true, seen,
-                seen.AgentOn(node)?.LastBeat ?? now, now);
+                now - (seen.AgentOn(node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero), now);
         }
 
         return null;
@@ -52,29 +52,12 @@ public static class FaultDetector
     {
         foreach (var agent in seen.AgentsOf(gang))
         {
-            if (agent.Ranks.FirstOrDefault(r => r.Attempt == stage.Attempt && r.State == RankState.Exited) is not { } rank)
+            if (agent.Ranks.FirstOrDefault(r => r.Attempt == stage.Attempt && r.LocalTry >= stage.LocalTry && r.State == RankState.Exited) is not { } rank)
             {
                 continue;
             }
 
-            int code = rank.ExitCode ?? 0;
-            string words = rank.Error.Length == 0 ? "" : $": {rank.Error}";
-            if (code == BadInputExit)
-            {
-                return Of(stage, FailureCause.BadInput, $"bad input{words}", $"bad input{words}", agent.Node, false, seen, agent.LastBeat, now);
-            }
-
-            if (code == NoCheckpointExit)
-            {
-                string told = rank.Error.Length == 0 ? "no checkpoint can be used" : rank.Error;
-                return Of(stage, FailureCause.NoCheckpoint, told, "", agent.Node, false, seen, agent.LastBeat, now);
-            }
-
-            // A kill from outside says nothing about the program; whatever else ends a rank may be the same fault again.
-            bool fromOutside = code is 128 + 9 or 128 + 15;
-            string signature = fromOutside ? "" : $"exit {code} at step {rank.Step}{words}";
-            return Of(stage, FailureCause.RankExited, $"rank {rank.Rank} on {agent.Node} {Ended(code)} at step {rank.Step}{words}",
-                signature, agent.Node, false, seen, agent.LastBeat, now) with { Step = rank.Step };
+            return RankEnd.Of(stage, agent.Node, rank, now - seen.SilenceOf(agent), now);
         }
 
         return null;
@@ -84,7 +67,7 @@ public static class FaultDetector
     {
         var limit = HangLimit(stage.Policy, seen.LongestStepSeconds);
         // One hung rank stops all at their next collective: the one that is behind is the one to name.
-        var hung = seen.AgentsOf(gang).Where(a => now - a.LastBeat < Fresh)
+        var hung = seen.AgentsOf(gang).Where(a => seen.SilenceOf(a) < Fresh)
             .SelectMany(a => a.Ranks.Select(r => (Agent: a, Rank: r)))
             .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.SinceProgress > Limit(x.Rank))
             .OrderBy(x => x.Rank.CollectiveSequence).ThenByDescending(x => x.Rank.SinceProgress).FirstOrDefault();
@@ -93,10 +76,12 @@ public static class FaultDetector
             return null;
         }
 
+        string doing = rank.Halted ? "the process is stopped, by SIGSTOP or a debugger"
+            : rank.Doing.Length == 0 ? "it did not say what it was doing" : $"phase {rank.Doing}";
         string sentence = $"rank {rank.Rank} on {hung.Agent.Node} made no progress for {Words.Duration(rank.SinceProgress)} at step {rank.Step}"
-            + $" (limit {Words.Duration(Limit(rank))}, doing {(rank.Doing.Length == 0 ? "nothing it told" : rank.Doing)})";
+            + $" (limit {Words.Duration(Limit(rank))}; {doing})";
         return Of(stage, FailureCause.RankHung, sentence, $"hung at step {rank.Step}", hung.Agent.Node, false, seen,
-            hung.Agent.LastBeat - rank.SinceProgress, now) with { Step = rank.Step };
+            now - seen.SilenceOf(hung.Agent) - rank.SinceProgress, now) with { Step = rank.Step };
 
         TimeSpan Limit(RankSeen r) => r.State switch
         {
@@ -127,12 +112,11 @@ public static class FaultDetector
 
         var policy = stage.Policy;
         var shortest = Shortest(policy.NodeNotReadyFor, policy.PodMissingFor, policy.SilentFor);
-        var beats = seen.AgentsOf(gang).ToDictionary(a => a.Node, a => a.LastBeat);
+        var heard = seen.AgentsOf(gang).ToDictionary(a => a.Node, seen.SilenceOf);
         var pods = PodsOf(stage, gang, seen);
         foreach (var node in gang.Nodes)
         {
-            var heard = Latest(Latest(beats.TryGetValue(node, out var beat) ? beat : gang.At, gang.At), seen.WatchingSince);
-            var silent = now - heard;
+            var silent = Silence(stage, seen, heard.TryGetValue(node, out var since) ? since : null);
             if (silent <= shortest)
             {
                 continue;
@@ -152,7 +136,7 @@ public static class FaultDetector
             };
             if (found is var (cause, sentence))
             {
-                return Of(stage, cause, sentence, "", node, true, seen, heard, now);
+                return Of(stage, cause, sentence, "", node, true, seen, now - silent, now);
             }
         }
 
@@ -161,14 +145,8 @@ public static class FaultDetector
 
     private static Failure? StartTimedOut(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
-        var since = stage.Phase switch
-        {
-            Phase.Starting starting => starting.Since,
-            Phase.Restarting restarting => restarting.Since,
-            _ => now,
-        };
         // Our own absence is not the gang's: the time begins anew with each control plane.
-        var waited = now - Latest(since, seen.WatchingSince);
+        var waited = stage.Phase is Phase.Starting or Phase.Restarting ? seen.PhaseWatchedFor : TimeSpan.Zero;
         if (waited <= stage.Policy.StartWithin || seen.Cluster is null)
         {
             return null;
@@ -180,7 +158,7 @@ public static class FaultDetector
         return Of(stage, FailureCause.StartTimedOut,
             $"no first step {Words.Duration(waited)} after the launch (limit {Words.Duration(stage.Policy.StartWithin)}){who}",
             $"no first step from {stage.LaunchedFrom}", absent.IsEmpty ? gang.Nodes[0] : absent[0], !absent.IsEmpty, seen,
-            Latest(since, seen.WatchingSince), now);
+            now - waited, now);
     }
 
     private static Failure Of(
@@ -206,7 +184,10 @@ public static class FaultDetector
 
     private static long StepOf(Stage stage, Observation seen) => Math.Max(stage.LaunchedFrom, (seen.Latest ?? stage.Latest)?.Step ?? 0);
 
-    private static DateTimeOffset Latest(DateTimeOffset a, DateTimeOffset b) => a > b ? a : b;
-
-    private static string Ended(int code) => code > 128 ? $"was killed (signal {code - 128})" : $"exited with code {code}";
+    /// <param name="heard">How long ago its agent was heard; null: never, and so not since the pods were made or we began to listen.</param>
+    private static TimeSpan Silence(Stage stage, Observation seen, TimeSpan? heard)
+    {
+        var silent = heard ?? (stage.Phase is Phase.Starting ? seen.PhaseFor : seen.WatchedFor);
+        return silent < seen.WatchedFor ? silent : seen.WatchedFor;
+    }
 }

@@ -7,7 +7,7 @@ namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>What is remembered of an agent since this control plane first heard of it. Memory only.</summary>
 public sealed record AgentVitals(
-    NodeId Node, string AgentId, int Pid, int Attempt, DateTimeOffset LastBeat, long Sequence, ImmutableArray<RankSeen> Ranks,
+    NodeId Node, string AgentId, int Pid, int Attempt, Instant Heard, long Sequence, ImmutableArray<RankSeen> Ranks,
     ImmutableDictionary<string, double> LaunchSeconds)
 {
     /// <summary>
@@ -15,10 +15,13 @@ public sealed record AgentVitals(
     /// registration alone.
     /// </summary>
     public bool Beaten { get; init; }
+
+    /// <summary>How long nobody had answered it before it registered. Null: it was new.</summary>
+    public TimeSpan? WithoutContact { get; init; }
 }
 
 /// <summary>An agent that was heard again by a control plane that had begun anew.</summary>
-/// <param name="Silent">As long as its oldest unreported step is old.</param>
+/// <param name="Silent">How long nobody answered it.</param>
 public sealed record AgentBack(NodeId Node, long Step, TimeSpan Silent);
 
 /// <summary>What agents told since the last decision that was written.</summary>
@@ -30,18 +33,23 @@ public sealed record News(
 
     public ImmutableArray<ResumedFrom> Resumed { get; init; } = [];
 
-    public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty && Resumed.IsEmpty;
+    public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];
+
+    public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty
+        && Resumed.IsEmpty && LocalRestarts.IsEmpty;
 }
 
 /// <summary>All that a stage's decision may know of the world.</summary>
 /// <param name="Cluster">Null: the cluster could not be asked. Unknown, and so no reason to end anything.</param>
-/// <param name="WatchingSince">Since when this control plane listens: silence before it is our own.</param>
+/// <param name="Since">Since when this control plane listens without a break: silence before it is our own.</param>
+/// <param name="Now">When it was looked.</param>
 /// <param name="Placement">While queued: the answer to the stage's request.</param>
 /// <param name="GoneGang">The gang of which the cluster is certain that nothing runs any more; 0: none.</param>
 /// <param name="Preemption">Another gang needs the nodes.</param>
 /// <param name="LongestStepSeconds">The longest recent step; null: none was timed yet.</param>
 public sealed record Observation(
-    ClusterSnapshot? Cluster, ImmutableArray<AgentVitals> Agents, News News, StepSample? Latest, DateTimeOffset WatchingSince)
+    ClusterSnapshot? Cluster, ImmutableArray<AgentVitals> Agents, News News, StepSample? Latest, Instant Since,
+    Instant Now)
 {
     public PlacementDecision? Placement { get; init; }
 
@@ -53,6 +61,20 @@ public sealed record Observation(
 
     /// <summary>The stage's folder, looked at for this decision. Null: not looked at, or not to be seen from here.</summary>
     public StageFolder? Disk { get; init; }
+
+    /// <summary>How long the stage has been in its phase.</summary>
+    public TimeSpan PhaseFor { get; init; }
+
+    /// <summary>How long ago the failure was noticed that is being recovered from.</summary>
+    public TimeSpan IncidentFor { get; init; }
+
+    /// <summary>How long we have listened without a break.</summary>
+    public TimeSpan WatchedFor => Now.Since(Since);
+
+    /// <summary>As <see cref="PhaseFor"/>, for graces: time in which we did not listen is not counted.</summary>
+    public TimeSpan PhaseWatchedFor => PhaseFor < WatchedFor ? PhaseFor : WatchedFor;
+
+    public TimeSpan SilenceOf(AgentVitals agent) => Now.Since(agent.Heard);
 
     /// <summary>Agents on the gang's nodes. A gang has hundreds of nodes and asks each second, so nothing here is nodes times agents.</summary>
     public IEnumerable<AgentVitals> AgentsOf(GangGrant gang)

@@ -11,36 +11,44 @@ namespace DeepSeekOps.Decisions.Health;
 /// Beats repeat and overtake each other; state is taken from the newest, news from all. Agents are a list, not an array: each beat replaces
 /// one of thousands, and copying all of them would make a second's beats nodes times nodes.
 /// </summary>
-public sealed record Vitals(DateTimeOffset Since, ImmutableList<AgentVitals> Agents, News News, StepSample? Latest, ImmutableArray<double> StepSeconds)
+public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, News News, StepSample? Latest, ImmutableArray<double> StepSeconds)
 {
     /// <summary>The longest of so many recent steps is what a hang is measured against.</summary>
     private const int StepsRemembered = 64;
 
-    public static Vitals Fresh(DateTimeOffset now) => new(now, [], News.None, null, []);
+    public static Vitals Fresh(Instant now) => new(now, [], News.None, null, []);
 
     public double? LongestStepSeconds => StepSeconds.IsEmpty ? null : StepSeconds.Max();
 
-    public Vitals Take(AgentRegistration registration, DateTimeOffset now)
+    public Vitals Take(AgentRegistration registration, Instant now)
     {
         var old = On(registration.Node);
         bool same = old?.AgentId == registration.AgentId;
         var agent = new AgentVitals(registration.Node, registration.AgentId, registration.Pid, registration.Attempt, now,
-            same ? old!.Sequence : 0, registration.Ranks, same ? old!.LaunchSeconds : ImmutableDictionary<string, double>.Empty);
-        // Beaten is false again: what happened while the two were apart comes with the next beat.
+            same ? old!.Sequence : 0, registration.Ranks, same ? old!.LaunchSeconds : ImmutableDictionary<string, double>.Empty)
+        {
+            // Beaten is false again: what happened while the two were apart comes with the next beat.
+            WithoutContact = registration.WithoutContact,
+        };
         return With(agent);
     }
 
     /// <param name="stage">As it is written: what older attempts and gangs say is not taken for the present.</param>
     /// <param name="rejoined">The first word from a gang that trained before this control plane began.</param>
-    public Vitals Take(AgentBeat beat, Stage stage, bool rejoined, DateTimeOffset now)
+    public Vitals Take(AgentBeat beat, Stage stage, bool rejoined, Instant now)
     {
         var news = new News(
             Union(News.Checkpoints, beat.Checkpoints), Union(News.Refused, beat.RefusedCheckpoints), Union(News.Evaluations, beat.Evaluations),
-            Union(News.Notes, beat.Notes), News.Back) { Resumed = Union(News.Resumed, beat.Resumed) };
+            Union(News.Notes, beat.Notes), News.Back)
+        {
+            Resumed = Union(News.Resumed, beat.Resumed),
+            LocalRestarts = Union(News.LocalRestarts, beat.LocalRestarts),
+        };
         var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest, stage.Wish.Pipeline, stage.Id.Stage);
         if (rejoined)
         {
-            var silent = samples.IsEmpty ? TimeSpan.Zero : now - samples[0].At;
+            // Agents of before told nothing of it: there the oldest step that was not reported says it.
+            var silent = On(beat.Node)?.WithoutContact ?? (samples.IsEmpty ? TimeSpan.Zero : now.At - samples[0].At);
             long step = beat.Ranks.Select(r => r.Step).DefaultIfEmpty(0).Max();
             // An agent that has made no step was not away: it is new.
             news = step == 0 ? news : news with { Back = news.Back.Add(new AgentBack(beat.Node, step, silent)) };
@@ -66,24 +74,43 @@ public sealed record Vitals(DateTimeOffset Since, ImmutableList<AgentVitals> Age
         return told.With(new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch) { Beaten = true });
     }
 
+    /// <summary>After a break of ours nothing that was silent before it is held against anybody.</summary>
+    public Vitals NotBefore(Instant awake) => awake.Up > Since.Up ? this with { Since = awake } : this;
+
     /// <summary>Once it is written down it is no news; what came in since then still is.</summary>
-    public Vitals Written(News written) => this with
+    /// <param name="stage">As it is written.</param>
+    public Vitals Written(News written, Stage stage, Instant now) => this with
     {
+        PhaseBegan = Began.PhaseOf(stage, PhaseBegan, now),
+        IncidentBegan = Began.IncidentOf(stage, IncidentBegan, now),
         News = new News(
             Less(News.Checkpoints, written.Checkpoints), Less(News.Refused, written.Refused), Less(News.Evaluations, written.Evaluations),
-            Less(News.Notes, written.Notes), Less(News.Back, written.Back)) { Resumed = Less(News.Resumed, written.Resumed) },
+            Less(News.Notes, written.Notes), Less(News.Back, written.Back))
+        {
+            Resumed = Less(News.Resumed, written.Resumed),
+            LocalRestarts = Less(News.LocalRestarts, written.LocalRestarts),
+        },
     };
 
-    /// <summary>What a decision may see: agents of the gang that is held and have sent a beat, and no sample of an older round.</summary>
-    public Observation Observe(Stage stage, ClusterSnapshot? cluster)
+    /// <summary>What a decision may see: agents of the gang that is held, what they told in a beat, and no sample of an older round.</summary>
+    public Observation Observe(Stage stage, ClusterSnapshot? cluster, Instant now)
     {
         int gang = stage.Phase.GangOrNull?.Gang ?? int.MaxValue;
         var latest = Latest is { } sample && sample.Attempt > stage.RoundBegan ? sample : null;
-        return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang && a.Beaten)], News, latest, Since) { LongestStepSeconds = LongestStepSeconds };
+        return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang).Select(a => a.Beaten ? a : a with { Ranks = [] })], News, latest, Since, now)
+        {
+            LongestStepSeconds = LongestStepSeconds,
+            PhaseFor = Began.PhaseOf(stage, PhaseBegan, now).AgeAt(now),
+            IncidentFor = Began.IncidentOf(stage, IncidentBegan, now).AgeAt(now),
+        };
     }
 
     private static StepSample Newer(StepSample? old, StepSample sample) =>
         old is null || sample.Attempt > old.Attempt || (sample.Attempt == old.Attempt && sample.Step > old.Step) ? sample : old;
+
+    private Began? PhaseBegan { get; init; }
+
+    private Began? IncidentBegan { get; init; }
 
     /// <summary>Where each node's agent stands in <see cref="Agents"/>: hundreds of them beat each second.</summary>
     private ImmutableDictionary<NodeId, int> Positions { get; init; } = ImmutableDictionary<NodeId, int>.Empty;

@@ -37,7 +37,11 @@ public enum PodPhase
 
 /// <summary>One agent, started for a gang on one node.</summary>
 /// <param name="Gang">The gang the pod was made for: the attempt that placed it. Later attempts in place keep their pods.</param>
-public sealed record PodSeen(StageId Stage, int Gang, NodeId Node, PodPhase Phase, int? Pid, int? ExitCode, string Reason);
+public sealed record PodSeen(StageId Stage, int Gang, NodeId Node, PodPhase Phase, int? Pid, int? ExitCode, string Reason)
+{
+    /// <summary>It runs, and the kernel lets it do nothing: SIGSTOP, or a debugger holds it.</summary>
+    public bool Halted { get; init; }
+}
 
 /// <summary>The cluster at one moment. Immutable: a decision sees one state of the world.</summary>
 public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableArray<PodSeen> Pods, DateTimeOffset At)

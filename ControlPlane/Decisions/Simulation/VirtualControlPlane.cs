@@ -100,7 +100,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     {
         var stage = Stages[registration.Stage];
         var of = MemoryOf(registration.Stage);
-        of.Vitals = of.Vitals.Take(registration, clock());
+        of.Vitals = of.Vitals.Take(registration, Now());
         return new WorkerReply(WorkerOrders.For(stage, registration.Node, registration.Attempt, registration.Ranks), WorkerOrders.BeatSoon, 0);
     }
 
@@ -108,7 +108,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     {
         var stage = Stages[beat.Stage];
         var of = MemoryOf(beat.Stage);
-        of.Vitals = of.Vitals.Take(beat, stage, of.Rejoining && !beat.Ranks.IsEmpty, clock());
+        of.Vitals = of.Vitals.Take(beat, stage, of.Rejoining && !beat.Ranks.IsEmpty, Now());
         of.Rejoining &= beat.Ranks.IsEmpty;
         var heard = of.Heard.GetValueOrDefault(beat.Node);
         heard = heard.Agent == beat.AgentId ? (heard.Agent, Math.Max(heard.Sequence, beat.Sequence), heard.Decided) : (beat.AgentId, beat.Sequence, 0);
@@ -168,7 +168,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
             EndWhereDrawn();
         }
 
-        of.Vitals = of.Vitals.Written(seen.News);
+        of.Vitals = of.Vitals.Written(seen.News, Stages[id], Now());
         foreach (var (node, (agent, sequence, _)) in heard)
         {
             if (of.Heard[node].Agent == agent)
@@ -190,7 +190,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     {
         var snapshot = stage.Phase.GangOrNull is null || ClusterSilent() ? null : cluster.Observe();
         var placement = StagePlanner.RequestFor(stage) is { } request ? Place(request) : null;
-        return of.Vitals.Observe(stage, snapshot) with { Placement = placement, GoneGang = of.GoneGang, Preemption = of.Preemption };
+        return of.Vitals.Observe(stage, snapshot, Now()) with { Placement = placement, GoneGang = of.GoneGang, Preemption = of.Preemption };
     }
 
     private PlacementDecision? Place(GangRequest request)
@@ -247,10 +247,12 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     }
 
     private StageReport? ReportOf(StageId id) => Stages.TryGetValue(id, out var stage)
-        ? StageViews.Report(stage, stage.Reason, MemoryOf(id).Vitals.Observe(stage, null), clock()) : null;
+        ? StageViews.Report(stage, stage.Reason, MemoryOf(id).Vitals.Observe(stage, null, Now())) : null;
 
     private StageMemory MemoryOf(StageId id) => memory.TryGetValue(id, out var of) ? of
-        : memory[id] = new StageMemory(Vitals.Fresh(clock())) { Rejoining = Stages.GetValueOrDefault(id)?.Phase is Phase.Running };
+        : memory[id] = new StageMemory(Vitals.Fresh(Now())) { Rejoining = Stages.GetValueOrDefault(id)?.Phase is Phase.Running };
+
+    private Instant Now() => Instant.OfOneClock(clock());
 
     private void EndWhereDrawn()
     {

@@ -19,7 +19,7 @@ internal static class LiveStage
         bool busy = seen.AgentsOf(gang).SelectMany(a => a.Ranks)
             .Any(r => r.Attempt == stage.Attempt && r.State is RankState.Starting or RankState.Training or RankState.Saving);
         // Right after a restart of ours nothing is known of the ranks, and they may still be evaluating.
-        bool known = gang.Nodes.All(n => seen.AgentOn(n) is not null
+        bool known = gang.Nodes.All(n => seen.AgentOn(n) is { Beaten: true }
             || (seen.Cluster?.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == n && p.Phase is PodPhase.Exited or PodPhase.Stopped) ?? false));
         return busy || !known ? null : final.Ref(stage.Id);
     }
@@ -118,7 +118,8 @@ internal static class LiveStage
         }
 
         var step = seen.Latest ?? stage.Latest;
-        string trains = step is null ? "trains" : $"trains at step {step.Step} of {stage.Wish.Work.TotalSteps}";
+        string at = step is null ? "trains" : $"trains at step {step.Step} of {stage.Wish.Work.TotalSteps}";
+        string trains = Silence.Of(stage, seen) is { } silence ? $"{at}; {silence.Words}" : at;
         return stage.Stay(SaveOverdue.Of(stage, seen) is not { } overdue ? trains
             : stage.Wish.Intent == Intent.Pause ? $"the pause waits for a checkpoint, so that nothing is lost; {trains}; {overdue}; or cancel the run"
             : $"{trains}; {overdue}");
@@ -129,8 +130,7 @@ internal static class LiveStage
         var launch = seen.AgentsOf(gang).FirstOrDefault()?.LaunchSeconds;
         double load = (launch?.GetValueOrDefault("load") ?? 0) + (launch?.GetValueOrDefault("restore") ?? 0);
         double firstStep = launch?.GetValueOrDefault("first_step") ?? 0;
-        var since = stage.Incident?.HappenedAt ?? (stage.Phase is Phase.Starting starting ? starting.Since : now);
-        var took = now - since;
+        var took = stage.Incident is { } open ? open.NoticedAt - open.HappenedAt + seen.IncidentFor : seen.PhaseFor;
         string text;
         if (stage.Incident is { } incident)
         {
@@ -170,7 +170,7 @@ internal static class LiveStage
         int agents = seen.AgentsOf(gang).Count();
         int ranks = seen.Agents.SelectMany(a => a.Ranks).Count(r => r.Attempt == stage.Attempt && r.State != RankState.Exited);
         return $"attempt {stage.Attempt} from step {stage.LaunchedFrom}: {agents} of {gang.Nodes.Length} agents are here,"
-            + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet";
+            + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet" + (Silence.Of(stage, seen) is { } silence ? $"; {silence.Words}" : "");
     }
 
     private static string Seconds(TimeSpan span) =>

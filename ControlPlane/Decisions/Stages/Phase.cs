@@ -25,6 +25,10 @@ public abstract record Phase
     [JsonIgnore]
     public virtual GangGrant? GangOrNull => null;
 
+    /// <summary>When it was entered, where it may end by itself with time.</summary>
+    [JsonIgnore]
+    public virtual DateTimeOffset? SinceOrNull => null;
+
     /// <summary>Ended for this round: only a retry by a person begins it again.</summary>
     [JsonIgnore]
     public bool Terminal => this is Completed or Failed or Cancelled;
@@ -39,6 +43,8 @@ public abstract record Phase
     public sealed record Starting(GangGrant Gang, DateTimeOffset Since) : Phase
     {
         public override GangGrant? GangOrNull => Gang;
+
+        public override DateTimeOffset? SinceOrNull => Since;
     }
 
     /// <summary>Steps are made.</summary>
@@ -46,12 +52,16 @@ public abstract record Phase
     public sealed record Running(GangGrant Gang, DateTimeOffset Since, SaveRequest? Save) : Phase
     {
         public override GangGrant? GangOrNull => Gang;
+
+        public override DateTimeOffset? SinceOrNull => Since;
     }
 
     /// <summary>The same pods launch new ranks, until the first new step.</summary>
     public sealed record Restarting(GangGrant Gang, DateTimeOffset Since) : Phase
     {
         public override GangGrant? GangOrNull => Gang;
+
+        public override DateTimeOffset? SinceOrNull => Since;
     }
 
     /// <summary>The gang is being ended; nothing else begins until the cluster is certain that none of it runs.</summary>
@@ -59,6 +69,8 @@ public abstract record Phase
     public sealed record Stopping(GangGrant Gang, DateTimeOffset Since, Ending Then, TimeSpan? SaveWithin) : Phase
     {
         public override GangGrant? GangOrNull => Gang;
+
+        public override DateTimeOffset? SinceOrNull => Since;
     }
 
     /// <summary>Waits before the next launch.</summary>
@@ -66,6 +78,8 @@ public abstract record Phase
     public sealed record BackingOff(GangGrant? Gang, DateTimeOffset Since, DateTimeOffset Until) : Phase
     {
         public override GangGrant? GangOrNull => Gang;
+
+        public override DateTimeOffset? SinceOrNull => Since;
     }
 
     public sealed record Paused(DateTimeOffset Since) : Phase;

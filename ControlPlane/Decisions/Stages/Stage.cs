@@ -26,6 +26,9 @@ public sealed record Stage(
     ImmutableDictionary<FailureCause, int> RestartsByCause, Failure? Incident, ImmutableArray<AvoidedNode> Avoid,
     ImmutableArray<Evaluation> Evaluations, StepSample? Latest, ImmutableArray<RunEvent> Outbox)
 {
+    /// <summary>The newest launch of the current attempt that an agent made by itself; 0: none.</summary>
+    public int LocalTry { get; init; }
+
     [JsonIgnore]
     public StageId Id => Wish.Stage;
 

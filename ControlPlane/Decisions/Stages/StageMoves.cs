@@ -29,6 +29,7 @@ internal static class StageMoves
     public static Stage NextAttempt(this Stage stage) => stage with
     {
         Attempt = 1 + stage.Checkpoints.Select(c => c.Made.Attempt).Append(stage.Attempt).Max(),
+        LocalTry = 0,
         LaunchedFrom = CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0,
     };
 

@@ -23,6 +23,11 @@ internal static class StageNews
             next = TakeFound(next, disk, now);
         }
 
+        foreach (var restart in news.LocalRestarts.OrderBy(r => r.LocalTry))
+        {
+            next = TakeLocalRestart(next, restart);
+        }
+
         foreach (var refused in news.Refused.Distinct())
         {
             next = TakeRefusal(next, refused, now);
@@ -81,6 +86,34 @@ internal static class StageNews
         };
         bool progress = made.Step > newest;
         return (stage with { Checkpoints = kept, Restarts = progress ? [] : stage.Restarts }).Say(told);
+    }
+
+    /// <summary>What an agent did by itself counts as a launch of ours would: it is told, and a fault that comes again is known.</summary>
+    private static Stage TakeLocalRestart(Stage stage, LocalRestart restart)
+    {
+        bool counted = restart.Attempt == stage.Attempt && restart.LocalTry > stage.LocalTry;
+        // Of an attempt that was superseded meanwhile it is still told; the ledger keeps one of equal lines.
+        bool told = counted || (restart.Attempt > stage.RoundBegan && restart.Attempt < stage.Attempt);
+        if (!told || stage.Phase.Terminal)
+        {
+            return stage;
+        }
+
+        var failure = RankEnd.Of(stage, restart.Node, restart.Ended, restart.At, restart.At);
+        bool madeStep = restart.Ended.Step > stage.LaunchedFrom;
+        string text = $"{failure.Sentence}; {restart.Reason} (for {Words.Duration(restart.Alone)}), so its agent launched it again by itself:"
+            + $" local try {restart.LocalTry} of attempt {restart.Attempt}";
+        var happened = new RunEvent(restart.At, stage.Id.Run, stage.Id.Stage, restart.Attempt, "restarted-by-agent", EventLevel.Warning, text)
+        {
+            Node = restart.Node.Name,
+            Step = restart.Ended.Step,
+        };
+        return !counted ? stage.Say(happened) : (stage with
+        {
+            LocalTry = restart.LocalTry,
+            Restarts = stage.Restarts.Add(new Restart(restart.At, failure.Cause, failure.Signature, stage.Attempt, madeStep, restart.Node)),
+            RestartsByCause = stage.RestartsByCause.SetItem(failure.Cause, stage.RestartsByCause.GetValueOrDefault(failure.Cause) + 1),
+        }).Say(happened);
     }
 
     private static Stage TakeFound(Stage stage, StageFolder disk, DateTimeOffset now)

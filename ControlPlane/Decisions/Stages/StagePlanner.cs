@@ -188,7 +188,7 @@ public static class StagePlanner
             return StopByWish(stage, stopping.Gang, now, saveWithin: null);
         }
 
-        var left = (stopping.SaveWithin ?? TimeSpan.Zero) - (now - stopping.Since);
+        var left = (stopping.SaveWithin ?? TimeSpan.Zero) - seen.PhaseWatchedFor;
         bool ended = seen.Cluster is { } cluster && !cluster.Pods.Any(
             p => p.Stage == stage.Id && p.Gang == stopping.Gang.Gang && p.Phase is not (PodPhase.Exited or PodPhase.Stopped));
         return left > TimeSpan.Zero && !ended
@@ -204,11 +204,17 @@ public static class StagePlanner
         (_, Intent.Cancel) => stage.Cancel(now),
         (Ending.Fail fail, _) => stage.Fail(fail.Why, now),
         (_, Intent.Pause) => stage.Pause(now),
-        (Ending.Relaunch relaunch, Intent.Train) when relaunch.NotBefore > now =>
-            stage.To(new Phase.BackingOff(null, now, relaunch.NotBefore), $"{relaunch.Why}; the next launch waits {Words.Duration(relaunch.NotBefore - now)}"),
+        (Ending.Relaunch relaunch, Intent.Train) when relaunch.NotBefore > now => Wait(stage, relaunch, now),
         (Ending.Relaunch or Ending.Pause or Ending.Cancel, Intent.Train) => TakeUp(stage, now).Queue(now),
         _ => throw new UnreachableException($"{then}, {stage.Wish.Intent}"),
     };
+
+    /// <summary>A clock that was set back meanwhile makes no wait longer than the longest.</summary>
+    private static Decision Wait(Stage stage, Ending.Relaunch relaunch, DateTimeOffset now)
+    {
+        var left = relaunch.NotBefore - now < stage.Policy.BackOffMax ? relaunch.NotBefore - now : stage.Policy.BackOffMax;
+        return stage.To(new Phase.BackingOff(null, now, now + left), $"{relaunch.Why}; the next launch waits {Words.Duration(left)}");
+    }
 
     private static Decision FromBackingOff(Stage stage, Phase.BackingOff waiting, Observation seen, DateTimeOffset now)
     {
@@ -223,9 +229,10 @@ public static class StagePlanner
             return Recover(stage, gang, lost, seen, now);
         }
 
-        if (now < waiting.Until && stage.Wish.Round == stage.Round)
+        var left = waiting.Until - waiting.Since - seen.PhaseFor;
+        if (left > TimeSpan.Zero && stage.Wish.Round == stage.Round)
         {
-            return stage.Stay($"the next launch waits {Words.Duration(waiting.Until - now)} more");
+            return stage.Stay($"the next launch waits {Words.Duration(left)} more");
         }
 
         var next = TakeUp(stage, now);

@@ -5,7 +5,11 @@ using DeepSeekOps.Decisions.Placement;
 namespace DeepSeekOps.Decisions.Stages;
 
 /// <summary>A rank as people see it.</summary>
-public sealed record RankView(int Rank, string Node, int Pid, RankState State, DateTimeOffset? LastSeen, int AgentPid);
+public sealed record RankView(int Rank, string Node, int Pid, RankState State, DateTimeOffset? LastSeen, int AgentPid)
+{
+    /// <summary>How long ago its agent was heard, by the clock that is not set.</summary>
+    public TimeSpan? SeenAgo { get; init; }
+}
 
 /// <summary>A stage as people see it, at one moment: what is decided and what was last seen.</summary>
 /// <param name="State">
@@ -26,6 +30,9 @@ public sealed record StageView(
 
     /// <summary>The checkpoint that it begins from; empty: not begun, or from random initialisation.</summary>
     public string BeganFrom { get; init; } = "";
+
+    /// <summary>What is silent and not given up yet, amber; null: everybody is heard.</summary>
+    public Silence? Silence { get; init; }
 
     /// <summary>While queued: why it waits, when it should start, and what would start it sooner. Null: not asked yet, or not waiting.</summary>
     public PlacementDecision.Pending? Pending { get; init; }

@@ -29,12 +29,12 @@ public static class StageViews
 
     /// <param name="reason">The newest decision's, with the numbers of the moment.</param>
     /// <param name="decided">When that was. Null: not since the control plane began.</param>
-    public static StageReport Report(Stage stage, string reason, Observation seen, DateTimeOffset now, DateTimeOffset? decided = null)
+    public static StageReport Report(Stage stage, string reason, Observation seen, DateTimeOffset? decided = null)
     {
         var final = stage.Phase is Phase.Completed completed ? completed.Final : null;
         var usable = CheckpointChoice.Named(stage.Checkpoints);
         return new StageReport(stage.Id, stage.Round, stage.Phase, reason, final, usable,
-            View(stage, reason, seen, now) with { AsOf = stage.Phase.Terminal ? null : decided });
+            View(stage, reason, seen) with { AsOf = stage.Phase.Terminal ? null : decided });
     }
 
     /// <summary>A stage that its run has not asked for yet.</summary>
@@ -42,7 +42,7 @@ public static class StageViews
         work.Name, work.Kind, "waiting", "waits for the stages before it", 0, 0, work.TotalSteps, 0, work.TotalTokens, null, null, null,
         null, null, "", [], null, null, null, null, [], ImmutableDictionary<string, int>.Empty);
 
-    private static StageView View(Stage stage, string reason, Observation seen, DateTimeOffset now)
+    private static StageView View(Stage stage, string reason, Observation seen)
     {
         var work = stage.Wish.Work;
         var sample = seen.Latest ?? stage.Latest;
@@ -54,11 +54,12 @@ public static class StageViews
         return new StageView(
             work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, work.TotalTokens,
             sample?.Loss, Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null, sample?.GradNorm, sample?.LearningRate,
-            sample?.Phase ?? "", Ranks(stage, seen, now), stage.StartedAt, stage.EndedAt, remaining,
+            sample?.Phase ?? "", Ranks(stage, seen), stage.StartedAt, stage.EndedAt, remaining,
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
             stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
         {
             BeganFrom = stage.Wish.BeginFrom?.Lineage ?? "",
+            Silence = Stages.Silence.Of(stage, seen),
             Pending = stage.Phase is Phase.Queued ? seen.Placement as PlacementDecision.Pending : null,
         };
     }
@@ -66,7 +67,7 @@ public static class StageViews
     private static double? Extra(StepSample? sample, string name) =>
         sample is not null && sample.Extra.TryGetValue(name, out double value) ? value : null;
 
-    private static ImmutableArray<RankView> Ranks(Stage stage, Observation seen, DateTimeOffset now)
+    private static ImmutableArray<RankView> Ranks(Stage stage, Observation seen)
     {
         if (stage.Phase.GangOrNull is not { } gang)
         {
@@ -79,9 +80,12 @@ public static class StageViews
             var agent = agents.GetValueOrDefault(placement.Node);
             // A process of an older attempt may still be told of, for the sake of how it ended.
             var rank = agent?.Ranks.FirstOrDefault(r => r.Rank == placement.Rank && r.Attempt == stage.Attempt);
-            bool fresh = agent is not null && now - agent.LastBeat <= stage.Policy.UnknownAfter;
+            bool fresh = agent is not null && seen.SilenceOf(agent) <= stage.Policy.UnknownAfter;
             return new RankView(placement.Rank, placement.Node.Name, rank?.Pid ?? 0, fresh && rank is not null ? rank.State : RankState.Unknown,
-                agent?.LastBeat, agent?.Pid ?? 0);
+                agent?.Heard.At, agent?.Pid ?? 0)
+            {
+                SeenAgo = agent is null ? null : seen.SilenceOf(agent),
+            };
         })];
     }
 }

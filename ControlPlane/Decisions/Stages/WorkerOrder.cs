@@ -36,4 +36,8 @@ public abstract record WorkerOrder
 /// <summary>The answer to an agent.</summary>
 /// <param name="BeatEvery">When to send the next beat at the latest; short while a decision is under way.</param>
 /// <param name="Acknowledged">What beats up to this sequence carried is written down and need not be sent again.</param>
-public sealed record WorkerReply(WorkerOrder Order, TimeSpan BeatEvery, long Acknowledged);
+public sealed record WorkerReply(WorkerOrder Order, TimeSpan BeatEvery, long Acknowledged)
+{
+    /// <summary>Why the order is no decision; empty: it is one.</summary>
+    public string Undecided { get; init; } = "";
+}

@@ -17,6 +17,9 @@ public static class WorkerOrders
     /// <summary>Each of a gang's agents asks each second whether its node is in it.</summary>
     private static readonly ConditionalWeakTable<GangGrant, FrozenSet<NodeId>> NodesOf = [];
 
+    /// <summary>A write takes milliseconds; one that has not ended after so long is waited for by nobody. Longer than a slow disk's worst flush.</summary>
+    public static TimeSpan UndecidedAfter { get; } = TimeSpan.FromSeconds(3);
+
     public static TimeSpan BeatEvery { get; } = TimeSpan.FromSeconds(1);
 
     /// <summary>While a decision is under way: the order it leads to is fetched this soon.</summary>

@@ -121,6 +121,22 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task An_agent_that_the_kernel_has_stopped_runs_and_is_seen_as_halted_at_once()
+    {
+        var cluster = Open();
+        await cluster.CreatePods(Gang(1), Cancelled);
+        var agent = ProcessTable.Identify(Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods)))!;
+        Assert.False(Assert.Single((await cluster.Observe(Cancelled)).Pods).Halted);
+        ProcessTable.Signal(agent, 19);
+        await Until(() => ProcessTable.Halted(agent));
+        var pod = Assert.Single((await cluster.Observe(Cancelled)).Pods);
+        Assert.Equal((PodPhase.Running, true), (pod.Phase, pod.Halted));
+        ProcessTable.Signal(agent, 18);
+        await Until(() => !ProcessTable.Halted(agent));
+        Assert.True(await cluster.DeletePods(Stage, 1, "test", Cancelled));
+    }
+
+    [Fact]
     public async Task A_pid_that_was_given_to_another_process_is_not_killed()
     {
         using var stranger = Process.Start("sleep", "60");

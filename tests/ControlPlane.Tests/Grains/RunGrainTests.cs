@@ -51,7 +51,7 @@ public sealed class RunGrainTests
         var restart = Assert.IsType<WorkerOrder.RestartRanks>(agent.Orders.Single(o => o is WorkerOrder.RestartRanks));
         long from = restart.Assignment.ResumeFrom!.Step;
         Assert.InRange(from, 5, step);
-        Assert.Contains(world.Events, e => e.Text == $"rank 0 on node-0 was killed (signal 9) at step {step}; restarting in place; goes on from step {from}");
+        Assert.Contains(world.Events, e => e.Text == $"rank 0 on node-0 was ended by signal 9 (SIGKILL) at step {step}; restarting in place; goes on from step {from}");
         Assert.Contains(world.Events, e => e.Kind == "recovered"
             && e.Text.StartsWith($"recovered: first new step {from + 1} after ", StringComparison.Ordinal));
     }

@@ -176,9 +176,9 @@ public sealed class PlacementLawTests
     {
         var lemon = Fabric.H800(4)[0].Id;
         var failures = Enumerable.Range(1, 3).Aggregate(ImmutableArray<NodeFailure>.Empty,
-            (known, i) => NodeHistory.Add(known, new NodeFailure(lemon, new StageId("a", "s"), i, Health.FailureCause.NodeLost, Now)));
-        failures = NodeHistory.Add(failures, new NodeFailure(lemon, new StageId("a", "s"), 3, Health.FailureCause.NodeLost, Now));
-        failures = NodeHistory.Add(failures, new NodeFailure(lemon, new StageId("a", "s"), 9, Health.FailureCause.RolledBack, Now));
+            (known, i) => NodeHistory.Add(known, new NodeFailure(lemon, new StageId("a", "s"), i, Decisions.Health.FailureCause.NodeLost, Now)));
+        failures = NodeHistory.Add(failures, new NodeFailure(lemon, new StageId("a", "s"), 3, Decisions.Health.FailureCause.NodeLost, Now));
+        failures = NodeHistory.Add(failures, new NodeFailure(lemon, new StageId("a", "s"), 9, Decisions.Health.FailureCause.RolledBack, Now));
         var seen = new ClusterSnapshot(Fabric.H800(4), [], Now).With(failures);
         var request = new GangRequest(new StageId("b", "s"), 1, 3, 8, 100, "t", Now, ImmutableDictionary<NodeId, string>.Empty);
 

@@ -63,12 +63,13 @@ public sealed class CheckpointLawTests
         var world = Trained();
         var rank = world.Live.First().Rank! with { State = RankState.Exited, ExitCode = 137 };
         world.Apply(Happening.ControlPlaneDies);
-        var vitals = world.Vitals.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Now);
-        Assert.Empty(vitals.Observe(world.Stage, null).Agents);
-        var heard = vitals.Take(world.Live.First().Beat(world.Stage.Id) with { Ranks = [rank] }, world.Stage, false, world.Now);
-        Assert.Single(heard.Observe(world.Stage, null).Agents);
+        var vitals = world.Vitals.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Seen);
+        Assert.Empty(Assert.Single(vitals.Observe(world.Stage, null, world.Seen).Agents).Ranks);
+        var heard = vitals.Take(world.Live.First().Beat(world.Stage.Id) with { Ranks = [rank] }, world.Stage, false, world.Seen);
+        Assert.NotEmpty(Assert.Single(heard.Observe(world.Stage, null, world.Seen).Agents).Ranks);
         // Contact that is found again begins anew: the outbox comes with the next beat.
-        Assert.Empty(heard.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Now).Observe(world.Stage, null).Agents);
+        var again = heard.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Seen);
+        Assert.Empty(Assert.Single(again.Observe(world.Stage, null, world.Seen).Agents).Ranks);
     }
 
     [Fact]

@@ -39,10 +39,12 @@ internal sealed class StageWorld
     public StageWorld()
     {
         Stage = Stage.New(Wish(1, Intent.Train, null));
-        Vitals = Vitals.Fresh(Now);
+        Vitals = Vitals.Fresh(Seen);
     }
 
     public DateTimeOffset Now { get; private set; } = Epoch;
+
+    public Instant Seen => Instant.OfOneClock(Now);
 
     public Stage Stage { get; private set; }
 
@@ -71,8 +73,8 @@ internal sealed class StageWorld
             case Happening.TickCrashingBeforeWrite: Tick(act: false, write: false); Forget(); break;
             case Happening.ControlPlaneDies: Forget(); break;
             case Happening.Beat: Beat(); break;
-            case Happening.BeatAgain when lastBeat is { } beat: Vitals = Vitals.Take(beat, Stage, false, Now); break;
-            case Happening.LateBeat when lastBeat is { } beat: Vitals = Vitals.Take(beat with { Sequence = beat.Sequence - 1 }, Stage, false, Now); break;
+            case Happening.BeatAgain when lastBeat is { } beat: Vitals = Vitals.Take(beat, Stage, false, Seen); break;
+            case Happening.LateBeat when lastBeat is { } beat: Vitals = Vitals.Take(beat with { Sequence = beat.Sequence - 1 }, Stage, false, Seen); break;
             case Happening.KillRank: Live.FirstOrDefault()?.EndRank(137, ""); break;
             case Happening.Crash: Live.FirstOrDefault()?.EndRank(1, "ValueError"); break;
             case Happening.KillAgent: Live.FirstOrDefault()?.Die(); break;
@@ -107,7 +109,7 @@ internal sealed class StageWorld
     public void Tick(bool act, bool write)
     {
         var placement = StagePlanner.RequestFor(Stage) is { } request ? Place(request) : null;
-        var seen = Vitals.Observe(Stage, blind ? null : Snapshot()) with { Placement = placement, GoneGang = gone, Preemption = preemption };
+        var seen = Vitals.Observe(Stage, blind ? null : Snapshot(), Seen) with { Placement = placement, GoneGang = gone, Preemption = preemption };
         var decision = StagePlanner.Decide(Stage, seen, Now);
         if (StagePlanner.WantsLook(Stage, decision.Next))
         {
@@ -128,7 +130,7 @@ internal sealed class StageWorld
         NoteWrongs(Stage, decision.Next, seen);
         Stage = JsonSerializer.Deserialize<Stage>(JsonSerializer.Serialize(decision.Next))!;
         History.Add(Stage);
-        Vitals = Vitals.Written(seen.News);
+        Vitals = Vitals.Written(seen.News, Stage, Seen);
         if (act)
         {
             foreach (var action in decision.Actions)
@@ -167,14 +169,14 @@ internal sealed class StageWorld
         bool asked = before.Wish.Round > before.Round || seen.Preemption?.Gang == before.Phase.GangOrNull?.Gang || notReady.Count > 0;
         // A failure that the agent told of is true even when, by now, nothing of it can be seen.
         bool told = seen.Agents.Any(a => a.Ranks.Any(r => r.Attempt == before.Attempt && r.State == RankState.Exited));
-        if (stops && healthy && !asked && !told && Now - Vitals.Since < before.Policy.SilentFor
-            && seen.Agents.All(a => Now - a.LastBeat < before.Policy.SilentFor))
+        if (stops && healthy && !asked && !told && Seen.Since(Vitals.Since) < before.Policy.SilentFor
+            && seen.Agents.All(a => seen.SilenceOf(a) < before.Policy.SilentFor))
         {
             Wrongs.Add($"a healthy gang was stopped: {next.Reason}");
         }
     }
 
-    private void Forget() => (Vitals, gone, preemption) = (Vitals.Fresh(Now), 0, null);
+    private void Forget() => (Vitals, gone, preemption) = (Vitals.Fresh(Seen), 0, null);
 
     private void Beat()
     {
@@ -183,7 +185,7 @@ internal sealed class StageWorld
             agent.Train(Steps, SaveEvery, Now);
             var beat = agent.Beat(Stage.Id);
             lastBeat = beat;
-            Vitals = Vitals.Take(beat, Stage, false, Now);
+            Vitals = Vitals.Take(beat, Stage, false, Seen);
             agent.Obey(WorkerOrders.For(Stage, agent.Node, agent.Attempt, agent.Ranks), refused, Now);
         }
     }

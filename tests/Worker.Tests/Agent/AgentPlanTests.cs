@@ -62,7 +62,7 @@ public sealed class AgentPlanTests
         var order = new Order { SaveCheckpoint = new SaveCheckpoint { Reason = "asked" } };
         var (first, _) = AgentPlan.Obey(Training(1), order, Now);
         Assert.Equal(first, AgentPlan.Obey(first, order, Now).Next);
-        var (second, _) = AgentPlan.Obey(AgentPlan.CheckpointSeen(first), order, Now);
+        var (second, _) = AgentPlan.Obey(AgentPlan.CheckpointSeen(first, new CheckpointReport { Attempt = 1, Step = 10 }), order, Now);
         Assert.Equal(2, Assert.IsType<Wanted.Training>(second).SaveOrder);
     }
 

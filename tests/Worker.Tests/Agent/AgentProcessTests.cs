@@ -34,7 +34,8 @@ public sealed class AgentProcessTests
         var dead = test.Rank(1);
         var told = TimeProvider.System.GetElapsedTime(killed);
         Assert.Equal(137, dead.ExitCode);
-        Assert.Contains("SIGKILL", dead.Error, StringComparison.Ordinal);
+        Assert.Equal("", dead.Error);
+        Assert.StartsWith("step ", dead.LastLine, StringComparison.Ordinal);
 
         test.Ledger.Do(l => l.Order = AgentUnderTest.Restart(2, Endless, 10));
         await test.Ledger.Until(l => l.Samples.Any(s => s.Attempt == 2), "a step of attempt 2");
@@ -82,6 +83,47 @@ public sealed class AgentProcessTests
         Assert.Equal(rank, test.Ledger.Do(l => l.Registrations[1].Ranks.Single().Pid));
         var steps = test.Ledger.Do(l => l.Samples.Select(s => s.Step).ToList());
         Assert.Equal(Enumerable.Range(1, steps.Count).Select(i => (long)i), steps);
+    }
+
+    [Fact]
+    public async Task A_rank_that_is_killed_while_nobody_answers_trains_again_in_the_same_attempt_and_is_told_afterwards()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
+        await test.Ledger.Until(l => l.Checkpoints.Count > 1, "two checkpoints");
+        await test.StopControlPlane();
+        int killed = test.Rank(1).Pid;
+        AgentUnderTest.Kill(killed);
+        await test.Logged("goes on from step");
+        await test.StartControlPlane();
+        await test.Ledger.Until(l => l.Beats[^1].Ranks.Any(r => r.LocalTry == 1 && r.State == RankState.Training)
+            && l.Beats.Any(b => b.LocalRestarts.Count > 0), "the rank of local try 1, and how it came to be");
+
+        var told = test.Ledger.Do(l => l.Beats.SelectMany(b => b.LocalRestarts).First());
+        Assert.Equal((1, 1, 137, killed), (told.Attempt, told.LocalTry, told.Ended.ExitCode, told.Ended.Pid));
+        Assert.True(told.WithoutContact.ToTimeSpan() >= AlonePlan.AloneAfter);
+        Assert.NotEqual("", told.Reason);
+        Assert.NotNull(test.Ledger.Do(l => l.Registrations[1].WithoutContact));
+        Assert.NotEqual(killed, Assert.Single(test.Ledger.Do(l => l.Ranks)).Pid);
+        await test.Ledger.Until(l => l.Samples.Count > 0 && l.Samples[^1].Step > told.Ended.Step + 5, "steps beyond the death");
+        var steps = test.Ledger.Do(l => l.Samples.Select(s => s.Step).Distinct().Order().ToList());
+        Assert.Equal(Enumerable.Range(1, steps.Count).Select(i => (long)i), steps);
+        Assert.Equal([1], test.Ledger.Do(l => l.Samples.Select(s => s.Attempt).Distinct().ToList()));
+    }
+
+    [Fact]
+    public async Task While_the_control_plane_answers_a_dead_rank_waits_for_its_word()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
+        await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
+        AgentUnderTest.Kill(test.Rank(1).Pid);
+        await test.Ledger.Until(l => l.Ranks.Any(r => r.State == RankState.Exited), "the exit told");
+        int beats = test.Ledger.Do(l => l.Beats.Count);
+        // Ranks that stand are asked about ten times a second: so many beats are longer than the agent would wait if it were alone.
+        await test.Ledger.Until(l => l.Beats.Count > beats + 60, "sixty more beats");
+        Assert.Equal((RankState.Exited, 0), (test.Rank(1).State, test.Rank(1).LocalTry));
+
+        test.Ledger.Do(l => l.Undecided = "the control plane has not been able to write for 4 s");
+        await test.Ledger.Until(l => l.Ranks.Any(r => r.LocalTry == 1 && r.State == RankState.Training), "it acts once nobody decides");
     }
 
     [Fact]

@@ -97,6 +97,18 @@ public sealed class AgentUnderTest : IAsyncDisposable
         process.Kill();
     }
 
+    /// <summary>Polls the agent's log, which is a file.</summary>
+    public async Task Logged(string text)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        limit.CancelAfter(TimeSpan.FromSeconds(60));
+        using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
+        while (!AgentLog.Contains(text, StringComparison.Ordinal))
+        {
+            await poll.WaitForNextTickAsync(limit.Token);
+        }
+    }
+
     public async Task<int> Ended()
     {
         await Agent.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(20));

@@ -38,6 +38,9 @@ public sealed class TestLedger
     /// <summary>Given with every reply until it is changed.</summary>
     public Order Order { get; set; } = new() { Continue = new Continue() };
 
+    /// <summary>Said with every reply: the order is no decision.</summary>
+    public string Undecided { get; set; } = "";
+
     public string? RefuseWith { get; set; }
 
     public T Do<T>(Func<TestLedger, T> act)
@@ -114,6 +117,7 @@ public sealed class TestLedger
         Order = Order,
         BeatEvery = Duration.FromTimeSpan(TimeSpan.FromMilliseconds(200)),
         Acknowledged = acknowledged,
+        Undecided = Undecided,
     };
 }
 

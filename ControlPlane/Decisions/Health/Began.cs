@@ -1,0 +1,30 @@
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Health;
+
+/// <summary>
+/// When something that is written by the wall clock began by the clock that nobody sets. What began before this control plane has its age
+/// from what is written, once; from then on the wall clock may be set as it likes.
+/// </summary>
+/// <param name="What">Tells one beginning from the next.</param>
+internal sealed record Began(string What, TimeSpan Up)
+{
+    public static Began PhaseOf(Stage stage, Began? known, Instant now) =>
+        Of($"{stage.Phase.GetType().Name} {stage.Attempt} {stage.Round}", stage.Phase.SinceOrNull, known, now);
+
+    public static Began IncidentOf(Stage stage, Began? known, Instant now) =>
+        Of($"{stage.Incident?.NoticedAt.UtcTicks}", stage.Incident?.NoticedAt, known, now);
+
+    public TimeSpan AgeAt(Instant now) => now.Up > Up ? now.Up - Up : TimeSpan.Zero;
+
+    private static Began Of(string what, DateTimeOffset? written, Began? known, Instant now)
+    {
+        if (known?.What == what)
+        {
+            return known;
+        }
+
+        var age = written is { } at && at < now.At ? now.At - at : TimeSpan.Zero;
+        return new Began(what, now.Up - age);
+    }
+}

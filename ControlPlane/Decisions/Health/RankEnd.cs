@@ -1,0 +1,83 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using DeepSeekOps.Decisions.Stages;
+
+namespace DeepSeekOps.Decisions.Health;
+
+/// <summary>
+/// The end of a rank in words, and what of it makes it the same fault again: the way it ended, the step, and where in the program. What
+/// a rank says and prints has times, addresses and temporary names in it; it is shown and compared with nothing.
+/// </summary>
+public static partial class RankEnd
+{
+    /// <summary>A message may be a page; a sentence holds its beginning.</summary>
+    private const int WordsMax = 300;
+
+    private const int SigKill = 128 + 9;
+    private const int SigTerm = 128 + 15;
+
+    public static Failure Of(Stage stage, NodeId node, RankSeen rank, DateTimeOffset happened, DateTimeOffset now)
+    {
+        int code = rank.ExitCode ?? 0;
+        string said = OneLine(rank.Error);
+        if (code == FaultDetector.BadInputExit)
+        {
+            string bad = said.Length == 0 ? "bad input" : $"bad input: {said}";
+            return new Failure(FailureCause.BadInput, bad, bad, node, false, stage.Attempt, rank.Step, happened, now);
+        }
+
+        if (code == FaultDetector.NoCheckpointExit)
+        {
+            string none = said.Length == 0 ? "no checkpoint can be used" : said;
+            return new Failure(FailureCause.NoCheckpoint, none, "", node, false, stage.Attempt, rank.Step, happened, now);
+        }
+
+        string memory = rank.MemoryKill.Length > 0 ? $", probably out of memory ({rank.MemoryKill})" : "";
+        string last = OneLine(rank.LastLine);
+        string words = said.Length > 0 ? $": {said}" : last.Length > 0 ? $"; last line: '{last}'" : "";
+        return new Failure(FailureCause.RankExited, $"rank {rank.Rank} on {node} {HowItEnded(code)}{memory} at step {rank.Step}{words}",
+            Signature(rank, madeStep: rank.Step > stage.LaunchedFrom), node, false, stage.Attempt, rank.Step, happened, now);
+    }
+
+    /// <summary>"was ended by signal 9 (SIGKILL)", "exited with code 3".</summary>
+    public static string HowItEnded(int code) => code <= 128
+        ? string.Create(CultureInfo.InvariantCulture, $"exited with code {code}")
+        : string.Create(CultureInfo.InvariantCulture, $"was ended by signal {code - 128}{Name(code - 128)}");
+
+    /// <summary>
+    /// A person's kill says nothing of the program, and comes at any step. Three at the very same step without a checkpoint between
+    /// them are no person's; before the first step there is only one step to be killed at, so there the kernel has to say that it
+    /// was want of memory.
+    /// </summary>
+    private static string Signature(RankSeen rank, bool madeStep)
+    {
+        int code = rank.ExitCode ?? 0;
+        bool fromOutside = code is SigKill or SigTerm && !madeStep && rank.MemoryKill.Length == 0;
+        string fault = Numbers().Replace(Addresses().Replace(rank.Fault, "#"), "#");
+        return fromOutside ? "" : string.Create(CultureInfo.InvariantCulture, $"exit {code} at step {rank.Step}") + (fault.Length > 0 ? $" by {fault}" : "");
+    }
+
+    private static string Name(int signal) => signal switch
+    {
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV)",
+        15 => " (SIGTERM)",
+        _ => "",
+    };
+
+    private static string OneLine(string text)
+    {
+        string line = string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)).TrimEnd('.', ' ');
+        return line.Length <= WordsMax ? line : line[..WordsMax] + "…";
+    }
+
+    [GeneratedRegex("0x[0-9a-fA-F]+")]
+    private static partial Regex Addresses();
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Numbers();
+}

@@ -1,0 +1,165 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using DeepSeekOps.Contracts.Worker.V1;
+using Google.Protobuf.WellKnownTypes;
+
+namespace DeepSeekOps.Worker.Agent;
+
+/// <summary>The processes: what is done with them, what is seen of them, and what is done for them while nobody can be asked.</summary>
+internal sealed partial class NodeAgent
+{
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
+
+    private readonly Dictionary<int, MemoryKills> _memory = [];
+    private DateTimeOffset _lookedAt;
+
+    private async Task Act(AgentAction action)
+    {
+        switch (action)
+        {
+            case AgentAction.Spawn spawn:
+                await Spawn(spawn.Rank);
+                break;
+            case AgentAction.Launch launch when Find(launch.Slot) is { } rank:
+                Launch(rank, launch.Rank);
+                break;
+            case AgentAction.AskSave ask when Find(ask.Slot) is { } rank:
+                Replace(rank with { SaveOrder = ask.SaveOrder });
+                Send(ask.Slot, new RankOrder { Save = new RankSave { Reason = ask.Reason } });
+                break;
+            case AgentAction.AskStop ask when Find(ask.Slot) is { } rank:
+                Replace(rank with { StopAsked = true });
+                Send(ask.Slot, new RankOrder { Stop = new RankStop { Reason = ask.Reason, Save = true } });
+                break;
+            case AgentAction.Kill kill when _processes.TryGetValue(kill.Slot, out var process):
+                process.Kill();
+                break;
+            default:
+                break;
+        }
+    }
+
+    private async Task Spawn(int? rankNumber)
+    {
+        int slot = ++_slots;
+        var asked = Now;
+        RankSeen rank;
+        try
+        {
+            var process = await _spawn.Run(() =>
+            {
+                var started = RankProcess.Start(slot, _options.RankProgram, _port.Port, _news.Writer, _clock);
+                _port.Expect(started);
+                return started;
+            });
+            _processes[slot] = process;
+            _memory[slot] = new MemoryKills();
+            rank = new RankSeen(slot, process.Pid, asked);
+            _ranks = [.. _ranks.Where(r => r.Alive || !r.Standby), rank];
+            _ = process.Watch();
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            // As a shell says it: 127, not found.
+            rank = (new RankSeen(slot, 0, asked) with { Error = $"the rank program cannot be started: {e.Message}" }).End(127, "", asked);
+            _ranks = _ranks.Add(rank);
+            _log(rank.Error);
+        }
+
+        if (rankNumber is { } number)
+        {
+            Launch(rank, number);
+        }
+    }
+
+    private void Launch(RankSeen standby, int number)
+    {
+        var training = (Wanted.Training)_wanted;
+        var rank = standby.LaunchedAs(number, training.Attempt, Now, training.LocalTry);
+        Replace(rank);
+        _output.Launched(rank);
+        Send(rank.Slot, new RankOrder
+        {
+            Launch = new RankLaunch { Assignment = training.Assignment, Rank = number, SkipSteps = training.SkipSteps },
+        });
+        _log($"rank {number} of attempt {rank.Attempt} is pid {rank.Pid}, {(rank.Life == RankLife.Ready ? "warm" : "cold")}");
+        _contact.Urgent = true;
+    }
+
+    private void Send(int slot, RankOrder order)
+    {
+        if (_processes.TryGetValue(slot, out var process))
+        {
+            process.Send(order);
+        }
+    }
+
+    /// <summary>What /proc says of the ranks, and the size of the agent's own log; each second.</summary>
+    private void LookAtProcesses()
+    {
+        var now = Now;
+        if (now - _lookedAt < LookEvery)
+        {
+            return;
+        }
+
+        _lookedAt = now;
+        CappedLog.CopyAndEmpty(Path.Combine(_options.PodDirectory, "agent.log"));
+        foreach (var rank in _ranks.Where(r => r.Alive))
+        {
+            _memory.GetValueOrDefault(rank.Slot)?.Look(rank.Pid, now);
+            bool halted = Posix.IsHalted(rank.Pid);
+            if (halted != rank.Halted)
+            {
+                Replace(rank with { Halted = halted });
+                _contact.Urgent |= !rank.Standby;
+            }
+        }
+    }
+
+    private string MemoryKillOf(int slot) => _memory.GetValueOrDefault(slot)?.Evidence() ?? "";
+
+    private void LaunchIfAlone()
+    {
+        var alone = _contact.Alone(Now);
+        if (AlonePlan.Decide(_wanted, _ranks, _options.Node, alone, Now) is not { } decided)
+        {
+            return;
+        }
+
+        var (next, ended) = decided;
+        _reports.Add(new LocalRestart
+        {
+            At = Stamp,
+            Attempt = next.Attempt,
+            LocalTry = next.LocalTry,
+            Ended = ended.ToStatus(Now),
+            WithoutContact = Duration.FromTimeSpan(alone ?? TimeSpan.Zero),
+            Reason = _contact.Undecided,
+        });
+        // How it ended is told by the report; as a rank it is superseded.
+        _ranks = [.. _ranks.Where(r => r.Alive || !next.Supersedes(r) || r.Standby)];
+        Change((next, $"rank {ended.Rank} {ended.HowItEnded} at step {ended.Step}; {_contact.Undecided}, for {AwakeClock.Words(alone ?? TimeSpan.Zero)};"
+            + $" launched again here, local try {next.LocalTry} of attempt {next.Attempt} ({next.TriesSpent} of {AlonePlan.Budget} without a new checkpoint)"));
+    }
+
+    private void FirstStep(RankSeen rank)
+    {
+        _log($"rank {rank.Rank} of attempt {rank.Attempt} made its first step, {rank.Step}: {Describe(rank.LaunchSeconds())}");
+        if (rank.LocalTry > 0)
+        {
+            Note($"launched rank {rank.Rank} again by itself (local try {rank.LocalTry} of attempt {rank.Attempt}): it goes on from step {rank.Step - 1},"
+                + $" first new step {rank.Step} after {AwakeClock.Words(Now - (rank.LaunchedAt ?? Now))}");
+        }
+    }
+
+    /// <summary>A line for the log and the run's timeline.</summary>
+    private void Note(string text)
+    {
+        _log(text);
+        _reports.Add(new WorkerNote { At = Stamp, Text = $"{_options.Node} {text}", Attempt = _wanted.Attempt });
+    }
+
+    private static string Describe(ImmutableArray<(string Part, double Seconds)> parts) =>
+        string.Join(", ", parts.Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Part} {p.Seconds:0.000} s")));
+}

@@ -1,0 +1,107 @@
+using System.Collections.Immutable;
+using CsCheck;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.Decisions.Tests.Stages;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Health;
+
+public sealed class RankEndTests
+{
+    private static readonly NodeId Node = new("node-0");
+    private static readonly Stage Stage = new StageWorld().Stage with { Attempt = 1, LaunchedFrom = 4 };
+
+    private static RankSeen Ended(int code, long step = 5) => new(0, 1, RankState.Exited, 1, step, "64", TimeSpan.Zero, code, "", 0);
+
+    private static Failure Of(RankSeen rank) => RankEnd.Of(Stage, Node, rank, StageWorld.Epoch, StageWorld.Epoch);
+
+    [Fact]
+    public void What_a_rank_says_and_prints_is_shown_and_never_compared() =>
+        Gen.Select(Gen.Int[0, 5].Select(i => new[] { 0, 1, 3, 134, 139, 137 }[i]), Gen.String, Gen.String).Sample((code, said, printed) =>
+        {
+            var one = Of(Ended(code));
+            var two = Of(Ended(code) with { Error = said, LastLine = printed });
+            Assert.NotEqual("", one.Signature);
+            Assert.Equal(one.Signature, two.Signature);
+        });
+
+    [Fact]
+    public void The_same_fault_is_known_by_how_where_and_at_which_step_it_ended()
+    {
+        var fault = Ended(1) with { Fault = "System.InvalidOperationException at DeepSeekOps.Worker.Training.StageLoop.<Step>b__12_0 0x7fffa1" };
+        Assert.Equal(Of(fault).Signature, Of(fault with { Fault = fault.Fault.Replace("12_0 0x7fffa1", "7_3 0x10bc", StringComparison.Ordinal) }).Signature);
+        Assert.NotEqual(Of(fault).Signature, Of(fault with { Fault = "System.IO.IOException at DeepSeekOps.Worker.Data.Read" }).Signature);
+        Assert.NotEqual(Of(fault).Signature, Of(fault with { Step = 6 }).Signature);
+        Assert.NotEqual(Of(fault).Signature, Of(fault with { ExitCode = 3 }).Signature);
+    }
+
+    [Fact]
+    public void A_kill_before_the_first_step_says_nothing_of_the_program_unless_memory_ran_out()
+    {
+        Assert.Equal("", Of(Ended(137, step: 4)).Signature);
+        Assert.Equal("", Of(Ended(143, step: 0)).Signature);
+        var memory = Of(Ended(137, step: 4) with { MemoryKill = "cgroup oom_kill went 3 → 4" });
+        Assert.NotEqual("", memory.Signature);
+        Assert.Equal("rank 0 on node-0 was ended by signal 9 (SIGKILL), probably out of memory (cgroup oom_kill went 3 → 4) at step 4", memory.Sentence);
+    }
+
+    [Fact]
+    public void The_last_line_is_not_told_as_the_cause()
+    {
+        Assert.Equal("rank 0 on node-0 was ended by signal 9 (SIGKILL) at step 5; last line: 'pretrain: model and data ready after 0.09 s'",
+            Of(Ended(137) with { LastLine = "pretrain: model and data ready after 0.09 s" }).Sentence);
+        Assert.Equal("rank 0 on node-0 exited with code 1 at step 5: no such device",
+            Of(Ended(1) with { Error = "no such device.\n", LastLine = "step 5" }).Sentence);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    [InlineData(139)]
+    [InlineData(137)]
+    public void The_same_end_at_the_same_step_gives_up_after_three_launches(int code)
+    {
+        var world = new StageWorld();
+        for (int turn = 0; turn < 2_000 && world.Stage.Phase is not Phase.Failed; turn++)
+        {
+            world.Apply(Happening.Tick);
+            world.Apply(Happening.Beat);
+            if (world.Live.FirstOrDefault()?.Rank is { Step: >= 2, State: RankState.Training })
+            {
+                world.Live.First().EndRank(code, "");
+            }
+        }
+
+        var failed = Assert.IsType<Phase.Failed>(world.Stage.Phase);
+        Assert.Equal(3, world.Stage.Attempt);
+        Assert.StartsWith("3 launches ended by the same fault", failed.Why, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_an_agent_did_by_itself_is_told_once_and_counts_as_a_launch()
+    {
+        var running = new RunningStage();
+        var restart = new LocalRestart(running.Node, running.Now.At, running.Stage.Attempt, 1, Ended(1, 30) with { Attempt = running.Stage.Attempt },
+            TimeSpan.FromSeconds(12), "the control plane at http://127.0.0.1:1 does not answer: Unavailable");
+        var news = running.Observe(running.Now) with { News = News.None with { LocalRestarts = [restart] } };
+        var told = StagePlanner.Decide(running.Stage, news, running.Now.At).Next;
+        var again = StagePlanner.Decide(told with { Outbox = [] }, news, running.Now.At).Next;
+        Assert.IsType<Phase.Running>(told.Phase);
+        Assert.Equal((1, running.Stage.Attempt), (told.LocalTry, told.Attempt));
+        Assert.Equal(1, told.RestartsByCause[FailureCause.RankExited]);
+        var line = Assert.Single(told.Outbox, e => e.Kind == "restarted-by-agent");
+        Assert.Contains("does not answer: Unavailable (for 12 s), so its agent launched it again by itself: local try 1", line.Text, StringComparison.Ordinal);
+        Assert.Empty(again.Outbox);
+        Assert.Equal(told.RestartsByCause, again.RestartsByCause);
+    }
+
+    [Fact]
+    public void The_end_of_an_older_local_try_ends_nothing()
+    {
+        var running = new RunningStage();
+        running.EndRank(1, "");
+        var newer = running.Stage with { LocalTry = 1 };
+        Assert.IsType<Phase.Running>(StagePlanner.Decide(newer, running.Observe(running.Now), running.Now.At).Next.Phase);
+    }
+}

@@ -1,0 +1,61 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using Google.Protobuf.WellKnownTypes;
+using Xunit;
+
+namespace DeepSeekOps.Worker.Tests.Agent;
+
+public sealed class CappedLogTests : IDisposable
+{
+    private const int Limit = 1_000;
+    private readonly string folder = Directory.CreateTempSubdirectory("dsops-logs-").FullName;
+
+    [Fact]
+    public void A_rank_that_prints_for_ever_leaves_two_files_of_bounded_size_with_its_newest_lines()
+    {
+        using (var output = new RankOutput(folder, new AttemptRef { Run = "r", Stage = "s" }, "node-0", Limit))
+        {
+            var rank = new RankSeen(1, 1, DateTimeOffset.UnixEpoch) { Rank = 0, Attempt = 1 };
+            for (int i = 0; i < 500; i++)
+            {
+                output.Print(rank, new LogLine { Text = $"line {i}", At = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch) });
+            }
+        }
+
+        string[] files = [.. Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal)];
+        Assert.Equal(["rank-0.log", "rank-0.log.1"], files.Select(Path.GetFileName));
+        Assert.All(files, f => Assert.True(new FileInfo(f).Length < Limit + 100));
+        Assert.Contains("line 499", File.ReadAllText(files[0]) + File.ReadAllText(files[1]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_log_that_somebody_holds_open_is_copied_and_emptied_and_goes_on_at_its_beginning()
+    {
+        string path = Path.Combine(folder, "agent.log");
+        using var held = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite);
+        held.Write(new byte[Limit + 1]);
+        held.Flush();
+        CappedLog.CopyAndEmpty(path, Limit);
+        Assert.Equal(Limit + 1, new FileInfo(path + ".1").Length);
+        Assert.Equal(0, new FileInfo(path).Length);
+        CappedLog.CopyAndEmpty(path, Limit);
+        Assert.Equal(Limit + 1, new FileInfo(path + ".1").Length);
+    }
+
+    [Fact]
+    public void What_a_rank_printed_last_is_one_line_and_the_exceptions_where_there_is_one()
+    {
+        using var output = new RankOutput(folder, new AttemptRef(), "node-0");
+        var rank = new RankSeen(1, 1, DateTimeOffset.UnixEpoch) { Rank = 0, Attempt = 1 };
+        void Print(string text, bool error) =>
+            output.Print(rank, new LogLine { Text = text, Error = error, At = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch) });
+        Print("model and data ready", false);
+        Print("Unhandled exception. System.InvalidOperationException: boom", true);
+        Print("   at Program.Main()", true);
+        Print("", true);
+        Assert.Equal("Unhandled exception. System.InvalidOperationException: boom", output.LastLine(1));
+        Assert.Equal("", output.LastLine(1));
+    }
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+}
