@@ -25,6 +25,10 @@ public interface IRunGrain : IGrainWithStringKey
     [AlwaysInterleave]
     Task<RunView?> Describe();
 
+    /// <summary>As a list shows it: without what is as large as the pipeline or the gang.</summary>
+    [AlwaysInterleave]
+    Task<RunView?> Summary();
+
     /// <summary>What was submitted, for a clone with changes. Null: there is no such run.</summary>
     [AlwaysInterleave]
     Task<RunSubmission?> Submission();

@@ -87,6 +87,8 @@ internal sealed partial class RunGrain(
 
     public Task<RunView?> Describe() => Task.FromResult(run is null ? null : View(run));
 
+    public Task<RunView?> Summary() => Task.FromResult(run is null ? null : View(run).Summary());
+
     public Task<RunSubmission?> Submission() =>
         Task.FromResult(run is null ? null : new RunSubmission(run.Name, run.Pipeline, run.Text));
 
@@ -262,7 +264,8 @@ internal sealed partial class RunGrain(
         await observers.Notify(observer => observer.Changed(view));
     }
 
-    private RunView View(Run shown) => RunCommands.View(shown, [.. reports], reason.Length == 0 ? shown.Reason : reason, cluster.Simulated) with
+    private RunView View(Run shown) =>
+        RunCommands.View(shown, [.. reports], reason.Length == 0 ? shown.Reason : reason, cluster.Simulated, clock.GetUtcNow()) with
     {
         AsOf = shown.Phase.Terminal ? null : decidedAt,
     };

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -75,6 +76,9 @@ public sealed record Observation(
     public TimeSpan PhaseWatchedFor => PhaseFor < WatchedFor ? PhaseFor : WatchedFor;
 
     public TimeSpan SilenceOf(AgentVitals agent) => Now.Since(agent.Heard);
+
+    /// <summary>Recent steps of this round, oldest first. Of older attempts too: a restart changes no pace.</summary>
+    public ImmutableArray<StepTime> Times { get; init; } = [];
 
     /// <summary>Agents on the gang's nodes. A gang has hundreds of nodes and asks each second, so nothing here is nodes times agents.</summary>
     public IEnumerable<AgentVitals> AgentsOf(GangGrant gang)

@@ -16,6 +16,9 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     /// <summary>The longest of so many recent steps is what a hang is measured against.</summary>
     private const int StepsRemembered = 64;
 
+    /// <summary>Steps with their time, oldest first: what a forecast's pace is the median of.</summary>
+    private ImmutableArray<StepTime> Times { get; init; } = [];
+
     public static Vitals Fresh(Instant now) => new(now, [], News.None, null, []);
 
     public double? LongestStepSeconds => StepSeconds.IsEmpty ? null : StepSeconds.Max();
@@ -56,8 +59,10 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
 
         var newest = samples.IsEmpty ? Latest : Newer(Latest, samples.MaxBy(s => s.Step)!);
         var times = samples.IsEmpty ? StepSeconds : StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
+        var paced = Times.AddRange(samples.Where(s => s.StepSeconds > 0).Select(s => new StepTime(s.Step, s.Tokens, s.StepSeconds)));
         var told = this with
         {
+            Times = paced.Length > StepsRemembered ? paced[^StepsRemembered..] : paced,
             News = news,
             Latest = newest,
             StepSeconds = times.Length > StepsRemembered ? times[^StepsRemembered..] : times,
@@ -100,6 +105,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang).Select(a => a.Beaten ? a : a with { Ranks = [] })], News, latest, Since, now)
         {
             LongestStepSeconds = LongestStepSeconds,
+            Times = Times,
             PhaseFor = Began.PhaseOf(stage, PhaseBegan, now).AgeAt(now),
             IncidentFor = Began.IncidentOf(stage, IncidentBegan, now).AgeAt(now),
         };

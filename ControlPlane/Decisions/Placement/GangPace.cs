@@ -4,7 +4,7 @@ using System.Globalization;
 namespace DeepSeekOps.Decisions.Placement;
 
 /// <summary>What a gang that trains says of itself, in the cluster's own time (simulated seconds where that is simulated).</summary>
-/// <param name="Remaining">At the pace of its newest step.</param>
+/// <param name="Remaining">By its stage's forecast; null: no step is measured.</param>
 /// <param name="SinceSaved">Training that would be lost if it ended now without saving.</param>
 /// <param name="SaveTook">Its newest checkpoint, from its begin until it was durable; null: none yet.</param>
 /// <param name="RestartTook">Ranks' launch until their first step, as last measured; null: not measured.</param>

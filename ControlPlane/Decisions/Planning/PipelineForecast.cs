@@ -16,6 +16,9 @@ public sealed record StageForecast(
     /// <summary>Over the whole stage, against the BF16 peak. Null where there is no GPU to reckon with.</summary>
     public double? Mfu { get; init; }
 
+    /// <summary>Context extension: of one step of each of its phases. Empty otherwise, and where there is no GPU to reckon with.</summary>
+    public ImmutableArray<double> PhaseSeconds { get; init; } = [];
+
     public double? TokensPerDay => Tokens / Days;
 
     public double? Days => Duration?.TotalDays;

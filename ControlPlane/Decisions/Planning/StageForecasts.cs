@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Throughput;
@@ -23,7 +24,7 @@ internal static class StageForecasts
         }
         var memory = MemoryForecast.Of(shape, spec, layout, resources.Ranks, ChunkTokens(stage.Recipe, layout), gpu);
         var scope = new Scope(spec.Precision, shape, gpu, layout, resources, memory.Optimizer);
-        var (last, seconds) = Seconds(stage.Recipe, tokens, length.Steps, scope, resources.Nodes);
+        var (last, seconds, phases) = Seconds(stage.Recipe, tokens, length.Steps, scope, resources.Nodes);
         var duration = Span(seconds);
         var interval = Span(spec.CheckpointsOf(stage).EverySteps * Math.Max(seconds / length.Steps, 1e-3));
         var failures = FailureForecast.Of(
@@ -33,6 +34,7 @@ internal static class StageForecasts
         return new StageForecast(stage.Name, stage.Kind, resources.Nodes, resources.Ranks, length.Steps, tokens,
             flops, last, memory, bytes, durable, duration, failures, resources.DollarsPerGpuHour)
         {
+            PhaseSeconds = phases,
             Mfu = Mfu.OfHours(flops, tokens, duration.TotalHours * resources.Ranks, gpu.Bf16Tflops),
         };
     }
@@ -71,7 +73,8 @@ internal static class StageForecasts
         _ => 4096,
     };
 
-    private static (StepForecast Last, double Seconds) Seconds(StageRecipe recipe, double tokens, long steps, Scope scope, int nodes)
+    private static (StepForecast Last, double Seconds, ImmutableArray<double> Phases) Seconds(
+        StageRecipe recipe, double tokens, long steps, Scope scope, int nodes)
     {
         switch (recipe)
         {
@@ -80,14 +83,14 @@ internal static class StageForecasts
                 var full = scope.Step((double)p.BatchSize.To * p.SequenceLength, p.SequenceLength, ChunkTokens(p, scope.Layout), 1);
                 return (full,
                     (full.BusySeconds * tokens / p.BatchSize.To / p.SequenceLength)
-                    + (steps * (full.BubbleSeconds + full.OptimizerSeconds)));
+                    + (steps * (full.BubbleSeconds + full.OptimizerSeconds)), []);
             case StageRecipe.ContextExtension c:
                 var phases = c.Phases.Select(p => (p.Steps, Step: scope.Step((double)p.BatchSize * p.SequenceLength, p.SequenceLength,
                     (double)p.SequenceLength / p.ContextParallel * scope.Layout.MicroBatch, p.ContextParallel))).ToArray();
-                return (phases[^1].Step, phases.Sum(p => p.Steps * p.Step.Seconds));
+                return (phases[^1].Step, phases.Sum(p => p.Steps * p.Step.Seconds), [.. phases.Select(p => p.Step.Seconds)]);
             default:
                 var step = scope.Step(tokens / steps, LongestSequence(recipe), ChunkTokens(recipe, scope.Layout), 1);
-                return (step, (steps * step.Seconds) + GeneratedSeconds(recipe, nodes));
+                return (step, (steps * step.Seconds) + GeneratedSeconds(recipe, nodes), []);
         }
     }
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.Decisions.Throughput;
 
 namespace DeepSeekOps.Decisions.Runs;
 
@@ -121,7 +122,7 @@ public static class RunCommands
     };
 
     /// <summary>The run with its stages as they were last reported.</summary>
-    public static RunView View(Run run, ImmutableArray<StageReport?> reports, string reason, bool simulated)
+    public static RunView View(Run run, ImmutableArray<StageReport?> reports, string reason, bool simulated, DateTimeOffset now)
     {
         DateTimeOffset? ended = run.Phase switch
         {
@@ -131,8 +132,16 @@ public static class RunCommands
             _ => null,
         };
         // A stage that a retry will do again shows as waiting, not by its older round.
-        var views = run.Stages.Select((s, i) => s.Round > 0 && reports[i] is { } report ? report.View : StageViews.NotBegun(s.Work));
-        return new RunView(run.Name, run.Pipeline.Team, NameOf(run.Phase), reason, run.SubmittedAt, ended, [.. views], run.Text, simulated);
+        var outlooks = RunForecast.Stages(run, reports);
+        var forecast = RunForecast.Of(run, outlooks, reports, now);
+        var views = run.Stages.Select((s, i) => s.Round > 0 && reports[i] is { } report ? report.View
+            : StageViews.NotBegun(s.Work) with { Outlook = outlooks[i], Remaining = forecast is not null ? outlooks[i]?.Likely : null });
+        return new RunView(run.Name, run.Pipeline.Team, NameOf(run.Phase), reason, run.SubmittedAt, ended, [.. views], run.Text, simulated)
+        {
+            Forecast = forecast,
+            Parameters = ParameterCount.Of(run.Pipeline.Model).Total,
+            Groups = [.. run.Pipeline.Stages.Select(s => run.Pipeline.ResourcesOf(s).Group).Where(g => g.Length > 0).Distinct()],
+        };
     }
 
     private static Run Again(Run run, int index, long? checkpointStep, DateTimeOffset now)

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Runs;
@@ -10,10 +11,39 @@ public sealed record RunView(
     string Name, string Team, string State, string Reason, DateTimeOffset SubmittedAt, DateTimeOffset? EndedAt,
     ImmutableArray<StageView> Stages, string PipelineText, bool Simulated)
 {
+    /// <summary>Two lines of a list; the whole sentence stands on the run's own page.</summary>
+    private const int SummaryReasonMax = 300;
+
     /// <summary>When state and reason were last decided. Null: they do not change by themselves.</summary>
     public DateTimeOffset? AsOf { get; init; }
 
+    /// <summary>Of its model. 0: written down before this was kept.</summary>
+    public long Parameters { get; init; }
+
+    /// <summary>When it will have ended. Null: nothing says it.</summary>
+    public RunForecast? Forecast { get; init; }
+
+    /// <summary>Node groups that its stages ask for; empty: any node.</summary>
+    public ImmutableArray<string> Groups { get; init; } = [];
+
+    [JsonIgnore]
     public bool Ended => State is "completed" or "failed" or "cancelled";
+
+    /// <summary>
+    /// What a list shows of it. Bounded: neither the pipeline's text nor a line for each rank is in it, so a page of runs stays small
+    /// whatever the runs are.
+    /// </summary>
+    public RunView Summary() => this with
+    {
+        PipelineText = "",
+        Reason = Short(Reason),
+        Stages = [.. Stages.Select(s => s with
+        {
+            Reason = "", Ranks = [], Evaluations = [], Pending = null, BeganFrom = "", RestartsByCause = ImmutableDictionary<string, int>.Empty,
+        })],
+    };
+
+    private static string Short(string text) => text.Length <= SummaryReasonMax ? text : string.Concat(text.AsSpan(0, SummaryReasonMax - 1), "…");
 }
 
 /// <summary>How old a view may be before it has to say so.</summary>

@@ -34,6 +34,9 @@ public sealed record StageView(
     /// <summary>What is silent and not given up yet, amber; null: everybody is heard.</summary>
     public Silence? Silence { get; init; }
 
+    /// <summary>What is left of it, with its band. Null: nothing measured or planned says it.</summary>
+    public StageOutlook? Outlook { get; init; }
+
     /// <summary>While queued: why it waits, when it should start, and what would start it sooner. Null: not asked yet, or not waiting.</summary>
     public PlacementDecision.Pending? Pending { get; init; }
 }

@@ -48,16 +48,15 @@ public static class StageViews
         var sample = seen.Latest ?? stage.Latest;
         bool live = stage.Phase is Phase.Starting or Phase.Running or Phase.Restarting;
         long step = stage.Phase is Phase.Completed done ? done.Final.Step : sample?.Step ?? stage.LaunchedFrom;
-        // The newest sample's pace for all that is left.
-        var remaining = live && sample is not null && work.TotalSteps > step
-            ? TimeSpan.FromSeconds(Math.Min(sample.StepSeconds * (work.TotalSteps - step), TimeSpan.MaxValue.TotalSeconds / 2)) : (TimeSpan?)null;
+        var outlook = StageOutlook.Of(stage, seen);
         return new StageView(
             work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, work.TotalTokens,
             sample?.Loss, Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null, sample?.GradNorm, sample?.LearningRate,
-            sample?.Phase ?? "", Ranks(stage, seen), stage.StartedAt, stage.EndedAt, remaining,
+            sample?.Phase ?? "", Ranks(stage, seen), stage.StartedAt, stage.EndedAt, live ? outlook?.Likely : null,
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
             stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
         {
+            Outlook = outlook,
             BeganFrom = stage.Wish.BeginFrom?.Lineage ?? "",
             Silence = Stages.Silence.Of(stage, seen),
             Pending = stage.Phase is Phase.Queued ? seen.Placement as PlacementDecision.Pending : null,

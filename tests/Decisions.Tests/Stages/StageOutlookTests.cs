@@ -1,0 +1,189 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Planning;
+using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Simulation;
+using DeepSeekOps.Decisions.Stages;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Stages;
+
+/// <summary>The one forecast, on a DeepSeek-V3 whose every step is drawn: the plan's time for its batch, with the noise of a real run.</summary>
+public sealed class StageOutlookTests
+{
+    private static readonly StageRecipe.Pretraining Recipe = new()
+    {
+        Tokens = 14_800_000_000_000, SequenceLength = 4096,
+        BatchSize = new BatchRamp { From = 3072, To = 15360, OverTokens = 469_000_000_000, Micro = 128 },
+    };
+
+    private static readonly PipelineSpec V3 = new()
+    {
+        Name = "v3", Precision = Precision.Fp8, Optimizer = new AdamW { Bf16Moments = true },
+        Parallelism = new ParallelLayout { Pipeline = 16, Expert = 64, Zero = 1, Schedule = PipelineSchedule.DualPipe },
+        Resources = new ResourceSpec { Nodes = 256, RanksPerNode = 8, Gpu = "h800" }, Checkpoints = new CheckpointPolicy { EverySteps = 15 },
+        Stages =
+        [
+            new StageSpec { Name = "pretrain", Recipe = Recipe },
+            new StageSpec
+            {
+                Name = "extend",
+                Recipe = new StageRecipe.ContextExtension
+                {
+                    Phases =
+                    [
+                        new ContextPhase { Name = "32K", SequenceLength = 32768, Steps = 1000, BatchSize = 1920, ContextParallel = 8 },
+                        new ContextPhase { Name = "128K", SequenceLength = 131072, Steps = 1000, BatchSize = 480, ContextParallel = 32 },
+                    ],
+                },
+            },
+            new StageSpec { Name = "rl", Recipe = new StageRecipe.ReinforcementLearning { Steps = 400, Questions = 32, GroupSize = 16, MaxNewTokens = 16384 } },
+        ],
+    };
+
+    private static readonly DateTimeOffset Began = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private static readonly GangGrant Gang = new(new StageId("v3", "pretrain"), 1, [new NodeId("node-0")], 8, Began);
+
+    private static readonly PipelineForecast Plan = PipelineForecast.Of(V3);
+
+    [Theory]
+    [InlineData(1.0), InlineData(1.25)]
+    public void At_1_2_5_and_20_percent_the_forecast_is_within_10_percent_of_plan_and_truth(double slower)
+    {
+        var walk = Walk(seed: 7, slower);
+        double truth = walk[^1].At.TotalSeconds, plan = Plan.Stages[0].Duration!.Value.TotalSeconds;
+        foreach (double share in (double[])[0.01, 0.02, 0.05, 0.2])
+        {
+            int at = (int)(walk.Count * share);
+            double total = walk[at - 1].At.TotalSeconds + Outlook(walk, at).Likely.TotalSeconds;
+            Assert.InRange(total / truth, 0.9, 1.1);
+            Assert.InRange(total / (plan * slower), 0.9, 1.1);
+        }
+    }
+
+    [Fact]
+    public void The_band_holds_the_truth_of_the_stage_and_narrows()
+    {
+        var walk = Walk(seed: 3, 1);
+        var (early, late) = (Outlook(walk, walk.Count / 100), Outlook(walk, walk.Count * 9 / 10));
+        double left = (walk[^1].At - walk[(walk.Count / 100) - 1].At).TotalSeconds;
+        Assert.InRange(left, early.Low.TotalSeconds, early.High.TotalSeconds);
+        Assert.True(late.High - late.Low < early.High - early.Low);
+    }
+
+    [Fact]
+    public void One_raw_step_and_the_first_step_after_a_kill_move_nothing()
+    {
+        var walk = Walk(seed: 5, 1);
+        int at = walk.Count / 50;
+        var before = Outlook(walk, at);
+        var slow = walk[at] with { Time = walk[at].Time with { Seconds = walk[at].Time.Seconds * 10 } };
+        var after = Outlook([.. walk.Take(at), slow], at + 1);
+        Assert.InRange(after.Likely / before.Likely, 0.99, 1.01);
+
+        // Killed, and begun again 14 steps back by another attempt, whose first step took three times as long.
+        var again = walk[at - 14] with { Time = walk[at - 14].Time with { Seconds = walk[at - 14].Time.Seconds * 3 } };
+        var restarted = Outlook([.. walk.Take(at), again], at + 1, step: at - 13, attempt: 2);
+        Assert.InRange(restarted.Likely / before.Likely, 0.99, 1.01);
+    }
+
+    [Fact]
+    public void A_control_plane_that_just_began_says_how_little_it_knows()
+    {
+        var walk = Walk(seed: 5, 1);
+        int at = walk.Count / 10;
+        var one = StageOutlook.Of(StageAt(walk[at - 1], at, 1), Seen([]))!;
+        Assert.Equal(1, one.StepsMeasured);
+        Assert.True(one.High > one.Likely * 1.4);
+        Assert.True(one.Low < one.Likely * 0.6);
+    }
+
+    [Fact]
+    public void The_run_s_forecast_adds_up_all_stages_and_scales_the_plan_by_what_is_measured()
+    {
+        var walk = Walk(seed: 9, 1.2);
+        int at = walk.Count / 100;
+        var stage = StageAt(walk[at - 1], at, 1);
+        var report = StageViews.Report(stage, "trains", Seen([.. walk.Take(at).Select(w => w.Time).TakeLast(64)]));
+        var run = RunCommands.Begin(new RunSubmission("v3", V3, ""), Began);
+        run = run with { Stages = run.Stages.SetItem(0, run.Stages[0] with { Round = 1 }), Phase = new RunPhase.Running() };
+        var view = RunCommands.View(run, [report, null, null], "trains", true, Began);
+
+        double planned = Plan.Days!.Value * 1.2, total = (walk[at - 1].At + view.Forecast!.Left).TotalDays;
+        Assert.InRange(total / planned, 0.9, 1.1);
+        Assert.True(view.Forecast.Low < view.Forecast.Left && view.Forecast.Left < view.Forecast.High);
+        Assert.Equal("pretrain by the median of its last 32 steps (20 % slower than planned); extend, rl by the plan and that pace", view.Forecast.Basis);
+        Assert.All(view.Stages, s => Assert.NotNull(s.Remaining));
+        Assert.Equal(view.Forecast.Left.TotalSeconds, view.Stages.Sum(s => s.Remaining!.Value.TotalSeconds), 1.0);
+
+        Assert.Null(RunCommands.View(run with { Intent = Intent.Pause, Phase = new RunPhase.Pausing() }, [report, null, null], "", true, Began).Forecast);
+    }
+
+    [Fact]
+    public void A_run_that_waits_ends_by_the_plan_after_its_start()
+    {
+        var run = RunCommands.Begin(new RunSubmission("v3", V3, ""), Began);
+        var view = RunCommands.View(run, [null, null, null], "waits", true, Began);
+        Assert.InRange(view.Forecast!.Left.TotalDays / Plan.Days!.Value, 1, 1.1);
+        Assert.Equal("pretrain, extend, rl by the plan", view.Forecast.Basis);
+    }
+
+    [Fact]
+    public void Without_a_known_gpu_nothing_is_said_before_a_step_was_made_and_then_operations_are_timed()
+    {
+        var laptop = V3 with { Name = "laptop", Resources = new ResourceSpec() };
+        Assert.Null(StageOutlook.ByPlan(laptop, "extend", null));
+        var course = StageCourse.Of(laptop, "pretrain")!;
+        Assert.False(course.InSeconds);
+        Assert.Equal(course.Whole, course.After(0, 0), course.Whole * 1e-4);
+        Assert.Equal(5.0, course.StepAt(200_000, Recipe.BatchSize.OverTokens) / course.StepAt(1, 0), 0.01);
+    }
+
+    [Fact]
+    public void What_is_behind_and_what_is_ahead_add_up_to_the_whole_stage()
+    {
+        foreach (string name in (string[])["pretrain", "extend", "rl"])
+        {
+            var course = StageCourse.Of(V3, name)!;
+            Assert.Equal(Plan.Stages.Single(s => s.Name == name).Duration!.Value.TotalSeconds, course.After(0, 0), course.Whole * 0.01);
+            Assert.Equal(0, course.After(course.Length.Steps, course.Length.Tokens), 1e-6);
+        }
+    }
+
+    private static StageOutlook Outlook(IReadOnlyList<Walked> walk, int at, long? step = null, int attempt = 1) =>
+        StageOutlook.Of(StageAt(walk[at - 1], step ?? at, attempt), Seen([.. walk.Take(at).Select(w => w.Time).TakeLast(64)]))!;
+
+    private static Stage StageAt(Walked last, long step, int attempt)
+    {
+        var work = RunCommands.Begin(new RunSubmission("v3", V3, ""), Began).Stages[0].Work;
+        var wish = new StageWish(Gang.Stage, 1, Intent.Train, "", work, V3, null, null, null);
+        return Stage.New(wish) with
+        {
+            Attempt = attempt, Phase = new Phase.Running(Gang, Began, null), StartedAt = Began,
+            Latest = new StepSample(step, Began, "", 2, 1, 1, last.Time.Tokens, last.Time.Seconds, attempt, ImmutableDictionary<string, double>.Empty),
+        };
+    }
+
+    private static Observation Seen(ImmutableArray<StepTime> times) =>
+        new(null, [], News.None, null, Instant.OfOneClock(Began), Instant.OfOneClock(Began)) { Times = times };
+
+    private static List<Walked> Walk(int seed, double slower)
+    {
+        var (random, full) = (new Random(seed), Plan.Stages[0].LastStep!);
+        var (walk, tokens, at) = (new List<Walked>(), 0L, 0.0);
+        for (long step = 1; tokens < Recipe.Tokens; step++)
+        {
+            int batch = Recipe.BatchSize.At(tokens);
+            double seconds = slower * ((full.BusySeconds * batch / Recipe.BatchSize.To) + full.BubbleSeconds + full.OptimizerSeconds)
+                * StepNoise.Measured.Draw(random);
+            (tokens, at) = (tokens + ((long)batch * Recipe.SequenceLength), at + seconds);
+            walk.Add(new Walked(new StepTime(step, tokens, seconds), TimeSpan.FromSeconds(at)));
+        }
+
+        return walk;
+    }
+
+    private sealed record Walked(StepTime Time, TimeSpan At);
+}
