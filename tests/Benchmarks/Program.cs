@@ -4,6 +4,7 @@ using DeepSeekOps.Benchmarks;
 var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 {
     ["clicks"] = ClickBenchmark.Run,
+    ["charts"] = ChartsBenchmark.Run,
     ["gangs"] = GangBenchmark.Run,
     ["outage"] = () => OutageBenchmark.Run(args),
     ["placement"] = PlacementBenchmark.Run,

@@ -21,6 +21,7 @@ public static class SeriesEndpoints
     {
         ArgumentNullException.ThrowIfNull(endpoints);
         endpoints.MapGet("/series/buckets", Buckets);
+        endpoints.MapGet("/series/sparks", Sparks);
         endpoints.MapGet("/series/export.csv", (HttpContext http, SeriesQueries series) => Export(http, series, simulated));
         endpoints.Map("/series/live", endpoints.CreateApplicationBuilder()
             .UseWebSockets(new WebSocketOptions { KeepAliveInterval = KeepAlive }).Use(_ => Live).Build());
@@ -39,6 +40,23 @@ public static class SeriesEndpoints
         // Also a range that has passed may change, when a restart goes back behind it: the browser asks each time, a tag answers.
         http.Response.Headers.CacheControl = "no-cache";
         return Results.Bytes(PictureBytes.Write(picture), "application/octet-stream", entityTag: new EntityTagHeaderValue($"\"{tag}\""));
+    }
+
+    private static async Task<IResult> Sparks(HttpContext http, SeriesQueries series)
+    {
+        var (stages, name, px, problems) = SeriesParameters.Sparks(http.Request.Query);
+        if (!problems.IsEmpty)
+        {
+            return Refusal(problems);
+        }
+
+        var pictures = await series.Sparks(stages, name, px, http.RequestAborted);
+        http.Response.Headers.CacheControl = "no-store";
+        return Results.Json(stages.Zip(pictures, (stage, picture) => new
+        {
+            run = stage.Run, stage = stage.Stage, mean = picture.Lines[0].Mean.Select(v => float.IsFinite(v) ? v : (float?)null),
+            notFinite = picture.Lines[0].NotFinite.Sum(), ended = picture.Lines[0].Last is [.., var last] && !float.IsFinite(last),
+        }));
     }
 
     private static async Task<IResult> Export(HttpContext http, SeriesQueries series, bool simulated)
@@ -149,11 +167,12 @@ public static class SeriesEndpoints
 
 /// <summary>
 /// The answer of /series/buckets, little-endian: int32 version, lines, buckets n, columns; float64 x[n]; then for each line int32 index
-/// of its name, int32 attempt (0: the line, otherwise a ghost), and float32 min[n], max[n], mean[n], last[n] and, with smoothing, its value.
+/// of its name, int32 attempt (0: the line, otherwise a ghost), and float32 min[n], max[n], mean[n], last[n], the number of points that are
+/// no numbers[n] and, with smoothing, its value[n]. Last is NaN or infinite where the newest point of the bucket is.
 /// </summary>
 internal static class PictureBytes
 {
-    public const int Version = 1;
+    public const int Version = 2;
 
     public static byte[] Write(SeriesPicture picture)
     {
@@ -162,13 +181,13 @@ internal static class PictureBytes
         writer.Write(Version);
         writer.Write(picture.Lines.Count);
         writer.Write(picture.X.Length);
-        writer.Write(picture.Lines.Exists(l => l.Smoothed is not null) ? 5 : 4);
+        writer.Write(picture.Lines.Exists(l => l.Smoothed is not null) ? 6 : 5);
         WriteAll(picture.X, writer.Write);
         foreach (var line in picture.Lines)
         {
             writer.Write(line.NameIndex);
             writer.Write(line.Attempt);
-            foreach (float[]? column in new[] { line.Min, line.Max, line.Mean, line.Last, line.Smoothed })
+            foreach (float[]? column in new[] { line.Min, line.Max, line.Mean, line.Last, line.NotFinite, line.Smoothed })
             {
                 WriteAll(column ?? [], writer.Write);
             }

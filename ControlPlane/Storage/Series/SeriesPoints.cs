@@ -72,24 +72,56 @@ public sealed class SeriesPoints
     }
 }
 
-/// <summary>Smallest, largest, sum and last of the finite values among some points; a loss that is NaN counts in none of them.</summary>
+/// <summary>
+/// Smallest, largest, sum and last of the finite values among some points, and how many are no numbers: a loss that is NaN spoils none
+/// of them and is not lost either.
+/// </summary>
 public readonly record struct SeriesHead(int Points, double Min, double Max, double Sum, double Last)
 {
-    public static SeriesHead Of(List<double> values)
+    /// <summary>Points that are NaN or infinite.</summary>
+    public int NotFinite { get; init; }
+
+    /// <summary>The newest of them, where the newest point of all is one.</summary>
+    public double? LastNotFinite { get; init; }
+
+    public static SeriesHead Of(List<double> values) => Of(CollectionsMarshal.AsSpan(values));
+
+    public static SeriesHead Of(ReadOnlySpan<double> values)
     {
-        var head = default(SeriesHead);
-        foreach (double value in CollectionsMarshal.AsSpan(values))
+        // Ten million values are looked at for one page: plain numbers, and no head for each.
+        int points = 0;
+        double min = double.PositiveInfinity, max = double.NegativeInfinity, sum = 0, last = 0;
+        foreach (double value in values)
         {
-            head = head.With(value);
+            if (double.IsFinite(value))
+            {
+                points++;
+                min = value < min ? value : min;
+                max = value > max ? value : max;
+                sum += value;
+                last = value;
+            }
         }
 
-        return head;
+        return (points == 0 ? default : new SeriesHead(points, min, max, sum, last)) with
+        {
+            NotFinite = values.Length - points,
+            LastNotFinite = values.IsEmpty || double.IsFinite(values[^1]) ? null : values[^1],
+        };
     }
 
-    public SeriesHead With(double value) => double.IsFinite(value) ? With(new SeriesHead(1, value, value, value, value)) : this;
+    public SeriesHead With(double value) => double.IsFinite(value) ? With(new SeriesHead(1, value, value, value, value))
+        : this with { NotFinite = NotFinite + 1, LastNotFinite = value };
 
-    public SeriesHead With(SeriesHead later) =>
-        later.Points == 0 ? this
-        : Points == 0 ? later
-        : new SeriesHead(Points + later.Points, Math.Min(Min, later.Min), Math.Max(Max, later.Max), Sum + later.Sum, later.Last);
+    public SeriesHead With(SeriesHead later)
+    {
+        if (later.Points == 0 && later.NotFinite == 0)
+        {
+            return this;
+        }
+
+        var finite = later.Points == 0 ? this : Points == 0 ? later
+            : new SeriesHead(Points + later.Points, Math.Min(Min, later.Min), Math.Max(Max, later.Max), Sum + later.Sum, later.Last);
+        return finite with { NotFinite = NotFinite + later.NotFinite, LastNotFinite = later.LastNotFinite };
+    }
 }

@@ -5,47 +5,78 @@ using Microsoft.EntityFrameworkCore;
 namespace DeepSeekOps.ControlPlane.Storage.Series;
 
 /// <summary>A series of a stage, over all of its attempts.</summary>
-/// <param name="Last">Of the newest attempt.</param>
-public sealed record SeriesSummary(string Stage, string Name, long Points, long FirstStep, long LastStep, double Last, double Min, double Max);
+/// <param name="Points">Those with a number.</param>
+/// <param name="Last">Of the newest attempt; NaN or infinite where its newest point is.</param>
+/// <param name="NotFinite">Points that are no numbers.</param>
+public sealed record SeriesSummary(
+    string Stage, string Name, long Points, long FirstStep, long LastStep, double Last, double Min, double Max, long NotFinite);
 
 /// <summary>Reads series for people. The newest attempt wins from the step it began at; what older attempts did beyond is a ghost.</summary>
 public sealed class SeriesQueries(OpsConnections connections)
 {
+    private readonly ChunkCache cache = new();
+
     public async Task<ImmutableArray<SeriesSummary>> Summaries(string run, string? stage, CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        var heads = await context.SeriesChunks.Where(c => c.Run == run && (stage == null || c.Stage == stage))
-            .OrderBy(c => c.Stage).ThenBy(c => c.Name).ThenBy(c => c.Attempt).ThenBy(c => c.FirstStep)
-            .Select(c => new { c.Stage, c.Name, c.FirstStep, c.LastStep, c.Points, c.Min, c.Max, c.Sum, c.Last })
+        var ofRun = context.SeriesChunks.Where(c => c.Run == run && (stage == null || c.Stage == stage));
+        var heads = await ofRun.OrderBy(c => c.Stage).ThenBy(c => c.Name).ThenBy(c => c.Attempt).ThenBy(c => c.FirstStep)
+            .Select(c => new SummaryHead(c.Stage, new ChunkHead(
+                c.Name, c.Attempt, c.FirstStep, c.LastStep, c.Body.Length, new SeriesHead(c.Points, c.Min, c.Max, c.Sum, c.Last))))
             .ToListAsync(cancellation);
-        return [.. heads.GroupBy(c => (c.Stage, c.Name)).Select(g =>
+        var summaries = ImmutableArray.CreateBuilder<SeriesSummary>();
+        foreach (var series in heads.GroupBy(h => (h.Stage, h.Chunk.Name)))
         {
-            var all = g.Aggregate(default(SeriesHead), (head, c) => head.With(new SeriesHead(c.Points, c.Min, c.Max, c.Sum, c.Last)));
-            return new SeriesSummary(g.Key.Stage, g.Key.Name, all.Points, g.Min(c => c.FirstStep), g.Max(c => c.LastStep), all.Last, all.Min, all.Max);
-        })];
+            var (chunks, newest) = (series.Select(h => h.Chunk).ToList(), series.Last().Chunk);
+            var all = chunks.Aggregate(default(SeriesHead), (head, c) => head.With(c.Head));
+            double last = all.Last;
+            if (newest.HasNotFinite)
+            {
+                // Only the points know whether the newest of them is a number.
+                byte[] body = await ofRun.Where(c => c.Stage == series.Key.Stage && c.Name == newest.Name && c.Attempt == newest.Attempt
+                    && c.FirstStep == newest.FirstStep).Select(c => c.Body).SingleAsync(cancellation);
+                last = SeriesChunk.Of(body).Values[^1];
+            }
+
+            summaries.Add(new SeriesSummary(series.Key.Stage, series.Key.Name, all.Points, chunks.Min(c => c.FirstStep), chunks.Max(c => c.LastStep),
+                last, all.Min, all.Max, chunks.Sum(c => (long)c.NotFinite)));
+        }
+
+        return summaries.ToImmutable();
     }
 
     /// <summary>The lines of a chart in buckets, and a tag that changes when their data does.</summary>
     internal async Task<(SeriesPicture Picture, string Tag)> Buckets(SeriesQuery query, CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        var stage = await StageChunks.Read(context, query.Run, query.Stage, query.Names, cancellation);
-        var lines = new List<SeriesLine>();
-        BucketEdges edges;
-        if (query is { Axis: SeriesAxis.Step, Smooth: 0 })
+        var stage = await StageChunks.Read(context, cache, query.Run, query.Stage, query.Names, cancellation);
+        var reader = new ChunkReader(cache, context, query.Run, query.Stage);
+        bool byStep = query is { Axis: SeriesAxis.Step, Smooth: 0 };
+        var edges = byStep ? EdgesOf(query, stage.Chunks.SelectMany(c => new double[] { c.FirstStep, c.LastStep })) : default;
+        var points = await reader.Read([.. stage.Chunks.Where(c => !byStep || NeedsPoints(c))], cancellation);
+        if (!byStep)
         {
-            edges = EdgesOf(query, stage.Chunks.SelectMany(c => new double[] { c.FirstStep, c.LastStep }));
-            bool FitsOneBucket(ChunkHead c) => edges.IndexOf(c.FirstStep) is >= 0 and var first && first == edges.IndexOf(c.LastStep);
-            bool IsOutside(ChunkHead c) => c.LastStep < edges.From || c.FirstStep > edges.To;
-            await AddLines(stage, query, lines, c => IsOutside(c) ? Use.Nothing : FitsOneBucket(c) ? Use.Head : Use.Body, cancellation);
-        }
-        else
-        {
-            await AddLines(stage, query, lines, _ => Use.Body, cancellation);
-            edges = EdgesOf(query, lines.SelectMany(l => l.Pieces).OfType<SeriesPiece.Whole>().SelectMany(w => Ends(w.Points, query.Axis)));
+            edges = EdgesOf(query, points.Values.SelectMany(c => new[] { c.Places.On(query.Axis)[0], c.Places.On(query.Axis)[^1] }));
         }
 
-        return (SeriesBuckets.Draw(lines, edges, query.Axis, query.Smooth), stage.Tag);
+        return (SeriesBuckets.Draw(Lines(stage, query, edges, byStep, points), edges, query.Axis, query.Smooth), stage.Tag);
+
+        // A head is enough for a chunk inside one bucket; it does not know which of its points are no numbers, and where a newer attempt cuts.
+        bool NeedsPoints(ChunkHead c) => c.LastStep >= edges.From && c.FirstStep <= edges.To
+            && (c.HasNotFinite || !edges.InOne(c.FirstStep, c.LastStep) || stage.CutThrough(c) || cache.Find(reader.KeyOf(c), c.FirstStep) is not null);
+    }
+
+    /// <summary>Of many runs the same series in few buckets, for a list: one call, not one for each row.</summary>
+    internal async Task<List<SeriesPicture>> Sparks(
+        IReadOnlyList<(string Run, string Stage)> stages, string name, int px, CancellationToken cancellation)
+    {
+        var pictures = new List<SeriesPicture>(stages.Count);
+        foreach (var (run, stage) in stages)
+        {
+            pictures.Add((await Buckets(new SeriesQuery(run, stage, [name], null, null, px, SeriesAxis.Step, false, 0), cancellation)).Picture);
+        }
+
+        return pictures;
     }
 
     /// <summary>All points of some series (none named: all), step by step, attempt after attempt.</summary>
@@ -53,7 +84,7 @@ public sealed class SeriesQueries(OpsConnections connections)
         SeriesQuery query, ImmutableArray<string> names, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        var stage = await StageChunks.Read(context, query.Run, query.Stage, names, cancellation);
+        var stage = await StageChunks.Read(context, cache, query.Run, query.Stage, names, cancellation);
         foreach (int attempt in stage.Begins.Keys.Order())
         {
             var rows = new SortedDictionary<long, ExportRow>();
@@ -85,16 +116,10 @@ public sealed class SeriesQueries(OpsConnections connections)
         }
     }
 
-    private enum Use
+    private static List<SeriesLine> Lines(
+        StageChunks stage, SeriesQuery query, BucketEdges edges, bool byStep, IReadOnlyDictionary<ChunkHead, SeriesChunk> points)
     {
-        Nothing,
-        Head,
-        Body,
-    }
-
-    private static async Task AddLines(
-        StageChunks stage, SeriesQuery query, List<SeriesLine> lines, Func<ChunkHead, Use> use, CancellationToken cancellation)
-    {
+        var lines = new List<SeriesLine>();
         for (int n = 0; n < query.Names.Length; n++)
         {
             var main = new SeriesLine(n, 0, []);
@@ -105,7 +130,16 @@ public sealed class SeriesQueries(OpsConnections connections)
                 long cut = stage.SupersededFrom(attempt);
                 foreach (var chunk in stage.Of(query.Names[n], attempt))
                 {
-                    await AddChunk(stage, chunk, use(chunk), cut, main, ghost, cancellation);
+                    if (points.TryGetValue(chunk, out var read))
+                    {
+                        int at = cut == long.MaxValue ? read.Count : read.IndexOf(cut);
+                        Add(main, read, 0, at);
+                        Add(ghost, read, at, read.Count);
+                    }
+                    else if (byStep && edges.InOne(chunk.FirstStep, chunk.LastStep))
+                    {
+                        (chunk.FirstStep < cut ? main : ghost).Pieces.Add(new SeriesPiece.HeadOnly(chunk.LastStep, chunk.Head));
+                    }
                 }
 
                 if (ghost.Pieces.Count > 0)
@@ -114,38 +148,16 @@ public sealed class SeriesQueries(OpsConnections connections)
                 }
             }
         }
-    }
 
-    private static async Task AddChunk(
-        StageChunks stage, ChunkHead chunk, Use use, long cut, SeriesLine main, SeriesLine ghost, CancellationToken cancellation)
-    {
-        bool cutThrough = chunk.FirstStep < cut && chunk.LastStep >= cut;
-        if (use == Use.Head && !cutThrough)
-        {
-            (chunk.FirstStep < cut ? main : ghost).Pieces.Add(new SeriesPiece.HeadOnly(chunk.LastStep, chunk.Head));
-        }
-        else if (use != Use.Nothing)
-        {
-            byte[] body = await stage.Body(chunk, cancellation);
-            Add(main, before: cut);
-            Add(ghost, from: cut);
+        return lines;
 
-            void Add(SeriesLine line, long from = long.MinValue, long before = long.MaxValue)
+        static void Add(SeriesLine line, SeriesChunk chunk, int from, int to)
+        {
+            if (to > from)
             {
-                var points = new SeriesPoints();
-                points.AddBody(body, from, before);
-                if (points.Count > 0)
-                {
-                    line.Pieces.Add(new SeriesPiece.Whole(points));
-                }
+                line.Pieces.Add(new SeriesPiece.Part(chunk, from, to));
             }
         }
-    }
-
-    private static IEnumerable<double> Ends(SeriesPoints points, SeriesAxis axis)
-    {
-        var x = points.X(axis);
-        return [x(0), x(points.Count - 1)];
     }
 
     private static BucketEdges EdgesOf(SeriesQuery query, IEnumerable<double> seen)
@@ -165,53 +177,3 @@ public sealed class SeriesQueries(OpsConnections connections)
 
 /// <summary>A point of each series at one step.</summary>
 internal sealed record ExportRow(int Attempt, bool Superseded, long Step, double Tokens, double UnixSeconds, double?[] Values);
-
-/// <summary>A chunk without its body.</summary>
-internal sealed record ChunkHead(string Name, int Attempt, long FirstStep, long LastStep, int Bytes, SeriesHead Head);
-
-/// <summary>The heads of some series of a stage, and where each of its attempts began.</summary>
-internal sealed class StageChunks
-{
-    private readonly IQueryable<SeriesChunkRow> ofStage;
-    private readonly ILookup<(string Name, int Attempt), ChunkHead> byLine;
-
-    private StageChunks(IQueryable<SeriesChunkRow> ofStage, List<ChunkHead> chunks, Dictionary<int, long> begins)
-    {
-        this.ofStage = ofStage;
-        Chunks = chunks;
-        Begins = begins;
-        byLine = chunks.ToLookup(c => (c.Name, c.Attempt));
-    }
-
-    public List<ChunkHead> Chunks { get; }
-
-    /// <summary>First step of each attempt, over all series: a series with few points says it too late.</summary>
-    public Dictionary<int, long> Begins { get; }
-
-    /// <summary>Grows with the points; a restart changes it too.</summary>
-    public string Tag => string.Create(System.Globalization.CultureInfo.InvariantCulture,
-        $"{Chunks.Sum(c => (long)c.Bytes)}.{string.Join('.', Begins.OrderBy(b => b.Key).Select(b => b.Value))}");
-
-    public static async Task<StageChunks> Read(
-        OpsDb context, string run, string stage, ImmutableArray<string> names, CancellationToken cancellation)
-    {
-        var ofStage = context.SeriesChunks.Where(c => c.Run == run && c.Stage == stage);
-        var begins = await ofStage.GroupBy(c => c.Attempt).Select(g => new { Attempt = g.Key, First = g.Min(c => c.FirstStep) })
-            .ToDictionaryAsync(g => g.Attempt, g => g.First, cancellation);
-        string[] wanted = [.. names];
-        var chunks = await ofStage.Where(c => wanted.Contains(c.Name)).OrderBy(c => c.Attempt).ThenBy(c => c.FirstStep)
-            .Select(c => new ChunkHead(c.Name, c.Attempt, c.FirstStep, c.LastStep, c.Body.Length, new SeriesHead(c.Points, c.Min, c.Max, c.Sum, c.Last)))
-            .ToListAsync(cancellation);
-        return new StageChunks(ofStage, chunks, begins);
-    }
-
-    public IEnumerable<ChunkHead> Of(string name, int attempt) => byLine[(name, attempt)];
-
-    /// <summary>The step from which a newer attempt did the work again.</summary>
-    public long SupersededFrom(int attempt) =>
-        Begins.Where(b => b.Key > attempt).Select(b => b.Value).DefaultIfEmpty(long.MaxValue).Min();
-
-    public Task<byte[]> Body(ChunkHead chunk, CancellationToken cancellation) =>
-        ofStage.Where(c => c.Name == chunk.Name && c.Attempt == chunk.Attempt && c.FirstStep == chunk.FirstStep)
-            .Select(c => c.Body).SingleAsync(cancellation);
-}

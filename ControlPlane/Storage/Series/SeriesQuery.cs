@@ -27,6 +27,8 @@ internal sealed class SeriesParameters(IQueryCollection query)
     private const int NamesMax = 64;
     private const int PxMax = 8192;
     private const double SmoothMax = 0.999;
+    private const int SparksMax = 200;
+    private const int SparkPxMax = 512;
 
     private readonly ImmutableArray<ParameterProblem>.Builder problems = ImmutableArray.CreateBuilder<ParameterProblem>();
 
@@ -56,6 +58,22 @@ internal sealed class SeriesParameters(IQueryCollection query)
         }
 
         return parameters.Answer(parsed);
+    }
+
+    /// <summary>"of=run/stage,run/stage": as many as a page of the list has rows.</summary>
+    public static (ImmutableArray<(string Run, string Stage)> Stages, string Name, int Px, ImmutableArray<ParameterProblem> Problems) Sparks(IQueryCollection query)
+    {
+        var parameters = new SeriesParameters(query);
+        parameters.KnownOnly("of", "name", "px");
+        string[][] stages = [.. query["of"].ToString().Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct()
+            .Select(text => text.Split('/'))];
+        if (stages.Length is 0 or > SparksMax || stages.Any(parts => parts.Length != 2 || parts.Any(part => part.Length is 0 or > TextMax)))
+        {
+            parameters.Problem("of", query["of"].ToString(), $"write 1 to {SparksMax} stages as RUN/STAGE with commas between");
+        }
+
+        return ([.. stages.Where(parts => parts.Length == 2).Select(parts => (parts[0], parts[1]))], parameters.Text("name"),
+            (int)(parameters.Number("px", 1, SparkPxMax, whole: true) ?? 96), parameters.problems.ToImmutable());
     }
 
     public static (SeriesQuery? Query, ImmutableArray<ParameterProblem> Problems) Export(IQueryCollection query)

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Dashboard.Streams;
+using DeepSeekOps.Dashboard.Words;
 using Grpc.Core;
 using Microsoft.AspNetCore.Components;
 
@@ -9,8 +10,6 @@ namespace DeepSeekOps.Dashboard.Pages.RunDetail;
 /// <summary>Passes the URL's view state to the charts as attributes. Points never come through here.</summary>
 public sealed partial class StageCharts
 {
-    private static readonly ImmutableArray<string> Usual = ["loss", "mfu", "tokens_per_second", "grad_norm", "learning_rate"];
-
     private ImmutableArray<string> named = [];
     private string? asked;
 
@@ -40,14 +39,19 @@ public sealed partial class StageCharts
 
     private string Axis => X is "tokens" or "time" ? X : "step";
 
+    private ImmutableArray<string> Usual => StageSeries.Shown(Stage.Kind, named);
+
     private ImmutableArray<string> Shown => string.IsNullOrEmpty(Series) ? Usual : [.. Series.Split(',', StringSplitOptions.RemoveEmptyEntries)];
 
     private IEnumerable<string> All => Usual.Union(named).Union(Shown);
 
-    /// <summary>Which series a stage has is asked again when it has begun to train: before that it has none.</summary>
+    /// <summary>
+    /// Which series a stage has is asked again when it has begun to train, since before that it has none, and a few steps later, since some
+    /// follow from two steps.
+    /// </summary>
     protected override async Task OnParametersSetAsync()
     {
-        var key = $"{Run.Name}/{Stage.Name}/{Stage.Step > 0}";
+        var key = $"{Run.Name}/{Stage.Name}/{(Stage.Step > 3 ? 2 : Stage.Step > 0 ? 1 : 0)}";
         if (!RendererInfo.IsInteractive || asked == key)
         {
             return;

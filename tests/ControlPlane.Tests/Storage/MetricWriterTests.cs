@@ -52,7 +52,7 @@ public sealed class MetricWriterTests(PrivatePostgres postgres)
         await Write(database.Room(), [Sample(1, 1, 2), Sample(1, 2, double.NaN), Sample(1, 3, double.PositiveInfinity)]);
 
         var loss = Assert.Single(await Summaries(database), s => s.Name == "loss");
-        Assert.Equal((1, 2.0, 2.0, 2.0, 3), (loss.Points, loss.Min, loss.Max, loss.Last, loss.LastStep));
+        Assert.Equal((1, 2.0, 2.0, double.PositiveInfinity, 3, 2), (loss.Points, loss.Min, loss.Max, loss.Last, loss.LastStep, loss.NotFinite));
     }
 
     [Fact]

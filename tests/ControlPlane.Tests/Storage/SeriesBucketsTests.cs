@@ -55,7 +55,7 @@ public sealed class SeriesBucketsTests
     {
         var edges = new BucketEdges(1, values.Length, px, false);
         var chunks = Enumerable.Range(0, values.Length).GroupBy(i => edges.IndexOf(i + 1)).Select(g =>
-            (SeriesPiece)new SeriesPiece.HeadOnly(g.Last() + 1, SeriesHead.Of([.. g.Select(i => values[i])])));
+            (SeriesPiece)new SeriesPiece.HeadOnly(g.Last() + 1, SeriesHead.Of(g.Select(i => values[i]).ToArray())));
         var heads = SeriesBuckets.Draw([new SeriesLine(0, 0, [.. chunks])], edges, SeriesAxis.Step, 0);
         var points = Draw(values, edges, 0);
         Assert.Equal(points.X, heads.X);
@@ -65,14 +65,23 @@ public sealed class SeriesBucketsTests
         Assert.Equal(points.Lines[0].Mean, heads.Lines[0].Mean);
     });
 
+    [Fact]
+    public void Points_that_are_no_numbers_are_counted_and_spoil_nothing() => Gen.Select(Values, Gen.Int[1, 40], Gen.Bool.Array[1, 600]).Sample((values, px, bad) =>
+    {
+        double[] holed = [.. values.Select((v, i) => i < bad.Length && bad[i] ? i % 2 == 0 ? double.NaN : double.NegativeInfinity : v)];
+        var line = Draw(holed, new BucketEdges(1, values.Length, px, false), 0).Lines[0];
+        Assert.Equal(holed.Count(v => !double.IsFinite(v)), line.NotFinite.Sum());
+        Assert.Equal((float)holed[^1], line.Last[^1]);
+        double[] finite = [.. holed.Where(double.IsFinite)];
+        float[] drawn = [.. line.Max.Where(float.IsFinite)];
+        Assert.Equal(finite.Length == 0, drawn.Length == 0);
+        Assert.Equal((float)finite.DefaultIfEmpty().Max(), drawn.DefaultIfEmpty().Max());
+    });
+
     private static SeriesPicture Draw(double[] values, BucketEdges edges, double smooth)
     {
-        var points = new SeriesPoints();
-        for (int i = 0; i < values.Length; i++)
-        {
-            points.Add(i + 1, i, i, values[i]);
-        }
-
-        return SeriesBuckets.Draw([new SeriesLine(0, 0, [new SeriesPiece.Whole(points)])], edges, SeriesAxis.Step, smooth);
+        double[] x = [.. values.Select((_, i) => (double)i)];
+        var chunk = new SeriesChunk(new ChunkPlaces([.. x.Select(v => v + 1)], x, x), values);
+        return SeriesBuckets.Draw([new SeriesLine(0, 0, [new SeriesPiece.Part(chunk, 0, values.Length)])], edges, SeriesAxis.Step, smooth);
     }
 }

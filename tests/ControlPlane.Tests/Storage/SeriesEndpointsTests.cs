@@ -46,8 +46,8 @@ public sealed class SeriesEndpointsTests(PrivatePostgres postgres)
         await Write(server, 1, 1000);
         using var first = await client.GetAsync("/series/buckets?run=mini&stage=pretrain&names=loss,mfu&px=10&smooth=0.9", Cancellation);
         byte[] body = await first.Content.ReadAsByteArrayAsync(Cancellation);
-        Assert.Equal([1, 2, 10, 5], Enumerable.Range(0, 4).Select(i => BitConverter.ToInt32(body, i * 4)));
-        Assert.Equal(16 + (10 * 8) + (2 * (8 + (5 * 10 * 4))), body.Length);
+        Assert.Equal([2, 2, 10, 6], Enumerable.Range(0, 4).Select(i => BitConverter.ToInt32(body, i * 4)));
+        Assert.Equal(16 + (10 * 8) + (2 * (8 + (6 * 10 * 4))), body.Length);
 
         client.DefaultRequestHeaders.IfNoneMatch.Add(first.Headers.ETag!);
         using var same = await client.GetAsync(first.RequestMessage!.RequestUri, Cancellation);

@@ -4,7 +4,6 @@ import { fetchBuckets } from './buckets.js';
 import { listen } from './live.js';
 import { Marks } from './marks.js';
 import { Panel } from './panel.js';
-import { place } from './words.js';
 
 const refetchAfter = 120; // ms: while a zoom is still moving, the old buckets are drawn stretched
 const fullEvery = 15000;  // ms: live points are exact but raw; now and then the server buckets them anew
@@ -17,12 +16,9 @@ customElements.define('ds-charts', class extends HTMLElement {
     this.syncKey = `ds-board-${++boards}`;
     this.marks = new Marks();
     this.panels = new Map();
-    this.over_ = document.createElement('p');
-    this.over_.className = 'ds-chart-over';
-    this.over_.setAttribute('aria-live', 'polite');
     this.grid = document.createElement('div');
     this.grid.className = 'ds-chart-grid';
-    this.append(this.grid, this.over_);
+    this.append(this.grid);
     this.sizes = new ResizeObserver(() => this.fitSoon());
     this.sizes.observe(this);
     this.onTheme = () => this.redraw();
@@ -82,29 +78,33 @@ customElements.define('ds-charts', class extends HTMLElement {
     if (!this.names.length || !this.stage) return;
     this.asking?.abort();
     this.asking = new AbortController();
-    const px = Math.max(200, this.grid.firstChild?.clientWidth ?? 600);
-    const query = { run: this.run, stage: this.stage, names: this.names.join(','), from: this.from, to: this.to, px, x: this.axis, smooth: this.smooth || null };
+    // Charts of one width are one question; a chart of its own width has its own buckets, or its spikes would be thinned with the others'.
+    const widths = new Map();
+    for (const name of this.names) { const px = this.panels.get(name).px; widths.set(px, [...(widths.get(px) ?? []), name]); }
+    const empty = { x: [], min: [], max: [], mean: [], last: [], bad: [], smoothed: null };
     try {
-      const answer = await fetchBuckets(query, { fresh: this.to === null, signal: this.asking.signal });
+      const answers = await Promise.all([...widths].map(([px, names]) => fetchBuckets(
+        { run: this.run, stage: this.stage, names: names.join(','), from: this.from, to: this.to, px, x: this.axis, smooth: this.smooth || null },
+        { fresh: this.to === null, signal: this.asking.signal })));
       this.problem = null;
-      this.take(answer);
+      [...widths.values()].forEach((names, i) => this.take(names, answers[i]));
     } catch (fault) {
       if (fault.name === 'AbortError') return;
       this.problem = fault.message;
-      for (const p of this.panels.values()) if (!p.data?.x.length) p.show({ x: [], min: [], max: [], mean: [], last: [], smoothed: null }, []);
+      for (const p of this.panels.values()) if (!p.data?.x.length) p.show(empty, []);
     }
     this.reload(this.problem ? 3000 : fullEvery);
   }
 
-  take({ x, series }) {
-    this.bucketed = x.length;
-    this.names.forEach((name, index) => {
+  take(names, { x, series }) {
+    names.forEach((name, index) => {
       const own = series.filter(s => s.name === index), line = own.find(s => s.attempt === 0);
       const copy = column => (column ? Array.from(column) : null);
-      const empty = () => Array(x.length).fill(NaN);
-      this.panels.get(name)?.show({
+      const empty = () => Array(x.length).fill(NaN), panel = this.panels.get(name);
+      if (panel) panel.bucketed = x.length;
+      panel?.show({
         x: Array.from(x), min: copy(line?.min) ?? empty(), max: copy(line?.max) ?? empty(), mean: copy(line?.mean) ?? empty(),
-        last: copy(line?.last) ?? empty(), smoothed: line ? copy(line.smoothed) : null,
+        last: copy(line?.last) ?? empty(), bad: copy(line?.bad) ?? Array(x.length).fill(0), smoothed: line ? copy(line.smoothed) : null,
       }, own.filter(s => s.attempt > 0).map(s => ({ mean: Array.from(s.mean) })));
     });
   }
@@ -118,14 +118,22 @@ customElements.define('ds-charts', class extends HTMLElement {
       const d = panel.data;
       if (!d || (!d.x.length && this.smooth)) { again = true; continue; }
       for (const s of own) {
-        const x = s[this.axis], v = s.values.get(panel.name) ?? NaN;
+        const x = s[this.axis], told = s.values.has(panel.name), v = told ? s.values.get(panel.name) : NaN;
+        if (!told) continue;
         if (d.x.length && x <= d.x[d.x.length - 1]) { again ||= x < d.x[d.x.length - 1]; continue; }
         d.x.push(x);
-        for (const column of [d.min, d.max, d.mean, d.last]) column.push(v);
-        if (d.smoothed) { const before = d.smoothed.at(-1); d.smoothed.push(Number.isFinite(before) ? this.smooth * before + (1 - this.smooth) * v : v); }
+        // Infinity is as little to be drawn as NaN, and both are told.
+        const number = Number.isFinite(v);
+        for (const column of [d.min, d.max, d.mean]) column.push(number ? v : NaN);
+        d.last.push(v);
+        d.bad.push(number ? 0 : 1);
+        if (d.smoothed) {
+          const before = d.smoothed.findLast(Number.isFinite);
+          d.smoothed.push(!number ? NaN : Number.isFinite(before) ? this.smooth * before + (1 - this.smooth) * v : v);
+        }
         for (const g of panel.ghosts) g.mean.push(NaN);
       }
-      again ||= d.x.length > this.bucketed + 400;
+      again ||= d.x.length > panel.bucketed + 400;
     }
     // A step that was drawn before means a new attempt went back: the server knows which part is abandoned.
     if (again) this.reload(refetchAfter);
@@ -138,7 +146,7 @@ customElements.define('ds-charts', class extends HTMLElement {
   }
 
   redraw() { this.paint(p => { if (p.plot) { p.shape = null; p.draw(); } }); }
-  fitSoon() { this.paint(p => p.fit()); }
+  fitSoon() { this.paint(p => { if (p.fit()) this.reload(refetchAfter); }); }
 
   zoom(from, to) {
     [this.from, this.to] = [from, to];
@@ -149,11 +157,5 @@ customElements.define('ds-charts', class extends HTMLElement {
     }
     window.Blazor?.navigateTo(url.pathname + url.search);
     this.reload(refetchAfter);
-  }
-
-  over(x, plot) {
-    const mark = x === null || !plot ? null : this.marks.near(plot, x);
-    const text = x === null ? '' : `${place(this.axis, x)}${mark ? ` · ${mark.text}` : ''}`;
-    if (this.over_.textContent !== text) this.over_.textContent = text;
   }
 });

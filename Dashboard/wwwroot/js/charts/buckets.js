@@ -1,11 +1,12 @@
-// GET /series/buckets: one bucket per pixel with min, max, mean and last, so that no spike is lost however far out one looks.
+// GET /series/buckets: one bucket per pixel with min, max, mean and last, so that no spike is lost however far out one looks, and with
+// the number of its points that are no numbers, so that those are not lost either.
 const kept = new Map(); // newest last; a going back in zoom is drawn without a request
 const limit = 48;
 
 export function decode(buffer) {
   const head = new Int32Array(buffer, 0, 4);
   const [version, count, n, columns] = head;
-  if (version !== 1) throw new Error(`This page reads series of version 1 and got ${version}. Reload it.`);
+  if (version !== 2) throw new Error(`This page reads series of version 2 and got ${version}. Reload it.`);
   const x = new Float64Array(buffer, 16, n);
   const series = [];
   let at = 16 + 8 * n;
@@ -13,8 +14,8 @@ export function decode(buffer) {
     const [name, attempt] = new Int32Array(buffer, at, 2);
     at += 8;
     const column = () => { const c = new Float32Array(buffer, at, n); at += 4 * n; return c; };
-    const one = { name, attempt, min: column(), max: column(), mean: column(), last: column() };
-    one.smoothed = columns > 4 ? column() : null;
+    const one = { name, attempt, min: column(), max: column(), mean: column(), last: column(), bad: column() };
+    one.smoothed = columns > 5 ? column() : null;
     series.push(one);
   }
   return { x, series };
@@ -34,7 +35,7 @@ export async function fetchBuckets(query, { fresh = false, signal } = {}) {
   return decoded;
 }
 
-async function problemOf(reply) {
+export async function problemOf(reply) {
   const body = await reply.json().catch(() => null);
   const first = body?.errors?.[0];
   return first ? `${first.field}: ${first.value ?? ''} ${first.fix ?? ''}` : body?.title ?? `The series answered ${reply.status}.`;
