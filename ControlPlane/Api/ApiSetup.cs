@@ -20,6 +20,7 @@ public static class ApiSetup
         }).AddJsonTranscoding(rest => rest.TypeRegistry = TypeRegistry.FromMessages(PipelineProblems.Descriptor));
         services.AddSingleton<ErrorWords>();
         services.AddSingleton<HealthBoard>();
+        services.AddSingleton<RunLists>();
     }
 
     public static void MapApi(this IEndpointRouteBuilder routes)

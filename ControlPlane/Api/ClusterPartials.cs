@@ -10,13 +10,20 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>The cluster on the wire, with what its stages say of their ranks.</summary>
 internal static class ClusterPartials
 {
+    /// <summary>
+    /// Places of the queue whose ways to a sooner start are told: each names nodes and gangs, and a queue of a thousand of them would be
+    /// more than a client takes. Those behind are told on the page of their run.
+    /// </summary>
+    private const int WithWays = 100;
+
     /// <param name="stages">Those that hold nodes.</param>
     public static Proto.Cluster ToProto(this ClusterView cluster, IEnumerable<StageReport> stages)
     {
         var known = stages.ToDictionary(s => s.Stage, s => (s.View, Ranks: s.View.Ranks.ToLookup(r => r.Node)));
         return new Proto.Cluster
         {
-            Kind = cluster.Kind, Simulated = cluster.Simulated, Waiting = { cluster.Pending.Select(WaitPartials.ToProto) },
+            Kind = cluster.Kind, Simulated = cluster.Simulated,
+            Waiting = { cluster.Pending.Select((waits, place) => WaitPartials.ToProto(waits, place < WithWays)) },
             Teams = { cluster.Teams.Select(ToProto) }, Spares = cluster.Policy.Spares, SparesFree = cluster.Nodes.Count(n => n.Spare),
             Maintenance = { cluster.Policy.Maintenance.Where(w => w.Until > cluster.At).OrderBy(w => w.From).Select(w => ToProto(w, cluster)) },
             Groups = { cluster.Policy.Groups.Select(g => ToProto(g, cluster)) }, Fabric = cluster.Fabric,

@@ -17,34 +17,46 @@ internal sealed partial class OpsGrpcService
     private const int RunsUsual = 100;
     private const int EventsUsual = 200;
     private const int PageMost = 1_000;
+    private const int CheckpointsUsual = 1_000;
+    private const int CheckpointsMost = 2_000;
     private const int TailUsual = 200;
     private const int TailMost = 10_000;
     private const int SearchLengthMax = 500;
 
     public override async Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext context) =>
-        await Listed(request, context.CancellationToken);
+        await runs.Read(Query(request), context.CancellationToken);
 
     public override async Task<ListEventsReply> ListEvents(ListEventsRequest request, ServerCallContext context)
     {
         string run = await Existing(request.Run, context.CancellationToken);
-        var events = await history.EventsAfter(
-            run, Door.NotNegative(request.After, "after"), Door.PageSize(request.PageSize, EventsUsual, PageMost), context.CancellationToken);
-        return new ListEventsReply { Events = { events.Select(item => item.Event.ToProto(item.Number)) } };
+        int size = Door.PageSize(request.PageSize, EventsUsual, PageMost);
+        var events = await history.EventsAfter(run, Door.NotNegative(request.After, "after"), size, context.CancellationToken);
+        var shown = Bounded.First([.. events.Select(item => item.Event.ToProto(item.Number))]);
+        return new ListEventsReply { Events = { shown }, More = events.Count == size || shown.Count < events.Count };
     }
 
     public override async Task<ListCheckpointsReply> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
     {
         string? stage = Door.OptionalName(request.Stage, "stage");
         string run = await Existing(request.Run, context.CancellationToken);
-        var checkpoints = await history.Checkpoints(run, stage, context.CancellationToken);
-        return new ListCheckpointsReply { Checkpoints = { checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage)) }, Simulated = cluster.Simulated };
+        int size = Door.PageSize(request.PageSize, CheckpointsUsual, CheckpointsMost);
+        var before = request.PageToken.Length == 0 ? null : CheckpointPlace.FromToken(request.PageToken)
+            ?? throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's; leave it out to begin with the newest.");
+        var checkpoints = await history.CheckpointsBefore(run, stage, before, size, context.CancellationToken);
+        var shown = Bounded.Last([.. checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage))]);
+        bool more = checkpoints.Count == size || shown.Count < checkpoints.Count;
+        return new ListCheckpointsReply
+        {
+            Checkpoints = { shown }, Simulated = cluster.Simulated, NextPageToken = more && shown.Count > 0 ? CheckpointPlace.Of(checkpoints[^shown.Count]).ToToken() : "",
+        };
     }
 
     public override async Task<GetLogsReply> GetLogs(GetLogsRequest request, ServerCallContext context)
     {
         var query = await ExistingLogs(request, context.CancellationToken);
         var lines = await logs.Tail(query, context.CancellationToken);
-        return new GetLogsReply { Entries = { lines.Select(ToProto) } };
+        var shown = Bounded.Last([.. lines.Select(ToProto)]);
+        return new GetLogsReply { Entries = { shown }, LeftOut = lines.Count - shown.Count };
     }
 
     public override async Task<ListSeriesReply> ListSeries(ListSeriesRequest request, ServerCallContext context)
@@ -60,7 +72,7 @@ internal sealed partial class OpsGrpcService
                 summaries.Select(one => new Series
                 {
                     Stage = one.Stage, Name = one.Name, Points = one.Points, FirstStep = one.FirstStep, LastStep = one.LastStep, Last = one.Last,
-                    Min = one.Min, Max = one.Max,
+                    Min = one.Min, Max = one.Max, NotFinite = one.NotFinite,
                 }),
             },
         };
@@ -80,23 +92,18 @@ internal sealed partial class OpsGrpcService
         Cluster = cluster.Kind,
     });
 
-    /// <summary>What has ended is as it was written down; what has not, its grain knows better.</summary>
-    private async Task<ListRunsReply> Listed(ListRunsRequest request, CancellationToken cancellation)
+    private static RunListQuery Query(ListRunsRequest request)
     {
-        int size = Door.PageSize(request.PageSize, RunsUsual, PageMost);
-        string contains = request.NameContains.Length <= SearchLengthMax ? request.NameContains : throw Door.Invalid("nameContains is too long.");
-        int skip = request.PageToken.Length == 0 ? 0
-            : int.TryParse(request.PageToken, out int from) && from >= 0 ? from
-            : throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's.");
-        var written = await history.Runs(contains, skip, size, cancellation);
-        var now = await Task.WhenAll(written.Select(async run => run.Ended ? run : await grains.GetGrain<IRunGrain>(run.Name).Describe() ?? run));
-        var reply = new ListRunsReply { NextPageToken = written.Count == size ? $"{skip + size}" : "" };
-        foreach (var run in now)
-        {
-            reply.Runs.Add(await ToProto(run));
-        }
-        return reply;
+        string search = string.Join(' ', new[] { Search(request.NameContains, "nameContains"), Search(request.Search, "search") }
+            .Where(text => text.Length > 0));
+        var after = request.PageToken.Length == 0 ? null : RunListPlace.FromToken(request.PageToken)
+            ?? throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's; leave it out to begin with the first page.");
+        return new RunListQuery(
+            search, Door.OptionalName(request.State, "state") ?? "", after, Door.PageSize(request.PageSize, RunsUsual, PageMost));
     }
+
+    private static string Search(string text, string field) => text.Length <= SearchLengthMax
+        ? text : throw Door.Invalid($"{field} has {text.Length} characters; at most {SearchLengthMax} are looked for.");
 
     private async Task<Cluster> Described()
     {
@@ -135,7 +142,7 @@ internal sealed partial class OpsGrpcService
     private static LogQuery Query(GetLogsRequest request) => new(
         Door.Name(request.Run, "run"), Door.OptionalName(request.Stage, "stage"), Door.NotNegative(request.Attempt, "attempt"),
         request.HasRank ? Door.NotNegative(request.Rank, "rank") : null, Door.PageSize(request.Tail, TailUsual, TailMost),
-        request.Contains.Length <= SearchLengthMax ? request.Contains : throw Door.Invalid("contains is too long."));
+        Search(request.Contains, "contains"));
 
     private static LogEntry ToProto(StoredLine stored) => new()
     {

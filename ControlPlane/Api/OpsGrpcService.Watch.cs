@@ -18,12 +18,19 @@ internal sealed partial class OpsGrpcService
             await Described(name, token);
             await foreach (var run in RunWatch.Of(grains, name, token))
             {
-                await responseStream.WriteAsync(await ToProto(run), token);
+                await responseStream.WriteAsync(run.ToProto(clock.GetUtcNow()), token);
             }
         });
 
     public override Task WatchRuns(ListRunsRequest request, IServerStreamWriter<ListRunsReply> responseStream, ServerCallContext context) =>
-        UntilGone(context, token => WhenAnother(() => Listed(request, token), responseStream, token));
+        UntilGone(context, async token =>
+        {
+            var query = Query(request);
+            await foreach (var reply in runs.Follow(query, request.ChangesOnly, LookEvery, token))
+            {
+                await responseStream.WriteAsync(reply, token);
+            }
+        });
 
     public override Task WatchCluster(GetClusterRequest request, IServerStreamWriter<Cluster> responseStream, ServerCallContext context) =>
         UntilGone(context, token => WhenAnother(Described, responseStream, token));

@@ -17,16 +17,25 @@ namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
 internal sealed partial class OpsGrpcService(
-    IGrainFactory grains, HistoryQueries history, LogQueries logs, SeriesQueries series, ExpertLoadQueries experts, ITrainingCluster cluster, OpsDatabase database,
+    IGrainFactory grains, HistoryQueries history, RunLists runs, LogQueries logs, SeriesQueries series, ExpertLoadQueries experts, ITrainingCluster cluster, OpsDatabase database,
     Generations generations, CheckpointRoot checkpoints, HealthBoard health, FileLooks looks, TimeProvider clock,
     IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
 {
     private const int NearNames = 3;
+    private const int ProblemsTold = 100;
+
+    /// <summary>A status travels in headers, of which a client takes 64 kB.</summary>
+    private const int StatusBytesMax = 16 << 10;
+    private const int ErrorsInWords = 20;
+    private const int WordsMax = 4_000;
+
+    /// <summary>Newest first: who mistypes a name means one that he saw lately.</summary>
+    private const int NamesCompared = 1_000;
 
     public override async Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context)
     {
         var parse = await Parse(request.Text, request.Folder, name: "", context);
-        var reply = new CheckPipelineReply { Problems = { parse.Problems.Select(problem => problem.ToProto()) } };
+        var reply = new CheckPipelineReply { Problems = { Told(parse.Problems) } };
         if (parse.Spec is { } spec && !parse.Errors.Any())
         {
             reply.Plan = spec.ToPlan();
@@ -38,7 +47,7 @@ internal sealed partial class OpsGrpcService(
     {
         var parse = await Parse(request.Text, request.Folder, name: "", context);
         var forecast = parse.Spec is { } spec && !parse.Errors.Any() ? PipelineForecast.Of(spec).ToProto() : new Forecast();
-        forecast.Problems.AddRange(parse.Problems.Select(problem => problem.ToProto()));
+        forecast.Problems.AddRange(Told(parse.Problems));
         return forecast;
     }
 
@@ -54,8 +63,8 @@ internal sealed partial class OpsGrpcService(
         var warnings = parse.Warnings.Select(problem => problem.ToProto());
         return result switch
         {
-            SubmitResult.Created created => new SubmitRunReply { Run = created.Run.ToProto(spec.Parameters(), clock.GetUtcNow()), Created = true, Warnings = { warnings } },
-            SubmitResult.Same same => new SubmitRunReply { Run = same.Run.ToProto(spec.Parameters(), clock.GetUtcNow()), Warnings = { warnings } },
+            SubmitResult.Created created => new SubmitRunReply { Run = created.Run.ToProto(clock.GetUtcNow()), Created = true, Warnings = { warnings } },
+            SubmitResult.Same same => new SubmitRunReply { Run = same.Run.ToProto(clock.GetUtcNow()), Warnings = { warnings } },
             SubmitResult.Different different => throw new RpcException(new Status(
                 StatusCode.AlreadyExists,
                 $"{spec.Name} exists with another pipeline. It differs in:\n  {string.Join("\n  ", different.Differences)}")),
@@ -65,7 +74,7 @@ internal sealed partial class OpsGrpcService(
     }
 
     public override async Task<Run> GetRun(GetRunRequest request, ServerCallContext context) =>
-        await ToProto(await Described(Door.Name(request.Name, "name"), context.CancellationToken));
+        (await Described(Door.Name(request.Name, "name"), context.CancellationToken)).ToProto(clock.GetUtcNow());
 
     public override Task<Run> PauseRun(RunCommand request, ServerCallContext context) =>
         Command(request.Name, context, run => run.Pause(Door.Reason(request.Reason), context.CancellationToken));
@@ -102,7 +111,7 @@ internal sealed partial class OpsGrpcService(
         Door.Name(name, "name");
         return await command(grains.GetGrain<IRunGrain>(name)) switch
         {
-            CommandResult.Taken taken => await ToProto(taken.Run),
+            CommandResult.Taken taken => taken.Run.ToProto(clock.GetUtcNow()),
             CommandResult.Refused refused => throw new RpcException(new Status(StatusCode.FailedPrecondition, refused.Reason)),
             CommandResult.NoSuchRun => throw await NoSuchRun(name, context.CancellationToken),
             var other => throw new System.Diagnostics.UnreachableException($"result {other}"),
@@ -112,12 +121,9 @@ internal sealed partial class OpsGrpcService(
     private async Task<RunView> Described(string name, CancellationToken cancellation) =>
         await grains.GetGrain<IRunGrain>(name).Describe() ?? throw await NoSuchRun(name, cancellation);
 
-    private async Task<Run> ToProto(RunView run) =>
-        run.ToProto(await grains.GetGrain<IRunGrain>(run.Name).Submission() is { } submission ? submission.Pipeline.Parameters() : 0, clock.GetUtcNow());
-
     private async Task<RpcException> NoSuchRun(string name, CancellationToken cancellation)
     {
-        var near = Nearest.To(name, await history.RunNames("", 0, 1_000, cancellation)).Take(NearNames).ToArray();
+        var near = Nearest.To(name, await runs.Names(NamesCompared, cancellation)).Take(NearNames).ToArray();
         string hint = near.Length > 0 ? $" Did you mean {string.Join(" or ", near)}?" : " `dsops runs` lists those there are.";
         return new RpcException(new Status(StatusCode.NotFound, $"There is no run named {name}.{hint}"));
     }
@@ -133,14 +139,37 @@ internal sealed partial class OpsGrpcService(
             () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings), PipelineText.Silent, context.CancellationToken);
     }
 
+    /// <summary>More than a person mends before he looks again would only make the answer too large.</summary>
+    private static IEnumerable<Problem> Told(IEnumerable<PipelineProblem> problems)
+    {
+        var told = problems.Take(ProblemsTold + 1).Select(problem => problem.ToProto()).ToList();
+        if (told.Count > ProblemsTold)
+        {
+            told[ProblemsTold] = new Problem
+            {
+                Severity = Severity.Error, Line = told[ProblemsTold].Line, Column = told[ProblemsTold].Column,
+                Message = $"There are more problems from here on; these are the first {ProblemsTold}.", Fix = "Mend these first.",
+            };
+        }
+
+        return told;
+    }
+
+    private static string InWords(IReadOnlyList<string> errors)
+    {
+        string words = string.Join('\n', errors.Take(ErrorsInWords));
+        words = words.Length <= WordsMax ? words : string.Concat(words.AsSpan(0, WordsMax), "…");
+        return errors.Count <= ErrorsInWords ? words : $"{words}\nand {errors.Count - ErrorsInWords} more; mend these first.";
+    }
+
     /// <summary>All problems at once, as a detail for programs and in words for people.</summary>
     private static RpcException Refused(PipelineParse parse)
     {
-        var problems = new PipelineProblems { Problems = { parse.Problems.Select(problem => problem.ToProto()) } };
+        var problems = new PipelineProblems { Problems = { Bounded.First([.. Told(parse.Problems)], StatusBytesMax) } };
         return new Google.Rpc.Status
         {
             Code = (int)StatusCode.InvalidArgument,
-            Message = string.Join('\n', parse.Errors.Select(problem => problem.ToString())),
+            Message = InWords([.. parse.Errors.Select(problem => problem.ToString())]),
             Details = { Any.Pack(problems) },
         }.ToRpcException();
     }

@@ -13,12 +13,41 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>Records as the messages that people and tools read.</summary>
 internal static class OpsPartials
 {
-    public static Proto.Run ToProto(this RunView run, long parameters, DateTimeOffset now) => new()
+    public static Proto.Run ToProto(this RunView run, DateTimeOffset now) => new()
     {
         Name = run.Name, Team = run.Team, State = run.State, Reason = run.Reason, SubmittedAt = run.SubmittedAt.ToTimestamp(),
-        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now)) }, Pipeline = run.PipelineText, Parameters = parameters,
-        Simulated = run.Simulated, AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(),
+        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now)) }, Pipeline = run.PipelineText, Parameters = run.Parameters,
+        Simulated = run.Simulated, AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(), Forecast = run.Forecast?.ToProto(),
     };
+
+    /// <param name="run">A summary.</param>
+    public static Proto.RunSummary ToSummary(this RunView run, DateTimeOffset now) => new()
+    {
+        Name = run.Name, Team = run.Team, State = run.State, Reason = run.Reason, SubmittedAt = run.SubmittedAt.ToTimestamp(),
+        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => ToSummary(stage, now)) }, Parameters = run.Parameters, Simulated = run.Simulated,
+        Forecast = run.Forecast?.ToProto(), AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(),
+    };
+
+    private static Proto.RunForecast ToProto(this RunForecast forecast) => new()
+    {
+        Left = Duration.FromTimeSpan(forecast.Left), Low = Duration.FromTimeSpan(forecast.Low), High = Duration.FromTimeSpan(forecast.High),
+        Basis = forecast.Basis,
+    };
+
+    private static Proto.StageSummary ToSummary(StageView stage, DateTimeOffset now)
+    {
+        var proto = new Proto.StageSummary
+        {
+            Name = stage.Name, Kind = stage.Kind, State = stage.State, Attempt = stage.Attempt, Step = stage.Step, TotalSteps = stage.TotalSteps,
+            Tokens = stage.Tokens, TotalTokens = stage.TotalTokens, Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null,
+            AsOf = Freshness.Told(stage.AsOf, now)?.ToTimestamp(),
+        };
+        Set(stage.Loss, value => proto.Loss = value);
+        Set(stage.Mfu, value => proto.Mfu = value);
+        Set(stage.TokensPerSecond, value => proto.TokensPerSecond = value);
+        Set(stage.CheckpointStep, value => proto.CheckpointStep = value);
+        return proto;
+    }
 
     public static Proto.Stage ToProto(this StageView stage, DateTimeOffset now)
     {
@@ -28,6 +57,8 @@ internal static class OpsPartials
             TotalSteps = stage.TotalSteps, Tokens = stage.Tokens, TotalTokens = stage.TotalTokens, Phase = stage.Phase,
             Ranks = { stage.Ranks.Select(ToProto) }, StartedAt = stage.StartedAt?.ToTimestamp(), EndedAt = stage.EndedAt?.ToTimestamp(),
             Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null, Evaluations = { stage.Evaluations.Select(ToProto) },
+            RemainingLow = stage.Remaining is null || stage.Outlook is null ? null : Duration.FromTimeSpan(stage.Outlook.Low),
+            RemainingHigh = stage.Remaining is null || stage.Outlook is null ? null : Duration.FromTimeSpan(stage.Outlook.High),
             RestartsByCause = { stage.RestartsByCause }, Wait = stage.Pending?.ToProto(), BeganFrom = stage.BeganFrom,
             AsOf = Freshness.Told(stage.AsOf, now)?.ToTimestamp(),
             Silence = stage.Silence?.Words ?? "", SilentFor = stage.Silence is { } silence ? Duration.FromTimeSpan(silence.For) : null,

@@ -10,7 +10,7 @@ namespace DeepSeekOps.ControlPlane.Cli;
 
 /// <summary>
 /// Messages as scripts want them: every field is there (absent is null), whole numbers are numbers, a loss that is no number is
-/// null, times are ISO 8601, durations are seconds and named so. Protobuf's own JSON omits defaults and quotes 64-bit numbers.
+/// "NaN" or "Infinity" in words, times are ISO 8601, durations are seconds and named so. Protobuf's own JSON omits defaults and quotes 64-bit numbers.
 /// </summary>
 public static class ProtoJson
 {
@@ -90,6 +90,8 @@ public static class ProtoJson
         }
     }
 
+    private static string Name(double number) => double.IsNaN(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
+
     private static void WriteValue(Utf8JsonWriter writer, object? value)
     {
         switch (value)
@@ -101,7 +103,9 @@ public static class ProtoJson
             case long number: writer.WriteNumberValue(number); break;
             case double number when double.IsFinite(number): writer.WriteNumberValue(number); break;
             case float number when float.IsFinite(number): writer.WriteNumberValue(number); break;
-            case double or float: writer.WriteNullValue(); break;
+            // JSON has no such number; null would say that there is no value.
+            case double number: writer.WriteStringValue(Name(number)); break;
+            case float number: writer.WriteStringValue(Name(number)); break;
             case Timestamp at: writer.WriteStringValue(at.ToDateTimeOffset().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)); break;
             case Duration span: writer.WriteNumberValue(span.ToTimeSpan().TotalSeconds); break;
             case IMessage inner: Write(writer, inner); break;

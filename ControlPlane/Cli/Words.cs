@@ -74,6 +74,13 @@ public static class Words
     /// <summary>"2026-01-02 08:00 UTC".</summary>
     public static string Moment(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture);
 
+    /// <summary>"ends in 54 d 3 h, about 2026-03-01 08:00 UTC (53 d 1 h to 57 d 9 h): …".</summary>
+    public static string Forecast(Contracts.Ops.V1.RunForecast forecast, DateTimeOffset now)
+    {
+        var left = forecast.Left.ToTimeSpan();
+        return $"ends in {Time(left)}, about {Moment(now + left)} ({Time(forecast.Low.ToTimeSpan())} to {Time(forecast.High.ToTimeSpan())}): {forecast.Basis}";
+    }
+
     public static string Percent(double? share) =>
         share is { } value && double.IsFinite(value) ? (value * 100).ToString("0.0", CultureInfo.InvariantCulture) + " %" : None;
 

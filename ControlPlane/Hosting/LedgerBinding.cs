@@ -11,8 +11,6 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// <summary>What grains tell the ledger, bound to the writers that keep it.</summary>
 internal static class LedgerBinding
 {
-    private const int PageSize = 1_000;
-
     public static Ledger Of(IServiceProvider services)
     {
         var events = services.GetRequiredService<EventWriter>();
@@ -20,7 +18,7 @@ internal static class LedgerBinding
         var runs = services.GetRequiredService<RunRegistry>();
         var metrics = services.GetRequiredService<MetricWriter>();
         var experts = services.GetRequiredService<ExpertLoadWriter>();
-        var history = services.GetRequiredService<HistoryQueries>();
+        var list = services.GetRequiredService<RunListQueries>();
         bool simulated = services.GetRequiredService<ITrainingCluster>().Simulated;
         return new Ledger
         {
@@ -35,24 +33,10 @@ internal static class LedgerBinding
             RecordRun = runs.Record,
             TakeSamples = (stage, samples) => metrics.TryWrite(stage, samples, out var durable) ? durable : null,
             TakeExpertLoads = experts.TryWrite,
-            UnfinishedRuns = cancellation => Unfinished(history, cancellation),
+            UnfinishedRuns = list.Unfinished,
         };
     }
 
     /// <summary>A sentence that is copied out of its page still says what it is.</summary>
     private static RunEvent Labelled(RunEvent told) => told with { Text = $"simulated: {told.Text}" };
-
-    private static async Task<ImmutableArray<string>> Unfinished(HistoryQueries history, CancellationToken cancellation)
-    {
-        var unfinished = ImmutableArray.CreateBuilder<string>();
-        for (int skip = 0; ; skip += PageSize)
-        {
-            var page = await history.Runs("", skip, PageSize, cancellation);
-            unfinished.AddRange(page.Where(run => !run.Ended).Select(run => run.Name));
-            if (page.Count < PageSize)
-            {
-                return unfinished.ToImmutable();
-            }
-        }
-    }
 }

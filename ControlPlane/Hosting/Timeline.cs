@@ -8,6 +8,9 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// <summary>The timelines of all runs on the terminal of `dev`, from its start on: what a person would otherwise ask `dsops events -f` for.</summary>
 internal sealed class Timeline : IDisposable
 {
+    /// <summary>Those that came last, where more than so many run at once: each is a stream of its own.</summary>
+    private const int RunsFollowed = 500;
+
     private readonly OpsService.OpsServiceClient client;
     private readonly Terminal terminal;
     private readonly CancellationTokenSource stopping;
@@ -41,7 +44,7 @@ internal sealed class Timeline : IDisposable
         var token = stopping.Token;
         try
         {
-            using var call = client.WatchRuns(new ListRunsRequest(), cancellationToken: token);
+            using var call = client.WatchRuns(new ListRunsRequest { State = "active", PageSize = RunsFollowed, ChangesOnly = true }, cancellationToken: token);
             while (await call.ResponseStream.MoveNext(token))
             {
                 foreach (var run in call.ResponseStream.Current.Runs.Where(run => !States.IsEnded(run.State) && followed.Add(run.Name)))

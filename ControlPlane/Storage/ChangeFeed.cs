@@ -7,6 +7,16 @@ namespace DeepSeekOps.ControlPlane.Storage;
 public sealed class ChangeFeed
 {
     private readonly ConcurrentDictionary<Channel<bool>, string> followers = new();
+    private long runsRecorded;
+
+    /// <summary>Grows with each run that is recorded by this process: while it stands, the list of runs is what it was.</summary>
+    public long RunsRecorded => Interlocked.Read(ref runsRecorded);
+
+    public void RunRecorded(string run)
+    {
+        Interlocked.Increment(ref runsRecorded);
+        Changed(run);
+    }
 
     public void Changed(string run)
     {

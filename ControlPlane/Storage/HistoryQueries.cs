@@ -10,6 +10,20 @@ public sealed record NumberedEvent(long Number, RunEvent Event);
 
 public sealed record RegisteredCheckpoint(string Run, string Stage, StageCheckpoint Checkpoint);
 
+/// <summary>The oldest checkpoint of a page: older ones are on the next.</summary>
+public sealed record CheckpointPlace(DateTime At, long Step, string Stage)
+{
+    public static CheckpointPlace Of(RegisteredCheckpoint checkpoint) =>
+        new(checkpoint.Checkpoint.Made.At.UtcDateTime, checkpoint.Checkpoint.Made.Step, checkpoint.Stage);
+
+    public string ToToken() => PageToken.Write($"{At.Ticks}", $"{Step}", Stage);
+
+    /// <summary>Null: it is none of ours.</summary>
+    public static CheckpointPlace? FromToken(string token) => PageToken.Read(token, 3) is [var ticks, var step, var stage]
+        && PageToken.Number(ticks) is { } at && at <= DateTime.MaxValue.Ticks && PageToken.Number(step) is { } made
+        ? new CheckpointPlace(new DateTime(at, DateTimeKind.Utc), made, stage) : null;
+}
+
 /// <summary>History for people. Nothing here is ever read to decide.</summary>
 public sealed class HistoryQueries(OpsConnections connections, ChangeFeed feed)
 {
@@ -17,24 +31,6 @@ public sealed class HistoryQueries(OpsConnections connections, ChangeFeed feed)
     private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(2);
 
     private const int PageMax = 1000;
-
-    public async Task<List<string>> RunNames(string contains, int skip, int take, CancellationToken cancellation)
-    {
-        await using var context = connections.Context();
-        return await context.Runs.Where(r => contains.Length == 0 || r.Name.Contains(contains))
-            .OrderByDescending(r => r.SubmittedAt).ThenBy(r => r.Name).Select(r => r.Name)
-            .Skip(skip).Take(Math.Clamp(take, 1, PageMax)).ToListAsync(cancellation);
-    }
-
-    /// <summary>Runs as they were last written, newest first.</summary>
-    public async Task<List<RunView>> Runs(string contains, int skip, int take, CancellationToken cancellation)
-    {
-        await using var context = connections.Context();
-        var bodies = await context.Runs.Where(r => contains.Length == 0 || r.Name.Contains(contains))
-            .OrderByDescending(r => r.SubmittedAt).ThenBy(r => r.Name).Select(r => r.Body)
-            .Skip(skip).Take(Math.Clamp(take, 1, PageMax)).ToListAsync(cancellation);
-        return bodies.ConvertAll(LedgerJson.Read<RunView>);
-    }
 
     public async Task<List<NumberedEvent>> EventsAfter(string run, long after, int limit, CancellationToken cancellation)
     {
@@ -62,6 +58,24 @@ public sealed class HistoryQueries(OpsConnections connections, ChangeFeed feed)
             }
             while (page.Count == PageMax);
         }
+    }
+
+    /// <summary>The newest of those before a place, in the order of their making.</summary>
+    /// <param name="before">Null: of all.</param>
+    public async Task<List<RegisteredCheckpoint>> CheckpointsBefore(
+        string run, string? stage, CheckpointPlace? before, int take, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        var ofRun = context.Checkpoints.Where(c => c.Run == run && (stage == null || c.Stage == stage));
+        if (before is not null)
+        {
+            var (at, step, name) = before;
+            ofRun = ofRun.Where(c => c.At < at || (c.At == at && (c.Step < step || (c.Step == step && string.Compare(c.Stage, name) < 0))));
+        }
+
+        var rows = await ofRun.OrderByDescending(c => c.At).ThenByDescending(c => c.Step).ThenByDescending(c => c.Stage).Take(take).ToListAsync(cancellation);
+        rows.Reverse();
+        return rows.ConvertAll(c => new RegisteredCheckpoint(c.Run, c.Stage, LedgerJson.Read<StageCheckpoint>(c.Body)));
     }
 
     public async Task<List<RegisteredCheckpoint>> Checkpoints(string run, string? stage, CancellationToken cancellation)

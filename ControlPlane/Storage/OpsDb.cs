@@ -14,6 +14,8 @@ public abstract class OpsDb(DbContextOptions options) : DbContext(options)
 
     public DbSet<RunRow> Runs => Set<RunRow>();
 
+    public DbSet<RunListRow> RunList => Set<RunListRow>();
+
     public DbSet<CheckpointRow> Checkpoints => Set<CheckpointRow>();
 
     public DbSet<LogChunkRow> LogChunks => Set<LogChunkRow>();

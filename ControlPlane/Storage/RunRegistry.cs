@@ -12,12 +12,29 @@ public sealed class RunRegistry(WriteLanes lanes, ChangeFeed feed)
         ON CONFLICT (name) DO UPDATE SET state = excluded.state, body = excluded.body
         """;
 
+    private const string UpsertListed = """
+        INSERT INTO run_list (name, attention, submitted_at, state, team, groups, search, summary)
+        VALUES (@name, @attention, @submitted, @state, @team, @groups, @search, @summary)
+        ON CONFLICT (name) DO UPDATE SET attention = excluded.attention, state = excluded.state, team = excluded.team, groups = excluded.groups,
+        search = excluded.search, summary = excluded.summary
+        """;
+
     public async Task Record(RunView run, CancellationToken cancellation)
     {
-        await lanes.Run(run.Name, [new Statement(Upsert,
-            ("name", run.Name), ("submitted", run.SubmittedAt.UtcDateTime), ("state", run.State), ("body", LedgerJson.Write(run)))], cancellation);
-        feed.Changed(run.Name);
+        await lanes.Run(run.Name,
+        [
+            new Statement(Upsert,
+                ("name", run.Name), ("submitted", run.SubmittedAt.UtcDateTime), ("state", run.State), ("body", LedgerJson.Write(run))),
+            Listed(run),
+        ], cancellation);
+        feed.RunRecorded(run.Name);
     }
+
+    /// <summary>Its row in the list; Storage also writes those of runs that were recorded before there was one.</summary>
+    internal static Statement Listed(RunView run) => new(UpsertListed,
+        ("name", run.Name), ("attention", run.State == "failed" ? 1 : run.Ended ? 2 : 0), ("submitted", run.SubmittedAt.UtcDateTime),
+        ("state", run.State), ("team", run.Team.ToLowerInvariant()), ("groups", string.Join('\n', run.Groups).ToLowerInvariant()),
+        ("search", RunSearch.TextOf(run)), ("summary", LedgerJson.Write(run.Summary())));
 }
 
 /// <summary>Every checkpoint that was made, and what became of it.</summary>

@@ -17,6 +17,7 @@ public static class StorageHosting
     {
         await using var connections = new OpsConnections(database);
         await connections.Migrate(cancellation);
+        await RunListFill.Run(connections, cancellation);
         if (database is OpsDatabase.Sqlite)
         {
             // The data directory's lock makes this process the only one, so whoever is in the table is dead.
@@ -43,6 +44,7 @@ public static class StorageHosting
         .AddSingleton<CheckpointRegistry>()
         .AddSingleton<LogStore>()
         .AddSingleton<HistoryQueries>()
+        .AddSingleton<RunListQueries>()
         .AddSingleton<LogQueries>()
         .AddSingleton<ExpertLoadWriter>()
         .AddSingleton<ExpertLoadQueries>()

@@ -6,20 +6,25 @@ public static class Stages
 {
     /// <summary>The stage a person most likely wants to see: the one at work, else the one that stopped the run, else the
     /// last that did anything, else the first.</summary>
-    public static Stage? InFocus(Run run) =>
-        run.Stages.FirstOrDefault(s => Status.Moving(s.State) || s.State is "backing-off" or "queued")
-        ?? run.Stages.FirstOrDefault(s => s.State is "failed" or "paused")
-        ?? run.Stages.LastOrDefault(s => s.Step > 0)
-        ?? run.Stages.FirstOrDefault();
+    public static Stage? InFocus(Run run) => InFocus(run.Stages);
 
-    public static double Progress(Stage stage) =>
+    public static T? InFocus<T>(IReadOnlyList<T> stages)
+        where T : class, IStageFacts =>
+        stages.FirstOrDefault(s => Status.Moving(s.State) || s.State is "backing-off" or "queued")
+        ?? stages.FirstOrDefault(s => s.State is "failed" or "paused")
+        ?? stages.LastOrDefault(s => s.Step > 0)
+        ?? (stages.Count > 0 ? stages[0] : null);
+
+    public static double Progress(IStageFacts stage) =>
         stage.State == "completed" ? 1 : stage.TotalSteps > 0 ? Math.Clamp((double)stage.Step / stage.TotalSteps, 0, 1) : 0;
 
+    public static double Progress(Run run) => Progress(run.State, run.Stages);
+
     /// <summary>Of the whole run, each stage weighed by its steps.</summary>
-    public static double Progress(Run run)
+    public static double Progress(string state, IReadOnlyCollection<IStageFacts> stages)
     {
-        var total = run.Stages.Sum(s => (double)s.TotalSteps);
-        return run.State == "completed" ? 1 : total > 0 ? run.Stages.Sum(s => Progress(s) * s.TotalSteps) / total : 0;
+        var total = stages.Sum(s => (double)s.TotalSteps);
+        return state == "completed" ? 1 : total > 0 ? stages.Sum(s => Progress(s) * s.TotalSteps) / total : 0;
     }
 
     public static string Kind(string kind) => kind switch

@@ -1,5 +1,6 @@
 using Bunit;
 using DeepSeekOps.Contracts.Ops.V1;
+using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.AspNetCore.Components;
 using Microsoft.Extensions.DependencyInjection;
@@ -48,6 +49,21 @@ public abstract class PageTest : BunitContext
             new Stage { Name = "extend", Kind = "context-extension", State = "waiting", Reason = "Waits for pretrain.", TotalSteps = 40 },
         },
     };
+
+    /// <summary>A run as a list has it: a part of what a run is, under the same names and numbers.</summary>
+    protected static RunSummary Listed(Run run) => RunSummary.Parser.ParseFrom(run.ToByteArray());
+
+    /// <summary>The whole list on one page.</summary>
+    protected static ListRunsReply List(params Run[] runs)
+    {
+        var reply = new ListRunsReply { All = runs.Length, Total = runs.Length, Runs = { runs.Select(Listed) } };
+        foreach (var state in runs.GroupBy(r => r.State))
+        {
+            reply.States[state.Key] = state.Count();
+        }
+
+        return reply;
+    }
 
     protected static Event Told(long number, string kind, string level, string text, int afterSeconds = 0) => new()
     {

@@ -29,7 +29,7 @@ public sealed class RunsPageTests : PageTest
         var page = Render<RunsPage>();
         Ops.Break("WatchRuns", StatusCode.Unavailable, "connection refused");
         page.WaitForAssertion(() => Assert.Contains("The control plane cannot be reached.", page.Markup));
-        Ops.Send("WatchRuns", new ListRunsReply { Runs = { MiniRun() } });
+        Ops.Send("WatchRuns", List(MiniRun()));
         page.WaitForAssertion(() => Assert.Single(page.FindAll("tr[data-run=mini]")));
         Assert.DoesNotContain("cannot be reached", page.Markup);
     }
@@ -38,7 +38,7 @@ public sealed class RunsPageTests : PageTest
     public void A_run_shows_its_state_in_words_its_reason_and_its_loss()
     {
         var page = Render<RunsPage>();
-        Ops.Send("WatchRuns", new ListRunsReply { Runs = { MiniRun() } });
+        Ops.Send("WatchRuns", List(MiniRun()));
         page.WaitForAssertion(() => Assert.Contains("pretrain trains at step 40 of 600.", page.Markup));
         Assert.Equal("running", page.Find("tr[data-run=mini] [data-state]").TextContent.Trim());
         Assert.Contains("3.2500", page.Find("tr[data-run=mini] .loss").TextContent);
@@ -46,18 +46,53 @@ public sealed class RunsPageTests : PageTest
     }
 
     [Fact]
-    public void What_is_searched_for_stands_in_the_address_and_narrows_the_list()
+    public void What_is_searched_for_stands_in_the_address_and_is_asked_of_the_server()
     {
         var page = Render<RunsPage>();
         var other = MiniRun("failed");
         other.Name = "chats";
-        Ops.Send("WatchRuns", new ListRunsReply { Runs = { MiniRun(), other } });
+        Ops.Send("WatchRuns", List(MiniRun(), other));
         page.WaitForAssertion(() => Assert.Equal(2, page.FindAll("tr[data-run]").Count));
         page.Find("input[data-search]").Input("CHA");
+        Until(() => Navigation.Uri.EndsWith("?q=CHA", StringComparison.Ordinal) && Asked().Search == "CHA" && Ops.Open["WatchRuns"] == 1);
+        var found = List(other);
+        found.All = 2;
+        Ops.Send("WatchRuns", found);
         page.WaitForAssertion(() => Assert.Equal("chats", page.Find("tr[data-run]").GetAttribute("data-run")));
-        Assert.EndsWith("?q=CHA", Navigation.Uri);
         page.Find("input[data-search]").Input("nothing like it");
-        page.WaitForAssertion(() => Assert.Contains("No run matches", page.Markup));
+        Until(() => Asked().Search == "nothing like it" && Ops.Open["WatchRuns"] == 1);
+        Ops.Send("WatchRuns", new ListRunsReply { All = 2 });
+        page.WaitForAssertion(() => Assert.Contains("2 runs are there, none of them like this.", page.Markup));
+    }
+
+    [Fact]
+    public void Chips_count_all_runs_and_the_next_page_is_a_link()
+    {
+        var page = Render<RunsPage>();
+        var list = List(MiniRun());
+        (list.All, list.Total, list.NextPageToken) = (10_000, 10_000, "bmV4dA");
+        list.States["completed"] = 9_999;
+        Ops.Send("WatchRuns", list);
+        page.WaitForAssertion(() => Assert.Equal(["all 10\u2009000", "completed 9\u2009999", "running 1"],
+            page.FindAll(".chip:not([data-next])").Select(c => string.Join(' ', c.TextContent.Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries)))));
+        Assert.Equal("1–1 of 10\u2009000", page.Find("[data-place]").TextContent);
+        Assert.EndsWith("?after=bmV4dA", page.Find("[data-next]").GetAttribute("href"));
+    }
+
+    [Fact]
+    public void Of_what_changed_only_the_rows_come_and_the_others_stay()
+    {
+        var page = Render<RunsPage>();
+        var other = MiniRun();
+        other.Name = "chats";
+        Ops.Send("WatchRuns", List(MiniRun(), other));
+        page.WaitForAssertion(() => Assert.Equal(2, page.FindAll("tr[data-run]").Count));
+        other.Reason = "pretrain trains at step 41 of 600.";
+        var changes = List(other);
+        (changes.Changes, changes.All, changes.Total) = (true, 2, 2);
+        Ops.Send("WatchRuns", changes);
+        page.WaitForAssertion(() => Assert.Contains("at step 41 of 600", page.Find("tr[data-run=chats]").TextContent));
+        Assert.Contains("at step 40 of 600", page.Find("tr[data-run=mini]").TextContent);
     }
 
     [Fact]
@@ -76,7 +111,9 @@ public sealed class RunsPageTests : PageTest
         var page = Render<RunsPage>();
         var run = MiniRun();
         run.Simulated = true;
-        Ops.Send("WatchRuns", new ListRunsReply { Runs = { run } });
+        Ops.Send("WatchRuns", List(run));
         page.WaitForAssertion(() => Assert.Equal("simulated", page.Find(".simulated").TextContent.Trim()));
     }
+
+    private ListRunsRequest Asked() => (ListRunsRequest)Ops.Calls.Last(c => c.Method == "WatchRuns").Request;
 }

@@ -164,7 +164,7 @@ public sealed class TryPageTests : PageTest
     {
         Navigation.NavigateTo(address);
         var page = Render<TryPage>();
-        Ops.Send("WatchRuns", new ListRunsReply { Runs = { run ?? MiniRun() } });
+        Ops.Send("WatchRuns", List(run ?? MiniRun()));
         page.WaitForAssertion(() => Assert.NotNull(page.Find("[data-pick=run]")));
         page.WaitForAssertion(() => Assert.True(page.FindAll("[data-cannot]").Count > 0 || page.FindAll("[data-pick=step] option").Count > 1));
         return page;

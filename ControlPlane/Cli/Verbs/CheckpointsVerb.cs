@@ -19,9 +19,17 @@ internal static class CheckpointsVerb
         var command = new Command("checkpoints", "Lists a run's checkpoints: state, size, loss and where each came from.") { name, stage };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
-            var reply = await client.ListCheckpointsAsync(
-                new ListCheckpointsRequest { Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" },
-                ControlPlaneConnection.Options(cancellation));
+            var request = new ListCheckpointsRequest { Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" };
+            var reply = await client.ListCheckpointsAsync(request, ControlPlaneConnection.Options(cancellation));
+            for (var older = reply; older.NextPageToken.Length > 0;)
+            {
+                request.PageToken = older.NextPageToken;
+                older = await client.ListCheckpointsAsync(request, ControlPlaneConnection.Options(cancellation));
+                for (int i = 0; i < older.Checkpoints.Count; i++)
+                {
+                    reply.Checkpoints.Insert(i, older.Checkpoints[i]);
+                }
+            }
             if (parsed.WantsJson())
             {
                 await terminal.Output.WriteLineAsync(ProtoJson.Document(reply.Checkpoints));

@@ -37,7 +37,7 @@ internal static class EventsVerb
             var page = await connection.Client.ListEventsAsync(
                 new ListEventsRequest { Run = run, After = after, PageSize = PageSize }, ControlPlaneConnection.Options(cancellation));
             events.AddRange(page.Events);
-            if (page.Events.Count < PageSize)
+            if (!page.More || page.Events.Count == 0)
             {
                 break;
             }

@@ -41,6 +41,10 @@ internal static class LogsVerb
     {
         using var connection = await VerbAction.Connect(parsed, cancellation);
         var reply = await connection.Client.GetLogsAsync(request, ControlPlaneConnection.Options(cancellation));
+        if (reply.LeftOut > 0)
+        {
+            await terminal.Error.WriteLineAsync($"note: {reply.LeftOut} older lines are left out, since the answer would be too large; ask for one rank, or with --contains.");
+        }
         if (parsed.WantsJson())
         {
             await terminal.Output.WriteLineAsync(ProtoJson.Document(reply.Entries));

@@ -51,7 +51,7 @@ internal static class RunProgress
     {
         int names = run.Stages.Select(stage => stage.Name.Length).DefaultIfEmpty(0).Max();
         var lines = run.Stages.Select(stage => (IRenderable)new Text(Bar(stage, names, width), States.StyleOf(stage.State)));
-        var current = RunsVerb.Current(run);
+        var current = RunsVerb.Current(run.Stages);
         string why = current is { Reason.Length: > 0 } ? current.Reason : run.Reason;
         return new Rows(lines.Append(new Text(Columns.Clean(why), new Style(decoration: Decoration.Dim))));
     }

@@ -49,6 +49,10 @@ internal static class ShowVerb
         var ansi = terminal.Ansi();
         Paragraph(terminal, ansi, $"{run.Name}: {run.State}. {run.Reason}{HealthLines.AsOf(run.AsOf)}", States.StyleOf(run.State));
         Paragraph(terminal, ansi, string.Join(", ", Facts(run, now)), new Style(decoration: Decoration.Dim));
+        if (run.Forecast is { } forecast)
+        {
+            Paragraph(terminal, ansi, Words.Forecast(forecast, now), Style.Plain);
+        }
         ansi.WriteLine();
         Columns.Write(terminal, Stages, [.. run.Stages.Select(RowOf)]);
 

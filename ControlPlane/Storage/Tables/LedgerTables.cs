@@ -29,7 +29,7 @@ internal sealed class EventTable : IEntityTypeConfiguration<EventRow>
     }
 }
 
-/// <summary>A run's last written view, for the list of runs.</summary>
+/// <summary>A run's last written view, with all that it says.</summary>
 public sealed class RunRow
 {
     public required string Name { get; init; }

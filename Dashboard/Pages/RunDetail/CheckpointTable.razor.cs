@@ -9,6 +9,7 @@ namespace DeepSeekOps.Dashboard.Pages.RunDetail;
 public sealed partial class CheckpointTable
 {
     private IReadOnlyList<Checkpoint>? checkpoints;
+    private bool older;
     private string? trouble;
     private string? known;
 
@@ -31,7 +32,8 @@ public sealed partial class CheckpointTable
         try
         {
             var reply = await Ops.ListCheckpointsAsync(new ListCheckpointsRequest { Run = Run.Name }, deadline: Faults.DeadlineFromNow());
-            checkpoints = [.. reply.Checkpoints.OrderByDescending(c => c.At.ToDateTimeOffset())];
+            checkpoints = [.. reply.Checkpoints.OrderByDescending(c => c.At.ToDateTimeOffset()).ThenByDescending(c => c.Step)];
+            older = reply.NextPageToken.Length > 0;
             trouble = null;
         }
         catch (RpcException fault)

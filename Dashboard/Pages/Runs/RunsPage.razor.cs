@@ -4,10 +4,15 @@ using Microsoft.AspNetCore.Components;
 
 namespace DeepSeekOps.Dashboard.Pages.Runs;
 
+/// <summary>One page of the runs there are. Search, order and counts are the server's, so that the oldest of ten thousand is found.</summary>
 public sealed partial class RunsPage : IAsyncDisposable
 {
+    /// <summary>Rows of a page: a few screens, a few kilobytes.</summary>
+    private const int PageSize = 50;
+
     private Subscription<ListRunsReply>? stream;
-    private IReadOnlyList<Contracts.Ops.V1.Run>? runs;
+    private ListRunsRequest? asked;
+    private ListRunsReply? list;
     private string? trouble;
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
@@ -20,34 +25,68 @@ public sealed partial class RunsPage : IAsyncDisposable
 
     [SupplyParameterFromQuery] public string? State { get; set; }
 
-    private List<Contracts.Ops.V1.Run> Found =>
-        [.. (runs ?? []).Where(r => r.Name.Contains(Search ?? "", StringComparison.OrdinalIgnoreCase))];
-
-    private List<Contracts.Ops.V1.Run> Shown => string.IsNullOrEmpty(State) ? Found : [.. Found.Where(r => r.State == State)];
+    /// <summary>The last run of the page before; empty: this is the first page.</summary>
+    [SupplyParameterFromQuery] public string? After { get; set; }
 
     private IEnumerable<(string State, int Count)> Counts =>
-        Found.GroupBy(r => r.State).OrderBy(g => g.Key, StringComparer.Ordinal).Select(g => (g.Key, g.Count()));
+        (list?.States ?? []).OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => (s.Key, s.Value));
 
-    protected override void OnInitialized()
+    private bool Narrowed => !string.IsNullOrEmpty(Search) || !string.IsNullOrEmpty(State);
+
+    protected override async Task OnParametersSetAsync()
     {
-        // The prerendered page shows the loading state; the circuit fills it.
-        if (RendererInfo.IsInteractive)
+        var request = new ListRunsRequest
         {
-            stream = Subscription.Begin(stop => Ops.WatchRuns(new ListRunsRequest(), cancellationToken: stop), Show, Clock);
+            Search = Search ?? "", State = State ?? "", PageToken = After ?? "", PageSize = PageSize, ChangesOnly = true,
+        };
+        // The prerendered page shows the loading state; the circuit fills it.
+        if (!RendererInfo.IsInteractive || request.Equals(asked))
+        {
+            return;
+        }
+
+        var before = stream;
+        asked = request;
+        stream = Subscription.Begin(stop => Ops.WatchRuns(request, cancellationToken: stop), news => Show(request, news), Clock);
+        if (before is not null)
+        {
+            await before.DisposeAsync();
         }
     }
 
-    private Task Show(IReadOnlyList<ListRunsReply> news) => InvokeAsync(() =>
+    /// <summary>What was shown stays until the answer to the newest question is there.</summary>
+    private Task Show(ListRunsRequest request, IReadOnlyList<ListRunsReply> news) => InvokeAsync(() =>
     {
-        trouble = stream?.Trouble;
-        runs = news.Count > 0 ? [.. news[^1].Runs] : runs;
-        StateHasChanged();
+        if (ReferenceEquals(request, asked))
+        {
+            trouble = stream?.Trouble;
+            list = news.Aggregate(list, Newest);
+            StateHasChanged();
+        }
     });
+
+    private static ListRunsReply Newest(ListRunsReply? known, ListRunsReply news)
+    {
+        if (!news.Changes || known is null)
+        {
+            return news;
+        }
+
+        var whole = news.Clone();
+        var changed = news.Runs.ToDictionary(r => r.Name);
+        whole.Runs.Clear();
+        whole.Runs.AddRange(known.Runs.Select(r => changed.GetValueOrDefault(r.Name, r)));
+        return whole;
+    }
 
     private void Filter(string? text) => Navigation.NavigateTo(With("q", text), replace: true);
 
-    private string With(string parameter, string? value) =>
-        Navigation.GetUriWithQueryParameter(parameter, string.IsNullOrEmpty(value) ? null : value);
+    /// <summary>Another search begins with its first page.</summary>
+    private string With(string parameter, string? value) => Navigation.GetUriWithQueryParameters(new Dictionary<string, object?>
+    {
+        [parameter] = string.IsNullOrEmpty(value) ? null : value,
+        ["after"] = parameter == "after" ? value : null,
+    });
 
     public ValueTask DisposeAsync() => stream?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

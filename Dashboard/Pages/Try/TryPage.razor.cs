@@ -15,7 +15,8 @@ public sealed partial class TryPage : IAsyncDisposable
     private Ask ask = Ask.Read("");
     private TextInTheMaking text = null!;
     private Subscription<ListRunsReply>? stream;
-    private IReadOnlyList<Run>? runs;
+    private IReadOnlyList<RunSummary>? runs;
+    private RunSummary? elsewhere;
     private IReadOnlyList<Checkpoint>? checkpoints;
     private ITimer? typing;
     private string? trouble;
@@ -28,10 +29,12 @@ public sealed partial class TryPage : IAsyncDisposable
 
     [Inject] public required NavigationManager Navigation { get; init; }
 
-    private Run? run => runs?.FirstOrDefault(r => r.Name == ask.Run) ?? (ask.Run.Length == 0 && runs is [var newest, ..] ? newest : null);
+    /// <summary>One that the address names may lie beyond the list's first page.</summary>
+    private RunSummary? run => runs?.FirstOrDefault(r => r.Name == ask.Run) ?? (elsewhere?.Name == ask.Run ? elsewhere : null)
+        ?? (ask.Run.Length == 0 && runs is [var newest, ..] ? newest : null);
 
     /// <summary>Unless told, the furthest stage that has something to try.</summary>
-    private Stage? stage => run?.Stages.FirstOrDefault(s => s.Name == ask.Stage)
+    private StageSummary? stage => run?.Stages.FirstOrDefault(s => s.Name == ask.Stage)
         ?? (ask.Stage.Length == 0 ? run?.Stages.LastOrDefault(s => s.HasCheckpointStep) ?? run?.Stages.FirstOrDefault() : null);
 
     private string runName => run?.Name ?? ask.Run;
@@ -73,9 +76,28 @@ public sealed partial class TryPage : IAsyncDisposable
         StateHasChanged();
     });
 
+    private async Task Find()
+    {
+        if (runs is null || ask.Run.Length == 0 || runs.Any(r => r.Name == ask.Run))
+        {
+            return;
+        }
+
+        try
+        {
+            var found = await Ops.ListRunsAsync(new ListRunsRequest { Search = $"name={ask.Run}" }, deadline: Faults.DeadlineFromNow());
+            elsewhere = found.Runs.FirstOrDefault(r => r.Name == ask.Run);
+        }
+        catch (RpcException fault)
+        {
+            trouble = Faults.InWords(fault);
+        }
+    }
+
     /// <summary>Asked for again when the run has a newer checkpoint.</summary>
     private async Task List()
     {
+        await Find();
         string newest = run is null ? "" : run.Name + '/' + string.Join(';', run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.State}"));
         if (run is null || newest == listed)
         {

@@ -291,6 +291,58 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
                     b.ToTable("reminder", (string)null);
                 });
 
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.RunListRow", b =>
+                {
+                    b.Property<string>("Name")
+                        .HasColumnType("text")
+                        .HasColumnName("name");
+
+                    b.Property<int>("Attention")
+                        .HasColumnType("integer")
+                        .HasColumnName("attention");
+
+                    b.Property<string>("Groups")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("groups");
+
+                    b.Property<string>("Search")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("search");
+
+                    b.Property<string>("State")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("state");
+
+                    b.Property<DateTime>("SubmittedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("submitted_at");
+
+                    b.Property<string>("Summary")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("summary");
+
+                    b.Property<string>("Team")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("team");
+
+                    b.HasKey("Name")
+                        .HasName("pk_run_list");
+
+                    b.HasIndex("State")
+                        .HasDatabaseName("ix_run_list_state");
+
+                    b.HasIndex("Attention", "SubmittedAt", "Name")
+                        .IsDescending(false, true, false)
+                        .HasDatabaseName("ix_run_list_attention_submitted_at_name");
+
+                    b.ToTable("run_list", (string)null);
+                });
+
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.RunRow", b =>
                 {
                     b.Property<string>("Name")

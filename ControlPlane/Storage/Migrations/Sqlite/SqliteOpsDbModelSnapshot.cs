@@ -284,6 +284,58 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
                     b.ToTable("reminder", (string)null);
                 });
 
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.RunListRow", b =>
+                {
+                    b.Property<string>("Name")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("name");
+
+                    b.Property<int>("Attention")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("attention");
+
+                    b.Property<string>("Groups")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("groups");
+
+                    b.Property<string>("Search")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("search");
+
+                    b.Property<string>("State")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("state");
+
+                    b.Property<DateTime>("SubmittedAt")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("submitted_at");
+
+                    b.Property<string>("Summary")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("summary");
+
+                    b.Property<string>("Team")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("team");
+
+                    b.HasKey("Name")
+                        .HasName("pk_run_list");
+
+                    b.HasIndex("State")
+                        .HasDatabaseName("ix_run_list_state");
+
+                    b.HasIndex("Attention", "SubmittedAt", "Name")
+                        .IsDescending(false, true, false)
+                        .HasDatabaseName("ix_run_list_attention_submitted_at_name");
+
+                    b.ToTable("run_list", (string)null);
+                });
+
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.RunRow", b =>
                 {
                     b.Property<string>("Name")
