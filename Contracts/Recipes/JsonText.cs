@@ -39,7 +39,7 @@ internal static class JsonText
         null => absent,
         { ValueKind: JsonValueKind.True } => true,
         { ValueKind: JsonValueKind.False } => false,
-        _ => throw new FormatException($"\"{field}\" is not true or false"),
+        { } other => throw new FormatException($"{field} is {Short(other.GetRawText())}; true or false is wanted"),
     };
 
     public static string Short(string text) => text.Length <= 80 ? text : text[..80] + "…";

@@ -75,8 +75,9 @@ internal static class DataPaths
         {
             return;
         }
-        var wrong = PublishedFolder.IsSeen(from.Folder) ? PublishedFolder.Wrong(from.Folder) : null;
+        var (wrong, note) = PublishedFolder.IsSeen(from.Folder) ? PublishedFolder.Look(from.Folder) : (null, null);
         reading.Check(wrong is null, "model.from", wrong?.Message ?? "", wrong?.Fix ?? "", []);
+        reading.Check(note is null, "model.from", note ?? "", "Nothing has to be done if this is meant.", [], ProblemSeverity.Warning);
     }
 
     private static DataBeginning? CheckData(string file, string path, bool linesOnly, Reading reading)

@@ -59,14 +59,14 @@ internal sealed class InitialModelNotation : Notation<InitialModel>
             var (shape, digest, problem) = PublishedFolder.Read(folder);
             if (shape is not null)
             {
-                return (Shape.ReadBeside(shape, Path.Combine(folder, PublishedConfig.FileName), mapping, path, reading), digest);
+                return (Shape.ReadBeside(shape, PublishedFolder.ConfigOf(folder), mapping, path, reading), digest);
             }
-            reading.Refuse(from, at, problem, "Name the folder of a DeepSeek-V2 or V3 with the config.json it was published with.");
+            reading.Refuse(from, at, problem.Message, problem.Fix);
             return (ModelShape.V3, "");
         }
-        if (reading.FileExists is { } exists && !exists(Path.Combine(folder, PublishedConfig.FileName)))
+        if (reading.FileExists is { } exists && !exists(PublishedFolder.ConfigOf(folder)))
         {
-            reading.Refuse(from, at, $"There is no {PublishedConfig.FileName} in '{folder}'.",
+            reading.Refuse(from, at, $"There is no config.json in '{folder}'.",
                 "Name a folder that the control plane and the workers see; a relative path begins at this file's folder.");
             return (ModelShape.V3, "");
         }

@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using Microsoft.Win32.SafeHandles;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -8,22 +6,21 @@ namespace DeepSeekOps.Worker.Checkpoints;
 /// <summary>One open safetensors file. Tensors are read one by one, straight into their memory.</summary>
 public sealed class SafetensorsFile : IDisposable
 {
-    private readonly SafeFileHandle handle;
-    private readonly Dictionary<string, TensorEntry> entries;
+    private readonly NamedFile file;
+    private readonly IReadOnlyDictionary<string, TensorEntry> entries;
 
-    private SafetensorsFile(string path, SafeFileHandle handle, Dictionary<string, TensorEntry> entries, Dictionary<string, string> metadata)
+    private SafetensorsFile(NamedFile file, SafetensorsHeader header)
     {
-        Path = path;
-        this.handle = handle;
-        this.entries = entries;
-        Metadata = metadata;
+        this.file = file;
+        entries = header.Tensors;
+        Metadata = header.Metadata;
     }
 
-    public string Path { get; }
+    public string Path => file.Path;
 
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
-    public IReadOnlyCollection<string> Names => entries.Keys;
+    public IEnumerable<string> Names => entries.Keys;
 
     public TensorEntry this[string name] => entries.TryGetValue(name, out var entry) ? entry
         : throw new CheckpointFormatException($"{Path} has no tensor {name}. It is a checkpoint of another model, or a shard of a larger one.");
@@ -31,27 +28,16 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="CheckpointFormatException">The file is cut off or damaged; the message says where.</exception>
     public static SafetensorsFile Open(string path)
     {
-        Dictionary<string, TensorEntry> entries;
-        Dictionary<string, string> metadata;
-        using (var stream = File.OpenRead(path))
+        var file = NamedFile.Open(path);
+        try
         {
-            entries = SafetensorsHeader.Read(stream, path, out metadata);
+            return new SafetensorsFile(file, SafetensorsHeader.Read(file));
         }
-
-        return new SafetensorsFile(path, File.OpenHandle(path), entries, metadata);
-    }
-
-    /// <summary>The JSON that places the tensors, as it stands in the file, once it has been checked.</summary>
-    public static byte[] ReadHeader(string path)
-    {
-        using var stream = File.OpenRead(path);
-        SafetensorsHeader.Read(stream, path, out _);
-        stream.Position = 0;
-        Span<byte> length = stackalloc byte[8];
-        stream.ReadExactly(length);
-        var header = new byte[BinaryPrimitives.ReadInt64LittleEndian(length)];
-        stream.ReadExactly(header);
-        return header;
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
     }
 
     public bool Contains(string name) => entries.ContainsKey(name);
@@ -60,7 +46,7 @@ public sealed class SafetensorsFile : IDisposable
     public Tensor Read(string name)
     {
         var entry = this[name];
-        var tensor = empty(entry.Shape, TensorTypes.TypeOf(entry.Type), CPU);
+        var tensor = empty(entry.Shape, TensorTypes.TypeOf(entry), CPU);
         Fill(tensor, entry);
         return tensor;
     }
@@ -76,7 +62,7 @@ public sealed class SafetensorsFile : IDisposable
                 + "The checkpoint belongs to a model of another shape.");
         }
 
-        if (target.device_type == DeviceType.CPU && target.dtype == TensorTypes.TypeOf(entry.Type) && target.is_contiguous())
+        if (target.device_type == DeviceType.CPU && target.dtype == TensorTypes.TypeOf(entry) && target.is_contiguous())
         {
             Fill(target, entry);
             return;
@@ -87,7 +73,7 @@ public sealed class SafetensorsFile : IDisposable
         target.copy_(read);
     }
 
-    public void Dispose() => handle.Dispose();
+    public void Dispose() => file.Dispose();
 
     private unsafe void Fill(Tensor tensor, TensorEntry entry)
     {
@@ -97,7 +83,7 @@ public sealed class SafetensorsFile : IDisposable
         for (long done = 0; done < entry.Bytes;)
         {
             int want = (int)Math.Min(ChunkBytes, entry.Bytes - done);
-            int got = RandomAccess.Read(handle, new Span<byte>(target + done, want), entry.Offset + done);
+            int got = file.Read(new Span<byte>(target + done, want), entry.Offset + done);
             if (got == 0)
             {
                 throw new CheckpointFormatException($"{Path} ends in the middle of tensor {entry.Name}. Use another checkpoint, or copy this one again.");

@@ -51,7 +51,7 @@ internal static class BenchVerb
 
             return 0;
         }
-        catch (Exception e) when (e is CheckpointFormatException or InvalidDataException or IOException or DllNotFoundException)
+        catch (Exception e) when (e is BadInputException or InvalidDataException or IOException or DllNotFoundException)
         {
             errors.WriteLine(e.Message);
             return 1;

@@ -38,7 +38,7 @@ internal static class GenerateVerb
     }
 
     /// <summary>What a checkpoint, a prompt or this machine can be wrong about; the message says it in words.</summary>
-    public static bool IsRefusal(Exception e) => e is CheckpointFormatException or RefusedCheckpointException or InvalidDataException or IOException
+    public static bool IsRefusal(Exception e) => e is BadInputException or RefusedCheckpointException or InvalidDataException or IOException
         or UnauthorizedAccessException or DllNotFoundException or ExternalException;
 
     private static void Generate(GenerateOptions options, TimeProvider clock, TextWriter output, TextWriter errors)

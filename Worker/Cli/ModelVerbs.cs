@@ -36,7 +36,7 @@ internal static class ModelVerbs
                     return 2;
             }
         }
-        catch (Exception e) when (e is CheckpointFormatException or IOException or UnauthorizedAccessException or DllNotFoundException
+        catch (Exception e) when (e is BadInputException or IOException or UnauthorizedAccessException or DllNotFoundException
             or ExternalException or InvalidOperationException or ArgumentException)
         {
             // The last three are libtorch's: of shapes that do not fit, or of memory that is not there.

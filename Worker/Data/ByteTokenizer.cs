@@ -9,6 +9,8 @@ public sealed class ByteTokenizer : ITokenizer
 
     public int VocabSize => Bytes + 8;
 
+    public byte[]? Json => null;
+
     public SpecialTokens Special { get; } = new(
         Bos: Bytes, Eos: Bytes + 1, Pad: Bytes + 2, User: Bytes + 3, Assistant: Bytes + 4,
         FimBegin: Bytes + 5, FimHole: Bytes + 6, FimEnd: Bytes + 7);

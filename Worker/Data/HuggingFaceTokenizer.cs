@@ -18,7 +18,7 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     {
         var bytes = NamedFile.ReadAll(path, TokenizerJson.BytesMax);
         var file = TokenizerJson.Read(bytes, path);
-        (VocabSize, Special) = (file.VocabSize, file.Special);
+        (VocabSize, Special, Json) = (file.VocabSize, file.Special, bytes);
         _library = Opened(bytes, path);
         _silent =
         [
@@ -36,6 +36,8 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     public int VocabSize { get; }
 
     public SpecialTokens Special { get; }
+
+    public byte[]? Json { get; }
 
     public IReadOnlyList<int> Encode(string text) => Array.ConvertAll(_library.Encode(WholePairs(text)), id => (int)id);
 

@@ -8,6 +8,9 @@ public interface ITokenizer
 
     SpecialTokens Special { get; }
 
+    /// <summary>The tokenizer.json as it was read, which is saved beside weights whatever becomes of the file; null: bytes.</summary>
+    byte[]? Json { get; }
+
     IReadOnlyList<int> Encode(string text);
 
     /// <summary>Special tokens leave no trace in the text.</summary>

@@ -68,7 +68,7 @@ public sealed partial class DeepSeekModel : IDisposable
     public IEnumerable<(string Name, Tensor Value)> PublishedTensors()
     {
         MastersChanged(); // or will be, through these views
-        return _weights.Masters.SelectMany(w => WeightShapes.Published(w.Key, w.Value.detach()));
+        return _weights.Masters.SelectMany(w => PublishedViews.Of(w.Key, w.Value.detach()));
     }
 
     /// <summary>Normal(0, init_std) from a seed, norms 1, correction biases 0.</summary>

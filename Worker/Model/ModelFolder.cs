@@ -12,14 +12,17 @@ public static class ModelFolder
     /// <param name="file">The one file that holds the weights; null: those that the folder's checkpoint consists of.</param>
     public static DeepSeekModel Load(string folder, Device device, int positions = 0, bool withMtp = true, string? file = null)
     {
-        var shape = ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName));
-        shape = shape with { MaxPositionEmbeddings = Math.Max(shape.MaxPositionEmbeddings, positions) };
-        using var files = SafetensorsFolder.Open(folder, file);
-        if (shape.MtpDepth > 0 && (!withMtp || !files.Contains(WeightShapes.Layer(shape.Layers) + "eh_proj.weight")))
+        var (shape, quantization) = ConfigJson.ReadModel(Path.Combine(folder, ConfigJson.FileName));
+        var list = WeightList.Read(folder, file);
+        var plan = WeightCheck.Compare(shape, quantization, list);
+        using var files = new SafetensorsFolder(list, plan.Scales);
+        shape = shape with
         {
-            shape = shape with { MtpDepth = 0 };
-        }
-
+            MaxPositionEmbeddings = Math.Max(shape.MaxPositionEmbeddings, positions),
+            // MTP modules follow each other: what comes after one that is absent has nothing to go on from.
+            MtpDepth = !withMtp ? 0
+                : Enumerable.Range(shape.Layers, shape.MtpDepth).TakeWhile(layer => !plan.AbsentMtp.Contains(WeightShapes.Layer(layer))).Count(),
+        };
         var model = new DeepSeekModel(shape, device);
         try
         {

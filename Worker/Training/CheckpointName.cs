@@ -6,6 +6,9 @@ namespace DeepSeekOps.Worker.Training;
 /// <summary>What people call a checkpoint: a folder, run/stage, or run/stage/step.</summary>
 public static class CheckpointName
 {
+    /// <summary>One of these makes a folder a checkpoint: weights that were put there by hand have no manifest.</summary>
+    private static readonly string[] Files = [Manifest.FileName, ConfigJson.FileName];
+
     /// <summary>The folder meant; run/stage is its newest checkpoint.</summary>
     public static string Find(string name, string dataDirectory)
     {
@@ -23,7 +26,7 @@ public static class CheckpointName
 
         var stage = Path.Combine(root, parts[0], parts[1]);
         var steps = Directory.Exists(stage)
-            ? Directory.EnumerateDirectories(stage).Where(d => File.Exists(Path.Combine(d, Manifest.FileName)))
+            ? Directory.EnumerateDirectories(stage).Where(d => Files.Any(f => FileSeen.IsRegular(Path.Combine(d, f))))
                 .Select(d => (Path: d, Step: CheckpointFolder.StepOf(Path.GetFileName(d)) ?? -1)).Where(s => s.Step >= 0).OrderBy(s => s.Step).ToArray()
             : [];
         if (steps.Length == 0)

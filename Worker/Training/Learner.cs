@@ -45,7 +45,7 @@ public sealed class Learner : IDisposable
     /// <summary>The average as a whole model, under the published names: views, as <see cref="DeepSeekModel.PublishedTensors"/>. Biases are those of now.</summary>
     public IEnumerable<(string Name, Tensor Value)> Average => Model.PublishedTensors()
         .Where(t => !_average.ContainsKey(t.Name) && t.Name.EndsWith("e_score_correction_bias", StringComparison.Ordinal))
-        .Concat(_average.SelectMany(a => WeightShapes.Published(a.Key, a.Value)));
+        .Concat(_average.SelectMany(a => PublishedViews.Of(a.Key, a.Value)));
 
     /// <summary>Lets the model have the average as its weights for as long as <paramref name="work"/> lasts.</summary>
     public T WithAverage<T>(Func<T> work)

@@ -26,7 +26,7 @@ public sealed record Manifest(
     public const string FileName = "manifest.json";
 
     /// <summary>A manifest of 100,000 files has about 15 MB.</summary>
-    private const long BytesMax = 64 << 20;
+    private const int BytesMax = 64 << 20;
 
     // A number that is not finite stands as "NaN" or "Infinity": what describes a checkpoint can be written whatever it is worth.
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
@@ -64,17 +64,17 @@ public sealed record Manifest(
     public static (Manifest Manifest, string Digest, int Bytes) Read(string folder)
     {
         var path = Path.Combine(folder, FileName);
-        var info = new FileInfo(path);
-        if (!info.Exists)
+        // Of a link the file that it leads to counts; a pipe or a device is never opened.
+        var seen = FileSeen.At(path);
+        if (seen.Kind is FileKind.Missing or FileKind.Dangling)
         {
             throw new RefusedCheckpointException($"{path} is not there");
         }
-        // A pipe or a device has no length, a link its own: neither is ever opened.
-        if (info.LinkTarget is not null || info.Length is 0 or > BytesMax)
+        if (seen.Kind != FileKind.Regular || seen.Length is 0 or > BytesMax)
         {
-            throw new RefusedCheckpointException($"{path} has {info.Length} bytes or is no file of its own; a manifest has 1 to {BytesMax}");
+            throw new RefusedCheckpointException($"{path} has {seen.Length} bytes or is no file; a manifest has 1 to {BytesMax}");
         }
-        var bytes = File.ReadAllBytes(path);
+        var bytes = NamedFile.ReadAll(path, BytesMax);
         return (Parse(bytes, path), DigestOf(bytes), bytes.Length);
     }
 
@@ -94,10 +94,11 @@ public sealed record Manifest(
 
     private static void Check(string path, ManifestFile expected)
     {
-        var info = new FileInfo(path);
-        if (!info.Exists || info.Length != expected.Bytes)
+        // Of a file that lies elsewhere and is linked to, the file counts.
+        var seen = FileSeen.At(path);
+        if (seen.Kind != FileKind.Regular || seen.Length != expected.Bytes)
         {
-            throw new RefusedCheckpointException($"{path} has {(info.Exists ? info.Length : 0)} bytes; its manifest says {expected.Bytes}");
+            throw new RefusedCheckpointException($"{path} has {seen.Length} bytes; its manifest says {expected.Bytes}");
         }
         if (Sha256Of(path) is var found && found != expected.Sha256)
         {

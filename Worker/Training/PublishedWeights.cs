@@ -11,30 +11,38 @@ namespace DeepSeekOps.Worker.Training;
 /// <summary>Weights that no stage of the run made: a folder as Hugging Face publishes it, or a checkpoint of another run.</summary>
 public static class PublishedWeights
 {
-    private const string Index = "model.safetensors.index.json";
-
     /// <summary>Fills the model. MTP modules that the folder lacks keep the weights they have, and this is told.</summary>
-    /// <exception cref="RefusedCheckpointException">The folder changed, is damaged, or holds another model; the message says what to do.</exception>
+    /// <exception cref="BadInputException">The folder changed, is damaged, or holds another model: no further launch would mend that.</exception>
+    /// <exception cref="RefusedCheckpointException">The folder cannot be read here and now.</exception>
     public static Lineage Load(DeepSeekModel model, CheckpointRef from, Action<string>? note)
     {
         try
         {
-            if (!File.Exists(Path.Combine(from.Path, ConfigJson.FileName)))
+            var config = Path.Combine(from.Path, ConfigJson.FileName);
+            if (FileSeen.At(config).Kind is FileKind.Missing or FileKind.Dangling)
             {
-                throw new CheckpointFormatException($"it has no {ConfigJson.FileName} here. Put the folder where the workers see it, or name another one");
+                throw new FileNotFoundException($"it has no {ConfigJson.FileName} here. Put the folder where the workers see it, or name another one");
             }
             var digest = DigestOf(from.Path);
             if (from.Digest.Length > 0 && digest != from.Digest)
             {
-                throw new RefusedCheckpointException(
-                    $"its digest is {digest}, and was {from.Digest} when the run was submitted. Put the folder back as it was, or submit a run that begins from it as it is");
+                throw new CheckpointFormatException(
+                    $"its digest is {digest}, and was {from.Digest} when the run was submitted.", "Put the folder back as it was, or submit a run that begins from it as it is.");
             }
-            var made = File.Exists(Path.Combine(from.Path, Manifest.FileName)) ? Manifest.Verify(from.Path, digest) : null;
-            CompareShapes(model.Shape, from.Path);
+            var made = FileSeen.IsRegular(Path.Combine(from.Path, Manifest.FileName)) ? Manifest.Verify(from.Path, digest) : null;
+            CompareShapes(model.Shape, config);
             Fill(model, from.Path, note);
             return new Lineage(made?.Run ?? "", made?.Stage ?? "", made?.Position.Step ?? 0, digest, from.Path);
         }
-        catch (Exception e) when (e is CheckpointFormatException or IOException or UnauthorizedAccessException)
+        catch (BadInputException e)
+        {
+            throw new BadInputException($"The stage cannot begin from {from.Path}: {e.What}", e.Fix, e);
+        }
+        catch (RefusedCheckpointException e)
+        {
+            throw new BadInputException($"The stage cannot begin from {from.Path}: {e.Message.TrimEnd('.')}.", "Copy the checkpoint again, or name another one.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new RefusedCheckpointException($"The stage cannot begin from {from.Path}: {e.Message.TrimEnd('.')}.", e);
         }
@@ -43,26 +51,23 @@ public static class PublishedWeights
     /// <summary>Of manifest.json where it is there; else of config.json followed by the index of the shards, or by the header of the single file.</summary>
     internal static string DigestOf(string folder)
     {
-        if (File.Exists(Path.Combine(folder, Manifest.FileName)))
+        if (FileSeen.IsRegular(Path.Combine(folder, Manifest.FileName)))
         {
             return Manifest.Sha256Of(Path.Combine(folder, Manifest.FileName));
         }
-        var config = File.ReadAllBytes(Path.Combine(folder, ConfigJson.FileName));
-        var index = Path.Combine(folder, Index);
-        var list = File.Exists(index) ? File.ReadAllBytes(index) : SafetensorsFile.ReadHeader(Path.Combine(folder, ModelWeights.FileName));
-        return Convert.ToHexStringLower(SHA256.HashData([.. config, .. list]));
+        var config = NamedFile.ReadAll(Path.Combine(folder, ConfigJson.FileName), ConfigJson.BytesMax);
+        return Convert.ToHexStringLower(SHA256.HashData([.. config, .. WeightList.Identity(folder)]));
     }
 
     /// <summary>What fixes tensors and formulas. The control plane read the same config.json; this says so, and that both read it alike.</summary>
-    private static void CompareShapes(ModelShape wanted, string folder)
+    private static void CompareShapes(ModelShape wanted, string path)
     {
-        var path = Path.Combine(folder, ConfigJson.FileName);
         var there = Fields(ConfigJson.Read(path) with { MtpDepth = wanted.MtpDepth, InitStd = wanted.InitStd, MaxPositionEmbeddings = wanted.MaxPositionEmbeddings });
         var here = Fields(wanted);
         string[] others = [.. here.Where(f => f.Value != there[f.Key]).Select(f => $"{f.Key} is {there[f.Key]}, the pipeline's model has {f.Value}")];
         if (others.Length > 0)
         {
-            throw new CheckpointFormatException($"in {path} {string.Join("; ", others)}. Write 'model: {{from: …}}' without a shape of its own, or name another folder");
+            throw new CheckpointFormatException($"in {path} {string.Join("; ", others)}.", "Write 'model: {from: …}' without a shape of its own, or name another folder.");
         }
     }
 
@@ -76,26 +81,22 @@ public static class PublishedWeights
 
     private static void Fill(DeepSeekModel model, string folder, Action<string>? note)
     {
-        using var files = SafetensorsFolder.Open(folder);
+        var list = WeightList.Read(folder);
+        var plan = WeightCheck.Compare(model.Shape, ConfigJson.ReadModel(Path.Combine(folder, ConfigJson.FileName)).Quantization, list);
+        using var files = new SafetensorsFolder(list, plan.Scales);
         using var untracked = no_grad();
         using var scope = NewDisposeScope();
-        var shape = model.Shape;
-        string[] absent = [.. Enumerable.Range(shape.Layers, shape.MtpDepth).Select(WeightShapes.Layer)
-            .Where(prefix => !files.Names.Any(n => n.StartsWith(prefix, StringComparison.Ordinal)))];
-        var tensors = model.PublishedTensors().Where(t => !absent.Any(prefix => t.Name.StartsWith(prefix, StringComparison.Ordinal))).ToList();
-        string[] missing = [.. tensors.Select(t => t.Name).Where(n => !files.Contains(n))];
-        if (missing.Length > 0)
-        {
-            var more = missing.Length > 1 ? $" and {missing.Length - 1} more of the {tensors.Count} that its config.json speaks of" : "";
-            throw new CheckpointFormatException($"it has no tensor {missing[0]}{more}. Copy the checkpoint again, with every shard and the index of its own");
-        }
-        foreach (var (name, target) in tensors)
+        foreach (var (name, target) in model.PublishedTensors().Where(t => !plan.AbsentMtp.Any(prefix => t.Name.StartsWith(prefix, StringComparison.Ordinal))))
         {
             files.ReadInto(name, target);
         }
-        if (absent.Length > 0)
+        foreach (var said in plan.Notes)
         {
-            note?.Invoke($"{folder} has no weights of {(absent.Length == 1 ? "the MTP module" : $"{absent.Length} MTP modules")} "
+            note?.Invoke(said);
+        }
+        if (plan.AbsentMtp is { Count: > 0 } absent)
+        {
+            note?.Invoke($"{folder} has no weights of {(absent.Count == 1 ? "the MTP module" : $"{absent.Count} MTP modules")} "
                 + $"({string.Join(", ", absent.Select(p => p.TrimEnd('.')))}): initialised at random.");
         }
     }

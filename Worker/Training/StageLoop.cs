@@ -19,6 +19,7 @@ public sealed class StageLoop : IDisposable
     private readonly IRankLink _link;
     private readonly TimeProvider _clock;
     private readonly IStageWork _work;
+    private readonly byte[]? _tokenizer;
     private readonly LaunchBounds _bounds;
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
@@ -35,7 +36,7 @@ public sealed class StageLoop : IDisposable
     {
         (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
         var context = StageContext.Open(_plan, link);
-        _work = context.NewWork();
+        (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
         _peakTflops = context.Device.type == DeviceType.CPU ? DevicePeak.MeasureTflops(clock) : null;
         _bounds = LaunchBounds.Of(assignment);
         _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
@@ -210,9 +211,9 @@ public sealed class StageLoop : IDisposable
         {
             texts[ExpertLoadsJson.FileName] = ExpertLoadsJson.ToBytes(_work.Learner.Model.Shape, _position.Step, loads);
         }
-        if (TokenizerFiles.FileOf(_plan.Data.Tokenizer) is { } tokenizer)
+        if (_tokenizer is { } tokenizer)
         {
-            texts[TokenizerJson.FileName] = File.ReadAllBytes(tokenizer);
+            texts[TokenizerJson.FileName] = tokenizer;
         }
         var manifest = new Manifest(
             Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,

@@ -31,6 +31,7 @@ public sealed partial class RoomTests
     }
 
     [Theory]
+    [InlineData("ControlPlane/Pipelines/")]
     [InlineData("ControlPlane/Api/")]
     [InlineData("ControlPlane/Cli/Verbs/")]
     public void A_file_that_a_person_named_is_opened_by_one_reader(string room)

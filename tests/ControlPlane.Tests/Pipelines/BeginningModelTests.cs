@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Recipes.Weights;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Pipelines;
@@ -65,13 +66,14 @@ public sealed class BeginningModelTests : IDisposable
     [Theory]
     [InlineData("model_type", "\"llama\"", "model_type is 'llama'")]
     [InlineData("hidden_size", "64.5", "hidden_size is 64.5")]
-    [InlineData("n_group", "0", "n_group must be at least 1")]
+    [InlineData("n_group", "0", "n_group is 0: it must be at least 1")]
     [InlineData("attention_bias", "\"yes\"", "attention_bias is \"yes\"")]
     [InlineData("kv_lora_rank", null, "kv_lora_rank is missing")]
     public void A_config_that_cannot_be_trained_is_told_by_its_field(string field, string? value, string said)
     {
-        Config(c => c[field] = value is null ? null : JsonNode.Parse(value));
+        Config();
         Shards("a");
+        Config(c => c[field] = value is null ? null : JsonNode.Parse(value));
         Told("from: w", "model.from", said);
     }
 
@@ -82,9 +84,53 @@ public sealed class BeginningModelTests : IDisposable
         Told("from: w", "model.from", "neither model.safetensors nor model.safetensors.index.json");
         Shards("a", "b");
         File.WriteAllBytes(In("b.safetensors"), File.ReadAllBytes(In("b.safetensors"))[..^1]);
-        Told("from: w", "model.from", "b.safetensors is cut off");
+        Told("from: w", "model.from", "b.safetensors is not a whole safetensors file");
         File.Delete(In("a.safetensors"));
         Told("from: w", "model.from", "The shard a.safetensors");
+    }
+
+    [Fact]
+    public void The_single_file_is_taken_before_an_index_and_both_are_named()
+    {
+        Config();
+        Shards("model");
+        var parse = Parsed("from: w");
+        Assert.NotNull(parse.Spec);
+        Assert.Contains("has both model.safetensors and model.safetensors.index.json", Assert.Single(parse.Warnings).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("extra.weight", "F8_E8M0", "has the tensor extra.weight")]
+    [InlineData("model.norm.weight_scale", "F32", "has the tensor model.norm.weight_scale")]
+    [InlineData("model.layers.9.mlp.gate.weight", "U16", "has the tensor model.layers.9.mlp.gate.weight")]
+    public void A_tensor_that_the_model_has_not_is_told_at_submission(string name, string type, string said)
+    {
+        Config();
+        var all = WeightShapes.Published(ConfigJson.Read(In("config.json"))).Select(w => (w.Name, "F32", w.Dimensions));
+        Write("model.safetensors", [.. all, (name, type, [4])]);
+        Told("from: w", "model.from", said);
+    }
+
+    [Theory]
+    [InlineData("num_key_value_heads", "2", "num_key_value_heads is 2")]
+    [InlineData("hidden_act", "\"gelu\"", "hidden_act is")]
+    [InlineData("scoring_func", "\"softmax\"", "scoring_func is")]
+    [InlineData("moe_layer_freq", "2", "moe_layer_freq is 2")]
+    [InlineData("quantization_config", "{\"quant_method\": \"awq\"}", "quant_method is 'awq'")]
+    [InlineData("rope_scaling", "{\"type\": \"yarn\", \"factor\": 4, \"attention_factor\": 2}", "attention_factor is 2")]
+    public void What_changes_numbers_and_is_not_done_here_is_told_without_looking_at_files_too(string field, string value, string said)
+    {
+        Config(c => c[field] = JsonNode.Parse(value));
+        var problem = Assert.Single(PipelineText.Parse(Text("from: w"), folder.FullName).Errors);
+        Assert.Contains(said, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_config_that_is_a_device_is_refused_without_being_read()
+    {
+        Directory.CreateDirectory(In(""));
+        File.CreateSymbolicLink(In("config.json"), "/dev/zero");
+        Told("from: w", "model.from", "is a device, not a file");
     }
 
     [Fact]
@@ -161,14 +207,35 @@ public sealed class BeginningModelTests : IDisposable
         File.WriteAllText(In("config.json"), config.ToJsonString());
     }
 
+    /// <summary>Whole weights of the shape that config.json tells, all zeros, dealt to shards.</summary>
     private void Shards(params string[] names)
     {
-        foreach (string name in names)
+        var all = WeightShapes.Published(ConfigJson.Read(In("config.json"))).Select(w => (w.Name, Type: "F32", w.Dimensions)).ToList();
+        var map = new JsonObject();
+        for (int i = 0; i < names.Length; i++)
         {
-            byte[] header = Encoding.UTF8.GetBytes($$$"""{"{{{name}}}":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""");
-            File.WriteAllBytes(In($"{name}.safetensors"), [.. BitConverter.GetBytes((long)header.Length), .. header, .. new byte[8]]);
+            var own = all.Where((_, at) => at % names.Length == i).ToList();
+            Write($"{names[i]}.safetensors", own);
+            own.ForEach(tensor => map[tensor.Name] = $"{names[i]}.safetensors");
         }
-        var map = new JsonObject(names.Select(n => KeyValuePair.Create(n, (JsonNode?)$"{n}.safetensors")));
+
         File.WriteAllText(In("model.safetensors.index.json"), new JsonObject { ["weight_map"] = map }.ToJsonString());
+    }
+
+    private void Write(string file, IEnumerable<(string Name, string Type, long[] Dimensions)> tensors)
+    {
+        var (json, end) = (new JsonObject(), 0L);
+        foreach (var (name, type, dimensions) in tensors)
+        {
+            long bytes = dimensions.Aggregate(1L, (a, b) => a * b) * ElementTypes.BitsOf(type)!.Value / 8;
+            json[name] = new JsonObject
+            {
+                ["dtype"] = type, ["shape"] = new JsonArray([.. dimensions.Select(d => (JsonNode)d)]), ["data_offsets"] = new JsonArray(end, end + bytes),
+            };
+            end += bytes;
+        }
+
+        byte[] header = Encoding.UTF8.GetBytes(json.ToJsonString());
+        File.WriteAllBytes(In(file), [.. BitConverter.GetBytes((long)header.Length), .. header, .. new byte[end]]);
     }
 }

@@ -105,7 +105,7 @@ public sealed class SafetensorsTests : DrawingTests, IDisposable
     [Theory]
     [InlineData("""{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"v":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}""", "lie over each other")]
     [InlineData("""{"w":{"dtype":"F32","shape":[9223372036854775807,8],"data_offsets":[0,16]}}""", "impossible shape")]
-    [InlineData("""{"w":{"dtype":"F99","shape":[4],"data_offsets":[0,16]}}""", "dtype F99")]
+    [InlineData("""{"w":{"dtype":"F99","shape":[4],"data_offsets":[0,16]}}""", "dtype F99, which is not known")]
     [InlineData("""{"w":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}}""", "-4")]
     [InlineData("""{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,17]}}""", "should be 16 bytes")]
     [InlineData("""{"w":{"dtype":"F32","shape":[4]}}""", "lacks")]
@@ -132,30 +132,78 @@ public sealed class SafetensorsTests : DrawingTests, IDisposable
         SafetensorsWriter.Write(System.IO.Path.Combine(folder, "model-00002-of-00002.safetensors"), [("b", rand(4))]);
         string index = System.IO.Path.Combine(folder, "model.safetensors.index.json");
         File.WriteAllText(index, """{"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}""");
-        using (var whole = SafetensorsFolder.Open(folder))
+        var list = WeightList.Read(folder);
+        Assert.Equal(["a", "b"], list.Tensors.Keys.Order());
+        using (var whole = new SafetensorsFolder(list, new Dictionary<string, WeightScale>()))
         {
-            Assert.Equal(["a", "b"], whole.Names.Order());
             AssertSame(first, whole.Read("a"));
         }
 
         File.WriteAllText(index, """{"weight_map":{"a":"../elsewhere.safetensors"}}""");
-        Assert.Contains("not a file beside it", Assert.Throws<CheckpointFormatException>(() => SafetensorsFolder.Open(folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("not a file beside it", Assert.Throws<CheckpointFormatException>(() => WeightList.Read(folder)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Block_scaled_fp8_weights_are_read_as_float32()
+    public void The_single_file_is_taken_before_an_index_beside_it_and_this_is_said()
     {
         using var scope = NewDisposeScope();
-        // 2 × 2 blocks, the last ones not full: every element is one of e4m3's exact values times its block's scale.
+        SafetensorsWriter.Write(Path, [("a", ones(3))]);
+        SafetensorsWriter.Write(System.IO.Path.Combine(folder, "old.safetensors"), [("a", zeros(3))]);
+        File.WriteAllText(System.IO.Path.Combine(folder, WeightList.Index), """{"weight_map":{"a":"old.safetensors"}}""");
+        var list = WeightList.Read(folder);
+        Assert.Equal("model.safetensors", list.Tensors["a"].File);
+        Assert.Contains("model.safetensors is read, as transformers does", list.Note, StringComparison.Ordinal);
+        File.Delete(System.IO.Path.Combine(folder, "old.safetensors"));
+        Assert.Equal("model.safetensors", WeightList.Read(folder).Tensors["a"].File);
+    }
+
+    [Theory]
+    [InlineData("F8_E8M0", 1)]
+    [InlineData("U16", 2)]
+    [InlineData("U64", 8)]
+    [InlineData("F8_E5M2", 1)]
+    public void Element_types_that_no_weight_has_are_known_and_no_damage(string type, int bytes)
+    {
+        byte[] json = Encoding.UTF8.GetBytes($$$"""{"w":{"dtype":"{{{type}}}","shape":[4],"data_offsets":[0,{{{4 * bytes}}}]}}""");
+        File.WriteAllBytes(Path, [.. BitConverter.GetBytes((long)json.Length), .. json, .. new byte[4 * bytes]]);
+        Assert.Equal(type, SafetensorsHeader.Read(Path).Tensors["w"].Type);
+    }
+
+    [Fact]
+    public void A_link_is_read_as_the_file_it_leads_to()
+    {
+        using var scope = NewDisposeScope();
+        string blob = System.IO.Path.Combine(folder, "0a1b");
+        SafetensorsWriter.Write(blob, [("w", rand(64, 64))]);
+        File.CreateSymbolicLink(Path, "0a1b");
+        using var file = SafetensorsFile.Open(Path);
+        Assert.Equal([64, 64], file.Read("w").shape);
+        File.Delete(blob);
+        Assert.Throws<FileNotFoundException>(() => SafetensorsFile.Open(Path).Dispose());
+    }
+
+    [Theory]
+    [InlineData("blocks")]
+    [InlineData("rows")]
+    [InlineData("one")]
+    public void Float8_weights_are_read_as_float32_with_the_scale_of_their_block_row_or_whole(string kind)
+    {
+        using var scope = NewDisposeScope();
+        // 2 × 2 blocks, the last ones not full: every element is one of e4m3's exact values times its scale.
         var exact = randint(-8, 8, [130, 200]).to_type(ScalarType.Float32);
-        var scale = tensor(new float[] { 0.5f, 2, 4, 0.25f }).reshape(2, 2);
-        SafetensorsWriter.Write(Path, [("w", exact.to_type((ScalarType)24)), ("w_scale_inv", scale)]);
-        using var file = SafetensorsFolder.Open(folder);
-        var read = file.Read("w");
-        Assert.Equal(["w"], file.Names);
-        AssertSame(exact[0, 0] * 0.5f, read[0, 0]);
-        AssertSame(exact[129, 199] * 0.25f, read[129, 199]);
-        AssertSame(exact[129, 0] * 4, read[129, 0]);
+        var (scale, block, spread) = kind switch
+        {
+            "blocks" => (tensor(new float[] { 0.5f, 2, 4, 0.25f }).reshape(2, 2), new ScaleBlock(128, 128), (Func<Tensor, Tensor>)(s =>
+                s.repeat_interleave(128, 0).repeat_interleave(128, 1).narrow(0, 0, 130).narrow(1, 0, 200))),
+            "rows" => (pow(2, randint(-3, 3, [130, 1]).to_type(ScalarType.Float32)), new ScaleBlock(1, 200), s => s),
+            _ => (full([1], 0.25f), new ScaleBlock(130, 200), s => s),
+        };
+        SafetensorsWriter.Write(Path, [("w", exact.to_type((ScalarType)24)), ("s", scale)]);
+        using var file = new SafetensorsFolder(WeightList.Read(folder), new Dictionary<string, WeightScale> { ["w"] = new("s", block) });
+        AssertSame(exact * spread(scale), file.Read("w"));
+        var target = zeros(130, 200);
+        file.ReadInto("w", target);
+        AssertSame(exact * spread(scale), target);
     }
 
     private static void AssertSame(Tensor expected, Tensor actual)

@@ -37,6 +37,38 @@ public class ConfigJsonTests : DrawingTests
     }
 
     [Fact]
+    public void A_field_that_is_absent_is_what_transformers_makes_it()
+    {
+        Assert.Equal(ModelShapes.Presets["v3"] with { InitStd = 0.02, MtpDepth = 0 }, Config("{\"model_type\": \"deepseek_v3\"}").Shape);
+        var v2 = Config("{\"model_type\": \"deepseek_v2\", \"num_experts_per_tok\": 6}").Shape;
+        Assert.Equal((32000, 4096, 32, 0, 11008, 1407, 32), (v2.VocabSize, v2.HiddenSize, v2.Layers, v2.DenseLayers, v2.IntermediateSize, v2.MoeIntermediateSize, v2.Heads));
+        Assert.Equal((1536, 512, 64, 2, 6, 1, 1, false, 1.0, 2048), (v2.QLoraRank, v2.KvLoraRank, v2.RoutedExperts, v2.SharedExperts, v2.ActiveExperts, v2.Groups,
+            v2.LimitedGroups, v2.NormTopkProb, v2.RoutedScalingFactor, v2.MaxPositionEmbeddings));
+        Assert.Equal(RoutingMethod.Softmax, v2.Routing);
+        var refusal = Assert.Throws<CheckpointFormatException>(() => Config("{\"model_type\": \"deepseek_v2\"}"));
+        Assert.Contains("num_experts_per_tok is missing", refusal.What, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("\"quant_method\": \"fp8\", \"fmt\": \"e4m3\", \"activation_scheme\": \"dynamic\", \"scale_fmt\": \"ue8m0\", \"weight_block_size\": [64, 32]", 64)]
+    [InlineData("\"quant_method\": \"compressed-tensors\", \"format\": \"float-quantized\"", 128)]
+    [InlineData("\"quant_method\": \"compressed-tensors\", \"format\": \"float-quantized\", \"config_groups\": {\"group_0\": {\"weights\": "
+        + "{\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"block\", \"symmetric\": true, \"block_structure\": [32, 32]}}}", 32)]
+    public void Kinds_of_float8_that_are_understood_are_read(string config, long rows) =>
+        Assert.Equal(rows, Config($"{{\"quantization_config\": {{{config}}}}}").Quantization.Block.Rows);
+
+    [Theory]
+    [InlineData("\"quant_method\": \"awq\"", "quantization_config.quant_method is 'awq'")]
+    [InlineData("\"bits\": 4", "quantization_config.quant_method is ''")]
+    [InlineData("\"quant_method\": \"fp8\", \"fmt\": \"e5m2\"", "fmt is 'e5m2'")]
+    [InlineData("\"quant_method\": \"fp8\", \"weight_block_size\": [0, 128]", "weight_block_size is not two numbers")]
+    [InlineData("\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"", "format is 'pack-quantized'")]
+    [InlineData("\"quant_method\": \"compressed-tensors\", \"transform_config\": {\"config_groups\": {\"u\": 1}}", "transform_config is set")]
+    [InlineData("\"quant_method\": \"compressed-tensors\", \"config_groups\": {\"g\": {\"weights\": {\"num_bits\": 4}}}", "config_groups.g.weights.num_bits is not 8")]
+    public void Weights_in_fewer_bits_of_another_kind_are_refused_by_their_field(string config, string said) => Assert.Contains(
+        said, Assert.Throws<CheckpointFormatException>(() => Config($"{{\"quantization_config\": {{{config}}}}}")).What, StringComparison.Ordinal);
+
+    [Fact]
     public void Old_and_new_transformers_say_the_same_of_rope()
     {
         var old = Parse("""
@@ -58,6 +90,17 @@ public class ConfigJsonTests : DrawingTests
     [InlineData("\"n_group\": 4", "n_group")]
     [InlineData("\"n_group\": 3, \"topk_group\": 9", "topk_group")]
     [InlineData("\"rms_norm_eps\": \"small\"", "rms_norm_eps")]
+    [InlineData("\"num_key_value_heads\": 1", "num_key_value_heads is 1")]
+    [InlineData("\"moe_layer_freq\": 2", "moe_layer_freq is 2")]
+    [InlineData("\"topk_method\": \"greedy\"", "topk_method")]
+    [InlineData("\"attention_dropout\": 0.1", "attention_dropout")]
+    [InlineData("\"mlp_bias\": true", "mlp_bias")]
+    [InlineData("\"head_dim\": 8", "head_dim is 8")]
+    [InlineData("\"index_topk\": 2048", "index_topk")]
+    [InlineData("\"tie_word_embeddings\": 1", "tie_word_embeddings is 1")]
+    [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"attention_factor\": 1.2}", "attention_factor is 1.2")]
+    [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}, \"rope_parameters\": {\"rope_type\": \"default\"}", "both there and differ")]
+    [InlineData("\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}", "differ by layer")]
     public void What_cannot_be_built_is_refused_by_its_field(string field, string named)
     {
         var refusal = Assert.Throws<CheckpointFormatException>(() => Parse(field));
@@ -105,5 +148,13 @@ public class ConfigJsonTests : DrawingTests
         }
     }
 
-    private static ModelShape Parse(string field) => ConfigJson.Parse($"{{{Common}, {field}}}", "here/config.json");
+    /// <summary>What transformers would fill in does not fit so small a model: it is said, unless the test says otherwise.</summary>
+    private static ModelShape Parse(string field)
+    {
+        string[] usual = [.. new[] { ("first_k_dense_replace", 0), ("n_group", 1), ("topk_group", 1), ("n_shared_experts", 0), ("routed_scaling_factor", 1) }
+            .Where(f => !field.Contains($"\"{f.Item1}\"", StringComparison.Ordinal)).Select(f => $"\"{f.Item1}\": {f.Item2}")];
+        return Config($"{{{string.Join(", ", [Common, .. usual, field])}}}").Shape;
+    }
+
+    private static PublishedModel Config(string text) => ConfigJson.Parse(System.Text.Encoding.UTF8.GetBytes(text), "here/config.json");
 }

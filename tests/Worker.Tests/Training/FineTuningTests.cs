@@ -63,7 +63,8 @@ public sealed class FineTuningTests : IDisposable
         return MiniPlans.Train(_mini.Launch(plan, "sft"));
     }
 
-    private SafetensorsFolder Open(CheckpointReport checkpoint) => SafetensorsFolder.Open(Path.Combine(_mini.Root, checkpoint.Path));
+    private SafetensorsFolder Open(CheckpointReport checkpoint) =>
+        new(WeightList.Read(Path.Combine(_mini.Root, checkpoint.Path)), new Dictionary<string, WeightScale>());
 
     private static bool Same(SafetensorsFolder one, SafetensorsFolder other, string name)
     {

@@ -1,4 +1,4 @@
-namespace DeepSeekOps.Worker.Model;
+namespace DeepSeekOps.Recipes.Weights;
 
 /// <summary>How the router picks experts, by the names of config.json.</summary>
 public enum RoutingMethod
@@ -94,7 +94,8 @@ public sealed record ModelShape
         {
             Require(MoeIntermediateSize > 0, $"moe_intermediate_size is {MoeIntermediateSize}: it must be at least 1");
             Require(SharedExperts >= 0, $"n_shared_experts is {SharedExperts}: it must be 0 or more");
-            Require(Groups > 0 && RoutedExperts > 0 && RoutedExperts % Groups == 0, $"n_routed_experts is {RoutedExperts}: it must be a multiple of n_group {Groups}");
+            Require(Groups > 0, $"n_group is {Groups}: it must be at least 1");
+            Require(Groups <= 0 || (RoutedExperts > 0 && RoutedExperts % Groups == 0), $"n_routed_experts is {RoutedExperts}: it must be a multiple of n_group {Groups}");
             Require(LimitedGroups > 0 && LimitedGroups <= Groups, $"topk_group is {LimitedGroups}: it must lie in 1..{Groups}");
             Require(
                 ActiveExperts > 0 && (Groups <= 0 || (long)ActiveExperts * Groups <= (long)RoutedExperts * LimitedGroups),

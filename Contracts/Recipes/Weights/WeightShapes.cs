@@ -1,7 +1,4 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
-namespace DeepSeekOps.Worker.Model;
+namespace DeepSeekOps.Recipes.Weights;
 
 /// <summary>One tensor of a model. A trained one is a leaf with a gradient; the router's correction bias is not trained.</summary>
 public sealed record WeightShape(string Name, long[] Dimensions, bool Trained = true)
@@ -11,7 +8,7 @@ public sealed record WeightShape(string Name, long[] Dimensions, bool Trained = 
 
 /// <summary>
 /// Names and shapes of all tensors of a model, without allocating any. The routed experts of a layer are two stacked tensors
-/// in memory (gate and up together), so that one grouped product serves them all; <see cref="Published"/> takes them apart.
+/// in memory (gate and up together), so that one grouped product serves them all; <see cref="Parts"/> takes them apart.
 /// </summary>
 public static class WeightShapes
 {
@@ -69,30 +66,30 @@ public static class WeightShapes
     public static bool IsExperts(string name) =>
         name.EndsWith(GateUp, StringComparison.Ordinal) || name.EndsWith(Down, StringComparison.Ordinal);
 
-    /// <summary>The tensors under the published names; those of experts are views into the stacked ones.</summary>
-    public static IEnumerable<(string Name, Tensor Value)> Published(string name, Tensor value)
-    {
-        if (!IsExperts(name))
-        {
-            yield return (name, value);
-            yield break;
-        }
+    /// <summary>The same under the published names: each expert has three tensors of its own.</summary>
+    public static IEnumerable<WeightShape> Published(ModelShape shape) => Of(shape).SelectMany(Published);
 
+    /// <summary>The published tensors that a stacked one holds: name, expert, and its rows there.</summary>
+    public static IEnumerable<(string Name, int Expert, long From, long Rows)> Parts(string name, long[] dimensions)
+    {
         var prefix = name[..(name.LastIndexOf('.') + 1)];
-        for (var expert = 0; expert < value.shape[0]; expert++)
+        for (var expert = 0; expert < dimensions[0]; expert++)
         {
-            var own = value[expert];
             if (name.EndsWith(Down, StringComparison.Ordinal))
             {
-                yield return ($"{prefix}{expert}.down_proj.weight", own);
+                yield return ($"{prefix}{expert}.down_proj.weight", expert, 0, dimensions[1]);
                 continue;
             }
 
-            var intermediate = own.shape[0] / 2;
-            yield return ($"{prefix}{expert}.gate_proj.weight", own.narrow(0, 0, intermediate));
-            yield return ($"{prefix}{expert}.up_proj.weight", own.narrow(0, intermediate, intermediate));
+            var intermediate = dimensions[1] / 2;
+            yield return ($"{prefix}{expert}.gate_proj.weight", expert, 0, intermediate);
+            yield return ($"{prefix}{expert}.up_proj.weight", expert, intermediate, intermediate);
         }
     }
+
+    private static IEnumerable<WeightShape> Published(WeightShape weight) => IsExperts(weight.Name)
+        ? Parts(weight.Name, weight.Dimensions).Select(part => weight with { Name = part.Name, Dimensions = [part.Rows, weight.Dimensions[2]] })
+        : [weight];
 
     private static IEnumerable<WeightShape> Attention(ModelShape shape, string prefix)
     {
