@@ -94,13 +94,15 @@ public sealed partial class CheckpointFolder
     public CheckpointSeen? FindUsable(CheckpointRef? wanted)
     {
         var refusals = new List<string>();
-        // What cannot be read does not say of which round it is; before the first retry there is only one.
-        var onDisk = Look(unreadable: (path, step, reason) => Refuse(path, step, reason, "", refusals, beyondStart: _bounds.RoundBegan == 0));
+        var unreadable = new List<(string Path, long Step, string Reason)>();
+        var onDisk = Look(unreadable);
         if (ResumeChoice.OfLaterAttempt(onDisk, _bounds) is { } later)
         {
             throw new InvalidOperationException(
                 $"{later.Path} was made by attempt {later.Manifest.Attempt}, and this is attempt {_bounds.Attempt}: it is over, and touches nothing.");
         }
+        // What cannot be read does not say of which round it is; before the first retry there is only one.
+        unreadable.ForEach(u => Refuse(u.Path, u.Step, u.Reason, "", refusals, beyondStart: _bounds.RoundBegan == 0));
         if (wanted is not null && !onDisk.Any(c => ResumeChoice.IsWanted(c, wanted)))
         {
             RefuseWanted(wanted, onDisk, refusals);
@@ -109,15 +111,21 @@ public sealed partial class CheckpointFolder
         var chosen = ResumeChoice.InOrder(there, _bounds, wanted).Select(c => TryVerify(c, refusals)).FirstOrDefault(c => c is not null);
         if (chosen is null && (wanted is not null || RefusedInThisRound()))
         {
-            var more = refusals.Count > RefusalsTold ? $"; and {refusals.Count - RefusalsTold} more" : "";
-            var what = refusals.Count == 0 ? "" : $" ({string.Join("; ", refusals.Take(RefusalsTold))}{more})";
-            throw new NoUsableCheckpointException($"no checkpoint can be used: what there was lies in {Folder} as {RefusedPrefix}…{what}");
+            throw new NoUsableCheckpointException(NoneLeft(refusals));
         }
         foreach (var left in ResumeChoice.LeftBehind(there, _bounds, chosen?.Step ?? 0))
         {
             _ = MoveAside(left.Path, Aside(SupersededPrefix, left.Step, left.Manifest.Attempt), left.Step);
         }
         return chosen is { SetAside: true } ? TakeBack(chosen) : chosen;
+    }
+
+    private string NoneLeft(List<string> refusals)
+    {
+        var aside = Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}*").Any() ? $"damaged ones lie in {Folder} as {RefusedPrefix}…" : $"none is left in {Folder}";
+        var more = refusals.Count > RefusalsTold ? $"; and {refusals.Count - RefusalsTold} more" : "";
+        var what = refusals.Count == 0 ? "" : $" ({string.Join("; ", refusals.Take(RefusalsTold))}{more})";
+        return $"no checkpoint can be used: {aside}{what}";
     }
 
     /// <summary>After a save that is durable: what is no longer needed goes. What cannot be deleted is told once, as what it is.</summary>
@@ -138,7 +146,7 @@ public sealed partial class CheckpointFolder
         }
     }
 
-    private List<CheckpointSeen> Look(Action<string, long, string>? unreadable = null)
+    private List<CheckpointSeen> Look(List<(string Path, long Step, string Reason)>? unreadable = null)
     {
         var seen = new List<CheckpointSeen>();
         foreach (var path in Directory.EnumerateDirectories(Folder).ToList())
@@ -156,7 +164,7 @@ public sealed partial class CheckpointFolder
             }
             else if (read is null && aside is null && File.Exists(Path.Combine(path, Manifest.FileName)))
             {
-                unreadable?.Invoke(path, step, problem);
+                unreadable?.Add((path, step, problem));
             }
         }
         return seen;

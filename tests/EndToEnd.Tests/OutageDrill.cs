@@ -115,6 +115,7 @@ internal static class OutageDrill
     private static async Task<IReadOnlyDictionary<long, string>> Losses(Dsops dsops, string run)
     {
         using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
+        http.DefaultRequestHeaders.Authorization = new("Bearer", dsops.Token);
         string csv = await http.GetStringAsync($"series/export.csv?run={run}&stage=pretrain&names=loss");
         return csv.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(line => line.Split(',')).Where(c => c[1] == "0")
             .ToDictionary(c => long.Parse(c[2], CultureInfo.InvariantCulture), c => c[5]);

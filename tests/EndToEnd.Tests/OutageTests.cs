@@ -5,8 +5,8 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>Work is never lost or deleted unasked, whoever is away while whoever dies.</summary>
 public sealed class OutageTests
 {
-    private const int Steps = 400;
-    private static readonly TimeSpan Away = TimeSpan.FromSeconds(6);
+    private const int Steps = 300;
+    private static readonly TimeSpan Away = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(5);
 
     /// <summary>The full drill, over many seeds and for a minute each, is the benchmark `outage`.</summary>

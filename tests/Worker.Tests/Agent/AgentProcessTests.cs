@@ -48,6 +48,18 @@ public sealed class AgentProcessTests
     }
 
     [Fact]
+    public async Task A_rank_that_lived_when_it_was_superseded_is_told_until_its_end_is_acknowledged_and_then_forgotten()
+    {
+        await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));
+        await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
+        int hung = test.Rank(1).Pid;
+        test.Ledger.Do(l => l.Order = AgentUnderTest.Restart(2, Endless, 10));
+        await test.Ledger.Until(l => l.Ranks is [{ Attempt: 2 }] && l.Samples.Any(s => s.Attempt == 2), "the new rank alone in a beat");
+        Assert.True(AgentUnderTest.ProcessGone(hung));
+        Assert.Contains(test.Ledger.Do(l => l.Beats.SelectMany(b => b.Ranks).ToList()), r => r.Pid == hung && r.State == RankState.Exited);
+    }
+
+    [Fact]
     public async Task Every_call_shows_the_agents_token_and_its_ranks_do_not_inherit_it()
     {
         await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));

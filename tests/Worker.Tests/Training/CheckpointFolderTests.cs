@@ -178,9 +178,11 @@ public sealed class CheckpointFolderTests : IDisposable
     {
         var old = _disk.Make(20, attempt: 1);
         _disk.Make(40, attempt: 3);
+        _disk.Make(60, attempt: 3);
+        File.WriteAllText(Path.Combine(_disk.PathOf("step-00000060"), Manifest.FileName), "{ torn");
         var over = Assert.Throws<InvalidOperationException>(() => _disk.Open(attempt: 2).FindUsable(old));
         Assert.Contains("attempt 3", over.Message, StringComparison.Ordinal);
-        Assert.Equal(["step-00000020", "step-00000040"], _disk.Names);
+        Assert.Equal(["step-00000020", "step-00000040", "step-00000060"], _disk.Names);
     }
 
     [Fact]
