@@ -15,6 +15,7 @@ internal static class Door
     private const int PromptLengthMax = 1 << 16;
     private const int NewTokensMax = 8_192;
     private const int NewTokensUsual = 64;
+    private const double SecondsMax = 86_400;
     private const double TemperatureMax = 100;
 
     public static string Name(string text, string field)
@@ -31,6 +32,9 @@ internal static class Door
             ? text
             : throw Invalid($"{field} '{Shown(text)}' is no name: letters, digits, '-', '_' and '.' make one.");
     }
+
+    /// <summary>Short enough for a key, and without the one character that PostgreSQL does not keep.</summary>
+    public static bool CouldBeKept(string name) => name.Length is > 0 and <= NameLengthMax && !name.Contains('\0', StringComparison.Ordinal);
 
     public static string? OptionalName(string text, string field) => text.Length == 0 ? null : Name(text, field);
 
@@ -68,6 +72,25 @@ internal static class Door
     public static string Data(string text) => text.Length <= DataLengthMax
         ? text
         : throw Invalid($"data has {text.Length} characters; at most {DataLengthMax} name files.");
+
+    /// <summary>Words for people lose their end rather than the report that they came with.</summary>
+    public static string Words(string text, int most)
+    {
+        int end = Math.Min(text.Length, most - 1);
+        return text.Length <= most ? text : $"{text[..(char.IsHighSurrogate(text[end - 1]) ? end - 1 : end)]}…";
+    }
+
+    /// <summary>A list that no honest agent sends is refused as a whole: those that it does send are split to the same limits.</summary>
+    public static void AtMost(int count, int most, string field)
+    {
+        if (count > most)
+        {
+            throw Invalid($"{field} has {count} entries; send at most {most} at once.");
+        }
+    }
+
+    public static double Seconds(double value, string field) => value is >= 0 and <= SecondsMax
+        ? value : throw Invalid($"{field} is {value}; write seconds, 0 to {SecondsMax:0} (a day).");
 
     public static int NotNegative(int number, string field) => number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
 

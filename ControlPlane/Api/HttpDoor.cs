@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text.Json;
+using DeepSeekOps.Dashboard;
 using Grpc.Core;
 
 namespace DeepSeekOps.ControlPlane.Api;
@@ -33,6 +34,7 @@ internal static partial class HttpDoor
     private static async Task Pass(HttpContext context, RequestDelegate next, ILogger log)
     {
         var request = context.Request;
+        context.Response.OnStarting(() => Protect(context));
         if (IsLoopback(context.Connection.LocalIpAddress) && !IsLoopbackName(request.Host.Host))
         {
             await Refuse(context, HttpStatusCode.MisdirectedRequest, PermissionDenied,
@@ -47,6 +49,21 @@ internal static partial class HttpDoor
         {
             await Answer(context, next, log);
         }
+    }
+
+    /// <summary>
+    /// What a browser may do with an answer. Scripts are our files and the import map alone. Styles may stand in the page: MudBlazor writes its theme
+    /// and positions there. No Referer leaves this address.
+    /// </summary>
+    private static Task Protect(HttpContext context)
+    {
+        var headers = context.Response.Headers;
+        headers.XContentTypeOptions = "nosniff";
+        headers.TryAdd("Referrer-Policy", "same-origin");
+        headers.XFrameOptions = "SAMEORIGIN";
+        headers.ContentSecurityPolicy = $"default-src 'self'; script-src 'self' 'nonce-{PageNonce.Of(context)}'; style-src 'self' 'unsafe-inline'; "
+            + "img-src 'self' data: blob:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'";
+        return Task.CompletedTask;
     }
 
     /// <summary>JSON that is no message of the call's, and our own mistakes, have words too.</summary>

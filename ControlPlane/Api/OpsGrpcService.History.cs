@@ -117,7 +117,7 @@ internal sealed partial class OpsGrpcService
 
     private async Task<string> Existing(string run, CancellationToken cancellation)
     {
-        await Described(Door.Name(run, "run"), cancellation);
+        await Described(await Known(run, "run"), cancellation);
         return run;
     }
 

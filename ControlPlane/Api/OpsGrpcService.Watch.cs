@@ -14,7 +14,7 @@ internal sealed partial class OpsGrpcService
     public override Task WatchRun(GetRunRequest request, IServerStreamWriter<Run> responseStream, ServerCallContext context) =>
         UntilGone(context, async token =>
         {
-            string name = Door.Name(request.Name, "name");
+            string name = await Known(request.Name, "name");
             await Described(name, token);
             await foreach (var run in RunWatch.Of(grains, name, token))
             {

@@ -34,7 +34,7 @@ internal sealed partial class OpsGrpcService(
 
     public override async Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context)
     {
-        var parse = await Parse(request.Text, request.Folder, name: "", context);
+        var parse = await Parse(request.Text, request.Folder, name: "", context, toRun: true);
         var reply = new CheckPipelineReply { Problems = { Told(parse.Problems) } };
         if (parse.Spec is { } spec && !parse.Errors.Any())
         {
@@ -53,10 +53,16 @@ internal sealed partial class OpsGrpcService(
 
     public override async Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext context)
     {
-        var parse = await Parse(request.Text, request.Folder, request.Name, context, request.Data);
+        var parse = await Parse(request.Text, request.Folder, request.Name, context, request.Data, toRun: true);
         if (parse.Spec is not { } spec || parse.Errors.Any())
         {
             throw Refused(parse);
+        }
+        // The notation and the door say the same of names; a run that one of them let in alone could not be asked for.
+        Door.Name(spec.Name, "name");
+        foreach (var stage in spec.Stages)
+        {
+            Door.Name(stage.Name, "stage");
         }
         var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(
             new RunSubmission(spec.Name, spec, request.Text) { Adopt = request.Adopt }, context.CancellationToken);
@@ -74,7 +80,7 @@ internal sealed partial class OpsGrpcService(
     }
 
     public override async Task<Run> GetRun(GetRunRequest request, ServerCallContext context) =>
-        (await Described(Door.Name(request.Name, "name"), context.CancellationToken)).ToProto(clock.GetUtcNow());
+        (await Described(await Known(request.Name, "name"), context.CancellationToken)).ToProto(clock.GetUtcNow());
 
     public override Task<Run> PauseRun(RunCommand request, ServerCallContext context) =>
         Command(request.Name, context, run => run.Pause(Door.Reason(request.Reason), context.CancellationToken));
@@ -108,7 +114,7 @@ internal sealed partial class OpsGrpcService(
 
     private async Task<Run> Command(string name, ServerCallContext context, Func<IRunGrain, Task<CommandResult>> command)
     {
-        Door.Name(name, "name");
+        await Known(name, "name");
         return await command(grains.GetGrain<IRunGrain>(name)) switch
         {
             CommandResult.Taken taken => taken.Run.ToProto(clock.GetUtcNow()),
@@ -116,6 +122,19 @@ internal sealed partial class OpsGrpcService(
             CommandResult.NoSuchRun => throw await NoSuchRun(name, context.CancellationToken),
             var other => throw new System.Diagnostics.UnreachableException($"result {other}"),
         };
+    }
+
+    /// <summary>What is no name may still be the name of a run, from a version that took it for one: that run can be seen and ended too.</summary>
+    private async Task<string> Known(string name, string field)
+    {
+        try
+        {
+            return Door.Name(name, field);
+        }
+        catch (RpcException) when (Door.CouldBeKept(name))
+        {
+            return await grains.GetGrain<IRunGrain>(name).Describe() is not null ? name : Door.Name(name, field);
+        }
     }
 
     private async Task<RunView> Described(string name, CancellationToken cancellation) =>
@@ -129,14 +148,15 @@ internal sealed partial class OpsGrpcService(
     }
 
     /// <summary>A simulated cluster reads no data, so its pipelines may name files that are elsewhere.</summary>
-    private Task<PipelineParse> Parse(string text, string folder, string name, ServerCallContext context, string data = "")
+    private Task<PipelineParse> Parse(string text, string folder, string name, ServerCallContext context, string data = "", bool toRun = false)
     {
         string pipeline = Door.Pipeline(text);
         string? named = Door.OptionalName(name, "name");
         PipelineSetting[] settings = data.Length > 0 ? [new PipelineSetting("data.source", Door.Data(data))] : [];
         Func<string, bool> exists = cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling);
         return looks.Run(
-            () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings), PipelineText.Silent, context.CancellationToken);
+            () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings, singleRanks: toRun && !cluster.Simulated),
+            PipelineText.Silent, context.CancellationToken);
     }
 
     /// <summary>More than a person mends before he looks again would only make the answer too large.</summary>

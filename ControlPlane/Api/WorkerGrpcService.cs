@@ -3,6 +3,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using LogLine = DeepSeekOps.ControlPlane.Storage.LogLine;
@@ -30,16 +31,19 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
                 $"The agent speaks protocol {request.Protocol}, this control plane {Protocol}. Start agents from the same version as the control plane."));
         }
         var registration = request.ToRecord();
-        Fits(AccessGuard.ClaimsOf(context), registration.Stage, registration.Attempt, registration.Node);
-        var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString()).Register(registration);
+        var agent = AccessGuard.ClaimsOf(context);
+        Fits(agent, registration.Stage, registration.Attempt, registration.Node);
+        var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString()).Register(registration with { Gang = agent.Gang });
         return reply.ToProto(checkpoints.Folder);
     }
 
     public override async Task<WorkerReply> Heartbeat(HeartbeatRequest request, ServerCallContext context)
     {
         var beat = request.ToRecord();
-        Fits(AccessGuard.ClaimsOf(context), beat.Stage, beat.Attempt, beat.Node);
-        var reply = await grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat);
+        var agent = AccessGuard.ClaimsOf(context);
+        Fits(agent, beat.Stage, beat.Attempt, beat.Node);
+        Fits(agent, beat);
+        var reply = await grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat with { Gang = agent.Gang });
         return reply.ToProto(checkpoints.Folder);
     }
 
@@ -51,6 +55,10 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         if (request.Lines.Count > LogLinesMax)
         {
             throw Door.Invalid($"The batch has {request.Lines.Count} lines; send at most {LogLinesMax} at once.");
+        }
+        if (await grains.GetGrain<IStageGrain>(stage.ToString()).Describe() is not { } known || attempt > known.View.Attempt)
+        {
+            throw new RpcException(new Status(StatusCode.NotFound, $"{stage} has no attempt {attempt} whose lines could be kept."));
         }
         ImmutableArray<LogLine> lines = [.. request.Lines.Select(ToRecord)];
         await logs.Append(
@@ -70,6 +78,18 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         {
             throw new RpcException(new Status(StatusCode.PermissionDenied,
                 $"This agent speaks for {agent.Stage} gang {agent.Gang} on {agent.Node.Name}; the message is of {stage} attempt {attempt} on {node.Name}."));
+        }
+    }
+
+    /// <summary>What it brings is of the attempts that it has run: its gang's first to its present one.</summary>
+    private static void Fits(AgentClaims agent, AgentBeat beat)
+    {
+        var attempts = beat.Samples.Select(s => s.Attempt).Concat(beat.Checkpoints.Select(c => c.Attempt)).Concat(beat.Evaluations.Select(e => e.Attempt))
+            .Concat(beat.Notes.Select(n => n.Attempt)).Concat(beat.ExpertLoads.Select(l => l.Attempt)).Concat(beat.Ranks.Select(r => r.Attempt));
+        if (attempts.FirstOrDefault(attempt => attempt < agent.Gang || attempt > beat.Attempt, agent.Gang) is var other && other != agent.Gang)
+        {
+            throw new RpcException(new Status(StatusCode.PermissionDenied,
+                $"This agent has run attempts {agent.Gang} to {beat.Attempt} of {agent.Stage}; it cannot report of attempt {other}."));
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using System.Globalization;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
@@ -17,11 +18,24 @@ internal static class WorkerPartials
     /// <summary>Beyond it float16, which keeps them, has no number; a layer would need as many experts.</summary>
     private const float RatioMax = 65_504;
 
+    /// <summary>What one beat may carry. Agents keep the same limits (ReportBuffer, ReportLimits of the worker), so that nothing honest is refused.</summary>
+    private const int SamplesMax = 2_000;
+    private const int OthersMax = 200;
+    private const int LoadsMax = 64;
+    private const int RanksMax = 1_024;
+    private const int SeriesMax = 100;
+    private const int LaunchPartsMax = 16;
+    private const int NoteLengthMax = 4_096;
+    private const int ErrorLengthMax = 16_384;
+    private const int ShortLengthMax = 128;
+    private const int CursorLengthMax = 65_536;
+
     public static AgentRegistration ToRecord(this Proto.RegisterRequest request)
     {
         var (stage, attempt) = Required(request.Attempt);
+        Door.AtMost(request.Ranks.Count, RanksMax, "ranks");
         return new AgentRegistration(
-            request.Version, new NodeId(Door.Name(request.Node, "node")), Door.Name(request.AgentId, "agentId"),
+            Door.Words(request.Version, ShortLengthMax), new NodeId(Door.Name(request.Node, "node")), Door.Name(request.AgentId, "agentId"),
             Door.NotNegative(request.Pid, "pid"), stage, attempt, [.. request.Ranks.Select(ToRecord)])
         {
             WithoutContact = request.WithoutContact is { } away ? Door.Span(away, "withoutContact") : null,
@@ -31,23 +45,39 @@ internal static class WorkerPartials
     public static AgentBeat ToRecord(this Proto.HeartbeatRequest request)
     {
         var (stage, attempt) = Required(request.Attempt);
+        Limited(request);
         return new AgentBeat(
             new NodeId(Door.Name(request.Node, "node")), Door.Name(request.AgentId, "agentId"), stage, attempt,
             Door.NotNegative(request.Sequence, "sequence"), [.. request.Ranks.Select(ToRecord)], [.. request.Samples.Select(ToRecord)],
-            [.. request.Checkpoints.Select(ToRecord)], [.. request.Evaluations.Select(ToRecord)],
-            [.. request.Notes.Select(note => new WorkerNote(Door.Time(note.At, "notes.at"), note.Text, Door.NotNegative(note.Attempt, "notes.attempt")))],
-            request.LaunchSeconds.ToImmutableDictionary(),
+            [.. request.Checkpoints.Select(made => made.ToRecord(stage))], [.. request.Evaluations.Select(ToRecord)],
+            [.. request.Notes.Select(note => new WorkerNote(
+                Door.Time(note.At, "notes.at"), Door.Words(note.Text, NoteLengthMax), Door.NotNegative(note.Attempt, "notes.attempt")))],
+            request.LaunchSeconds.ToImmutableDictionary(part => Door.Name(part.Key, "launchSeconds"), part => Door.Seconds(part.Value, $"launchSeconds.{part.Key}")),
             [.. request.RefusedCheckpoints.Select(ToRecord)], [.. request.ExpertLoads.Select(ToRecord)])
         {
             Resumed = [.. request.Resumed.Select(resumed =>
-                new ResumedFrom(Door.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord()))],
+                new ResumedFrom(Door.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord(stage)))],
             LocalRestarts = [.. request.LocalRestarts.Select(restart => restart.ToRecord(request.Node))],
         };
     }
 
-    private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) => new(refused.Path, refused.Reason)
+    private static void Limited(Proto.HeartbeatRequest request)
     {
-        Attempt = Door.NotNegative(refused.Attempt, "refusedCheckpoints.attempt"), Digest = refused.Digest,
+        Door.AtMost(request.Ranks.Count, RanksMax, "ranks");
+        Door.AtMost(request.Samples.Count, SamplesMax, "samples");
+        Door.AtMost(request.Checkpoints.Count, OthersMax, "checkpoints");
+        Door.AtMost(request.Evaluations.Count, OthersMax, "evaluations");
+        Door.AtMost(request.Notes.Count, OthersMax, "notes");
+        Door.AtMost(request.RefusedCheckpoints.Count, OthersMax, "refusedCheckpoints");
+        Door.AtMost(request.Resumed.Count, OthersMax, "resumed");
+        Door.AtMost(request.ExpertLoads.Count, LoadsMax, "expertLoads");
+        Door.AtMost(request.LocalRestarts.Count, OthersMax, "localRestarts");
+        Door.AtMost(request.LaunchSeconds.Count, LaunchPartsMax, "launchSeconds");
+    }
+
+    private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) => new(Door.Words(refused.Path, NoteLengthMax), Door.Words(refused.Reason, NoteLengthMax))
+    {
+        Attempt = Door.NotNegative(refused.Attempt, "refusedCheckpoints.attempt"), Digest = Door.Words(refused.Digest, ShortLengthMax),
     };
 
     public static (StageId Stage, int Attempt) Required(Proto.AttemptRef? attempt) => attempt is null
@@ -56,10 +86,12 @@ internal static class WorkerPartials
 
     public static RankSeen ToRecord(this Proto.RankStatus rank) => new(
         Door.NotNegative(rank.Rank, "ranks.rank"), Door.NotNegative(rank.Pid, "ranks.pid"), ToRecord(rank.State),
-        Door.NotNegative(rank.Attempt, "ranks.attempt"), Door.NotNegative(rank.Step, "ranks.step"), rank.Phase,
-        Door.Span(rank.SinceProgress, "ranks.sinceProgress"), rank.HasExitCode ? rank.ExitCode : null, rank.Error, rank.CollectiveSequence)
+        Door.NotNegative(rank.Attempt, "ranks.attempt"), Door.NotNegative(rank.Step, "ranks.step"), Door.Words(rank.Phase, ShortLengthMax),
+        Door.Span(rank.SinceProgress, "ranks.sinceProgress"), rank.HasExitCode ? rank.ExitCode : null,
+        Door.Words(rank.Error, ErrorLengthMax), rank.CollectiveSequence)
     {
-        Fault = rank.Fault, LastLine = rank.LastLine, MemoryKill = rank.MemoryKill, LocalTry = Door.NotNegative(rank.LocalTry, "ranks.localTry"),
+        Fault = Door.Words(rank.Fault, NoteLengthMax), LastLine = Door.Words(rank.LastLine, NoteLengthMax), MemoryKill = rank.MemoryKill,
+        LocalTry = Door.NotNegative(rank.LocalTry, "ranks.localTry"),
         Halted = rank.Halted,
     };
 
@@ -67,7 +99,7 @@ internal static class WorkerPartials
         new NodeId(node), Door.Time(restart.At, "localRestarts.at"), Door.NotNegative(restart.Attempt, "localRestarts.attempt"),
         Door.NotNegative(restart.LocalTry, "localRestarts.localTry"),
         restart.Ended?.ToRecord() ?? throw Door.Invalid("localRestarts.ended is missing: say how the rank ended."),
-        Door.Span(restart.WithoutContact, "localRestarts.withoutContact"), restart.Reason);
+        Door.Span(restart.WithoutContact, "localRestarts.withoutContact"), Door.Words(restart.Reason, NoteLengthMax));
 
     /// <summary>A state this version does not know is one of which nothing is known.</summary>
     private static RankState ToRecord(Proto.RankState state) => state switch
@@ -81,18 +113,36 @@ internal static class WorkerPartials
     };
 
     /// <summary>A loss that is no number is news, not an error: the planner must see it.</summary>
-    public static StepSample ToRecord(this Proto.StepSample sample) => new(
-        Door.NotNegative(sample.Step, "samples.step"), Door.Time(sample.At, "samples.at"), sample.Phase, sample.Loss, sample.GradNorm,
-        sample.LearningRate, Door.NotNegative(sample.Tokens, "samples.tokens"), sample.StepSeconds,
-        Door.NotNegative(sample.Attempt, "samples.attempt"), sample.Extra.ToImmutableDictionary());
+    public static StepSample ToRecord(this Proto.StepSample sample)
+    {
+        Door.AtMost(sample.Extra.Count, SeriesMax, "samples.extra");
+        return new StepSample(
+            Door.NotNegative(sample.Step, "samples.step"), Door.Time(sample.At, "samples.at"), Door.Words(sample.Phase, ShortLengthMax), sample.Loss, sample.GradNorm,
+            sample.LearningRate, Door.NotNegative(sample.Tokens, "samples.tokens"), Door.Seconds(sample.StepSeconds, "samples.stepSeconds"),
+            Door.NotNegative(sample.Attempt, "samples.attempt"), sample.Extra.ToImmutableDictionary(one => Series(one.Key, "samples.extra"), one => one.Value));
+    }
 
-    public static CheckpointMade ToRecord(this Proto.CheckpointReport made) => new(
-        Door.NotNegative(made.Step, "checkpoints.step"), made.Path, Door.NotNegative(made.Bytes, "checkpoints.bytes"), made.Digest,
-        Door.NotNegative(made.Tokens, "checkpoints.tokens"), made.Loss, made.DataCursor, Door.Span(made.Stall, "checkpoints.stall"),
+    private static string Series(string name, string field) => name.Length is > 0 and <= ShortLengthMax && !name.Any(char.IsControl) ? name
+        : throw Door.Invalid($"{field} has the name '{Door.Shown(name)}'; 1 to {ShortLengthMax} characters without controls make one.");
+
+    public static CheckpointMade ToRecord(this Proto.CheckpointReport made, StageId stage) => new(
+        Door.NotNegative(made.Step, "checkpoints.step"), PathOf(made, stage), Door.NotNegative(made.Bytes, "checkpoints.bytes"), Door.Words(made.Digest, ShortLengthMax),
+        Door.NotNegative(made.Tokens, "checkpoints.tokens"), made.Loss, Cursor(made.DataCursor), Door.Span(made.Stall, "checkpoints.stall"),
         Door.Span(made.Lag, "checkpoints.lag"), Door.Time(made.At, "checkpoints.at"), Door.NotNegative(made.Attempt, "checkpoints.attempt"), made.Final);
 
+    /// <summary>Where the next stage and `dsops generate` will look: exactly where the stage's checkpoint of that step lies, and nowhere else.</summary>
+    private static string PathOf(Proto.CheckpointReport made, StageId stage)
+    {
+        string right = string.Create(CultureInfo.InvariantCulture, $"{stage}/step-{made.Step:00000000}");
+        return made.Path == right ? right : throw Door.Invalid($"checkpoints.path is '{Door.Shown(made.Path)}'; that of step {made.Step} is {right}.");
+    }
+
+    /// <summary>Cut, it would lead into other data.</summary>
+    private static string Cursor(string text) => text.Length <= CursorLengthMax ? text
+        : throw Door.Invalid($"checkpoints.dataCursor has {text.Length} characters; at most {CursorLengthMax} say where the data stands.");
+
     public static Evaluation ToRecord(this Proto.EvaluationReport report) => new(
-        report.Name, report.Value, report.HasLow ? report.Low : null, report.HasHigh ? report.High : null,
+        Series(report.Name, "evaluations.name"), report.Value, report.HasLow ? report.Low : null, report.HasHigh ? report.High : null,
         Door.NotNegative(report.Samples, "evaluations.samples"), Door.NotNegative(report.Step, "evaluations.step"),
         Door.Time(report.At, "evaluations.at"), Door.NotNegative(report.Attempt, "evaluations.attempt"));
 

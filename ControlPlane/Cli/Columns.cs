@@ -35,9 +35,7 @@ public static class Columns
     }
 
     /// <summary>What came from outside must not move the cursor or break the table.</summary>
-    public static string Clean(string text) => text.AsSpan().ContainsAnyInRange('\0', '\x1f') || text.Contains('\x7f', StringComparison.Ordinal)
-        ? string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c))
-        : text;
+    public static string Clean(string text) => PlainText.Of(text);
 
     private static List<int> Kept(IReadOnlyList<Column> columns, int[] natural, int width)
     {

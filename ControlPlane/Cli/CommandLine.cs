@@ -15,6 +15,7 @@ public static class CommandLine
 {
     public static async Task<int> Run(string[] args, Terminal terminal, CancellationToken cancellation)
     {
+        terminal = terminal.Plain();
         var root = Build(terminal);
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)

@@ -40,7 +40,7 @@ public static class ProtoJson
         {
             write(writer);
         }
-        return Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length);
+        return PlainText.InJson(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
 
     public static void Write(Utf8JsonWriter writer, IMessage message)

@@ -15,6 +15,12 @@ public sealed record Terminal(TextWriter Output, TextWriter Error, int Width, bo
         return new Terminal(Console.Out, Console.Error, WidthOfStandard(piped), Colors: !piped && !NoColorWanted, Interactive: !piped);
     }
 
+    /// <summary>The same terminal, to which nothing gets that could steer it.</summary>
+    public Terminal Plain() => this with
+    {
+        Output = Output as PlainWriter ?? new PlainWriter(Output), Error = Error as PlainWriter ?? new PlainWriter(Error),
+    };
+
     /// <summary>The same terminal as Spectre draws on it.</summary>
     public IAnsiConsole Ansi(TextWriter? writer = null)
     {
@@ -23,7 +29,7 @@ public sealed record Terminal(TextWriter Output, TextWriter Error, int Width, bo
             Ansi = Colors || Interactive ? AnsiSupport.Yes : AnsiSupport.No,
             ColorSystem = Colors ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
             Interactive = Interactive ? InteractionSupport.Yes : InteractionSupport.No,
-            Out = new AnsiConsoleOutput(writer ?? Output),
+            Out = new AnsiConsoleOutput((writer ?? Output) is PlainWriter plain ? plain.Drawing : writer ?? Output),
         });
         ansi.Profile.Width = Width;
         return ansi;

@@ -63,6 +63,12 @@ internal sealed partial class StageGrain(
 
     public Task<WorkerReply> Register(AgentRegistration registration)
     {
+        if (stage is { } known && AgentFence.Refusal(
+            vitals, known, registration.Node, registration.AgentId, registration.Attempt, registration.Gang, clock.Now) is { } refusal)
+        {
+            return Task.FromResult(new WorkerReply(new WorkerOrder.Stop(refusal, null), WorkerOrders.BeatEvery, 0));
+        }
+
         // Nothing to decide on yet: the first beat brings what the agent could not say before.
         vitals = vitals.Take(registration, clock.Now);
         var order = stage is null ? Unknown() : WorkerOrders.For(stage, registration.Node, registration.Attempt, registration.Ranks);
@@ -76,6 +82,12 @@ internal sealed partial class StageGrain(
             return Task.FromResult(new WorkerReply(Unknown(), WorkerOrders.BeatEvery, 0));
         }
 
+        if (AgentFence.Refusal(vitals, stage, beat.Node, beat.AgentId, beat.Attempt, beat.Gang, clock.Now) is { } refusal)
+        {
+            return Task.FromResult(new WorkerReply(new WorkerOrder.Stop(refusal, null), WorkerOrders.BeatEvery, 0));
+        }
+
+        beat = AgentFence.Within(beat, stage);
         bool news = Beats.HasNews(beat, stage, vitals);
         vitals = vitals.Take(beat, stage, rejoining && !beat.Ranks.IsEmpty, clock.Now);
         rejoining &= beat.Ranks.IsEmpty;

@@ -130,8 +130,8 @@ public sealed class LogFile : ILoggerProvider, IAsyncDisposable
             if (IsEnabled(logLevel))
             {
                 string at = file.clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
-                string failure = exception is null ? "" : Environment.NewLine + exception;
-                file.lines.Writer.TryWrite($"{at} {Levels[(int)logLevel]} {category}: {formatter(state, exception)}{failure}");
+                string failure = exception is null ? "" : LogText.OfFailure(exception);
+                file.lines.Writer.TryWrite($"{at} {Levels[(int)logLevel]} {category}: {LogText.OfMessage(formatter(state, exception))}{failure}");
             }
         }
     }

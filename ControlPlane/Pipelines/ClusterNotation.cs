@@ -12,19 +12,19 @@ internal static class ClusterNotation
 {
     private static readonly TimeSpan Year = TimeSpan.FromDays(366);
 
-    private static TextNotation NodeName { get; } = new("a node's name", "^[A-Za-z0-9._-]{1,128}$");
+    private static TextNotation NodeName { get; } = new("a node's name", "[A-Za-z0-9._-]{1,128}");
 
     private static Notation<ImmutableArray<NodeId>> Nodes { get; } = new ListNotation<NodeId>(
         new ProjectedNotation<string, NodeId>(NodeName, v => new NodeId(v), v => v.Name), 0, 100_000, "node names");
 
     private static Notation<ImmutableDictionary<string, string>> Labels { get; } =
         new ProjectedNotation<ImmutableArray<string>, ImmutableDictionary<string, string>>(
-            new ListNotation<string>(new TextNotation("a label as key=value", "^[^=\\s]{1,256}=[^=\\s]{0,256}$"), 0, 20, "labels as key=value"),
+            new ListNotation<string>(new TextNotation("a label as key=value", "[^=\\s]{1,256}=[^=\\s]{0,256}"), 0, 20, "labels as key=value"),
             labels => labels.Select(l => l.Split('=')).GroupBy(l => l[0], StringComparer.Ordinal).ToImmutableDictionary(l => l.Key, l => l.Last()[1]),
             labels => [.. labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => $"{l.Key}={l.Value}")]);
 
     private static Notation<int?> Gap { get; } = new ProjectedNotation<string, int?>(
-        new TextNotation("'never', or a whole number such as 100", "^(never|[1-9][0-9]{0,5})$"),
+        new TextNotation("'never', or a whole number such as 100", "(never|[1-9][0-9]{0,5})"),
         v => v == "never" ? null : int.Parse(v, CultureInfo.InvariantCulture), v => v?.ToString(CultureInfo.InvariantCulture) ?? "never");
 
     private static Mapping<TeamQuota> Team { get; } = new Mapping<TeamQuota>("a team", new TeamQuota("", 0))

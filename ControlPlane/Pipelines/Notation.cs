@@ -66,6 +66,9 @@ internal sealed class Reading
     /// <summary>Whether a file is there. Null: files are not looked for.</summary>
     public Func<string, bool>? FileExists { get; init; }
 
+    /// <summary>It is to run where ranks cannot train together; plans and simulated clusters take any layout.</summary>
+    public bool SingleRanks { get; init; }
+
     public IEnumerable<PipelineProblem> Problems => problems.OrderBy(p => p.Line).ThenBy(p => p.Column);
 
     public bool Failed => problems.Exists(p => p.Severity == ProblemSeverity.Error);

@@ -89,7 +89,7 @@ internal sealed partial class CountNotation(long min, long max) : ScalarNotation
         return read;
     }
 
-    [GeneratedRegex(@"^(?<digits>[+-]?[0-9][0-9_]{0,24}(\.[0-9]{1,12})?([eE][+]?[0-9]{1,2})?)(?<suffix>[KMBT]|[KMGT]i)?$")]
+    [GeneratedRegex(@"^(?<digits>[+-]?[0-9][0-9_]{0,24}(\.[0-9]{1,12})?([eE][+]?[0-9]{1,2})?)(?<suffix>[KMBT]|[KMGT]i)?\z")]
     private static partial Regex Form();
 }
 
@@ -159,7 +159,7 @@ internal sealed partial class DurationNotation(TimeSpan min, TimeSpan max) : Sca
 
     public override string Format(TimeSpan value) => Short(value);
 
-    public override JsonObject Schema() => new() { ["type"] = "string", ["pattern"] = Pattern };
+    public override JsonObject Schema() => new() { ["type"] = "string", ["pattern"] = $"^{Spans}$" };
 
     internal static string Short(TimeSpan value)
     {
@@ -169,10 +169,11 @@ internal sealed partial class DurationNotation(TimeSpan min, TimeSpan max) : Sca
         return text.Length == 0 ? "0s" : text;
     }
 
-    private const string Pattern =
-        @"^(?=.)((?<d>[0-9]{1,5}(\.[0-9]{1,6})?)d)?((?<h>[0-9]{1,6}(\.[0-9]{1,6})?)h)?((?<m>[0-9]{1,8}(\.[0-9]{1,6})?)m(?!s))?"
-        + @"((?<s>[0-9]{1,9}(\.[0-9]{1,7})?)s)?((?<ms>[0-9]{1,9})ms)?$";
+    /// <summary>Without anchors: the end is spelt another way in the patterns that editors read.</summary>
+    private const string Spans =
+        @"(?=.)((?<d>[0-9]{1,5}(\.[0-9]{1,6})?)d)?((?<h>[0-9]{1,6}(\.[0-9]{1,6})?)h)?((?<m>[0-9]{1,8}(\.[0-9]{1,6})?)m(?!s))?"
+        + @"((?<s>[0-9]{1,9}(\.[0-9]{1,7})?)s)?((?<ms>[0-9]{1,9})ms)?";
 
-    [GeneratedRegex(Pattern)]
+    [GeneratedRegex($@"^{Spans}\z")]
     private static partial Regex Form();
 }

@@ -54,21 +54,23 @@ internal sealed class FlagNotation : ScalarNotation<bool>
 }
 
 /// <summary>Free text of a given form.</summary>
-internal sealed class TextNotation(string inWords, string pattern) : ScalarNotation<string>
+/// <param name="form">What the whole text is; a pattern without anchors.</param>
+internal sealed class TextNotation(string inWords, string form) : ScalarNotation<string>
 {
-    private readonly Regex form = new(pattern, RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1));
+    // \z, since in .NET $ also matches before a last line feed; to editors, whose patterns are JavaScript's, $ is the end.
+    private readonly Regex whole = new($@"^{form}\z", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1));
 
     public override string InWords => inWords;
 
     protected override bool TryParse(string text, [MaybeNullWhen(false)] out string value, out string message, out string fix)
     {
         (value, message, fix) = (text, $"'{text}' cannot stand here.", $"Write {InWords}.");
-        return form.IsMatch(text);
+        return whole.IsMatch(text);
     }
 
     public override string Format(string value) => value;
 
-    public override JsonObject Schema() => new() { ["type"] = new JsonArray("string", "number"), ["pattern"] = pattern };
+    public override JsonObject Schema() => new() { ["type"] = new JsonArray("string", "number"), ["pattern"] = $"^{form}$" };
 }
 
 /// <summary>One of a few words.</summary>

@@ -9,12 +9,12 @@ internal static class Spell
     /// <summary>Names of runs and stages are names of pods and folders too.</summary>
     public static TextNotation Name { get; } = new(
         "a name of a-z, 0-9 and '-', beginning and ending with a letter or digit, 63 characters at most",
-        "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$");
+        "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?");
 
     /// <summary>How a stage says that it needs no group where its pipeline names one.</summary>
     public const string AnyGroup = "any";
 
-    public static TextNotation Anything { get; } = new("a word or a path", "^[^\\x00-\\x1f]{1,4096}$");
+    public static TextNotation Anything { get; } = new("a word or a path", "[^\\x00-\\x1f]{1,4096}");
 
     public static Notation<long> Tokens { get; } = new CountNotation(1, 1_000_000_000_000_000);
 

@@ -54,6 +54,6 @@ internal sealed partial class TokenPointNotation(long min) : ScalarNotation<Toke
         return schema;
     }
 
-    [GeneratedRegex(@"^([+-]?[0-9]{1,6}(\.[0-9]{1,18})?) ?%$")]
+    [GeneratedRegex(@"^([+-]?[0-9]{1,6}(\.[0-9]{1,18})?) ?%\z")]
     private static partial Regex Form();
 }

@@ -87,6 +87,6 @@ internal static partial class YamlText
     };
 
     /// <summary>Words that mean themselves in any YAML: no sign that could begin something else.</summary>
-    [GeneratedRegex(@"^[A-Za-z0-9./_][A-Za-z0-9._/+-]*%?$")]
+    [GeneratedRegex(@"^[A-Za-z0-9./_][A-Za-z0-9._/+-]*%?\z")]
     private static partial Regex Plain();
 }

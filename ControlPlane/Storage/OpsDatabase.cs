@@ -1,5 +1,6 @@
 using System.Data.Common;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions;
 using Npgsql;
 
 namespace DeepSeekOps.ControlPlane.Storage;
@@ -38,8 +39,29 @@ public abstract record OpsDatabase
         }
     }
 
+    /// <summary>Which part of it, counted, and the keyword that was perhaps meant; never what stands there.</summary>
+    private static string WhatIsWrong(string text)
+    {
+        var known = new NpgsqlConnectionStringBuilder();
+        string[] parts = text.Split(';', StringSplitOptions.RemoveEmptyEntries);
+        for (int i = 0; i < parts.Length; i++)
+        {
+            string keyword = parts[i].Split('=')[0].Trim();
+            if (!parts[i].Contains('=', StringComparison.Ordinal) || !known.ContainsKey(keyword))
+            {
+                string? meant = Array.Find(Usual, word => EditDistance.IsNear(keyword, word));
+                return $"part {i + 1} of {parts.Length} has no keyword that is known{(meant is null ? "" : $" (is {meant} meant?)")}";
+            }
+        }
+
+        return parts.Any(part => part.StartsWith("host", StringComparison.OrdinalIgnoreCase) || part.StartsWith("server", StringComparison.OrdinalIgnoreCase))
+            ? "one of its values is not of the form that its keyword takes" : "it names no Host";
+    }
+
+    private static readonly string[] Usual = ["Host", "Port", "Username", "Password", "Database"];
+
     /// <summary>null or empty: the embedded database in <paramref name="dataDirectory"/>; otherwise a PostgreSQL connection string.</summary>
-    /// <exception cref="FormatException">The text is not a connection string; the message says what one looks like.</exception>
+    /// <exception cref="FormatException">The text is not a connection string; the message says where, and repeats none of it: a password is in it.</exception>
     public static OpsDatabase Parse(string? text, string dataDirectory)
     {
         if (string.IsNullOrWhiteSpace(text))
@@ -66,8 +88,9 @@ public abstract record OpsDatabase
         }
         catch (Exception e) when (e is ArgumentException or FormatException or OverflowException)
         {
-            throw new FormatException(
-                $"--database '{text}' is not a PostgreSQL connection string ({e.Message}). Write \"Host=db.example;Username=ops;Password=…;Database=ops\".", e);
+            // Neither the text nor Npgsql's own words, which repeat parts of it: the cause is not handed on either.
+            throw new FormatException($"This is not a PostgreSQL connection string: {WhatIsWrong(text)}. Write \"Host=db.example;Username=ops;Database=ops\"; "
+                + "the password goes into the file of --database-file, into DSOPS_DATABASE, or into the file that PGPASSFILE names.");
         }
     }
 }

@@ -43,7 +43,7 @@ public static class AgentEntry
         try
         {
             string at = TimeProvider.System.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
-            Console.WriteLine($"{at} {text}");
+            Console.WriteLine($"{at} {LogText.Escaped(text)}");
         }
         catch (IOException)
         {

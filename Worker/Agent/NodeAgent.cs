@@ -144,6 +144,7 @@ internal sealed partial class NodeAgent : IDisposable
             return;
         }
 
+        ReportLimits.Fit(report);
         var rank = before.Hear(report, Now);
         Replace(rank);
         switch (report.KindCase)

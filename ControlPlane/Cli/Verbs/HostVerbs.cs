@@ -25,8 +25,15 @@ internal static class HostVerbs
 
     private static Option<string?> Database() => new("--database")
     {
-        Description = "PostgreSQL, as \"Host=…;Username=…;Password=…;Database=…\". Default: a file in the data directory.",
+        Description = "PostgreSQL, as \"Host=…;Username=…;Database=…\"; everybody may read a command line, so a password belongs elsewhere. "
+            + "Default: a file in the data directory.",
         HelpName = "CONNECTION",
+    };
+
+    private static Option<string?> DatabaseFile() => new("--database-file")
+    {
+        Description = $"File whose first line is what --database takes, with the password; {DatabaseText.Variable} in the environment does the same.",
+        HelpName = "FILE",
     };
 
     private static Option<string?> Settings() => new("--cluster-settings")
@@ -40,6 +47,7 @@ internal static class HostVerbs
         var port = Port();
         var grpcPort = GrpcPort();
         var database = Database();
+        var databaseFile = DatabaseFile();
         var submit = new Option<string?>("--submit") { Description = "Pipeline file to submit when all is up; the same file again is the same run.", HelpName = "FILE" };
         var data = SubmitVerb.Data();
         var cluster = Cluster("local");
@@ -58,7 +66,7 @@ internal static class HostVerbs
         var settings = Settings();
         var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
         {
-            submit, data, port, grpcPort, database, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
+            submit, data, port, grpcPort, database, databaseFile, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
         };
         command.Validators.Add(result =>
         {
@@ -73,7 +81,7 @@ internal static class HostVerbs
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory),
                 Port = parsed.GetValue(port),
                 GrpcPort = parsed.GetValue(grpcPort),
-                Database = parsed.GetValue(database),
+                Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
                 Cluster = parsed.GetValue(cluster) ?? "local",
                 Nodes = parsed.GetValue(nodes) ?? UsualNodes(parsed.GetValue(cluster)),
                 TimeFactor = parsed.GetValue(timeFactor),
@@ -94,16 +102,20 @@ internal static class HostVerbs
         var port = Port();
         var grpcPort = GrpcPort();
         var database = Database();
+        var databaseFile = DatabaseFile();
         var cluster = Cluster("kubernetes");
         var settings = Settings();
-        var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.") { port, grpcPort, database, cluster, settings };
+        var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.") 
+        {
+            port, grpcPort, database, databaseFile, cluster, settings,
+        };
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
             {
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory),
                 Port = parsed.GetValue(port),
                 GrpcPort = parsed.GetValue(grpcPort),
-                Database = parsed.GetValue(database),
+                Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
                 Cluster = parsed.GetValue(cluster) ?? "kubernetes",
                 Nodes = ControlPlaneOptions.UsualNodes,
                 ClusterSettings = parsed.GetValue(settings),

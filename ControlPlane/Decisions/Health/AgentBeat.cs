@@ -64,6 +64,9 @@ public sealed record AgentRegistration(
 {
     /// <summary>How long nobody had answered it. Null: this is its first word.</summary>
     public TimeSpan? WithoutContact { get; init; }
+
+    /// <summary>The gang that its token is for; 0 where no token was asked for (simulated agents).</summary>
+    public int Gang { get; init; }
 }
 
 /// <summary>One message for all ranks of a node, with everything since the last acknowledged one.</summary>
@@ -75,6 +78,9 @@ public sealed record AgentBeat(
     ImmutableArray<WorkerNote> Notes, ImmutableDictionary<string, double> LaunchSeconds,
     ImmutableArray<RefusedCheckpoint> RefusedCheckpoints, ImmutableArray<ExpertLoad> ExpertLoads)
 {
+    /// <summary>The gang that its token is for; 0 where no token was asked for (simulated agents).</summary>
+    public int Gang { get; init; }
+
     /// <summary>What each launch found on disk and goes on from, oldest first.</summary>
     public ImmutableArray<ResumedFrom> Resumed { get; init; } = [];
 

@@ -121,7 +121,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     /// <summary>Where each node's agent stands in <see cref="Agents"/>: hundreds of them beat each second.</summary>
     private ImmutableDictionary<NodeId, int> Positions { get; init; } = ImmutableDictionary<NodeId, int>.Empty;
 
-    private AgentVitals? On(NodeId node) => Positions.TryGetValue(node, out int position) ? Agents[position] : null;
+    internal AgentVitals? On(NodeId node) => Positions.TryGetValue(node, out int position) ? Agents[position] : null;
 
     private Vitals With(AgentVitals agent) => Positions.TryGetValue(agent.Node, out int position)
         ? this with { Agents = Agents.SetItem(position, agent) }

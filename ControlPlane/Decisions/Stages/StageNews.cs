@@ -38,10 +38,7 @@ internal static class StageNews
             next = TakeResumed(next, resumed, now);
         }
 
-        foreach (var evaluation in news.Evaluations)
-        {
-            next = TakeEvaluation(next, evaluation);
-        }
+        next = TakeEvaluations(next, news.Evaluations);
 
         foreach (var note in news.Notes)
         {
@@ -171,25 +168,36 @@ internal static class StageNews
         return next.Say(now, "checkpoint-refused", EventLevel.Warning, $"checkpoint {refused.Path} is not used again: {refused.Reason}; {then}");
     }
 
-    private static Stage TakeEvaluation(Stage stage, Evaluation evaluation)
+    /// <summary>The same thing measured at the same step counts once, by its latest attempt. One look at each, however many there are.</summary>
+    private static Stage TakeEvaluations(Stage stage, ImmutableArray<Evaluation> told)
     {
-        int old = stage.Evaluations.IndexOf(evaluation, 0, SameMeasure.Instance);
-        if (old < 0)
+        if (told.IsEmpty)
         {
-            return stage with { Evaluations = stage.Evaluations.Add(evaluation) };
+            return stage;
         }
 
-        return stage.Evaluations[old].Attempt >= evaluation.Attempt
-            ? stage : stage with { Evaluations = stage.Evaluations.SetItem(old, evaluation) };
-    }
+        var all = stage.Evaluations.ToBuilder();
+        var places = new Dictionary<(string, long), int>();
+        for (int i = 0; i < all.Count; i++)
+        {
+            places.TryAdd((all[i].Name, all[i].Step), i);
+        }
 
-    /// <summary>The same thing measured at the same step, by whatever attempt.</summary>
-    private sealed class SameMeasure : IEqualityComparer<Evaluation>
-    {
-        public static SameMeasure Instance { get; } = new();
+        bool changed = false;
+        foreach (var evaluation in told)
+        {
+            if (places.TryAdd((evaluation.Name, evaluation.Step), all.Count))
+            {
+                all.Add(evaluation);
+                changed = true;
+            }
+            else if (places[(evaluation.Name, evaluation.Step)] is var old && all[old].Attempt < evaluation.Attempt)
+            {
+                all[old] = evaluation;
+                changed = true;
+            }
+        }
 
-        public bool Equals(Evaluation? x, Evaluation? y) => x?.Name == y?.Name && x?.Step == y?.Step;
-
-        public int GetHashCode(Evaluation obj) => HashCode.Combine(obj.Name, obj.Step);
+        return changed ? stage with { Evaluations = all.ToImmutable() } : stage;
     }
 }

@@ -90,8 +90,12 @@ public static class SeriesEndpoints
         }
     }
 
-    private static string Quote(string text) =>
-        text.AsSpan().IndexOfAny(",\"\r\n") < 0 ? text : $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+    /// <summary>A spreadsheet computes what begins like a formula, and runs some of it; behind a ' it is text. Names come from workers.</summary>
+    internal static string Quote(string text)
+    {
+        string harmless = text.AsSpan().TrimStart().IndexOfAny("=+-@") == 0 || text.AsSpan().IndexOfAny("\t\r\n") == 0 ? $"'{text}" : text;
+        return harmless.AsSpan().IndexOfAny(",\"\r\n") < 0 ? harmless : $"\"{harmless.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+    }
 
     private static async Task Live(HttpContext http)
     {

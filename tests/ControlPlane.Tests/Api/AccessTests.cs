@@ -183,6 +183,25 @@ public sealed class AccessTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Pages_run_no_script_but_their_own_and_stand_in_no_other_page()
+    {
+        using var answer = await Get("/", key.PeoplesToken);
+        string page = await answer.Content.ReadAsStringAsync(Cancelled);
+        string policy = Assert.Single(answer.Headers.GetValues("Content-Security-Policy"));
+        string nonce = policy.Split("'nonce-")[1].Split('\'')[0];
+        Assert.Contains("script-src 'self' 'nonce-", policy, StringComparison.Ordinal);
+        Assert.Contains("frame-ancestors 'self'", policy, StringComparison.Ordinal);
+        Assert.Contains($"nonce=\"{WebUtility.HtmlEncode(nonce)}\"", page, StringComparison.Ordinal);
+        Assert.DoesNotContain(nonce, await (await Get("/", key.PeoplesToken)).Content.ReadAsStringAsync(Cancelled), StringComparison.Ordinal);
+        foreach (string path in new[] { "/", "/v1/version", "/v1/no-such-call", "/healthz", "/_framework/blazor.web.js" })
+        {
+            using var any = await Get(path, key.PeoplesToken);
+            Assert.Equal("nosniff", Assert.Single(any.Headers.GetValues("X-Content-Type-Options")));
+            Assert.Equal("same-origin", Assert.Single(any.Headers.GetValues("Referrer-Policy")));
+        }
+    }
+
+    [Fact]
     public void Nothing_listens_but_the_pages_and_grpc()
     {
         string[] listening = [.. File.ReadLines("/proc/self/net/tcp").Concat(File.ReadLines("/proc/self/net/tcp6"))

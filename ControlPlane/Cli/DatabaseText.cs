@@ -1,0 +1,35 @@
+namespace DeepSeekOps.ControlPlane.Cli;
+
+/// <summary>Where the connection of `dev` and `serve` comes from: a file, the environment, or the command line, which everybody on the machine can read.</summary>
+internal static class DatabaseText
+{
+    public const string Variable = "DSOPS_DATABASE";
+
+    public static string? From(string? option, string? file)
+    {
+        string? environment = Environment.GetEnvironmentVariable(Variable);
+        // Agents and ranks are started with our environment; the database is not for them.
+        Environment.SetEnvironmentVariable(Variable, null);
+        if (option is { Length: > 0 } && file is { Length: > 0 })
+        {
+            throw new RefusalException("--database and --database-file name two databases.", "Leave one of them out.", ExitCode.Usage);
+        }
+
+        return file is { Length: > 0 } ? FirstLine(file) : option is { Length: > 0 } ? option : environment;
+    }
+
+    private static string FirstLine(string file)
+    {
+        try
+        {
+            return File.ReadLines(file).FirstOrDefault()?.Trim() is { Length: > 0 } line ? line
+                : throw new RefusalException($"--database-file {file} is empty.",
+                    "Write the connection into its first line: Host=…;Username=…;Password=…;Database=…", ExitCode.Usage);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RefusalException($"--database-file {file} cannot be read: {e.Message}", "Check its path and rights; it should be readable by you alone.",
+                ExitCode.Failed, e);
+        }
+    }
+}

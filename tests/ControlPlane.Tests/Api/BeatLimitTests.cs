@@ -1,0 +1,102 @@
+using CsCheck;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.ControlPlane.Api;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Api;
+
+/// <summary>What one beat may carry.</summary>
+public sealed class BeatLimitTests
+{
+    private static readonly Timestamp At = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch);
+
+    [Fact]
+    public void As_much_as_an_agent_sends_is_taken_and_one_more_is_refused_in_words()
+    {
+        Assert.Equal(200, Beat(200).ToRecord().Evaluations.Length);
+        var refused = Assert.Throws<RpcException>(() => Beat(201).ToRecord());
+        Assert.Equal(StatusCode.InvalidArgument, refused.StatusCode);
+        Assert.Contains("evaluations has 201 entries; send at most 200", refused.Status.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_long_note_loses_its_end_and_not_the_beat_it_came_with()
+    {
+        var beat = Beat(1);
+        beat.Notes.Add(new WorkerNote { At = At, Text = new string('x', 1 << 20) });
+        Assert.Equal(4_096, beat.ToRecord().Notes[0].Text.Length);
+    }
+
+    [Fact]
+    public void Whatever_is_cut_stays_whole_characters_within_the_limit() => (from text in Gen.String from most in Gen.Int[2, 40] select (text, most)).Sample(one =>
+    {
+        string cut = Door.Words(one.text, one.most);
+        Assert.InRange(cut.Length, 0, one.most);
+        Assert.Equal(one.text.Length <= one.most, cut == one.text);
+    });
+
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(-1)]
+    [InlineData(86_401)]
+    public void Seconds_of_a_step_are_a_time(double seconds)
+    {
+        var beat = Beat(0);
+        beat.Samples.Add(new StepSample { Step = 1, At = At, StepSeconds = seconds, Loss = double.NaN, GradNorm = double.PositiveInfinity });
+        Assert.Contains("samples.stepSeconds", Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail, StringComparison.Ordinal);
+        beat.Samples[0].StepSeconds = 0.5;
+        // A loss that is none is news.
+        Assert.True(double.IsNaN(beat.ToRecord().Samples[0].Loss));
+        beat.LaunchSeconds["load"] = seconds;
+        Assert.Contains("launchSeconds.load", Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("../../../../etc", false)]
+    [InlineData("/etc", false)]
+    [InlineData("mini/pretrain/../pretrain/step-00000010", false)]
+    [InlineData("mini/extend/step-00000010", false)]
+    [InlineData("mini/pretrain/step-00000011", false)]
+    [InlineData("mini/pretrain/step-10", false)]
+    [InlineData("mini/pretrain/step-00000010\n", false)]
+    [InlineData("mini/pretrain/step-00000010", true)]
+    public void A_checkpoint_lies_where_its_stage_and_step_say(string path, bool right)
+    {
+        var beat = Beat(0);
+        beat.Checkpoints.Add(new CheckpointReport { Step = 10, Path = path, At = At, Stall = new Duration(), Lag = new Duration() });
+        if (right)
+        {
+            Assert.Equal(path, beat.ToRecord().Checkpoints[0].Path);
+        }
+        else
+        {
+            Assert.Contains("mini/pretrain/step-00000010", Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_sample_has_a_hundred_series_at_most_with_names_that_are_some()
+    {
+        var beat = Beat(0);
+        beat.Samples.Add(new StepSample { Step = 1, At = At });
+        for (int i = 0; i < 101; i++)
+        {
+            beat.Samples[0].Extra[$"series-{i}"] = i;
+        }
+        Assert.Throws<RpcException>(() => beat.ToRecord());
+        beat.Samples[0].Extra.Remove("series-100");
+        Assert.Equal(100, beat.ToRecord().Samples[0].Extra.Count);
+        beat.Samples[0].Extra.Clear();
+        beat.Samples[0].Extra["a\nb"] = 1;
+        Assert.Throws<RpcException>(() => beat.ToRecord());
+    }
+
+    private static HeartbeatRequest Beat(int evaluations) => new()
+    {
+        Node = "node-0", AgentId = "a", Attempt = new AttemptRef { Run = "mini", Stage = "pretrain", Attempt = 1 }, Sequence = 1,
+        Evaluations = { Enumerable.Range(0, evaluations).Select(i => new EvaluationReport { Name = $"e{i}", At = At }) },
+    };
+}
