@@ -48,7 +48,7 @@ public sealed class RunListQueries(OpsConnections connections)
         var ofState = query.State switch
         {
             "" => found,
-            "active" => found.Where(r => r.Attention == 0),
+            "active" => found.Where(NotEnded),
             var state => found.Where(r => r.State == state),
         };
         int total = query.State.Length == 0 ? states.Values.Sum()
@@ -67,7 +67,7 @@ public sealed class RunListQueries(OpsConnections connections)
     public async Task<ImmutableArray<string>> Unfinished(CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        return [.. await context.RunList.Where(r => r.Attention == 0).Select(r => r.Name).ToListAsync(cancellation)];
+        return [.. await context.RunList.Where(NotEnded).Select(r => r.Name).ToListAsync(cancellation)];
     }
 
     /// <summary>All names, newest first: for who mistypes one.</summary>
@@ -76,6 +76,9 @@ public sealed class RunListQueries(OpsConnections connections)
         await using var context = connections.Context();
         return await context.RunList.OrderByDescending(r => r.SubmittedAt).Select(r => r.Name).Take(take).ToListAsync(cancellation);
     }
+
+    private static readonly Expression<Func<RunListRow, bool>> NotEnded =
+        r => r.State != "completed" && r.State != "failed" && r.State != "cancelled";
 
     private static Expression<Func<RunListRow, bool>> After(RunListPlace place)
     {

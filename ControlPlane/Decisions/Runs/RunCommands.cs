@@ -135,7 +135,7 @@ public static class RunCommands
         var outlooks = RunForecast.Stages(run, reports);
         var forecast = RunForecast.Of(run, outlooks, reports, now);
         var views = run.Stages.Select((s, i) => s.Round > 0 && reports[i] is { } report ? report.View
-            : StageViews.NotBegun(s.Work) with { Outlook = outlooks[i], Remaining = forecast is not null ? outlooks[i]?.Likely : null });
+            : StageViews.NotBegun(s.Work) with { Outlook = outlooks[i], Remaining = RunForecast.Goes(run) ? outlooks[i]?.Likely : null });
         return new RunView(run.Name, run.Pipeline.Team, NameOf(run.Phase), reason, run.SubmittedAt, ended, [.. views], run.Text, simulated)
         {
             Forecast = forecast,

@@ -11,11 +11,18 @@ namespace DeepSeekOps.Decisions.Runs;
 /// <param name="Basis">Where the figures come from, in words.</param>
 public sealed record RunForecast(TimeSpan Left, TimeSpan Low, TimeSpan High, string Basis)
 {
-    /// <summary>Null: the run has ended or stands still by a person's wish, or a stage of it can neither be measured nor planned.</summary>
+    /// <summary>It has not ended, and nobody wants it to stand still.</summary>
+    public static bool Goes(Run run) => !run.Phase.Terminal && run.Intent == Intent.Train && run.Phase is not RunPhase.Paused;
+
+    /// <summary>
+    /// Null: the run has ended or stands still by a person's wish, nobody can tell when it gets its nodes, or a stage of it can neither be
+    /// measured nor planned.
+    /// </summary>
     /// <param name="stages">What each stage still takes; null: nothing says it.</param>
     public static RunForecast? Of(Run run, ImmutableArray<StageOutlook?> stages, ImmutableArray<StageReport?> reports, DateTimeOffset now)
     {
-        if (run.Phase.Terminal || run.Intent != Intent.Train || run.Phase is RunPhase.Paused || stages.Skip(run.Current).Any(s => s is null))
+        var waits = run.Current < reports.Length && reports[run.Current]?.View is { State: "queued" } queued ? queued : null;
+        if (!Goes(run) || stages.Skip(run.Current).Any(s => s is null) || (waits?.Pending is { } pending && pending.Eta is null))
         {
             return null;
         }
@@ -26,7 +33,7 @@ public sealed record RunForecast(TimeSpan Left, TimeSpan Low, TimeSpan High, str
             (left, low, high) = (left + stage.Likely, low + stage.Low, high + stage.High);
         }
 
-        if (run.Current < reports.Length && reports[run.Current]?.View.Pending?.Eta is { } start)
+        if (waits?.Pending?.Eta is { } start)
         {
             (left, low, high) = (left + Until(start.Likely), low + Until(start.Earliest), high + Until(start.Latest));
         }

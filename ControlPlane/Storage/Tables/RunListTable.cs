@@ -11,7 +11,7 @@ public sealed class RunListRow
 {
     public required string Name { get; init; }
 
-    /// <summary>Where it stands in the list: 0 not ended, 1 failed, 2 ended otherwise.</summary>
+    /// <summary>Where it stands in the list: 0 runs, 1 failed, 2 waits or is paused, 3 ended otherwise.</summary>
     public required int Attention { get; set; }
 
     public required DateTime SubmittedAt { get; init; }

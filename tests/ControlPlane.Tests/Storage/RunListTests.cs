@@ -39,6 +39,10 @@ public sealed class RunListTests(PrivatePostgres postgres)
 
         Assert.Equal(990, (await list.Page(new RunListQuery("run-", "failed", null, 10), Cancellation)).Total);
         Assert.Equal(10, (await list.Page(new RunListQuery("", "active", null, 1), Cancellation)).Total);
+        await room.GetRequiredService<RunRegistry>().Record(Run("run-newest", "queued", 20_000), Cancellation);
+        var again = await list.Page(new RunListQuery("", "", null, 1_001), Cancellation);
+        Assert.Equal([("running", 0), ("failed", 10), ("queued", 1000)], again.Runs.Select((r, i) => (r.State, i)).DistinctBy(r => r.State));
+        Assert.Equal(11, (await list.Unfinished(Cancellation)).Length);
         Assert.Empty((await list.Page(new RunListQuery("100%_\\", "", null, 10), Cancellation)).Runs);
     }
 

@@ -128,6 +128,14 @@ public sealed class StageOutlookTests
         var view = RunCommands.View(run, [null, null, null], "waits", true, Began);
         Assert.InRange(view.Forecast!.Left.TotalDays / Plan.Days!.Value, 1, 1.1);
         Assert.Equal("pretrain, extend, rl by the plan", view.Forecast.Basis);
+
+        var unknown = new PlacementDecision.Pending("first in the queue", [], null, []);
+        var report = new StageReport(Gang.Stage, 1, new Phase.Waiting(), "", null, [], StageViews.NotBegun(run.Stages[0].Work) with { State = "queued", Pending = unknown });
+        run = run with { Stages = run.Stages.SetItem(0, run.Stages[0] with { Round = 1 }) };
+        Assert.Null(RunCommands.View(run, [report, null, null], "waits", true, Began).Forecast);
+        var known = unknown with { Eta = new StartEstimate(Began, Began.AddDays(10), Began.AddDays(20), "") };
+        var soon = RunCommands.View(run, [report with { View = report.View with { Pending = known } }, null, null], "waits", true, Began);
+        Assert.Equal(10, (soon.Forecast!.Left - view.Forecast.Left).TotalDays, 0.01);
     }
 
     [Fact]
