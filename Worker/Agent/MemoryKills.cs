@@ -6,7 +6,8 @@ namespace DeepSeekOps.Worker.Agent;
 /// How often the kernel has killed for want of memory where a rank runs. A kill looks like any other signal 9 to whoever waits for the
 /// process; only these counters tell the two apart, and they are read before and after.
 /// </summary>
-internal sealed class MemoryKills
+/// <param name="root">What /proc and /sys lie under. Default: the machine's.</param>
+internal sealed class MemoryKills(string root = "")
 {
     private const string Counter = "oom_kill ";
 
@@ -28,7 +29,7 @@ internal sealed class MemoryKills
             _cgroup = Count(file) is { } count ? (file, count) : null;
         }
 
-        if (Count("/proc/vmstat") is { } machine)
+        if (Count($"{root}/proc/vmstat") is { } machine)
         {
             _machine.Enqueue((now, machine));
         }
@@ -42,27 +43,29 @@ internal sealed class MemoryKills
     /// <returns>"cgroup oom_kill went 3 → 4"; empty: nothing speaks for it.</returns>
     public string Evidence()
     {
-        if (_cgroup is var (file, before) && Count(file) is { } after && after > before)
+        // Its own counter knows of every kill in it; only where it cannot be read the whole machine's has to do.
+        if (_cgroup is var (file, before) && Count(file) is { } after)
         {
-            return Went("cgroup", before, after);
+            return after > before ? Went("cgroup", before, after) : "";
         }
 
-        return _machine.TryPeek(out var old) && Count("/proc/vmstat") is { } now && now > old.Count ? Went("the machine's", old.Count, now) : "";
+        return _machine.TryPeek(out var old) && Count($"{root}/proc/vmstat") is { } now && now > old.Count ? Went("the machine's", old.Count, now) : "";
     }
 
     private static string Went(string whose, long before, long after) =>
         string.Create(CultureInfo.InvariantCulture, $"{whose} oom_kill went {before} → {after}");
 
     /// <summary>Of version 2 where the process is in one with a counter, else of version 1.</summary>
-    private static string? CgroupFile(int pid)
+    private string? CgroupFile(int pid)
     {
-        foreach (string line in Lines($"/proc/{pid}/cgroup"))
+        foreach (string line in Lines($"{root}/proc/{pid}/cgroup"))
         {
             string[] parts = line.Split(':', 3);
             string? file = parts switch
             {
-                ["0", "", var path] => $"/sys/fs/cgroup{path.TrimEnd('/')}/memory.events",
-                [_, var controllers, var path] when controllers.Split(',').Contains("memory") => $"/sys/fs/cgroup/memory{path.TrimEnd('/')}/memory.oom_control",
+                ["0", "", var path] => $"{root}/sys/fs/cgroup{path.TrimEnd('/')}/memory.events",
+                [_, var controllers, var path] when controllers.Split(',').Contains("memory") =>
+                    $"{root}/sys/fs/cgroup/memory{path.TrimEnd('/')}/memory.oom_control",
                 _ => null,
             };
             if (file is not null && File.Exists(file))

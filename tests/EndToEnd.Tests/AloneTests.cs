@@ -8,6 +8,9 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>What agents do when nobody answers, and what nobody does when everything stood still.</summary>
 public sealed class AloneTests
 {
+    /// <summary>More than are made while a busy machine answers `show`.</summary>
+    private const int Steps = 800;
+
     private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(4);
 
     /// <summary>Longer than the hang limit of the pipeline below, whatever the longest step was on a busy machine.</summary>
@@ -17,7 +20,7 @@ public sealed class AloneTests
     public async Task A_machine_that_sleeps_for_longer_than_a_hang_may_last_ends_nothing()
     {
         await using var dsops = await Dsops.Start();
-        string pipeline = TinyPipeline.Pretraining("asleep", 200) + "\nrecovery: {hangFloor: 20s}\n";
+        string pipeline = TinyPipeline.Pretraining("asleep", 600) + "\nrecovery: {hangFloor: 20s}\n";
         await Submit(dsops, pipeline);
         await AtStep(dsops, "asleep", 20);
         int[] all = [dsops.Pid, .. SessionsOf(dsops.LiveAgents())];
@@ -36,10 +39,10 @@ public sealed class AloneTests
     public async Task A_rank_that_dies_while_the_control_plane_is_away_trains_again_before_it_is_back()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("calm", 200));
+        await Submit(dsops, TinyPipeline.Pretraining("calm", Steps));
         double calm = Loss(await dsops.UntilRun("calm", "completed", Minutes));
 
-        await Submit(dsops, TinyPipeline.Pretraining("alone", 200));
+        await Submit(dsops, TinyPipeline.Pretraining("alone", Steps));
         var stage = await AtStep(dsops, "alone", 30);
         int rank = (int)stage["ranks"]![0]!["pid"]!;
         await dsops.KillControlPlane();
@@ -62,7 +65,7 @@ public sealed class AloneTests
     public async Task A_terminal_that_closes_saves_and_ends_everything()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("closed", 400));
+        await Submit(dsops, TinyPipeline.Pretraining("closed", 2_000));
         await AtStep(dsops, "closed", 25);
         Signal("HUP", [dsops.Pid]);
         await Eventually.Is("dev has ended", Minutes, () => Task.FromResult(!Dsops.IsAlive(dsops.Pid)), () => dsops.Output);

@@ -54,7 +54,8 @@ public static partial class RankEnd
         int code = rank.ExitCode ?? 0;
         bool fromOutside = code is SigKill or SigTerm && !madeStep && rank.MemoryKill.Length == 0;
         string fault = Numbers().Replace(Addresses().Replace(rank.Fault, "#"), "#");
-        return fromOutside ? "" : string.Create(CultureInfo.InvariantCulture, $"exit {code} at step {rank.Step}") + (fault.Length > 0 ? $" by {fault}" : "");
+        string where = fault.Length > 0 ? $" by {fault}" : "";
+        return fromOutside ? "" : string.Create(CultureInfo.InvariantCulture, $"exit {code} at step {rank.Step}{where}");
     }
 
     private static string Name(int signal) => signal switch
@@ -71,7 +72,8 @@ public static partial class RankEnd
 
     private static string OneLine(string text)
     {
-        string line = string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)).TrimEnd('.', ' ');
+        const StringSplitOptions Lines = StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries;
+        string line = string.Join(' ', text.Split(['\r', '\n'], Lines)).TrimEnd('.', ' ');
         return line.Length <= WordsMax ? line : line[..WordsMax] + "…";
     }
 

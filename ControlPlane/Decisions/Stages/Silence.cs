@@ -3,7 +3,9 @@ using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Stages;
 
-/// <summary>Silence that nothing is ended for yet, and that a person who looks has to see. Amber, with the moment at which it becomes a failure.</summary>
+/// <summary>
+/// Silence that nothing is ended for yet, and that a person who looks has to see: amber, with the moment at which it becomes a failure.
+/// </summary>
 /// <param name="Words">"no step for 23 s (a hang at 60 s)".</param>
 public sealed record Silence(string Words, TimeSpan For)
 {
@@ -23,17 +25,21 @@ public sealed record Silence(string Words, TimeSpan For)
         foreach (var pod in (seen.Cluster?.Pods ?? []).Where(p => p.Halted && p.Stage == stage.Id && p.Gang == gang.Gang))
         {
             var heard = seen.AgentOn(pod.Node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero;
-            return new Silence($"the agent on {pod.Node} (pid {pod.Pid}) is stopped, by SIGSTOP or a debugger: `kill -CONT {pod.Pid}` wakes it ({until})", heard);
+            return new Silence($"the agent on {pod.Node} (pid {pod.Pid}) is stopped, by SIGSTOP or a debugger:"
+                + $" `kill -CONT {pod.Pid}` wakes it ({until})", heard);
         }
 
-        var silent = seen.AgentsOf(gang).Select(a => (a.Node, For: Watched(seen, seen.SilenceOf(a)))).OrderByDescending(a => a.For).FirstOrDefault();
-        return silent.For > SpokenOf ? new Silence($"no word from the agent on {silent.Node} for {Decisions.Words.Duration(silent.For)} ({until})", silent.For) : null;
+        var silent = seen.AgentsOf(gang).Select(a => (a.Node, For: Watched(seen, seen.SilenceOf(a)))).DefaultIfEmpty().MaxBy(a => a.For);
+        return silent.For <= SpokenOf ? null
+            : new Silence($"no word from the agent on {silent.Node} for {Decisions.Words.Duration(silent.For)} ({until})", silent.For);
     }
 
     private static Silence? OfRank(Stage stage, GangGrant gang, Observation seen)
     {
-        var ranks = seen.AgentsOf(gang).SelectMany(a => a.Ranks.Select(r => (a.Node, Rank: r, For: r.SinceProgress + Watched(seen, seen.SilenceOf(a)))))
-            .Where(r => r.Rank.Attempt == stage.Attempt && r.Rank.State is RankState.Starting or RankState.Training or RankState.Saving).ToList();
+        var ranks = seen.AgentsOf(gang)
+            .SelectMany(a => a.Ranks.Select(r => (a.Node, Rank: r, For: r.SinceProgress + Watched(seen, seen.SilenceOf(a)))))
+            .Where(r => r.Rank.Attempt == stage.Attempt && r.Rank.State is RankState.Starting or RankState.Training or RankState.Saving)
+            .ToList();
         if (ranks.FirstOrDefault(r => r.Rank.Halted) is { Rank: not null } halted)
         {
             string limit = Decisions.Words.Duration(Limit(stage, seen, halted.Rank));
@@ -41,9 +47,14 @@ public sealed record Silence(string Words, TimeSpan For)
                 + $" `kill -CONT {halted.Rank.Pid}` wakes it (a hang at {limit})", halted.For);
         }
 
-        var slowest = ranks.Where(r => r.Rank.State != RankState.Starting).OrderByDescending(r => r.For).FirstOrDefault();
-        return slowest.Rank is { } rank && slowest.For > Unusual(seen)
-            ? new Silence($"no step for {Decisions.Words.Duration(slowest.For)} (a hang at {Decisions.Words.Duration(Limit(stage, seen, rank))})", slowest.For) : null;
+        var slowest = ranks.Where(r => r.Rank.State != RankState.Starting).DefaultIfEmpty().MaxBy(r => r.For);
+        if (slowest.Rank is not { } rank || slowest.For <= Unusual(seen))
+        {
+            return null;
+        }
+
+        string hang = Decisions.Words.Duration(Limit(stage, seen, rank));
+        return new Silence($"no step for {Decisions.Words.Duration(slowest.For)} (a hang at {hang})", slowest.For);
     }
 
     private static TimeSpan Limit(Stage stage, Observation seen, RankSeen rank) =>
