@@ -1,4 +1,5 @@
 using System.Globalization;
+using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Health;
 using Google.Protobuf.WellKnownTypes;
@@ -7,7 +8,7 @@ using Proto = DeepSeekOps.Contracts.Ops.V1;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>What is wrong with the control plane itself, for pages, verbs, probes and those whose call it fails.</summary>
-internal sealed class HealthBoard(StoreWatch store)
+internal sealed class HealthBoard(StoreWatch store, StrayAgents strays)
 {
     private const string Meanwhile = "Training goes on meanwhile and its reports are kept until they can be written; submissions and commands are refused.";
 
@@ -26,6 +27,17 @@ internal sealed class HealthBoard(StoreWatch store)
             health.Problems.Add(new Proto.HealthProblem
             {
                 Kind = "store", Level = "error", Since = away.Since.ToTimestamp(), Text = away.Sentence, Fix = $"{away.Trouble.Fix} {Meanwhile}",
+            });
+        }
+
+        if (strays.Seen is { IsEmpty: false } alone)
+        {
+            string who = string.Join(", ", alone.Select(p => $"{p.Stage} on {p.Node} (pid {p.Pid})"));
+            health.Problems.Add(new Proto.HealthProblem
+            {
+                Kind = "stray-agents", Level = "warning", Since = strays.Since.ToTimestamp(),
+                Text = $"Agents run here for stages that this database does not know: {who}. They are left alone.",
+                Fix = $"Start with the database that they belong to, or end them: kill {string.Join(' ', alone.Select(p => p.Pid))}",
             });
         }
 

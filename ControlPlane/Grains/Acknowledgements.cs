@@ -6,17 +6,19 @@ namespace DeepSeekOps.ControlPlane.Grains;
 
 /// <summary>
 /// Which beats of an agent need not be sent again: those whose news is written in the stage, and whose samples and loads of experts are
-/// durable. Each beat
-/// holds everything since the last acknowledged one, so a later beat makes up for an earlier one that had no room.
+/// durable. Each beat holds everything since the last acknowledged one, so a later beat makes up for an earlier one that had no room.
 /// </summary>
 internal sealed class Acknowledgements
 {
-    private readonly Queue<(long Sequence, Task Durable)> pending = new();
+    private readonly Queue<(long Sequence, Task Durable, StepSample? Newest)> pending = new();
     private string agentId = "";
     private long heard;
     private long decided;
     private long durable;
     private StepSample? passed;
+
+    /// <summary>The newest sample that is durable: the pace of the one after it is reckoned from it.</summary>
+    private StepSample? kept;
     private ExpertLoad? passedLoad;
 
     /// <summary>What is on its way of beats that had room for one of the two only: the next beat counts when this does.</summary>
@@ -27,21 +29,7 @@ internal sealed class Acknowledgements
     {
         get
         {
-            while (pending.TryPeek(out var first) && first.Durable.IsCompleted)
-            {
-                if (!first.Durable.IsCompletedSuccessfully)
-                {
-                    // Lost on the way to the disk. Later beats left out what this one held: none of them counts, and what the
-                    // agent sends again is passed on again.
-                    (passed, passedLoad) = (null, null);
-                    pending.Clear();
-                    break;
-                }
-
-                durable = first.Sequence;
-                pending.Dequeue();
-            }
-
+            Settle();
             return Math.Min(decided, durable);
         }
     }
@@ -52,11 +40,13 @@ internal sealed class Acknowledgements
     {
         if (beat.AgentId != agentId)
         {
-            (agentId, heard, decided, durable, passed, passedLoad) = (beat.AgentId, 0, 0, 0, null, null);
+            (agentId, heard, decided, durable, passed, kept, passedLoad) = (beat.AgentId, 0, 0, 0, null, null, null);
             pending.Clear();
             unqueued = Task.CompletedTask;
         }
 
+        // Before the beat is looked at: what it holds of a write that failed has to be passed on once more.
+        Settle();
         if (beat.Sequence <= heard)
         {
             return;
@@ -68,8 +58,25 @@ internal sealed class Acknowledgements
         unqueued = Task.WhenAll(unqueued, samples ?? Task.CompletedTask, loads ?? Task.CompletedTask);
         if (samples is not null && loads is not null)
         {
-            pending.Enqueue((beat.Sequence, unqueued));
+            pending.Enqueue((beat.Sequence, unqueued, passed));
             unqueued = Task.CompletedTask;
+        }
+    }
+
+    private void Settle()
+    {
+        while (pending.TryPeek(out var first) && first.Durable.IsCompletedSuccessfully)
+        {
+            (durable, kept) = (first.Sequence, first.Newest ?? kept);
+            pending.Dequeue();
+        }
+
+        if (unqueued.IsFaulted || pending.Any(p => p.Durable.IsFaulted))
+        {
+            // Lost on the way to the disk. Later beats left out what this one held: none of them counts, whatever becomes of it, and
+            // what the agent sends again is passed on again.
+            (passed, passedLoad, unqueued) = (null, null, Task.CompletedTask);
+            pending.Clear();
         }
     }
 
@@ -82,7 +89,7 @@ internal sealed class Acknowledgements
             return Task.CompletedTask;
         }
 
-        var paced = Pace.AddTo(fresh, passed, pipeline, beat.Stage.Stage);
+        var paced = Pace.AddTo(fresh, passed ?? kept, pipeline, beat.Stage.Stage);
         var written = ledger.TakeSamples(beat.Stage, paced);
         passed = written is null ? passed : paced[^1];
         return written;

@@ -27,12 +27,13 @@ internal sealed partial class ClusterGrain
         var (moves, refusal) = HandMoves.Add(state.State.Moves, PlacementQueue.Decide(now).Order, stage, before, reason);
         if (refusal is null)
         {
-            await Save(state.State with { Moves = moves });
+            string where = before is { } other ? $"before {other}" : "to the front of the queue";
+            var told = Event(stage, now.Waiting.First(w => w.Stage == stage).Gang, "moved", EventLevel.Info, $"moved {where} by hand: {reason}");
+            await Save(state.State with { Moves = moves, Outbox = state.State.Outbox.Add(told) });
             var after = now with { Moves = moves };
             var answer = PlacementQueue.Decide(after);
             (pending, order) = (WithForecast(after, answer), answer.Order);
-            string where = before is { } other ? $"before {other}" : "to the front of the queue";
-            await Tell(stage, now.Waiting.First(w => w.Stage == stage).Gang, "moved", EventLevel.Info, $"moved {where} by hand: {reason}", cancellation);
+            await TellLedger(cancellation);
         }
 
         return refusal;
@@ -58,12 +59,9 @@ internal sealed partial class ClusterGrain
             GivingWay = state.State.GivingWay.RemoveAll(p => stages.Contains(p.Stage)).AddRange(asked),
             // Or it would take the nodes again at once, being as urgent and having waited longer.
             Moves = heir is { } first ? state.State.Moves.Add(new HandMove(first, stages, reason)) : state.State.Moves,
+            Outbox = state.State.Outbox.AddRange(held.Select(h => Event(h.Stage, h.Gang, "give-way-asked", EventLevel.Warning, $"{whom}: {reason}"))),
         });
-        foreach (var gang in held)
-        {
-            await Tell(gang.Stage, gang.Gang, "give-way-asked", EventLevel.Warning, $"{whom}: {reason}", cancellation);
-        }
-
+        await TellLedger(cancellation);
         await Preempt(asked);
         return null;
     }
@@ -139,6 +137,28 @@ internal sealed partial class ClusterGrain
         await Preempt([.. Drains.Of(seen, state.State.Cordons, state.State.Held), .. state.State.GivingWay]);
     }
 
-    private Task Tell(StageId stage, int attempt, string kind, EventLevel level, string text, CancellationToken cancellation) =>
-        ledger.AppendEvents([new RunEvent(clock.GetUtcNow(), stage.Run, stage.Stage, attempt, kind, level, text)], cancellation);
+    private RunEvent Event(StageId stage, int attempt, string kind, EventLevel level, string text) =>
+        new(clock.GetUtcNow(), stage.Run, stage.Stage, attempt, kind, level, text);
+
+    /// <summary>What cannot be told now is told by a later turn: a ledger that is away undoes nothing of what a person asked for.</summary>
+    private async Task TellLedger(CancellationToken cancellation)
+    {
+        if (state.State.Outbox is not { IsEmpty: false } untold)
+        {
+            return;
+        }
+
+        try
+        {
+            await ledger.AppendEvents(untold, cancellation);
+            await Save(state.State with { Outbox = state.State.Outbox.RemoveRange(0, untold.Length) });
+        }
+        catch (Exception failed) when (failed is not OperationCanceledException)
+        {
+            LogUntold(failed);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "What was done by hand could not be told to the ledger yet")]
+    private partial void LogUntold(Exception failed);
 }

@@ -11,7 +11,7 @@ namespace DeepSeekOps.ControlPlane.Grains;
 /// </summary>
 internal sealed partial class ClusterGrain(
     [PersistentState("cluster")] IPersistentState<ClusterRecord> state, ITrainingCluster cluster, TimeProvider clock, PlacementPolicy policy,
-    Ledger ledger, ILogger<ClusterGrain> log) : Grain, IClusterGrain
+    Ledger ledger, StrayAgents strays, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
     private static readonly TimeSpan FenceEvery = TimeSpan.FromSeconds(10);
 
@@ -144,9 +144,17 @@ internal sealed partial class ClusterGrain(
     {
         try
         {
+            await TellLedger(cancellation);
             await Leave(cancellation);
             var wanted = state.State.Held.Select(h => (h.Stage, h.Gang)).ToImmutableHashSet();
-            foreach (var pod in await cluster.FenceAllBut(wanted, cancellation))
+            var spared = await Strays((await cluster.Observe(cancellation)).Pods.Where(p => !wanted.Contains((p.Stage, p.Gang))));
+            foreach (var pod in spared.Except(strays.Seen))
+            {
+                LogStray(pod.Stage, pod.Pid, pod.Node);
+            }
+
+            strays.Seen = spared;
+            foreach (var pod in await cluster.FenceAllBut(wanted.Union(spared.Select(p => (p.Stage, p.Gang))), cancellation))
             {
                 LogFenced(pod.Stage, pod.Gang, pod.Node);
             }
@@ -156,6 +164,25 @@ internal sealed partial class ClusterGrain(
             LogFenceFailed(failed);
         }
     }
+
+    /// <summary>
+    /// A stage is written before its first pod is made. A pod of a stage that was never written is none of a crash's leftovers: this is
+    /// not the database that it was made with.
+    /// </summary>
+    private async Task<ImmutableArray<PodSeen>> Strays(IEnumerable<PodSeen> leftovers)
+    {
+        var known = new Dictionary<StageId, bool>();
+        foreach (var stage in leftovers.Select(p => p.Stage).Distinct())
+        {
+            known[stage] = await GrainFactory.GetGrain<IStageGrain>(stage.ToString()).Describe() is not null;
+        }
+
+        return [.. leftovers.Where(p => !known[p.Stage] && p.Phase is PodPhase.Running or PodPhase.Pending)];
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The agent of {Stage} (pid {Pid}, on {Node}) is left alone: this database knows no such stage. "
+        + "Start with the database that it belongs to, or end it: kill {Pid}")]
+    private partial void LogStray(StageId stage, int? pid, NodeId node);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Ended a leftover: the pod of {Stage}, gang {Gang}, on {Node}")]
     private partial void LogFenced(StageId stage, int gang, NodeId node);

@@ -35,4 +35,7 @@ public sealed record ClusterRecord
     public ImmutableArray<Preemption> GivingWay { get; init; } = [];
 
     public ImmutableArray<NodeFailure> Failures { get; init; } = [];
+
+    /// <summary>What people did, for the ledger, written with what it tells of. Those that were told go with a later write.</summary>
+    public ImmutableArray<RunEvent> Outbox { get; init; } = [];
 }

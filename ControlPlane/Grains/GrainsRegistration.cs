@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.ControlPlane.Grains;
@@ -13,8 +14,23 @@ public static class GrainsRegistration
         silo.Services.AddDecisionRecords();
         silo.Services.AddSingleton(policy ?? PlacementPolicy.Default);
         silo.Services.AddSingleton<SteadyClock>();
+        silo.Services.AddSingleton<StrayAgents>();
         return silo.AddStartupTask<WakeUp>(ServiceLifecycleStage.Active);
     }
+}
+
+/// <summary>Agents that run here and that no stage of this database ever wanted. Of this process alone, for people to see.</summary>
+public sealed class StrayAgents(TimeProvider clock)
+{
+    public ImmutableArray<PodSeen> Seen
+    {
+        get => seen;
+        set => (seen, Since) = (value, seen.IsEmpty ? clock.GetUtcNow() : Since);
+    }
+
+    public DateTimeOffset Since { get; private set; }
+
+    private ImmutableArray<PodSeen> seen = [];
 }
 
 /// <summary>

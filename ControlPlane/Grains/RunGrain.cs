@@ -44,6 +44,11 @@ internal sealed partial class RunGrain(
         {
             await KeepTicking();
         }
+        else
+        {
+            // A crash may have come between its last write and what the ledger was told.
+            this.AsReference<IRunGrain>().Tick().Ignore();
+        }
     }
 
     public async Task<SubmitResult> Submit(RunSubmission submission, CancellationToken cancellation)
@@ -172,7 +177,7 @@ internal sealed partial class RunGrain(
         await Publish();
         if (run is { Phase.Terminal: true })
         {
-            await StopTicking();
+            await (Untold ? KeepTicking() : StopTicking());
         }
     }
 
@@ -229,6 +234,9 @@ internal sealed partial class RunGrain(
         (run, outboxSent, reason) = (state.State.Value, 0, state.State.Value?.Reason ?? "");
         Array.Resize(ref reports, run?.Stages.Length ?? 0);
     }
+
+    /// <summary>A database that is away at a run's end hears of it when it is back.</summary>
+    private bool Untold => run is { } known && (outboxSent < known.Outbox.Length || !ReferenceEquals(known, recorded));
 
     private async Task TellLedger(CancellationToken cancellation)
     {

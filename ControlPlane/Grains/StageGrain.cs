@@ -44,6 +44,12 @@ internal sealed partial class StageGrain(
         vitals = Vitals.Fresh(clock.Now);
         TakeFromDisk();
         rejoining = stage?.Phase is Phase.Running;
+        if (stage is { Phase.Terminal: true })
+        {
+            // A crash may have come between its last write and what the ledger was told.
+            AskForTick();
+        }
+
         return stage is { Phase.Terminal: false } ? KeepTicking() : Task.CompletedTask;
     }
 
@@ -71,7 +77,7 @@ internal sealed partial class StageGrain(
 
         // Nothing to decide on yet: the first beat brings what the agent could not say before.
         vitals = vitals.Take(registration, clock.Now);
-        var order = stage is null ? Unknown() : WorkerOrders.For(stage, registration.Node, registration.Attempt, registration.Ranks);
+        WorkerOrder order = stage is null ? Unknown() : WorkerOrders.For(stage, registration.Node, registration.Attempt, registration.Ranks);
         return Task.FromResult(new WorkerReply(order, WorkerOrders.BeatSoon, 0) { Undecided = Undecided() });
     }
 
@@ -149,7 +155,7 @@ internal sealed partial class StageGrain(
 
         if (stage is { Phase.Terminal: true })
         {
-            await StopTicking();
+            await (Untold ? KeepTicking() : StopTicking());
         }
     }
 
@@ -274,6 +280,9 @@ internal sealed partial class StageGrain(
 
     private void TakeFromDisk() => (stage, outboxSent, reason) = (state.State.Value, 0, state.State.Value?.Reason ?? "");
 
+    /// <summary>A database that is away at a stage's end hears of it when it is back.</summary>
+    private bool Untold => stage is { } known && (outboxSent < known.Outbox.Length || known.Checkpoints.Except(recorded).Any());
+
     private async Task TellLedger(CancellationToken cancellation)
     {
         if (stage is not { } told)
@@ -313,7 +322,11 @@ internal sealed partial class StageGrain(
     private Acknowledgements AcknowledgementsOf(NodeId node) =>
         acknowledgements.TryGetValue(node, out var known) ? known : acknowledgements[node] = new Acknowledgements();
 
-    private WorkerOrder.Stop Unknown() => new($"stage {Id} is not known here", null);
+    /// <summary>
+    /// Before an agent is started its stage is written, so that this database is not the one that the agent was started from. It trains on
+    /// and keeps its reports until a person knows better.
+    /// </summary>
+    private static WorkerOrder.Continue Unknown() => new();
 
     /// <summary>A decision that cannot be written is none: its agents are told so, and act by themselves where they must.</summary>
     private string Undecided() => writing is { } since && clock.Now.Since(since) is var waited && waited > WorkerOrders.UndecidedAfter

@@ -21,7 +21,8 @@ public static class ControlPlaneApp
     private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(15);
 
     public static WebApplication Build(
-        ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging, ClusterSettings? clusterSettings = null)
+        ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging, ClusterSettings? clusterSettings = null,
+        PostgresHold? hold = null)
     {
         var settings = clusterSettings ?? new ClusterSettings();
         var key = KeyFile.ReadOrMake(options.DataDirectory);
@@ -31,6 +32,9 @@ public static class ControlPlaneApp
             ContentRootPath = AppContext.BaseDirectory,
         });
         logging(builder.Logging);
+        builder.Services.AddSingleton<LoggerFactory>();
+        builder.Services.AddSingleton<RecurringFailures>();
+        builder.Services.AddSingleton<ILoggerFactory, CalmLogging>();
         builder.WebHost.UseKestrel(endpoints.Listen);
         // Outside of Development the pages' scripts and styles are found only so, when run from a build and not from a publish folder.
         builder.WebHost.UseStaticWebAssets();
@@ -39,6 +43,12 @@ public static class ControlPlaneApp
         builder.Services.AddRouting();
         AddCluster(builder.Services, options, settings, key);
         builder.Services.AddStorage(database);
+        if (hold is not null)
+        {
+            // Made by the container, it is let go by it, after those who write.
+            builder.Services.AddSingleton(_ => hold);
+        }
+
         builder.Services.AddSingleton(LedgerBinding.Of);
         builder.UseOrleans(silo => Silo(silo, endpoints, settings));
         builder.Services.AddSingleton(new CheckpointRoot(Path.Combine(options.DataDirectory, "checkpoints")));

@@ -78,8 +78,8 @@ public static class ControlPlaneHost
     private static async Task<WebApplication> Start(
         ControlPlaneOptions options, ClusterSettings settings, Endpoints endpoints, Action<ILoggingBuilder> logging)
     {
-        var database = await Database(options);
-        var app = ControlPlaneApp.Build(options, endpoints, database, logging, settings);
+        var (database, hold) = await Database(options);
+        var app = ControlPlaneApp.Build(options, endpoints, database, logging, settings, hold);
         try
         {
             await app.StartAsync();
@@ -94,28 +94,33 @@ public static class ControlPlaneHost
     }
 
     /// <summary>A database that is not there is one line before anything is started, not a stack trace from within the silo.</summary>
-    private static async Task<OpsDatabase> Database(ControlPlaneOptions options)
+    private static async Task<(OpsDatabase Database, PostgresHold? Hold)> Database(ControlPlaneOptions options)
     {
         try
         {
-            return await Prepared(options);
+            var database = OpsDatabase.Parse(options.Database, options.DataDirectory);
+            await DirectoryBinding.Prepare(database, options, CancellationToken.None);
+            return (database, await Hold(database, options));
         }
         catch (FormatException e)
         {
-            throw new RefusalException(e.Message, "Or leave --database out to keep everything in the data directory.", ExitCode.Usage, e);
+            throw new RefusalException(e.Message, "Correct --database.", ExitCode.Usage, e);
         }
         catch (OpsDatabaseException e)
         {
             throw new RefusalException(e.Message, e.Fix, ExitCode.Failed, e);
         }
+        catch (StoreHeldException e)
+        {
+            throw new RefusalException(e.Message, "Stop that one, or give this one a database of its own.", ExitCode.InUse, e);
+        }
     }
 
-    private static async Task<OpsDatabase> Prepared(ControlPlaneOptions options)
-    {
-        var database = OpsDatabase.Parse(options.Database, options.DataDirectory);
-        await StorageHosting.Prepare(database, CancellationToken.None);
-        return database;
-    }
+    /// <summary>Local and simulated nodes are of one process: a second one on the same database would place gangs on nodes that it does not have.</summary>
+    private static async Task<PostgresHold?> Hold(OpsDatabase database, ControlPlaneOptions options) => database is OpsDatabase.Postgres postgres
+        ? await PostgresHold.Take(postgres, $"on host {Environment.MachineName}, data directory {options.DataDirectory}, pid {Environment.ProcessId}",
+            TimeProvider.System, CancellationToken.None)
+        : null;
 
     private static async Task UntilStopped(WebApplication app, CancellationToken stop)
     {

@@ -21,6 +21,9 @@ public sealed record ControlPlaneOptions
     /// <summary>A PostgreSQL connection. Default: SQLite in the data directory.</summary>
     public string? Database { get; init; }
 
+    /// <summary>Give the data directory to this database, although it belongs to another one. Default: such a start is refused.</summary>
+    public bool Rebind { get; init; }
+
     /// <summary>"local", "simulated" or "kubernetes".</summary>
     public required string Cluster { get; init; }
 

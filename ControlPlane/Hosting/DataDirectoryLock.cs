@@ -38,7 +38,7 @@ internal sealed class DataDirectoryLock : IDisposable
         }
         catch (IOException e)
         {
-            throw new RefusalException($"Cannot make the data directory {dataDirectory}: {e.Message}", "Choose another with --data-dir DIR.", ExitCode.Failed, e);
+            throw new RefusalException($"Cannot make the data directory {dataDirectory}: {e.Message.TrimEnd('.')}.", "Choose another with --data-dir DIR.", ExitCode.Failed, e);
         }
     }
 

@@ -51,14 +51,22 @@ public sealed class OpsConnections : IAsyncDisposable
 
     /// <summary>Makes or upgrades the tables.</summary>
     /// <exception cref="OpsDatabaseException">The database is not there or refuses; the message says what to do.</exception>
-    public async Task Migrate(CancellationToken cancellation)
+    public Task Migrate(CancellationToken cancellation) => Usable(async () =>
+    {
+        await using var context = Context(creates: true);
+        await context.Database.MigrateAsync(cancellation);
+        return true;
+    });
+
+    /// <summary>For what a start needs of the database: what fails is told in words.</summary>
+    /// <exception cref="OpsDatabaseException">The database is not there or refuses; the message says what to do.</exception>
+    internal async Task<T> Usable<T>(Func<Task<T>> work)
     {
         try
         {
-            await using var context = Context(creates: true);
-            await context.Database.MigrateAsync(cancellation);
+            return await work();
         }
-        catch (Exception e) when (e is DbException or InvalidOperationException { InnerException: DbException } or TimeoutException)
+        catch (Exception e) when (e is DbException or InvalidOperationException { InnerException: DbException } or TimeoutException or IOException)
         {
             throw Unusable(e);
         }

@@ -2,28 +2,51 @@ using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Orleans;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.EntityFrameworkCore;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Storage;
 
 namespace DeepSeekOps.ControlPlane.Storage;
 
+/// <summary>The database that a start found, or made.</summary>
+public sealed record StoreFound(string Identity, bool KnowsRuns);
+
 /// <summary>Puts the room into a host: the ledger's writers and readers, and Orleans on the same database.</summary>
 public static class StorageHosting
 {
     /// <summary>Makes or upgrades the tables; on the embedded database also forgets the silos of earlier processes.</summary>
     /// <exception cref="OpsDatabaseException">The database is not there or refuses; the message says what to do.</exception>
-    public static async Task Prepare(OpsDatabase database, CancellationToken cancellation)
+    public static async Task<StoreFound> Prepare(OpsDatabase database, CancellationToken cancellation)
     {
         await using var connections = new OpsConnections(database);
         await connections.Migrate(cancellation);
-        await RunListFill.Run(connections, cancellation);
-        if (database is OpsDatabase.Sqlite)
+        await connections.Usable(async () =>
+        {
+            await RunListFill.Run(connections, cancellation);
+            return true;
+        });
+        return await connections.Usable(() => Found(connections, cancellation));
+    }
+
+    /// <summary>Gives a copied database a name of its own.</summary>
+    public static async Task<string> Rename(OpsDatabase database, CancellationToken cancellation)
+    {
+        await using var connections = new OpsConnections(database);
+        return await StoreIdentity.Renew(connections, cancellation);
+    }
+
+    private static async Task<StoreFound> Found(OpsConnections connections, CancellationToken cancellation)
+    {
+        if (connections.Database is OpsDatabase.Sqlite)
         {
             // The data directory's lock makes this process the only one, so whoever is in the table is dead.
             await using var connection = await connections.Open(cancellation);
             await OpsMembership.Purge(connection);
         }
+
+        await using var context = connections.Context();
+        return new StoreFound(await StoreIdentity.Read(connections, cancellation), await context.Runs.AnyAsync(cancellation));
     }
 
     public static IServiceCollection AddStorage(this IServiceCollection services, OpsDatabase database)

@@ -20,4 +20,14 @@ internal static class StoreIdentity
         read.CommandText = "SELECT identity FROM store WHERE id = 1";
         return Convert.ToString(await read.ExecuteScalarAsync(cancellation), CultureInfo.InvariantCulture) ?? "";
     }
+
+    public static async Task<string> Renew(OpsConnections connections, CancellationToken cancellation)
+    {
+        await using var connection = await connections.Open(cancellation);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "UPDATE store SET identity = @identity WHERE id = 1";
+        command.Add("identity", Guid.CreateVersion7().ToString("N"));
+        await command.ExecuteNonQueryAsync(cancellation);
+        return await Read(connections, cancellation);
+    }
 }

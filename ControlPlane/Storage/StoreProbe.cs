@@ -8,7 +8,8 @@ namespace DeepSeekOps.ControlPlane.Storage;
 /// Looks once a second whether the database is still the one that a next start would find, and writes to it when nobody else did
 /// lately: without a write nobody would know that it cannot be written.
 /// </summary>
-public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, StoreWatch watch, TimeProvider clock) : BackgroundService
+public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, StoreWatch watch, TimeProvider clock, PostgresHold? hold = null)
+    : BackgroundService
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan WriteEvery = TimeSpan.FromSeconds(1.5);
@@ -19,10 +20,11 @@ public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, Sto
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(LookEvery, clock);
-        var beat = Task.CompletedTask;
+        var (beat, held) = (Task.CompletedTask, Task.CompletedTask);
         do
         {
             Look();
+            held = held.IsCompleted && hold is not null ? hold.Look(stoppingToken) : held;
             if (beat.IsCompleted && watch.QuietFor(WriteEvery))
             {
                 beat = Beat();
@@ -31,7 +33,7 @@ public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, Sto
         while (await timer.WaitForNextTickAsync(stoppingToken));
     }
 
-    internal void Look() => watch.Lost = GoneFile() ?? replaced;
+    internal void Look() => watch.Lost = GoneFile() ?? hold?.Trouble ?? replaced;
 
     internal async Task Beat()
     {

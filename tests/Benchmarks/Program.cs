@@ -3,6 +3,7 @@ using DeepSeekOps.Benchmarks;
 // `dotnet run -c Release --project tests/Benchmarks -- NAME…`; without a name: all of them.
 var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 {
+    ["blips"] = BlipBenchmark.Run,
     ["clicks"] = ClickBenchmark.Run,
     ["charts"] = ChartsBenchmark.Run,
     ["gangs"] = GangBenchmark.Run,

@@ -36,6 +36,11 @@ internal static class HostVerbs
         HelpName = "FILE",
     };
 
+    private static Option<bool> Rebind() => new("--rebind")
+    {
+        Description = "Give the data directory to this database, although it belongs to another one or is a copy: docs/operating.md.",
+    };
+
     private static Option<string?> Settings() => new("--cluster-settings")
     {
         Description = "File with team quotas, node groups, spares and maintenance: docs/cluster.md. Default: none of them.",
@@ -48,6 +53,7 @@ internal static class HostVerbs
         var grpcPort = GrpcPort();
         var database = Database();
         var databaseFile = DatabaseFile();
+        var rebind = Rebind();
         var submit = new Option<string?>("--submit") { Description = "Pipeline file to submit when all is up; the same file again is the same run.", HelpName = "FILE" };
         var data = SubmitVerb.Data();
         var cluster = Cluster("local");
@@ -66,7 +72,7 @@ internal static class HostVerbs
         var settings = Settings();
         var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
         {
-            submit, data, port, grpcPort, database, databaseFile, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
+            submit, data, port, grpcPort, database, databaseFile, rebind, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
         };
         command.Validators.Add(result =>
         {
@@ -82,6 +88,7 @@ internal static class HostVerbs
                 Port = parsed.GetValue(port),
                 GrpcPort = parsed.GetValue(grpcPort),
                 Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
+                Rebind = parsed.GetValue(rebind),
                 Cluster = parsed.GetValue(cluster) ?? "local",
                 Nodes = parsed.GetValue(nodes) ?? UsualNodes(parsed.GetValue(cluster)),
                 TimeFactor = parsed.GetValue(timeFactor),
@@ -103,11 +110,12 @@ internal static class HostVerbs
         var grpcPort = GrpcPort();
         var database = Database();
         var databaseFile = DatabaseFile();
+        var rebind = Rebind();
         var cluster = Cluster("kubernetes");
         var settings = Settings();
-        var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.") 
+        var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.")
         {
-            port, grpcPort, database, databaseFile, cluster, settings,
+            port, grpcPort, database, databaseFile, rebind, cluster, settings,
         };
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
@@ -116,6 +124,7 @@ internal static class HostVerbs
                 Port = parsed.GetValue(port),
                 GrpcPort = parsed.GetValue(grpcPort),
                 Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
+                Rebind = parsed.GetValue(rebind),
                 Cluster = parsed.GetValue(cluster) ?? "kubernetes",
                 Nodes = ControlPlaneOptions.UsualNodes,
                 ClusterSettings = parsed.GetValue(settings),

@@ -29,6 +29,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
     private readonly SemaphoreSlim _changing = new(1, 1);
     private readonly Dictionary<string, Process> _children = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (string Reason, DateTimeOffset At, long Stamp)> _deaths = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long> _askedToEnd = new(StringComparer.Ordinal);
     private Dictionary<string, LocalPod>? _pods;
     private bool _stopping;
 
@@ -122,14 +123,43 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
     public async Task<ImmutableArray<PodSeen>> FenceAllBut(
         ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation)
     {
-        var seen = await Observe(cancellation);
-        var leftovers = seen.Pods.Where(p => !wanted.Contains((p.Stage, p.Gang))).ToImmutableArray();
-        foreach (var (stage, gang) in leftovers.Select(p => (p.Stage, p.Gang)).Distinct())
+        await _changing.WaitAsync(cancellation);
+        try
         {
-            await DeletePods(stage, gang, "left over from an earlier start; nothing wants it", cancellation);
+            Look();
+            var ended = ImmutableArray.CreateBuilder<PodSeen>();
+            foreach (var left in Pods.Where(p => p.Value.DeletedAt is null && !wanted.Contains((p.Value.StageId, p.Value.Gang))).ToImmutableArray())
+            {
+                if (await AskToEnd(left, cancellation))
+                {
+                    ended.Add(ToSeen(Pods[left.Key]));
+                    Save(left.Key, Pods[left.Key] with { DeletedAt = _clock.GetUtcNow() });
+                }
+            }
+
+            return ended.ToImmutable();
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    /// <summary>A leftover may save first, as at the end of the whole; others need not wait for it. True: nothing of it runs any more.</summary>
+    private async Task<bool> AskToEnd(KeyValuePair<string, LocalPod> left, CancellationToken cancellation)
+    {
+        if (!_askedToEnd.TryGetValue(left.Key, out long asked))
+        {
+            _askedToEnd[left.Key] = asked = _clock.GetTimestamp();
+            Save(left.Key, left.Value with { Reason = "left over from an earlier start; nothing wants it" });
+            if (left.Value.Agent is { } agent)
+            {
+                ProcessTable.Signal(agent, ProcessTable.SigTerm);
+            }
         }
 
-        return leftovers;
+        return await Gone([.. new[] { left.Value.Agent }.OfType<ProcessIdentity>()], _options.FencePatience, cancellation)
+            || (_clock.GetElapsedTime(asked) > _options.StopPatience && await End([left], ProcessTable.SigUsr1, _options.FencePatience, left.Value.Reason, cancellation));
     }
 
     /// <summary>
@@ -156,6 +186,15 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         finally
         {
             _changing.Release();
+        }
+    }
+
+    /// <summary>A copied data directory remembers agents of the original, which are none of its own.</summary>
+    public static void Forget(string dataDirectory, DateTimeOffset now)
+    {
+        foreach (var (folder, pod) in LocalPod.ReadAll(Path.Combine(dataDirectory, "nodes")).Where(p => p.Pod.DeletedAt is null))
+        {
+            (pod with { DeletedAt = now, Reason = "this directory was copied: the agent belongs to the original" }).Write(folder);
         }
     }
 

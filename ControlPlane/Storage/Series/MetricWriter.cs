@@ -21,6 +21,7 @@ public sealed partial class MetricWriter : IAsyncDisposable
 
     private readonly Channel<Batch> waiting = Channel.CreateBounded<Batch>(new BoundedChannelOptions(WaitingMax) { SingleReader = true });
     private readonly Dictionary<(StageId Stage, int Attempt), OpenChunks> chunks = [];
+    private readonly Dictionary<StageId, HashSet<(int Attempt, long Step)>> shown = [];
     private readonly WriteLanes lanes;
     private readonly OpsConnections connections;
     private readonly LiveSeries live;
@@ -108,7 +109,8 @@ public sealed partial class MetricWriter : IAsyncDisposable
                 }
 
                 touched.Add(open);
-                if (open.Add(sample))
+                // After a failed write it is fresh on the disk's side a second time; pages had it with the first.
+                if (await open.Add(sample, CancellationToken.None) & Shown(stage).Add((sample.Attempt, sample.Step)))
                 {
                     fresh.Add(sample);
                 }
@@ -122,6 +124,9 @@ public sealed partial class MetricWriter : IAsyncDisposable
 
         return [.. touched.SelectMany(open => open.TakeStatements())];
     }
+
+    /// <summary>What live pages were shown before it was on the disk.</summary>
+    private HashSet<(int Attempt, long Step)> Shown(StageId stage) => shown.TryGetValue(stage, out var steps) ? steps : shown[stage] = [];
 
     private async Task<Written> Write(StageId stage, List<Statement> statements, List<Batch> batches)
     {
@@ -140,6 +145,7 @@ public sealed partial class MetricWriter : IAsyncDisposable
     {
         if (failure is null)
         {
+            shown.Remove(stage);
             batches.ForEach(b => b.Durable.TrySetResult());
             return;
         }

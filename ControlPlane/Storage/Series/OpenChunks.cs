@@ -5,94 +5,151 @@ using Microsoft.EntityFrameworkCore;
 namespace DeepSeekOps.ControlPlane.Storage.Series;
 
 /// <summary>
-/// The last chunk of each series of one attempt, still being filled. Steps of an attempt only grow (going back is a new attempt), so a
-/// step that is not beyond the last one is a repeat.
+/// The chunks of one attempt's series that are being filled. Steps mostly grow, and then only the last chunk of each series is touched.
+/// Where writes failed, later steps may be on the disk before earlier ones: a step is taken whenever it is not there yet, into the chunk
+/// that its place is in.
 /// </summary>
-internal sealed class OpenChunks(StageId stage, int attempt)
+internal sealed class OpenChunks(OpsConnections connections, StageId stage, int attempt)
 {
     public const int PointsMax = 512;
 
     // A chunk is written again each time it grows; the longer body wins, so a silo that lost the stage cannot shorten it.
-    private const string Upsert = """
+    private const string Grow = """
         INSERT INTO series_chunk (run, stage, name, attempt, first_step, last_step, points, min, max, sum, last, body)
         VALUES (@run, @stage, @name, @attempt, @first_step, @last_step, @points, @min, @max, @sum, @last, @body)
         ON CONFLICT (run, stage, name, attempt, first_step) DO UPDATE SET last_step = excluded.last_step, points = excluded.points,
         min = excluded.min, max = excluded.max, sum = excluded.sum, last = excluded.last, body = excluded.body
-        WHERE length(excluded.body) >= length(series_chunk.body)
         """;
 
-    private readonly Dictionary<string, SeriesPoints> open = [];
-    private readonly List<(string Name, SeriesPoints Points)> full = [];
-    private readonly HashSet<string> grown = [];
-    private long lastStep = long.MinValue;
+    private const string UnlessLonger = "\nWHERE length(excluded.body) >= length(series_chunk.body)";
+
+    private readonly Dictionary<string, Line> lines = [];
 
     public static async Task<OpenChunks> Load(OpsConnections connections, StageId stage, int attempt, CancellationToken cancellation)
     {
+        var chunks = new OpenChunks(connections, stage, attempt);
         await using var context = connections.Context();
-        var ofAttempt = context.SeriesChunks.Where(c => c.Run == stage.Run && c.Stage == stage.Stage && c.Attempt == attempt);
-        var lasts = await ofAttempt.GroupBy(c => c.Name).Select(g => new { Name = g.Key, First = g.Max(c => c.FirstStep), Last = g.Max(c => c.LastStep) })
-            .ToListAsync(cancellation);
-        var chunks = new OpenChunks(stage, attempt);
-        foreach (var last in lasts)
+        var heads = await chunks.OfAttempt(context).OrderBy(c => c.Name).ThenBy(c => c.FirstStep)
+            .Select(c => new { c.Name, c.FirstStep, c.LastStep }).ToListAsync(cancellation);
+        foreach (var line in heads.GroupBy(h => h.Name))
         {
-            byte[] body = await ofAttempt.Where(c => c.Name == last.Name && c.FirstStep == last.First).Select(c => c.Body).SingleAsync(cancellation);
-            chunks.lastStep = Math.Max(chunks.lastStep, last.Last);
-            if (body.Length < PointsMax * SeriesPoints.BytesPerPoint)
-            {
-                var points = new SeriesPoints();
-                points.AddBody(body);
-                chunks.open[last.Name] = points;
-            }
+            chunks.lines[line.Key] = new Line([.. line.Select(h => h.FirstStep)], line.Max(h => h.LastStep));
         }
 
         return chunks;
     }
 
-    /// <summary>False: the step was there already.</summary>
-    public bool Add(StepSample sample)
+    /// <summary>False: all of it was there already.</summary>
+    public async Task<bool> Add(StepSample sample, CancellationToken cancellation)
     {
-        if (sample.Step <= lastStep)
-        {
-            return false;
-        }
-
-        lastStep = sample.Step;
+        bool fresh = false;
         foreach (var (name, value) in SampleSeries.Of(sample))
         {
-            if (!open.TryGetValue(name, out var points))
+            if (!lines.TryGetValue(name, out var line))
             {
-                open[name] = points = new SeriesPoints();
+                lines[name] = line = new Line([], long.MinValue);
             }
 
-            points.Add(sample.Step, sample.Tokens, SampleSeries.UnixSeconds(sample), value);
-            grown.Add(name);
-            if (points.Count == PointsMax)
-            {
-                full.Add((name, points));
-                open.Remove(name);
-                grown.Remove(name);
-            }
+            var chunk = line.Place(sample.Step) is { } first ? await Chunk(name, line, first, cancellation) : null;
+            fresh |= line.Add(chunk, sample, value);
         }
 
-        return true;
+        return fresh;
     }
 
     /// <summary>What has to be written since the last call.</summary>
-    public List<Statement> TakeStatements()
+    public List<Statement> TakeStatements() =>
+        [.. lines.SelectMany(line => line.Value.TakeTouched().Select(chunk => ToStatement(line.Key, chunk.Points, chunk.Shortened)))];
+
+    private async Task<SeriesPoints> Chunk(string name, Line line, long first, CancellationToken cancellation)
     {
-        List<Statement> statements = [.. full.Concat(grown.Select(name => (Name: name, Points: open[name]))).Select(c => ToStatement(c.Name, c.Points))];
-        full.Clear();
-        grown.Clear();
-        return statements;
+        if (!line.Loaded.TryGetValue(first, out var points))
+        {
+            await using var context = connections.Context();
+            points = new SeriesPoints();
+            points.AddBody(await OfAttempt(context).Where(c => c.Name == name && c.FirstStep == first).Select(c => c.Body).SingleAsync(cancellation));
+            line.Loaded[first] = points;
+        }
+
+        return points;
     }
 
-    private Statement ToStatement(string name, SeriesPoints points)
+    private IQueryable<Tables.SeriesChunkRow> OfAttempt(OpsDb context) =>
+        context.SeriesChunks.Where(c => c.Run == stage.Run && c.Stage == stage.Stage && c.Attempt == attempt);
+
+    private Statement ToStatement(string name, SeriesPoints points, bool shortened)
     {
         var head = SeriesHead.Of(points.Value);
-        return new Statement(Upsert,
+        return new Statement(shortened ? Grow : Grow + UnlessLonger,
             ("run", stage.Run), ("stage", stage.Stage), ("name", name), ("attempt", attempt),
             ("first_step", points.Step[0]), ("last_step", points.Step[^1]),
             ("points", head.Points), ("min", head.Min), ("max", head.Max), ("sum", head.Sum), ("last", head.Last),
             ("body", points.ToBody()));
+    }
+
+    /// <summary>One series: where its chunks begin, and those of them that are in memory.</summary>
+    private sealed class Line(List<long> firsts, long last)
+    {
+        private readonly HashSet<long> touched = [];
+        private readonly HashSet<long> shortened = [];
+
+        public Dictionary<long, SeriesPoints> Loaded { get; } = [];
+
+        /// <summary>First step of the chunk that the step belongs into. Null: it begins one of its own.</summary>
+        public long? Place(long step)
+        {
+            int next = firsts.BinarySearch(step);
+            int at = next >= 0 ? next : ~next - 1;
+            return at < 0 ? null : firsts[at];
+        }
+
+        /// <summary>False: the point was there already.</summary>
+        /// <param name="chunk">That <see cref="Place"/> names, loaded.</param>
+        public bool Add(SeriesPoints? chunk, StepSample sample, double value)
+        {
+            // A full last chunk ends where it is; the next begins with the next step.
+            if (chunk is null || (chunk.Count >= PointsMax && sample.Step > last))
+            {
+                chunk = Begin(sample.Step);
+            }
+
+            if (!chunk.Insert(sample.Step, sample.Tokens, SampleSeries.UnixSeconds(sample), value))
+            {
+                return false;
+            }
+
+            last = Math.Max(last, sample.Step);
+            touched.Add(chunk.Step[0]);
+            if (chunk.Count > PointsMax)
+            {
+                var second = chunk.SplitOff(PointsMax / 2);
+                Begin(second.Step[0], second);
+                shortened.Add(chunk.Step[0]);
+                touched.Add(second.Step[0]);
+            }
+
+            return true;
+        }
+
+        /// <summary>Each call tells what changed since the one before; only the last chunk stays in memory.</summary>
+        public List<(SeriesPoints Points, bool Shortened)> TakeTouched()
+        {
+            List<(SeriesPoints, bool)> changed = [.. touched.Order().Select(first => (Loaded[first], shortened.Contains(first)))];
+            touched.Clear();
+            shortened.Clear();
+            foreach (long first in Loaded.Keys.Where(first => first != firsts[^1]).ToList())
+            {
+                Loaded.Remove(first);
+            }
+
+            return changed;
+        }
+
+        private SeriesPoints Begin(long first, SeriesPoints? points = null)
+        {
+            int at = firsts.BinarySearch(first);
+            firsts.Insert(~at, first);
+            return Loaded[first] = points ?? new SeriesPoints();
+        }
     }
 }

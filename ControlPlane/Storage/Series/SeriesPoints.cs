@@ -27,6 +27,39 @@ public sealed class SeriesPoints
         Value.Add(value);
     }
 
+    /// <summary>At its place in the order of steps. False: the step is there already.</summary>
+    public bool Insert(long step, double tokens, double unixSeconds, double value)
+    {
+        // Steps mostly grow.
+        int at = Count == 0 || step > Step[^1] ? Count : Step.BinarySearch(step);
+        if (at >= 0 && at < Count)
+        {
+            return false;
+        }
+
+        at = at < 0 ? ~at : at;
+        Step.Insert(at, step);
+        Tokens.Insert(at, tokens);
+        UnixSeconds.Insert(at, unixSeconds);
+        Value.Insert(at, value);
+        return true;
+    }
+
+    /// <summary>Keeps the first <paramref name="kept"/> points; the others are the answer.</summary>
+    public SeriesPoints SplitOff(int kept)
+    {
+        var rest = new SeriesPoints();
+        foreach (var (mine, theirs) in new[] { (Tokens, rest.Tokens), (UnixSeconds, rest.UnixSeconds), (Value, rest.Value) })
+        {
+            theirs.AddRange(mine.Skip(kept));
+            mine.RemoveRange(kept, mine.Count - kept);
+        }
+
+        rest.Step.AddRange(Step.Skip(kept));
+        Step.RemoveRange(kept, Step.Count - kept);
+        return rest;
+    }
+
     public byte[] ToBody()
     {
         byte[] body = new byte[Count * BytesPerPoint];

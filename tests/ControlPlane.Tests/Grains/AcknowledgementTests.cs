@@ -78,7 +78,7 @@ public sealed class AcknowledgementTests
         [.. steps.Select(step => new StepSample(step, default, "main", 1, 1, 1e-3, step, 0.1, 1, ImmutableDictionary<string, double>.Empty))], [], [], [],
         ImmutableDictionary<string, double>.Empty, [], [.. steps.Select(step => new ExpertLoad(step, default, 1, 1, 0, 2, [1, 1]))]);
 
-    private static Ledger LedgerOf(Func<ImmutableArray<StepSample>, Task?> samples, Func<ImmutableArray<ExpertLoad>, Task?> loads) => new()
+    internal static Ledger LedgerOf(Func<ImmutableArray<StepSample>, Task?> samples, Func<ImmutableArray<ExpertLoad>, Task?> loads) => new()
     {
         AppendEvents = (_, _) => Task.CompletedTask,
         RecordCheckpoints = (_, _, _) => Task.CompletedTask,

@@ -36,9 +36,11 @@ public sealed class TestDatabase : IAsyncDisposable
     }
 
     /// <summary>The room as a process that just began has it: nothing in memory.</summary>
-    public ServiceProvider Room()
+    public ServiceProvider Room(Action<IServiceCollection>? others = null)
     {
-        var room = new ServiceCollection().AddLogging(l => l.ClearProviders()).AddStorage(Database).BuildServiceProvider();
+        var services = new ServiceCollection().AddLogging(l => l.ClearProviders()).AddStorage(Database);
+        others?.Invoke(services);
+        var room = services.BuildServiceProvider();
         rooms.Add(room);
         return room;
     }

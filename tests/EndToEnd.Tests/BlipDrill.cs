@@ -1,0 +1,92 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using DeepSeekOps.ControlPlane.Tests.Storage;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>What a run lost of its curve and of its weights.</summary>
+/// <param name="Missing">Steps without a loss.</param>
+/// <param name="Others">Steps whose loss is another one than in the undisturbed run.</param>
+/// <param name="LogLines">Lines of the control plane's log that tell of failures, with those of their stacks.</param>
+internal sealed record BlipResult(IReadOnlyList<long> Missing, IReadOnlyList<long> Others, bool SameWeights, int LogLines);
+
+/// <summary>PostgreSQL is stopped as by a crash and started again, several times in one run; then the run is held against an undisturbed one.</summary>
+internal static class BlipDrill
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(8);
+
+    /// <summary>Null: PostgreSQL is not installed.</summary>
+    public static async Task<BlipResult?> Run(int steps, int blips, Action<string>? tell = null)
+    {
+        await using var server = await PostgresServer.Begin(CancellationToken.None);
+        if (server is null)
+        {
+            return null;
+        }
+
+        await using var dsops = await Dsops.Start("--database", await server.CreateDatabase(CancellationToken.None));
+        await Submit(dsops, "calm", steps);
+        await dsops.UntilRun("calm", "completed", Patience);
+        await Submit(dsops, "shaken", steps);
+        for (int blip = 1; blip <= blips; blip++)
+        {
+            long from = (long)steps * blip / (blips + 2);
+            await OnDisk(dsops, "shaken", from);
+            await server.StopAtOnce();
+            // About three seconds of training that only the agent knows of.
+            long without = await OnDisk(dsops, "shaken", NewestStep(dsops, "shaken") + 40);
+            await server.Start(CancellationToken.None);
+            tell?.Invoke(string.Create(CultureInfo.InvariantCulture, $"stop {blip}: the rank trained on to step {without} without a database"));
+        }
+
+        await dsops.UntilRun("shaken", "completed", Patience);
+        var (calm, shaken) = (await Losses(dsops, "calm"), await Losses(dsops, "shaken"));
+        var result = new BlipResult(
+            [.. Enumerable.Range(1, steps).Select(s => (long)s).Where(s => !shaken.ContainsKey(s))],
+            [.. shaken.Where(s => calm.GetValueOrDefault(s.Key) != s.Value).Select(s => s.Key)],
+            Weights(dsops, "calm", steps) == Weights(dsops, "shaken", steps),
+            File.ReadAllLines(Path.Combine(dsops.DataDirectory, "logs", "control-plane.log")).Count(l => !l.Contains("Z info ", StringComparison.Ordinal)));
+        await dsops.Stop();
+        return result;
+    }
+
+    private static async Task Submit(Dsops dsops, string name, int steps)
+    {
+        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining(name, steps)));
+        if (code != 0)
+        {
+            throw new InvalidOperationException(error);
+        }
+    }
+
+    /// <summary>By the checkpoints on the disk: nobody else knows while the database is away.</summary>
+    private static async Task<long> OnDisk(Dsops dsops, string run, long step)
+    {
+        await Eventually.Is($"{run} has a checkpoint of step {step} or later", Patience, () => Task.FromResult(NewestStep(dsops, run) >= step), () => dsops.Output);
+        return NewestStep(dsops, run);
+    }
+
+    private static long NewestStep(Dsops dsops, string run) => Folders(dsops, run).Select(f => f.Step).DefaultIfEmpty(0).Max();
+
+    private static IEnumerable<(string Folder, long Step)> Folders(Dsops dsops, string run)
+    {
+        string stage = Path.Combine(dsops.DataDirectory, "checkpoints", run, "pretrain");
+        return !Directory.Exists(stage) ? [] : Directory.EnumerateDirectories(stage, "step-*")
+            .Select(f => (f, long.TryParse(Path.GetFileName(f)["step-".Length..], CultureInfo.InvariantCulture, out long step) ? step : -1));
+    }
+
+    private static string Weights(Dsops dsops, string run, long step) => Convert.ToHexString(SHA256.HashData(
+        File.ReadAllBytes(Path.Combine(Folders(dsops, run).Single(f => f.Step == step).Folder, "model.safetensors"))));
+
+    /// <summary>As the export has them, to the last digit.</summary>
+    private static async Task<Dictionary<long, string>> Losses(Dsops dsops, string run)
+    {
+        using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
+        http.DefaultRequestHeaders.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", dsops.Token);
+        string[] lines = (await http.GetStringAsync($"/series/export.csv?run={run}&stage=pretrain&names=loss")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        string[] names = lines[0].Trim().Split(',');
+        var (step, loss) = (Array.IndexOf(names, "step"), Array.IndexOf(names, "loss"));
+        return lines.Skip(1).Select(l => l.Trim().Split(',')).Where(c => c[loss].Length > 0)
+            .ToDictionary(c => long.Parse(c[step], CultureInfo.InvariantCulture), c => c[loss]);
+    }
+}
