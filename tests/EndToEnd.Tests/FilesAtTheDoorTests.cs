@@ -48,7 +48,7 @@ public sealed class FilesAtTheDoorTests
         string In(string name) => Path.Combine(dsops.DataDirectory, name);
         await File.WriteAllTextAsync(In("tokenizer.json"), SmallTokenizer(), Ended);
         await File.WriteAllTextAsync(In("GOOD.JSONL"), string.Concat(Enumerable.Repeat("\uFEFF{\"text\": \"Fine, thanks 👋 a😀b\"}\n"[1..], 40)), Ended);
-        string good = TinyPipeline.Pretraining("emoji", 4).Replace("preset: mini", "preset: mini\n  vocabSize: 512", StringComparison.Ordinal)
+        string good = TinyPipeline.Pretraining("emoji", 10).Replace("preset: mini", "preset: mini\n  vocabSize: 512", StringComparison.Ordinal)
             .Replace("source: \"builtin:arithmetic\", tokenizer: byte", "source: GOOD.JSONL, tokenizer: tokenizer.json", StringComparison.Ordinal);
         Assert.Equal(0, (await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, good))).Code);
         await dsops.UntilRun("emoji", "completed", TimeSpan.FromMinutes(2));
@@ -56,7 +56,7 @@ public sealed class FilesAtTheDoorTests
         // What is wrong lies beyond what submission reads: the rank finds it, and says it once.
         string late = string.Concat(Enumerable.Repeat("{\"text\": \"" + new string('x', 1000) + "\"}\n", 5000)) + "{\"text\": \"cut here \\ud83d\"}\n";
         await File.WriteAllTextAsync(In("late.jsonl"), late, Ended);
-        string wrong = TinyPipeline.Pretraining("late", 4).Replace("source: \"builtin:arithmetic\"", "source: late.jsonl", StringComparison.Ordinal);
+        string wrong = TinyPipeline.Pretraining("late", 10).Replace("source: \"builtin:arithmetic\"", "source: late.jsonl", StringComparison.Ordinal);
         Assert.Equal(0, (await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, wrong))).Code);
         var failed = await dsops.UntilRun("late", "failed", TimeSpan.FromMinutes(2));
         Assert.Contains("line 5001: a text has half of a character", failed.ToJsonString(), StringComparison.Ordinal);
