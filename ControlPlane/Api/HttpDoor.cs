@@ -26,6 +26,27 @@ internal static partial class HttpDoor
         app.Use((context, next) => Pass(context, next, log));
     }
 
+    /// <summary>HEAD is GET without the body, for pages and calls alike; routes are only named for GET.</summary>
+    public static void UseHead(this WebApplication app) => app.Use(async (context, next) =>
+    {
+        if (!HttpMethods.IsHead(context.Request.Method))
+        {
+            await next(context);
+            return;
+        }
+
+        var body = context.Response.Body;
+        (context.Request.Method, context.Response.Body) = (HttpMethods.Get, Stream.Null);
+        try
+        {
+            await next(context);
+        }
+        finally
+        {
+            (context.Request.Method, context.Response.Body) = (HttpMethods.Head, body);
+        }
+    });
+
     /// <summary>REST has no page that says "not found"; the dashboard's is for people.</summary>
     public static void MapUnknownCalls(this IEndpointRouteBuilder routes) =>
         routes.Map("/v1/{**rest}", (HttpContext context) => Refuse(context, HttpStatusCode.NotFound, NotFound,

@@ -126,7 +126,30 @@ internal sealed partial class OpsGrpcService
     {
         var query = Query(request);
         await ExistingStage(query.Run, query.Stage, cancellation);
+        await ExistingRank(query, cancellation);
         return query;
+    }
+
+    /// <summary>So would one of a rank, or of an attempt, that there never was.</summary>
+    private async Task ExistingRank(LogQuery query, CancellationToken cancellation)
+    {
+        if (query.Rank is { } rank && await grains.GetGrain<IRunGrain>(query.Run).Submission() is { Pipeline: var pipeline })
+        {
+            int ranks = pipeline.Stages.Where(s => query.Stage is null || s.Name == query.Stage).Max(s => pipeline.ResourcesOf(s).Ranks);
+            string whose = query.Stage is null ? query.Run : $"{query.Run}/{query.Stage}";
+            if (rank >= ranks)
+            {
+                throw new RpcException(new Status(
+                    StatusCode.NotFound, $"{whose} has no rank {rank}. It has {(ranks == 1 ? "one, rank 0" : $"{ranks}, from 0 to {ranks - 1}")}."));
+            }
+        }
+
+        int attempts = (await Described(query.Run, cancellation)).Stages.Where(s => query.Stage is null || s.Name == query.Stage).Max(s => s.Attempt);
+        if (query.Attempt > attempts)
+        {
+            throw new RpcException(new Status(
+                StatusCode.NotFound, $"{query.Run} has had no attempt {query.Attempt}{(query.Stage is null ? "" : $" of {query.Stage}")}; the newest is {attempts}."));
+        }
     }
 
     private async Task ExistingStage(string name, string? stage, CancellationToken cancellation)

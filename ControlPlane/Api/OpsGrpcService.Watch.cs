@@ -8,8 +8,11 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>Streams. They end when the caller goes and when the control plane stops; nobody is kept waiting by a page left open.</summary>
 internal sealed partial class OpsGrpcService
 {
-    /// <summary>A list is read this often; it is sent only when it is another one.</summary>
+    /// <summary>A list is read this often; it is sent when it is another one.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
+
+    /// <summary>What has not changed is sent again this often: a page calls what it has not heard of for 5 s old, and one word may be late.</summary>
+    public static readonly TimeSpan SpeakEvery = TimeSpan.FromSeconds(2);
 
     public override Task WatchRun(GetRunRequest request, IServerStreamWriter<Run> responseStream, ServerCallContext context) =>
         UntilGone(context, async token =>
@@ -65,13 +68,14 @@ internal sealed partial class OpsGrpcService
     {
         using var timer = new PeriodicTimer(LookEvery);
         T? sent = null;
+        long sentAt = 0;
         do
         {
             var now = await look();
-            if (!now.Equals(sent))
+            if (!now.Equals(sent) || TimeProvider.System.GetElapsedTime(sentAt) >= SpeakEvery)
             {
                 await stream.WriteAsync(now, token);
-                sent = now;
+                (sent, sentAt) = (now, TimeProvider.System.GetTimestamp());
             }
         }
         while (await timer.WaitForNextTickAsync(token));

@@ -36,9 +36,14 @@ internal sealed partial class OpsGrpcService(
     {
         var parse = await Parse(request.Text, request.Folder, name: "", context, toRun: true);
         var reply = new CheckPipelineReply { Problems = { Told(parse.Problems) } };
-        if (parse.Spec is { } spec && !parse.Errors.Any())
+        if (parse.Spec is { } sound && !parse.Errors.Any())
         {
-            reply.Plan = spec.ToPlan();
+            reply.Plan = sound.ToPlan();
+        }
+        // Whatever files are missing, the size of what it asks for is known.
+        if ((parse.Spec ?? (await Parse(request.Text, request.Folder, "", context, known: _ => true)).Spec) is { } spec)
+        {
+            reply.CannotStart = await ClusterOf().CannotStart(spec, context.CancellationToken) ?? "";
         }
         return reply;
     }
@@ -148,12 +153,13 @@ internal sealed partial class OpsGrpcService(
     }
 
     /// <summary>A simulated cluster reads no data, so its pipelines may name files that are elsewhere.</summary>
-    private Task<PipelineParse> Parse(string text, string folder, string name, ServerCallContext context, string data = "", bool toRun = false)
+    private Task<PipelineParse> Parse(
+        string text, string folder, string name, ServerCallContext context, string data = "", bool toRun = false, Func<string, bool>? known = null)
     {
         string pipeline = Door.Pipeline(text);
         string? named = Door.OptionalName(name, "name");
         PipelineSetting[] settings = data.Length > 0 ? [new PipelineSetting("data.source", Door.Data(data))] : [];
-        Func<string, bool> exists = cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling);
+        Func<string, bool> exists = known ?? (cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling));
         return looks.Run(
             () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings, singleRanks: toRun && !cluster.Simulated),
             PipelineText.Silent, context.CancellationToken);

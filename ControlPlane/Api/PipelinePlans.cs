@@ -34,16 +34,19 @@ internal static class PipelinePlans
         int moment = spec.Optimizer.Bf16Moments ? Bf16MomentBytes : MomentBytes;
         return new Proto.StagePlan
         {
-            Name = stage.Name, Kind = stage.Kind, Steps = length.Steps, Tokens = length.Tokens, Nodes = resources.Nodes,
+            Name = stage.Name, Kind = stage.Kind, Steps = length.Steps, Tokens = (long)Math.Round(StageLength.PlannedTokens(stage.Recipe)), Nodes = resources.Nodes,
             Ranks = resources.Nodes * resources.RanksPerNode,
             // The last step is saved whether or not it is one of every so many.
             Checkpoints = (int)Math.Min(int.MaxValue, (length.Steps + everySteps - 1) / everySteps),
-            CheckpointBytes = ParameterCount.Of(shape).TotalWithMtp * (WeightBytes + (2 * moment)),
+            CheckpointBytes = ParameterCount.Of(shape).TotalWithMtp * (WeightBytes + (2 * moment) + Averaged(stage.Recipe)),
             BeginsFrom = spec.Origin(stage) is { } origin ? $"the final checkpoint of {origin.Name}"
                 : spec.ModelFrom is { } published ? published.Folder : "random initialisation",
             FlopsPerToken = TokenFlops.Of(shape, SequenceLength(stage.Recipe)).Training,
         };
     }
+
+    /// <summary>The moving average of the weights, where one is kept, is saved beside them.</summary>
+    private static int Averaged(StageRecipe recipe) => recipe is StageRecipe.Pretraining { EmaDecay: > 0 } ? WeightBytes : 0;
 
     /// <summary>The longest the stage trains at.</summary>
     private static int SequenceLength(StageRecipe recipe) => recipe switch

@@ -9,10 +9,10 @@ namespace DeepSeekOps.ControlPlane.Api;
 internal sealed class RunWatch : IRunObserver
 {
     /// <summary>
-    /// The grain forgets an observer after 5 minutes, and all of them when it moves. It sends the view anew, and that it has grown old must
-    /// be seen in a run that has no news.
+    /// The grain forgets an observer after 5 minutes, and all of them when it moves. It sends the view anew, which shows those who look that an
+    /// unchanged view is not an old one, and that one has grown old in a run that has no news.
     /// </summary>
-    private static readonly TimeSpan RenewEvery = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan RenewEvery = OpsGrpcService.SpeakEvery;
 
     private readonly Channel<RunView> newest =
         Channel.CreateBounded<RunView>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
@@ -47,9 +47,23 @@ internal sealed class RunWatch : IRunObserver
         }
         finally
         {
+            await Leave(run, reference);
             grains.DeleteObjectReference<IRunObserver>(reference);
             // Orleans holds observers weakly.
             GC.KeepAlive(watch);
+        }
+    }
+
+    /// <summary>Or the grain would speak for minutes to somebody who is not there, and log each word as an error.</summary>
+    private static async Task Leave(IRunGrain run, IRunObserver reference)
+    {
+        try
+        {
+            await run.Unsubscribe(reference);
+        }
+        catch (Exception e) when (e is OrleansException or TimeoutException or OperationCanceledException or InvalidOperationException)
+        {
+            // The silo stops, or the grain is away and has forgotten its observers anyway.
         }
     }
 

@@ -15,7 +15,8 @@ internal static class ProblemText
     public static string One(Problem problem, string file = "")
     {
         string place = problem.Line > 0 ? $"{file}:{problem.Line}:{Math.Max(1, problem.Column)}: ".TrimStart(':') : file.Length > 0 ? $"{file}: " : "";
-        string what = problem.Field.Length == 0 ? "" : problem.Value.Length == 0 || IsItsKey(problem) ? $"{problem.Field}: " : $"{problem.Field}: {problem.Value}: ";
+        bool said = problem.Value.Length == 0 || IsItsKey(problem) || problem.Message.Contains(problem.Value, StringComparison.Ordinal);
+        string what = problem.Field.Length == 0 ? "" : said ? $"{problem.Field}: " : $"{problem.Field}: {problem.Value}: ";
         string fix = problem.Fix.Length == 0 ? "" : $" Fix: {problem.Fix}";
         string level = problem.Severity == Severity.Warning ? "warning: " : "";
         return Columns.Clean($"{place}{level}{what}{problem.Message}{fix}");

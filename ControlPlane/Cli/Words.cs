@@ -7,7 +7,7 @@ public static class Words
 {
     public const string None = "-";
 
-    private static readonly string[] ByteUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    private static readonly string[] ByteUnits = ["B", "kB", "MB", "GB", "TB", "PB"];
 
     /// <summary>"950", "12.3K", "4.10M", "14.8T": three figures and a power of a thousand.</summary>
     public static string Count(long value)
@@ -23,16 +23,17 @@ public static class Words
         return unit == 0 ? value.ToString(CultureInfo.InvariantCulture) : ThreeFigures(scaled) + units[unit];
     }
 
+    /// <summary>In powers of ten, as the timeline's sentences and the dashboard have it.</summary>
     public static string Bytes(long value)
     {
         double scaled = value;
         int unit = 0;
-        while (scaled >= 1023.5 && unit < ByteUnits.Length - 1)
+        while (scaled >= 999.95 && unit < ByteUnits.Length - 1)
         {
-            scaled /= 1024;
+            scaled /= 1000;
             unit++;
         }
-        return unit == 0 ? $"{value} B" : $"{ThreeFigures(scaled)} {ByteUnits[unit]}";
+        return unit == 0 ? $"{value} B" : string.Create(CultureInfo.InvariantCulture, $"{scaled:0.0} {ByteUnits[unit]}");
     }
 
     public static string Time(TimeSpan span)

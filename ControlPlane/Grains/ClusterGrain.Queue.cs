@@ -91,6 +91,18 @@ internal sealed partial class ClusterGrain
             : $"there is no maintenance {name}";
     }
 
+    public async Task<Foresight> ForeseeMove(StageId stage, StageId? before, CancellationToken cancellation) =>
+        PlacementForesight.Move(await Question(cancellation), stage, before);
+
+    public async Task<Foresight> ForeseeGiveWay(ImmutableArray<StageId> stages, StageId? heir, CancellationToken cancellation) =>
+        PlacementForesight.GiveWay(await Question(cancellation), stages, heir);
+
+    public async Task<Foresight> ForeseeNode(NodeId node, bool drains, CancellationToken cancellation) => drains
+        ? PlacementForesight.Drain(await Question(cancellation), node) : PlacementForesight.Cordon(await Question(cancellation), node);
+
+    public async Task<string?> CannotStart(PipelineSpec pipeline, CancellationToken cancellation) =>
+        FirstLook.CannotStart(pipeline, await Question(cancellation));
+
     public Task Told(GangPace pace)
     {
         paces[pace.Stage] = PaceSeen.Of(paces.GetValueOrDefault(pace.Stage), pace, clock.GetUtcNow(), cluster.TimeFactor);

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
 using Orleans.Concurrency;
 
 namespace DeepSeekOps.ControlPlane.Grains;
@@ -44,6 +45,16 @@ public interface IClusterGrain : IGrainWithStringKey
     /// <summary>A failure that a stage has counted, for the node's record.</summary>
     [OneWay]
     Task NodeFailed(NodeFailure failure);
+
+    /// <summary>What moving a waiting gang would do. Nothing is changed by asking, here and below.</summary>
+    Task<Foresight> ForeseeMove(StageId stage, StageId? before, CancellationToken cancellation = default);
+
+    Task<Foresight> ForeseeGiveWay(ImmutableArray<StageId> stages, StageId? heir, CancellationToken cancellation = default);
+
+    Task<Foresight> ForeseeNode(NodeId node, bool drains, CancellationToken cancellation = default);
+
+    /// <summary>Why a pipeline could never start here, however long it waits. Null: it could.</summary>
+    Task<string?> CannotStart(PipelineSpec pipeline, CancellationToken cancellation = default);
 
     /// <summary>Nodes, who holds them, and who waits for what.</summary>
     [AlwaysInterleave]

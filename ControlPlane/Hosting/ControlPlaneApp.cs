@@ -104,6 +104,7 @@ public static class ControlPlaneApp
     {
         var control = endpoints.ToFile(key) with { Token = null, Open = null };
         app.UseHttpDoor();
+        app.UseHead();
         app.UseRouting();
         app.UseAccessGuard(key);
         app.MapApi();

@@ -44,11 +44,21 @@ internal static class ClusterVerb
     {
         var names = new Argument<string[]>("node") { Description = "Name of the node, or several.", Arity = ArgumentArity.OneOrMore };
         var reason = new Option<string?>("--reason") { Description = "Why, for those who look at the node later.", HelpName = "TEXT" };
+        var dryRun = DryRun.Option();
         var command = new Command(verb, description) { names, reason };
+        if (verb is "cordon" or "drain")
+        {
+            command.Options.Add(dryRun);
+        }
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             foreach (string name in parsed.GetValue(names) ?? [])
             {
+                if (command.Options.Contains(dryRun) && parsed.GetValue(dryRun))
+                {
+                    await DryRun.Say(terminal, client, parsed, new ForeseeRequest { Action = verb, Node = name }, cancellation);
+                    continue;
+                }
                 var request = new NodeCommand { Name = name, Reason = parsed.GetValue(reason) ?? "" };
                 var node = await call(client, request, ControlPlaneConnection.Options(cancellation));
                 await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(node)

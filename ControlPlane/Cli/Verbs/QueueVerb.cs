@@ -35,7 +35,11 @@ internal static class QueueVerb
         var first = new Option<bool>("--first") { Description = "Before everybody who waits now." };
         var before = new Option<string?>("--before") { Description = "Before this waiting gang.", HelpName = "RUN/STAGE" };
         var reason = Reason();
-        var command = new Command("move", "Puts a waiting gang before others. Quotas, groups, spares and maintenance hold for it as before.") { gang, first, before, reason };
+        var dryRun = DryRun.Option();
+        var command = new Command("move", "Puts a waiting gang before others. Quotas, groups, spares and maintenance hold for it as before.")
+        {
+            gang, first, before, reason, dryRun,
+        };
         command.Validators.Add(result =>
         {
             if (result.GetValue(first) == result.GetValue(before) is not null)
@@ -51,6 +55,11 @@ internal static class QueueVerb
             {
                 (request.BeforeRun, request.BeforeStage) = (Gang(other).Run, Gang(other).Stage);
             }
+            if (parsed.GetValue(dryRun))
+            {
+                return await DryRun.Say(terminal, client, parsed,
+                    new ForeseeRequest { Action = "move", Gangs = { $"{moved.Run}/{moved.Stage}" }, Before = parsed.GetValue(before) ?? "" }, cancellation);
+            }
             var cluster = await client.MoveWaitingGangAsync(request, ControlPlaneConnection.Options(cancellation));
             await Print(terminal, cluster, parsed.WantsJson());
             return ExitCode.Ok;
@@ -63,11 +72,16 @@ internal static class QueueVerb
         var gangs = new Argument<string[]>("gang") { Description = "Gangs that hold nodes, as RUN/STAGE.", Arity = ArgumentArity.OneOrMore };
         var heir = new Option<string?>("--for") { Description = "The waiting gang that goes before them.", HelpName = "RUN/STAGE" };
         var reason = Reason();
-        var command = new Command("preempt", "Asks gangs to save and give their nodes up; they wait and go on later.") { gangs, heir, reason };
+        var dryRun = DryRun.Option();
+        var command = new Command("preempt", "Asks gangs to save and give their nodes up; they wait and go on later.") { gangs, heir, reason, dryRun };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var request = new GiveWayRequest { For = parsed.GetValue(heir) ?? "", Reason = parsed.GetValue(reason) ?? "" };
             request.Gangs.AddRange(parsed.GetValue(gangs) ?? []);
+            if (parsed.GetValue(dryRun))
+            {
+                return await DryRun.Say(terminal, client, parsed, new ForeseeRequest { Action = "preempt", Gangs = { request.Gangs }, For = request.For }, cancellation);
+            }
             var cluster = await client.GiveWayAsync(request, ControlPlaneConnection.Options(cancellation));
             if (!parsed.WantsJson())
             {
@@ -85,7 +99,7 @@ internal static class QueueVerb
         Columns.Write(terminal, Table, [.. cluster.Waiting.Select((gang, i) => (IReadOnlyList<string>)
         [
             (i + 1).ToString(CultureInfo.InvariantCulture), $"{gang.Run}/{gang.Stage}", $"{gang.Nodes}x{gang.SlotsPerNode}",
-            gang.Priority.ToString(CultureInfo.InvariantCulture), gang.Team, gang.Group.Length > 0 ? gang.Group : Words.None,
+            Priorities.Name(gang.Priority), gang.Team, gang.Group.Length > 0 ? gang.Group : Words.None,
             Words.Time(now - gang.Since.ToDateTimeOffset()), WaitText.Start(gang.Wait, now), Why(gang),
         ])]);
         foreach (var gang in cluster.Waiting.Where(w => w.Wait is { Ways.Count: > 0 }))

@@ -14,13 +14,23 @@ internal static class RetryVerb
             Description = "Step of a checkpoint of that stage; what is newer is set aside. 0 begins the stage anew. Default: its newest good one.",
             HelpName = "STEP",
         };
-        var command = new Command("retry", "Goes on from a stage, and a checkpoint of it; what came later in the run is done again.") { name, stage, checkpoint };
+        var dryRun = DryRun.Option();
+        var command = new Command("retry", "Goes on from a stage, and a checkpoint of it; what came later in the run is done again.") { name, stage, checkpoint, dryRun };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var request = new RetryRunRequest { Name = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" };
             if (parsed.GetValue(checkpoint) is { } step)
             {
                 request.CheckpointStep = step;
+            }
+            if (parsed.GetValue(dryRun))
+            {
+                var question = new ForeseeRequest { Action = "retry", Run = request.Name, Stage = request.Stage };
+                if (request.HasCheckpointStep)
+                {
+                    question.CheckpointStep = request.CheckpointStep;
+                }
+                return await DryRun.Say(terminal, client, parsed, question, cancellation);
             }
             var run = await client.RetryRunAsync(request, ControlPlaneConnection.Options(cancellation));
             RunCommandVerbs.Said(terminal, parsed, run, "running");

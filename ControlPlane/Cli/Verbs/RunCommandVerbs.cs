@@ -13,9 +13,18 @@ internal static class RunCommandVerbs
     {
         var name = VerbAction.RunName();
         var reason = new Option<string?>("--reason") { Description = "Why, for the timeline.", HelpName = "TEXT" };
+        var dryRun = DryRun.Option();
         var command = new Command(verb, description) { name, reason };
+        if (verb is "pause" or "cancel")
+        {
+            command.Options.Add(dryRun);
+        }
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
+            if (command.Options.Contains(dryRun) && parsed.GetValue(dryRun))
+            {
+                return await DryRun.Say(terminal, client, parsed, new ForeseeRequest { Action = verb, Run = parsed.GetValue(name) ?? "" }, cancellation);
+            }
             var request = new RunCommand { Name = parsed.GetValue(name), Reason = parsed.GetValue(reason) ?? "" };
             var run = await call(client, request, ControlPlaneConnection.Options(cancellation));
             Said(terminal, parsed, run, reached);

@@ -67,6 +67,9 @@ public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> N
     /// <inheritdoc cref="GangRequest.Restores"/>
     public bool Restores { get; init; }
 
+    /// <summary>Those that a person put it before: it does not give its nodes to them, however urgent they are.</summary>
+    public ImmutableArray<StageId> Ahead { get; init; } = [];
+
     public int Slots => Nodes.Length * SlotsPerNode;
 }
 

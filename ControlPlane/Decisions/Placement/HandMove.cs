@@ -4,12 +4,17 @@ namespace DeepSeekOps.Decisions.Placement;
 
 /// <summary>
 /// A person put a waiting gang before others. It stays before those that it was put before, whoever of them starts or comes back; a
-/// gang that comes later stands where its priority puts it. Quotas, groups, spares and maintenance hold for it as for everybody.
+/// gang that comes later stands where its priority puts it. Once it runs
+/// it does not give way to them either: or it would be stopped in the very tick in which it was placed. Quotas, groups, spares and maintenance hold for it as for everybody.
 /// </summary>
 public sealed record HandMove(StageId Stage, ImmutableArray<StageId> Ahead, string Reason);
 
 internal static class HandOrder
 {
+    /// <summary>All that a gang was put before by hand.</summary>
+    public static ImmutableArray<StageId> Passed(StageId stage, ImmutableArray<HandMove> moves) =>
+        [.. moves.Where(m => m.Stage == stage).SelectMany(m => m.Ahead).Distinct()];
+
     /// <summary>The queue with the moves made in the order in which they were asked for.</summary>
     public static List<GangRequest> Apply(List<GangRequest> queue, ImmutableArray<HandMove> moves)
     {

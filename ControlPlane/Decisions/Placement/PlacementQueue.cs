@@ -50,6 +50,7 @@ public static class PlacementQueue
 
             if (TryNow(request, free, reservations, question.Now) is { } now)
             {
+                now = now with { Grant = now.Grant with { Ahead = HandOrder.Passed(request.Stage, question.Moves) } };
                 free.Take(now.Grant);
                 reservations.ForEach(r => r.Consider(now.Grant, free));
                 shares.Add(now.Grant);
@@ -77,6 +78,14 @@ public static class PlacementQueue
         }
 
         return new PlacementAnswer(placed.ToImmutable(), preemptions.ToImmutable(), pending, [.. queue.Select(r => r.Stage), .. never.Select(r => r.Stage)]);
+    }
+
+    /// <summary>Why no cluster like this one ever has room for it, as "asks for …: write …". Null: it could start some day.</summary>
+    public static string? CannotStart(GangRequest request, PlacementQuestion question)
+    {
+        int large = new FreeNodes(question.Cluster.Nodes, question.Held, question.Policy, question.Now).LargeEnough(request);
+        var (what, fix) = WhyPending.Misfit(request, large, question);
+        return large >= request.Nodes ? null : what + fix("write ");
     }
 
     /// <summary>

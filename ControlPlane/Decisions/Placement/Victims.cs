@@ -16,6 +16,7 @@ internal static class Victims
         bool reclaims = question.Policy.Borrow && shares.Within(request);
         // Lowest priority first, then the youngest: it has the least to repeat.
         var candidates = question.Held
+            .Where(h => !h.Ahead.Contains(request.Stage))
             .Where(h => Below(h, request, question.Policy) || (reclaims && Borrowed(h, request, shares)))
             .OrderBy(h => h.Priority).ThenByDescending(h => h.At).ThenBy(h => h.Stage.ToString(), StringComparer.Ordinal);
         return [.. Choose(request, free, candidates).Select(v => Order(request, v, Below(v, request, question.Policy) ? null : shares))];
@@ -78,7 +79,7 @@ internal static class Victims
     private static Preemption Order(GangRequest request, GangGrant victim, TeamShares? reclaims)
     {
         var grace = Grace(victim);
-        string why = reclaims is null ? $"priority {request.Priority} over {victim.Priority}"
+        string why = reclaims is null ? $"priority {Priorities.Name(request.Priority)} over {Priorities.Name(victim.Priority)}"
             : $"team {request.Team} is inside its quota, team {victim.Team} owns {reclaims.Owned(victim.Team)} GPUs and holds {reclaims.Held(victim.Team)}";
         return new Preemption(victim.Stage, victim.Gang, request.Stage, grace,
             $"gives way to {request.Stage} ({why}); it has {Words.Duration(grace)} to save first");

@@ -34,23 +34,29 @@ internal static class WhyPending
     public static Pending Never(GangRequest request, int largeEnough, PlacementQuestion question)
     {
         var named = question.Policy.Groups.FirstOrDefault(g => g.Name == request.Group);
+        var (what, fix) = Misfit(request, largeEnough, question);
+        return request.Group.Length > 0 && named is null ? Only(PendingKind.Group, $"can never start: it {what}", [])
+            : Only(PendingKind.Impossible, $"can never start: it {what}{fix("cancel it, and submit it with ")}", StartWays.Fewer(request, largeEnough));
+    }
+
+    /// <summary>What it asks for and what there is, and what to change of it, which is said of a run that waits as of one that is not submitted yet.</summary>
+    public static (string What, Func<string, string> Fix) Misfit(GangRequest request, int largeEnough, PlacementQuestion question)
+    {
+        var named = question.Policy.Groups.FirstOrDefault(g => g.Name == request.Group);
         if (request.Group.Length > 0 && named is null)
         {
             string there = question.Policy.Groups.IsEmpty ? "this cluster names no groups" : $"there are {string.Join(", ", question.Policy.Groups.Select(g => g.Name))}";
-            return Only(PendingKind.Group, $"can never start: it asks for nodes of group {request.Group}, and {there}", []);
+            return ($"asks for nodes of group {request.Group}, and {there}", _ => "");
         }
 
         string where = named is null ? "the cluster" : $"group {request.Group}";
         bool spares = question.Policy.Spares > 0 && !request.Restores && named is null;
         string kept = spares ? $" beside the {Words.Count(question.Policy.Spares, "spare", "spares")} that are kept" : "";
         int largest = question.Cluster.Nodes.Where(n => named?.Holds(n) ?? true).Select(n => n.Slots).DefaultIfEmpty().Max();
-        string fix = largest < request.SlotsPerNode
-            ? $"; the largest node takes {largest}: cancel it, and submit it with resources.ranksPerNode of at most {largest}"
-            : ": cancel it, and submit it with fewer resources.nodes";
-        return Only(PendingKind.Impossible,
-            $"can never start: it asks for {Words.Count(request.Nodes, "node", "nodes")} that {(request.Nodes == 1 ? "takes" : "take")} "
-                + $"{Words.Count(request.SlotsPerNode, "rank", "ranks")} and {where} has {largeEnough}{kept}{fix}",
-            StartWays.Fewer(request, largeEnough));
+        string takes = $"{(request.Nodes == 1 ? "takes" : "take")} {Words.Count(request.SlotsPerNode, "rank", "ranks")}";
+        return ($"asks for {Words.Count(request.Nodes, "node", "nodes")} that {takes} and {where} has {largeEnough}{kept}",
+            how => largest < request.SlotsPerNode ? $"; the largest node takes {largest}: {how}resources.ranksPerNode of at most {largest}"
+                : $": {how}fewer resources.nodes");
     }
 
     public static Pending OverQuota(GangRequest request, string overQuota, FreeNodes free) =>

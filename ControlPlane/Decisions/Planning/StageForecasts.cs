@@ -14,7 +14,7 @@ internal static class StageForecasts
         var layout = spec.ParallelismOf(stage);
         var shape = spec.ShapeAfter(stage);
         var length = StageLength.Of(stage.Recipe);
-        double tokens = Tokens(stage.Recipe, length);
+        double tokens = StageLength.PlannedTokens(stage.Recipe);
         double bytes = ParameterCount.Of(shape).Total * (4.0 + (spec.Optimizer.Bf16Moments ? 4 : 8));
         double durable = bytes / (Calibration.CheckpointBytesPerNodeSecond * resources.Nodes);
         if (!Gpu.All.TryGetValue(resources.Gpu, out var gpu))
@@ -42,24 +42,14 @@ internal static class StageForecasts
     /// <summary>A plan of thousands of years is no plan, but it has to be told and not to end the call.</summary>
     private static TimeSpan Span(double seconds) => TimeSpan.FromSeconds(double.IsNaN(seconds) ? 0 : Math.Clamp(seconds, 0, 1e11));
 
-    private static double Tokens(StageRecipe recipe, StageLength length) => recipe switch
-    {
-        StageRecipe.SupervisedFineTuning s => (double)s.Instances * s.Epochs * Mean(s.SequenceLength),
-        StageRecipe.ReinforcementLearning r => (double)r.Steps * r.Questions * r.GroupSize * Mean(r.MaxNewTokens),
-        StageRecipe.Distillation d => (double)d.Samples * d.Epochs * Mean(d.SequenceLength),
-        _ => length.Tokens,
-    };
-
-    private static double Mean(int longest) => Math.Min(longest, Calibration.TokensPerInstance);
-
     private static int LongestSequence(StageRecipe recipe) => recipe switch
     {
         StageRecipe.Pretraining p => p.SequenceLength,
         StageRecipe.ContextExtension c => c.Phases.Max(p => p.SequenceLength),
         // Sample masking: a token attends within its own sample, however long the packed row is.
-        StageRecipe.SupervisedFineTuning s => (int)Mean(s.SequenceLength),
-        StageRecipe.ReinforcementLearning r => (int)Mean(r.MaxNewTokens),
-        StageRecipe.Distillation d => (int)Mean(d.SequenceLength),
+        StageRecipe.SupervisedFineTuning s => (int)StageLength.Mean(s.SequenceLength),
+        StageRecipe.ReinforcementLearning r => (int)StageLength.Mean(r.MaxNewTokens),
+        StageRecipe.Distillation d => (int)StageLength.Mean(d.SequenceLength),
         _ => throw new UnreachableException($"recipe {recipe}"),
     };
 
@@ -98,9 +88,9 @@ internal static class StageForecasts
     private static double GeneratedSeconds(StageRecipe recipe, int nodes) => recipe switch
     {
         StageRecipe.ReinforcementLearning r => r.Steps * Math.Max(
-            Mean(r.MaxNewTokens) / Calibration.DecodedTokensPerSecond,
-            (double)r.Questions * r.GroupSize * Mean(r.MaxNewTokens) / (nodes * Calibration.DecodedTokensPerNodeSecond)),
-        StageRecipe.Distillation d => d.Samples * Mean(d.SequenceLength) / (nodes * Calibration.DecodedTokensPerNodeSecond),
+            StageLength.Mean(r.MaxNewTokens) / Calibration.DecodedTokensPerSecond,
+            (double)r.Questions * r.GroupSize * StageLength.Mean(r.MaxNewTokens) / (nodes * Calibration.DecodedTokensPerNodeSecond)),
+        StageRecipe.Distillation d => d.Samples * StageLength.Mean(d.SequenceLength) / (nodes * Calibration.DecodedTokensPerNodeSecond),
         _ => 0,
     };
 

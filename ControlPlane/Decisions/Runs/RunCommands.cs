@@ -27,7 +27,7 @@ public static class RunCommands
         var stages = pipeline.Stages.Select((s, i) => Adoption.Registered(WorkOf(pipeline, s), registration, folders.IsDefaultOrEmpty ? null : folders[i]))
             .Select(work => new RunStage(work, 0, null, null, null, null, false)).ToImmutableArray();
         int adopted = folders.IsDefaultOrEmpty ? 0 : folders.Sum(f => f?.Checkpoints.Length ?? 0);
-        string reason = $"submitted: {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority {pipeline.Priority}"
+        string reason = $"submitted: {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority {Priorities.Name((int)pipeline.Priority)}"
             + (adopted == 0 ? "" : $"; goes on from {Words.Count(adopted, "checkpoint", "checkpoints")} of an earlier run of this name");
         return new Run(submission.Name, pipeline, submission.Text, now, new RunPhase.Queued(), Intent.Train, reason, 0, 1, stages, [])
             .Say(now, "submitted", EventLevel.Info, reason);
@@ -134,8 +134,9 @@ public static class RunCommands
         // A stage that a retry will do again shows as waiting, not by its older round.
         var outlooks = RunForecast.Stages(run, reports);
         var forecast = RunForecast.Of(run, outlooks, reports, now);
+        int next = run.Phase.Terminal ? -1 : run.Current;
         var views = run.Stages.Select((s, i) => s.Round > 0 && reports[i] is { } report ? report.View
-            : StageViews.NotBegun(s.Work) with { Outlook = outlooks[i], Remaining = RunForecast.Goes(run) ? outlooks[i]?.Likely : null });
+            : StageViews.NotBegun(s.Work, i == next) with { Outlook = outlooks[i], Remaining = RunForecast.Goes(run) ? outlooks[i]?.Likely : null });
         return new RunView(run.Name, run.Pipeline.Team, NameOf(run.Phase), reason, run.SubmittedAt, ended, [.. views], run.Text, simulated)
         {
             Forecast = forecast,

@@ -7,6 +7,26 @@ namespace DeepSeekOps.Decisions.Runs;
 /// <param name="Tokens">Tokens that go through the model; for packed and generated sequences the most that can.</param>
 public readonly record struct StageLength(long Steps, long Tokens)
 {
+    /// <summary>Mean tokens of an instance or an output (report section 5.4: 1510 on MATH-500 after distillation).</summary>
+    public const double TokensPerInstance = 1510;
+
+    /// <summary>
+    /// Tokens that a plan reckons with, the same in every plan: those of the stage where it is told in tokens, else instances by their mean
+    /// length. What a stage of instances has trained in the end is counted as it trains and is another figure.
+    /// </summary>
+    public static double PlannedTokens(StageRecipe recipe) => recipe switch
+    {
+        StageRecipe.SupervisedFineTuning s => (double)s.Instances * s.Epochs * Mean(s.SequenceLength),
+        StageRecipe.ReinforcementLearning r => (double)r.Steps * r.Questions * r.GroupSize * Mean(r.MaxNewTokens),
+        StageRecipe.Distillation d => (double)d.Samples * d.Epochs * Mean(d.SequenceLength),
+        _ => Of(recipe).Tokens,
+    };
+
+    /// <summary>Whether the tokens of such a stage are known before it has trained them.</summary>
+    public static bool IsToldInTokens(string kind) => kind is "pretraining" or "context-extension";
+
+    public static double Mean(int longest) => Math.Min(longest, TokensPerInstance);
+
     public static StageLength Of(StageRecipe recipe) => recipe switch
     {
         StageRecipe.Pretraining p => Of(p.Tokens, p.SequenceLength, p.BatchSize),

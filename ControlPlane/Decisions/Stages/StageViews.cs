@@ -37,9 +37,14 @@ public static class StageViews
             View(stage, reason, seen) with { AsOf = stage.Phase.Terminal ? null : decided });
     }
 
+    /// <summary>0: nobody knows before, so there is nothing to compare with what it has trained.</summary>
+    private static long Told(StageWork work) => StageLength.IsToldInTokens(work.Kind) ? work.TotalTokens : 0;
+
     /// <summary>A stage that its run has not asked for yet.</summary>
-    public static StageView NotBegun(StageWork work) => new(
-        work.Name, work.Kind, "waiting", "waits for the stages before it", 0, 0, work.TotalSteps, 0, work.TotalTokens, null, null, null,
+    /// <param name="next">Its turn has come.</param>
+    public static StageView NotBegun(StageWork work, bool next = false) => new(
+        work.Name, work.Kind, "waiting", next ? "its turn has come; it asks for nodes next" : "waits for the stages before it",
+        0, 0, work.TotalSteps, 0, Told(work), null, null, null,
         null, null, "", [], null, null, null, null, [], ImmutableDictionary<string, int>.Empty);
 
     private static StageView View(Stage stage, string reason, Observation seen)
@@ -50,7 +55,7 @@ public static class StageViews
         long step = stage.Phase is Phase.Completed done ? done.Final.Step : sample?.Step ?? stage.LaunchedFrom;
         var outlook = StageOutlook.Of(stage, seen);
         return new StageView(
-            work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, work.TotalTokens,
+            work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, Told(work),
             sample?.Loss, Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null, sample?.GradNorm, sample?.LearningRate,
             sample?.Phase ?? "", Ranks(stage, seen), stage.StartedAt, stage.EndedAt, live ? outlook?.Likely : null,
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,

@@ -1,0 +1,41 @@
+using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
+using Grpc.Core;
+using Proto = DeepSeekOps.Contracts.Ops.V1;
+
+namespace DeepSeekOps.ControlPlane.Api;
+
+/// <summary>What an action would do, asked before it is done.</summary>
+internal sealed partial class OpsGrpcService
+{
+    public override async Task<Proto.Foresight> Foresee(Proto.ForeseeRequest request, ServerCallContext context)
+    {
+        var stop = context.CancellationToken;
+        var foresight = request.Action switch
+        {
+            "pause" => await OfRun(request, stop, RunForesight.Pause),
+            "cancel" => await OfRun(request, stop, RunForesight.Cancel),
+            "retry" => await OfRun(request, stop, (run, _) => RunForesight.Retry(
+                run, Door.OptionalName(request.Stage, "stage") ?? "", request.HasCheckpointStep ? Door.NotNegative(request.CheckpointStep, "checkpointStep") : null)),
+            "move" => await ClusterOf().ForeseeMove(OneGang(request), Optional(request.Before, "before"), stop),
+            "preempt" => await ClusterOf().ForeseeGiveWay([.. request.Gangs.Select(g => Gang(g, "gangs"))], Optional(request.For, "for"), stop),
+            "cordon" or "drain" => await ClusterOf().ForeseeNode(new NodeId(Door.Name(request.Node, "node")), request.Action == "drain", stop),
+            _ => throw Door.Invalid($"action '{Door.Shown(request.Action)}' is none of pause, cancel, retry, move, preempt, cordon and drain."),
+        };
+        return new Proto.Foresight { Consequences = { foresight.Consequences }, Impossible = foresight.Impossible };
+    }
+
+    private async Task<Foresight> OfRun(Proto.ForeseeRequest request, CancellationToken cancellation, Func<RunView, PipelineSpec, Foresight> foresee)
+    {
+        string name = Door.Name(request.Run, "run");
+        var run = await Described(name, cancellation);
+        return await grains.GetGrain<IRunGrain>(name).Submission() is { } submission ? foresee(run, submission.Pipeline) : throw await NoSuchRun(name, cancellation);
+    }
+
+    private static StageId OneGang(Proto.ForeseeRequest request) => request.Gangs is [var only] ? Gang(only, "gangs")
+        : throw Door.Invalid($"gangs has {request.Gangs.Count} names; a move is of one, as run/stage.");
+
+    private static StageId? Optional(string gang, string field) => gang.Length == 0 ? null : Gang(gang, field);
+}
