@@ -9,10 +9,14 @@ namespace DeepSeekOps.Dashboard;
 
 public static class Hosting
 {
+    /// <summary>The API takes no longer pipeline.</summary>
+    private const int MostText = 1 << 20;
+
     /// <summary>The pages need an OpsServiceClient, which the host registers: it knows the address.</summary>
     public static IServiceCollection AddDashboard(this IServiceCollection services)
     {
-        services.AddRazorComponents().AddInteractiveServerComponents();
+        // A pipeline file of MostText characters, each of which JSON may write as six, is one message: the usual 32 kB end the circuit.
+        services.AddRazorComponents().AddInteractiveServerComponents().AddHubOptions(o => o.MaximumReceiveMessageSize = 6 * MostText);
         services.AddMudServices(o =>
         {
             o.SnackbarConfiguration.PositionClass = Defaults.Classes.Position.BottomRight;

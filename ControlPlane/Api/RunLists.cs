@@ -37,14 +37,16 @@ internal sealed class RunLists(RunListQueries queries, IGrainFactory grains, Cha
     {
         using var timer = new PeriodicTimer(every, clock);
         ListRunsReply? sent = null;
+        long sentAt = 0;
         do
         {
             var page = await pages.Get(query, feed.RunsRecorded, key => queries.Page(key, CancellationToken.None)).WaitAsync(cancellation);
             var now = await ToReply(page, name => live.Get(name, 0, key => grains.GetGrain<IRunGrain>(key).Summary()), cancellation);
-            if (!now.Equals(sent))
+            // No changes are a word too: a page calls what it has not heard of for a while old.
+            if (!now.Equals(sent) || (changesOnly && clock.GetElapsedTime(sentAt) >= OpsGrpcService.SpeakEvery))
             {
                 yield return changesOnly && sent is not null ? Changes(sent, now) ?? now : now;
-                sent = now;
+                (sent, sentAt) = (now, clock.GetTimestamp());
             }
         }
         while (await timer.WaitForNextTickAsync(cancellation));

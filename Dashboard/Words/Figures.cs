@@ -25,23 +25,26 @@ public static class Figures
     public static string Percent(double share) =>
         double.IsFinite(share) ? (share * 100).ToString(Math.Abs(share) < 0.1 ? "0.0#" : "0.0", Plain) + " %" : "–";
 
-    public static string Bytes(long bytes)
+    /// <summary>In powers of ten, as the timeline's sentences and the makers of disks and GPUs have it.</summary>
+    public static string Bytes(double bytes)
     {
-        ReadOnlySpan<string> units = [" B", " KiB", " MiB", " GiB", " TiB", " PiB"];
-        double value = bytes;
+        ReadOnlySpan<string> units = [" B", " kB", " MB", " GB", " TB", " PB"];
         var power = 0;
-        while (value >= 1024 && power < units.Length - 1)
+        while (bytes >= 999.95 && power < units.Length - 1)
         {
-            value /= 1024;
+            bytes /= 1000;
             power++;
         }
-        return (power == 0 ? value.ToString("0", Plain) : Digits(value)) + units[power];
+        return bytes.ToString(power == 0 ? "0" : "0.0", Plain) + units[power];
     }
 
     public static string Loss(double? value) => value switch
     {
         null => "–",
         { } v when double.IsNaN(v) => "NaN",
+        0 => "0.0000",
+        // Four places would say nothing of it but a sign.
+        { } v when Math.Abs(v) < 0.00005 => v.ToString("0.0e-0", Plain),
         { } v => v.ToString("0.0000", Plain),
     };
 

@@ -27,6 +27,10 @@ public static class Stages
         return state == "completed" ? 1 : total > 0 ? stages.Sum(s => Progress(s) * s.TotalSteps) / total : 0;
     }
 
+    /// <summary>A run runs also while its stage is started again; who looks wants to see that.</summary>
+    public static string Shown(Run run) =>
+        run.State == "running" && InFocus(run) is { State: "restarting" or "backing-off" or "starting" or "stopping" } stage ? stage.State : run.State;
+
     public static string Kind(string kind) => kind switch
     {
         "pretraining" => "Pretraining",

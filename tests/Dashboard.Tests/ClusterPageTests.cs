@@ -88,6 +88,7 @@ public sealed class ClusterPageTests : PageTest
         Ops.Send("WatchCluster", real);
 
         page.WaitForElement("[data-act=Cordon]").Click();
+        page.WaitForElement("[data-sure]").Click();
 
         page.WaitForAssertion(() => Assert.Contains("no node named", page.Find("[data-told]").TextContent, StringComparison.Ordinal));
         Assert.Empty(page.FindAll("[data-act=Kill]"));
@@ -131,9 +132,32 @@ public sealed class ClusterPageTests : PageTest
         var sent = Assert.IsType<GiveWayRequest>(Assert.Single(Ops.Calls, c => c.Method == "GiveWay").Request);
         Assert.Equal(("v3/pretrain", "v5/pretrain"), (sent.Gangs[0], sent.For));
 
+        Ops.Answer<ForeseeRequest, Foresight>("Foresee", _ => new Foresight { Consequences = { "v5/pretrain starts at once on node-0001." } });
         page.Find("[data-waiting=v5] [data-first]").Click();
+        page.WaitForAssertion(() => Assert.Contains("starts at once", page.Find("[data-waiting=v5] [data-consequences]").TextContent, StringComparison.Ordinal));
+        Assert.Contains(Ops.Calls, c => c.Request is ForeseeRequest { Action: "move" } asked && asked.Gangs.SequenceEqual(["v5/pretrain"]));
+        Assert.DoesNotContain(Ops.Calls, c => c.Method == "MoveWaitingGang");
+        page.Find("[data-waiting=v5] [data-sure]").Click();
         page.WaitForAssertion(() => Assert.Single(Ops.Calls, c => c.Method == "MoveWaitingGang"));
         Assert.Empty(page.FindAll("[data-waiting=v4] [data-first]"));
+    }
+
+    [Fact]
+    public void What_would_be_of_no_use_is_said_and_its_button_is_not_offered()
+    {
+        Ops.Answer<ForeseeRequest, Foresight>("Foresee", _ => new Foresight { Impossible = "v5/pretrain can never start on this cluster." });
+        var list = Render<WaitingList>(p => p.Add(l => l.Waiting, [Waiting("v4"), Waiting("v5"), Never("v6")]).Add(l => l.Simulated, true));
+        Assert.Empty(list.FindAll("[data-waiting=v6] [data-first]"));
+        list.Find("[data-waiting=v5] [data-first]").Click();
+        list.WaitForAssertion(() => Assert.Contains("can never start", list.Find("[data-impossible]").TextContent, StringComparison.Ordinal));
+        list.WaitForAssertion(() => Assert.True(list.Find("[data-sure]").HasAttribute("disabled")));
+    }
+
+    private static WaitingGang Never(string run)
+    {
+        var gang = Waiting(run);
+        gang.Wait.Reasons.Insert(0, new WaitReason { Kind = "impossible", Text = "can never start: it asks for 9 nodes" });
+        return gang;
     }
 
     private static WaitingGang Waiting(string run) => new()

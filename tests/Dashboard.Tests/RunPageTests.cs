@@ -73,11 +73,14 @@ public sealed class RunPageTests : PageTest
     public void Pausing_asks_first_and_keeps_the_reason()
     {
         Ops.Answer<RunCommand, Run>("PauseRun", _ => MiniRun("pausing"));
+        Ops.Answer<ForeseeRequest, Foresight>("Foresee", _ => new Foresight { Consequences = { "1 GPU on 1 node becomes free." } });
         var dialogs = Render<MudDialogProvider>();
         var page = Show();
         Ops.Send("WatchRun", MiniRun());
         page.WaitForElement("[aria-label='Actions on the run'] button").Click();
         dialogs.WaitForAssertion(() => Assert.Contains("saves a checkpoint", dialogs.Markup));
+        dialogs.WaitForAssertion(() => Assert.Contains("1 GPU on 1 node becomes free.", dialogs.Find("[data-consequences]").TextContent));
+        Assert.Contains(Ops.Calls, c => c.Request is ForeseeRequest { Action: "pause", Run: "mini" });
         Assert.DoesNotContain(Ops.Calls, c => c.Method == "PauseRun");
         dialogs.Find("input").Input("lent to evals");
         dialogs.FindAll("button").Single(b => b.TextContent.Trim() == "Pause").Click();

@@ -40,7 +40,7 @@ public sealed class RunPartsTests : PageTest
             Checkpoints = { new Checkpoint { Stage = "pretrain", Step = step, At = Noon, Bytes = 35_021_312, State = "good" } },
         });
         var table = Render<CheckpointTable>(p => p.Add(t => t.Run, MiniRun()));
-        table.WaitForAssertion(() => Assert.Contains("33.4 MiB", table.Find("tr[data-step='20']").TextContent));
+        table.WaitForAssertion(() => Assert.Contains("35.0 MB", table.Find("tr[data-step='20']").TextContent));
         step = 60;
         var later = MiniRun();
         later.Stages[0].CheckpointStep = 60;
@@ -177,6 +177,23 @@ public sealed class RunPartsTests : PageTest
         page.WaitForAssertion(() => Assert.Contains("The cluster cannot be read", page.Markup));
         Ops.Send("WatchCluster", new Cluster { Kind = "local" });
         page.WaitForAssertion(() => Assert.Contains("The cluster has no nodes", page.Markup));
+    }
+
+    [Theory]
+    [InlineData(3.25, "3.2500")]
+    [InlineData(-0.00000473, "-4.7e-6")]
+    [InlineData(-0.0, "0.0000")]
+    [InlineData(double.NaN, "NaN")]
+    public void A_loss_near_nothing_is_told_and_never_a_mere_sign(double value, string words) => Assert.Equal(words, Figures.Loss(value));
+
+    [Fact]
+    public void A_run_whose_stage_is_started_again_shows_that()
+    {
+        var run = MiniRun();
+        run.Stages[0].State = "restarting";
+        Assert.Equal("restarting", Stages.Shown(run));
+        run.State = "cancelling";
+        Assert.Equal("cancelling", Stages.Shown(run));
     }
 
     [Theory]

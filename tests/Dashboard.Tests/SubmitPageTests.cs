@@ -46,7 +46,7 @@ public sealed class SubmitPageTests : PageTest
         Assert.Contains("write 64 or 128", page.Markup);
         Assert.Equal("true", page.Find("[data-field='stages[0].sequenceLength']").GetAttribute("aria-invalid"));
         var line = Array.FindIndex(Text(page).Split('\n'), l => l.Contains("sequenceLength: 100", StringComparison.Ordinal)) + 1;
-        Assert.Contains(line.ToString(System.Globalization.CultureInfo.InvariantCulture), page.Find(".gutter .error").TextContent);
+        Assert.Contains($"[{line},\"error\",", page.Find("ds-gutter").GetAttribute("problems"));
         Assert.True(SubmitButton(page).HasAttribute("disabled"));
         Assert.Contains("1 problem to mend", page.Find("[data-verdict]").TextContent);
     }

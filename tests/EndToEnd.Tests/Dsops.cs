@@ -150,8 +150,10 @@ internal sealed class Dsops : IAsyncDisposable
 
     public static void Kill(int pid) => Signal("KILL", pid);
 
-    /// <summary>It stands still until it is killed.</summary>
+    /// <summary>The process stands still, as one does on a machine that hangs; its sockets stay open.</summary>
     public static void Freeze(int pid) => Signal("STOP", pid);
+
+    public static void Thaw(int pid) => Signal("CONT", pid);
 
     public static bool IsAlive(int pid)
     {

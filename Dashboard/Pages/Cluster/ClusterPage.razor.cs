@@ -13,6 +13,7 @@ public sealed partial class ClusterPage : IAsyncDisposable
     private Subscription<Contracts.Ops.V1.Cluster>? stream;
     private Contracts.Ops.V1.Cluster? cluster;
     private string? trouble;
+    private long heard;
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
 
@@ -51,6 +52,7 @@ public sealed partial class ClusterPage : IAsyncDisposable
     {
         trouble = stream?.Trouble;
         cluster = news.Count > 0 ? news[^1] : cluster;
+        heard += news.Count;
         StateHasChanged();
     });
 

@@ -10,7 +10,7 @@ namespace DeepSeekOps.Dashboard.Pages.Cluster;
 /// <summary>One node in full, and what a person may do to it. What ends work is asked for once more.</summary>
 public sealed partial class NodePanel
 {
-    private static readonly NodeAct Cordon = new("Cordon", Icons.Material.Outlined.Block, Asks: false,
+    private static readonly NodeAct Cordon = new("Cordon", Icons.Material.Outlined.Block, Asks: true,
         "Nothing more is placed here. What runs goes on.", (ops, command, options) => ops.CordonNodeAsync(command, options));
 
     private static readonly NodeAct Uncordon = new("Uncordon", Icons.Material.Outlined.LockOpen, Asks: false,

@@ -15,6 +15,7 @@ public sealed partial class PlannerPage
     private WhatIf at = new();
     private Forecast? forecast;
     private string? trouble;
+    private long answers;
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
 
@@ -32,6 +33,7 @@ public sealed partial class PlannerPage
             if (ReferenceEquals(at, next))
             {
                 (forecast, trouble) = (answer, null);
+                answers++;
             }
         }
         catch (RpcException fault)

@@ -45,13 +45,13 @@ public sealed record WhatIf
     /// <summary>Rounded up to whole sequences, which a file has to name.</summary>
     public long Tokens => (long)Math.Ceiling(TrillionTokens * 1e12 / SequenceLength) * SequenceLength;
 
-    /// <summary>The pipeline file it stands for.</summary>
+    /// <summary>The pipeline file it stands for. Its data are the built-in ones: a plan reads none, and a file that is not here would stop it.</summary>
     public string Text => string.Create(CultureInfo.InvariantCulture, $$"""
         apiVersion: deepseekops/v1
         name: what-if
         precision: {{Precision}}
         model: {preset: v3}
-        data: {source: corpus/pretraining.jsonl, tokenizer: corpus/tokenizer.json}
+        data: {source: "builtin:arithmetic", tokenizer: byte}
         optimizer: {bf16Moments: true}
         resources: {nodes: {{Nodes}}, ranksPerNode: {{GpusPerNode}}, device: cuda, gpu: {{Gpu}}, dollarsPerGpuHour: {{DollarsPerGpuHour}}}
         parallelism: {pipeline: {{Pipeline}}, tensor: {{Tensor}}, expert: {{Expert}}, zero: {{Zero}}, schedule: {{Schedule}}, microBatch: {{MicroBatch}}}

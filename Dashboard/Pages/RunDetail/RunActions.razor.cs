@@ -14,7 +14,7 @@ public sealed partial class RunActions
         "Each running stage saves a checkpoint and ends its ranks. Resume goes on from there.");
 
     private static readonly ActionOffer Resume = new("Resume", Icons.Material.Outlined.PlayArrow, Color.Primary,
-        "The run goes on from its newest good checkpoint as soon as it can be placed.");
+        "The run goes on from its newest good checkpoint as soon as it can be placed.", Foreseen: false);
 
     private static readonly ActionOffer Cancel = new("Cancel", Icons.Material.Outlined.Close, Color.Error,
         "All ranks end now. Checkpoints stay, so the run can be retried or cloned from them.");
@@ -64,7 +64,8 @@ public sealed partial class RunActions
                 "Cancel" => Ops.CancelRunAsync(command, options),
                 _ => Ops.RetryRunAsync(new RetryRunRequest { Name = Run.Name, Stage = confirmed.Stage }, options),
             });
-            Snackbar.Add($"{Run.Name} is {Words.Status.Of(after.State).Word}. {after.Reason}", MudBlazor.Severity.Success);
+            // The stages' reasons are of the moment before: what follows from the command, the page tells as it happens.
+            Snackbar.Add($"{Run.Name}: {action.Word.ToLowerInvariant()} is asked for; it is {Words.Status.Of(after.State).Word} now.", MudBlazor.Severity.Success);
         }
         catch (RpcException refused)
         {
@@ -77,6 +78,7 @@ public sealed partial class RunActions
     }
 }
 
-public sealed record ActionOffer(string Word, string Icon, Color Color, string Effect);
+/// <param name="Foreseen">The control plane can tell what it would do.</param>
+public sealed record ActionOffer(string Word, string Icon, Color Color, string Effect, bool Foreseen = true);
 
 public sealed record Confirmed(string Reason, string Stage);

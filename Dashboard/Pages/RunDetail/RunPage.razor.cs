@@ -29,6 +29,7 @@ public sealed partial class RunPage : IAsyncDisposable
     private string? eventTrouble;
     private bool eventsLoaded;
     private bool missing;
+    private long heard;
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
 
@@ -64,6 +65,7 @@ public sealed partial class RunPage : IAsyncDisposable
         trouble = runStream?.Trouble;
         missing = runStream?.NotFound ?? false;
         run = news.Count > 0 ? news[^1] : run;
+        heard += news.Count;
         ChooseStage();
         StateHasChanged();
     });

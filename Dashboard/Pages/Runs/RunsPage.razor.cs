@@ -14,6 +14,7 @@ public sealed partial class RunsPage : IAsyncDisposable
     private ListRunsRequest? asked;
     private ListRunsReply? list;
     private string? trouble;
+    private long heard;
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
 
@@ -60,6 +61,7 @@ public sealed partial class RunsPage : IAsyncDisposable
         if (ReferenceEquals(request, asked))
         {
             trouble = stream?.Trouble;
+            heard += news.Count;
             list = news.Aggregate(list, Newest);
             StateHasChanged();
         }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Dashboard.Streams;
 using Grpc.Core;
@@ -8,7 +7,7 @@ using Severity = DeepSeekOps.Contracts.Ops.V1.Severity;
 
 namespace DeepSeekOps.Dashboard.Pages.Submit;
 
-public sealed partial class SubmitPage : IDisposable
+public sealed partial class SubmitPage : IAsyncDisposable
 {
     private static readonly TimeSpan TypingPause = TimeSpan.FromMilliseconds(300);
 
@@ -16,10 +15,10 @@ public sealed partial class SubmitPage : IDisposable
     private IReadOnlyList<Problem> problems = [];
     private PipelinePlan? plan;
     private string? refused;
+    private string cannotStart = "";
 
     /// <summary>Refused for checkpoints of an unknown run under this name: a person may say that they are to be gone on from.</summary>
     private bool occupied;
-    private string? begun;
     private bool checking;
     private bool submitting;
     private string? checkTrouble;
@@ -32,18 +31,6 @@ public sealed partial class SubmitPage : IDisposable
     [Inject] public required TimeProvider Clock { get; init; }
 
     [Inject] public required ISnackbar Snackbar { get; init; }
-
-    [SupplyParameterFromQuery] public string? Example { get; set; }
-
-    [SupplyParameterFromQuery] public string? Clone { get; set; }
-
-    /// <summary>With a clone: how many nodes it is to ask for, and for which of its stages.</summary>
-    [SupplyParameterFromQuery(Name = "nodes")] public string? NodesAsked { get; set; }
-
-    [SupplyParameterFromQuery] public string? Stage { get; set; }
-
-    /// <summary>What is no number counts as left out.</summary>
-    private int? Nodes => int.TryParse(NodesAsked, NumberStyles.None, CultureInfo.InvariantCulture, out int nodes) ? nodes : null;
 
     private int Errors => problems.Count(p => p.Severity == Severity.Error);
 
@@ -59,38 +46,13 @@ public sealed partial class SubmitPage : IDisposable
         var (_, _, _, n) => (Icons.Material.Outlined.Error, "bad", $"{n} problems to mend"),
     };
 
-    protected override async Task OnParametersSetAsync()
+    /// <summary>What is typed the browser keeps by itself; what the form changes it has to be told.</summary>
+    private async Task ChangeField((string Path, string Value) change)
     {
-        var wanted = $"{Clone}|{Example}|{Stage}|{Nodes}";
-        if (!RendererInfo.IsInteractive || begun == wanted)
-        {
-            return;
-        }
-        begun = wanted;
-        await Take(await FirstText());
+        string text = draft?.With(change.Path, change.Value) ?? "";
+        await drafts.Write(from, text);
+        await Take(text);
     }
-
-    private async Task<string> FirstText()
-    {
-        if (Clone is null)
-        {
-            return Examples.Text(Example ?? "") ?? Examples.Text(Examples.Names.FirstOrDefault() ?? "") ?? "";
-        }
-        try
-        {
-            string name = Nodes is null ? $"{Clone}-2" : $"{Clone}-{Nodes}n";
-            var reply = await Ops.CloneRunAsync(
-                new CloneRunRequest { Name = Clone, NewName = name, Nodes = Nodes ?? 0, Stage = Stage ?? "" }, deadline: Faults.DeadlineFromNow());
-            return reply.Text;
-        }
-        catch (RpcException fault)
-        {
-            refused = Faults.InWords(fault);
-            return "";
-        }
-    }
-
-    private Task ChangeField((string Path, string Value) change) => Take(draft?.With(change.Path, change.Value) ?? "");
 
     /// <summary>Typing and the form both end here; the check waits for a pause, and only the newest one's answer counts.</summary>
     private async Task Take(string text)
@@ -108,6 +70,7 @@ public sealed partial class SubmitPage : IDisposable
             var reply = await Ops.CheckPipelineAsync(
                 new CheckPipelineRequest { Text = text }, deadline: Faults.DeadlineFromNow(), cancellationToken: token);
             (problems, plan, checkTrouble, checking) = ([.. reply.Problems.OrderBy(p => p.Line)], reply.Plan, null, false);
+            cannotStart = reply.CannotStart;
         }
         catch (Exception old) when (token.IsCancellationRequested && old is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
         {
@@ -131,6 +94,7 @@ public sealed partial class SubmitPage : IDisposable
             {
                 Snackbar.Add($"{reply.Run.Name} was there already with this very pipeline.", MudBlazor.Severity.Info);
             }
+            await drafts.Drop(from);
             Navigation.NavigateTo($"/runs/{Uri.EscapeDataString(reply.Run.Name)}");
         }
         catch (RpcException fault)
@@ -145,9 +109,10 @@ public sealed partial class SubmitPage : IDisposable
         }
     }
 
-    public void Dispose()
+    public async ValueTask DisposeAsync()
     {
         newest?.Cancel();
         newest?.Dispose();
+        await drafts.DisposeAsync();
     }
 }

@@ -14,7 +14,8 @@ function recent() {
 /** Whether anybody is there who can send the page: a reload without one shows the browser's own error. */
 export async function answers() {
   try {
-    return (await fetch('/healthz', { cache: 'no-store' })).status < 500;
+    // 503 is the control plane's own word where it cannot write; a gateway's words mean that nobody is behind it.
+    return ![502, 504].includes((await fetch('/healthz', { cache: 'no-store' })).status);
   } catch {
     return false;
   }
