@@ -93,7 +93,12 @@ internal static class WorkerPartials
         Fault = Door.Words(rank.Fault, NoteLengthMax), LastLine = Door.Words(rank.LastLine, NoteLengthMax), MemoryKill = rank.MemoryKill,
         LocalTry = Door.NotNegative(rank.LocalTry, "ranks.localTry"),
         Halted = rank.Halted,
+        Broke = rank.NotFinite?.ToRecord(),
     };
+
+    private static NotFinite ToRecord(this Proto.NotFinite broke) => new(
+        broke.What, NotFinite.InWords(broke.Value), Door.NotNegative(broke.Step, "ranks.notFinite.step"), Door.NotNegative(broke.Batch, "ranks.notFinite.batch"),
+        Door.NotNegative(broke.MicroBatch, "ranks.notFinite.microBatch"), broke.Data, broke.LearningRate);
 
     private static LocalRestart ToRecord(this Proto.LocalRestart restart, string node) => new(
         new NodeId(node), Door.Time(restart.At, "localRestarts.at"), Door.NotNegative(restart.Attempt, "localRestarts.attempt"),
@@ -206,6 +211,7 @@ internal static class WorkerPartials
         ResumeFrom = assignment.ResumeFrom?.ToProto(),
         RoundBegan = assignment.RoundBegan,
         Registrations = { assignment.Registrations },
+        LeftOutBatches = { assignment.LeftOut },
     };
 
     public static Proto.CheckpointRef ToProto(this CheckpointRef checkpoint) => new()

@@ -36,6 +36,8 @@ internal static class PipelineNotation
         .With("window", Spell.Duration(TimeSpan.FromSeconds(1), 366 * Day), r => r.Window, (r, v) => r with { Window = v }, "How far back restarts count.")
         .With("maxSameFault", Spell.Int(1, 1_000_000), r => r.MaxSameFault, (r, v) => r with { MaxSameFault = v },
             "Launches that may end by the same fault of the program without a new checkpoint.")
+        .With("breakForgottenAfter", Spell.Int(1, 1_000_000_000), r => r.BreakForgottenAfter, (r, v) => r with { BreakForgottenAfter = v },
+            "Steps after which a number that was not finite is forgotten; a second one sooner fails the stage.")
         .With("backOffBase", Spell.Duration(TimeSpan.Zero, Day), r => r.BackOffBase, (r, v) => r with { BackOffBase = v },
             "Wait before the launch after one that made no step; doubles each time.")
         .With("backOffMax", Spell.Duration(TimeSpan.Zero, Day), r => r.BackOffMax, (r, v) => r with { BackOffMax = v }, "The longest such wait.")

@@ -16,7 +16,7 @@ public abstract record Wanted
 
     /// <param name="SaveOrder">Grows by one with each order to save; a rank is asked once for each.</param>
     /// <param name="SavePending">A save was ordered and no checkpoint has come since: the same order again is no new one.</param>
-    public sealed record Training(Assignment Assignment, long SkipSteps, int SaveOrder = 0, bool SavePending = false, string SaveReason = "")
+    public sealed record Training(Assignment Assignment, int SaveOrder = 0, bool SavePending = false, string SaveReason = "")
         : Wanted
     {
         public override int Attempt { get; init; } = Assignment.Attempt.Attempt;
@@ -74,12 +74,11 @@ public static class AgentPlan
         (_, Order.KindOneofCase.Stop) => (
             new Wanted.Ending(wanted.Attempt, order!.Stop.Reason, now + order.Stop.SaveWithin?.ToTimeSpan(), 0),
             $"told to stop: {order.Stop.Reason}"),
-        (_, Order.KindOneofCase.Start) => Train(wanted, order!.Start.Assignment, 0, "told to start"),
+        (_, Order.KindOneofCase.Start) => Train(wanted, order!.Start.Assignment, "told to start"),
         (_, Order.KindOneofCase.RestartRanks) =>
-            Train(wanted, order!.RestartRanks.Assignment, 0, $"told to restart the ranks: {order.RestartRanks.Reason}"),
+            Train(wanted, order!.RestartRanks.Assignment, $"told to restart the ranks: {order.RestartRanks.Reason}"),
         (_, Order.KindOneofCase.RollBack) =>
-            Train(wanted, order!.RollBack.Assignment, order.RollBack.SkipSteps,
-                $"told to roll back to step {order.RollBack.ToStep} and leave out {order.RollBack.SkipSteps} steps: {order.RollBack.Reason}"),
+            Train(wanted, order!.RollBack.Assignment, $"told to roll back to step {order.RollBack.ToStep}{LeavingOut(order.RollBack)}: {order.RollBack.Reason}"),
         (Wanted.Training { SavePending: false } training, Order.KindOneofCase.SaveCheckpoint) => (
             training with { SaveOrder = training.SaveOrder + 1, SavePending = true, SaveReason = order!.SaveCheckpoint.Reason },
             $"told to save: {order.SaveCheckpoint.Reason}"),
@@ -101,7 +100,7 @@ public static class AgentPlan
             Path = made.Path, Digest = made.Digest, Step = made.Step, Run = assignment.Attempt.Run, Stage = assignment.Attempt.Stage,
         };
         // Its data cursor is beyond what the launch left out.
-        return training with { Assignment = assignment, SkipSteps = 0, SavePending = false, TriesSpent = 0 };
+        return training with { Assignment = assignment, SavePending = false, TriesSpent = 0 };
     }
 
     /// <param name="standbys">How many warm processes to keep ready.</param>
@@ -114,7 +113,10 @@ public static class AgentPlan
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 
-    private static (Wanted Next, string Reason) Train(Wanted wanted, Assignment assignment, long skipSteps, string reason)
+    private static string LeavingOut(RollBack order) =>
+        order.SkipSteps == 0 ? "" : $" and leave out batch {string.Join(", ", order.Assignment.LeftOutBatches)}";
+
+    private static (Wanted Next, string Reason) Train(Wanted wanted, Assignment assignment, string reason)
     {
         int attempt = assignment.Attempt.Attempt;
         // An order that was on its way when a newer one arrived. The attempt fences it out.
@@ -123,7 +125,7 @@ public static class AgentPlan
             return (wanted, "");
         }
 
-        return (new Wanted.Training(assignment, skipSteps), $"{reason} (attempt {attempt})");
+        return (new Wanted.Training(assignment), $"{reason} (attempt {attempt})");
     }
 
     private static ImmutableArray<AgentAction> Train(

@@ -80,7 +80,7 @@ internal sealed partial class NodeAgent
         _output.Launched(rank);
         Send(rank.Slot, new RankOrder
         {
-            Launch = new RankLaunch { Assignment = training.Assignment, Rank = number, SkipSteps = training.SkipSteps },
+            Launch = new RankLaunch { Assignment = training.Assignment, Rank = number },
         });
         _log($"rank {number} of attempt {rank.Attempt} is pid {rank.Pid}, {(rank.Life == RankLife.Ready ? "warm" : "cold")}");
         _contact.Urgent = true;

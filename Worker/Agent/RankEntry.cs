@@ -24,6 +24,9 @@ public static class RankEntry
     /// <summary>Exit code of a rank that found checkpoints of its stage and can use none (EX_NOINPUT): only a person may begin at step 0 again.</summary>
     public const int NoCheckpoint = 66;
 
+    /// <summary>Exit code of a rank that met a number that is not finite: the next number beyond sysexits'.</summary>
+    public const int NotFinite = 79;
+
     /// <summary>Exit code of a rank whose agent is gone.</summary>
     public const int AgentGone = 75;
 
@@ -73,6 +76,18 @@ public static class RankEntry
         catch (OperationCanceledException) when (link.StopOrder is not null)
         {
             return 0;
+        }
+        catch (NotFiniteException e)
+        {
+            link.Report(new RankReport { Failed = new RankFailed { Error = e.Message, NotFinite = e.Broke } });
+            if (e.Sample is not null)
+            {
+                // Only now: who hears of the step has heard of its reason.
+                link.Sample(e.Sample);
+            }
+
+            Console.Error.WriteLine(e.Message);
+            return NotFinite;
         }
         catch (Exception e)
         {

@@ -59,6 +59,9 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public string Error { get; init; } = "";
 
+    /// <summary>The number that is not finite that it said it ends by.</summary>
+    public NotFinite? Broke { get; init; }
+
     public DateTimeOffset? EndedAt { get; init; }
 
     /// <summary>The first beat that told of its end; 0: none has.</summary>
@@ -107,7 +110,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
                 FirstStepAt = FirstStepAt ?? now,
             },
             RankReport.KindOneofCase.Done => heard with { State = RankState.Done, Step = report.Done.Step, Phase = "done" },
-            RankReport.KindOneofCase.Failed => this with { Error = report.Failed.Error, Fault = report.Failed.Fault },
+            RankReport.KindOneofCase.Failed => this with { Error = report.Failed.Error, Fault = report.Failed.Fault, Broke = report.Failed.NotFinite },
             // Checkpoints, evaluations, loads and notes are signs of life and go to the control plane as they are.
             _ => heard,
         };
@@ -142,6 +145,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             CollectiveSequence = CollectiveSequence,
             LocalTry = LocalTry,
             Halted = Halted,
+            NotFinite = Broke,
         };
         if (ExitCode is { } code && State == RankState.Exited)
         {

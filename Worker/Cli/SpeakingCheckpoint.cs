@@ -58,7 +58,16 @@ internal sealed class SpeakingCheckpoint : IDisposable
     public DeepSeekModel Model(string device)
     {
         LibtorchLoading.Require();
-        return _model ??= ModelFolder.Load(_folder, ComputeDevice.Choose(device), file: _file);
+        if (_model is null)
+        {
+            _model = ModelFolder.Load(_folder, ComputeDevice.Choose(device), file: _file);
+            if (FiniteNumbers.FirstSpoilt(_model.PublishedTensors()) is { } spoilt)
+            {
+                throw new InvalidDataException($"{_folder}: tensor {spoilt.Name} has {(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it. Choose an earlier checkpoint.");
+            }
+        }
+
+        return _model;
     }
 
     public void Dispose() => _model?.Dispose();

@@ -317,11 +317,15 @@ __device__ void set(float& x, float v) { x = v; }
 __device__ void set(bf16& x, float v) { x = narrow(v); }
 
 // One AdamW step with decoupled decay on float32 masters; gradients are bfloat16, times *factor; rounded gets the new bfloat16 weights.
+// A factor that is NaN (the gradients' norm is not finite) changes nothing.
 // Moments are float32, or bfloat16 that is widened for the update and rounded after it (report section 3.3.3).
 template <typename Moment>
 __device__ void adamw(
     float* weight, Moment* first, Moment* second, const bf16* grad, bf16* rounded, const float* factor, const float* step,
     float rate, float beta1, float beta2, float decay, float epsilon, long long count) {
+    if (isnan(*factor)) {
+        return;
+    }
     float s = *step;
     Adam o = {*factor, 1.0f - rate * decay, rate / (1.0f - powf(beta1, s)), rsqrtf(1.0f - powf(beta2, s)), beta1, beta2, epsilon};
     long long at = blockIdx.x * (long long)blockDim.x + threadIdx.x, threads = gridDim.x * (long long)blockDim.x;

@@ -39,6 +39,12 @@ public sealed class BuiltinData(long seed, int heldOut, int context = BuiltinDat
         }
     }
 
+    public string DocumentPlace(long index) => $"builtin document {index}";
+
+    public string ConversationPlace(long index) => $"builtin conversation {index}";
+
+    public string ProblemPlace(long index) => $"builtin problem {index}";
+
     public ITrainingData ForContext(int sequenceLength) => sequenceLength <= ShortContext ? this : new BuiltinData(seed, heldOut, sequenceLength);
 
     public Problem TrainingProblem(long index)

@@ -55,10 +55,25 @@ public sealed class FileData : ITrainingData
         return slices.Count > 0 ? new FileData(slices, problems, longer, seed, heldOut) : throw DataFile.Empty(string.Join("', '", paths));
     }
 
-    public string Document(long index)
+    public string DocumentPlace(long index) => DocumentSlice(index).InWords();
+
+    public string ConversationPlace(long index)
+    {
+        var place = index % Math.Max(1, ConversationCount!.Value) - ProblemCount!.Value;
+        return place < 0 ? ProblemPlace(place + ProblemCount.Value) : _longer[(int)place].InWords();
+    }
+
+    public string ProblemPlace(long index) => _problems[(int)_heldOutFirst[HeldOutCount + (index % (_problems.Count - HeldOutCount))]].InWords();
+
+    private FileSlice DocumentSlice(long index)
     {
         var (epoch, within) = Math.DivRem(index, _slices.Count);
-        var slice = _slices[(int)new Permutation(_slices.Count, _seed + epoch)[within]];
+        return _slices[(int)new Permutation(_slices.Count, _seed + epoch)[within]];
+    }
+
+    public string Document(long index)
+    {
+        var slice = DocumentSlice(index);
         return slice.IsJson ? ConversationOf(slice).AsDocument() : slice.ReadText();
     }
 
@@ -140,6 +155,25 @@ public readonly record struct FileSlice(string Path, long Offset, int Length)
     public bool IsJson => DataFile.KindOf(Path) == DataKind.Lines;
 
     public string ReadText() => Encoding.UTF8.GetString(ReadBytes()).TrimEnd('\r', '\n');
+
+    /// <summary>"corpus.jsonl, line 12". Reads the file up to there: for a message, not for each step.</summary>
+    public string InWords()
+    {
+        using var stream = File.OpenRead(Path);
+        var buffer = new byte[1 << 16];
+        var line = 1;
+        for (var left = Offset; left > 0;)
+        {
+            var read = stream.Read(buffer, 0, (int)Math.Min(buffer.Length, left));
+            if (read == 0)
+            {
+                break;
+            }
+            line += buffer.AsSpan(0, read).Count((byte)'\n');
+            left -= read;
+        }
+        return $"{System.IO.Path.GetFileName(Path)}, line {line}";
+    }
 
     private byte[] ReadBytes()
     {

@@ -14,6 +14,9 @@ public interface ITrainingData
     /// <param name="index">Counts on through the epochs, each in an order of its own.</param>
     string Document(long index);
 
+    /// <summary>Where a document lies, for people: "corpus.jsonl, line 12".</summary>
+    string DocumentPlace(long index);
+
     /// <summary>The same source with documents that make use of sequences of this length, where it can make them.</summary>
     ITrainingData ForContext(int sequenceLength);
 
@@ -26,7 +29,11 @@ public interface ITrainingData
     /// <summary>Training problems with their solutions, then conversations of several turns or with a system prompt.</summary>
     Conversation TrainingConversation(long index);
 
+    string ConversationPlace(long index);
+
     Problem TrainingProblem(long index);
+
+    string ProblemPlace(long index);
 
     /// <summary>Problems that never appear among the training problems, for measuring.</summary>
     int HeldOutCount { get; }

@@ -38,14 +38,14 @@ public static class Operators
 
     /// <summary>
     /// One AdamW step of all parameters in one operator. <paramref name="steps"/> are float32 scalars that already count this step.
-    /// Decoupled decay: w ← w − lr·decay·w before the moment update.
+    /// Decoupled decay: w ← w − lr·decay·w before the moment update. Nothing changes where <paramref name="spoilt"/>, a float32 scalar on the device, is 1.
     /// </summary>
     public static void FusedAdamW(
         IReadOnlyList<Tensor> weights, IReadOnlyList<Tensor> gradients, IReadOnlyList<Tensor> firstMoments, IReadOnlyList<Tensor> secondMoments,
-        IReadOnlyList<Tensor> steps, double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
+        IReadOnlyList<Tensor> steps, double learningRate, double beta1, double beta2, double weightDecay, double epsilon, Tensor? spoilt = null) =>
         new DispatcherCall("aten::_fused_adamw_")
             .Tensors(weights).Tensors(gradients).Tensors(firstMoments).Tensors(secondMoments).Tensors([]).Tensors(steps)
-            .Float(learningRate).Float(beta1).Float(beta2).Float(weightDecay).Float(epsilon).Bool(false).Bool(false).None().None()
+            .Float(learningRate).Float(beta1).Float(beta2).Float(weightDecay).Float(epsilon).Bool(false).Bool(false).None().Tensor(spoilt, optional: true)
             .RunInPlace();
 
     /// <summary>Multiplies each tensor in place by one scalar tensor.</summary>

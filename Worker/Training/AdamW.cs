@@ -66,7 +66,10 @@ public sealed class AdamW : IDisposable
         }
     }
 
-    /// <summary>Clips the gradients to the norm of the options, updates the weights and clears the gradients.</summary>
+    /// <summary>
+    /// Clips the gradients to the norm of the options, updates the weights and clears the gradients. Where the norm is not finite nothing is
+    /// changed: that is looked at on the device, so that no step waits for it.
+    /// </summary>
     /// <returns>The gradients' norm before clipping, a scalar still on the device.</returns>
     public Tensor Update(double learningRate)
     {
@@ -79,20 +82,23 @@ public sealed class AdamW : IDisposable
         int[] byKernel = [.. learning.Where(i => CudaKernels.Serve(Gradient(i)))];
         int[] byLibtorch = [.. learning.Except(byKernel)];
         var gradients = Array.ConvertAll(byLibtorch, i => Gradient(i).to(ScalarType.Float32));
+        var norm = Norm(byKernel, gradients);
+        var sound = norm.isfinite().to(ScalarType.Float32);
         foreach (var i in learning)
         {
-            _steps[i].add_(1);
+            _steps[i].add_(sound);
         }
-        var norm = Norm(byKernel, gradients);
         Tensor? factor = _options.GradClip > 0 ? (_options.GradClip / (norm + 1e-6)).clamp(max: 1.0) : null;
         if (byLibtorch.Length > 0)
         {
-            UpdateByLibtorch(byLibtorch, gradients, factor, learningRate);
+            UpdateByLibtorch(byLibtorch, gradients, factor, learningRate, 1 - sound);
         }
+        // A factor that is NaN tells the kernel to change nothing; that of an infinite norm would be 0.
+        var kernelFactor = byKernel.Length > 0 ? (factor ?? ones_like(norm)).masked_fill(sound == 0, double.NaN) : null;
         foreach (var i in byKernel)
         {
             CudaKernels.AdamW(
-                _weights[i], _first[i], _second[i], Gradient(i), _leaves[i], factor ??= ones_like(norm), _steps[i],
+                _weights[i], _first[i], _second[i], Gradient(i), _leaves[i], kernelFactor!, _steps[i],
                 learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
         }
         Clear(learning);
@@ -117,7 +123,7 @@ public sealed class AdamW : IDisposable
         return norms is null ? zeros([]) : norms.norm();
     }
 
-    private void UpdateByLibtorch(int[] learning, Tensor[] gradients, Tensor? factor, double learningRate)
+    private void UpdateByLibtorch(int[] learning, Tensor[] gradients, Tensor? factor, double learningRate, Tensor spoilt)
     {
         Tensor[] Of(Tensor[] all) => Array.ConvertAll(learning, i => all[i]);
         if (factor is not null)
@@ -131,7 +137,7 @@ public sealed class AdamW : IDisposable
         }
         Operators.FusedAdamW(
             Of(_weights), gradients, first, second, Of(_steps),
-            learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
+            learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon, spoilt);
         for (var i = 0; i < learning.Length; i++)
         {
             if (_options.Bf16Moments)

@@ -191,6 +191,8 @@ public sealed partial class CheckpointFolder
         try
         {
             Manifest.Verify(seen.Path, seen.Digest);
+            ResumeChoice.RequireSound(seen.Manifest, _bounds);
+            FiniteNumbers.Require(seen.Path, seen.Manifest.Files.Select(f => f.Name));
             return seen;
         }
         catch (RefusedCheckpointException e)

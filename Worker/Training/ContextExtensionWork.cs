@@ -25,6 +25,8 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
 
     public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
 
+    public IEnumerable<string> LastBatch => Packed.LastBatch;
+
     private PackedLearning Packed => _packed ??= new PackedLearning(context, _learner);
 
     public void Prepare(Position position, string? resumed)

@@ -48,6 +48,9 @@ public sealed class DistillationWork : IStageWork
     public (long Document, int Offset, string InWords) DataCursor =>
         (_next, 0, _samples.Count == 0 ? "no sample" : $"pass {_next / _samples.Count}, sample {_next % _samples.Count} of {_samples.Count} kept");
 
+    public IEnumerable<string> LastBatch => Enumerable.Range(1, _plan.BatchSize)
+        .Where(i => _next >= i && _samples.Count > 0).Select(i => $"the teacher's sample {(_next - i) % _samples.Count} of pass {(_next - i) / _samples.Count}").Reverse();
+
     private double Temperature => _plan.Temperature > 0 ? _plan.Temperature : 1;
 
     public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
@@ -109,7 +112,10 @@ public sealed class DistillationWork : IStageWork
             {
                 // Last, when a launch has long had its first step: this trains for as long as the stage did.
                 using var undistilled = new UndistilledStudent(_context, _plan);
-                Measure("student_accuracy_undistilled", undistilled.Train(TotalSteps, stepsDone), stepsDone);
+                if (undistilled.Train(TotalSteps, stepsDone) is { } student)
+                {
+                    Measure("student_accuracy_undistilled", student, stepsDone);
+                }
             }
             Measure("student_accuracy_distilled", Learner.Model, stepsDone);
             _context.Evaluation.ReportGuessesKept(Learner.Model, AnswerTokens, stepsDone);

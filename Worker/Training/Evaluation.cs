@@ -111,8 +111,16 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         return Interval.Of(found, NeedleCount);
     }
 
-    public void Report(string name, Interval result, long step) => link.Evaluation(new EvaluationReport
+    /// <exception cref="NotFiniteException">The value is not finite. It has been told as it is.</exception>
+    public void Report(string name, Interval result, long step)
     {
-        Name = name, Value = result.Value, Low = result.Low, High = result.High, Samples = result.Samples, Step = step,
-    });
+        link.Evaluation(new EvaluationReport
+        {
+            Name = name, Value = result.Value, Low = result.Low, High = result.High, Samples = result.Samples, Step = step,
+        });
+        if (!double.IsFinite(result.Value))
+        {
+            throw new NotFiniteException(new NotFinite { What = $"measured {name}", Value = result.Value, Step = step });
+        }
+    }
 }

@@ -15,6 +15,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     private readonly ITrainingData _pairs = plan.Data.Length > 0 ? FileData.Open([plan.Data], context.Plan.Seed, heldOut: 0) : context.Data;
     private readonly LongExamples _long = new(context.Link, plan.SequenceLength);
     private long _next;
+    private IReadOnlyList<long> _drawn = [];
 
     public Learner Learner => _learner;
 
@@ -26,6 +27,8 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
 
     public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
+
+    public IEnumerable<string> LastBatch => _drawn.Select(_pairs.ConversationPlace);
 
     public static long StepsPerEpoch(int instances, int batch) => (instances + batch - 1) / batch;
 
@@ -91,14 +94,14 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
         }
     }
 
-    // Each epoch in an order of its own; its last step takes what is left.
+    // Each epoch in an order of its own; its last step takes what is left. Where batches were left out the last steps reach into one more.
     private List<Instance> Draw()
     {
         var (epoch, within) = Math.DivRem(_next, plan.Instances);
         var order = new Permutation(plan.Instances, context.Plan.Seed + epoch);
         var count = (int)Math.Min(plan.BatchSize, plan.Instances - within);
         _next += count;
-        return [.. Enumerable.Range(0, count).Select(i =>
-            ChatTemplate.Render(_pairs.TrainingConversation(order[within + i]), context.Tokenizer))];
+        _drawn = [.. Enumerable.Range(0, count).Select(i => order[within + i])];
+        return [.. _drawn.Select(index => ChatTemplate.Render(_pairs.TrainingConversation(index), context.Tokenizer))];
     }
 }

@@ -9,6 +9,9 @@ namespace DeepSeekOps.Worker.Training;
 /// <param name="Tokens">Tokens this step trained.</param>
 public sealed record StepResult(string Phase, Tensor Loss, Tensor Norm, double LearningRate, long Tokens, IReadOnlyDictionary<string, double> Extra)
 {
+    /// <summary>A number of each micro-batch that is not finite where the micro-batch went wrong; empty: there is but one.</summary>
+    public IReadOnlyList<Tensor> MicroBatches { get; init; } = [];
+
     /// <summary>Of some steps of stages that balance experts. The loop fills in the step.</summary>
     public ExpertLoadReport? ExpertLoad { get; init; }
 }
@@ -35,8 +38,11 @@ public interface IStageWork : IDisposable
     /// <summary>Where the data stands after the last step.</summary>
     (long Document, int Offset, string InWords) DataCursor { get; }
 
-    /// <summary>Leaves out the data of so many steps (a roll-back over bad data).</summary>
+    /// <summary>Passes over the data of so many steps, as the next step would take it.</summary>
     void Skip(Position position, long steps);
+
+    /// <summary>Where the data of the last step of this launch lies, for people. Found out when it is asked for.</summary>
+    IEnumerable<string> LastBatch { get; }
 
     /// <summary>What a checkpoint keeps beside weights, moments and average: file name, tensors.</summary>
     IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors { get; }

@@ -22,6 +22,9 @@ public sealed record Manifest(
     int Format, string Run, string Stage, int Attempt, long Seed, Position Position, string DataCursor, bool Final, Lineage? BeganFrom,
     IReadOnlyList<ManifestFile> Files)
 {
+    /// <summary>Batches before this point that were left out, by their number in the stage's data order. A later launch passes over none of them again.</summary>
+    public IReadOnlyList<long> LeftOut { get; init; } = [];
+
     public const int CurrentFormat = 1;
     public const string FileName = "manifest.json";
 

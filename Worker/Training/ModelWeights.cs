@@ -35,14 +35,16 @@ public static class ModelWeights
     {
         if (from is null || from.Published)
         {
-            return from is null ? null : PublishedWeights.Load(model, from, note);
+            var published = from is null ? null : PublishedWeights.Load(model, from, note);
+            return from is null ? null : RequireFinite(model, from.Path, "Copy it again, or name another folder", published);
         }
         var folder = Path.Combine(plan.CheckpointRoot, from.Path);
         try
         {
             var manifest = Manifest.Verify(folder, from.Digest);
             Load(model, Path.Combine(folder, FileName));
-            return new Lineage(manifest.Run, manifest.Stage, manifest.Position.Step, from.Digest);
+            return RequireFinite(model, folder, $"Retry stage {from.Stage} from an earlier checkpoint",
+                new Lineage(manifest.Run, manifest.Stage, manifest.Position.Step, from.Digest));
         }
         catch (RefusedCheckpointException e)
         {
@@ -50,6 +52,11 @@ public static class ModelWeights
                 $"The checkpoint that this stage begins from cannot be used: {e.Message}. Retry the stage from another checkpoint, or train stage {from.Stage} again.", e);
         }
     }
+
+    /// <exception cref="InvalidDataException">The weights would be bad input at every launch.</exception>
+    private static Lineage? RequireFinite(DeepSeekModel model, string folder, string remedy, Lineage? lineage) =>
+        FiniteNumbers.FirstSpoilt(model.PublishedTensors()) is not { } spoilt ? lineage : throw new InvalidDataException(
+            $"The stage cannot begin from {folder}: its tensor {spoilt.Name} has {(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it. {remedy}.");
 
     public static void Copy(DeepSeekModel source, DeepSeekModel target)
     {

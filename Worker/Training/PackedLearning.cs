@@ -20,14 +20,29 @@ public sealed class PackedLearning(StageContext context, Learner learner)
     private const int LoadEvery = 5;
 
     private bool _loadTold;
+    private (long First, long Last) _read = (0, -1);
+
+    public IEnumerable<string> LastBatch
+    {
+        get
+        {
+            for (var document = _read.First; document <= _read.Last; document++)
+            {
+                yield return context.Data.DocumentPlace(document);
+            }
+        }
+    }
 
     /// <param name="step">Counts from 1 over the stage.</param>
     /// <param name="last">Of the stage.</param>
     public StepResult Step(long step, bool last, string phase, int batch, int micro, int sequenceLength, Recipe recipe)
     {
+        var first = Documents.Cursor.Document;
         var rows = Documents.Next(batch, sequenceLength);
+        _read = (first, Documents.Cursor.Document);
         var width = sequenceLength + 1;
         micro = micro <= 0 ? batch : Math.Min(micro, batch);
+        var totals = new List<Tensor>();
         var sums = new Sums(learner.Model.Shape.RoutedLayers, context.Device);
         for (var start = 0; start < batch; start += micro)
         {
@@ -50,13 +65,17 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             }
             learner.Backward(total * share);
             sums.Add(share, loss, multiToken, output.BalanceLoss, output.ExpertLoads);
+            if (micro < batch)
+            {
+                totals.Add(total.detach().MoveToOuterDisposeScope());
+            }
         }
         var norm = learner.Update(recipe.LearningRate);
         learner.Balance(sums.Loads, recipe.Gamma);
         var tells = !_loadTold || last || step % LoadEvery == 0;
         _loadTold = true;
         var (extra, load) = sums.ToHost(learner.Model.Shape, tells);
-        return new StepResult(phase, sums.Loss, norm, recipe.LearningRate, (long)batch * sequenceLength, extra) { ExpertLoad = load };
+        return new StepResult(phase, sums.Loss, norm, recipe.LearningRate, (long)batch * sequenceLength, extra) { ExpertLoad = load, MicroBatches = totals };
     }
 
     /// <summary>What micro-batches add up to, in tensors of the step's scope.</summary>

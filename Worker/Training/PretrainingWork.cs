@@ -23,6 +23,8 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
 
     public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
 
+    public IEnumerable<string> LastBatch => Packed.LastBatch;
+
     private PackedLearning Packed => _packed ??= new PackedLearning(context, _learner);
 
     public void Prepare(Position position, string? resumed)

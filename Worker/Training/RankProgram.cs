@@ -38,7 +38,7 @@ public static class RankProgram
         using var loop = new StageLoop(assignment, link, clock);
         Console.WriteLine($"{assignment.Attempt.Stage}: model and data ready after {Stopwatch.GetElapsedTime(began).TotalSeconds:F2} s");
         stopping.ThrowIfCancellationRequested();
-        loop.Run(launch.SkipSteps);
+        loop.Run();
         Console.WriteLine($"{assignment.Attempt.Stage}: ended at step {loop.Position.Step} after {Stopwatch.GetElapsedTime(began).TotalSeconds:F1} s");
     }
 }

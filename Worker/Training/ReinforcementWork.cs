@@ -22,6 +22,7 @@ public sealed class ReinforcementWork : IStageWork
     private readonly VerifierRule _rule;
     private readonly DeepSeekModel _reference;
     private long _nextQuestion;
+    private long _drawing = -1;
     private RolloutCount _counted = RolloutCount.None;
     private bool _referenceReplaced;
 
@@ -44,6 +45,9 @@ public sealed class ReinforcementWork : IStageWork
         _referenceReplaced ? [(ReferenceFile, [.. _reference.PublishedTensors()])] : [];
 
     public IEnumerable<(string File, byte[] Text)> OwnTexts => [(CountFile, JsonSerializer.SerializeToUtf8Bytes(_counted))];
+
+    public IEnumerable<string> LastBatch => Enumerable.Range(0, _drawing < 0 ? 0 : _plan.Questions)
+        .Select(i => _context.Data.ProblemPlace(StageContext.RlProblems + _drawing + i));
 
     public void Prepare(Position position, string? resumed)
     {
@@ -88,7 +92,7 @@ public sealed class ReinforcementWork : IStageWork
         _context.Link.Progress(RankState.Training, "training", position.Step);
         var rate = Schedules.LearningRateAt(_plan.LearningRate, position.Step, position.Tokens, TotalSteps);
         var rows = RolloutRows.Lay(outputs, _context);
-        var (loss, norm, kl) = Learn(rows, advantage, rate);
+        var (loss, norm, kl, norms) = Learn(rows, advantage, rate);
         if (_plan.ReferenceEvery > 0 && (position.Step + 1) % _plan.ReferenceEvery == 0)
         {
             ModelWeights.Copy(Learner.Model, _reference);
@@ -106,7 +110,10 @@ public sealed class ReinforcementWork : IStageWork
             ["rollouts"] = count.Rollouts,
             ["failed_rollouts"] = count.Failed,
             ["zero_advantage_groups"] = count.ZeroAdvantage,
-        });
+        })
+        {
+            MicroBatches = norms,
+        };
     }
 
     public void AfterStep(long stepsDone)
@@ -130,11 +137,12 @@ public sealed class ReinforcementWork : IStageWork
 
     private List<Problem> Draw()
     {
+        _drawing = _nextQuestion;
         var first = StageContext.RlProblems + _nextQuestion;
         return [.. Enumerable.Range(0, _plan.Questions).Select(i => _context.Data.TrainingProblem(first + i))];
     }
 
-    private (Tensor Loss, Tensor Norm, double Kl) Learn(RolloutRows rows, double[] advantage, double rate)
+    private (Tensor Loss, Tensor Norm, double Kl, IReadOnlyList<Tensor> Norms) Learn(RolloutRows rows, double[] advantage, double rate)
     {
         var miniBatch = _plan.MiniBatch > 0 ? _plan.MiniBatch : rows.Count;
         Tensor Said(DeepSeekModel model, int start, int count) => rows.LogProbabilities(model, start, count, _plan.Temperature);
@@ -163,7 +171,7 @@ public sealed class ReinforcementWork : IStageWork
             losses.Add(loss.detach());
             kls.Add(kl);
         }
-        return (stack(losses).mean(), stack(norms).mean(), stack(kls).mean().ToDouble());
+        return (stack(losses).mean(), stack(norms).mean(), stack(kls).mean().ToDouble(), norms.Count > 1 ? norms : []);
     }
 
     // As the policy is trained, at its temperature; and its likeliest answer.

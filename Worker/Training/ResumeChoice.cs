@@ -17,7 +17,13 @@ public sealed record LaunchBounds(string Run, string Stage, int Attempt, int Rou
 {
     public static LaunchBounds Of(Assignment assignment) => new(
         assignment.Attempt.Run, assignment.Attempt.Stage, assignment.Attempt.Attempt, assignment.RoundBegan,
-        assignment.Registrations.Count == 0 ? [""] : [.. assignment.Registrations]);
+        assignment.Registrations.Count == 0 ? [""] : [.. assignment.Registrations])
+    {
+        LeftOut = [.. assignment.LeftOutBatches],
+    };
+
+    /// <summary>Batches that no checkpoint to go on from may have trained, by their number in the stage's data order.</summary>
+    public IReadOnlyList<long> LeftOut { get; init; } = [];
 
     /// <summary>Written into what this launch makes.</summary>
     public string Registration => Registrations[0];
@@ -61,6 +67,20 @@ public static class ResumeChoice
         long[] good = [.. ours.Where(c => c.Sized).Select(c => c.Step).OrderDescending()];
         var least = Math.Max(2, keep);
         return good.Length < least ? [] : [.. ours.Where(c => c.Step < good[least - 1])];
+    }
+
+    /// <exception cref="RefusedCheckpointException">Its bytes may be right, but its numbers are not to be gone on from.</exception>
+    public static void RequireSound(Manifest manifest, LaunchBounds bounds)
+    {
+        if (!double.IsFinite(manifest.Position.Loss))
+        {
+            throw new RefusedCheckpointException($"the loss of its step is {(double.IsNaN(manifest.Position.Loss) ? "NaN" : "infinite")}");
+        }
+        var taken = manifest.Position.Step + manifest.LeftOut.Count;
+        if (bounds.LeftOut.Except(manifest.LeftOut).Where(b => b <= taken).ToList() is [var trained, ..])
+        {
+            throw new RefusedCheckpointException($"it has trained batch {trained}, which is left out since a number of its step was not finite");
+        }
     }
 
     public static bool IsWanted(CheckpointSeen seen, CheckpointRef? wanted) =>

@@ -1,3 +1,5 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
 using TorchSharp;
@@ -12,6 +14,7 @@ public sealed record Output(int[] Prompt, int[] Ids, bool Ended);
 public static class Sampler
 {
     /// <param name="temperature">0: always the likeliest token.</param>
+    /// <exception cref="NotFiniteException">The model's logits are not finite; its step is for the caller to say.</exception>
     public static List<Output> Generate(
         DeepSeekModel model, IReadOnlyList<int[]> prompts, int maxNewTokens, double temperature, SpecialTokens special, CancellationToken stopping)
     {
@@ -44,20 +47,27 @@ public static class Sampler
         {
             stopping.ThrowIfCancellationRequested();
             var logits = model.Decode(input, cache, mask).to(ScalarType.Float32);
+            // Looked at together with the tokens, which the host waits for; a draw from NaN would end the device's context.
+            var sound = logits.isfinite().all();
+            logits = logits.nan_to_num();
             var next = temperature > 0
                 ? multinomial((logits / temperature).softmax(-1), 1)
                 : logits.argmax(-1, keepdim: true);
-            Take(next, said, ended, special.Eos);
+            Take(next, sound, said, ended, special.Eos);
             input = next;
             mask = cat([mask, ones_like(next, dtype: ScalarType.Bool)], 1);
         }
         return [.. prompts.Select((prompt, i) => new Output(prompt, [.. said[i]], ended[i]))];
     }
 
-    private static void Take(Tensor next, List<int>[] said, bool[] ended, int eos)
+    private static void Take(Tensor next, Tensor sound, List<int>[] said, bool[] ended, int eos)
     {
-        var tokens = next.cpu().data<long>().ToArray();
-        for (var row = 0; row < tokens.Length; row++)
+        var tokens = cat([next.reshape(-1), sound.to(ScalarType.Int64).reshape(1)]).cpu().data<long>().ToArray();
+        if (tokens[^1] == 0)
+        {
+            throw new NotFiniteException(new NotFinite { What = "logit of a sampled answer", Value = double.NaN });
+        }
+        for (var row = 0; row < tokens.Length - 1; row++)
         {
             if (!ended[row])
             {

@@ -25,6 +25,8 @@ public sealed class StageLoop : IDisposable
     private readonly CheckpointSaver _saver;
     private double? _peakTflops;
     private Position _position = Position.Start;
+    private BatchOrder _order;
+    private IReadOnlyList<long> _leftOut = [];
     private Lineage? _beganFrom;
     private long _savedStep;
 
@@ -41,17 +43,15 @@ public sealed class StageLoop : IDisposable
         _bounds = LaunchBounds.Of(assignment);
         _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
+        _order = new BatchOrder(assignment.LeftOutBatches, [], 0);
     }
 
     public Position Position => _position;
 
-    public void Run(long skipSteps)
+    /// <exception cref="NotFiniteException">A number of a step, of its measurements or of its weights is not finite.</exception>
+    public void Run()
     {
         Restore();
-        if (skipSteps > 0)
-        {
-            _work.Skip(_position, skipSteps);
-        }
         while (_evaluationDue || _position.Step < _work.TotalSteps)
         {
             if (_link.StopOrder is { } stop)
@@ -67,6 +67,13 @@ public sealed class StageLoop : IDisposable
             catch (OperationCanceledException) when (_link.StopOrder is not null)
             {
                 // A rollout or an evaluation was broken off. Neither changes the model: the last whole step stands, and is saved.
+            }
+            catch (NotFiniteException e)
+            {
+                // The save under way is of an earlier, sound step, and what the stage will go on from.
+                _saver.Wait();
+                Locate(e.Broke);
+                throw;
             }
         }
         _saver.Wait();
@@ -91,6 +98,8 @@ public sealed class StageLoop : IDisposable
             _beganFrom = checkpoint.Manifest.BeganFrom;
             _savedStep = _position.Step;
             _evaluationDue = !checkpoint.Manifest.Final;
+            _leftOut = checkpoint.Manifest.LeftOut;
+            _order = new BatchOrder(_assignment.LeftOutBatches, _leftOut, _position.Step);
             ModelWeights.Load(_work.Learner.Model, Path.Combine(checkpoint.Path, ModelWeights.FileName));
             ModelWeights.LoadInto(_work.Learner.Optimizer.State, Path.Combine(checkpoint.Path, OptimizerFile));
             if (_work.Learner.HasAverage)
@@ -106,7 +115,26 @@ public sealed class StageLoop : IDisposable
         }
         _link.Progress(RankState.Training, "preparing", _position.Step);
         using var scope = NewDisposeScope();
-        _work.Prepare(_position, found?.Path);
+        try
+        {
+            _work.Prepare(_position, found?.Path);
+        }
+        catch (NotFiniteException e)
+        {
+            // No step is to blame, and no launch would measure another value.
+            throw new InvalidDataException($"{e.Message}, before any step: the weights that the stage begins with give no finite numbers. "
+                + "Begin from another checkpoint; without one, set model.initStd lower.", e);
+        }
+    }
+
+    private void Locate(NotFinite broke)
+    {
+        if (broke.Step == 0)
+        {
+            broke.Step = _evaluationDue ? _position.Step : _position.Step + 1;
+        }
+        broke.Batch = _order.Taken;
+        broke.Data = BrokenStep.InWords(_work.LastBatch);
     }
 
     private void Advance()
@@ -129,18 +157,29 @@ public sealed class StageLoop : IDisposable
 
     private void Step()
     {
+        if (_order.Pass() is > 0 and var passed)
+        {
+            _work.Skip(_position, passed);
+        }
         var began = _clock.GetTimestamp();
         random.manual_seed(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step));
         var result = _work.Step(_position);
-        var loss = result.Loss.ToDouble();
+        var (loss, norm) = (result.Loss.ToDouble(), result.Norm.ToDouble());
         var seconds = _clock.GetElapsedTime(began).TotalSeconds;
-        _position = _position with
+        var next = _position with
         {
             Step = _position.Step + 1, Tokens = _position.Tokens + result.Tokens, Loss = loss,
             Document = _work.DataCursor.Document, Offset = _work.DataCursor.Offset,
         };
+        var sample = ToSample(result, next, norm, seconds);
+        if (BrokenStep.Of(result, loss, norm) is { } broke)
+        {
+            broke.Step = next.Step;
+            throw new NotFiniteException(broke, sample);
+        }
+        (_position, _leftOut) = (next, _order.LeftOut);
         _link.Progress(RankState.Training, result.Phase, _position.Step);
-        _link.Sample(ToSample(result, loss, seconds));
+        _link.Sample(sample);
         if (result.ExpertLoad is { } load)
         {
             load.Step = _position.Step;
@@ -155,12 +194,12 @@ public sealed class StageLoop : IDisposable
         }
     }
 
-    private StepSample ToSample(StepResult result, double loss, double seconds)
+    private StepSample ToSample(StepResult result, Position position, double norm, double seconds)
     {
         var sample = new StepSample
         {
-            Step = _position.Step, At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow()), Phase = result.Phase, Loss = loss,
-            GradNorm = result.Norm.ToDouble(), LearningRate = result.LearningRate, Tokens = _position.Tokens, StepSeconds = seconds,
+            Step = position.Step, At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow()), Phase = result.Phase, Loss = position.Loss,
+            GradNorm = norm, LearningRate = result.LearningRate, Tokens = position.Tokens, StepSeconds = seconds,
         };
         foreach (var (name, value) in result.Extra)
         {
@@ -169,7 +208,7 @@ public sealed class StageLoop : IDisposable
         if (_peakTflops is { } peak)
         {
             // A start beside other work sees too low a peak; it is looked at again, ever more seldom.
-            if (BitOperations.IsPow2(_position.Step))
+            if (BitOperations.IsPow2(position.Step))
             {
                 _peakTflops = peak = Math.Max(peak, DevicePeak.MeasureTflops(_clock));
             }
@@ -205,6 +244,7 @@ public sealed class StageLoop : IDisposable
         {
             tensors[file] = own;
         }
+        RequireFinite(tensors);
         var texts = _work.OwnTexts.ToDictionary(t => t.File, t => t.Text);
         texts[ConfigJson.FileName] = ConfigJson.ToBytes(_work.Learner.Model.Shape);
         if (_work.Learner.ExpertLoads() is { Count: > 0 } loads)
@@ -217,8 +257,31 @@ public sealed class StageLoop : IDisposable
         }
         var manifest = new Manifest(
             Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,
-            _position, _work.DataCursor.InWords, final, _beganFrom, []) { Registration = _bounds.Registration };
+            _position, _work.DataCursor.InWords, final, _beganFrom, [])
+        {
+            Registration = _bounds.Registration,
+            LeftOut = _leftOut,
+        };
         _saver.Save(manifest, new Snapshot(tensors, texts));
         _savedStep = _position.Step;
+    }
+
+    /// <summary>Here, at the step itself: a good checkpoint has finite weights, moments and averages. One sum of each tensor on its device.</summary>
+    private void RequireFinite(Dictionary<string, IReadOnlyList<(string Name, Tensor Value)>> tensors)
+    {
+        foreach (var (file, own) in tensors)
+        {
+            if (FiniteNumbers.FirstSpoilt(own) is { } spoilt)
+            {
+                var what = file switch
+                {
+                    ModelWeights.FileName => "weight",
+                    OptimizerFile => "moment",
+                    ModelWeights.AverageFileName => "moving average of",
+                    _ => "tensor",
+                };
+                throw new NotFiniteException(new NotFinite { What = $"{what} {spoilt.Name}", Value = spoilt.Value, Step = _position.Step });
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training;
@@ -25,7 +26,8 @@ public sealed class UndistilledStudent : IDisposable
 
     /// <param name="steps">As many as the distilled student had.</param>
     /// <param name="stepsDone">The stage's own, which progress is told by.</param>
-    public DeepSeekModel Train(long steps, long stepsDone)
+    /// <returns>Null: its numbers broke, which is told, and says nothing of the student that was distilled.</returns>
+    public DeepSeekModel? Train(long steps, long stepsDone)
     {
         var tokens = 0L;
         for (var step = 0L; step < steps; step++)
@@ -34,8 +36,17 @@ public sealed class UndistilledStudent : IDisposable
             _context.Link.Progress(RankState.Training, "undistilled", stepsDone);
             using var scope = NewDisposeScope();
             var batch = PackedInstances.Pack(Draw(step), _plan.SequenceLength, _context.Tokenizer.Special.Pad);
+            if (batch.LearnedTokens == 0)
+            {
+                continue;
+            }
             _learner.Backward(Answers.Read(_learner.Model, batch, _plan.Lambda, _context).Total);
-            _learner.Update(Schedules.LearningRateAt(_plan.LearningRate, step, tokens, steps));
+            var norm = _learner.Update(Schedules.LearningRateAt(_plan.LearningRate, step, tokens, steps)).ToDouble();
+            if (!double.IsFinite(norm))
+            {
+                _context.Link.Note($"The student without a teacher is not measured: its gradient norm became {(double.IsNaN(norm) ? "NaN" : "infinite")} at its step {step + 1}.");
+                return null;
+            }
             tokens += batch.Segments.Count(s => s > 0);
         }
         return _learner.Model;

@@ -31,6 +31,7 @@ internal sealed class Laws
 
         granted = [.. world.Held.Select(g => (g.Stage, g.Gang))];
         OneLiveAttempt(world);
+        LeavesOutWhatBroke(world);
         foreach (var (id, stage) in world.Stages)
         {
             if (seen.TryGetValue(id, out var before))
@@ -109,12 +110,32 @@ internal sealed class Laws
         long newest = CheckpointChoice.ToResume(now.Checkpoints)?.Made.Step ?? 0;
         Demand(now.Attempt == before.Stage.Attempt || now.LaunchedFrom == newest, $"{id}: launched from {now.LaunchedFrom}, the newest is {newest}");
         Demand(before.FaultsWithoutProgress <= now.Policy.MaxRestarts, $"{id}: {before.FaultsWithoutProgress} restarts of one cause without a checkpoint");
+        NumbersBreakOnce(before.Stage, now);
         // Word of a refusal may come when the next attempt has already begun from the same checkpoint.
         bool told = refused && now.RestartsByCause.GetValueOrDefault(FailureCause.CheckpointRefused)
             > before.Stage.RestartsByCause.GetValueOrDefault(FailureCause.CheckpointRefused);
         if (Restarts(now) > Restarts(before.Stage) && before.Stage.Phase.GangOrNull is not null && !told)
         {
             Demand(before.Unsound || world.LastFaultOf(now.Id) >= before.LaunchedAt, $"{id}: a healthy gang was ended: {now.Reason}");
+        }
+    }
+
+    /// <summary>A break leaves its batch out and goes on from before it; what is left out stays so.</summary>
+    private static void NumbersBreakOnce(Stage before, Stage now)
+    {
+        Demand(before.LeftOut.All(b => now.LeftOut.Contains(b)), $"{now.Id}: batch {string.Join(", ", before.LeftOut.Select(b => b.Batch))} is no longer left out");
+        if (now.RestartsByCause.GetValueOrDefault(FailureCause.NotFinite) > before.RestartsByCause.GetValueOrDefault(FailureCause.NotFinite))
+        {
+            Demand(now.LeftOut.Length > before.LeftOut.Length, $"{now.Id}: goes on after a break without leaving its batch out");
+            Demand(Newest(now) < now.LeftOut[^1].Step, $"{now.Id}: goes on from step {Newest(now)} though the numbers broke at step {now.LeftOut[^1].Step}");
+        }
+    }
+
+    private static void LeavesOutWhatBroke(Decisions.Simulation.Simulation world)
+    {
+        foreach (var job in world.LeavingOut.Where(j => world.Stages[j.Stage].Attempt == j.Attempt))
+        {
+            Demand(world.Stages[job.Stage].LeftOut.All(b => job.LeftOut.Contains(b.Batch)), $"{job.Stage}: attempt {job.Attempt} trains a batch that is to be left out");
         }
     }
 

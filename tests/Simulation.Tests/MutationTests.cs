@@ -21,6 +21,7 @@ public sealed class MutationTests
         ["never counts a restart"] = (WithStage(Tireless), "restarts of one cause without a checkpoint"),
         ["takes a minute of silence for death"] = (WithStage(Nervous), "a healthy gang was ended"),
         ["never notices a hang"] = (WithStage(Patient), "never ends"),
+        ["forgets what it leaves out"] = (WithStage(Careless), "without leaving its batch out"),
         ["places as if nobody held anything"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Held = [] }) }, "is granted twice"),
         ["places into maintenance"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Policy = q.Policy with { Maintenance = [] } }) },
             "into maintenance"),
@@ -71,10 +72,16 @@ public sealed class MutationTests
         return decision.Next.Attempt == stage.Attempt || kept.IsEmpty ? decision : decision with { Next = decision.Next with { Checkpoints = kept[..^1] } };
     }
 
+    private static Decision Careless(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        return decision.Next.LeftOut.IsEmpty ? decision : decision with { Next = decision.Next with { LeftOut = [] } };
+    }
+
     private static Decision Tireless(Stage stage, Observation seen, DateTimeOffset now) => StagePlanner.Decide(stage with { Restarts = [] }, seen, now);
 
     private static Decision Nervous(Stage stage, Observation seen, DateTimeOffset now) =>
-        StagePlanner.Decide(stage, seen, stage.Phase is Phase.Running ? now + TimeSpan.FromMinutes(3) : now);
+        StagePlanner.Decide(stage, stage.Phase is Phase.Running ? seen with { Now = Instant.OfOneClock(seen.Now.At + TimeSpan.FromMinutes(3)) } : seen, now);
 
     private static Decision Patient(Stage stage, Observation seen, DateTimeOffset now) => StagePlanner.Decide(stage, seen with
     {

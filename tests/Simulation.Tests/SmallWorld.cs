@@ -16,6 +16,7 @@ internal static class SmallWorld
     [
         new("bug", 3, FaultEffect.RankExits), new("stuck collective", 3, FaultEffect.RankHangs), new("bad GPU", 2, FaultEffect.GpuFails),
         new("power", 2, FaultEffect.NodeLost), new("agent killed", 2, FaultEffect.AgentEnds),
+        new("bad batch", 1, FaultEffect.NumbersBreak),
     ], "made up: every kind about as often");
 
     private static readonly ClusterTiming Fast =
@@ -29,6 +30,7 @@ internal static class SmallWorld
         StartWithin = TimeSpan.FromMinutes(4),
         SilentFor = TimeSpan.FromMinutes(2),
         SaveWithin = TimeSpan.FromSeconds(20),
+        BreakForgottenAfter = 10,
         Window = TimeSpan.FromHours(8),
     };
 

@@ -176,7 +176,8 @@ public sealed class SimulatedCluster : ITrainingCluster
                     word.Gang.Save();
                     break;
                 case WorkerOrder.Stop stop: word.Pod.Exit(0, stop.Reason); break;
-                default: break;
+                case WorkerOrder.Continue: break;
+                default: throw new System.Diagnostics.UnreachableException($"order {reply.Order}");
             }
         }
     }
@@ -194,7 +195,7 @@ public sealed class SimulatedCluster : ITrainingCluster
         return [.. assignment.Ranks.Where(r => r.Node == pod.Node).Select(r => new RankSeen(
             r.Rank, 1, state == RankState.Exited && r.LocalRank > 0 ? RankState.Training : state, assignment.Attempt,
             stepping ? gang.Step : assignment.ResumeFrom?.Step ?? 0, stepping ? "simulated" : "loading", since,
-            state == RankState.Exited ? 1 : null, pod.RankError ?? "", stepping ? gang.Step : 0))];
+            state == RankState.Exited ? pod.RankExit : null, pod.RankError ?? "", stepping ? gang.Step : 0) { Broke = pod.Broke })];
     }
 
     /// <summary>Nodes break at their rate and come back mended.</summary>
@@ -219,6 +220,11 @@ public sealed class SimulatedCluster : ITrainingCluster
         {
             case FaultEffect.RankExits:
                 pod?.FailRank(fault.Name);
+                break;
+            case FaultEffect.NumbersBreak when pod is not null:
+                gangs[(pod.Stage, pod.Gang)].SpoilNextBatch();
+                break;
+            case FaultEffect.NumbersBreak:
                 break;
             case FaultEffect.RankHangs:
                 pod?.Hang();

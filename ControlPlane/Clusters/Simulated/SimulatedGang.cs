@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
@@ -22,6 +23,10 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
     private double stepSeconds;
     private double lastProgress;
     private bool saveAsked;
+    private bool spoilNext;
+
+    /// <summary>Batches whose numbers break each time that they are trained.</summary>
+    private readonly HashSet<long> spoilt = [];
 
     public List<SimulatedPod> Pods { get; } = [];
 
@@ -39,6 +44,8 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
 
     public void Save() => saveAsked = true;
 
+    public void SpoilNextBatch() => spoilNext = true;
+
     /// <summary>Every rank of the newest launch is there and none has failed.</summary>
     public bool Whole => Pods.All(p => p is { ExitCode: null, RankError: null, Hung: false } && p.Assignment is { } a && a.Attempt == Pods[0].Assignment?.Attempt);
 
@@ -55,12 +62,12 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
             Launch(assignment, random);
         }
 
-        for (int made = 0; !Done && stepEnds <= now && made < StepsPerTurn && Pods[0].Waiting < StepsPerTurn; made++)
+        for (int made = 0; Whole && !Done && stepEnds <= now && made < StepsPerTurn && Pods[0].Waiting < StepsPerTurn; made++)
         {
             MakeStep(at, random);
         }
 
-        if (saveAsked && Step > 0 && !Done)
+        if (saveAsked && Step > 0 && !Done && Whole)
         {
             Checkpoint(at);
         }
@@ -83,6 +90,18 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
 
     private void MakeStep(DateTimeOffset at, Random random)
     {
+        long batch = BatchOrder.BatchOf(Step + 1, Pods[0].Assignment!.LeftOut);
+        if (spoilNext)
+        {
+            (spoilNext, _) = (false, spoilt.Add(batch));
+        }
+
+        if (spoilt.Contains(batch))
+        {
+            Pods[0].BreakNumbers(new NotFinite("loss", NotFinite.InWords(double.NaN), Step + 1, batch, 0, "", 0));
+            return;
+        }
+
         Step++;
         Tokens = work!.TokensAfter(Step, Tokens);
         Pods[0].Tell(work.Sample(Step, Tokens, stepSeconds, attempt, at, random));

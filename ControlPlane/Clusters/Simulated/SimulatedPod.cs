@@ -37,6 +37,12 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
     /// <summary>A rank of the current launch ended by itself; cleared by the next launch.</summary>
     public string? RankError { get; private set; }
 
+    /// <summary>With <see cref="RankError"/>: its exit code.</summary>
+    public int RankExit { get; private set; }
+
+    /// <summary>The number that ended the ranks of the current launch; cleared by the next launch.</summary>
+    public NotFinite? Broke { get; private set; }
+
     /// <summary>A rank of the current launch makes no step any more and says nothing; cleared by the next launch.</summary>
     public bool Hung { get; private set; }
 
@@ -50,14 +56,16 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
     {
         if (Assignment?.Attempt != assignment.Attempt)
         {
-            (Assignment, LaunchedAt, RankError, Hung) = (assignment, now, null, false);
+            (Assignment, LaunchedAt, RankError, Hung, Broke) = (assignment, now, null, false, null);
             samples.Clear();
         }
     }
 
     public void Exit(int code, string reason) => (ExitCode, Reason) = ExitCode is null ? (code, reason) : (ExitCode, Reason);
 
-    public void FailRank(string error) => RankError ??= error;
+    public void FailRank(string error) => (RankError, RankExit) = RankError is null ? (error, 1) : (RankError, RankExit);
+
+    public void BreakNumbers(NotFinite broke) => (RankError, RankExit, Broke) = (broke.Sentence, NumberBreak.Exit, broke);
 
     public void Hang() => Hung = true;
 

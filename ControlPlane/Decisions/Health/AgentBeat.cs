@@ -26,6 +26,9 @@ public sealed record RankSeen(
     int Rank, int Pid, RankState State, int Attempt, long Step, string Doing, TimeSpan SinceProgress, int? ExitCode, string Error,
     long CollectiveSequence)
 {
+    /// <summary>The number that ended it, or is about to; null: none did.</summary>
+    public NotFinite? Broke { get; init; }
+
     /// <summary>With Exited: type and place of the exception; empty where none told.</summary>
     public string Fault { get; init; } = "";
 

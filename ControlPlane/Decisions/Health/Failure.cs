@@ -20,6 +20,8 @@ public enum FailureCause
     BadInput = 7,
     /// <summary>A stage that was beyond step 0 has no checkpoint left that can be used. Only a person begins it again.</summary>
     NoCheckpoint = 8,
+    /// <summary>A loss, a gradient norm or a weight was not finite: the numbers broke, and no machine or program did.</summary>
+    NotFinite = 9,
 }
 
 /// <summary>Why an attempt ended: the first thing seen that it could not go on with.</summary>
@@ -34,7 +36,11 @@ public enum FailureCause
 /// <param name="HappenedAt">When it failed, as far as known; before <paramref name="NoticedAt"/>.</param>
 public sealed record Failure(
     FailureCause Cause, string Sentence, string Signature, NodeId Node, bool NodeIsSuspect, int Attempt, long Step,
-    DateTimeOffset HappenedAt, DateTimeOffset NoticedAt);
+    DateTimeOffset HappenedAt, DateTimeOffset NoticedAt)
+{
+    /// <summary>With <see cref="FailureCause.NotFinite"/>: which number.</summary>
+    public NotFinite? Broke { get; init; }
+}
 
 public static class FailureCauses
 {
@@ -50,6 +56,7 @@ public static class FailureCauses
         FailureCause.RolledBack => "rolled back",
         FailureCause.BadInput => "bad input",
         FailureCause.NoCheckpoint => "no checkpoint",
+        FailureCause.NotFinite => "not finite",
         _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
     };
 }

@@ -80,6 +80,9 @@ public sealed record Observation(
     /// <summary>Recent steps of this round, oldest first. Of older attempts too: a restart changes no pace.</summary>
     public ImmutableArray<StepTime> Times { get; init; } = [];
 
+    /// <summary>The first sample of the newest attempt whose loss or gradient norm was not finite. Null: none was.</summary>
+    public StepSample? Broken { get; init; }
+
     /// <summary>Agents on the gang's nodes. A gang has hundreds of nodes and asks each second, so nothing here is nodes times agents.</summary>
     public IEnumerable<AgentVitals> AgentsOf(GangGrant gang)
     {

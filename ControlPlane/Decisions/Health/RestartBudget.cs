@@ -37,6 +37,11 @@ public static class RestartBudget
                 + $" from it; `dsops retry {stage.Id.Run} --stage {stage.Id.Stage} --from 0` begins again.");
         }
 
+        if (failure.Broke is { } broke && NumberBreak.Judge(stage, broke) is { } given)
+        {
+            return given;
+        }
+
         int same = 1 + stage.Restarts.Reverse().TakeWhile(r => failure.Signature.Length > 0 && r.Signature == failure.Signature).Count();
         if (failure.Signature.Length > 0 && same >= policy.MaxSameFault)
         {

@@ -21,6 +21,9 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
 
     public static Vitals Fresh(Instant now) => new(now, [], News.None, null, []);
 
+    /// <summary>The first sample of the newest attempt that told a loss or gradient norm that is not finite; later ones follow from it.</summary>
+    public StepSample? Broken { get; init; }
+
     public double? LongestStepSeconds => StepSeconds.IsEmpty ? null : StepSeconds.Max();
 
     public Vitals Take(AgentRegistration registration, Instant now)
@@ -65,6 +68,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Times = paced.Length > StepsRemembered ? paced[^StepsRemembered..] : paced,
             News = news,
             Latest = newest,
+            Broken = FirstBroken(Broken, samples),
             StepSeconds = times.Length > StepsRemembered ? times[^StepsRemembered..] : times,
         };
         var old = On(beat.Node);
@@ -108,11 +112,22 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Times = Times,
             PhaseFor = Began.PhaseOf(stage, PhaseBegan, now).AgeAt(now),
             IncidentFor = Began.IncidentOf(stage, IncidentBegan, now).AgeAt(now),
+            Broken = Broken?.Attempt == stage.Attempt ? Broken : null,
         };
     }
 
     private static StepSample Newer(StepSample? old, StepSample sample) =>
         old is null || sample.Attempt > old.Attempt || (sample.Attempt == old.Attempt && sample.Step > old.Step) ? sample : old;
+
+    private static StepSample? FirstBroken(StepSample? known, ImmutableArray<StepSample> samples)
+    {
+        foreach (var sample in samples.Where(s => !double.IsFinite(s.Loss) || !double.IsFinite(s.GradNorm)))
+        {
+            known = known is null || sample.Attempt > known.Attempt || (sample.Attempt == known.Attempt && sample.Step < known.Step) ? sample : known;
+        }
+
+        return known;
+    }
 
     private Began? PhaseBegan { get; init; }
 

@@ -60,7 +60,7 @@ public static class NodeHistory
         FailureCause.NodeLost or FailureCause.AgentLost => 1,
         FailureCause.RankHung => 0.5,
         FailureCause.RankExited or FailureCause.StartTimedOut => 0.25,
-        FailureCause.CheckpointRefused or FailureCause.RolledBack => 0,
+        FailureCause.CheckpointRefused or FailureCause.RolledBack or FailureCause.BadInput or FailureCause.NoCheckpoint or FailureCause.NotFinite => 0,
         _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
     };
 }

@@ -15,6 +15,8 @@ public enum FaultEffect
     NodeLost = 3,
     /// <summary>The agent's process ends, and its ranks with it; the node is sound.</summary>
     AgentEnds = 4,
+    /// <summary>The batch that is being trained makes a number not finite, each time that it is trained. Leaving it out mends it.</summary>
+    NumbersBreak = 5,
 }
 
 /// <param name="Weight">Relative frequency: the count in the source.</param>

@@ -90,6 +90,10 @@ public sealed class Simulation
     public IEnumerable<(StageId Stage, int Attempt)> Training =>
         cluster.Jobs.Where(j => j.State is JobState.Training or JobState.Saving).Select(j => (j.Stage, j.Attempt));
 
+    /// <summary>What each attempt that makes steps was told to leave out.</summary>
+    public IEnumerable<(StageId Stage, int Attempt, ImmutableArray<long> LeftOut)> LeavingOut =>
+        cluster.Jobs.Where(j => j.State is JobState.Training or JobState.Saving).Select(j => (j.Stage, j.Attempt, j.LeftOut));
+
     /// <summary>Agents that run, whatever the control plane knows.</summary>
     public IEnumerable<(StageId Stage, int Gang, NodeId Node)> LiveAgents => cluster.LivePods.Select(p => (p.Stage, p.Gang, p.Node));
 

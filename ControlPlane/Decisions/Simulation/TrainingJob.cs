@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Simulation;
 
@@ -30,6 +32,9 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
     public long TotalSteps { get; } = totalSteps;
 
     public StageTiming Timing { get; } = timing;
+
+    /// <summary>Numbers of the batches that it was told to leave out.</summary>
+    public ImmutableArray<long> LeftOut { get; init; } = [];
 
     public JobState State { get; set; }
 
@@ -64,6 +69,23 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
         }
 
         return at;
+    }
+
+    public long BatchOf(long step) => BatchOrder.BatchOf(step, LeftOut);
+
+    /// <summary>The first step of the block that takes one of these batches, and when it ends.</summary>
+    public (long Step, DateTimeOffset Ends)? FirstOf(IReadOnlySet<long> batches)
+    {
+        for (int i = 0; i < stepEnds.Count && batches.Count > 0; i++)
+        {
+            long step = blockFrom + i + 1;
+            if (step > Step && batches.Contains(BatchOf(step)))
+            {
+                return (step, stepEnds[i]);
+            }
+        }
+
+        return null;
     }
 
     /// <summary>Ends the block after the step that is under way, to save there.</summary>

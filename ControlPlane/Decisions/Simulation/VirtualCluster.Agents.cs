@@ -102,7 +102,10 @@ internal sealed partial class VirtualCluster
         for (int local = 0; local < job.Gang.SlotsPerNode; local++)
         {
             ranks.Add(new RankSeen((node * job.Gang.SlotsPerNode) + local, 0, state, job.Attempt, job.Step, "", since,
-                state == RankState.Exited ? pod.ExitCode : null, pod.Error, pod.Hung ? job.Step : job.Step + 1));
+                state == RankState.Exited ? pod.ExitCode : null, pod.Error, pod.Hung ? job.Step : job.Step + 1)
+            {
+                Broke = pod.Broke,
+            });
         }
 
         return ranks.MoveToImmutable();

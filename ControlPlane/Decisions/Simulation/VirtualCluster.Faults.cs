@@ -1,10 +1,14 @@
 using System.Diagnostics;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Simulation;
 
 internal sealed partial class VirtualCluster
 {
+    /// <summary>Batches that break a stage's numbers each time that they are trained.</summary>
+    private readonly Dictionary<StageId, HashSet<long>> badBatches = [];
+
     /// <summary>What has happened, by cause.</summary>
     public SortedDictionary<string, int> Faults { get; } = new(StringComparer.Ordinal);
 
@@ -23,7 +27,15 @@ internal sealed partial class VirtualCluster
 
         var pod = Pods.FirstOrDefault(p => p.Node == node.Id && p.Alive);
         // A fault of the program needs a program, and a machine that nobody uses is checked before it is used.
-        if (pod is null && cause.Effect is FaultEffect.RankExits or FaultEffect.RankHangs or FaultEffect.AgentEnds)
+        if (pod is null && cause.Effect is FaultEffect.RankExits or FaultEffect.RankHangs or FaultEffect.AgentEnds or FaultEffect.NumbersBreak)
+        {
+            return;
+        }
+
+        // Only a step has numbers.
+        var job = pod is null ? null : JobOf(pod);
+        job?.Advance(agenda.Now);
+        if (cause.Effect == FaultEffect.NumbersBreak && (job is not { State: JobState.Training } || job.Step >= job.TotalSteps))
         {
             return;
         }
@@ -42,6 +54,10 @@ internal sealed partial class VirtualCluster
             case FaultEffect.AgentEnds:
                 BreakJobOf(pod!, cause.Name);
                 End(pod!, 137, cause.Name);
+                break;
+            case FaultEffect.NumbersBreak:
+                BadBatches(job!.Stage).Add(job.BatchOf(job.Step + 1));
+                BreakNumbers(job, job.Step + 1);
                 break;
             case FaultEffect.GpuFails when pod is not null:
                 node.GpuBad = true;
@@ -97,12 +113,25 @@ internal sealed partial class VirtualCluster
         }
     }
 
-    private void ExitRanks(VirtualPod pod, string cause)
+    /// <summary>The ranks of the gang's first node find it and end; those of the others wait for them.</summary>
+    private void BreakNumbers(TrainingJob job, long step)
+    {
+        if (PodsOf(job).FirstOrDefault(p => p.Node == job.Gang.Nodes[0]) is { } first)
+        {
+            var broke = new NotFinite("loss", NotFinite.InWords(double.NaN), step, job.BatchOf(step), 0, "", 0);
+            first.Broke = broke;
+            ExitRanks(first, broke.Sentence, NumberBreak.Exit);
+        }
+    }
+
+    private HashSet<long> BadBatches(StageId stage) => badBatches.TryGetValue(stage, out var known) ? known : badBatches[stage] = [];
+
+    private void ExitRanks(VirtualPod pod, string cause, int code = 1)
     {
         LastFault[pod.Stage] = agenda.Now;
         if (pod.Ranks is RanksDo.Load or RanksDo.Train)
         {
-            (pod.Ranks, pod.ExitCode, pod.Error) = (RanksDo.Exited, 1, cause);
+            (pod.Ranks, pod.ExitCode, pod.Error) = (RanksDo.Exited, code, cause);
             BreakJobOf(pod, cause);
         }
     }

@@ -45,7 +45,7 @@ internal sealed partial class VirtualCluster
     private void Launch(VirtualPod pod, Assignment assignment)
     {
         BreakJobOf(pod, "");
-        (pod.Launched, pod.LaunchedAt, pod.Hung, pod.Error) = (assignment.Attempt, agenda.Now, false, "");
+        (pod.Launched, pod.LaunchedAt, pod.Hung, pod.Error, pod.Broke) = (assignment.Attempt, agenda.Now, false, "", null);
         var job = JobOf(pod) ?? NewJob(pod, assignment);
         pod.Ranks = RanksDo.Load;
         var load = Draw(timing.Load) + TimeSpan.FromSeconds(Math.Ceiling(job.FromStep > 0 ? job.Timing.DurableSeconds : 0));
@@ -78,7 +78,7 @@ internal sealed partial class VirtualCluster
             account.RestartsByCause[cause] = account.RestartsByCause.GetValueOrDefault(cause) + 1;
         }
 
-        var job = new TrainingJob(stage, gang, assignment.Attempt, from, total, stageTiming(stage));
+        var job = new TrainingJob(stage, gang, assignment.Attempt, from, total, stageTiming(stage)) { LeftOut = assignment.LeftOut };
         jobs.Add((stage, assignment.Attempt), job);
         return job;
     }
@@ -121,6 +121,18 @@ internal sealed partial class VirtualCluster
     private void ScheduleSave(TrainingJob job, DateTimeOffset at)
     {
         int course = job.Course;
+        if (job.FirstOf(BadBatches(job.Stage)) is var (bad, ends))
+        {
+            // Entered before the save: where both come due, the numbers break first.
+            agenda.At(ends, () =>
+            {
+                if (job.Course == course)
+                {
+                    BreakNumbers(job, bad);
+                }
+            });
+        }
+
         agenda.At(at, () =>
         {
             if (job.Course == course)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Simulation;
@@ -64,6 +65,9 @@ internal sealed class VirtualPod(StageId stage, int gang, NodeId node, int index
     public int ExitCode { get; set; }
 
     public string Error { get; set; } = "";
+
+    /// <summary>The number that ended its ranks; cleared by the next launch.</summary>
+    public NotFinite? Broke { get; set; }
 
     public DateTimeOffset LaunchedAt { get; set; }
 

@@ -21,4 +21,7 @@ public sealed record Assignment(
 
     /// <summary>Of the run whose checkpoints may be used, its own first.</summary>
     public ImmutableArray<string> Registrations { get; init; } = [""];
+
+    /// <summary>Numbers of the batches that are not trained, ascending.</summary>
+    public ImmutableArray<long> LeftOut { get; init; } = [];
 }

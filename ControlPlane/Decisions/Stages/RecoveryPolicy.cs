@@ -12,6 +12,12 @@ public sealed record RecoveryPolicy
     /// <summary>Launches that may end by the same fault of the program without a new checkpoint. Default: 3.</summary>
     public int MaxSameFault { get; init; } = 3;
 
+    /// <summary>
+    /// Steps after which a break (a number that is not finite) is forgotten; a second one sooner fails the stage. Default: 500, the longest
+    /// stretch of batches that PaLM passed over to get beyond one spike (arXiv 2204.02311 section 5.1).
+    /// </summary>
+    public int BreakForgottenAfter { get; init; } = 500;
+
     /// <summary>Wait before the launch after a launch that never made a step; doubles each time. Default: 1 second.</summary>
     public TimeSpan BackOffBase { get; init; } = TimeSpan.FromSeconds(1);
 

@@ -110,6 +110,8 @@ internal static class StageMoves
             Incident = null,
             Avoid = [],
             Latest = null,
+            // Who names a step wants what comes after it trained anew, also what was left out.
+            LeftOut = stage.Wish.FromStep is { } step ? BatchOrder.TakenBy(stage.LeftOut, step) : stage.LeftOut,
             EndedAt = null,
             Evaluations = [.. stage.Evaluations.Where(e => e.Step <= from)],
         };

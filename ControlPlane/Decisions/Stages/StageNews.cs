@@ -81,6 +81,12 @@ internal static class StageNews
             Step = made.Step,
             Took = made.Lag,
         };
+        if (NumberBreak.Unfit(stage, made) is { } unfit)
+        {
+            return (stage with { Checkpoints = [.. kept.Select(c => c.Made == made ? c with { State = CheckpointState.Quarantined, Reason = unfit } : c)] })
+                .Say(now, "checkpoint-refused", EventLevel.Warning, $"checkpoint of step {made.Step} is not used: {unfit}");
+        }
+
         bool progress = made.Step > newest;
         return (stage with { Checkpoints = kept, Restarts = progress ? [] : stage.Restarts }).Say(told);
     }
@@ -116,7 +122,8 @@ internal static class StageNews
     private static Stage TakeFound(Stage stage, StageFolder disk, DateTimeOffset now)
     {
         var work = stage.Wish.Work;
-        var found = CheckpointChoice.Untold(stage.Checkpoints, disk, work.Registrations, stage.RoundBegan);
+        var found = CheckpointChoice.Untold(stage.Checkpoints, disk, work.Registrations, stage.RoundBegan)
+            .RemoveAll(made => NumberBreak.Unfit(stage, made) is not null);
         if (found.IsEmpty)
         {
             return stage;

@@ -101,7 +101,9 @@ public static class StagePlanner
     /// <summary>A gang holds nodes and is to train: starting, running or restarting.</summary>
     private static Decision Live(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
-        if (LiveStage.Finished(stage, gang, seen) is { } final)
+        // Before all else: what ends with numbers that are not finite is not done, whatever it has saved.
+        var broke = NumberBreak.Find(stage, gang, seen, now);
+        if (broke is null && LiveStage.Finished(stage, gang, seen) is { } final)
         {
             return stage.Stop(gang, new Ending.Complete(final), $"step {final.Step} is the last and its checkpoint durable", now, EndByItself);
         }
@@ -136,6 +138,11 @@ public static class StagePlanner
                 .Stop(gang, new Ending.Relaunch(Why, now), Why, now);
         }
 
+        if (broke is not null)
+        {
+            return Recover(stage, gang, broke, seen, now);
+        }
+
         if (LiveStage.RefusedStart(stage, gang, seen, now) is { } refused)
         {
             return Recover(stage, gang, refused, seen, now);
@@ -160,7 +167,7 @@ public static class StagePlanner
         }
 
         var delay = ((Verdict.Again)RestartBudget.Judge(stage, failure, madeStep, now)).After;
-        var counted = LiveStage.Count(stage, failure, madeStep, now);
+        var counted = LiveStage.Count(failure.Broke is { } broke ? NumberBreak.LeaveOut(stage, broke) : stage, failure, madeStep, now);
         string from = StageMoves.FromWhere(counted);
         string wait = delay > TimeSpan.Zero ? $" after {Words.Duration(delay)}" : "";
         if (failure.NodeIsSuspect)
@@ -170,7 +177,8 @@ public static class StagePlanner
                 .Stop(gang, new Ending.Relaunch(failure.Sentence, now + delay), failure.Sentence, now);
         }
 
-        var told = LiveStage.Tell(counted, failure, $"restarting in place{wait}; {from}", now);
+        string remedy = failure.Broke is { } left ? NumberBreak.LeftOutWords(left) : $"restarting in place{wait}";
+        var told = LiveStage.Tell(counted, failure, $"{remedy}; {from}", now);
         return delay > TimeSpan.Zero
             ? told.To(new Phase.BackingOff(gang, now, now + delay), $"{failure.Sentence}; the next launch waits {Words.Duration(delay)}")
             : told.RestartInPlace(gang, now);

@@ -22,7 +22,8 @@ public abstract record WorkerOrder
     /// <summary>Save at the next step boundary.</summary>
     public sealed record SaveCheckpoint(string Reason) : WorkerOrder;
 
-    /// <summary>Go back to a step and leave out the data of the steps after it.</summary>
+    /// <summary>Go back to a step. Which batches are left out from there on stands in the assignment.</summary>
+    /// <param name="SkipSteps">So many of them are left out for the first time.</param>
     public sealed record RollBack(Assignment Assignment, long ToStep, long SkipSteps, string Reason) : WorkerOrder;
 
     /// <summary>End all ranks of older attempts and launch those of this one, in place.</summary>

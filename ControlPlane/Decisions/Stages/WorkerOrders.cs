@@ -77,6 +77,7 @@ public static class WorkerOrders
         {
             RoundBegan = stage.RoundBegan,
             Registrations = stage.Wish.Work.Registrations,
+            LeftOut = [.. stage.LeftOut.Select(b => b.Batch).Order()],
         };
     }
 
@@ -87,9 +88,9 @@ public static class WorkerOrders
     private static WorkerOrder Launch(Stage stage, GangGrant gang, ImmutableArray<RankSeen> ranks)
     {
         var assignment = AssignmentOf(stage, gang);
-        if (stage.Incident is { Cause: FailureCause.RolledBack } wanted)
+        if (stage.Incident is { Cause: FailureCause.RolledBack or FailureCause.NotFinite } wanted)
         {
-            return new WorkerOrder.RollBack(assignment, stage.LaunchedFrom, 0, wanted.Sentence);
+            return new WorkerOrder.RollBack(assignment, stage.LaunchedFrom, wanted.Broke is null ? 0 : 1, wanted.Sentence);
         }
 
         return ranks.IsEmpty ? new WorkerOrder.Start(assignment)

@@ -22,6 +22,7 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
     private long sequence;
     private int attempt = gang;
     private RankSeen? rank;
+    private ImmutableArray<long> leftOut = [];
     private long last;
 
     /// <summary>The first beat that carries the newest checkpoint.</summary>
@@ -49,6 +50,12 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
 
     /// <summary>While set, its rank crashes at step 3.</summary>
     public string CrashesWith { get; set; } = "";
+
+    /// <summary>Batches whose numbers break each time that they are trained; its rank then ends, as a worker's does.</summary>
+    public HashSet<long> Spoilt { get; } = [];
+
+    /// <summary>The loss that its rank tells of a step, without ending by it.</summary>
+    public Func<long, double> LossOf { get; set; } = step => 3.0 / step;
 
     /// <summary>Paths its rank refuses to load.</summary>
     public HashSet<string> Refuses { get; } = [];
@@ -122,6 +129,13 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
             return;
         }
 
+        if (Spoilt.Contains(BatchOrder.BatchOf(rank.Step + 1, leftOut)))
+        {
+            var broke = new NotFinite("loss", "NaN", rank.Step + 1, BatchOrder.BatchOf(rank.Step + 1, leftOut), 2, "pairs.jsonl, line 7", 1e-3);
+            rank = rank with { State = RankState.Exited, ExitCode = NumberBreak.Exit, Error = broke.Sentence, Broke = broke };
+            return;
+        }
+
         rank = rank with { Step = rank.Step + 1 };
         if (rank.Step == 3 && CrashesWith.Length > 0)
         {
@@ -129,7 +143,7 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
             return;
         }
 
-        samples.Add(new StepSample(rank.Step, now, "main", 3.0 / rank.Step, 1, 1e-3, rank.Step * 100, 0.1, attempt,
+        samples.Add(new StepSample(rank.Step, now, "main", LossOf(rank.Step), 1, 1e-3, rank.Step * 100, 0.1, attempt,
             ImmutableDictionary<string, double>.Empty));
         if (rank.Step % LoadEvery == 0)
         {
@@ -146,7 +160,7 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
     {
         bool final = rank!.Step == last;
         checkpointsCarriedBy = sequence + 1;
-        checkpoints.Add(new CheckpointMade(rank.Step, $"{stage}/step-{rank.Step:00000000}", 1000, $"digest-{rank.Step}", rank.Step * 100, 1.0,
+        checkpoints.Add(new CheckpointMade(rank.Step, $"{stage}/step-{rank.Step:00000000}", 1000, $"digest-{rank.Step}", rank.Step * 100, LossOf(rank.Step),
             $"sample {rank.Step}", TimeSpan.FromMilliseconds(10), TimeSpan.FromMilliseconds(20), now, attempt, final));
         rank = final ? rank with { State = RankState.Done } : rank;
     }
@@ -185,12 +199,16 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
                 }
 
                 break;
+            case WorkerOrder.Continue:
+                break;
+            default:
+                throw new System.Diagnostics.UnreachableException($"order {order}");
         }
     }
 
     private void Launch(Assignment assignment)
     {
-        attempt = assignment.Attempt;
+        (attempt, leftOut) = (assignment.Attempt, assignment.LeftOut);
         last = StageLength.Of(assignment.Pipeline.Stage(stage.Stage).Recipe).Steps;
         bool refused = assignment.ResumeFrom is { } from && Refuses.Contains(from.Path);
         rank = new RankSeen(0, pid + (100 * attempt), refused ? RankState.Exited : RankState.Training, attempt, assignment.ResumeFrom?.Step ?? 0,

@@ -11,8 +11,10 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 /// An agent with one rank that counts steps; everything since its start stands in each beat, as if nothing were acknowledged. Its rank saves
 /// onto the stage's disk, and goes on from the newest whole checkpoint there.
 /// </summary>
-internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> disk)
+/// <param name="spoilt">Batches whose numbers break each time that they are trained.</param>
+internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> disk, IReadOnlySet<long> spoilt)
 {
+    private ImmutableArray<long> leftOut = [];
     private readonly List<CheckpointMade> made = [];
     private readonly List<ResumedFrom> resumed = [];
     private readonly List<RefusedCheckpoint> refusals = [];
@@ -61,6 +63,13 @@ internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> dis
             return;
         }
 
+        if (spoilt.Contains(BatchOrder.BatchOf(rank.Step + 1, leftOut)))
+        {
+            var broke = new NotFinite("loss", "NaN", rank.Step + 1, BatchOrder.BatchOf(rank.Step + 1, leftOut), 0, "", 0);
+            Rank = rank with { State = RankState.Exited, ExitCode = NumberBreak.Exit, Error = broke.Sentence, Broke = broke };
+            return;
+        }
+
         Rank = rank with { Step = rank.Step + 1 };
         sample = new StepSample(Rank.Step, now, "", 1, 1, 1, Rank.Step * 100, 0.2, Attempt, ImmutableDictionary<string, double>.Empty);
         if (Rank.Step % saveEvery == 0 || Rank.Step >= steps)
@@ -83,6 +92,8 @@ internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> dis
             case WorkerOrder.SaveCheckpoint: Save(false, now); break;
             case WorkerOrder.Stop { SaveWithin: not null } when Trains && !standing: Save(false, now); standing = true; break;
             case WorkerOrder.Stop: Die(); break;
+            case WorkerOrder.Continue: break;
+            default: throw new System.Diagnostics.UnreachableException($"order {order}");
         }
     }
 
@@ -99,7 +110,7 @@ internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> dis
 
     private void Launch(Assignment assignment, IReadOnlySet<string> damaged)
     {
-        Attempt = assignment.Attempt;
+        (Attempt, leftOut) = (assignment.Attempt, assignment.LeftOut);
         long wanted = assignment.ResumeFrom?.Step ?? 0;
         var candidates = disk.Where(c => c.Made.Attempt > assignment.RoundBegan || c.Made.Step <= wanted).OrderByDescending(c => c.Made.Step).ToList();
         foreach (var bad in candidates.TakeWhile(c => damaged.Contains(c.Made.Path)))

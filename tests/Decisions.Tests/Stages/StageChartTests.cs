@@ -4,7 +4,7 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 
 public sealed class StageChartTests
 {
-    private const int Lives = 800;
+    private const int Lives = 1200;
 
     [Fact]
     public void The_chart_has_exactly_the_transitions_that_stages_make()

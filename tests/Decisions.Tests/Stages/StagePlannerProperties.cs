@@ -38,6 +38,14 @@ public sealed class StagePlannerProperties
     });
 
     [Fact]
+    public void A_batch_that_broke_the_numbers_is_left_out_and_a_second_one_so_soon_fails_the_stage() => Every((world, _) =>
+    {
+        int breaks = world.Stage.RestartsByCause.GetValueOrDefault(FailureCause.NotFinite);
+        Assert.True(breaks <= 1, $"{breaks} restarts by numbers that broke, within 30 steps");
+        Assert.True(breaks <= world.Stage.LeftOut.Length, "a break whose batch is not left out");
+    });
+
+    [Fact]
     public void No_healthy_gang_is_stopped_and_every_decision_has_its_reason() =>
         Every((world, _) => Assert.True(world.Wrongs.Count == 0, string.Join("\n", world.Wrongs)));
 

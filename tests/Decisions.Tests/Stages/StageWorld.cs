@@ -13,7 +13,7 @@ public enum Happening
 {
     Tick, TickCrashingBeforeActions, TickCrashingBeforeWrite, ControlPlaneDies, Beat, BeatAgain, LateBeat, KillRank, Crash, KillAgent, NodeNotReady,
     NodeReady, Pause, Resume, Cancel, Retry, MinutePasses, ClusterBlind, ClusterSees, RefuseCheckpoint, Preempt, ClusterStops,
-    TrainsUnheard, RetryFromNewest,
+    TrainsUnheard, RetryFromNewest, SpoilNextBatch,
 }
 
 /// <summary>
@@ -30,6 +30,7 @@ internal sealed class StageWorld
     private readonly HashSet<NodeId> notReady = [];
     private readonly ImmutableArray<NodeId> nodes = [new("node-0"), new("node-1"), new("node-2")];
     private readonly HashSet<string> refused = [];
+    private readonly HashSet<long> spoilt = [];
     private ImmutableArray<GangGrant> held = [];
     private Preemption? preemption;
     private AgentBeat? lastBeat;
@@ -93,6 +94,9 @@ internal sealed class StageWorld
             case Happening.ClusterBlind: blind = true; break;
             case Happening.ClusterSees: blind = false; break;
             case Happening.RefuseCheckpoint when CheckpointChoice.Newest(Stage.Checkpoints) is { } newest: refused.Add(newest.Made.Path); break;
+            case Happening.SpoilNextBatch when Live.FirstOrDefault() is { Rank: { } rank }:
+                spoilt.Add(BatchOrder.BatchOf(rank.Step + 1, Stage.LeftOut.Select(b => b.Batch)));
+                break;
             case Happening.ClusterStops: Live.ToList().ForEach(a => a.StopWithCluster()); Forget(); break;
             case Happening.Preempt when Stage.Phase.GangOrNull is { } gang:
                 preemption = new Preemption(Stage.Id, gang.Gang, new StageId("other", "stage"), TimeSpan.FromSeconds(5), "preempted for other/stage"); break;
@@ -147,7 +151,7 @@ internal sealed class StageWorld
             case StageAction.CreatePods create:
                 foreach (var node in create.Gang.Nodes.Where(n => !agents.Any(a => a.Gang == create.Gang.Gang && a.Node == n)))
                 {
-                    agents.Add(new SimAgent(node, create.Gang.Gang, Disk));
+                    agents.Add(new SimAgent(node, create.Gang.Gang, Disk, spoilt));
                 }
 
                 break;

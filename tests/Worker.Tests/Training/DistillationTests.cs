@@ -41,6 +41,7 @@ public sealed class DistillationTests : IDisposable
         var context = StageContext.Open(plan, link);
         using var student = new UndistilledStudent(context, plan.Distillation);
         var model = student.Train(steps: 60, stepsDone: 60);
+        Assert.NotNull(model);
         Assert.Equal(1, context.Evaluation.Accuracy(model, VerifierRule.Exact, maxNewTokens: 4, temperature: 0, step: 60).Right.Value);
     }
 

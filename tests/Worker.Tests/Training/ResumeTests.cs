@@ -60,17 +60,37 @@ public sealed class ResumeTests : IDisposable
     [InlineData("sft")]
     [InlineData("rl")]
     [InlineData("distill")]
-    public void Skipped_steps_pass_over_the_data_that_they_would_have_trained_on(string stage)
+    public void Batches_that_are_left_out_move_the_data_up_and_change_no_count(string stage)
     {
         var plan = PlanWithBeginning(stage);
         using var whole = MiniPlans.Train(_mini.Launch(plan, stage, run: "whole"));
         using var first = MiniPlans.Train(_mini.Launch(plan, stage), StopAt(4));
-        var launch = _mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]);
-        launch.SkipSteps = 4;
-        using var skipping = MiniPlans.Train(launch);
+        using var skipping = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]), 5, 6, 7, 8));
         Assert.Equal(whole.Checkpoints.Single(c => c.Step == 12).DataCursor, skipping.Checkpoints.Single(c => c.Step == 8).DataCursor);
-        Assert.Equal(24, skipping.Samples[^1].Step);
+        Assert.Equal((24, 24), (skipping.Samples[^1].Step, skipping.Samples.Count + 4));
         Assert.NotEqual(whole.Samples[4].Loss, skipping.Samples[0].Loss);
+        Assert.Equal([5L, 6, 7, 8], ManifestOf(skipping.Checkpoints[^1]).LeftOut);
+        Assert.Empty(ManifestOf(whole.Checkpoints[^1]).LeftOut);
+    }
+
+    [Theory]
+    [InlineData("pretrain")]
+    [InlineData("extend")]
+    [InlineData("sft")]
+    [InlineData("rl")]
+    [InlineData("distill")]
+    public void Kills_before_and_after_a_batch_that_is_left_out_change_no_loss_and_no_weight(string stage)
+    {
+        var plan = PlanWithBeginning(stage);
+        using var whole = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage, run: "whole"), 7, 13));
+        using var first = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage), 7, 13), StopAt(6));
+        using var second = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]), 7, 13), StopAt(10));
+        // What the checkpoint has passed over stands in it: also a control plane that has forgotten the list changes nothing of the past.
+        using var third = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage, attempt: 3, from: second.Checkpoints[^1]), 13));
+        Assert.Equal(whole.Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)),
+            first.Samples.Concat(second.Samples).Concat(third.Samples).Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
+        Assert.Equal(WeightsOf(whole.Checkpoints[^1]), WeightsOf(third.Checkpoints[^1]));
+        Assert.Equal([7L, 13], ManifestOf(third.Checkpoints[^1]).LeftOut);
     }
 
     [Fact]
@@ -240,6 +260,16 @@ public sealed class ResumeTests : IDisposable
         }
         return (GC.GetAllocatedBytesForCurrentThread() - before) / counted;
     }
+
+    private static RankLaunch LeavingOut(RankLaunch launch, params long[] batches)
+    {
+        launch.Assignment.LeftOutBatches.Add(batches);
+        return launch;
+    }
+
+    private Manifest ManifestOf(CheckpointReport checkpoint) => Manifest.Verify(Path.Combine(_mini.Root, checkpoint.Path), checkpoint.Digest);
+
+    private string WeightsOf(CheckpointReport checkpoint) => ManifestOf(checkpoint).Files.Single(f => f.Name == ModelWeights.FileName).Sha256;
 
     private static IEnumerable<(string, double, int)> Measured(Agent.RecordingRankLink link) =>
         link.Evaluations.Where(e => e.Step > 4).Select(e => (e.Name, e.Value, e.Samples));
