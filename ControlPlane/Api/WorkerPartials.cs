@@ -94,6 +94,7 @@ internal static class WorkerPartials
         LocalTry = Door.NotNegative(rank.LocalTry, "ranks.localTry"),
         Halted = rank.Halted,
         Broke = rank.NotFinite?.ToRecord(),
+        SinceExit = rank.SinceExit is null ? null : Door.Span(rank.SinceExit, "ranks.sinceExit"),
     };
 
     private static NotFinite ToRecord(this Proto.NotFinite broke) => new(

@@ -151,6 +151,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
         {
             (status.ExitCode, status.Error, status.Fault) = (code, Error, Fault);
             (status.LastLine, status.MemoryKill) = (LastLine, MemoryKill);
+            status.SinceExit = EndedAt is { } ended ? Duration.FromTimeSpan(now > ended ? now - ended : TimeSpan.Zero) : null;
         }
 
         return status;

@@ -29,7 +29,7 @@ public sealed class BrowserTests
         var stage = (await dsops.UntilStage("seen", "pretrain", "has a checkpoint", TimeSpan.FromMinutes(1), s => (long)s["step"]! > 25));
         Dsops.Kill((int)stage["ranks"]![0]!["pid"]!);
         await Assertions.Expect(page.Locator("li.event", new() { HasText = "signal 9" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
-        await Assertions.Expect(page.Locator("li.event", new() { HasText = "recovered" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "trains again" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.Locator("ds-charts canvas").First).ToBeVisibleAsync(new() { Timeout = Patient });
         await dsops.UntilRun("seen", "completed", TimeSpan.FromMinutes(2));
         await TryCheckpoint(page, dsops);

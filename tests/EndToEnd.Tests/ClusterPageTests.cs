@@ -34,7 +34,7 @@ public sealed class ClusterPageTests
         await Assertions.Expect(page.Locator("[data-count=not-ready]")).ToContainTextAsync("1", new() { Timeout = Patient });
 
         await page.GotoAsync($"{dsops.Http}/runs/v3-half");
-        await Assertions.Expect(page.Locator("li.event", new() { HasText = "recovered" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "trains again" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.Locator("li.event", new() { HasText = "killed by hand" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
         Assert.Empty(errors);
     }

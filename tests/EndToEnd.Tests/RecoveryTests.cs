@@ -82,7 +82,7 @@ public sealed class RecoveryTests
         string[] sentences = [.. (await dsops.Json("events", "shaken")).AsArray().Select(e => (string)e!["text"]!)];
         Assert.Contains(sentences, s => s.Contains("signal 9", StringComparison.Ordinal));
         Assert.Contains(sentences, s => s.Contains("agent", StringComparison.OrdinalIgnoreCase));
-        Assert.True(sentences.Count(s => s.Contains("recovered", StringComparison.OrdinalIgnoreCase)) >= 2, string.Join('\n', sentences));
+        Assert.True(sentences.Count(s => s.Contains("trains again", StringComparison.OrdinalIgnoreCase)) >= 2, string.Join('\n', sentences));
         var checkpoints = (await dsops.Json("checkpoints", "shaken")).AsArray();
         Assert.Contains(checkpoints, c => (string?)c!["state"] == "final" && (long)c["step"]! == Steps);
     }

@@ -31,6 +31,7 @@ public sealed class GoldenTests
         }
 
         Assert.Equal(text.Skip(head.Count + 1), said);
+        Assert.DoesNotContain(world.Told, e => e.Text.StartsWith($"{e.Kind}:", StringComparison.OrdinalIgnoreCase));
     }
 
     private static Scenario Read(List<string> head)

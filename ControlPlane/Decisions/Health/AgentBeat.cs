@@ -43,6 +43,9 @@ public sealed record RankSeen(
 
     /// <summary>The kernel has stopped the process.</summary>
     public bool Halted { get; init; }
+
+    /// <summary>With Exited: how long ago, by the agent's own clock. Null: not told.</summary>
+    public TimeSpan? SinceExit { get; init; }
 }
 
 /// <summary>A rank ended while nobody could be asked, and its agent launched it again.</summary>

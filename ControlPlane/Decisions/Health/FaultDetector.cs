@@ -50,17 +50,12 @@ public static class FaultDetector
 
     private static Failure? RankExited(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
-        foreach (var agent in seen.AgentsOf(gang))
-        {
-            if (agent.Ranks.FirstOrDefault(r => r.Attempt == stage.Attempt && r.LocalTry >= stage.LocalTry && r.State == RankState.Exited) is not { } rank)
-            {
-                continue;
-            }
-
-            return RankEnd.Of(stage, agent.Node, rank, now - seen.SilenceOf(agent), now);
-        }
-
-        return null;
+        // One crash aborts the collectives of its peers, which end too: the first by time is the one to blame, not the first by node.
+        var first = seen.AgentsOf(gang)
+            .SelectMany(agent => agent.Ranks.Select(rank => (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + (rank.SinceExit ?? TimeSpan.Zero))))
+            .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.LocalTry >= stage.LocalTry && x.Rank.State == RankState.Exited)
+            .OrderByDescending(x => x.Ago).FirstOrDefault();
+        return first.Rank is { } rank ? RankEnd.Of(stage, first.Agent.Node, rank, now - first.Ago, now) : null;
     }
 
     private static Failure? RankHung(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)

@@ -27,7 +27,7 @@ public static class RunCommands
         var stages = pipeline.Stages.Select((s, i) => Adoption.Registered(WorkOf(pipeline, s), registration, folders.IsDefaultOrEmpty ? null : folders[i]))
             .Select(work => new RunStage(work, 0, null, null, null, null, false)).ToImmutableArray();
         int adopted = folders.IsDefaultOrEmpty ? 0 : folders.Sum(f => f?.Checkpoints.Length ?? 0);
-        string reason = $"submitted: {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority {Priorities.Name((int)pipeline.Priority)}"
+        string reason = $"new run of {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority {Priorities.Name((int)pipeline.Priority)}"
             + (adopted == 0 ? "" : $"; goes on from {Words.Count(adopted, "checkpoint", "checkpoints")} of an earlier run of this name");
         return new Run(submission.Name, pipeline, submission.Text, now, new RunPhase.Queued(), Intent.Train, reason, 0, 1, stages, [])
             .Say(now, "submitted", EventLevel.Info, reason);
@@ -38,7 +38,7 @@ public static class RunCommands
         { Phase.Terminal: true } => Over(run, "pause"),
         { Intent: Intent.Cancel } => new CommandDecision.Refuse($"run {run.Name} is being cancelled"),
         _ => new CommandDecision.Take((run with { Intent = Intent.Pause, Reason = Or(reason, "a person asked for it") })
-            .Say(now, "pause-asked", EventLevel.Info, $"pause asked for: {Or(reason, "no reason given")}")),
+            .Say(now, "pause-asked", EventLevel.Info, $"will pause: {Or(reason, "no reason given")}")),
     };
 
     public static CommandDecision Resume(Run run, string reason, DateTimeOffset now)
@@ -57,12 +57,12 @@ public static class RunCommands
         var stages = run.Phase is RunPhase.Paused && run.Current < run.Stages.Length && run.Stages[run.Current].Round == 0
             ? run.Stages.SetItem(run.Current, run.Stages[run.Current] with { Approved = true }) : run.Stages;
         return new CommandDecision.Take((run with { Intent = Intent.Train, Reason = Or(reason, "a person asked for it"), Stages = stages })
-            .Say(now, "resume-asked", EventLevel.Info, $"resume asked for: {Or(reason, "no reason given")}"));
+            .Say(now, "resume-asked", EventLevel.Info, $"will resume: {Or(reason, "no reason given")}"));
     }
 
     public static CommandDecision Cancel(Run run, string reason, DateTimeOffset now) => run.Phase.Terminal ? Over(run, "cancel")
         : new CommandDecision.Take((run with { Intent = Intent.Cancel, Reason = Or(reason, "a person asked for it") })
-            .Say(now, "cancel-asked", EventLevel.Warning, $"cancel asked for: {Or(reason, "no reason given")}"));
+            .Say(now, "cancel-asked", EventLevel.Warning, $"will be cancelled: {Or(reason, "no reason given")}"));
 
     /// <param name="stage">Empty: the stage whose turn it is, which for a failed run is the one that failed.</param>
     /// <param name="checkpointStep">Null: its newest good checkpoint; 0: its beginning.</param>

@@ -40,7 +40,8 @@ public static class RunPlanner
         if (run.Current == run.Stages.Length)
         {
             var took = now - run.SubmittedAt;
-            string done = $"all {Words.Count(run.Stages.Length, "stage", "stages")} completed, {Words.Duration(took)} after the submission";
+            string done = (run.Stages.Length == 1 ? "its only stage" : $"all {run.Stages.Length} stages")
+                + $" completed, {Words.Duration(took)} after the submission";
             return run.To(new RunPhase.Completed(now), done, now, "completed", took: took);
         }
 
@@ -136,7 +137,7 @@ public static class RunPlanner
         bool none = run.Current == run.Stages.Length || run.Stages[run.Current].Round == 0;
         var report = none ? null : Current(run, reports);
         return none || report?.Phase is { Terminal: true }
-            ? run.To(new RunPhase.Cancelled(now), $"cancelled: {run.Reason}", now, "cancelled", EventLevel.Warning)
+            ? run.To(new RunPhase.Cancelled(now), run.Reason, now, "cancelled", EventLevel.Warning)
             : new RunDecision(run, [WishOf(run)], OnTheWay(run, report));
     }
 

@@ -136,12 +136,12 @@ internal static class LiveStage
         {
             var noticed = incident.NoticedAt - incident.HappenedAt;
             var restart = took - noticed - TimeSpan.FromSeconds(load + firstStep);
-            text = $"recovered: first new step {first} after {Seconds(took)} (noticed {Seconds(noticed)}, restart {Seconds(restart)},"
+            text = $"trains again: first new step {first} after {Seconds(took)} (noticed {Seconds(noticed)}, restart {Seconds(restart)},"
                 + $" load {Seconds(TimeSpan.FromSeconds(load))}, first step {Seconds(TimeSpan.FromSeconds(firstStep))})";
         }
         else
         {
-            text = $"started on {Words.Nodes(gang.Nodes)}: first step {first} after {Seconds(took)}";
+            text = $"first step {first} after {Seconds(took)} on {Words.Nodes(gang.Nodes)}";
         }
 
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, stage.Incident is null ? "started" : "recovered",

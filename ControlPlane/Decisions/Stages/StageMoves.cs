@@ -65,13 +65,13 @@ internal static class StageMoves
 
     public static Decision Pause(this Stage stage, DateTimeOffset now)
     {
-        string reason = $"paused: {stage.Wish.Reason}; {FromWhere(stage)}";
+        string reason = $"{stage.Wish.Reason}; {FromWhere(stage)}";
         return (stage with { Incident = null }).Say(now, "paused", EventLevel.Info, reason).To(new Phase.Paused(now), reason);
     }
 
     public static Decision Cancel(this Stage stage, DateTimeOffset now)
     {
-        string reason = $"cancelled: {stage.Wish.Reason}";
+        string reason = stage.Wish.Reason;
         return (stage with { Incident = null, EndedAt = now }).Say(now, "cancelled", EventLevel.Warning, reason)
             .To(new Phase.Cancelled(now), reason);
     }
@@ -82,7 +82,7 @@ internal static class StageMoves
     public static Decision Complete(this Stage stage, CheckpointRef final, DateTimeOffset now)
     {
         var took = now - (stage.StartedAt ?? now);
-        string reason = $"completed at step {final.Step} in {Words.Duration(took)}, {Words.Count(stage.Attempt, "attempt", "attempts")};"
+        string reason = $"reached step {final.Step} in {Words.Duration(took)}, {Words.Count(stage.Attempt, "attempt", "attempts")};"
             + $" hands on {final.Path}";
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "completed", EventLevel.Info, reason)
         {

@@ -249,7 +249,7 @@ public static class StagePlanner
 
     private static Decision FromPaused(Stage stage, DateTimeOffset now) => stage.Wish.Intent switch
     {
-        Intent.Train => TakeUp(stage.Say(now, "resumed", Runs.EventLevel.Info, $"resumed: {stage.Wish.Reason}"), now).Queue(now),
+        Intent.Train => TakeUp(stage.Say(now, "resumed", Runs.EventLevel.Info, $"goes on after the pause: {stage.Wish.Reason}"), now).Queue(now),
         Intent.Cancel => stage.Cancel(now),
         Intent.Pause => stage.Stay(stage.Reason),
         _ => throw new UnreachableException($"intent {stage.Wish.Intent}"),

@@ -53,7 +53,7 @@ public sealed class RunGrainTests
         Assert.InRange(from, 5, step);
         Assert.Contains(world.Events, e => e.Text == $"rank 0 on node-0 was ended by signal 9 (SIGKILL) at step {step}; restarting in place; goes on from step {from}");
         Assert.Contains(world.Events, e => e.Kind == "recovered"
-            && e.Text.StartsWith($"recovered: first new step {from + 1} after ", StringComparison.Ordinal));
+            && e.Text.StartsWith($"trains again: first new step {from + 1} after ", StringComparison.Ordinal));
     }
 
     [Fact]

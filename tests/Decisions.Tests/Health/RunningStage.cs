@@ -48,7 +48,7 @@ internal sealed class RunningStage
         Stage, (awakeSince is { } awake ? Vitals.NotBefore(awake) : Vitals).Observe(Stage, Cluster, now), now.At);
 
     /// <summary>A beat that comes now, from the agent that is there.</summary>
-    public void Hear(RankSeen rank) => Vitals = Vitals.Take(BeatOf(Stage, rank), Stage, false, Now);
+    public void Hear(params RankSeen[] ranks) => Vitals = Vitals.Take(BeatOf(Stage, ranks), Stage, false, Now);
 
     public void EndRank(int code, string error) => Hear(Rank(Stage) with { State = RankState.Exited, ExitCode = code, Error = error });
 
@@ -57,6 +57,6 @@ internal sealed class RunningStage
 
     public AgentBeat Beat(Stage stage, long step) => BeatOf(stage, Rank(stage, step));
 
-    private AgentBeat BeatOf(Stage stage, RankSeen rank) => new(Node, Vitals.Agents[0].AgentId, stage.Id, stage.Attempt, Vitals.Agents[0].Sequence + 1,
-        [rank], [], [], [], [], ImmutableDictionary<string, double>.Empty, [], []);
+    private AgentBeat BeatOf(Stage stage, params RankSeen[] ranks) => new(Node, Vitals.Agents[0].AgentId, stage.Id, stage.Attempt, Vitals.Agents[0].Sequence + 1,
+        [.. ranks], [], [], [], [], ImmutableDictionary<string, double>.Empty, [], []);
 }
