@@ -15,10 +15,10 @@ internal sealed partial class OpsGrpcService
         var stop = context.CancellationToken;
         var foresight = request.Action switch
         {
-            "pause" => await OfRun(request, stop, RunForesight.Pause),
-            "cancel" => await OfRun(request, stop, RunForesight.Cancel),
-            "retry" => await OfRun(request, stop, (run, _) => RunForesight.Retry(
-                run, Door.OptionalName(request.Stage, "stage") ?? "", request.HasCheckpointStep ? Door.NotNegative(request.CheckpointStep, "checkpointStep") : null)),
+            "pause" => await OfRun(request, RunForesight.Pause, stop),
+            "cancel" => await OfRun(request, RunForesight.Cancel, stop),
+            "retry" => await OfRun(request, (run, _) => RunForesight.Retry(
+                run, Door.OptionalName(request.Stage, "stage") ?? "", request.HasCheckpointStep ? Door.NotNegative(request.CheckpointStep, "checkpointStep") : null), stop),
             "move" => await ClusterOf().ForeseeMove(OneGang(request), Optional(request.Before, "before"), stop),
             "preempt" => await ClusterOf().ForeseeGiveWay([.. request.Gangs.Select(g => Gang(g, "gangs"))], Optional(request.For, "for"), stop),
             "cordon" or "drain" => await ClusterOf().ForeseeNode(new NodeId(Door.Name(request.Node, "node")), request.Action == "drain", stop),
@@ -27,7 +27,7 @@ internal sealed partial class OpsGrpcService
         return new Proto.Foresight { Consequences = { foresight.Consequences }, Impossible = foresight.Impossible };
     }
 
-    private async Task<Foresight> OfRun(Proto.ForeseeRequest request, CancellationToken cancellation, Func<RunView, PipelineSpec, Foresight> foresee)
+    private async Task<Foresight> OfRun(Proto.ForeseeRequest request, Func<RunView, PipelineSpec, Foresight> foresee, CancellationToken cancellation)
     {
         string name = Door.Name(request.Run, "run");
         var run = await Described(name, cancellation);

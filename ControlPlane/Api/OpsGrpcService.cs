@@ -166,7 +166,7 @@ internal sealed partial class OpsGrpcService(
     }
 
     /// <summary>More than a person mends before he looks again would only make the answer too large.</summary>
-    private static IEnumerable<Problem> Told(IEnumerable<PipelineProblem> problems)
+    private static List<Problem> Told(IEnumerable<PipelineProblem> problems)
     {
         var told = problems.Take(ProblemsTold + 1).Select(problem => problem.ToProto()).ToList();
         if (told.Count > ProblemsTold)

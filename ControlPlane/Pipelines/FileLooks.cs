@@ -6,7 +6,7 @@ namespace DeepSeekOps.ControlPlane.Pipelines;
 /// Looks at files that people name: one at a time, on a thread of its own, so that no request's thread ever waits for a disk. A network
 /// mount that hangs never returns, and its thread cannot be taken back: such a look is answered in words and left, and few are left so.
 /// </summary>
-public sealed class FileLooks(TimeProvider clock)
+public sealed class FileLooks(TimeProvider clock) : IDisposable
 {
     /// <summary>A disk answers in milliseconds, a busy network mount within a second; a person waits for two.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
@@ -16,6 +16,8 @@ public sealed class FileLooks(TimeProvider clock)
 
     private readonly SemaphoreSlim turn = new(1);
     private int hung;
+
+    public void Dispose() => turn.Dispose();
 
     /// <param name="silent">The answer where a path did not answer.</param>
     public async Task<T> Run<T>(Func<T> look, Func<string, T> silent, CancellationToken cancellation)

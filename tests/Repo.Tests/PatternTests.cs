@@ -15,7 +15,7 @@ public sealed class PatternTests
     public void No_pattern_that_guards_something_ends_in_a_dollar()
     {
         string[] found = [.. Repository.Sources().Where(path => !path.StartsWith("tests/", StringComparison.Ordinal)).SelectMany(path =>
-            CSharpSyntaxTree.ParseText(Repository.Read(path)).GetRoot().DescendantNodes().Where(IsText).Where(EndsInDollar)
+            Root(Repository.Read(path)).DescendantNodes().Where(IsText).Where(EndsInDollar)
                 .Where(text => !IsMultiline(text) && !IsForSchema(text))
                 .Select(text => $"{path}:{text.GetLocation().GetLineSpan().StartLinePosition.Line + 1}: {text}"))];
         Assert.Empty(found);
@@ -24,9 +24,11 @@ public sealed class PatternTests
     [Fact]
     public void The_rule_would_see_one()
     {
-        var text = CSharpSyntaxTree.ParseText("class A { [GeneratedRegex(\"^[a-z]+$\")] void B() { } string C = $@\"^{D}$\"; }").GetRoot();
+        var text = Root("class A { [GeneratedRegex(\"^[a-z]+$\")] void B() { } string C = $@\"^{D}$\"; }");
         Assert.Equal(2, text.DescendantNodes().Where(IsText).Count(EndsInDollar));
     }
+
+    private static CompilationUnitSyntax Root(string text) => CSharpSyntaxTree.ParseText(text).GetCompilationUnitRoot();
 
     private static bool IsText(SyntaxNode node) => node is LiteralExpressionSyntax { RawKind: (int)SyntaxKind.StringLiteralExpression } or InterpolatedStringExpressionSyntax;
 

@@ -90,7 +90,7 @@ internal sealed class ChunkCache
         }
     }
 
-    public bool IsFresh(LineHeads known) => known.At is { } at && TimeProvider.System.GetElapsedTime(at) < Fresh;
+    public static bool IsFresh(LineHeads known) => known.At is { } at && TimeProvider.System.GetElapsedTime(at) < Fresh;
 
     /// <param name="rows">All chunks of the line after the last full one that is known, in order.</param>
     public LineHeads Learn(LineKey key, LineHeads known, IReadOnlyList<ChunkHead> rows)

@@ -54,7 +54,7 @@ internal sealed class StageChunks
         {
             var lines = names.Select(name => new ChunkCache.LineKey(run, stage, name, attempt)).ToDictionary(key => key, cache.HeadsOf);
             // Of an older attempt hardly anything comes any more.
-            var looked = lines.Where(l => attempt == newest || !cache.IsFresh(l.Value)).ToList();
+            var looked = lines.Where(l => attempt == newest || !ChunkCache.IsFresh(l.Value)).ToList();
             foreach (var same in looked.GroupBy(l => l.Value.Full.IsEmpty))
             {
                 string[] wanted = [.. same.Select(l => l.Key.Name)];
