@@ -42,7 +42,7 @@ public sealed class OutageTests
         string[] damaged = [.. Directory.EnumerateDirectories(folder, "step-*")];
         foreach (string checkpoint in damaged)
         {
-            await File.AppendAllTextAsync(Path.Combine(checkpoint, "model.safetensors"), "x");
+            await File.AppendAllTextAsync(Path.Combine(checkpoint, "model.safetensors"), "x", TestContext.Current.CancellationToken);
         }
 
         await dsops.StartDev();
@@ -70,7 +70,7 @@ public sealed class OutageTests
         int rank = (int)stage["ranks"]![0]!["pid"]!;
         Dsops.Freeze(rank);
         string newest = Directory.EnumerateDirectories(Path.Combine(dsops.DataDirectory, "checkpoints", "cut", "pretrain"), "step-*").Order(StringComparer.Ordinal).Last();
-        await File.AppendAllTextAsync(Path.Combine(newest, "model.safetensors"), "x");
+        await File.AppendAllTextAsync(Path.Combine(newest, "model.safetensors"), "x", TestContext.Current.CancellationToken);
         Dsops.Kill(rank);
         var after = await dsops.UntilStage("cut", "pretrain", "trains in attempt 2", Minutes,
             s => (int)s["attempt"]! == 2 && (string?)s["state"] == "running" && s["ranks"]!.AsArray().Count > 0 && (int)s["ranks"]![0]!["pid"]! > 0);

@@ -147,12 +147,12 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
     {
         using var http = new HttpClient(new HttpClientHandler { AllowAutoRedirect = false });
         http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", running.Dsops.Token);
-        using var runs = await http.GetAsync(new Uri($"{Http}/runs?q=mini"));
+        using var runs = await http.GetAsync(new Uri($"{Http}/runs?q=mini"), TestContext.Current.CancellationToken);
         Assert.Equal((HttpStatusCode.Redirect, "/?q=mini"), (runs.StatusCode, runs.Headers.Location?.OriginalString.Replace(Http, "", StringComparison.Ordinal)));
         foreach (string path in new[] { "/", "/cluster", "/submit", "/healthz", "/v1/runs" })
         {
-            using var head = await http.SendAsync(new HttpRequestMessage(HttpMethod.Head, new Uri(Http + path)));
-            Assert.Equal((path, HttpStatusCode.OK, ""), (path, head.StatusCode, await head.Content.ReadAsStringAsync()));
+            using var head = await http.SendAsync(new HttpRequestMessage(HttpMethod.Head, new Uri(Http + path)), TestContext.Current.CancellationToken);
+            Assert.Equal((path, HttpStatusCode.OK, ""), (path, head.StatusCode, await head.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)));
         }
     }
 
