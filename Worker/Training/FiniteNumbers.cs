@@ -1,3 +1,4 @@
+using DeepSeekOps.Recipes.Weights;
 using DeepSeekOps.Worker.Checkpoints;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -29,19 +30,31 @@ internal static class FiniteNumbers
         return null;
     }
 
-    /// <exception cref="RefusedCheckpointException">A tensor of the folder's files is not finite: whoever began from it would not be either.</exception>
+    /// <exception cref="RefusedCheckpointException">A tensor of the folder's files is not finite, or a file is none of tensors, though its bytes are those that were written.</exception>
     public static void Require(string folder, IEnumerable<string> files)
     {
         foreach (var path in files.Where(f => f.EndsWith(".safetensors", StringComparison.Ordinal)).Select(f => Path.Combine(folder, f)))
         {
-            using var file = SafetensorsFile.Open(path);
-            foreach (var name in file.Names)
+            try
             {
-                using var scope = NewDisposeScope();
-                if (FirstSpoilt([(name, file.Read(name))]) is { } spoilt)
-                {
-                    throw new RefusedCheckpointException($"{path}: tensor {name} has {(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it");
-                }
+                RequireFile(path);
+            }
+            catch (CheckpointFormatException e)
+            {
+                throw new RefusedCheckpointException(e.Message, e);
+            }
+        }
+    }
+
+    private static void RequireFile(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        foreach (var name in file.Names)
+        {
+            using var scope = NewDisposeScope();
+            if (FirstSpoilt([(name, file.Read(name))]) is { } spoilt)
+            {
+                throw new RefusedCheckpointException($"{path}: tensor {name} has {(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it");
             }
         }
     }

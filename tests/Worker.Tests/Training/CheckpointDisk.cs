@@ -1,11 +1,11 @@
-using System.Text;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Tests.Agent;
 using DeepSeekOps.Worker.Training;
 
 namespace DeepSeekOps.Worker.Tests.Training;
 
-/// <summary>A checkpoint folder made by hand: manifests are right, weights are a few bytes.</summary>
+/// <summary>A checkpoint folder made by hand: manifests are right, weights are one number.</summary>
 internal sealed class CheckpointDisk : IDisposable
 {
     public const string Registration = "of-this-run";
@@ -60,9 +60,10 @@ internal sealed class CheckpointDisk : IDisposable
     private static void Fill(string folder, long step, int attempt, string registration, bool final)
     {
         Directory.CreateDirectory(folder);
-        byte[] weights = Encoding.UTF8.GetBytes($"weights of step {step}");
-        File.WriteAllBytes(Path.Combine(folder, Weights), weights);
-        var file = new ManifestFile(Weights, weights.Length, Manifest.Sha256Of(Path.Combine(folder, Weights)));
+        var weights = Path.Combine(folder, Weights);
+        using var tensor = TorchSharp.torch.tensor((float)step);
+        var sha256 = SafetensorsWriter.Write(weights, [("model.norm.weight", tensor)]);
+        var file = new ManifestFile(Weights, new FileInfo(weights).Length, sha256);
         var manifest = new Manifest(
             Manifest.CurrentFormat, "run", "pretrain", attempt, 1, new Position(step, step * 100, 0, 0, 1.5), "", final, null, [file]) { Registration = registration };
         File.WriteAllBytes(Path.Combine(folder, Manifest.FileName), manifest.ToBytes());

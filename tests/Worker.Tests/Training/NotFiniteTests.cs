@@ -97,19 +97,50 @@ public sealed class NotFiniteTests : IDisposable
     public void A_checkpoint_with_a_number_that_is_not_finite_is_refused_and_the_one_before_it_taken(string name, float spoilt)
     {
         var plan = _mini.Plan("pretrain");
-        using var first = MiniPlans.Train(_mini.Launch(plan, "pretrain"), (link, report) =>
-        {
-            if (report.Sample is { Step: 8 })
-            {
-                link.OrderStop("a test ends the first attempt", save: true);
-            }
-        });
+        using var first = MiniPlans.Train(_mini.Launch(plan, "pretrain"), StopAtEight);
         var newest = first.Checkpoints[^1];
         newest.Digest = Spoil(Path.Combine(_mini.Root, newest.Path), name, spoilt);
         using var second = MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 2, from: newest));
         var refused = Assert.Single(second.Reports, r => r.Refused is not null).Refused;
         Assert.Contains(name, refused.Reason, StringComparison.Ordinal);
         Assert.Contains(float.IsNaN(spoilt) ? "has NaN in it" : "has an infinity in it", refused.Reason, StringComparison.Ordinal);
+        Assert.Equal(5, second.Samples[0].Step);
+    }
+
+    [Theory]
+    [InlineData(false, "the loss of its step is NaN")]
+    [InlineData(true, "it has trained batch 6, which is left out")]
+    public void A_checkpoint_whose_step_broke_or_that_trained_what_is_left_out_is_refused_whatever_its_bytes(bool leavesOut, string reason)
+    {
+        var plan = _mini.Plan("pretrain");
+        using var first = MiniPlans.Train(_mini.Launch(plan, "pretrain"), StopAtEight);
+        var newest = first.Checkpoints[^1];
+        if (!leavesOut)
+        {
+            newest.Digest = Rewrite(Path.Combine(_mini.Root, newest.Path), m => m["position"]!["loss"] = "NaN");
+        }
+        var launch = _mini.Launch(plan, "pretrain", attempt: 2, from: newest);
+        launch.Assignment.LeftOutBatches.Add(leavesOut ? [6L] : []);
+        using var second = MiniPlans.Train(launch);
+        Assert.StartsWith(reason, Assert.Single(second.Reports, r => r.Refused is not null).Refused.Reason, StringComparison.Ordinal);
+        Assert.Equal(5, second.Samples[0].Step);
+    }
+
+    [Fact]
+    public void A_file_that_its_manifest_vouches_for_and_that_holds_no_tensors_is_refused()
+    {
+        var plan = _mini.Plan("pretrain");
+        using var first = MiniPlans.Train(_mini.Launch(plan, "pretrain"), StopAtEight);
+        var newest = first.Checkpoints[^1];
+        var folder = Path.Combine(_mini.Root, newest.Path);
+        File.WriteAllText(Path.Combine(folder, "model.safetensors"), "no tensors at all");
+        newest.Digest = Rewrite(folder, m =>
+        {
+            var file = m["files"]!.AsArray().Single(f => (string)f!["name"]! == "model.safetensors")!;
+            (file["bytes"], file["sha256"]) = (17, Manifest.Sha256Of(Path.Combine(folder, "model.safetensors")));
+        });
+        using var second = MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 2, from: newest));
+        Assert.Contains("is not a whole safetensors file", Assert.Single(second.Reports, r => r.Refused is not null).Refused.Reason, StringComparison.Ordinal);
         Assert.Equal(5, second.Samples[0].Step);
     }
 
@@ -243,10 +274,24 @@ public sealed class NotFiniteTests : IDisposable
         var bytes = File.ReadAllBytes(file);
         BitConverter.TryWriteBytes(bytes.AsSpan(bytes.Length - 4), number);
         File.WriteAllBytes(file, bytes);
+        return Rewrite(folder, m => m["files"]!.AsArray().Single(f => (string)f!["name"]! == name)!["sha256"] = Manifest.Sha256Of(file));
+    }
+
+    /// <returns>The manifest's new digest.</returns>
+    private static string Rewrite(string folder, Action<JsonNode> change)
+    {
         var path = Path.Combine(folder, Manifest.FileName);
         var manifest = JsonNode.Parse(File.ReadAllText(path))!;
-        manifest["files"]!.AsArray().Single(f => (string)f!["name"]! == name)!["sha256"] = Manifest.Sha256Of(file);
+        change(manifest);
         File.WriteAllText(path, manifest.ToJsonString());
         return Manifest.Sha256Of(path);
+    }
+
+    private static void StopAtEight(RecordingRankLink link, RankReport report)
+    {
+        if (report.Sample is { Step: 8 })
+        {
+            link.OrderStop("a test ends the first attempt", save: true);
+        }
     }
 }
