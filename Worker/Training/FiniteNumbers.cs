@@ -30,7 +30,9 @@ internal static class FiniteNumbers
         return null;
     }
 
-    /// <exception cref="RefusedCheckpointException">A tensor of the folder's files is not finite, or a file is none of tensors, though its bytes are those that were written.</exception>
+    /// <exception cref="RefusedCheckpointException">
+    /// A tensor of the folder's files is not finite, or a file is none of tensors, though its bytes are those that were written.
+    /// </exception>
     public static void Require(string folder, IEnumerable<string> files)
     {
         foreach (var path in files.Where(f => f.EndsWith(".safetensors", StringComparison.Ordinal)).Select(f => Path.Combine(folder, f)))
