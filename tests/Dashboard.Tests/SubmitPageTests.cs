@@ -61,6 +61,17 @@ public sealed class SubmitPageTests : PageTest
         Assert.Contains(Ops.Calls, c => c.Request is SubmitRunRequest { Text: var text } && text == Text(page));
     }
 
+    /// <summary>A click in the pause before a check used to do nothing and say nothing.</summary>
+    [Fact]
+    public void A_click_right_after_typing_submits_what_was_typed()
+    {
+        Ops.Answer<SubmitRunRequest, SubmitRunReply>("SubmitRun", _ => new SubmitRunReply { Run = MiniRun(), Created = true });
+        var page = Ready();
+        page.Find("textarea").Input(Text(page).Replace("seed: 1\n", "seed: 7\n", StringComparison.Ordinal));
+        SubmitButton(page).Click();
+        page.WaitForAssertion(() => Assert.Contains(Ops.Calls, c => c.Request is SubmitRunRequest { Text: var text } && text.Contains("seed: 7\n", StringComparison.Ordinal)));
+    }
+
     [Fact]
     public void A_refusal_is_shown_in_the_servers_words_and_nothing_is_lost()
     {

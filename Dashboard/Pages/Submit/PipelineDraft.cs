@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
 
 namespace DeepSeekOps.Dashboard.Pages.Submit;
@@ -14,6 +15,9 @@ public sealed record DraftSection(string Path, string Title, ImmutableArray<Draf
 /// one value, so comments, order and everything the form does not show stay as they were written.</summary>
 public sealed class PipelineDraft
 {
+    /// <summary>A pipeline needs six levels, the stream and its document two; the control plane's reader has the same limit.</summary>
+    private const int DepthMax = 24;
+
     private PipelineDraft(string text, ImmutableArray<DraftSection> sections, string? broken) =>
         (Text, Sections, Broken) = (text, sections, broken);
 
@@ -28,15 +32,13 @@ public sealed class PipelineDraft
     {
         try
         {
-            var yaml = new YamlStream();
-            yaml.Load(new StringReader(text));
-            return yaml.Documents is [{ RootNode: YamlMappingNode root }, ..]
+            return Load(text).Documents is [{ RootNode: YamlMappingNode root }, ..]
                 ? new(text, SectionsOf(root), null)
                 : new(text, [], "The file has no fields yet.");
         }
-        catch (YamlException fault)
+        catch (Exception fault) when (IsNoYaml(fault))
         {
-            return new(text, [], $"Line {fault.Start.Line}: {fault.Message}");
+            return new(text, [], fault is YamlException { Start.Line: var line } ? $"Line {line}: {fault.Message}" : "This is no YAML yet.");
         }
     }
 
@@ -53,7 +55,7 @@ public sealed class PipelineDraft
         sections.Add(Section("", "Run", root, skip: n => n is not YamlScalarNode));
         foreach (var (key, value) in root.Children)
         {
-            var name = ((YamlScalarNode)key).Value ?? "";
+            var name = (key as YamlScalarNode)?.Value ?? "";
             if (value is YamlMappingNode part)
             {
                 sections.Add(Section(name, char.ToUpperInvariant(name[0]) + name[1..], part, skip: _ => false));
@@ -82,6 +84,31 @@ public sealed class PipelineDraft
             [.. shown.Where(c => c.Value is not YamlScalarNode).Select(c => ((YamlScalarNode)c.Key).Value ?? "")]);
     }
 
+    /// <summary>The text as a tree. What the tree may hold is asked before it is built: building and hashing it recurse,
+    /// and a stack that overflows ends the program with everybody's pages.</summary>
+    /// <exception cref="YamlException">Nested too deeply, or an alias, which pipelines do not have and which can make circles.</exception>
+    private static YamlStream Load(string text)
+    {
+        var depth = 0;
+        for (var events = new Parser(new StringReader(text)); events.MoveNext();)
+        {
+            var current = events.Current!;
+            depth += current.NestingIncrease;
+            if (depth > DepthMax || current is AnchorAlias)
+            {
+                throw new YamlException(current.Start, current.End,
+                    depth > DepthMax ? $"nested deeper than {DepthMax} levels" : "aliases are not read; write the value again");
+            }
+        }
+        var yaml = new YamlStream();
+        yaml.Load(new StringReader(text));
+        return yaml;
+    }
+
+    /// <summary>YamlDotNet's guards and character tables throw these, beside its own exception, on some broken texts.</summary>
+    private static bool IsNoYaml(Exception fault) =>
+        fault is YamlException or ArgumentException or InvalidOperationException or IndexOutOfRangeException;
+
     private static string Scalar(YamlMappingNode node, string key) =>
         node.Children.TryGetValue(new YamlScalarNode(key), out var value) && value is YamlScalarNode { Value: { } text } ? text : "";
 
@@ -91,17 +118,15 @@ public sealed class PipelineDraft
         // In braces too, so that a value with a comma stays one value inside {a: 1, b: 2}.
         return Reads($"k: {value}") && Reads($"{{k: {value}}}")
             ? value
-            : $"\"{value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
+            : $"\"{value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal)}\"";
 
         bool Reads(string line)
         {
             try
             {
-                var yaml = new YamlStream();
-                yaml.Load(new StringReader(line));
-                return value.Length > 0 && yaml.Documents[0].RootNode is YamlMappingNode { Children.Count: 1 } map && Scalar(map, "k") == value;
+                return value.Length > 0 && Load(line).Documents[0].RootNode is YamlMappingNode { Children.Count: 1 } map && Scalar(map, "k") == value;
             }
-            catch (YamlException)
+            catch (Exception fault) when (IsNoYaml(fault))
             {
                 return false;
             }

@@ -34,7 +34,8 @@ public sealed partial class SubmitPage : IAsyncDisposable
 
     private int Errors => problems.Count(p => p.Severity == Severity.Error);
 
-    private bool CanSubmit => draft is not null && plan is not null && Errors == 0 && !checking && !submitting;
+    /// <summary>While a check is on its way a click is taken, not lost: the submission is checked again where it arrives.</summary>
+    private bool CanSubmit => draft is not null && !submitting && (checking || (plan is not null && Errors == 0));
 
     private (string Icon, string Tone, string Words) verdict => (draft, checkTrouble, checking, Errors) switch
     {
