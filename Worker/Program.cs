@@ -1,6 +1,6 @@
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Cli;
-using DeepSeekOps.Worker.Training;
+using DeepSeekOps.Worker.Training.Loop;
 
 // No await here: a rank stays on the main thread, see RankEntry.
 return args switch

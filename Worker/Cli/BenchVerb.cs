@@ -1,10 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
-using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
-using DeepSeekOps.Worker.Training;
+using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 
 namespace DeepSeekOps.Worker.Cli;

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
-using DeepSeekOps.Worker.Training;
+using DeepSeekOps.Worker.Sampling;
 
 namespace DeepSeekOps.Worker.Cli;
 

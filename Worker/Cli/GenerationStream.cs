@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Data;
-using DeepSeekOps.Worker.Training;
+using DeepSeekOps.Worker.Sampling;
 using Google.Protobuf;
 
 namespace DeepSeekOps.Worker.Cli;

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Model;
 
 namespace DeepSeekOps.Worker.Cli;

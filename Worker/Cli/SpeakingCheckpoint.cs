@@ -2,7 +2,6 @@ using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
-using DeepSeekOps.Worker.Training;
 
 namespace DeepSeekOps.Worker.Cli;
 

@@ -1,5 +1,5 @@
-using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Safetensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

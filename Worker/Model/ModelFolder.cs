@@ -1,4 +1,4 @@
-using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Safetensors;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Model;

@@ -1,6 +1,6 @@
 using System.Text.Json;
-using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Safetensors;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;

@@ -61,6 +61,27 @@ public sealed partial class RoomTests
     }
 
     [Fact]
+    public void Rooms_of_the_worker_stand_on_floors_and_use_only_those_below()
+    {
+        string[] floors =
+        [
+            "Agent Data Libtorch Safetensors", "Cuda", "Model", "Sampling Checkpoints", "Training.Learning", "Training.Stages", "Training.Loop", "Cli",
+        ];
+        var floorOf = floors.SelectMany((rooms, floor) => rooms.Split(' ').Select(room => (room, floor))).ToDictionary(r => r.room, r => r.floor);
+        string[] upward =
+        [
+            .. from path in Repository.Sources()
+               where path.StartsWith("Worker/", StringComparison.Ordinal) && path.Count(c => c == '/') > 1
+               let room = Path.GetDirectoryName(path)!["Worker/".Length..].Replace('/', '.')
+               from line in Repository.Lines(path)
+               let used = WorkerRoom().Match(line)
+               where used.Success && used.Groups[1].Value != room && floorOf[used.Groups[1].Value] >= floorOf[room]
+               select $"{path}: {line}",
+        ];
+        Assert.Empty(upward);
+    }
+
+    [Fact]
     public void Decisions_has_no_clock_no_task_and_no_random_of_its_own()
     {
         string[] found = [.. Repository.Sources().Where(f => f.StartsWith("ControlPlane/Decisions/", StringComparison.Ordinal))
@@ -91,6 +112,9 @@ public sealed partial class RoomTests
             .Where(name => !decisions.Contains(name, StringComparison.OrdinalIgnoreCase))];
         Assert.Empty(silent);
     }
+
+    [GeneratedRegex(@"^using DeepSeekOps\.Worker\.([\w.]+);")]
+    private static partial Regex WorkerRoom();
 
     [GeneratedRegex(@"\bFile\.(Open|Read)\w*\(|new FileStream\(")]
     private static partial Regex OpensAFile();

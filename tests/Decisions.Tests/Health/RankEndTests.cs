@@ -29,7 +29,7 @@ public sealed class RankEndTests
     [Fact]
     public void The_same_fault_is_known_by_how_where_and_at_which_step_it_ended()
     {
-        var fault = Ended(1) with { Fault = "System.InvalidOperationException at DeepSeekOps.Worker.Training.StageLoop.<Step>b__12_0 0x7fffa1" };
+        var fault = Ended(1) with { Fault = "System.InvalidOperationException at DeepSeekOps.Worker.Training.Loop.StageLoop.<Step>b__12_0 0x7fffa1" };
         Assert.Equal(Of(fault).Signature, Of(fault with { Fault = fault.Fault.Replace("12_0 0x7fffa1", "7_3 0x10bc", StringComparison.Ordinal) }).Signature);
         Assert.NotEqual(Of(fault).Signature, Of(fault with { Fault = "System.IO.IOException at DeepSeekOps.Worker.Data.Read" }).Signature);
         Assert.NotEqual(Of(fault).Signature, Of(fault with { Step = 6 }).Signature);

@@ -1,7 +1,7 @@
 using System.Text.Json;
-using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Cli;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Safetensors;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,8 +1,10 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Cuda;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
-using DeepSeekOps.Worker.Training;
+using DeepSeekOps.Worker.Sampling;
+using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

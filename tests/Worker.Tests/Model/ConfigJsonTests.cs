@@ -1,4 +1,3 @@
-using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Model;
 using TorchSharp;
 using Xunit;

@@ -1,7 +1,7 @@
-using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
-using DeepSeekOps.Worker.Training;
+using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

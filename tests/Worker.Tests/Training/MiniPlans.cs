@@ -1,6 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Tests.Agent;
-using DeepSeekOps.Worker.Training;
+using DeepSeekOps.Worker.Training.Loop;
 
 namespace DeepSeekOps.Worker.Tests.Training;
 

@@ -1,0 +1,335 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+
+namespace DeepSeekOps.Worker.Checkpoints;
+
+/// <summary>
+/// The checkpoints of one stage on disk. Only folders named exactly as they are named here count; what else lies there is left alone.
+/// Under "refused-…" lies what a launch would not load, under "superseded-…" what a person's retry left behind.
+/// </summary>
+public sealed partial class CheckpointFolder
+{
+    /// <summary>A file of this name inside a checkpoint keeps it from being deleted.</summary>
+    public const string PinName = "pinned";
+
+    /// <summary>Good saves after which what was superseded is let go: by then a newer one has been proven to be writable twice.</summary>
+    private const int SavesUntilGone = 2;
+
+    /// <summary>In a refused checkpoint: why, and by whom.</summary>
+    private const string RefusalName = "refused.txt";
+
+    /// <summary>Of many damaged ones a person wants to read about the newest.</summary>
+    private const int RefusalsTold = 3;
+
+    private const long RefusalBytesMax = 1 << 20;
+    private const string RefusedPrefix = "refused-";
+    private const string SupersededPrefix = "superseded-";
+    private readonly string _root;
+    private readonly LaunchBounds _bounds;
+    private readonly IRankLink _link;
+    private readonly HashSet<long> _toldOf = [];
+    private readonly Dictionary<string, int> _savesSince = [];
+
+    public CheckpointFolder(string root, LaunchBounds bounds, IRankLink link)
+    {
+        (_root, _bounds, _link) = (root, bounds, link);
+        Directory.CreateDirectory(Folder);
+        foreach (var leftover in Directory.EnumerateDirectories(Folder, ".step-*.tmp"))
+        {
+            // One that cannot be deleted was told of when it was tried first, and counts for nothing.
+            _ = TryDelete(leftover);
+        }
+    }
+
+    public string Folder => Path.Combine(_root, _bounds.Run, _bounds.Stage);
+
+    public string RelativePathOf(long step) => Path.Combine(_bounds.Run, _bounds.Stage, NameOf(step));
+
+    public string PathOf(long step) => Path.Combine(Folder, NameOf(step));
+
+    public static bool Pinned(string checkpoint) => File.Exists(Path.Combine(checkpoint, PinName));
+
+    /// <summary>Steps of the checkpoints that count.</summary>
+    public IEnumerable<long> Steps() => Look().Where(c => !c.SetAside).Select(c => c.Step);
+
+    /// <summary>Whether a folder's name is exactly that of a checkpoint of ours, and of which step.</summary>
+    public static long? StepOf(string name) =>
+        OurName().Match(name) is { Success: true } match && NameOf(Parse(match)) == name ? Parse(match) : null;
+
+    /// <summary>A fresh folder to write into; <see cref="Publish"/> gives it its name.</summary>
+    public string BeginWriting(long step)
+    {
+        var path = Path.Combine(Folder, $".{NameOf(step)}.attempt-{_bounds.Attempt}.tmp");
+        Directory.CreateDirectory(path);
+        return path;
+    }
+
+    /// <summary>
+    /// From here on the checkpoint exists. One of the same step is moved aside first, and deleted once the new one is durable where it is
+    /// this launch's own; a crash in between leaves it to be found.
+    /// </summary>
+    public void Publish(string written, long step)
+    {
+        string? replaced = null;
+        if (Directory.Exists(PathOf(step)) || File.Exists(PathOf(step)))
+        {
+            replaced = Aside(SupersededPrefix, step, _bounds.Attempt);
+            Directory.Move(PathOf(step), replaced);
+        }
+        Directory.Move(written, PathOf(step));
+        FolderSync.Flush(Folder);
+        if (replaced is not null && Read(replaced, out _) is { } old && _bounds.Own(old.Manifest) && old.Manifest.Attempt == _bounds.Attempt)
+        {
+            _ = TryDelete(replaced);
+        }
+    }
+
+    /// <summary>
+    /// The checkpoint to go on from: the newest whole one. Refused ones are reported and moved aside; what a person's retry left behind
+    /// is moved aside. Null: the stage has made no checkpoint, or a person wants it from its beginning.
+    /// </summary>
+    /// <exception cref="NoUsableCheckpointException">There were some, and none can be used: a person has to say that the stage begins again.</exception>
+    public CheckpointSeen? FindUsable(CheckpointRef? wanted)
+    {
+        var refusals = new List<string>();
+        var unreadable = new List<(string Path, long Step, string Reason)>();
+        var onDisk = Look(unreadable);
+        if (ResumeChoice.OfLaterAttempt(onDisk, _bounds) is { } later)
+        {
+            throw new InvalidOperationException(
+                $"{later.Path} was made by attempt {later.Manifest.Attempt}, and this is attempt {_bounds.Attempt}: it is over, and touches nothing.");
+        }
+        // What cannot be read does not say of which round it is; before the first retry there is only one.
+        unreadable.ForEach(u => Refuse(u.Path, u.Step, u.Reason, "", refusals, beyondStart: _bounds.RoundBegan == 0));
+        if (wanted is not null && !onDisk.Any(c => ResumeChoice.IsWanted(c, wanted)))
+        {
+            RefuseWanted(wanted, onDisk, refusals);
+        }
+        var there = onDisk.Where(c => Directory.Exists(c.Path));
+        var chosen = ResumeChoice.InOrder(there, _bounds, wanted).Select(c => TryVerify(c, refusals)).FirstOrDefault(c => c is not null);
+        if (chosen is null && (wanted is not null || RefusedInThisRound()))
+        {
+            throw new NoUsableCheckpointException(NoneLeft(refusals));
+        }
+        foreach (var left in ResumeChoice.LeftBehind(there, _bounds, chosen?.Step ?? 0))
+        {
+            _ = MoveAside(left.Path, Aside(SupersededPrefix, left.Step, left.Manifest.Attempt), left.Step);
+        }
+        return chosen is { SetAside: true } ? TakeBack(chosen) : chosen;
+    }
+
+    private string NoneLeft(List<string> refusals)
+    {
+        var aside = Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}*").Any() ? $"damaged ones lie in {Folder} as {RefusedPrefix}…" : $"none is left in {Folder}";
+        var more = refusals.Count > RefusalsTold ? $"; and {refusals.Count - RefusalsTold} more" : "";
+        var what = refusals.Count == 0 ? "" : $" ({string.Join("; ", refusals.Take(RefusalsTold))}{more})";
+        return $"no checkpoint can be used: {aside}{what}";
+    }
+
+    /// <summary>After a save that is durable: what is no longer needed goes. What cannot be deleted is told once, as what it is.</summary>
+    public void Tidy(int keep)
+    {
+        var onDisk = Look();
+        foreach (var over in ResumeChoice.BeyondRetention(onDisk, _bounds, keep))
+        {
+            Drop(over);
+        }
+        foreach (var aside in onDisk.Where(c => c.SetAside && _bounds.Own(c.Manifest) && !Pinned(c.Path)))
+        {
+            _savesSince[aside.Path] = _savesSince.GetValueOrDefault(aside.Path) + 1;
+            if (_savesSince[aside.Path] >= SavesUntilGone)
+            {
+                Drop(aside);
+            }
+        }
+    }
+
+    private List<CheckpointSeen> Look(List<(string Path, long Step, string Reason)>? unreadable = null)
+    {
+        var seen = new List<CheckpointSeen>();
+        foreach (var path in Directory.EnumerateDirectories(Folder).ToList())
+        {
+            var name = Path.GetFileName(path);
+            var aside = SupersededName().Match(name) is { Success: true } match ? match.Groups[1].Value : null;
+            if (StepOf(aside ?? name) is not { } step)
+            {
+                continue;
+            }
+            var read = Read(path, out var problem);
+            if (read?.Step == step)
+            {
+                seen.Add(read with { SetAside = aside is not null });
+            }
+            else if (read is null && aside is null && File.Exists(Path.Combine(path, Manifest.FileName)))
+            {
+                unreadable?.Add((path, step, problem));
+            }
+        }
+        return seen;
+    }
+
+    private static CheckpointSeen? Read(string path, out string problem)
+    {
+        try
+        {
+            var (manifest, digest, bytes) = Manifest.Read(path);
+            problem = "";
+            var sized = manifest.Files.All(f => new FileInfo(Path.Combine(path, f.Name)) is { Exists: true } file && file.Length == f.Bytes);
+            return new CheckpointSeen(path, manifest, digest, bytes, sized, SetAside: false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            problem = e.Message;
+            return null;
+        }
+    }
+
+    private CheckpointSeen? TryVerify(CheckpointSeen seen, List<string> refusals)
+    {
+        try
+        {
+            Manifest.Verify(seen.Path, seen.Digest);
+            ResumeChoice.RequireSound(seen.Manifest, _bounds);
+            FiniteNumbers.Require(seen.Path, seen.Manifest.Files.Select(f => f.Name));
+            return seen;
+        }
+        catch (RefusedCheckpointException e)
+        {
+            Refuse(seen.Path, seen.Step, e.Message, seen.Digest, refusals, beyondStart: true);
+            return null;
+        }
+    }
+
+    /// <summary>The one that the control plane knows is not there, or is not what it was.</summary>
+    private void RefuseWanted(CheckpointRef wanted, List<CheckpointSeen> onDisk, List<string> refusals)
+    {
+        var path = Path.Combine(_root, wanted.Path);
+        var other = onDisk.FirstOrDefault(c => c.Path == path);
+        var reason = other is not null ? $"its manifest has SHA-256 {other.Digest}; {wanted.Digest} was registered"
+            : Directory.Exists(path) ? $"{Path.Combine(path, Manifest.FileName)} is not there" : $"{path} is not there";
+        Refuse(path, wanted.Step, reason, wanted.Digest, refusals, beyondStart: true);
+    }
+
+    /// <param name="beyondStart">It shows that this round of the stage has been beyond step 0.</param>
+    private void Refuse(string path, long step, string reason, string digest, List<string> refusals, bool beyondStart)
+    {
+        if (refusals.Any(r => r.StartsWith($"step {step}: ", StringComparison.Ordinal)))
+        {
+            return;
+        }
+        refusals.Add($"step {step}: {reason}");
+        _link.Refused(Path.GetRelativePath(_root, path), reason, digest);
+        var aside = Aside(RefusedPrefix, step, _bounds.Attempt);
+        if (Directory.Exists(path) && StepOf(Path.GetFileName(path)) is not null && MoveAside(path, aside, step))
+        {
+            Leave(aside, $"{reason}\nrefused by attempt {_bounds.Attempt} of {_bounds.Run}/{_bounds.Stage}{(beyondStart ? OfThisRound : "")}\n");
+        }
+    }
+
+    private string OfThisRound => $", registration '{_bounds.Registration}', round after attempt {_bounds.RoundBegan}.";
+
+    /// <summary>This launch or an earlier one refused a checkpoint of this round, so the stage has been beyond step 0.</summary>
+    private bool RefusedInThisRound() => Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}step-*")
+        .Select(d => new FileInfo(Path.Combine(d, RefusalName)))
+        .Any(f => f is { Exists: true, LinkTarget: null, Length: > 0 and < RefusalBytesMax } && File.ReadAllText(f.FullName).Contains(OfThisRound, StringComparison.Ordinal));
+
+    private static void Leave(string folder, string refusal)
+    {
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, RefusalName), refusal);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // For people, and for a launch that nobody was told of; the control plane has been told.
+        }
+    }
+
+    /// <summary>The folder that a person's retry left behind, and another one named again.</summary>
+    private CheckpointSeen TakeBack(CheckpointSeen chosen)
+    {
+        var path = PathOf(chosen.Step);
+        if (Directory.Exists(path) || File.Exists(path))
+        {
+            return chosen;
+        }
+        Directory.Move(chosen.Path, path);
+        return chosen with { Path = path, SetAside = false };
+    }
+
+    private bool MoveAside(string path, string aside, long step)
+    {
+        try
+        {
+            Directory.Move(path, aside);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _link.Note($"The checkpoint of step {step} could not be moved aside to {aside}: {e.Message}");
+            return false;
+        }
+    }
+
+    private string Aside(string prefix, long step, int attempt)
+    {
+        var path = Path.Combine(Folder, $"{prefix}{NameOf(step)}.attempt-{attempt}");
+        for (var n = 2; Directory.Exists(path); n++)
+        {
+            path = Path.Combine(Folder, $"{prefix}{NameOf(step)}.attempt-{attempt}.{n}");
+        }
+        return path;
+    }
+
+    private void Drop(CheckpointSeen seen)
+    {
+        // Out of sight first: one that is only half deleted must not be taken for a checkpoint.
+        var hidden = Path.Combine(Folder, $".{NameOf(seen.Step)}.attempt-{seen.Manifest.Attempt}.deleted.tmp");
+        var left = seen.Path;
+        Exception? failed = null;
+        try
+        {
+            if (Directory.Exists(hidden))
+            {
+                hidden = Path.Combine(Folder, $".{NameOf(seen.Step)}.{Guid.NewGuid():N}.deleted.tmp");
+            }
+            Directory.Move(seen.Path, hidden);
+            left = hidden;
+            failed = TryDelete(hidden);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            failed = e;
+        }
+        if (failed is not null && _toldOf.Add(seen.Step))
+        {
+            _link.Note($"The checkpoint of step {seen.Step} could not be deleted: {failed.Message.TrimEnd('.')}. Delete {left} by hand; newer ones are untouched.");
+        }
+    }
+
+    private static Exception? TryDelete(string path)
+    {
+        try
+        {
+            Directory.Delete(path, recursive: true);
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e;
+        }
+    }
+
+    private static string NameOf(long step) => $"step-{step.ToString("D8", CultureInfo.InvariantCulture)}";
+
+    private static long Parse(Match name) =>
+        long.TryParse(name.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var step) ? step : -1;
+
+    [GeneratedRegex(@"\Astep-([0-9]{8,19})\z", RegexOptions.CultureInvariant)]
+    private static partial Regex OurName();
+
+    [GeneratedRegex(@"\Asuperseded-(step-[0-9]{8,19})\.attempt-[0-9]+(?:\.[0-9]+)?\z", RegexOptions.CultureInvariant)]
+    private static partial Regex SupersededName();
+}

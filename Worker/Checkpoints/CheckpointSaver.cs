@@ -1,0 +1,161 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Safetensors;
+using Google.Protobuf.WellKnownTypes;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Checkpoints;
+
+/// <summary>Tensors and texts of one file each, by the file's name.</summary>
+public sealed record Snapshot(
+    IReadOnlyDictionary<string, IReadOnlyList<(string Name, Tensor Value)>> Tensors, IReadOnlyDictionary<string, byte[]> Texts);
+
+/// <summary>
+/// Saves while training goes on: the step waits only for a copy into host memory that is used again and again; writing, syncing and
+/// renaming happen beside it, one save at a time.
+/// </summary>
+public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy policy, IRankLink link, TimeProvider clock) : IDisposable
+{
+    private readonly Dictionary<string, Tensor> _host = [];
+    private Task _writing = Task.CompletedTask;
+
+    public void Save(Manifest manifest, Snapshot snapshot)
+    {
+        Wait();
+        var began = clock.GetTimestamp();
+        var copied = snapshot.Tensors.ToDictionary(f => f.Key, f => (IReadOnlyList<(string, Tensor)>)Copy(f.Key, f.Value));
+        var stall = clock.GetElapsedTime(began);
+        _writing = Task.Run(() => Write(manifest, new Snapshot(copied, snapshot.Texts), began, stall));
+    }
+
+    /// <summary>Until the save under way is durable, or has failed with a note.</summary>
+    /// <exception cref="CheckpointFailedException">It failed by a fault of the program.</exception>
+    public void Wait() => _writing.GetAwaiter().GetResult();
+
+    /// <summary>At each step: a save that failed by a fault of the program is told there, not when the next one is due.</summary>
+    public void ThrowIfFailed()
+    {
+        if (_writing.IsCompleted)
+        {
+            Wait();
+        }
+    }
+
+    public void Dispose()
+    {
+        // What failed has been thrown already, or is about to be hidden by what ended the loop.
+        ((IAsyncResult)_writing).AsyncWaitHandle.WaitOne();
+        foreach (var tensor in _host.Values)
+        {
+            tensor.Dispose();
+        }
+    }
+
+    private List<(string, Tensor)> Copy(string file, IReadOnlyList<(string Name, Tensor Value)> tensors)
+    {
+        using var untracked = no_grad();
+        var copies = new List<(string, Tensor)>(tensors.Count);
+        foreach (var (name, value) in tensors)
+        {
+            var key = $"{file}/{name}";
+            if (!_host.TryGetValue(key, out var buffer))
+            {
+                buffer = empty(value.shape, dtype: value.dtype).DetachFromDisposeScope();
+                _host.Add(key, buffer);
+            }
+            buffer.copy_(value.detach());
+            copies.Add((name, buffer));
+        }
+        return copies;
+    }
+
+    private void Write(Manifest manifest, Snapshot snapshot, long began, TimeSpan stall)
+    {
+        if (Durable(manifest, snapshot) is { } written)
+        {
+            link.Checkpoint(ReportOf(written, folder.RelativePathOf(written.Step), stall, clock.GetElapsedTime(began), clock.GetUtcNow()));
+            folder.Tidy(policy.Keep);
+        }
+    }
+
+    /// <summary>Null: it could not be written, which has been told.</summary>
+    private CheckpointSeen? Durable(Manifest manifest, Snapshot snapshot)
+    {
+        var step = manifest.Position.Step;
+        var written = "";
+        try
+        {
+            written = folder.BeginWriting(step);
+            var files = new List<ManifestFile>();
+            foreach (var (name, tensors) in snapshot.Tensors)
+            {
+                var path = Path.Combine(written, name);
+                var sha256 = SafetensorsWriter.Write(path, tensors);
+                files.Add(new ManifestFile(name, new FileInfo(path).Length, sha256));
+            }
+            foreach (var (name, text) in snapshot.Texts)
+            {
+                WriteDurably(Path.Combine(written, name), text);
+                files.Add(new ManifestFile(name, text.Length, Manifest.Sha256Of(Path.Combine(written, name))));
+            }
+            var complete = manifest with { Files = files };
+            var bytes = complete.ToBytes();
+            WriteDurably(Path.Combine(written, Manifest.FileName), bytes);
+            FolderSync.Flush(written);
+            folder.Publish(written, step);
+            return new CheckpointSeen(folder.PathOf(step), complete, Manifest.DigestOf(bytes), bytes.Length, Sized: true, SetAside: false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            link.Note($"The checkpoint of step {step} could not be written: {e.Message} Free space under {folder.Folder}, "
+                + "or set checkpoints.keep lower. Training goes on; older checkpoints are untouched.");
+            Remove(written);
+            if (manifest.Final)
+            {
+                throw;
+            }
+            return null;
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            Remove(written);
+            throw new CheckpointFailedException($"Saving the checkpoint of step {step} failed by a fault of this program: {e.Message}", e);
+        }
+    }
+
+    private static void Remove(string written)
+    {
+        if (Directory.Exists(written))
+        {
+            Directory.Delete(written, recursive: true);
+        }
+    }
+
+    /// <summary>A checkpoint as the control plane hears of it.</summary>
+    public static CheckpointReport ReportOf(CheckpointSeen made, string path, TimeSpan stall, TimeSpan lag, DateTimeOffset at) => new()
+    {
+        Step = made.Step,
+        Path = path,
+        Bytes = made.ManifestBytes + made.Manifest.Files.Sum(f => f.Bytes),
+        Digest = made.Digest,
+        Tokens = made.Manifest.Position.Tokens,
+        Loss = made.Manifest.Position.Loss,
+        DataCursor = made.Manifest.DataCursor,
+        Stall = Duration.FromTimeSpan(stall),
+        Lag = Duration.FromTimeSpan(lag),
+        At = Timestamp.FromDateTimeOffset(at),
+        Final = made.Manifest.Final,
+        Attempt = made.Manifest.Attempt,
+    };
+
+    private static void WriteDurably(string path, byte[] bytes)
+    {
+        using var file = new FileStream(path, FileMode.Create, FileAccess.Write);
+        file.Write(bytes);
+        file.Flush(flushToDisk: true);
+    }
+}
+
+/// <summary>A checkpoint could not be saved, and not for want of space or rights: the next one would fail as well.</summary>
+public sealed class CheckpointFailedException(string message, Exception cause) : Exception(message, cause);

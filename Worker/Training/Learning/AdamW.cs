@@ -1,0 +1,186 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Cuda;
+using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training.Learning;
+
+/// <summary>
+/// AdamW with FP32 master weights, all parameters in one fused operator. Moments are FP32, or BF16 as in the report (section 3.3.3):
+/// then they are widened for the update and rounded after it.
+/// </summary>
+public sealed class AdamW : IDisposable
+{
+    private readonly Optimizer _options;
+    private readonly string[] _names;
+    private readonly Tensor[] _weights;
+    private readonly Tensor[] _leaves;
+    private readonly Tensor?[] _sums;
+    private readonly Tensor[] _first;
+    private readonly Tensor[] _second;
+    private readonly Tensor[] _steps;
+
+    public AdamW(IReadOnlyList<TrainedWeight> parameters, Optimizer options)
+    {
+        _options = options;
+        _names = [.. parameters.Select(p => p.Name)];
+        _weights = [.. parameters.Select(p => p.Master)];
+        _leaves = [.. parameters.Select(p => p.Leaf)];
+        _sums = new Tensor?[_weights.Length];
+        var type = options.Bf16Moments ? ScalarType.BFloat16 : ScalarType.Float32;
+        Tensor Zeros(Tensor weight) => zeros_like(weight, dtype: type).DetachFromDisposeScope();
+        _first = Array.ConvertAll(_weights, Zeros);
+        _second = Array.ConvertAll(_weights, Zeros);
+        _steps = Array.ConvertAll(_weights, w => zeros([], dtype: ScalarType.Float32, device: w.device).DetachFromDisposeScope());
+    }
+
+    /// <summary>What a checkpoint keeps beside the weights.</summary>
+    public IEnumerable<(string Name, Tensor Value)> State => _names.SelectMany((name, i) => new[]
+    {
+        ($"{name}.exp_avg", _first[i]), ($"{name}.exp_avg_sq", _second[i]), ($"{name}.step", _steps[i]),
+    });
+
+    /// <summary>
+    /// Between two backward passes of one step: takes bfloat16 gradients over into float32 sums, so that micro-batches add up in float32
+    /// (report section 3.3.3).
+    /// </summary>
+    public void Gather()
+    {
+        using var untracked = no_grad();
+        for (var i = 0; i < _leaves.Length; i++)
+        {
+            if (_leaves[i].grad is { } gradient && gradient.dtype == ScalarType.BFloat16)
+            {
+                if (_sums[i] is { } sum)
+                {
+                    sum.add_(gradient);
+                }
+                else
+                {
+                    _sums[i] = gradient.to(ScalarType.Float32).DetachFromDisposeScope();
+                }
+                _leaves[i].grad = null;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Clips the gradients to the norm of the options, updates the weights and clears the gradients. Where the norm is not finite nothing is
+    /// changed: that is looked at on the device, so that no step waits for it.
+    /// </summary>
+    /// <returns>The gradients' norm before clipping, a scalar still on the device.</returns>
+    public Tensor Update(double learningRate)
+    {
+        using var untracked = no_grad();
+        if (Array.Exists(_sums, s => s is not null))
+        {
+            Gather();
+        }
+        int[] learning = [.. Enumerable.Range(0, _leaves.Length).Where(i => (_sums[i] ?? _leaves[i].grad) is not null)];
+        int[] byKernel = [.. learning.Where(i => CudaKernels.Serve(Gradient(i)))];
+        int[] byLibtorch = [.. learning.Except(byKernel)];
+        var gradients = Array.ConvertAll(byLibtorch, i => Gradient(i).to(ScalarType.Float32));
+        var norm = Norm(byKernel, gradients);
+        var sound = norm.isfinite().to(ScalarType.Float32);
+        foreach (var i in learning)
+        {
+            _steps[i].add_(sound);
+        }
+        Tensor? factor = _options.GradClip > 0 ? (_options.GradClip / (norm + 1e-6)).clamp(max: 1.0) : null;
+        if (byLibtorch.Length > 0)
+        {
+            UpdateByLibtorch(byLibtorch, gradients, factor, learningRate, 1 - sound);
+        }
+        // A factor that is NaN tells the kernel to change nothing; that of an infinite norm would be 0.
+        var kernelFactor = byKernel.Length > 0 ? (factor ?? ones_like(norm)).masked_fill(sound == 0, double.NaN) : null;
+        foreach (var i in byKernel)
+        {
+            CudaKernels.AdamW(
+                _weights[i], _first[i], _second[i], Gradient(i), _leaves[i], kernelFactor!, _steps[i],
+                learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
+        }
+        Clear(learning);
+        return norm;
+    }
+
+    private Tensor Gradient(int i) => (_sums[i] ?? _leaves[i].grad) is { } gradient ? gradient : throw new InvalidOperationException(_names[i]);
+
+    private Tensor Norm(int[] byKernel, Tensor[] gradients)
+    {
+        var norms = gradients.Length > 0 ? stack(Array.ConvertAll(gradients, g => g.norm())) : null;
+        if (byKernel.Length > 0)
+        {
+            var partials = zeros(byKernel.Length, 256, ScalarType.Float32, _weights[0].device);
+            for (var i = 0; i < byKernel.Length; i++)
+            {
+                CudaKernels.SumSquares(Gradient(byKernel[i]), partials[i]);
+            }
+            var further = partials.sum(1).sqrt();
+            norms = norms is null ? further : cat([norms, further]);
+        }
+        return norms is null ? zeros([]) : norms.norm();
+    }
+
+    private void UpdateByLibtorch(int[] learning, Tensor[] gradients, Tensor? factor, double learningRate, Tensor spoilt)
+    {
+        Tensor[] Of(Tensor[] all) => Array.ConvertAll(learning, i => all[i]);
+        if (factor is not null)
+        {
+            Operators.ForeachMul(gradients, factor);
+        }
+        var (first, second) = (Of(_first), Of(_second));
+        if (_options.Bf16Moments)
+        {
+            (first, second) = (Array.ConvertAll(first, m => m.to(ScalarType.Float32)), Array.ConvertAll(second, m => m.to(ScalarType.Float32)));
+        }
+        Operators.FusedAdamW(
+            Of(_weights), gradients, first, second, Of(_steps),
+            learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon, spoilt);
+        for (var i = 0; i < learning.Length; i++)
+        {
+            if (_options.Bf16Moments)
+            {
+                _first[learning[i]].copy_(first[i]);
+                _second[learning[i]].copy_(second[i]);
+            }
+            if (_leaves[learning[i]].dtype == ScalarType.BFloat16)
+            {
+                _leaves[learning[i]].copy_(_weights[learning[i]]);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Gradients go away, so that the next ones take their memory without an addition to zeros; but on a CPU fresh memory costs more than
+    /// the addition.
+    /// </summary>
+    private void Clear(int[] learning)
+    {
+        foreach (var i in learning)
+        {
+            if (_sums[i] is { } sum)
+            {
+                sum.Dispose();
+                _sums[i] = null;
+            }
+            else if (_leaves[i].device.type == DeviceType.CUDA)
+            {
+                _leaves[i].grad = null;
+            }
+            else
+            {
+                Gradient(i).zero_();
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var (_, tensor) in State)
+        {
+            tensor.Dispose();
+        }
+    }
+}

@@ -1,0 +1,151 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training.Learning;
+
+/// <summary>A model with what it needs to learn: moments, an average of its weights in CPU memory, the experts' balance.</summary>
+public sealed class Learner : IDisposable
+{
+    private readonly IReadOnlyList<(string Name, Tensor Weight)> _parameters;
+    private readonly Dictionary<string, Tensor> _average = [];
+    private readonly double _emaDecay;
+    private readonly List<Tensor> _loads = [];
+    private int _micro;
+
+    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32)
+        : this(ModelShapes.FromProto(config), options, seed, emaDecay, device, precision)
+    {
+    }
+
+    public Learner(ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32)
+    {
+        Model = new DeepSeekModel(shape, device, precision: precision);
+        Model.Initialise(seed);
+        _parameters = [.. Model.Parameters];
+        Optimizer = new AdamW([.. Model.Trained], options);
+        _emaDecay = emaDecay;
+        if (emaDecay > 0)
+        {
+            ResetAverage();
+        }
+    }
+
+    public DeepSeekModel Model { get; }
+
+    public AdamW Optimizer { get; }
+
+    public Device Device => _parameters[0].Weight.device;
+
+    /// <summary>Moving average of the weights (report section 3.2.3): a model can be judged by it before its learning rate has decayed.</summary>
+    public bool HasAverage => _average.Count > 0;
+
+    /// <summary>The average as a whole model, under the published names: views, as <see cref="DeepSeekModel.PublishedTensors"/>. Biases are those of now.</summary>
+    public IEnumerable<(string Name, Tensor Value)> Average => Model.PublishedTensors()
+        .Where(t => !_average.ContainsKey(t.Name) && t.Name.EndsWith("e_score_correction_bias", StringComparison.Ordinal))
+        .Concat(_average.SelectMany(a => PublishedViews.Of(a.Key, a.Value)));
+
+    /// <summary>Lets the model have the average as its weights for as long as <paramref name="work"/> lasts.</summary>
+    public T WithAverage<T>(Func<T> work)
+    {
+        using var untracked = no_grad();
+        using var scope = NewDisposeScope();
+        var own = _parameters.Select(p => p.Weight.detach().cpu().clone()).ToList();
+        try
+        {
+            Exchange(i => _average[_parameters[i].Name]);
+            return work();
+        }
+        finally
+        {
+            Exchange(i => own[i]);
+        }
+    }
+
+    /// <summary>The average begins at the weights as they are.</summary>
+    public void ResetAverage()
+    {
+        using var untracked = no_grad();
+        foreach (var (name, weight) in _parameters.Where(_ => _emaDecay > 0))
+        {
+            if (_average.Remove(name, out var old))
+            {
+                old.Dispose();
+            }
+            _average[name] = weight.detach().cpu().clone().DetachFromDisposeScope();
+        }
+    }
+
+    /// <summary>The backward pass of one micro-batch.</summary>
+    public void Backward(Tensor loss)
+    {
+        if (_micro++ > 0)
+        {
+            Optimizer.Gather();
+        }
+        loss.backward();
+    }
+
+    /// <returns>The gradients' norm, still on the device.</returns>
+    public Tensor Update(double learningRate)
+    {
+        CustomBackward.ThrowIfFailed();
+        _micro = 0;
+        var norm = Optimizer.Update(learningRate);
+        if (_emaDecay > 0)
+        {
+            using var untracked = no_grad();
+            foreach (var (name, weight) in _parameters)
+            {
+                _average[name].lerp_(weight.detach().cpu(), 1 - _emaDecay);
+            }
+        }
+        return norm;
+    }
+
+    /// <summary>
+    /// Auxiliary-loss-free balancing (report section 2.1.2): the bias of an expert with more than its share of the whole batch goes
+    /// down by gamma, that of one with less goes up.
+    /// </summary>
+    public void Balance(IReadOnlyList<Tensor> loads, double gamma)
+    {
+        using var untracked = no_grad();
+        ForgetLoads();
+        _loads.AddRange(loads.Select(l => l.detach().clone().DetachFromDisposeScope()));
+        for (var layer = 0; layer < Model.CorrectionBiases.Count && gamma > 0; layer++)
+        {
+            Model.CorrectionBiases[layer].add_((loads[layer].mean() - loads[layer]).sign(), alpha: gamma);
+        }
+    }
+
+    /// <summary>Tokens per routed expert in the newest step that was balanced, [layers][experts]; what a serving plan is made from. Empty: none was.</summary>
+    public IReadOnlyList<float[]> ExpertLoads() => [.. _loads.Select(l => l.to(ScalarType.Float32).cpu().data<float>().ToArray())];
+
+    public void Dispose()
+    {
+        ForgetLoads();
+        Optimizer.Dispose();
+        Model.Dispose();
+        foreach (var average in _average.Values)
+        {
+            average.Dispose();
+        }
+    }
+
+    private void Exchange(Func<int, Tensor> weightOf)
+    {
+        for (var i = 0; i < _parameters.Count; i++)
+        {
+            _parameters[i].Weight.detach().copy_(weightOf(i));
+        }
+        Model.MastersChanged();
+    }
+
+    private void ForgetLoads()
+    {
+        _loads.ForEach(l => l.Dispose());
+        _loads.Clear();
+    }
+}

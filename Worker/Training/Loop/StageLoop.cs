@@ -1,0 +1,290 @@
+using System.Numerics;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Training.Learning;
+using DeepSeekOps.Worker.Training.Stages;
+using Google.Protobuf.WellKnownTypes;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training.Loop;
+
+/// <summary>The loop that all five stages share: restore, step, tell, save, obey, end.</summary>
+public sealed class StageLoop : IDisposable
+{
+    private const string OptimizerFile = "optimizer.safetensors";
+
+    private readonly Assignment _assignment;
+    private readonly TrainingPlan _plan;
+    private readonly IRankLink _link;
+    private readonly TimeProvider _clock;
+    private readonly IStageWork _work;
+    private readonly byte[]? _tokenizer;
+    private readonly LaunchBounds _bounds;
+    private readonly CheckpointFolder _folder;
+    private readonly CheckpointSaver _saver;
+    private double? _peakTflops;
+    private Position _position = Position.Start;
+    private BatchOrder _order;
+    private IReadOnlyList<long> _leftOut = [];
+    private Lineage? _beganFrom;
+    private long _savedStep;
+
+    // A step is saved before it is measured, so a launch measures the step it goes on from: no evaluation is lost, and one told twice
+    // is known by its name and step. Only the final checkpoint comes after: it says that nothing is left to do.
+    private bool _evaluationDue;
+
+    public StageLoop(Assignment assignment, IRankLink link, TimeProvider clock)
+    {
+        (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
+        var context = StageContext.Open(_plan, link);
+        (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
+        _peakTflops = context.Device.type == DeviceType.CPU ? DevicePeak.MeasureTflops(clock) : null;
+        _bounds = LaunchBounds.Of(assignment);
+        _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
+        _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
+        _order = new BatchOrder(assignment.LeftOutBatches, [], 0);
+    }
+
+    public Position Position => _position;
+
+    /// <exception cref="NotFiniteException">A number of a step, of its measurements or of its weights is not finite.</exception>
+    public void Run()
+    {
+        Restore();
+        while (_evaluationDue || _position.Step < _work.TotalSteps)
+        {
+            if (_link.StopOrder is { } stop)
+            {
+                End(stop);
+                return;
+            }
+            _saver.ThrowIfFailed();
+            try
+            {
+                Advance();
+            }
+            catch (OperationCanceledException) when (_link.StopOrder is not null)
+            {
+                // A rollout or an evaluation was broken off. Neither changes the model: the last whole step stands, and is saved.
+            }
+            catch (NotFiniteException e)
+            {
+                // The save under way is of an earlier, sound step, and what the stage will go on from.
+                _saver.Wait();
+                Locate(e.Broke);
+                throw;
+            }
+        }
+        _saver.Wait();
+        _link.Done(_position.Step);
+    }
+
+    public void Dispose()
+    {
+        _saver.Dispose();
+        _work.Dispose();
+    }
+
+    private void Restore()
+    {
+        _link.Progress(RankState.Starting, "restoring", 0);
+        var found = _folder.FindUsable(_assignment.ResumeFrom);
+        _link.Resumed(found is null ? null : CheckpointSaver.ReportOf(
+            found, Path.GetRelativePath(_plan.CheckpointRoot, found.Path), TimeSpan.Zero, TimeSpan.Zero, File.GetLastWriteTimeUtc(Path.Combine(found.Path, Manifest.FileName))));
+        if (found is { } checkpoint)
+        {
+            _position = checkpoint.Manifest.Position;
+            _beganFrom = checkpoint.Manifest.BeganFrom;
+            _savedStep = _position.Step;
+            _evaluationDue = !checkpoint.Manifest.Final;
+            _leftOut = checkpoint.Manifest.LeftOut;
+            _order = new BatchOrder(_assignment.LeftOutBatches, _leftOut, _position.Step);
+            ModelWeights.Load(_work.Learner.Model, Path.Combine(checkpoint.Path, ModelWeights.FileName));
+            ModelWeights.LoadInto(_work.Learner.Optimizer.State, Path.Combine(checkpoint.Path, OptimizerFile));
+            if (_work.Learner.HasAverage)
+            {
+                ModelWeights.LoadInto(_work.Learner.Average, Path.Combine(checkpoint.Path, ModelWeights.AverageFileName));
+            }
+        }
+        else
+        {
+            var from = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : _plan.BeginFrom;
+            _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, from, _link.Note);
+            _work.Learner.ResetAverage();
+        }
+        _link.Progress(RankState.Training, "preparing", _position.Step);
+        using var scope = NewDisposeScope();
+        try
+        {
+            _work.Prepare(_position, found?.Path);
+        }
+        catch (NotFiniteException e)
+        {
+            // No step is to blame, and no launch would measure another value.
+            throw new InvalidDataException($"{e.Message}, before any step: the weights that the stage begins with give no finite numbers. "
+                + "Begin from another checkpoint; without one, set model.initStd lower.", e);
+        }
+    }
+
+    private void Locate(NotFinite broke)
+    {
+        if (broke.Step == 0)
+        {
+            broke.Step = _evaluationDue ? _position.Step : _position.Step + 1;
+        }
+        broke.Batch = _order.Taken;
+        broke.Data = BrokenStep.InWords(_work.LastBatch);
+    }
+
+    private void Advance()
+    {
+        using var scope = NewDisposeScope();
+        if (_evaluationDue)
+        {
+            _work.AfterStep(_position.Step);
+            _evaluationDue = false;
+            if (_position.Step == _work.TotalSteps)
+            {
+                Save();
+            }
+        }
+        else
+        {
+            Step();
+        }
+    }
+
+    private void Step()
+    {
+        if (_order.Pass() is > 0 and var passed)
+        {
+            _work.Skip(_position, passed);
+        }
+        var began = _clock.GetTimestamp();
+        random.manual_seed(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step));
+        var result = _work.Step(_position);
+        var (loss, norm) = (result.Loss.ToDouble(), result.Norm.ToDouble());
+        var seconds = _clock.GetElapsedTime(began).TotalSeconds;
+        var next = _position with
+        {
+            Step = _position.Step + 1, Tokens = _position.Tokens + result.Tokens, Loss = loss,
+            Document = _work.DataCursor.Document, Offset = _work.DataCursor.Offset,
+        };
+        var sample = ToSample(result, next, norm, seconds);
+        if (BrokenStep.Of(result, loss, norm) is { } broke)
+        {
+            broke.Step = next.Step;
+            throw new NotFiniteException(broke, sample);
+        }
+        (_position, _leftOut) = (next, _order.LeftOut);
+        _link.Progress(RankState.Training, result.Phase, _position.Step);
+        _link.Sample(sample);
+        if (result.ExpertLoad is { } load)
+        {
+            load.Step = _position.Step;
+            load.At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow());
+            _link.ExpertLoad(load);
+        }
+        _evaluationDue = true;
+        var asked = _link.TakeSaveOrder() is not null;
+        if (_position.Step < _work.TotalSteps && (asked || _position.Step % Math.Max(1, _plan.Checkpoints.EverySteps) == 0))
+        {
+            Save();
+        }
+    }
+
+    private StepSample ToSample(StepResult result, Position position, double norm, double seconds)
+    {
+        var sample = new StepSample
+        {
+            Step = position.Step, At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow()), Phase = result.Phase, Loss = position.Loss,
+            GradNorm = norm, LearningRate = result.LearningRate, Tokens = position.Tokens, StepSeconds = seconds,
+        };
+        foreach (var (name, value) in result.Extra)
+        {
+            sample.Extra.Add(name, value);
+        }
+        if (_peakTflops is { } peak)
+        {
+            // A start beside other work sees too low a peak; it is looked at again, ever more seldom.
+            if (BitOperations.IsPow2(position.Step))
+            {
+                _peakTflops = peak = Math.Max(peak, DevicePeak.MeasureTflops(_clock));
+            }
+            sample.Extra.Add("peak_tflops", peak);
+        }
+        return sample;
+    }
+
+    private void End(RankStop stop)
+    {
+        if (stop.Save && _position.Step > _savedStep)
+        {
+            _link.Progress(RankState.Saving, "saving", _position.Step);
+            Save();
+        }
+        _saver.Wait();
+    }
+
+    private void Save()
+    {
+        using var scope = NewDisposeScope();
+        var final = _position.Step == _work.TotalSteps && !_evaluationDue;
+        var tensors = new Dictionary<string, IReadOnlyList<(string Name, Tensor Value)>>
+        {
+            [ModelWeights.FileName] = [.. _work.Learner.Model.PublishedTensors()],
+            [OptimizerFile] = [.. _work.Learner.Optimizer.State],
+        };
+        if (_work.Learner.HasAverage)
+        {
+            tensors[ModelWeights.AverageFileName] = [.. _work.Learner.Average];
+        }
+        foreach (var (file, own) in _work.OwnTensors)
+        {
+            tensors[file] = own;
+        }
+        RequireFinite(tensors);
+        var texts = _work.OwnTexts.ToDictionary(t => t.File, t => t.Text);
+        texts[ConfigJson.FileName] = ConfigJson.ToBytes(_work.Learner.Model.Shape);
+        if (_work.Learner.ExpertLoads() is { Count: > 0 } loads)
+        {
+            texts[ExpertLoadsJson.FileName] = ExpertLoadsJson.ToBytes(_work.Learner.Model.Shape, _position.Step, loads);
+        }
+        if (_tokenizer is { } tokenizer)
+        {
+            texts[TokenizerJson.FileName] = tokenizer;
+        }
+        var manifest = new Manifest(
+            Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,
+            _position, _work.DataCursor.InWords, final, _beganFrom, [])
+        {
+            Registration = _bounds.Registration,
+            LeftOut = _leftOut,
+        };
+        _saver.Save(manifest, new Snapshot(tensors, texts));
+        _savedStep = _position.Step;
+    }
+
+    /// <summary>Here, at the step itself: a good checkpoint has finite weights, moments and averages. One sum of each tensor on its device.</summary>
+    private void RequireFinite(Dictionary<string, IReadOnlyList<(string Name, Tensor Value)>> tensors)
+    {
+        foreach (var (file, own) in tensors)
+        {
+            if (FiniteNumbers.FirstSpoilt(own) is { } spoilt)
+            {
+                var what = file switch
+                {
+                    ModelWeights.FileName => "weight",
+                    OptimizerFile => "moment",
+                    ModelWeights.AverageFileName => "moving average of",
+                    _ => "tensor",
+                };
+                throw new NotFiniteException(new NotFinite { What = $"{what} {spoilt.Name}", Value = spoilt.Value, Step = _position.Step });
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+using System.Globalization;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Training.Learning;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training.Stages;
+
+/// <summary>Supervised fine-tuning on conversations: packed with sample mask, learned on the answers only.</summary>
+public sealed class FineTuningWork(StageContext context, SupervisedFineTuning plan) : IStageWork
+{
+    private const int AnswerTokens = 24;
+
+    private readonly Learner _learner = context.NewLearner(context.Plan.Model);
+    private readonly ITrainingData _pairs = plan.Data.Length > 0 ? FileData.Open([plan.Data], context.Plan.Seed, heldOut: 0) : context.Data;
+    private readonly LongExamples _long = new(context.Link, plan.SequenceLength);
+    private long _next;
+    private IReadOnlyList<long> _drawn = [];
+
+    public Learner Learner => _learner;
+
+    public long TotalSteps { get; } = plan.Epochs * StepsPerEpoch(plan.Instances, plan.BatchSize);
+
+    public (long Document, int Offset, string InWords) DataCursor =>
+        (_next, 0, $"epoch {_next / Math.Max(1, plan.Instances)}, instance {_next % Math.Max(1, plan.Instances)}");
+
+    public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
+
+    public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
+
+    public IEnumerable<string> LastBatch => _drawn.Select(_pairs.ConversationPlace);
+
+    public static long StepsPerEpoch(int instances, int batch) => (instances + batch - 1) / batch;
+
+    public void Prepare(Position position, string? resumed)
+    {
+        _next = position.Document;
+        if (_pairs.ConversationCount == 0)
+        {
+            throw new InvalidDataException(
+                "The data has no conversations to fine-tune on: give sft.data a .jsonl with \"question\" and \"answer\", or \"messages\" in which an assistant answers.");
+        }
+        if (resumed is null)
+        {
+            Measure("sft_format_rate_before", "sft_accuracy_before", 0);
+        }
+    }
+
+    public StepResult Step(Position position)
+    {
+        var batch = PackedInstances.Pack(Draw(), plan.SequenceLength, context.Tokenizer.Special.Pad);
+        _long.Take(batch);
+        var rate = Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps);
+        var phase = $"epoch-{(1 + (position.Step / StepsPerEpoch(plan.Instances, plan.BatchSize))).ToString(CultureInfo.InvariantCulture)}";
+        if (batch.LearnedTokens == 0)
+        {
+            return Answers.Nothing(phase, batch, rate);
+        }
+        var answers = Answers.Read(_learner.Model, batch, plan.Lambda, context);
+        _learner.Backward(answers.Total);
+        var norm = _learner.Update(rate);
+        return new StepResult(
+            phase, answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
+            answers.WithMultiToken(new() { ["answer_tokens"] = batch.LearnedTokens, ["rows"] = batch.Rows }));
+    }
+
+    public void AfterStep(long stepsDone)
+    {
+        if (stepsDone == TotalSteps)
+        {
+            _long.Sum();
+            Measure("sft_format_rate_after", "sft_accuracy_after", stepsDone);
+            context.Evaluation.ReportGuessesKept(_learner.Model, AnswerTokens, stepsDone);
+        }
+    }
+
+    public void Skip(Position position, long steps)
+    {
+        for (var i = 0L; i < steps; i++)
+        {
+            Draw();
+        }
+    }
+
+    public void Dispose() => _learner.Dispose();
+
+    private void Measure(string formName, string rightName, long step)
+    {
+        if (context.Data.HeldOutCount > 0)
+        {
+            var (right, formed) = context.Evaluation.Accuracy(_learner.Model, VerifierRule.Arithmetic, AnswerTokens, temperature: 0, step);
+            context.Evaluation.Report(formName, formed, step);
+            context.Evaluation.Report(rightName, right, step);
+        }
+    }
+
+    // Each epoch in an order of its own; its last step takes what is left. Where batches were left out the last steps reach into one more.
+    private List<Instance> Draw()
+    {
+        var (epoch, within) = Math.DivRem(_next, plan.Instances);
+        var order = new Permutation(plan.Instances, context.Plan.Seed + epoch);
+        var count = (int)Math.Min(plan.BatchSize, plan.Instances - within);
+        _next += count;
+        _drawn = [.. Enumerable.Range(0, count).Select(i => order[within + i])];
+        return [.. _drawn.Select(index => ChatTemplate.Render(_pairs.TrainingConversation(index), context.Tokenizer))];
+    }
+}

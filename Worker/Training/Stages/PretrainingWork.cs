@@ -1,0 +1,100 @@
+using System.Globalization;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Training.Learning;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training.Stages;
+
+/// <summary>Pretraining at the short context: batch ramp, learning rate in pieces, gamma and lambda by milestones.</summary>
+public sealed class PretrainingWork(StageContext context, Pretraining plan) : IStageWork
+{
+    private readonly Learner _learner = context.NewLearner(context.Plan.Model, plan.EmaDecay);
+    private PackedLearning? _packed;
+
+    public Learner Learner => _learner;
+
+    public long TotalSteps { get; } = StepsOf(plan);
+
+    public (long Document, int Offset, string InWords) DataCursor =>
+        (Packed.Documents.Cursor.Document, Packed.Documents.Cursor.Offset, Packed.Documents.Cursor.InWords(context.Data.DocumentCount));
+
+    public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
+
+    public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
+
+    public IEnumerable<string> LastBatch => Packed.LastBatch;
+
+    private PackedLearning Packed => _packed ??= new PackedLearning(context, _learner);
+
+    public void Prepare(Position position, string? resumed)
+    {
+        Packed.Documents.Cursor = new DataCursor(position.Document, position.Offset);
+        if (resumed is null)
+        {
+            Measure("before", 0);
+        }
+    }
+
+    public StepResult Step(Position position) => Packed.Step(
+        position.Step + 1, position.Step + 1 == TotalSteps,
+        plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.BatchSize.Micro, plan.SequenceLength,
+        new Recipe(
+            Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps, plan.Tokens),
+            Schedules.MilestoneAt(plan.Gamma, position.Tokens), plan.Alpha, Schedules.MilestoneAt(plan.Lambda, position.Tokens)));
+
+    public void AfterStep(long stepsDone)
+    {
+        if (stepsDone == TotalSteps)
+        {
+            Measure("after", stepsDone);
+        }
+    }
+
+    public void Skip(Position position, long steps)
+    {
+        for (var i = 0L; i < steps; i++)
+        {
+            Packed.Documents.Next(Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.SequenceLength);
+        }
+    }
+
+    public void Dispose() => _learner.Dispose();
+
+    private void Measure(string when, long step)
+    {
+        var (loss, excess) = context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step);
+        if (context.Data.DocumentCount is null)
+        {
+            // The documents of files come round again, so none of them is unread.
+            context.Evaluation.Report($"heldout_loss_{when}", loss, step);
+        }
+        context.Evaluation.Report($"expert_excess_{when}", excess, step);
+        if (step > 0 && context.Data.DocumentCount is null)
+        {
+            context.Evaluation.Report($"needle_{plan.SequenceLength}", context.Evaluation.Needles(_learner.Model, plan.SequenceLength, step), step);
+        }
+        if (step > 0 && _learner.HasAverage && context.Data.DocumentCount is null)
+        {
+            context.Evaluation.Report(
+                "heldout_loss_ema", _learner.WithAverage(() => context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step)).Loss, step);
+        }
+    }
+
+    private static long StepsOf(Pretraining plan)
+    {
+        var (steps, tokens) = (0L, 0L);
+        for (; tokens < plan.Tokens; steps++)
+        {
+            if (tokens >= plan.BatchSize.OverTokens)
+            {
+                var perStep = (long)Schedules.BatchAt(plan.BatchSize, tokens) * plan.SequenceLength;
+                return steps + ((plan.Tokens - tokens + perStep - 1) / perStep);
+            }
+            tokens += (long)Schedules.BatchAt(plan.BatchSize, tokens) * plan.SequenceLength;
+        }
+        return steps;
+    }
+}

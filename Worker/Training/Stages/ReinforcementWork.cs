@@ -1,0 +1,192 @@
+using System.Text.Json;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Sampling;
+using DeepSeekOps.Worker.Training.Learning;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training.Stages;
+
+/// <summary>
+/// Reinforcement learning by GRPO (report section 5.2): sample a group of answers to each question, let a rule judge them, and raise
+/// what was better than its group's mean, held near a reference model. No value network.
+/// </summary>
+public sealed class ReinforcementWork : IStageWork
+{
+    private const string ReferenceFile = "reference.safetensors";
+    private const string CountFile = "rollouts.json";
+
+    private readonly StageContext _context;
+    private readonly ReinforcementLearning _plan;
+    private readonly VerifierRule _rule;
+    private readonly DeepSeekModel _reference;
+    private long _nextQuestion;
+    private long _drawing = -1;
+    private RolloutCount _counted = RolloutCount.None;
+    private bool _referenceReplaced;
+
+    public ReinforcementWork(StageContext context, ReinforcementLearning plan)
+    {
+        (_context, _plan, _rule) = (context, plan, Verifier.Parse(plan.Verifier));
+        Learner = context.NewLearner(context.Plan.Model);
+        // In the policy's own precision: where both have the same weights the distance is nothing.
+        _reference = new DeepSeekModel(context.Plan.Model, context.Device, context.Plan.Precision);
+    }
+
+    public Learner Learner { get; }
+
+    public long TotalSteps => _plan.Steps;
+
+    public (long Document, int Offset, string InWords) DataCursor => (_nextQuestion, 0, $"question {_nextQuestion}");
+
+    // Until it is first replaced, the reference is the checkpoint that the stage began from, and need not be kept twice.
+    public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors =>
+        _referenceReplaced ? [(ReferenceFile, [.. _reference.PublishedTensors()])] : [];
+
+    public IEnumerable<(string File, byte[] Text)> OwnTexts => [(CountFile, JsonSerializer.SerializeToUtf8Bytes(_counted))];
+
+    public IEnumerable<string> LastBatch => Enumerable.Range(0, _drawing < 0 ? 0 : _plan.Questions)
+        .Select(i => _context.Data.ProblemPlace(StageContext.RlProblems + _drawing + i));
+
+    public void Prepare(Position position, string? resumed)
+    {
+        if (_context.Data.ProblemCount == 0)
+        {
+            throw new InvalidDataException("The data has no problems to reinforce on: give data.source a .jsonl with \"question\" and \"answer\".");
+        }
+        _nextQuestion = position.Document;
+        var own = resumed is null ? null : Path.Combine(resumed, ReferenceFile);
+        if (own is not null && File.Exists(own))
+        {
+            ModelWeights.Load(_reference, own);
+            _referenceReplaced = true;
+        }
+        else
+        {
+            ModelWeights.LoadBeginning(_reference, _context.Plan, _context.Plan.BeginFrom);
+        }
+        if (resumed is null)
+        {
+            Measure("before", 0);
+        }
+        else
+        {
+            _counted = JsonSerializer.Deserialize<RolloutCount>(File.ReadAllBytes(Path.Combine(resumed, CountFile))) ?? RolloutCount.None;
+        }
+    }
+
+    public StepResult Step(Position position)
+    {
+        _context.Link.Progress(RankState.Training, "rollout", position.Step);
+        var problems = Draw();
+        var prompts = problems.SelectMany(p => Enumerable.Repeat(ChatTemplate.Prompt(p.Question, _context.Tokenizer), _plan.GroupSize)).ToList();
+        var outputs = Sampler.Generate(
+            Learner.Model, prompts, _plan.MaxNewTokens, _plan.Temperature, _context.Tokenizer.Special, _context.Link.Stopping);
+        // Only now: a rollout that is broken off has used up no questions.
+        _nextQuestion += _plan.Questions;
+        var texts = outputs.ConvertAll(o => _context.Tokenizer.Decode(o.Ids));
+        var rewards = outputs.Select((output, i) => _context.Evaluation.IsRight(_rule, output, problems[i / _plan.GroupSize]) ? 1.0 : 0.0).ToList();
+        var advantage = Losses.GroupAdvantage(rewards, _plan.GroupSize);
+
+        _context.Link.Progress(RankState.Training, "training", position.Step);
+        var rate = Schedules.LearningRateAt(_plan.LearningRate, position.Step, position.Tokens, TotalSteps);
+        var rows = RolloutRows.Lay(outputs, _context);
+        var (loss, norm, kl, norms) = Learn(rows, advantage, rate);
+        if (_plan.ReferenceEvery > 0 && (position.Step + 1) % _plan.ReferenceEvery == 0)
+        {
+            ModelWeights.Copy(Learner.Model, _reference);
+            _referenceReplaced = true;
+        }
+        var count = new RolloutCount(
+            outputs.Count, outputs.Count(o => !o.Ended), problems.Count, advantage.Chunk(_plan.GroupSize).Count(group => Array.TrueForAll(group, a => a == 0)));
+        _counted = _counted.Plus(count);
+        return new StepResult("grpo", loss, norm, rate, outputs.Sum(o => o.Prompt.Length + o.Ids.Length), new Dictionary<string, double>
+        {
+            ["reward"] = rewards.Average(),
+            ["kl"] = kl,
+            ["format_rate"] = outputs.Zip(texts).Count(p => p.First.Ended && Verifier.IsWellFormed(p.Second)) / (double)outputs.Count,
+            ["output_tokens"] = outputs.Average(o => o.Ids.Length),
+            ["rollouts"] = count.Rollouts,
+            ["failed_rollouts"] = count.Failed,
+            ["zero_advantage_groups"] = count.ZeroAdvantage,
+        })
+        {
+            MicroBatches = norms,
+        };
+    }
+
+    public void AfterStep(long stepsDone)
+    {
+        if (stepsDone == TotalSteps)
+        {
+            Measure("after", stepsDone);
+            _context.Evaluation.ReportGuessesKept(Learner.Model, _plan.MaxNewTokens, stepsDone);
+            _context.Evaluation.Report("rollouts_failed", Interval.Of(_counted.Failed, _counted.Rollouts), stepsDone);
+            _context.Evaluation.Report("rollouts_zero_advantage_groups", Interval.Of(_counted.ZeroAdvantage, _counted.Groups), stepsDone);
+        }
+    }
+
+    public void Skip(Position position, long steps) => _nextQuestion += steps * _plan.Questions;
+
+    public void Dispose()
+    {
+        Learner.Dispose();
+        _reference.Dispose();
+    }
+
+    private List<Problem> Draw()
+    {
+        _drawing = _nextQuestion;
+        var first = StageContext.RlProblems + _nextQuestion;
+        return [.. Enumerable.Range(0, _plan.Questions).Select(i => _context.Data.TrainingProblem(first + i))];
+    }
+
+    private (Tensor Loss, Tensor Norm, double Kl, IReadOnlyList<Tensor> Norms) Learn(RolloutRows rows, double[] advantage, double rate)
+    {
+        var miniBatch = _plan.MiniBatch > 0 ? _plan.MiniBatch : rows.Count;
+        Tensor Said(DeepSeekModel model, int start, int count) => rows.LogProbabilities(model, start, count, _plan.Temperature);
+        Tensor? old = null;
+        Tensor reference;
+        using (no_grad())
+        {
+            reference = Said(_reference, 0, rows.Count);
+            if (miniBatch < rows.Count)
+            {
+                old = Said(Learner.Model, 0, rows.Count);
+            }
+        }
+        var advantages = tensor(advantage, dtype: ScalarType.Float32, device: _context.Device);
+        var (losses, norms, kls) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
+        for (var start = 0; start < rows.Count; start += miniBatch)
+        {
+            var count = Math.Min(miniBatch, rows.Count - start);
+            Tensor Part(Tensor whole) => whole.narrow(0, start, count);
+            var policy = Said(Learner.Model, start, count);
+            // One mini-batch is trained by the policy that drew it: the ratio is 1, and needs no second pass.
+            var drawnBy = old is null ? policy.detach() : Part(old);
+            var (loss, kl) = Losses.Grpo(policy, drawnBy, Part(reference), Part(advantages), Part(rows.Said), _plan.ClipEpsilon, _plan.KlBeta);
+            Learner.Backward(loss);
+            norms.Add(Learner.Update(rate));
+            losses.Add(loss.detach());
+            kls.Add(kl);
+        }
+        return (stack(losses).mean(), stack(norms).mean(), stack(kls).mean().ToDouble(), norms.Count > 1 ? norms : []);
+    }
+
+    // As the policy is trained, at its temperature; and its likeliest answer.
+    private void Measure(string when, long step)
+    {
+        if (_context.Data.HeldOutCount == 0)
+        {
+            return;
+        }
+        var (sampled, _) = _context.Evaluation.Accuracy(Learner.Model, _rule, _plan.MaxNewTokens, _plan.Temperature, step);
+        var (greedy, _) = _context.Evaluation.Accuracy(Learner.Model, _rule, _plan.MaxNewTokens, temperature: 0, step);
+        _context.Evaluation.Report($"rl_accuracy_{when}", sampled, step);
+        _context.Evaluation.Report($"rl_greedy_accuracy_{when}", greedy, step);
+    }
+}

@@ -1,0 +1,54 @@
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Tests.Training;
+using Xunit;
+
+namespace DeepSeekOps.Worker.Tests.Checkpoints;
+
+[Collection(RandomNumbers.OneStream)]
+public sealed class SaveFailureTests : IDisposable
+{
+    private readonly MiniPlans _mini = new();
+
+    public void Dispose() => _mini.Dispose();
+
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NegativeInfinity)]
+    [InlineData(2.5)]
+    public void A_manifest_holds_whatever_number_its_loss_is(double loss)
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(_mini.Root, "step")).FullName;
+        var manifest = new Manifest(Manifest.CurrentFormat, "r", "s", 1, 1, new Position(4, 64, 1, 2, loss), "", false, null, []);
+        File.WriteAllBytes(Path.Combine(folder, Manifest.FileName), manifest.ToBytes());
+        Assert.Equal(loss, Manifest.Verify(folder, "").Position.Loss);
+    }
+
+    [Fact]
+    public void A_manifest_of_an_older_version_is_read_as_ever()
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(_mini.Root, "step")).FullName;
+        File.WriteAllText(Path.Combine(folder, Manifest.FileName), """
+            {"format": 1, "run": "r", "stage": "s", "attempt": 1, "seed": 1, "dataCursor": "", "final": false, "beganFrom": null, "files": [],
+             "position": {"step": 4, "tokens": 64, "document": 1, "offset": 2, "loss": 1.5}}
+            """);
+        Assert.Equal(new Position(4, 64, 1, 2, 1.5), Manifest.Verify(folder, "").Position);
+    }
+
+    [Fact]
+    public void A_save_that_fails_by_a_fault_of_the_program_ends_the_launch_at_once_and_as_what_it_is()
+    {
+        var plan = _mini.Plan("pretrain");
+        using var link = new Agent.RecordingRankLink();
+        using var saver = new CheckpointSaver(
+            new CheckpointFolder(_mini.Root, new LaunchBounds("test", "pretrain", 1, 0, [""]), link), plan.Checkpoints, link, TimeProvider.System);
+        var manifest = new Manifest(Manifest.CurrentFormat, "test", "pretrain", 1, 1, new Position(4, 64, 1, 2, 1), "", false, null, []);
+        // A name that no file can have stands for any fault of the program.
+        var texts = new Dictionary<string, byte[]> { ["a\0b"] = [1] };
+        saver.Save(manifest, new Snapshot(new Dictionary<string, IReadOnlyList<(string, TorchSharp.torch.Tensor)>>(), texts));
+        var failed = Assert.Throws<CheckpointFailedException>(saver.Wait);
+        Assert.StartsWith("Saving the checkpoint of step 4 failed by a fault of this program: ", failed.Message, StringComparison.Ordinal);
+        Assert.Throws<CheckpointFailedException>(saver.ThrowIfFailed);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(_mini.Root, "test", "pretrain")));
+    }
+}
