@@ -37,7 +37,7 @@ internal sealed partial class OpsGrpcService
         Points = { history.Points.Select(point => new ExpertLoadPoint { Step = point.Step, Attempt = point.Attempt, Busiest = { point.Ratios } }) },
     };
 
-    private static ExpertLoadReport ToProto(Decisions.Runs.ExpertLoad load) => new()
+    private static ExpertLoadReport ToProto(Decisions.Health.ExpertLoad load) => new()
     {
         Step = load.Step, Attempt = load.Attempt, At = load.At.ToTimestamp(),
         Layers =

@@ -1,6 +1,7 @@
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using Grpc.Core;
 using Proto = DeepSeekOps.Contracts.Ops.V1;

@@ -1,5 +1,5 @@
 using DeepSeekOps.ControlPlane.Pipelines;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Throughput;
 using Proto = DeepSeekOps.Contracts.Ops.V1;
 

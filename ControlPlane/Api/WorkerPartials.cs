@@ -5,6 +5,7 @@ using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using Google.Protobuf.WellKnownTypes;

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.ControlPlane.Grains;
 

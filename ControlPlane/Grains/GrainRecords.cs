@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using Orleans.Concurrency;
 
 namespace DeepSeekOps.ControlPlane.Grains;

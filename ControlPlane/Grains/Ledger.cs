@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.ControlPlane.Grains;

@@ -4,7 +4,7 @@ using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Series;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
-using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;

@@ -1,4 +1,4 @@
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Recipes;
 using DeepSeekOps.Recipes.Data;
 using DeepSeekOps.Recipes.Files;

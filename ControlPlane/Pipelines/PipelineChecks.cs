@@ -1,4 +1,4 @@
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 

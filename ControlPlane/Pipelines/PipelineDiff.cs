@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 

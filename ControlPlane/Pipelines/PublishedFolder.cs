@@ -1,10 +1,10 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Recipes;
 using DeepSeekOps.Recipes.Files;
 using DeepSeekOps.Recipes.Weights;
-using ModelShape = DeepSeekOps.Decisions.Runs.ModelShape;
+using ModelShape = DeepSeekOps.Decisions.Recipes.ModelShape;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using DeepSeekOps.Decisions.Runs;
-using static DeepSeekOps.Decisions.Runs.StageRecipe;
+using DeepSeekOps.Decisions.Recipes;
+using static DeepSeekOps.Decisions.Recipes.StageRecipe;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 

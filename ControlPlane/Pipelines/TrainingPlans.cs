@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using Proto = DeepSeekOps.Contracts.Worker.V1;
 
@@ -31,9 +32,9 @@ public static class TrainingPlans
             CheckpointRoot = checkpointRoot,
             Precision = pipeline.Precision switch
             {
-                Decisions.Runs.Precision.Fp32 => Proto.Precision.Fp32,
-                Decisions.Runs.Precision.Bf16 => Proto.Precision.Bf16,
-                Decisions.Runs.Precision.Fp8 => Proto.Precision.Fp8,
+                Decisions.Recipes.Precision.Fp32 => Proto.Precision.Fp32,
+                Decisions.Recipes.Precision.Bf16 => Proto.Precision.Bf16,
+                Decisions.Recipes.Precision.Fp8 => Proto.Precision.Fp8,
                 _ => throw new UnreachableException($"precision {pipeline.Precision}"),
             },
             Device = resources.Device,
@@ -71,7 +72,7 @@ public static class TrainingPlans
         }
     }
 
-    private static ModelConfig ToProto(ModelShape shape, Decisions.Runs.ContextPhase? extension) => new()
+    private static ModelConfig ToProto(ModelShape shape, Decisions.Recipes.ContextPhase? extension) => new()
     {
         VocabSize = shape.VocabSize, HiddenSize = shape.HiddenSize, Layers = shape.Layers, DenseLayers = shape.DenseLayers,
         IntermediateSize = shape.IntermediateSize, MoeIntermediateSize = shape.MoeIntermediateSize, Heads = shape.Heads,
@@ -92,7 +93,7 @@ public static class TrainingPlans
         _ => throw new UnreachableException($"method {method}"),
     };
 
-    private static Proto.Yarn ToProto(Decisions.Runs.Yarn yarn) => new()
+    private static Proto.Yarn ToProto(Decisions.Recipes.Yarn yarn) => new()
     {
         Factor = yarn.Factor, OriginalLength = yarn.OriginalLength, BetaFast = yarn.BetaFast, BetaSlow = yarn.BetaSlow,
         Mscale = yarn.Mscale, MscaleAllDim = yarn.MscaleAllDim,
@@ -111,10 +112,10 @@ public static class TrainingPlans
         LearningRate = ToProto(p.LearningRate), Gamma = ToProto(p.Gamma), Alpha = p.Alpha, Lambda = ToProto(p.Lambda), EmaDecay = p.EmaDecay,
     };
 
-    private static Proto.Milestone ToProto(Decisions.Runs.Milestone milestone) =>
+    private static Proto.Milestone ToProto(Decisions.Recipes.Milestone milestone) =>
         new() { Before = milestone.Before, After = milestone.After, AtTokens = milestone.AtTokens };
 
-    private static Proto.LearningRate ToProto(Decisions.Runs.LearningRate rate) => new()
+    private static Proto.LearningRate ToProto(Decisions.Recipes.LearningRate rate) => new()
     {
         Pieces =
         {
@@ -142,7 +143,7 @@ public static class TrainingPlans
         _ => throw new UnreachableException($"shape {shape}"),
     };
 
-    private static Proto.ContextPhase ToProto(Decisions.Runs.ContextPhase phase) => new()
+    private static Proto.ContextPhase ToProto(Decisions.Recipes.ContextPhase phase) => new()
     {
         Name = phase.Name, SequenceLength = phase.SequenceLength, Steps = phase.Steps, BatchSize = phase.BatchSize,
         LearningRate = ToProto(phase.LearningRate), Yarn = phase.Yarn is { } yarn ? ToProto(yarn) : null,

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Runs;
 using Microsoft.EntityFrameworkCore;
 

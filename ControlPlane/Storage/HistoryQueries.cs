@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Runs;
 using Microsoft.EntityFrameworkCore;

@@ -1,5 +1,4 @@
 using CsCheck;
-using DeepSeekOps.Decisions;
 using Xunit;
 
 namespace DeepSeekOps.Decisions.Tests;

@@ -1,9 +1,9 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
-using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Simulation.Tests;
 

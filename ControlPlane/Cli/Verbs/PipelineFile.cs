@@ -11,7 +11,7 @@ internal static class PipelineFile
     /// <summary>More than a pipeline may have, so that one too long is told as such.</summary>
     public const int BytesMax = 8 << 20;
 
-    public static async Task<Decisions.Runs.PipelineSpec> Read(string file, Terminal terminal, CancellationToken cancellation)
+    public static async Task<Decisions.Recipes.PipelineSpec> Read(string file, Terminal terminal, CancellationToken cancellation)
     {
         string text;
         try

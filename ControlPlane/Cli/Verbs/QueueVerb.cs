@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Recipes;
 using Google.Protobuf;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;

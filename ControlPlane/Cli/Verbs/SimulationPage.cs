@@ -176,8 +176,8 @@ internal static class SimulationPage
         foreach (var e in report.Timeline)
         {
             double x = Math.Min(1, (e.At - start).TotalDays / days) * 1000;
-            int top = e.Level == Decisions.Runs.EventLevel.Info ? 34 : 8;
-            string kind = e.Level == Decisions.Runs.EventLevel.Info ? "info" : "bad";
+            int top = e.Level == Decisions.EventLevel.Info ? 34 : 8;
+            string kind = e.Level == Decisions.EventLevel.Info ? "info" : "bad";
             page.Append(In($"<line class=\"{kind}\" x1=\"{x:0.#}\" y1=\"{top}\" x2=\"{x:0.#}\" y2=\"50\"/>"));
         }
 

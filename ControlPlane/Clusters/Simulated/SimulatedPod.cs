@@ -3,7 +3,6 @@ using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.ControlPlane.Clusters.Simulated;

@@ -1,12 +1,13 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Checkpoints;
 
 /// <summary>A checkpoint to load, and where it was made.</summary>
 /// <param name="Run">Empty: it was published, and no run here made it.</param>
 /// <param name="Path">Folder, relative to the cluster's checkpoint root; of a published one absolute.</param>
-/// <param name="Digest">SHA-256 over the manifest, hex; verified by the rank before it is used. Of a published one see <see cref="Runs.PublishedCheckpoint"/>.</param>
+/// <param name="Digest">SHA-256 over the manifest, hex; verified by the rank before it is used. Of a published one see <see cref="PublishedCheckpoint"/>.</param>
 /// <param name="DataCursor">Position in the data order, as the worker printed it.</param>
 public sealed record CheckpointRef(string Run, string Stage, long Step, string Path, string Digest, string DataCursor)
 {
@@ -14,6 +15,8 @@ public sealed record CheckpointRef(string Run, string Stage, long Step, string P
 
     [JsonIgnore]
     public bool Published => Run.Length == 0;
+
+    public static CheckpointRef Of(PublishedCheckpoint published) => new("", "", 0, published.Folder, published.Digest, "");
 
     /// <summary>"mini/pretrain step 400, epoch 0 sample 51200", or "/models/v3 (sha256 0f3a…)".</summary>
     public string Lineage => Published ? Digest.Length > DigestShown ? $"{Path} (sha256 {Digest[..DigestShown]})" : Path

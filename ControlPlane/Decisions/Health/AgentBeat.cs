@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
-using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.Decisions.Health;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Health;

@@ -39,8 +39,8 @@ public static class Calibration
     /// <summary>Copy from the GPU to host memory; training waits for this part of a save.</summary>
     public const double HostCopyBytesPerSecond = 25e9;
 
-    /// <inheritdoc cref="Runs.StageLength.TokensPerInstance"/>
-    public const double TokensPerInstance = Runs.StageLength.TokensPerInstance;
+    /// <inheritdoc cref="Recipes.StageLength.TokensPerInstance"/>
+    public const double TokensPerInstance = Recipes.StageLength.TokensPerInstance;
 
     /// <summary>Of one output while it is generated (open-infra-index, day 6: 20 to 22).</summary>
     public const double DecodedTokensPerSecond = 22;

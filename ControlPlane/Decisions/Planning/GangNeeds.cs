@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Planning;
 

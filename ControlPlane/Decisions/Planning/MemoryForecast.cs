@@ -1,4 +1,4 @@
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Throughput;
 
 namespace DeepSeekOps.Decisions.Planning;

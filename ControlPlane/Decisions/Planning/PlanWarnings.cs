@@ -1,5 +1,5 @@
 using System.Globalization;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Planning;
 

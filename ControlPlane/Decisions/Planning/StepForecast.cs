@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Throughput;
 
 namespace DeepSeekOps.Decisions.Planning;

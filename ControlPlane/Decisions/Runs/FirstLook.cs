@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Runs;
 

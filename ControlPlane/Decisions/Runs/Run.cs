@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Runs;

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Planning;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Decisions.Throughput;
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Runs;

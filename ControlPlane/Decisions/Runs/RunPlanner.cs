@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Runs;
@@ -79,7 +81,7 @@ public static class RunPlanner
         }
 
         var begin = spec.BeginFrom.Length > 0 ? run.FinalOf(spec.BeginFrom) : run.Current > 0 ? run.Stages[run.Current - 1].Final
-            : run.Pipeline.ModelFrom?.Ref;
+            : run.Pipeline.ModelFrom is { } published ? CheckpointRef.Of(published) : null;
         var student = stage.Work.StudentFrom is { } name ? run.FinalOf(name) : null;
         var begun = stage with { Round = run.Round, BeginFrom = begin, StudentFrom = student };
         string reason = $"begins stage {stage.Work.Name} from {begin?.Lineage ?? "random initialisation"}";

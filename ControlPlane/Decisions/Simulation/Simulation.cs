@@ -103,7 +103,7 @@ public sealed class Simulation
     /// <summary>All of the gang's machines run and none has a bad GPU.</summary>
     public bool IsSound(GangGrant gang) => gang.Nodes.All(n => cluster.Nodes[n] is { Up: true, GpuBad: false });
 
-    public IReadOnlyList<Runs.RunEvent> Told => controlPlane.Told;
+    public IReadOnlyList<RunEvent> Told => controlPlane.Told;
 
     internal VirtualCluster Cluster => cluster;
 

@@ -1,5 +1,5 @@
 using DeepSeekOps.Decisions.Planning;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Simulation;
 

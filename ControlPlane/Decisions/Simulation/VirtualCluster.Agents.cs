@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Simulation;

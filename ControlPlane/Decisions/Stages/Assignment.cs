@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Stages;
 

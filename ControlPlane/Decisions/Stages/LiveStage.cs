@@ -1,7 +1,6 @@
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.Decisions.Stages;
 

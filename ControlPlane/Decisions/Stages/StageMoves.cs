@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.Decisions.Stages;
 

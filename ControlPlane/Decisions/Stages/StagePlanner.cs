@@ -91,7 +91,7 @@ public static class StagePlanner
             return stage.Stay(seen.Placement?.Reason ?? "waits for an answer about nodes");
         }
 
-        var told = new Runs.RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "placed", Runs.EventLevel.Info, placed.Reason)
+        var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "placed", EventLevel.Info, placed.Reason)
         {
             Node = placed.Grant.Nodes[0].Name,
         };
@@ -122,7 +122,7 @@ public static class StagePlanner
 
         if (seen.Preemption is { } preemption && preemption.Gang == gang.Gang)
         {
-            return stage.Say(now, preemption.For is null ? "drained" : "preempted", Runs.EventLevel.Warning, preemption.Reason)
+            return stage.Say(now, preemption.For is null ? "drained" : "preempted", EventLevel.Warning, preemption.Reason)
                 .Stop(gang, new Ending.Relaunch(preemption.Reason, now), preemption.Reason, now, preemption.Grace);
         }
 
@@ -134,7 +134,7 @@ public static class StagePlanner
         if (LiveStage.StoppedWithCluster(stage, gang, seen))
         {
             const string Why = "the cluster was stopped with everything on it and is back";
-            return stage.Say(now, "cluster-stopped", Runs.EventLevel.Info, $"{Why}: a new gang; {StageMoves.FromWhere(stage)}")
+            return stage.Say(now, "cluster-stopped", EventLevel.Info, $"{Why}: a new gang; {StageMoves.FromWhere(stage)}")
                 .Stop(gang, new Ending.Relaunch(Why, now), Why, now);
         }
 
@@ -249,7 +249,7 @@ public static class StagePlanner
 
     private static Decision FromPaused(Stage stage, DateTimeOffset now) => stage.Wish.Intent switch
     {
-        Intent.Train => TakeUp(stage.Say(now, "resumed", Runs.EventLevel.Info, $"goes on after the pause: {stage.Wish.Reason}"), now).Queue(now),
+        Intent.Train => TakeUp(stage.Say(now, "resumed", EventLevel.Info, $"goes on after the pause: {stage.Wish.Reason}"), now).Queue(now),
         Intent.Cancel => stage.Cancel(now),
         Intent.Pause => stage.Stay(stage.Reason),
         _ => throw new UnreachableException($"intent {stage.Wish.Intent}"),

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Planning;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Stages;
 

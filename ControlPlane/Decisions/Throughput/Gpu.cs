@@ -20,5 +20,5 @@ public sealed record Gpu(
         new("h800", 989.5, 1979, 80e9, 160e9, 40e9),
     }.ToImmutableSortedDictionary(g => g.Name, g => g, StringComparer.Ordinal);
 
-    public double PeakTflops(Runs.Precision precision) => precision == Runs.Precision.Fp8 ? Fp8Tflops : Bf16Tflops;
+    public double PeakTflops(Recipes.Precision precision) => precision == Recipes.Precision.Fp8 ? Fp8Tflops : Bf16Tflops;
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using DeepSeekOps.ControlPlane.Storage.Tables;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Runs;
 using Microsoft.EntityFrameworkCore;
 

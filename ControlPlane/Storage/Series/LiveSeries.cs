@@ -2,6 +2,8 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Threading.Channels;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.ControlPlane.Storage.Series;

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Data.Common;
 using System.Threading.Channels;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Runs;
 using Microsoft.Extensions.Logging;
 

@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Runs;
 using Microsoft.EntityFrameworkCore;
 

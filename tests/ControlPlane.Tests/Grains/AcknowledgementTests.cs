@@ -3,7 +3,6 @@ using CsCheck;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Runs;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Grains;

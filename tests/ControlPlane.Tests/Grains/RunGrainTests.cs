@@ -1,5 +1,6 @@
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using Xunit;

@@ -3,7 +3,7 @@ using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.ControlPlane.Tests.Grains;

@@ -5,6 +5,7 @@ using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using Microsoft.Extensions.DependencyInjection;

@@ -2,7 +2,8 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Pipelines;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Recipes.Weights;
 using Xunit;
 
@@ -28,7 +29,7 @@ public sealed class BeginningModelTests : IDisposable
         Assert.Equal(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes)), spec.ModelFrom.Digest);
         var plan = TrainingPlans.ToProto(spec, "s");
         Assert.Equal((64, 4.0, true), (plan.Model.HiddenSize, plan.Model.Yarn.Factor, plan.Model.Yarn.HasMscale));
-        Assert.StartsWith($"{spec.ModelFrom.Folder} (sha256 {spec.ModelFrom.Digest[..12]}", spec.ModelFrom.Ref.Lineage, StringComparison.Ordinal);
+        Assert.StartsWith($"{spec.ModelFrom.Folder} (sha256 {spec.ModelFrom.Digest[..12]}", CheckpointRef.Of(spec.ModelFrom).Lineage, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using CsCheck;
 using DeepSeekOps.ControlPlane.Pipelines;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Pipelines;

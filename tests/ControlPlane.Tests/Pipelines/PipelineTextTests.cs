@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Pipelines;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Pipelines;

@@ -1,5 +1,5 @@
 using DeepSeekOps.ControlPlane.Pipelines;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Pipelines;

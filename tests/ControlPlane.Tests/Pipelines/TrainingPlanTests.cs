@@ -1,5 +1,6 @@
-using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using Xunit;
 

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using CsCheck;
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.Decisions;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Health;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;
 

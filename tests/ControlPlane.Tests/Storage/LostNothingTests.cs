@@ -8,6 +8,7 @@ using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.ControlPlane.Tests.Grains;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Decisions;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Health;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;
 

@@ -1,6 +1,5 @@
 using CsCheck;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Decisions.Tests.Stages;
 using Xunit;

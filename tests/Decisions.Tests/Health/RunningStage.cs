@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Decisions.Tests.Stages;
 

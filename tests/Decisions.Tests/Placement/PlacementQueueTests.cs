@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using CsCheck;
-using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
 using Xunit;
 

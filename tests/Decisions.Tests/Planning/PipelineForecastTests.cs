@@ -1,5 +1,5 @@
 using DeepSeekOps.Decisions.Planning;
-using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Recipes;
 using Xunit;
 
 namespace DeepSeekOps.Decisions.Tests.Planning;

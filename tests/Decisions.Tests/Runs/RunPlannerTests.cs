@@ -1,4 +1,5 @@
 using CsCheck;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using Xunit;
 

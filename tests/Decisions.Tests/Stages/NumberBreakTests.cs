@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using CsCheck;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using Xunit;
 

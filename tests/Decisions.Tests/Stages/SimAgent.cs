@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Tests.Stages;

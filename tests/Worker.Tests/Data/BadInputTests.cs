@@ -57,7 +57,7 @@ public sealed class BadInputTests : IDisposable
             var question = ArithmeticProblems.Draw(ref draw, heldOut: i % 2 == 0).Question;
             longest = Math.Max(longest, ChatTemplate.Prompt(question, new ByteTokenizer()).Length);
         }
-        Assert.Equal(DeepSeekOps.Decisions.Runs.BuiltinData.LongestPrompt, longest);
+        Assert.Equal(DeepSeekOps.Decisions.Recipes.BuiltinData.LongestPrompt, longest);
     }
 
     private string Write(string name, byte[] bytes)

@@ -1,7 +1,7 @@
 using System.Reflection;
 using DeepSeekOps.Worker.Model;
 using Xunit;
-using Decided = DeepSeekOps.Decisions.Runs.ModelShape;
+using Decided = DeepSeekOps.Decisions.Recipes.ModelShape;
 
 namespace DeepSeekOps.Worker.Tests.Model;
 

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace DeepSeekOps.Decisions.Runs;
+namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>One optimizer step, as rank 0 told it.</summary>
 /// <param name="Phase">Context phase or RL phase the step belongs to.</param>

@@ -1,4 +1,4 @@
-namespace DeepSeekOps.Decisions.Runs;
+namespace DeepSeekOps.Decisions;
 
 public enum EventLevel
 {

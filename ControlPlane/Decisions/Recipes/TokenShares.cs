@@ -1,4 +1,4 @@
-namespace DeepSeekOps.Decisions.Runs;
+namespace DeepSeekOps.Decisions.Recipes;
 
 /// <summary>
 /// Milestones that were written as shares of a stage, as tokens. The share is kept beside them, so that a copy of the pipeline with

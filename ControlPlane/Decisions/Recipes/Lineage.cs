@@ -1,4 +1,4 @@
-namespace DeepSeekOps.Decisions.Runs;
+namespace DeepSeekOps.Decisions.Recipes;
 
 /// <summary>What a stage is handed by the ones before it.</summary>
 public static class Lineage

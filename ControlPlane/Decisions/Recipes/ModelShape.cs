@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 
-namespace DeepSeekOps.Decisions.Runs;
+namespace DeepSeekOps.Decisions.Recipes;
 
 public enum TopkMethod
 {

@@ -1,4 +1,4 @@
-namespace DeepSeekOps.Decisions.Stages;
+namespace DeepSeekOps.Decisions.Recipes;
 
 /// <summary>When a stage is brought back, when it is given up, and how long silence is waited for.</summary>
 public sealed record RecoveryPolicy

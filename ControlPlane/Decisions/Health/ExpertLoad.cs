@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 
-namespace DeepSeekOps.Decisions.Runs;
+namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>How the tokens of one optimizer step spread over the routed experts, as rank 0 told it.</summary>
 /// <param name="FirstLayer">Number of the first row's layer; a row for each MoE layer, then one for each MTP block.</param>

@@ -1,4 +1,4 @@
-namespace DeepSeekOps.Decisions.Runs;
+namespace DeepSeekOps.Decisions.Recipes;
 
 /// <summary>What is known of the worker's built-in data before it is launched; a test compares it with the worker.</summary>
 public static class BuiltinData

@@ -1,50 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 
-namespace DeepSeekOps.Decisions.Runs;
-
-/// <summary>One stage of a pipeline: its recipe, and what it needs that differs from the pipeline's own.</summary>
-public sealed record StageSpec
-{
-    public string Name { get; init; } = "";
-
-    public StageRecipe Recipe { get; init; } = new StageRecipe.Pretraining();
-
-    /// <summary>Earlier stage whose final checkpoint this one begins with. Empty: the stage before; the first begins at random.</summary>
-    public string BeginFrom { get; init; } = "";
-
-    /// <summary>All of them must hold before this stage begins.</summary>
-    public ImmutableArray<Gate> Gates { get; init; } = [];
-
-    public ResourceSpec? Resources { get; init; }
-
-    public ParallelLayout? Parallelism { get; init; }
-
-    public CheckpointPolicy? Checkpoints { get; init; }
-
-    /// <summary>"pretraining", "context-extension", "sft", "rl", "distillation".</summary>
-    [JsonIgnore]
-    public string Kind => Recipe.Kind;
-}
-
-/// <summary>What must hold before a stage begins.</summary>
-[JsonDerivedType(typeof(Metric), "metric")]
-[JsonDerivedType(typeof(Approval), "approval")]
-public abstract record Gate
-{
-    private Gate() { }
-
-    /// <summary>The last value of a series or evaluation of an earlier stage lies within limits; both ends are open.</summary>
-    /// <param name="Stage">The earlier stage; never empty in a checked pipeline.</param>
-    /// <param name="Name">"loss", "accuracy", or any series the stage reports.</param>
-    public sealed record Metric(string Stage, string Name, double? Below, double? Above) : Gate
-    {
-        public bool Holds(double value) => double.IsFinite(value) && !(value >= Below) && !(value <= Above);
-    }
-
-    /// <summary>A person says go.</summary>
-    public sealed record Approval : Gate;
-}
+namespace DeepSeekOps.Decisions.Recipes;
 
 /// <summary>What a stage trains, and how. Closed: one record per kind.</summary>
 [JsonDerivedType(typeof(Pretraining), "pretraining")]

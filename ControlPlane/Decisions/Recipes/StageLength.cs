@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace DeepSeekOps.Decisions.Runs;
+namespace DeepSeekOps.Decisions.Recipes;
 
 /// <summary>How long a stage is, known before it begins.</summary>
 /// <param name="Steps">Optimizer steps.</param>
