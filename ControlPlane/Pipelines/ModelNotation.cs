@@ -1,6 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json.Nodes;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Weights;
+using ModelShape = DeepSeekOps.Decisions.Recipes.ModelShape;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
@@ -20,40 +22,60 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
     private static readonly ChoiceNotation<ModelShape> Preset = new([.. ModelShape.Presets.Select(p => (p.Key, p.Value))]);
 
     private static readonly Mapping<ModelShape> Table = new Mapping<ModelShape>("a model", ModelShape.V3)
-        .With("vocabSize", Spell.Int(2, 10_000_000), m => m.VocabSize, (m, v) => m with { VocabSize = v }, "Tokens that the model knows.")
-        .With("hiddenSize", Spell.Int(8, 1_000_000), m => m.HiddenSize, (m, v) => m with { HiddenSize = v }, "Width of the residual stream.")
-        .With("layers", Spell.Int(1, 1000), m => m.Layers, (m, v) => m with { Layers = v }, "Transformer layers, dense ones included.")
-        .With("denseLayers", Spell.Int(0, 1000), m => m.DenseLayers, (m, v) => m with { DenseLayers = v }, "The first so many layers have a dense MLP.")
-        .With("intermediateSize", Spell.Int(1, 10_000_000), m => m.IntermediateSize, (m, v) => m with { IntermediateSize = v }, "Width of a dense MLP.")
-        .With("moeIntermediateSize", Spell.Int(1, 10_000_000), m => m.MoeIntermediateSize, (m, v) => m with { MoeIntermediateSize = v }, "Width of one expert.")
-        .With("heads", Spell.Int(1, 10_000), m => m.Heads, (m, v) => m with { Heads = v }, "Attention heads.")
-        .With("qLoraRank", Spell.Int(0, 1_000_000), m => m.QLoraRank, (m, v) => m with { QLoraRank = v }, "Rank of the query compression; 0: none.")
-        .With("kvLoraRank", Spell.Int(1, 1_000_000), m => m.KvLoraRank, (m, v) => m with { KvLoraRank = v }, "Rank of the key and value compression.")
-        .With("qkNopeHeadDim", Spell.Int(1, 10_000), m => m.QkNopeHeadDim, (m, v) => m with { QkNopeHeadDim = v }, "Part of a head without position.")
-        .With("qkRopeHeadDim", Spell.Int(2, 10_000), m => m.QkRopeHeadDim, (m, v) => m with { QkRopeHeadDim = v }, "Part of a head with rotary position.")
-        .With("vHeadDim", Spell.Int(1, 10_000), m => m.VHeadDim, (m, v) => m with { VHeadDim = v }, "Width of a head's value.")
-        .With("routedExperts", Spell.Int(1, 100_000), m => m.RoutedExperts, (m, v) => m with { RoutedExperts = v }, "Experts among which each token is routed.")
-        .With("sharedExperts", Spell.Int(0, 1000), m => m.SharedExperts, (m, v) => m with { SharedExperts = v }, "Experts that every token passes.")
-        .With("activeExperts", Spell.Int(1, 1000), m => m.ActiveExperts, (m, v) => m with { ActiveExperts = v }, "Routed experts per token.")
-        .With("groups", Spell.Int(1, 1000), m => m.Groups, (m, v) => m with { Groups = v }, "Groups of experts, one per node in training.")
-        .With("limitedGroups", Spell.Int(1, 1000), m => m.LimitedGroups, (m, v) => m with { LimitedGroups = v }, "Groups that one token may use.")
+        .With("vocabSize", Spell.Int(2, ShapeLimits.VocabSize), m => m.VocabSize, (m, v) => m with { VocabSize = v },
+            "Tokens that the model knows.")
+        .With("hiddenSize", Spell.Int(8, ShapeLimits.HiddenSize), m => m.HiddenSize, (m, v) => m with { HiddenSize = v },
+            "Width of the residual stream.")
+        .With("layers", Spell.Int(1, ShapeLimits.Layers), m => m.Layers, (m, v) => m with { Layers = v },
+            "Transformer layers, dense ones included.")
+        .With("denseLayers", Spell.Int(0, ShapeLimits.Layers), m => m.DenseLayers, (m, v) => m with { DenseLayers = v },
+            "The first so many layers have a dense MLP.")
+        .With("intermediateSize", Spell.Int(1, ShapeLimits.IntermediateSize), m => m.IntermediateSize, (m, v) => m with { IntermediateSize = v },
+            "Width of a dense MLP.")
+        .With("moeIntermediateSize", Spell.Int(1, ShapeLimits.IntermediateSize), m => m.MoeIntermediateSize, (m, v) => m with { MoeIntermediateSize = v },
+            "Width of one expert.")
+        .With("heads", Spell.Int(1, ShapeLimits.Heads), m => m.Heads, (m, v) => m with { Heads = v }, "Attention heads.")
+        .With("qLoraRank", Spell.Int(0, ShapeLimits.LoraRank), m => m.QLoraRank, (m, v) => m with { QLoraRank = v },
+            "Rank of the query compression; 0: none.")
+        .With("kvLoraRank", Spell.Int(1, ShapeLimits.LoraRank), m => m.KvLoraRank, (m, v) => m with { KvLoraRank = v },
+            "Rank of the key and value compression.")
+        .With("qkNopeHeadDim", Spell.Int(1, ShapeLimits.HeadDim), m => m.QkNopeHeadDim, (m, v) => m with { QkNopeHeadDim = v },
+            "Part of a head without position.")
+        .With("qkRopeHeadDim", Spell.Int(2, ShapeLimits.HeadDim), m => m.QkRopeHeadDim, (m, v) => m with { QkRopeHeadDim = v },
+            "Part of a head with rotary position.")
+        .With("vHeadDim", Spell.Int(1, ShapeLimits.HeadDim), m => m.VHeadDim, (m, v) => m with { VHeadDim = v }, "Width of a head's value.")
+        .With("routedExperts", Spell.Int(1, ShapeLimits.RoutedExperts), m => m.RoutedExperts, (m, v) => m with { RoutedExperts = v },
+            "Experts among which each token is routed.")
+        .With("sharedExperts", Spell.Int(0, ShapeLimits.SharedExperts), m => m.SharedExperts, (m, v) => m with { SharedExperts = v },
+            "Experts that every token passes.")
+        .With("activeExperts", Spell.Int(1, ShapeLimits.ActiveExperts), m => m.ActiveExperts, (m, v) => m with { ActiveExperts = v },
+            "Routed experts per token.")
+        .With("groups", Spell.Int(1, ShapeLimits.Groups), m => m.Groups, (m, v) => m with { Groups = v },
+            "Groups of experts, one per node in training.")
+        .With("limitedGroups", Spell.Int(1, ShapeLimits.Groups), m => m.LimitedGroups, (m, v) => m with { LimitedGroups = v },
+            "Groups that one token may use.")
         .With("topkMethod", new ChoiceNotation<TopkMethod>(("noaux_tc", TopkMethod.NoauxTc), ("group_limited_greedy", TopkMethod.GroupLimitedGreedy),
             ("greedy", TopkMethod.Greedy)), m => m.TopkMethod, (m, v) => m with { TopkMethod = v }, "How experts are chosen: V3, V2, V2-Lite.")
-        .With("normTopkProb", new FlagNotation(), m => m.NormTopkProb, (m, v) => m with { NormTopkProb = v }, "Weights of the chosen experts add up to one.")
-        .With("routedScalingFactor", new RealNotation(0, 1000, aboveMin: true), m => m.RoutedScalingFactor,
+        .With("normTopkProb", new FlagNotation(), m => m.NormTopkProb, (m, v) => m with { NormTopkProb = v },
+            "Weights of the chosen experts add up to one.")
+        .With("routedScalingFactor", new RealNotation(0, ShapeLimits.RoutedScalingFactor, aboveMin: true), m => m.RoutedScalingFactor,
             (m, v) => m with { RoutedScalingFactor = v }, "Factor on the routed experts' output.")
-        .With(MtpKey, Spell.Int(0, 8), m => m.MtpDepth, (m, v) => m with { MtpDepth = v }, "Further tokens predicted at each place.")
-        .With("ropeTheta", new RealNotation(1, 1e12), m => m.RopeTheta, (m, v) => m with { RopeTheta = v }, "Base of the rotary position.")
-        .With("rmsNormEps", new RealNotation(0, 1, aboveMin: true), m => m.RmsNormEps, (m, v) => m with { RmsNormEps = v },
+        .With(MtpKey, Spell.Int(0, ShapeLimits.MtpDepth), m => m.MtpDepth, (m, v) => m with { MtpDepth = v }, "Further tokens predicted at each place.")
+        .With("ropeTheta", new RealNotation(1, ShapeLimits.RopeTheta), m => m.RopeTheta, (m, v) => m with { RopeTheta = v },
+            "Base of the rotary position.")
+        .With("rmsNormEps", new RealNotation(0, ShapeLimits.RmsNormEps, aboveMin: true), m => m.RmsNormEps, (m, v) => m with { RmsNormEps = v },
             "Added to the mean square in RMSNorm.")
-        .With("initStd", new RealNotation(0, 10, aboveMin: true), m => m.InitStd, (m, v) => m with { InitStd = v }, "Standard deviation of the random weights.")
-        .With("maxPositionEmbeddings", Spell.Int(1, 100_000_000), m => m.MaxPositionEmbeddings, (m, v) => m with { MaxPositionEmbeddings = v },
+        .With("initStd", new RealNotation(0, ShapeLimits.InitStd, aboveMin: true), m => m.InitStd, (m, v) => m with { InitStd = v },
+            "Standard deviation of the random weights.")
+        .With("maxPositionEmbeddings", Spell.Int(1, ShapeLimits.Positions), m => m.MaxPositionEmbeddings, (m, v) => m with { MaxPositionEmbeddings = v },
             "Longest sequence before any extension.")
         .MaybeRecord("yarn", Spell.Yarn, m => m.Yarn, (m, v) => m with { Yarn = v }, "Stretching of positions before any extension.")
         .With("ropeInterleave", new FlagNotation(), m => m.RopeInterleave, (m, v) => m with { RopeInterleave = v },
             "Neighbours rotate as pairs, as in all published models; false: halves.")
-        .With("attentionBias", new FlagNotation(), m => m.AttentionBias, (m, v) => m with { AttentionBias = v }, "The attention's projections add a bias.")
-        .With("tiedEmbeddings", new FlagNotation(), m => m.TiedEmbeddings, (m, v) => m with { TiedEmbeddings = v }, "The output head is the embedding.");
+        .With("attentionBias", new FlagNotation(), m => m.AttentionBias, (m, v) => m with { AttentionBias = v },
+            "The attention's projections add a bias.")
+        .With("tiedEmbeddings", new FlagNotation(), m => m.TiedEmbeddings, (m, v) => m with { TiedEmbeddings = v },
+            "The output head is the embedding.");
 
     public static IEnumerable<(string Name, string InWords, bool Required, string Doc)> Fields =>
         Table.Fields.Select(f => (f.Name, f.InWords, f.Required, f.Doc)).Prepend((PresetKey, Preset.InWords, false, PresetDoc));

@@ -1,4 +1,6 @@
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Weights;
+using ModelShape = DeepSeekOps.Decisions.Recipes.ModelShape;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
@@ -41,6 +43,9 @@ internal static class PipelineChecks
         {
             return;
         }
+        Fits(((long)model.Layers + model.MtpDepth) * model.RoutedExperts <= ShapeLimits.ExpertsOfAllLayers, "routedExperts",
+            $"{model.RoutedExperts:N0} experts in each of {model.Layers} layers are more than {ShapeLimits.ExpertsOfAllLayers:N0} in all.",
+            "Write fewer.", "layers", "mtpDepth");
         bool whole = model.RoutedExperts % model.Groups == 0;
         Fits(whole, "groups", $"{model.RoutedExperts} experts cannot be dealt into {model.Groups} equal groups.",
             $"Write a divisor of {model.RoutedExperts}.", "routedExperts");

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Recipes.Weights;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
@@ -75,13 +76,13 @@ internal static class Spell
         node => node is TextNode.Scalar);
 
     public static Notation<Yarn> Yarn { get; } = new Mapping<Yarn>("YaRN", new Yarn())
-        .With("factor", new RealNotation(1, 100_000), y => y.Factor, (y, v) => y with { Factor = v }, "By how much positions are stretched.", required: true)
+        .With("factor", new RealNotation(1, ShapeLimits.YarnFactor), y => y.Factor, (y, v) => y with { Factor = v }, "By how much positions are stretched.", required: true)
         .With("originalLength", SequenceLength, y => y.OriginalLength, (y, v) => y with { OriginalLength = v }, "Longest sequence before it.", required: true)
-        .With("betaFast", new RealNotation(0, 100_000), y => y.BetaFast, (y, v) => y with { BetaFast = v }, "Rotations above which a dimension stays as it is.")
-        .With("betaSlow", new RealNotation(0, 100_000), y => y.BetaSlow, (y, v) => y with { BetaSlow = v },
+        .With("betaFast", new RealNotation(0, ShapeLimits.YarnRotations), y => y.BetaFast, (y, v) => y with { BetaFast = v }, "Rotations above which a dimension stays as it is.")
+        .With("betaSlow", new RealNotation(0, ShapeLimits.YarnRotations), y => y.BetaSlow, (y, v) => y with { BetaSlow = v },
             "Rotations below which a dimension is stretched in full.")
-        .With("mscale", new RealNotation(0, 100), y => y.Mscale, (y, v) => y with { Mscale = v }, "Factor of the attention's temperature.")
-        .With("mscaleAllDim", new RealNotation(0, 100), y => y.MscaleAllDim, (y, v) => y with { MscaleAllDim = v }, "The same for all dimensions.");
+        .With("mscale", new RealNotation(0, ShapeLimits.YarnScale), y => y.Mscale, (y, v) => y with { Mscale = v }, "Factor of the attention's temperature.")
+        .With("mscaleAllDim", new RealNotation(0, ShapeLimits.YarnScale), y => y.MscaleAllDim, (y, v) => y with { MscaleAllDim = v }, "The same for all dimensions.");
 
     private static Notation<string> Group { get; } = new ProjectedNotation<string, string>(Name, v => v == AnyGroup ? "" : v, v => v.Length == 0 ? AnyGroup : v);
 

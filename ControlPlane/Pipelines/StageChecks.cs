@@ -39,7 +39,8 @@ internal static class StageChecks
             "Put a pretraining stage before it, or name a folder of weights in 'model.from'.");
         long steps = scope.AllSound ? StageLength.Of(stage.Recipe).Steps : long.MaxValue;
         scope.Warn(!reading.Sound("checkpoints") || spec.CheckpointsOf(stage).EverySteps <= steps, "name",
-            $"'{stage.Name}' has {steps} steps and saves every {spec.CheckpointsOf(stage).EverySteps}: only its end is saved, and a failure begins it again.",
+            $"'{stage.Name}' has {steps} {(steps == 1 ? "step" : "steps")} and saves every {spec.CheckpointsOf(stage).EverySteps}: "
+                + "only its end is saved, and a failure begins it again.",
             "Save more often in this stage: add 'checkpoints: {everySteps: …}'.");
     }
 

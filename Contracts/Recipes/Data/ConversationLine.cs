@@ -34,9 +34,10 @@ public static class ConversationLine
             using var document = JsonDocument.Parse(line);
             return document.RootElement.ValueKind == JsonValueKind.Object ? Of(document.RootElement) : throw NoObject();
         }
-        catch (JsonException)
+        catch (JsonException e)
         {
-            throw NoObject();
+            throw new BadInputException(
+                $"it is not a JSON object: byte {(e.BytePositionInLine ?? 0) + 1} fits none.", "Write one JSON object a line; NaN and Infinity are no JSON.");
         }
         catch (InvalidOperationException)
         {

@@ -10,6 +10,11 @@ public static class TextBytes
     /// <exception cref="BadInputException">They are no UTF-8, or hold what no text holds: the model would learn something else than was written.</exception>
     public static void Require(ReadOnlySpan<byte> bytes, string file, long firstLine)
     {
+        if (firstLine == 1 && PackedBy(bytes) is { } packer)
+        {
+            throw new BadInputException($"'{file}' is packed by {packer}, whatever its name says; it is read where it lies, from any place.", "Unpack it.");
+        }
+
         if (!Utf8.IsValid(bytes))
         {
             var good = 0;
@@ -29,6 +34,17 @@ public static class TextBytes
                 "Convert the file, for example with `iconv -f UTF-16LE -t UTF-8`.");
         }
     }
+
+    /// <summary>Exports are packed under the name of what is in them. What is packed is told by how it begins.</summary>
+    private static string? PackedBy(ReadOnlySpan<byte> bytes) => bytes switch
+    {
+        [0x1F, 0x8B, ..] => "gzip",
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => "zstd",
+        [0xFD, (byte)'7', (byte)'z', (byte)'X', (byte)'Z', ..] => "xz",
+        [(byte)'B', (byte)'Z', (byte)'h', _, (byte)'1', (byte)'A', (byte)'Y', (byte)'&', ..] => "bzip2",
+        [(byte)'P', (byte)'K', 3, 4, ..] => "zip",
+        _ => null,
+    };
 
     private static long LineAt(ReadOnlySpan<byte> bytes, int place, long firstLine) => firstLine + bytes[..place].Count((byte)'\n');
 }

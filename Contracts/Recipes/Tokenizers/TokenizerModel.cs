@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DeepSeekOps.Recipes.Weights;
 
 namespace DeepSeekOps.Recipes.Tokenizers;
 
@@ -81,6 +82,7 @@ internal static class TokenizerModel
             JsonText.Require(word.Value.ValueKind == JsonValueKind.Number && word.Value.TryGetInt32(out var id) && id >= 0,
                 $"the id of '{JsonText.Short(word.Name)}' in model.vocab is no whole number from 0");
             id = word.Value.GetInt32();
+            JsonText.Require(id < ShapeLimits.VocabSize, $"the id {id} of '{JsonText.Short(word.Name)}' is beyond the largest vocabulary, {ShapeLimits.VocabSize}");
             JsonText.Require(vocabulary.TryAdd(word.Name, id) && ids.Add(id), $"'{JsonText.Short(word.Name)}' or its id {id} stands in model.vocab twice");
         }
 

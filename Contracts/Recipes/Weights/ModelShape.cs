@@ -71,7 +71,7 @@ public sealed record ModelShape
     /// <summary>Everything wrong with this shape, each with its field; empty: it can be built.</summary>
     public IReadOnlyList<string> Problems()
     {
-        var problems = new List<string>();
+        var problems = ShapeLimits.Beyond(this).ToList();
         foreach (var (value, field) in new[]
         {
             (VocabSize, "vocab_size"), (HiddenSize, "hidden_size"), (Layers, "num_hidden_layers"), (Heads, "num_attention_heads"),

@@ -75,7 +75,7 @@ public sealed class WeightList
         List<(string Tensor, string Shard)> placed;
         try
         {
-            using var json = JsonDocument.Parse(NamedFile.ReadAll(index, IndexBytesMax), JsonText.Strict);
+            using var json = JsonDocument.Parse(JsonText.WithoutMark(NamedFile.ReadAll(index, IndexBytesMax)), JsonText.Strict);
             JsonText.Require(json.RootElement.ValueKind == JsonValueKind.Object, "it is not a JSON object");
             placed = [.. JsonText.Object(json.RootElement, "weight_map").EnumerateObject()
                 .Select(m => (m.Name, m.Value.ValueKind == JsonValueKind.String ? m.Value.GetString() ?? "" : ""))];

@@ -23,7 +23,7 @@ internal static class WhyPending
         {
             string place = ahead == 0 ? "first in the queue" : $"first of those that need {(request.Group.Length > 0 ? $"group {request.Group}" : "nodes of no group")}";
             reasons.Add(new PendingReason(PendingKind.Promised, reservation.At is { } at
-                ? $"{place}, its nodes are reserved from {Words.Duration(at - question.Now)} from now"
+                ? $"{place}, its nodes are reserved from {(at > question.Now ? $"{Words.Duration(at - question.Now)} from now" : "now")} on"
                 : $"{place}; start time unknown: no running gang has an expected end"));
         }
 

@@ -52,6 +52,7 @@ public sealed class PipelineProblemTests
     [InlineData("learningRate: 1e-3", "learningRate: [{shape: cosinus, to: 1}]", "stages[0].learningRate[0].shape", "unknown")]
     [InlineData("learningRate: 1e-3", "learningRate: nan", "stages[0].learningRate", "no number")]
     [InlineData("model: mini", "model: {preset: mini, groups: 3}", "model.groups", "equal groups")]
+    [InlineData("model: mini", "model: {preset: mini, layers: 1000, routedExperts: 1024}", "model.routedExperts", "more than 250,000 in all")]
     [InlineData("model: mini", "model: {preset: mini, activeExperts: 9}", "model.activeExperts", "only 8")]
     [InlineData("model: mini", "model: {preset: mini, vocabSize: 100}", "model.vocabSize", "byte tokenizer")]
     [InlineData("model: mini", "model: {layers: 2}", "model", "hyper-parameters are missing")]

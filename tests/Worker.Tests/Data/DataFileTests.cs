@@ -30,6 +30,7 @@ public sealed class DataFileTests : IDisposable
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": {}}]}]}", "has a part that is no text")]
     [InlineData("a.jsonl", "{\"tools\": [{}], \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}", "\"tools\" is set")]
     [InlineData("a.jsonl", "{\"prompt\": \"x\"}", "it has none of the keys that are read")]
+    [InlineData("a.jsonl", "{\"text\": \"x\", \"score\": NaN}", "line 1: it is not a JSON object: byte 24 fits none")]
     [InlineData("a.jsonl", "root:x:0:0", "line 1: it is not a JSON object")]
     [InlineData("a.txt", "a\0b", "line 1, has a NUL byte")]
     [InlineData("a.txt", "\uFEFF", "is empty")]
@@ -46,6 +47,21 @@ public sealed class DataFileTests : IDisposable
         Assert.Contains(path, submission.What, StringComparison.Ordinal);
         Assert.NotEqual("", submission.Fix);
         Assert.DoesNotContain("root", submission.Message.Replace(path, "", StringComparison.Ordinal), StringComparison.Ordinal);
+    }
+
+    /// <summary>Such a file is no UTF-8 either, and turning it into that with iconv would not help.</summary>
+    [Theory]
+    [InlineData("a.jsonl", "1F8B08000000", "packed by gzip")]
+    [InlineData("a.txt", "28B52FFD2400", "packed by zstd")]
+    [InlineData("a.jsonl", "FD377A585A00", "packed by xz")]
+    [InlineData("a.txt", "425A6839314159265359", "packed by bzip2")]
+    [InlineData("a.jsonl", "504B030414000000", "packed by zip")]
+    public void Packed_data_is_told_by_its_bytes_whatever_it_is_called(string name, string hex, string said)
+    {
+        var path = Write(name, Convert.FromHexString(hex));
+        var submission = Assert.Throws<BadInputException>(() => DataFile.CheckBeginning(path, All));
+        Assert.Contains(said, submission.What, StringComparison.Ordinal);
+        Assert.Equal(submission.Message, Assert.Throws<BadInputException>(() => FileData.Open([path], 1, 0)).Message);
     }
 
     [Fact]

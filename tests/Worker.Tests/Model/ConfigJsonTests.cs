@@ -100,12 +100,30 @@ public class ConfigJsonTests : DrawingTests
     [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"attention_factor\": 1.2}", "attention_factor is 1.2")]
     [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}, \"rope_parameters\": {\"rope_type\": \"default\"}", "both there and differ")]
     [InlineData("\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}", "differ by layer")]
+    [InlineData("\"num_nextn_predict_layers\": 2000000000", "num_nextn_predict_layers is 2000000000: at most 8")]
+    [InlineData("\"first_k_dense_replace\": 2147483647", "first_k_dense_replace is 2147483647")]
+    [InlineData("\"max_position_embeddings\": 0", "max_position_embeddings is 0: it must be 1 or more")]
+    [InlineData("\"rope_theta\": -1", "rope_theta is -1: it must be 1 or more")]
+    [InlineData("\"rms_norm_eps\": 0", "rms_norm_eps is 0: it must be above 0")]
+    [InlineData("\"routed_scaling_factor\": -2.5", "routed_scaling_factor is -2.5: it must be above 0")]
+    [InlineData("\"initializer_range\": -0.1", "initializer_range is -0.1")]
+    [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 0}", "rope_scaling.factor is 0: it must be 1 or more")]
+    [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 1e300}", "rope_scaling.factor is 1E+300")]
     public void What_cannot_be_built_is_refused_by_its_field(string field, string named)
     {
         var refusal = Assert.Throws<CheckpointFormatException>(() => Parse(field));
         Assert.Contains(named, refusal.Message, StringComparison.Ordinal);
         Assert.Contains("here/config.json", refusal.Message, StringComparison.Ordinal);
     }
+
+    /// <summary>Two billion layers were listed tensor by tensor until the memory was gone, while every other submission waited.</summary>
+    [Theory]
+    [InlineData("\"num_hidden_layers\": 2000000000", "num_hidden_layers is 2000000000: at most 1000")]
+    [InlineData("\"n_routed_experts\": 2000000000", "n_routed_experts is 2000000000: at most 100000")]
+    [InlineData("\"num_hidden_layers\": 1000, \"n_routed_experts\": 1024", "at most 250000 experts in all")]
+    [InlineData("\"kv_lora_rank\": 2147483647", "kv_lora_rank is 2147483647: at most 1000000")]
+    public void A_shape_of_more_than_any_model_has_is_refused_before_its_tensors_are_listed(string fields, string said) =>
+        Assert.Contains(said, Assert.Throws<CheckpointFormatException>(() => Config($"{{{fields}}}")).What, StringComparison.Ordinal);
 
     [Theory]
     [InlineData("\"first_k_dense_replace\": 0, \"n_group\": 6, \"topk_group\": 2, \"n_shared_experts\": 1")]
