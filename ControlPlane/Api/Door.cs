@@ -33,8 +33,8 @@ internal static class Door
             : throw Invalid($"{field} '{Shown(text)}' is no name: letters, digits, '-', '_' and '.' make one.");
     }
 
-    /// <summary>Short enough for a key, and without the one character that PostgreSQL does not keep.</summary>
-    public static bool CouldBeKept(string name) => name.Length is > 0 and <= NameLengthMax && !name.Contains('\0', StringComparison.Ordinal);
+    /// <summary>Short enough for a key, not all blank, which no key is, and without the one character that PostgreSQL does not keep.</summary>
+    public static bool CouldBeKept(string name) => !string.IsNullOrWhiteSpace(name) && name.Length <= NameLengthMax && !name.Contains('\0', StringComparison.Ordinal);
 
     public static string? OptionalName(string text, string field) => text.Length == 0 ? null : Name(text, field);
 

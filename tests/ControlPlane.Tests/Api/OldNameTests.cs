@@ -37,6 +37,9 @@ public sealed class OldNameTests
         Assert.Equal(name, (await ops.GetRunAsync(new GetRunRequest { Name = name }, cancellationToken: cancelled)).Name);
         var other = await Assert.ThrowsAsync<RpcException>(async () => await ops.CancelRunAsync(new RunCommand { Name = name + "\t" }, cancellationToken: cancelled));
         Assert.Equal(StatusCode.InvalidArgument, other.StatusCode);
+        // A key of nothing but blanks is none: it was an internal error, and a stack trace in the log.
+        var blank = await Assert.ThrowsAsync<RpcException>(async () => await ops.GetRunAsync(new GetRunRequest { Name = "\n" }, cancellationToken: cancelled));
+        Assert.Equal(StatusCode.InvalidArgument, blank.StatusCode);
         using var empty = new StringContent("{}", System.Text.Encoding.UTF8, "application/json");
         using var answer = await http.PostAsync(new Uri($"/v1/runs/{inAddress}:cancel", UriKind.Relative), empty, cancelled);
         Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(cancelled));
