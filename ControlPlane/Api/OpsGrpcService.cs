@@ -50,7 +50,8 @@ internal sealed partial class OpsGrpcService(
 
     public override async Task<Forecast> ForecastPipeline(CheckPipelineRequest request, ServerCallContext context)
     {
-        var parse = await Parse(request.Text, request.Folder, name: "", context);
+        // A forecast reads no file, so none has to be there yet: `dsops plan` says the same of the same text.
+        var parse = await Parse(request.Text, request.Folder, name: "", context, known: _ => true);
         var forecast = parse.Spec is { } spec && !parse.Errors.Any() ? PipelineForecast.Of(spec).ToProto() : new Forecast();
         forecast.Problems.AddRange(Told(parse.Problems));
         return forecast;

@@ -12,7 +12,7 @@ public sealed class PlannerPageTests : PageTest
     {
         Ops.Answer<CheckPipelineRequest, Forecast>("ForecastPipeline", asked => new Forecast
         {
-            Stages = { new StageForecast { Name = "pretrain", StepSeconds = asked.Text.Contains("nodes: 128", StringComparison.Ordinal) ? 37.5 : 19.9, CapacityBytes = 80e9 } },
+            Stages = { new StageForecast { Name = "pretrain", LastStep = new() { Seconds = asked.Text.Contains("nodes: 128", StringComparison.Ordinal) ? 37.5 : 19.9 } } },
         });
         var page = Render<PlannerPage>();
         page.WaitForAssertion(() => Assert.Contains("19.90 s", page.Find("[data-figure=step]").TextContent, StringComparison.Ordinal));
@@ -41,7 +41,7 @@ public sealed class PlannerPageTests : PageTest
     {
         Ops.Answer<CheckPipelineRequest, Forecast>("ForecastPipeline", _ => new Forecast
         {
-            Stages = { new StageForecast { StepSeconds = 1, ActivationsBytes = 90e9, CapacityBytes = 80e9 } },
+            Stages = { new StageForecast { LastStep = new() { Seconds = 1 }, Memory = new() { Activations = 90e9, Total = 90e9, Capacity = 80e9 } } },
         });
         var page = Render<PlannerPage>();
 

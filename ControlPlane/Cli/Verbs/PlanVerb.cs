@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Planning;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
@@ -8,7 +9,12 @@ namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 /// <summary>`dsops plan FILE`: what a pipeline will take, before anything of it runs. Needs no control plane.</summary>
 internal static class PlanVerb
 {
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+    /// <summary>As ForecastPipeline answers over REST: what has no estimate is missing, durations are seconds with an s.</summary>
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, Converters = { new DurationConverter() },
+    };
 
     private static readonly Column[] Table =
     [

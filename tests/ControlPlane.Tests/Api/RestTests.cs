@@ -3,6 +3,7 @@ using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using Microsoft.AspNetCore.Builder;
@@ -49,6 +50,25 @@ public sealed class RestTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.BadRequest, status);
         var problems = body["details"]?[0]?["problems"]?.AsArray() ?? [];
         Assert.Contains(problems, problem => (string?)problem?["field"] == "a");
+    }
+
+    /// <summary>One thing, one schema: a script that reads the one reads the other.</summary>
+    [Theory]
+    [InlineData("deepseek-v3")]
+    [InlineData("mini")]
+    public async Task A_forecast_is_what_plan_prints_field_by_field(string example)
+    {
+        string file = Path.Combine(Pipelines.Examples.Root, "deploy", "examples", $"{example}.yaml");
+        using var output = new StringWriter();
+        var terminal = new Terminal(output, TextWriter.Null, 100, Colors: false, Interactive: false);
+        Assert.Equal(0, await CommandLine.Run(["plan", file, "--json"], terminal, TestContext.Current.CancellationToken));
+        var printed = JsonNode.Parse(output.ToString())!;
+        var asked = new JsonObject { ["text"] = Pipelines.Examples.Read(example), ["folder"] = Path.GetDirectoryName(file) };
+        var (status, answered) = await Post("/v1/pipelines:forecast", asked.ToJsonString());
+        Assert.Equal(HttpStatusCode.OK, status);
+        Assert.Empty(answered["problems"]!.AsArray().Select(p => p!.ToString()));
+        answered.AsObject().Remove("problems");
+        Assert.True(JsonNode.DeepEquals(printed, answered), $"plan: {printed}\nREST: {answered}");
     }
 
     [Theory]
