@@ -23,7 +23,7 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
         {
             Dsops = await Dsops.Start();
             await Dsops.Verb("submit", TinyPipeline.File(Dsops.DataDirectory, TinyPipeline.Pretraining("live", 1_000_000)));
-            await Dsops.UntilStage("live", "pretrain", "has more checkpoints than are kept", TimeSpan.FromMinutes(3), s => (long?)s["checkpointStep"] >= 60);
+            await Dsops.UntilStage("live", "pretrain", "has more checkpoints than are kept", Eventually.Patience, s => (long?)s["checkpointStep"] >= 60);
         }
 
         public ValueTask DisposeAsync() => Dsops.DisposeAsync();

@@ -21,13 +21,13 @@ public sealed class AnotherUserTests
         await using var dsops = await Dsops.Start();
         var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining("mine", 200_000)));
         Assert.True(code == 0, error);
-        var stage = await dsops.UntilStage("mine", "pretrain", "has a checkpoint", TimeSpan.FromMinutes(2), s => (long)s["step"]! > 20);
+        var stage = await dsops.UntilStage("mine", "pretrain", "has a checkpoint", Eventually.Patience, s => (long)s["step"]! > 20);
 
         await Calls_are_refused(dsops);
         await Files_are_closed(dsops);
         await Forged_reports_change_nothing(dsops);
 
-        var after = await dsops.UntilStage("mine", "pretrain", "trains on", TimeSpan.FromMinutes(1), s => (long)s["step"]! > (long)stage["step"]! + 20);
+        var after = await dsops.UntilStage("mine", "pretrain", "trains on", Eventually.Patience, s => (long)s["step"]! > (long)stage["step"]! + 20);
         Assert.Equal(1, (int)after["attempt"]!);
         Assert.Equal((int)stage["ranks"]![0]!["pid"]!, (int)after["ranks"]![0]!["pid"]!);
         var told = (await dsops.Json("events", "mine")).AsArray().Select(e => (string?)e!["text"]);

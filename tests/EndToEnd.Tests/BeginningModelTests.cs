@@ -7,7 +7,7 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>A pipeline whose first stage begins with weights that lie in a folder.</summary>
 public sealed class BeginningModelTests
 {
-    private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan Minutes = Eventually.Patience;
 
     private const string Sft = "{name: sft, kind: sft, instances: 1200, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}";
 

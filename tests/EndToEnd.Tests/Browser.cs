@@ -6,7 +6,7 @@ namespace DeepSeekOps.EndToEnd.Tests;
 internal sealed class Browser : IAsyncDisposable
 {
     public const string Chromium = "/usr/bin/chromium";
-    public const float Patient = 60_000;
+    public const float Patient = Eventually.PatientMilliseconds;
 
     private readonly IPlaywright playwright;
     private readonly IBrowser browser;
@@ -54,6 +54,7 @@ internal sealed class Browser : IAsyncDisposable
         });
         var page = await browser.NewPageAsync(new BrowserNewPageOptions { ViewportSize = new ViewportSize { Width = width, Height = height }, ColorScheme = scheme });
         page.SetDefaultTimeout(Patient);
+        Assertions.SetDefaultExpectTimeout(Patient);
         return new Browser(playwright, browser, page);
     }
 

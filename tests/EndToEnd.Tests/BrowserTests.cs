@@ -8,7 +8,7 @@ namespace DeepSeekOps.EndToEnd.Tests;
 public sealed class BrowserTests
 {
     private const string Chromium = "/usr/bin/chromium";
-    private const float Patient = 60_000;
+    private const float Patient = Eventually.PatientMilliseconds;
 
     [Fact]
     public async Task A_person_submits_watches_the_loss_and_sees_a_failover()
@@ -26,12 +26,12 @@ public sealed class BrowserTests
         await Loss(page, than: first);
         await Assertions.Expect(page.Locator("ds-experts #map")).ToBeVisibleAsync(new() { Timeout = Patient });
 
-        var stage = (await dsops.UntilStage("seen", "pretrain", "has a checkpoint", TimeSpan.FromMinutes(1), s => (long)s["step"]! > 25));
+        var stage = (await dsops.UntilStage("seen", "pretrain", "has a checkpoint", Eventually.Patience, s => (long)s["step"]! > 25));
         Dsops.Kill((int)stage["ranks"]![0]!["pid"]!);
         await Assertions.Expect(page.Locator("li.event", new() { HasText = "signal 9" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.Locator("li.event", new() { HasText = "trains again" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.Locator("ds-charts canvas").First).ToBeVisibleAsync(new() { Timeout = Patient });
-        await dsops.UntilRun("seen", "completed", TimeSpan.FromMinutes(2));
+        await dsops.UntilRun("seen", "completed", Eventually.Patience);
         await TryCheckpoint(page, dsops);
         Assert.Empty(errors);
     }
@@ -97,7 +97,7 @@ public sealed class BrowserTests
     {
         var figure = page.Locator("[data-figure=loss]").First;
         await figure.WaitForAsync(new() { Timeout = Patient });
-        return await Eventually.Get("the loss moves", TimeSpan.FromSeconds(90), async () =>
+        return await Eventually.Get("the loss moves", Eventually.Patience, async () =>
         {
             string text = await figure.InnerTextAsync();
             return double.TryParse(text, CultureInfo.InvariantCulture, out _) && text != than ? text : null;

@@ -8,7 +8,7 @@ namespace DeepSeekOps.EndToEnd.Tests;
 public sealed class ClusterPageTests
 {
     private const string Chromium = "/usr/bin/chromium";
-    private const float Patient = 60_000;
+    private const float Patient = Eventually.PatientMilliseconds;
 
     private static readonly string Example = Path.Combine(AppContext.BaseDirectory, "../../../../deploy/examples/v3-half.yaml");
 

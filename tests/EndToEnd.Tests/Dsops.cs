@@ -11,6 +11,8 @@ internal sealed class Dsops : IAsyncDisposable
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "../../ControlPlane/release/dsops.dll");
 
+    private static readonly HttpClient Rest = new() { Timeout = Eventually.Patience };
+
     private readonly StringBuilder output = new();
     private readonly string[] devArguments;
     private Process? dev;
@@ -55,8 +57,17 @@ internal sealed class Dsops : IAsyncDisposable
     {
         string folder = Directory.CreateTempSubdirectory("dsops-e2e-").FullName;
         var dsops = new Dsops(folder, devArguments);
-        await dsops.StartDev();
-        return dsops;
+        try
+        {
+            await dsops.StartDev();
+            return dsops;
+        }
+        catch
+        {
+            // Nobody else has it to end it.
+            await dsops.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>Starts `dev` (again) on the same data directory and waits until it answers.</summary>
@@ -66,7 +77,7 @@ internal sealed class Dsops : IAsyncDisposable
         File.Delete(file);
         dev = Launch(["dev", "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
         Collect(dev);
-        Http = await Eventually.Get("dev is ready", TimeSpan.FromSeconds(60), () => Task.FromResult(dev.HasExited ? throw Died() : ReadAddress(file)), () => Output);
+        Http = await Eventually.Get("dev is ready", Eventually.Patience, () => Task.FromResult(dev.HasExited ? throw Died() : ReadAddress(file)), () => Output);
     }
 
     /// <summary>kill -9 of the control plane alone. Its output must end with it, although what it started lives on.</summary>
@@ -75,7 +86,7 @@ internal sealed class Dsops : IAsyncDisposable
         var process = dev ?? throw new InvalidOperationException("dev is not running");
         process.Kill(entireProcessTree: false);
         // Waits for the end of its output too, which an agent that had kept a handle of it would put off for ever.
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        using var limit = new CancellationTokenSource(Eventually.Patience);
         await process.WaitForExitAsync(limit.Token);
     }
 
@@ -86,7 +97,7 @@ internal sealed class Dsops : IAsyncDisposable
         if (!process.HasExited)
         {
             Signal("INT", process.Id);
-            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(40));
+            using var limit = new CancellationTokenSource(Eventually.Patience);
             await process.WaitForExitAsync(limit.Token);
         }
 
@@ -102,15 +113,19 @@ internal sealed class Dsops : IAsyncDisposable
         process.StandardInput.Close();
         var standardOutput = process.StandardOutput.ReadToEndAsync();
         var standardError = process.StandardError.ReadToEndAsync();
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        using var limit = new CancellationTokenSource(Eventually.Patience);
         await process.WaitForExitAsync(limit.Token);
         return (process.ExitCode, await standardOutput, await standardError);
     }
 
+    /// <summary>The run by REST: tests ask many times a second, and a process of the command line for each would take the cores from what they watch.</summary>
     public async Task<JsonNode> Show(string run)
     {
-        var (code, text, error) = await Verb("show", run, "--json");
-        return code == 0 ? JsonNode.Parse(text)! : throw new InvalidOperationException($"show {run} ended with {code}: {error}");
+        using var ask = new HttpRequestMessage(HttpMethod.Get, new Uri($"{Http}/v1/runs/{run}"));
+        ask.Headers.Authorization = new("Bearer", Token);
+        using var answer = await Rest.SendAsync(ask);
+        string text = await answer.Content.ReadAsStringAsync();
+        return answer.IsSuccessStatusCode ? JsonNode.Parse(text)! : throw new InvalidOperationException($"{run} was answered with {(int)answer.StatusCode}: {text}");
     }
 
     public async Task<JsonNode> Json(params string[] verb)

@@ -5,6 +5,11 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>Waiting for another process: asks again until the answer is there, and says what it last saw when it is not.</summary>
 internal static class Eventually
 {
+    public const float PatientMilliseconds = 300_000;
+
+    /// <summary>For what takes a second or two where nothing else runs: only a program that hangs reaches it, however busy the machine is.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(PatientMilliseconds);
+
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     public static async Task<T> Get<T>(string what, TimeSpan within, Func<Task<T?>> ask, Func<string>? evidence = null)

@@ -51,14 +51,14 @@ public sealed class FilesAtTheDoorTests
         string good = TinyPipeline.Pretraining("emoji", 10).Replace("preset: mini", "preset: mini\n  vocabSize: 512", StringComparison.Ordinal)
             .Replace("source: \"builtin:arithmetic\", tokenizer: byte", "source: GOOD.JSONL, tokenizer: tokenizer.json", StringComparison.Ordinal);
         Assert.Equal(0, (await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, good))).Code);
-        await dsops.UntilRun("emoji", "completed", TimeSpan.FromMinutes(2));
+        await dsops.UntilRun("emoji", "completed", Eventually.Patience);
 
         // What is wrong lies beyond what submission reads: the rank finds it, and says it once.
         string late = string.Concat(Enumerable.Repeat("{\"text\": \"" + new string('x', 1000) + "\"}\n", 5000)) + "{\"text\": \"cut here \\ud83d\"}\n";
         await File.WriteAllTextAsync(In("late.jsonl"), late, Ended);
         string wrong = TinyPipeline.Pretraining("late", 10).Replace("source: \"builtin:arithmetic\"", "source: late.jsonl", StringComparison.Ordinal);
         Assert.Equal(0, (await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, wrong))).Code);
-        var failed = await dsops.UntilRun("late", "failed", TimeSpan.FromMinutes(2));
+        var failed = await dsops.UntilRun("late", "failed", Eventually.Patience);
         Assert.Contains("line 5001: a text has half of a character", failed.ToJsonString(), StringComparison.Ordinal);
         var stage = failed["stages"]![0]!;
         Assert.Equal(1, (int)stage["attempt"]!);

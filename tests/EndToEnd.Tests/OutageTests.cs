@@ -7,7 +7,7 @@ public sealed class OutageTests
 {
     private const int Steps = 300;
     private static readonly TimeSpan Away = TimeSpan.FromSeconds(4);
-    private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan Minutes = Eventually.Patience;
 
     /// <summary>The full drill, over many seeds and for a minute each, is the benchmark `outage`.</summary>
     [Fact]

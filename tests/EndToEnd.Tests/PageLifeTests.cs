@@ -73,7 +73,7 @@ public sealed class PageLifeTests
         string file = TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining("live", 200_000));
         var (code, _, error) = await dsops.Verb("submit", file);
         Assert.True(code == 0, error);
-        await dsops.UntilStage("live", "pretrain", "trains", TimeSpan.FromMinutes(2), s => (long)s["step"]! > 0);
+        await dsops.UntilStage("live", "pretrain", "trains", Eventually.Patience, s => (long)s["step"]! > 0);
         var browser = await Browser.Open();
         await browser.Page.GotoAsync(dsops.Open("/runs/live"));
         await browser.Page.Locator("[data-stage=pretrain]").WaitForAsync();

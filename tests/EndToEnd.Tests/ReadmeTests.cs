@@ -23,7 +23,7 @@ public sealed class ReadmeTests
         var output = run.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         var error = run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromMinutes(1));
+        limit.CancelAfter(Eventually.Patience);
         await run.WaitForExitAsync(limit.Token);
         Assert.True(run.ExitCode == 0, await error);
         Assert.Contains("mini", await output, StringComparison.Ordinal);

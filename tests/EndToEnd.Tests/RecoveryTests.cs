@@ -8,7 +8,7 @@ namespace DeepSeekOps.EndToEnd.Tests;
 public sealed class RecoveryTests
 {
     private const int Steps = 250;
-    private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan Minutes = Eventually.Patience;
 
     [Fact]
     public async Task Whatever_is_killed_the_final_loss_is_that_of_an_undisturbed_run()
