@@ -6,6 +6,7 @@ namespace DeepSeekOps.Worker.Data;
 /// </summary>
 public struct SeededRandom
 {
+    private const ulong Step = 0x9E3779B97F4A7C15UL;
     private ulong _state;
 
     public SeededRandom(long seed, string stream, long index)
@@ -20,9 +21,12 @@ public struct SeededRandom
 
     public ulong NextUInt64()
     {
-        _state += 0x9E3779B97F4A7C15UL;
+        _state += Step;
         return Mix(_state);
     }
+
+    /// <summary>What the call after so many further ones would give, without them.</summary>
+    public readonly ulong Ahead(long calls) => Mix(_state + (((ulong)calls + 1) * Step));
 
     /// <summary>Uniform in [0, below). The modulo bias is below 2^-40 for every range used here.</summary>
     public int Next(int below) => (int)(NextUInt64() % (ulong)below);

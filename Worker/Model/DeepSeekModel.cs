@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -71,23 +72,19 @@ public sealed partial class DeepSeekModel : IDisposable
         return _weights.Masters.SelectMany(w => PublishedViews.Of(w.Key, w.Value.detach()));
     }
 
-    /// <summary>Normal(0, init_std) from a seed, norms 1, correction biases 0.</summary>
+    /// <summary>
+    /// Normal(0, init_std), norms 1, biases 0. Each tensor's numbers come from the seed and its published name, drawn on the CPU: whoever
+    /// holds a part of the model, on whatever device, begins with the same numbers in it (docs/decisions/0014-initial-weights-by-name.md).
+    /// </summary>
     public void Initialise(long seed)
     {
         using var noGrad = no_grad();
-        MastersChanged();
-        // TorchSharp's generators are the CPU's; a GPU draws from its own one, and other numbers.
-        using var generator = _device.type == DeviceType.CPU ? new Generator((ulong)seed) : null;
-        if (generator is null)
-        {
-            cuda.manual_seed(seed);
-        }
-
-        foreach (var (name, weight) in _weights.Masters)
+        using var scope = NewDisposeScope();
+        foreach (var (name, weight) in PublishedTensors())
         {
             if (weight.dim() > 1)
             {
-                weight.normal_(0, Shape.InitStd, generator!);
+                InitialWeights.Fill(weight, new NormalNumbers(seed, name), Shape.InitStd);
             }
             else
             {

@@ -53,6 +53,38 @@ public class DeepSeekModelTests : DrawingTests
     }
 
     [Fact]
+    public void Who_holds_a_part_of_a_model_begins_with_the_same_numbers_in_it()
+    {
+        using var scope = NewDisposeScope();
+        using var whole = Made(Mini);
+        var weights = whole.PublishedTensors().ToDictionary(t => t.Name, t => t.Value);
+        // Fewer layers of fewer experts, in another precision: what is there is as it is in the whole.
+        using var part = new DeepSeekModel(Mini with { Layers = Mini.DenseLayers + 1, RoutedExperts = 8, MtpDepth = 0 }, CPU, ScalarType.Float64);
+        part.Initialise(7);
+        var held = part.PublishedTensors().Where(t => !t.Name.Contains("gate.", StringComparison.Ordinal)).ToList();
+        Assert.Contains(held, t => t.Name.Contains("experts.7.up_proj", StringComparison.Ordinal));
+        Assert.All(held, t => Assert.True(t.Value.to(ScalarType.Float32).equal(weights[t.Name]).all().item<bool>(), t.Name));
+    }
+
+    [Fact]
+    public void Tensors_begin_normal_norms_at_one_and_biases_at_nought()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Made(Mini with { AttentionBias = true });
+        foreach (var (name, value) in model.PublishedTensors())
+        {
+            if (value.dim() == 1)
+            {
+                Assert.True((value == (name.EndsWith("bias", StringComparison.Ordinal) ? 0 : 1)).all().item<bool>(), name);
+                continue;
+            }
+            // Five standard errors of a sample as large as the tensor.
+            var (samples, allowed) = (value.numel(), 5 * Mini.InitStd / Math.Sqrt(value.numel()));
+            Assert.True(Math.Abs(value.mean().item<float>()) < allowed && Math.Abs(value.std().item<float>() - Mini.InitStd) < allowed, $"{name}, {samples}");
+        }
+    }
+
+    [Fact]
     public void Padding_on_the_left_changes_nothing()
     {
         using var scope = NewDisposeScope();
