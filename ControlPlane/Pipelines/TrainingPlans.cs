@@ -39,6 +39,7 @@ public static class TrainingPlans
             },
             Device = resources.Device,
             Threads = resources.Threads,
+            Layout = ToProto(pipeline.ParallelismOf(stage), resources.Ranks),
         };
         SetWork(plan, pipeline, stage, studentFrom);
         return plan;
@@ -83,6 +84,11 @@ public static class TrainingPlans
         InitStd = shape.InitStd, RopeByHalves = !shape.RopeInterleave, AttentionBias = shape.AttentionBias, TiedEmbeddings = shape.TiedEmbeddings,
         MaxPositionEmbeddings = extension?.SequenceLength ?? shape.MaxPositionEmbeddings,
         Yarn = (extension is null ? shape.Yarn : extension.Yarn) is { } yarn ? ToProto(yarn) : null,
+    };
+
+    private static Proto.ParallelLayout ToProto(Decisions.Recipes.ParallelLayout layout, int ranks) => new()
+    {
+        Pipeline = layout.Pipeline, Tensor = layout.Tensor, Data = ranks / (layout.Pipeline * layout.Tensor), Expert = layout.Expert,
     };
 
     private static string TopkWord(TopkMethod method) => method switch

@@ -36,15 +36,24 @@ public sealed class PackedDocuments(ITrainingData data, ITokenizer tokenizer, lo
     }
 
     /// <returns>Token ids, row by row: [rows, sequenceLength + 1]; the last of a row is only a label.</returns>
-    public long[] Next(int rows, int sequenceLength)
+    public long[] Next(int rows, int sequenceLength) => Next(rows, sequenceLength, (0, rows));
+
+    /// <summary>
+    /// The same batch, of which only a part is wanted. Where a row begins is known by reading those before it, so all of them are read: the
+    /// order is one, however many share it.
+    /// </summary>
+    /// <returns>[share.Count, sequenceLength + 1]</returns>
+    public long[] Next(int rows, int sequenceLength, (int First, int Count) share)
     {
         var width = sequenceLength + 1;
-        var batch = new long[rows * width];
+        var own = new long[share.Count * width];
+        var others = new long[share.Count == rows ? 0 : width];
         for (var row = 0; row < rows; row++)
         {
-            Fill(batch.AsSpan(row * width, width));
+            var at = row - share.First;
+            Fill(at >= 0 && at < share.Count ? own.AsSpan(at * width, width) : others);
         }
-        return batch;
+        return own;
     }
 
     private void Fill(Span<long> row)

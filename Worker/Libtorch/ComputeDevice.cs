@@ -4,27 +4,33 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Libtorch;
 
-/// <summary>Where tensors live: cpu, cuda (the first GPU), cuda:N, or auto (a GPU if there is one).</summary>
+/// <summary>Where tensors live: cpu, cuda (the GPU of the rank's own number on its node), cuda:N, or auto (a GPU if there is one).</summary>
 public static class ComputeDevice
 {
     /// <summary>Overrides what plans say, for one host or one try.</summary>
     public const string Variable = "DSOPS_DEVICE";
 
     /// <param name="wanted">What the plan says; empty is auto.</param>
-    public static Device Choose(string wanted)
+    /// <param name="localRank">Ranks of one node take a GPU each.</param>
+    public static Device Choose(string wanted, int localRank = 0)
     {
         var named = Environment.GetEnvironmentVariable(Variable);
-        return string.IsNullOrEmpty(named) ? Parse(wanted, "The plan's device") : Parse(named, Variable);
+        return string.IsNullOrEmpty(named) ? Parse(wanted, "The plan's device", localRank) : Parse(named, Variable, localRank);
     }
 
-    internal static Device Parse(string text, string source)
+    internal static Device Parse(string text, string source, int localRank = 0)
     {
         LibtorchLoading.Require();
-        var index = 0;
+        var index = localRank;
         switch (text.Split(':'))
         {
             case [""] or ["auto"]:
-                return cuda.is_available() ? new Device(DeviceType.CUDA, 0) : CPU;
+                if (cuda.is_available())
+                {
+                    break;
+                }
+
+                return CPU;
             case ["cpu"]:
                 return CPU;
             case ["cuda"]:
@@ -43,6 +49,7 @@ public static class ComputeDevice
 
         return index < cuda.device_count()
             ? new Device(DeviceType.CUDA, index)
-            : throw new InvalidDataException($"{source} is '{text}', and there are {cuda.device_count()} GPUs, numbered from 0.");
+            : throw new InvalidDataException($"{source} is '{text}', and there are {cuda.device_count()} GPUs, numbered from 0."
+                + (index == localRank && index > 0 ? $" This is rank {index} of its node: set ranksPerNode to at most {cuda.device_count()}." : ""));
     }
 }

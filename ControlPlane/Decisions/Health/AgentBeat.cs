@@ -20,7 +20,7 @@ public enum RankState
 /// <param name="SinceProgress">Since the last step, rollout or part of a load; measured by the agent's own clock.</param>
 /// <param name="ExitCode">With Exited: the exit code, or 128 + signal.</param>
 /// <param name="Error">With Exited: why, in the rank's own words.</param>
-/// <param name="CollectiveSequence">Equal on all healthy ranks; 0 where the gang has one rank.</param>
+/// <param name="CollectiveSequence">Collective calls of the launch; equal on all ranks at the same point.</param>
 public sealed record RankSeen(
     int Rank, int Pid, RankState State, int Attempt, long Step, string Doing, TimeSpan SinceProgress, int? ExitCode, string Error,
     long CollectiveSequence)

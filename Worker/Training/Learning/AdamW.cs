@@ -2,6 +2,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Cuda;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -67,11 +68,11 @@ public sealed class AdamW : IDisposable
     }
 
     /// <summary>
-    /// Clips the gradients to the norm of the options, updates the weights and clears the gradients. Where the norm is not finite nothing is
+    /// Sums up the gradients of all rows, clips them to the norm of the options, updates the weights and clears the gradients. Where the norm is not finite nothing is
     /// changed: that is looked at on the device, so that no step waits for it.
     /// </summary>
     /// <returns>The gradients' norm before clipping, a scalar still on the device.</returns>
-    public Tensor Update(double learningRate)
+    public Tensor Update(double learningRate, Mesh mesh)
     {
         using var untracked = no_grad();
         if (Array.Exists(_sums, s => s is not null))
@@ -79,10 +80,11 @@ public sealed class AdamW : IDisposable
             Gather();
         }
         int[] learning = [.. Enumerable.Range(0, _leaves.Length).Where(i => (_sums[i] ?? _leaves[i].grad) is not null)];
+        mesh.Data.AllReduce(Array.ConvertAll(learning, Gradient));
         int[] byKernel = [.. learning.Where(i => CudaKernels.Serve(Gradient(i)))];
         int[] byLibtorch = [.. learning.Except(byKernel)];
         var gradients = Array.ConvertAll(byLibtorch, i => Gradient(i).to(ScalarType.Float32));
-        var norm = Norm(byKernel, gradients);
+        var norm = Norm(byKernel, gradients, mesh.Model);
         var sound = norm.isfinite().to(ScalarType.Float32);
         foreach (var i in learning)
         {
@@ -107,7 +109,8 @@ public sealed class AdamW : IDisposable
 
     private Tensor Gradient(int i) => (_sums[i] ?? _leaves[i].grad) is { } gradient ? gradient : throw new InvalidOperationException(_names[i]);
 
-    private Tensor Norm(int[] byKernel, Tensor[] gradients)
+    /// <summary>Over all parts of the model: a rank knows the norms of what it holds.</summary>
+    private Tensor Norm(int[] byKernel, Tensor[] gradients, IProcessGroup model)
     {
         var norms = gradients.Length > 0 ? stack(Array.ConvertAll(gradients, g => g.norm())) : null;
         if (byKernel.Length > 0)
@@ -120,7 +123,8 @@ public sealed class AdamW : IDisposable
             var further = partials.sum(1).sqrt();
             norms = norms is null ? further : cat([norms, further]);
         }
-        return norms is null ? zeros([]) : norms.norm();
+        var own = norms is null ? zeros(1, device: _weights[0].device) : norms.norm().reshape(1);
+        return model.AllGather(own).norm();
     }
 
     private void UpdateByLibtorch(int[] learning, Tensor[] gradients, Tensor? factor, double learningRate, Tensor spoilt)

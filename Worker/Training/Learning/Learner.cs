@@ -1,6 +1,7 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,13 +16,14 @@ public sealed class Learner : IDisposable
     private readonly List<Tensor> _loads = [];
     private int _micro;
 
-    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32)
-        : this(ModelShapes.FromProto(config), options, seed, emaDecay, device, precision)
+    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32, Mesh? mesh = null)
+        : this(ModelShapes.FromProto(config), options, seed, emaDecay, device, precision, mesh)
     {
     }
 
-    public Learner(ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32)
+    public Learner(ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32, Mesh? mesh = null)
     {
+        Mesh = mesh ?? Mesh.Alone();
         Model = new DeepSeekModel(shape, device, precision: precision);
         Model.Initialise(seed);
         _parameters = [.. Model.Parameters];
@@ -34,6 +36,9 @@ public sealed class Learner : IDisposable
     }
 
     public DeepSeekModel Model { get; }
+
+    /// <summary>Whom it learns with.</summary>
+    public Mesh Mesh { get; }
 
     public AdamW Optimizer { get; }
 
@@ -88,12 +93,13 @@ public sealed class Learner : IDisposable
         loss.backward();
     }
 
+    /// <summary>Updates by the gradients that the ranks of all rows sum up to: each weighs its own by its share of the whole batch.</summary>
     /// <returns>The gradients' norm, still on the device.</returns>
     public Tensor Update(double learningRate)
     {
         CustomBackward.ThrowIfFailed();
         _micro = 0;
-        var norm = Optimizer.Update(learningRate);
+        var norm = Optimizer.Update(learningRate, Mesh);
         if (_emaDecay > 0)
         {
             using var untracked = no_grad();

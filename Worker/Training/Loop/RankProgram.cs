@@ -2,6 +2,7 @@ using System.Diagnostics;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,12 +31,25 @@ public static class RankProgram
         var assignment = launch.Assignment;
         if (assignment.WorldSize > 1)
         {
-            throw new NotSupportedException($"The plan asks for {assignment.WorldSize} ranks that train together; this worker trains with one. Set ranksPerNode: 1.");
+            // Submission refuses it; a launch that comes here all the same would come again the same.
+            throw new InvalidDataException(
+                $"The plan asks for {assignment.WorldSize} ranks that train together; this worker trains with one. Write 'nodes: 1' and 'ranksPerNode: 1'.");
         }
         LibtorchLoading.Require();
-        LibtorchLoading.SetThreads(assignment.Plan.Threads > 0 ? assignment.Plan.Threads : Environment.ProcessorCount);
+        var rank = RankContext.Of(launch, Environment.ProcessorCount);
+        LibtorchLoading.SetThreads(rank.Threads);
+        var mesh = Mesh.Alone();
+        link = new CountingLink(link, mesh.Calls);
+        // Whoever is to end without saving need not wait for others; with saving the step that is under way is still wanted.
+        using var ending = link.Stopping.Register(() =>
+        {
+            if (link.StopOrder is { Save: false } stop)
+            {
+                mesh.Calls.Abort(stop.Reason);
+            }
+        });
         link.Progress(RankState.Starting, "loading", assignment.ResumeFrom?.Step ?? 0);
-        using var loop = new StageLoop(assignment, link, clock);
+        using var loop = new StageLoop(assignment, link, clock, rank, mesh);
         Console.WriteLine($"{assignment.Attempt.Stage}: model and data ready after {Stopwatch.GetElapsedTime(began).TotalSeconds:F2} s");
         stopping.ThrowIfCancellationRequested();
         loop.Run();

@@ -4,6 +4,7 @@ using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Training.Learning;
 using DeepSeekOps.Worker.Training.Stages;
 using Google.Protobuf.WellKnownTypes;
@@ -21,6 +22,8 @@ public sealed class StageLoop : IDisposable
     private readonly TrainingPlan _plan;
     private readonly IRankLink _link;
     private readonly TimeProvider _clock;
+    private readonly RankContext _rank;
+    private readonly Mesh _mesh;
     private readonly IStageWork _work;
     private readonly byte[]? _tokenizer;
     private readonly LaunchBounds _bounds;
@@ -37,10 +40,11 @@ public sealed class StageLoop : IDisposable
     // is known by its name and step. Only the final checkpoint comes after: it says that nothing is left to do.
     private bool _evaluationDue;
 
-    public StageLoop(Assignment assignment, IRankLink link, TimeProvider clock)
+    public StageLoop(Assignment assignment, IRankLink link, TimeProvider clock, RankContext rank, Mesh mesh)
     {
         (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
-        var context = StageContext.Open(_plan, link);
+        var context = StageContext.Open(_plan, link, rank, mesh);
+        (_rank, _mesh) = (rank, mesh);
         (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
         _peakTflops = context.Device.type == DeviceType.CPU ? DevicePeak.MeasureTflops(clock) : null;
         _bounds = LaunchBounds.Of(assignment);
@@ -57,7 +61,7 @@ public sealed class StageLoop : IDisposable
         Restore();
         while (_evaluationDue || _position.Step < _work.TotalSteps)
         {
-            if (_link.StopOrder is { } stop)
+            if (AgreedStop() is { } stop)
             {
                 End(stop);
                 return;
@@ -69,7 +73,8 @@ public sealed class StageLoop : IDisposable
             }
             catch (OperationCanceledException) when (_link.StopOrder is not null)
             {
-                // A rollout or an evaluation was broken off. Neither changes the model: the last whole step stands, and is saved.
+                // A rollout or an evaluation was broken off. Neither changes the model: the last whole step stands, and is saved. A step is
+                // broken off only where nothing is to be saved.
             }
             catch (NotFiniteException e)
             {
@@ -88,6 +93,10 @@ public sealed class StageLoop : IDisposable
         _saver.Dispose();
         _work.Dispose();
     }
+
+    /// <summary>Orders reach the ranks of a gang one after another: the first rank's word counts, so that all end, and save, at the same step.</summary>
+    private RankStop? AgreedStop() => _link.StopOrder is { Save: false } now ? now
+        : _mesh.World.Broadcast(_link.StopOrder is null ? 0 : 1) > 0 ? _link.StopOrder ?? new RankStop { Save = true } : null;
 
     private void Restore()
     {
@@ -165,7 +174,7 @@ public sealed class StageLoop : IDisposable
             _work.Skip(_position, passed);
         }
         var began = _clock.GetTimestamp();
-        random.manual_seed(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step));
+        random.manual_seed(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step, _rank.Place.Data));
         var result = _work.Step(_position);
         var (loss, norm) = (result.Loss.ToDouble(), result.Norm.ToDouble());
         var seconds = _clock.GetElapsedTime(began).TotalSeconds;
@@ -190,7 +199,7 @@ public sealed class StageLoop : IDisposable
             _link.ExpertLoad(load);
         }
         _evaluationDue = true;
-        var asked = _link.TakeSaveOrder() is not null;
+        var asked = _mesh.World.Broadcast(_link.TakeSaveOrder() is null ? 0 : 1) > 0;
         if (_position.Step < _work.TotalSteps && (asked || _position.Step % Math.Max(1, _plan.Checkpoints.EverySteps) == 0))
         {
             Save();

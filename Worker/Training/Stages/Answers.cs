@@ -28,16 +28,14 @@ internal sealed record Answers(Tensor Tokens, Tensor Labels, Tensor Segments, Te
         return new Answers(tokens, labels, segments, output.Logits, loss, multiToken, total);
     }
 
-    /// <summary>A batch without any token to learn: it changes nothing, not even by momentum or decay.</summary>
-    public static StepResult Nothing(string phase, InstanceBatch batch, double rate) => new(
-        phase, zeros([]), zeros([]), rate, batch.Segments.Count(s => s > 0), new Dictionary<string, double> { ["answer_tokens"] = 0, ["rows"] = batch.Rows });
-
-    public Dictionary<string, double> WithMultiToken(Dictionary<string, double> extra)
+    /// <summary>What a step tells of them: the loss of the whole batch, and beside <paramref name="extra"/> what the MTP modules lost.</summary>
+    public StepResult ToResult(AnswerBatch batch, string phase, Tensor norm, double rate, Dictionary<string, double> extra)
     {
+        var means = MultiToken is null ? batch.Means(Loss) : batch.Means(Loss, MultiToken);
         if (MultiToken is not null)
         {
-            extra["mtp_loss"] = MultiToken.ToDouble();
+            extra["mtp_loss"] = means[1].ToDouble();
         }
-        return extra;
+        return new StepResult(phase, means[0], norm, rate, batch.Tokens, extra);
     }
 }

@@ -81,29 +81,27 @@ public sealed class DistillationWork : IStageWork
 
     public StepResult Step(Position position)
     {
-        var batch = PackedInstances.Pack(Take(), _plan.SequenceLength, _context.Tokenizer.Special.Pad);
-        _long.Take(batch);
+        var batch = AnswerBatch.Pack(Take(), _plan.SequenceLength, _context);
+        _long.Take(batch.Own);
         var rate = Schedules.LearningRateAt(_plan.LearningRate, position.Step, position.Tokens, TotalSteps);
         var epoch = 1 + (position.Step / FineTuningWork.StepsPerEpoch(_plan.Samples, _plan.BatchSize));
         var phase = $"epoch-{epoch.ToString(CultureInfo.InvariantCulture)}";
-        if (batch.LearnedTokens == 0)
+        if (batch.Learned == 0)
         {
-            return Answers.Nothing(phase, batch, rate);
+            return batch.Nothing(phase, rate);
         }
-        var answers = Answers.Read(Learner.Model, batch, _plan.Lambda, _context);
+        var answers = Answers.Read(Learner.Model, batch.Own, _plan.Lambda, _context);
         var total = answers.Total;
         var distance = 0.0;
         if (_plan.LogitWeight > 0)
         {
             var term = Distance(answers);
             total = total + (_plan.LogitWeight * term);
-            distance = term.ToDouble();
+            distance = batch.Means(term)[0].ToDouble();
         }
-        Learner.Backward(total);
+        Learner.Backward(total * batch.Share);
         var norm = Learner.Update(rate);
-        return new StepResult(
-            phase, answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
-            answers.WithMultiToken(new() { ["teacher_kl"] = distance, ["answer_tokens"] = batch.LearnedTokens }));
+        return answers.ToResult(batch, phase, norm, rate, new() { ["teacher_kl"] = distance, ["answer_tokens"] = batch.Learned });
     }
 
     public void AfterStep(long stepsDone)
@@ -178,12 +176,17 @@ public sealed class DistillationWork : IStageWork
     }
 
     // Goes round what was kept, each pass in an order of its own, so that the number of steps is known before the first sample.
-    private List<Instance> Take() => [.. Enumerable.Range(0, _plan.BatchSize).Select(_ =>
+    private List<Instance> Take()
     {
-        var (pass, within) = Math.DivRem(_next++, _samples.Count);
-        var sample = _samples[(int)new Permutation(_samples.Count, _context.Plan.Seed + pass)[within]];
-        return new Instance([.. sample.Prompt, .. sample.Said], [.. sample.Prompt.Select(_ => false), .. sample.Said.Select(_ => true)]);
-    })];
+        var first = _next;
+        _next += _plan.BatchSize;
+        return [.. _context.Own([.. Enumerable.Range(0, _plan.BatchSize).Select(i => first + i)]).Select(place =>
+        {
+            var (pass, within) = Math.DivRem(place, _samples.Count);
+            var sample = _samples[(int)new Permutation(_samples.Count, _context.Plan.Seed + pass)[within]];
+            return new Instance([.. sample.Prompt, .. sample.Said], [.. sample.Prompt.Select(_ => false), .. sample.Said.Select(_ => true)]);
+        })];
+    }
 
     private void Measure(string name, DeepSeekModel model, long step)
     {

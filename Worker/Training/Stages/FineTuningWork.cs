@@ -50,20 +50,18 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
 
     public StepResult Step(Position position)
     {
-        var batch = PackedInstances.Pack(Draw(), plan.SequenceLength, context.Tokenizer.Special.Pad);
-        _long.Take(batch);
+        var batch = AnswerBatch.Pack(Draw(), plan.SequenceLength, context);
+        _long.Take(batch.Own);
         var rate = Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps);
         var phase = $"epoch-{(1 + (position.Step / StepsPerEpoch(plan.Instances, plan.BatchSize))).ToString(CultureInfo.InvariantCulture)}";
-        if (batch.LearnedTokens == 0)
+        if (batch.Learned == 0)
         {
-            return Answers.Nothing(phase, batch, rate);
+            return batch.Nothing(phase, rate);
         }
-        var answers = Answers.Read(_learner.Model, batch, plan.Lambda, context);
-        _learner.Backward(answers.Total);
+        var answers = Answers.Read(_learner.Model, batch.Own, plan.Lambda, context);
+        _learner.Backward(answers.Total * batch.Share);
         var norm = _learner.Update(rate);
-        return new StepResult(
-            phase, answers.Loss.detach(), norm, rate, batch.Segments.Count(s => s > 0),
-            answers.WithMultiToken(new() { ["answer_tokens"] = batch.LearnedTokens, ["rows"] = batch.Rows }));
+        return answers.ToResult(batch, phase, norm, rate, new() { ["answer_tokens"] = batch.Learned, ["rows"] = batch.Rows });
     }
 
     public void AfterStep(long stepsDone)
@@ -103,7 +101,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
         var order = new Permutation(plan.Instances, context.Plan.Seed + epoch);
         var count = (int)Math.Min(plan.BatchSize, plan.Instances - within);
         _next += count;
-        _drawn = [.. Enumerable.Range(0, count).Select(i => order[within + i])];
+        _drawn = context.Own([.. Enumerable.Range(0, count).Select(i => order[within + i])]);
         return [.. _drawn.Select(index => ChatTemplate.Render(_pairs.TrainingConversation(index), context.Tokenizer))];
     }
 }

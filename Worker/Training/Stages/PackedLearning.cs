@@ -1,6 +1,7 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -39,16 +40,17 @@ public sealed class PackedLearning(StageContext context, Learner learner)
     public StepResult Step(long step, bool last, string phase, int batch, int micro, int sequenceLength, Recipe recipe)
     {
         var first = Documents.Cursor.Document;
-        var rows = Documents.Next(batch, sequenceLength);
+        var own = context.Rank.ShareOf(batch).Count;
+        var rows = Documents.Next(batch, sequenceLength, context.Rank.ShareOf(batch));
         _read = (first, Documents.Cursor.Document);
         var width = sequenceLength + 1;
-        micro = micro <= 0 ? batch : Math.Min(micro, batch);
+        micro = micro <= 0 ? own : Math.Min(micro, own);
         var totals = new List<Tensor>();
         var sums = new Sums(learner.Model.Shape.RoutedLayers, context.Device);
-        for (var start = 0; start < batch; start += micro)
+        for (var start = 0; start < own; start += micro)
         {
             using var scope = NewDisposeScope();
-            var count = Math.Min(micro, batch - start);
+            var count = Math.Min(micro, own - start);
             var ids = context.Tensor(rows[(start * width)..((start + count) * width)], count);
             var labels = ids.narrow(1, 1, sequenceLength);
             var output = learner.Model.Forward(ids.narrow(1, 0, sequenceLength));
@@ -66,12 +68,13 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             }
             learner.Backward(total * share);
             sums.Add(share, loss, multiToken, output.BalanceLoss, output.ExpertLoads);
-            if (micro < batch)
+            if (micro < own)
             {
                 totals.Add(total.detach().MoveToOuterDisposeScope());
             }
         }
         var norm = learner.Update(recipe.LearningRate);
+        sums.Reduce(context.Mesh.Data);
         learner.Balance(sums.Loads, recipe.Gamma);
         var tells = !_loadTold || last || step % LoadEvery == 0;
         _loadTold = true;
@@ -99,6 +102,13 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             {
                 Loads[layer] = (Loads[layer] is { } before ? before + loads[layer] : loads[layer].clone()).MoveToOuterDisposeScope();
             }
+        }
+
+        /// <summary>What the ranks of all rows add up to: each has weighed its own by its share of the batch.</summary>
+        public void Reduce(IProcessGroup data)
+        {
+            using var untracked = no_grad();
+            data.AllReduce([Loss, _multiToken, _balance, .. Loads]);
         }
 
         public (Dictionary<string, double> Extra, ExpertLoadReport? Load) ToHost(ModelShape shape, bool tells)

@@ -1,23 +1,25 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
-using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
-/// <summary>What every stage is given: its plan, its data, and whom to tell.</summary>
-public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokenizer Tokenizer, IRankLink Link, Device Device)
+/// <summary>What every stage is given: its plan, its data, whom to tell, who this rank is and whom it computes with.</summary>
+public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokenizer Tokenizer, IRankLink Link, RankContext Rank, Mesh Mesh)
 {
+    public Device Device => Rank.Device;
+
     // Stages draw their problems from ranges of their own, so that RL does not repeat what fine-tuning has shown.
     public const long RlProblems = 1L << 32;
     public const long DistillationProblems = 2L << 32;
 
     public Evaluation Evaluation { get; } = new(Data, Tokenizer, Link);
 
-    public static StageContext Open(TrainingPlan plan, IRankLink link)
+    public static StageContext Open(TrainingPlan plan, IRankLink link, RankContext rank, Mesh mesh)
     {
         var tokenizer = TokenizerFiles.Open(plan.Data.Tokenizer);
         if (tokenizer.VocabSize > plan.Model.VocabSize)
@@ -25,10 +27,10 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
             throw new InvalidDataException(
                 $"The tokenizer has {tokenizer.VocabSize} ids, the model's vocab_size is {plan.Model.VocabSize}. Set model.vocabSize to at least {tokenizer.VocabSize}.");
         }
-        return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, ComputeDevice.Choose(plan.Device));
+        return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, rank, mesh);
     }
 
-    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Device, Plan.Precision);
+    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Device, Plan.Precision, Mesh);
 
     public IStageWork NewWork() => Plan.WorkCase switch
     {
@@ -39,6 +41,13 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
         TrainingPlan.WorkOneofCase.Distillation => new DistillationWork(this, Plan.Distillation),
         _ => throw new InvalidDataException("The plan names no work for this stage: the control plane is newer than this worker."),
     };
+
+    /// <summary>What of a step's samples is this rank's share.</summary>
+    public IReadOnlyList<T> Own<T>(IReadOnlyList<T> samples)
+    {
+        var (first, count) = Rank.ShareOf(samples.Count);
+        return [.. samples.Skip(first).Take(count)];
+    }
 
     /// <summary>Host numbers as a [rows, columns] tensor on the device.</summary>
     public Tensor Tensor(long[] values, int rows) => tensor(values).reshape(rows, -1).to(Device);

@@ -37,26 +37,26 @@ public sealed class UndistilledStudent : IDisposable
             _context.Link.Stopping.ThrowIfCancellationRequested();
             _context.Link.Progress(RankState.Training, "undistilled", stepsDone);
             using var scope = NewDisposeScope();
-            var batch = PackedInstances.Pack(Draw(step), _plan.SequenceLength, _context.Tokenizer.Special.Pad);
-            if (batch.LearnedTokens == 0)
+            var batch = AnswerBatch.Pack(Draw(step), _plan.SequenceLength, _context);
+            if (batch.Learned == 0)
             {
                 continue;
             }
-            _learner.Backward(Answers.Read(_learner.Model, batch, _plan.Lambda, _context).Total);
+            _learner.Backward(Answers.Read(_learner.Model, batch.Own, _plan.Lambda, _context).Total * batch.Share);
             var norm = _learner.Update(Schedules.LearningRateAt(_plan.LearningRate, step, tokens, steps)).ToDouble();
             if (!double.IsFinite(norm))
             {
                 _context.Link.Note($"The student without a teacher is not measured: its gradient norm became {(double.IsNaN(norm) ? "NaN" : "infinite")} at its step {step + 1}.");
                 return null;
             }
-            tokens += batch.Segments.Count(s => s > 0);
+            tokens += batch.Tokens;
         }
         return _learner.Model;
     }
 
     public void Dispose() => _learner.Dispose();
 
-    private List<Instance> Draw(long step) => [.. Enumerable.Range(0, _plan.BatchSize).Select(i =>
+    private List<Instance> Draw(long step) => [.. _context.Own([.. Enumerable.Range(0, _plan.BatchSize)]).Select(i =>
     {
         var (pass, within) = Math.DivRem((step * _plan.BatchSize) + i, _plan.Samples);
         var problem = _context.Data.TrainingProblem(

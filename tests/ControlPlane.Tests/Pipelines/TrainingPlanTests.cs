@@ -30,6 +30,16 @@ public sealed class TrainingPlanTests
     }
 
     [Fact]
+    public void The_layout_of_the_gang_goes_along_and_data_parallelism_is_what_remains()
+    {
+        var v3 = PipelineText.Parse(Examples.Read("deepseek-v3")).Spec!;
+        var layout = TrainingPlans.ToProto(v3, "pretrain").Layout;
+        Assert.Equal((16, 1, 64), (layout.Pipeline, layout.Tensor, layout.Expert));
+        Assert.Equal(v3.ResourcesOf(v3.Stage("pretrain")).Ranks, layout.Pipeline * layout.Tensor * layout.Data);
+        Assert.Equal(new Contracts.Worker.V1.ParallelLayout { Pipeline = 1, Tensor = 1, Data = 1, Expert = 1 }, TrainingPlans.ToProto(Mini, "rl").Layout);
+    }
+
+    [Fact]
     public void Every_stage_has_the_work_of_its_kind()
     {
         Assert.Equal(

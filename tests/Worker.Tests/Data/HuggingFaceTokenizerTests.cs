@@ -109,7 +109,7 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
         var tokenizer = Opened(TokenizerFixtures.Small("v2"));
         var texts = Enumerable.Range(0, 200).Select(i => $"Text {i} 😀 中文 {i * i}").ToArray();
         var wanted = texts.Select(t => tokenizer.Encode(t)).ToArray();
-        Parallel.For(0, 800, i => Assert.Equal(wanted[i % 200], tokenizer.Encode(texts[i % 200])));
+        System.Threading.Tasks.Parallel.For(0, 800, i => Assert.Equal(wanted[i % 200], tokenizer.Encode(texts[i % 200])));
     }
 
     [Theory]

@@ -1,6 +1,10 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Tests.Agent;
 using DeepSeekOps.Worker.Training.Loop;
+using DeepSeekOps.Worker.Training.Stages;
+using TorchSharp;
 
 namespace DeepSeekOps.Worker.Tests.Training;
 
@@ -98,6 +102,10 @@ internal sealed class MiniPlans : IDisposable
         RankProgram.Run(launch, link, CancellationToken.None);
         return link;
     }
+
+    /// <param name="rank">Of so many that share the rows of each batch.</param>
+    public static StageContext Context(TrainingPlan plan, IRankLink link, Mesh? mesh = null, int rank = 0, int ranks = 1) =>
+        StageContext.Open(plan, link, new RankContext(rank, GangLayout.Of(null, ranks), torch.CPU, Threads: 1), mesh ?? Mesh.Alone());
 
     public static ModelConfig Model() => new()
     {

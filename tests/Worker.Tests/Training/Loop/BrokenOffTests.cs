@@ -44,11 +44,29 @@ public sealed class BrokenOffTests : IDisposable
         Assert.Equal(whole.Samples.Skip(7).Select(s => (s.Step, s.Loss)), second.Samples.Select(s => (s.Step, s.Loss)));
     }
 
-    private static Action<Agent.RecordingRankLink, RankReport> StopIn(string phase, long step) => (link, report) =>
+    [Fact]
+    public void A_stop_that_saves_nothing_ends_the_step_at_its_next_collective_call()
+    {
+        using var link = MiniPlans.Train(_mini.Launch(_mini.Plan("rl", every: 1000), "rl"), StopIn("training", 6, save: false));
+        Assert.Equal(6, link.Samples[^1].Step);
+        Assert.Empty(link.Checkpoints);
+    }
+
+    [Fact]
+    public void Progress_tells_how_many_collective_calls_were_made()
+    {
+        using var link = MiniPlans.Train(_mini.Launch(_mini.Plan("sft", every: 1000), "sft"));
+        var told = link.Reports.Where(r => r.Progress is not null).Select(r => (r.Progress.Step, r.Progress.CollectiveSequence)).ToList();
+        Assert.Equal(told.Select(t => t.CollectiveSequence).Order(), told.Select(t => t.CollectiveSequence));
+        // Each step has calls of its own: gradients and norm at least.
+        Assert.All(told.GroupBy(t => t.Step).Select(g => g.First().CollectiveSequence).Chunk(2).Where(p => p.Length == 2), p => Assert.True(p[1] > p[0] + 1));
+    }
+
+    private static Action<Agent.RecordingRankLink, RankReport> StopIn(string phase, long step, bool save = true) => (link, report) =>
     {
         if (report.Progress is { } progress && progress.Phase == phase && progress.Step == step)
         {
-            link.OrderStop("a test breaks it off", save: true);
+            link.OrderStop("a test breaks it off", save);
         }
     };
 }

@@ -143,7 +143,7 @@ public sealed class ResumeTests : IDisposable
         using var weights = ModelFolder.Load(folder, torch.CPU);
         using var average = ModelFolder.Load(folder, torch.CPU, file: ModelWeights.AverageFileName);
         using var link = new RecordingRankLink();
-        var evaluation = StageContext.Open(plan, link).Evaluation;
+        var evaluation = MiniPlans.Context(plan, link).Evaluation;
         double Measured(string name) => Assert.Single(trained.Evaluations, e => e.Name == name).Value;
         Assert.Equal(Measured("heldout_loss_after"), evaluation.Texts(weights, plan.Pretraining.SequenceLength, 0).Loss.Value, 1e-12);
         Assert.Equal(Measured("heldout_loss_ema"), evaluation.Texts(average, plan.Pretraining.SequenceLength, 0).Loss.Value, 1e-12);

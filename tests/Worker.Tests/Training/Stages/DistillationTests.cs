@@ -39,7 +39,7 @@ public sealed class DistillationTests : IDisposable
         plan.Data = new DataConfig { Source = _mini.Questions("a"), Tokenizer = "byte", Heldout = 2 };
         (plan.Distillation.Samples, plan.Distillation.BatchSize) = (8, 8);
         plan.Distillation.LearningRate.Pieces[0].To = 1e-2;
-        var context = StageContext.Open(plan, link);
+        var context = MiniPlans.Context(plan, link);
         using var student = new UndistilledStudent(context, plan.Distillation);
         var model = student.Train(steps: 60, stepsDone: 60);
         Assert.NotNull(model);

@@ -25,7 +25,7 @@ public sealed class ReinforcementTests : IDisposable
     {
         using var scope = NewDisposeScope();
         using var link = new RecordingRankLink();
-        var context = StageContext.Open(_mini.Plan("rl"), link);
+        var context = MiniPlans.Context(_mini.Plan("rl"), link);
         using var model = new DeepSeekModel(
             ModelShapes.Presets["mini"] with { InitStd = 0.1, Yarn = yarn ? new YarnScaling(4, 128) : null }, CPU);
         model.Initialise(3);
