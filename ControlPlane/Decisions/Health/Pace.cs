@@ -23,6 +23,8 @@ public static class Pace
         foreach (var sample in samples.OrderBy(s => s.Attempt).ThenBy(s => s.Step))
         {
             bool follows = before is not null && sample.Step == before.Step + 1 && sample.Tokens > before.Tokens && sample.StepSeconds > 0;
+            // What was only passed over is no throughput: it would stand on the page as fifteen times the device's peak.
+            follows &= sample.Learned;
             bool told = sample.Extra.ContainsKey(TokensPerSecond);
             paced.Add(follows && !told
                 ? WithPace(sample, (sample.Tokens - before!.Tokens) / sample.StepSeconds, pipeline, stage) : sample);

@@ -8,4 +8,8 @@ namespace DeepSeekOps.Decisions.Health;
 /// <param name="Extra">Further series by name.</param>
 public sealed record StepSample(
     long Step, DateTimeOffset At, string Phase, double Loss, double GradNorm, double LearningRate, long Tokens, double StepSeconds,
-    int Attempt, ImmutableDictionary<string, double> Extra);
+    int Attempt, ImmutableDictionary<string, double> Extra)
+{
+    /// <summary>False: the worker told that no token of the batch was to be learned, so loss, norm and pace are of nothing.</summary>
+    public bool Learned => !(Extra.TryGetValue("answer_tokens", out double answers) && answers == 0);
+}

@@ -56,7 +56,7 @@ public static class StageViews
         var outlook = StageOutlook.Of(stage, seen);
         return new StageView(
             work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, Told(work),
-            sample?.Loss, Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null, sample?.GradNorm, sample?.LearningRate,
+            LossOf(sample), Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null, sample is { Learned: true } ? sample.GradNorm : null, sample?.LearningRate,
             sample?.Phase ?? "", Ranks(stage, seen), stage.StartedAt, stage.EndedAt, live ? outlook?.Likely : null,
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
             stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
@@ -67,6 +67,9 @@ public static class StageViews
             Pending = stage.Phase is Phase.Queued ? seen.Placement as PlacementDecision.Pending : null,
         };
     }
+
+    /// <summary>A step of nothing repeats the loss before it, which is 0 where there was none.</summary>
+    private static double? LossOf(StepSample? sample) => sample is { Learned: false, Loss: 0 } ? null : sample?.Loss;
 
     private static double? Extra(StepSample? sample, string name) =>
         sample is not null && sample.Extra.TryGetValue(name, out double value) ? value : null;

@@ -117,10 +117,12 @@ internal static class SampleSeries
 {
     public static List<(string Name, double Value)> Of(StepSample sample)
     {
-        var values = new List<(string, double)>(4 + sample.Extra.Count)
+        var values = new List<(string, double)>(4 + sample.Extra.Count);
+        if (sample.Learned)
         {
-            ("loss", sample.Loss), ("grad_norm", sample.GradNorm), ("learning_rate", sample.LearningRate), ("step_seconds", sample.StepSeconds),
-        };
+            values.AddRange([("loss", sample.Loss), ("grad_norm", sample.GradNorm)]);
+        }
+        values.AddRange([("learning_rate", sample.LearningRate), ("step_seconds", sample.StepSeconds)]);
         values.AddRange(sample.Extra.Where(e => e.Key is not ("loss" or "grad_norm" or "learning_rate" or "step_seconds"))
             .Select(e => (e.Key, e.Value)));
         return values;

@@ -180,7 +180,9 @@ public sealed class StageLoop : IDisposable
         var seconds = _clock.GetElapsedTime(began).TotalSeconds;
         var next = _position with
         {
-            Step = _position.Step + 1, Tokens = _position.Tokens + result.Tokens, Loss = loss,
+            Step = _position.Step + 1, Tokens = _position.Tokens + result.Tokens,
+            // A step of nothing leaves the model, and so the newest loss, as they were.
+            Loss = result.Learned ? loss : _position.Loss,
             Document = _work.DataCursor.Document, Offset = _work.DataCursor.Offset,
         };
         var sample = ToSample(result, next, norm, seconds);

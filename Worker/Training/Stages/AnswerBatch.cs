@@ -32,5 +32,8 @@ internal sealed record AnswerBatch(InstanceBatch Own, StageContext Context, long
 
     /// <summary>A batch without any token to learn: it changes nothing, not even by momentum or decay.</summary>
     public StepResult Nothing(string phase, double rate) =>
-        new(phase, zeros([]), zeros([]), rate, Tokens, new Dictionary<string, double> { ["answer_tokens"] = 0, ["rows"] = Rows });
+        new(phase, zeros([]), zeros([]), rate, Tokens, new Dictionary<string, double> { ["answer_tokens"] = 0, ["rows"] = Rows })
+        {
+            Learned = false,
+        };
 }

@@ -11,6 +11,9 @@ namespace DeepSeekOps.Worker.Training.Stages;
 /// <param name="Tokens">Tokens this step trained.</param>
 public sealed record StepResult(string Phase, Tensor Loss, Tensor Norm, double LearningRate, long Tokens, IReadOnlyDictionary<string, double> Extra)
 {
+    /// <summary>False: the batch had no token to learn, so loss and norm are of nothing.</summary>
+    public bool Learned { get; init; } = true;
+
     /// <summary>A number of each micro-batch that is not finite where the micro-batch went wrong; empty: there is but one.</summary>
     public IReadOnlyList<Tensor> MicroBatches { get; init; } = [];
 
