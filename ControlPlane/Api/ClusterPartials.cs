@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
 using Google.Protobuf.WellKnownTypes;

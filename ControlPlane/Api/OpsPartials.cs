@@ -3,7 +3,6 @@ using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;

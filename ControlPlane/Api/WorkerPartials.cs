@@ -4,6 +4,7 @@ using System.Globalization;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;

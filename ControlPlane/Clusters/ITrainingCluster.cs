@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.ControlPlane.Clusters;

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;

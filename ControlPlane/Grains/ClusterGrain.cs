@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.ControlPlane.Grains;

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;

@@ -172,7 +172,7 @@ internal sealed partial class StageGrain(
             decision = StagePlanner.Decide(stage!, seen, seen.Now.At);
         }
 
-        var failed = NodeHistory.Counted(stage!, decision.Next);
+        var failed = CountedFailure.Of(stage!, decision.Next);
         bool writes = !ReferenceEquals(decision.Next, stage);
         if (writes && !await TrySave(decision.Next))
         {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Benchmarks;

@@ -1,5 +1,6 @@
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Simulation;

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using Microsoft.Extensions.Options;
 

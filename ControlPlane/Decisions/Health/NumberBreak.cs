@@ -1,6 +1,6 @@
 using System.Globalization;
 using DeepSeekOps.Decisions.Checkpoints;
-using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 

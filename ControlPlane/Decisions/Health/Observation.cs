@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Health;
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.Decisions.Placement;
 
@@ -19,7 +20,7 @@ public enum NodeHealth
 /// <param name="Slots">GPUs (or CPU ranks on a laptop) that the node has.</param>
 public sealed record NodeSeen(NodeId Id, NodeHealth Health, string Reason, int Slots, ImmutableDictionary<string, string> Labels)
 {
-    /// <inheritdoc cref="NodeHistory.Score"/>
+    /// <summary>How often it has ended an attempt lately, each failure by its weight and halved with every week; 0: a clean record.</summary>
     public double LemonScore { get; init; }
 }
 

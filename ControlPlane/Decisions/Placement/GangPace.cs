@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.Decisions.Placement;
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.Decisions.Placement;
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Planning;
 
 namespace DeepSeekOps.Decisions.Placement;

@@ -1,3 +1,5 @@
+using DeepSeekOps.Decisions.Gangs;
+
 namespace DeepSeekOps.Decisions.Placement;
 
 /// <summary>GPUs that each team holds, against what it owns, while one question is answered.</summary>

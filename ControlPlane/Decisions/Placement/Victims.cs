@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Placement;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Gangs;
 using static DeepSeekOps.Decisions.Placement.PlacementDecision;
 
 namespace DeepSeekOps.Decisions.Placement;

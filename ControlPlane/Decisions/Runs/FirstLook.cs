@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
 

@@ -1,3 +1,4 @@
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
 

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
-using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Simulation;

@@ -1,11 +1,9 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Stages;
-
-/// <summary>Which rank runs where.</summary>
-public sealed record RankPlacement(int Rank, NodeId Node, int LocalRank);
 
 /// <summary>All that a node needs to run its part of an attempt.</summary>
 /// <param name="RendezvousHost">Rank 0's node, where a gang of several ranks meets. Empty for one rank.</param>

@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.Decisions.Stages;
 

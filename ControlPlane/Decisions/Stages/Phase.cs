@@ -1,7 +1,7 @@
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Stages;
 

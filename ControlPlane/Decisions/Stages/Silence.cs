@@ -1,5 +1,5 @@
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Stages;
 

@@ -5,9 +5,6 @@ using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Stages;
 
-/// <summary>How long a step took, and where in its stage it stands.</summary>
-public readonly record struct StepTime(long Step, long Tokens, double Seconds);
-
 /// <summary>
 /// What a stage still takes, between two ends that it misses once in ten times each. The one forecast of the control plane: the queue,
 /// pages and the command line all have it from here.

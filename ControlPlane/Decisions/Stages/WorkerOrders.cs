@@ -1,8 +1,8 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Stages;
 

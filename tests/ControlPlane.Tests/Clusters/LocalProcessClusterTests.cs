@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using Microsoft.Extensions.Options;
 using Xunit;

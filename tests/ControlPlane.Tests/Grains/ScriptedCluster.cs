@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.ControlPlane.Tests.Grains;

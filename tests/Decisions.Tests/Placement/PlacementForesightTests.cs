@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using CsCheck;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using Xunit;
 

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using CsCheck;
+using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using Xunit;
 

@@ -1,8 +1,7 @@
 using System.Collections.Immutable;
-using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.Decisions.Placement;
 
-namespace DeepSeekOps.Decisions.Placement;
+namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>A failure that ended an attempt, as far as it says something of the node.</summary>
 /// <param name="Stage">With the attempt its name: told twice it counts once.</param>
@@ -48,11 +47,6 @@ public static class NodeHistory
             Nodes = [.. seen.Nodes.Select(n => byNode.Contains(n.Id) ? n with { LemonScore = Score(byNode[n.Id], seen.At) } : n)],
         };
     }
-
-    /// <summary>The failure that a decision about a stage has just counted; null: none.</summary>
-    public static NodeFailure? Counted(Stage before, Stage next) =>
-        next.Restarts is [.., var last] && next.RestartsByCause.Values.Sum() > before.RestartsByCause.Values.Sum()
-            ? new NodeFailure(last.Node, next.Id, last.FailedAttempt, last.Cause, last.At) : null;
 
     /// <summary>A lost machine speaks of itself; a rank may have ended by its program; what people asked for says nothing.</summary>
     private static double WeightOf(FailureCause cause) => cause switch

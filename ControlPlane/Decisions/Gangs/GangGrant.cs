@@ -1,0 +1,34 @@
+using System.Collections.Immutable;
+
+namespace DeepSeekOps.Decisions.Gangs;
+
+/// <summary>Nodes that are held by a gang, in rank order.</summary>
+public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> Nodes, int SlotsPerNode, DateTimeOffset At)
+{
+    public int Priority { get; init; }
+
+    public string Team { get; init; } = "";
+
+    /// <summary>When the nodes are expected to be free again; null where nobody can say.</summary>
+    public DateTimeOffset? ExpectedEnd { get; init; }
+
+    /// <inheritdoc cref="GangRequest.ExpectedError"/>
+    public double EndError { get; init; }
+
+    /// <inheritdoc cref="GangRequest.ExpectedError"/>
+    public string EndBasis { get; init; } = "";
+
+    /// <inheritdoc cref="GangRequest.SaveTime"/>
+    public TimeSpan SaveTime { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <inheritdoc cref="GangRequest.Group"/>
+    public string Group { get; init; } = "";
+
+    /// <inheritdoc cref="GangRequest.Restores"/>
+    public bool Restores { get; init; }
+
+    /// <summary>Those that a person put it before: it does not give its nodes to them, however urgent they are.</summary>
+    public ImmutableArray<StageId> Ahead { get; init; } = [];
+
+    public int Slots => Nodes.Length * SlotsPerNode;
+}

@@ -1,0 +1,4 @@
+namespace DeepSeekOps.Decisions.Gangs;
+
+/// <summary>Which rank runs where.</summary>
+public sealed record RankPlacement(int Rank, NodeId Node, int LocalRank);
