@@ -70,7 +70,7 @@ internal sealed partial class StageGrain(
     public Task<WorkerReply> Register(AgentRegistration registration)
     {
         if (stage is { } known && AgentFence.Refusal(
-            vitals, known, registration.Node, registration.AgentId, registration.Attempt, registration.Gang, clock.Now) is { } refusal)
+            vitals, known.Watched, registration.Node, registration.AgentId, registration.Attempt, registration.Gang, clock.Now) is { } refusal)
         {
             return Task.FromResult(new WorkerReply(new WorkerOrder.Stop(refusal, null), WorkerOrders.BeatEvery, 0));
         }
@@ -88,14 +88,14 @@ internal sealed partial class StageGrain(
             return Task.FromResult(new WorkerReply(Unknown(), WorkerOrders.BeatEvery, 0));
         }
 
-        if (AgentFence.Refusal(vitals, stage, beat.Node, beat.AgentId, beat.Attempt, beat.Gang, clock.Now) is { } refusal)
+        if (AgentFence.Refusal(vitals, stage.Watched, beat.Node, beat.AgentId, beat.Attempt, beat.Gang, clock.Now) is { } refusal)
         {
             return Task.FromResult(new WorkerReply(new WorkerOrder.Stop(refusal, null), WorkerOrders.BeatEvery, 0));
         }
 
-        beat = AgentFence.Within(beat, stage);
-        bool news = Beats.HasNews(beat, stage, vitals);
-        vitals = vitals.Take(beat, stage, rejoining && !beat.Ranks.IsEmpty, clock.Now);
+        beat = AgentFence.Within(beat, stage.Watched);
+        bool news = Beats.HasNews(beat, stage.Watched, vitals);
+        vitals = vitals.Take(beat, stage.Watched, rejoining && !beat.Ranks.IsEmpty, clock.Now);
         rejoining &= beat.Ranks.IsEmpty;
         var taken = AcknowledgementsOf(beat.Node);
         taken.Take(beat, stage.Wish.Pipeline, ledger);
@@ -185,7 +185,7 @@ internal sealed partial class StageGrain(
         }
 
         decidedAt = seen.Now.At;
-        vitals = vitals.Written(seen.News, stage!, seen.Now);
+        vitals = vitals.Written(seen.News, stage!.Watched, seen.Now);
         heard.ForEach(h => h.Of.Decided(h.AgentId, h.Heard));
         if (decision.Reason != reason)
         {
@@ -210,7 +210,7 @@ internal sealed partial class StageGrain(
         lastCluster = snapshot;
         var awake = clock.Look();
         vitals = vitals.NotBefore(awake.AwakeSince);
-        return vitals.Observe(current, snapshot, awake.Looked) with { Placement = placement, GoneGang = goneGang, Preemption = preemption };
+        return vitals.Observe(current.Watched, snapshot, awake.Looked) with { Placement = placement, GoneGang = goneGang, Preemption = preemption };
     }
 
     private async Task<ClusterSnapshot?> SnapshotOrNull(CancellationToken cancellation)
@@ -307,7 +307,7 @@ internal sealed partial class StageGrain(
     private async Task TellPace()
     {
         var now = clock.Now;
-        if (stage is { } live && (paceTold is not { } told || now.Since(told) >= PaceEvery) && StagePace.Of(live, vitals.Observe(live, null, now)) is { } pace)
+        if (stage is { } live && (paceTold is not { } told || now.Since(told) >= PaceEvery) && StagePace.Of(live, vitals.Observe(live.Watched, null, now)) is { } pace)
         {
             paceTold = now;
             await ClusterOf().Told(pace);
@@ -315,7 +315,7 @@ internal sealed partial class StageGrain(
     }
 
     private StageReport? Report() => stage is null ? null
-        : StageViews.Report(stage, reason, vitals.Observe(stage, lastCluster, clock.Now) with { Placement = lastPlacement }, decidedAt);
+        : StageViews.Report(stage, reason, vitals.Observe(stage.Watched, lastCluster, clock.Now) with { Placement = lastPlacement }, decidedAt);
 
     private IClusterGrain ClusterOf() => GrainFactory.GetGrain<IClusterGrain>(IClusterGrain.Key);
 

@@ -27,6 +27,14 @@ public static class CheckpointChoice
     public static StageCheckpoint? ToResume(ImmutableArray<StageCheckpoint> checkpoints) =>
         Newest(checkpoints) ?? checkpoints.Where(Refused).MaxBy(c => c.Made.Step);
 
+    /// <summary>The same in words.</summary>
+    public static string FromWhere(ImmutableArray<StageCheckpoint> checkpoints) => ToResume(checkpoints) switch
+    {
+        null => "begins from step 0",
+        { Usable: true } newest => $"goes on from step {newest.Made.Step}",
+        var refused => $"looks once more for the checkpoint of step {refused.Made.Step}, the newest of those that were refused",
+    };
+
     /// <summary>
     /// What lies on the disk and was never told: the agent died with it, or could not say it. Only of this run, and of attempts since a
     /// person last began the stage anew; what an older round left is not gone on from.

@@ -1,5 +1,3 @@
-using DeepSeekOps.Decisions.Stages;
-
 namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>Who may speak for a node of a stage: one agent of the gang that is there. Its token said of which gang it is.</summary>
@@ -13,9 +11,9 @@ public static class AgentFence
 
     /// <summary>Why the agent is not listened to. Null: it is.</summary>
     /// <param name="gang">That its token is for; 0 where none was asked for.</param>
-    public static string? Refusal(Vitals vitals, Stage stage, NodeId node, string agentId, int attempt, int gang, Instant now)
+    public static string? Refusal(Vitals vitals, WatchedStage stage, NodeId node, string agentId, int attempt, int gang, Instant now)
     {
-        if (stage.Phase.GangOrNull is not { } present)
+        if (stage.Gang is not { } present)
         {
             // Nobody is told anything but to stop, and what it brings is of an attempt of its own gang: the door saw to it.
             return null;
@@ -32,9 +30,9 @@ public static class AgentFence
     }
 
     /// <summary>Steps that the stage does not have are nobody's: a later one would hide all real ones.</summary>
-    public static AgentBeat Within(AgentBeat beat, Stage stage)
+    public static AgentBeat Within(AgentBeat beat, WatchedStage stage)
     {
-        long last = stage.Wish.Work.TotalSteps;
+        long last = stage.TotalSteps;
         bool fits = last <= 0 || (beat.Samples.All(s => s.Step <= last) && beat.Checkpoints.All(c => c.Step <= last));
         return fits ? beat : beat with
         {

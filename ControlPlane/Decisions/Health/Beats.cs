@@ -1,15 +1,13 @@
-using DeepSeekOps.Decisions.Stages;
-
 namespace DeepSeekOps.Decisions.Health;
 
 public static class Beats
 {
     /// <summary>Something in the beat changes what is decided: it is not left to wait for the next tick.</summary>
-    public static bool HasNews(AgentBeat beat, Stage stage, Vitals before)
+    public static bool HasNews(AgentBeat beat, WatchedStage stage, Vitals before)
     {
         bool told = !beat.Checkpoints.IsEmpty || !beat.RefusedCheckpoints.IsEmpty || !beat.Evaluations.IsEmpty || !beat.Notes.IsEmpty
             || !beat.Resumed.IsEmpty || !beat.LocalRestarts.IsEmpty;
-        bool firstStep = stage.Phase is Phase.Starting or Phase.Restarting
+        bool firstStep = stage.Launch != Launch.None
             && (beat.Samples.Any(s => s.Attempt == stage.Attempt) || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.Step > stage.LaunchedFrom));
         var known = before.Agents.FirstOrDefault(a => a.Node == beat.Node)?.Ranks ?? [];
         bool ended = beat.Ranks.Any(r => r.State is RankState.Exited or RankState.Done

@@ -1,5 +1,3 @@
-using DeepSeekOps.Decisions.Stages;
-
 namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>
@@ -9,11 +7,11 @@ namespace DeepSeekOps.Decisions.Health;
 /// <param name="What">Tells one beginning from the next.</param>
 internal sealed record Began(string What, TimeSpan Up)
 {
-    public static Began PhaseOf(Stage stage, Began? known, Instant now) =>
-        Of($"{stage.Phase.GetType().Name} {stage.Attempt} {stage.Round}", stage.Phase.SinceOrNull, known, now);
+    public static Began PhaseOf(WatchedStage stage, Began? known, Instant now) =>
+        Of($"{stage.Phase} {stage.Attempt} {stage.Round}", stage.PhaseSince, known, now);
 
-    public static Began IncidentOf(Stage stage, Began? known, Instant now) =>
-        Of($"{stage.Incident?.NoticedAt.UtcTicks}", stage.Incident?.NoticedAt, known, now);
+    public static Began IncidentOf(WatchedStage stage, Began? known, Instant now) =>
+        Of($"{stage.IncidentNoticedAt?.UtcTicks}", stage.IncidentNoticedAt, known, now);
 
     public TimeSpan AgeAt(Instant now) => now.Up > Up ? now.Up - Up : TimeSpan.Zero;
 

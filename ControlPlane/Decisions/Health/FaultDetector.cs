@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
-using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -22,14 +21,14 @@ public static class FaultDetector
     /// <summary>Exit code of a rank that found checkpoints and can use none; the worker's RankEntry.NoCheckpoint.</summary>
     public const int NoCheckpointExit = 66;
 
-    public static Failure? Find(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
+    public static Failure? Find(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
         PodEnded(stage, gang, seen, now)
         ?? RankExited(stage, gang, seen, now)
         ?? RankHung(stage, gang, seen, now)
         ?? AgentSilent(stage, gang, seen, now)
         ?? StartTimedOut(stage, gang, seen, now);
 
-    private static Failure? PodEnded(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    private static Failure? PodEnded(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         var pods = PodsOf(stage, gang, seen);
         foreach (var node in gang.Nodes)
@@ -50,7 +49,7 @@ public static class FaultDetector
         return null;
     }
 
-    private static Failure? RankExited(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    private static Failure? RankExited(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         // One crash aborts the collectives of its peers, which end too: the first by time is the one to blame, not the first by node.
         var first = seen.AgentsOf(gang)
@@ -60,7 +59,7 @@ public static class FaultDetector
         return first.Rank is { } rank ? RankEnd.Of(stage, first.Agent.Node, rank, now - first.Ago, now) : null;
     }
 
-    private static Failure? RankHung(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    private static Failure? RankHung(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         var limit = HangLimit(stage.Policy, seen.LongestStepSeconds);
         // One hung rank stops all at their next collective: the one that is behind is the one to name.
@@ -100,7 +99,7 @@ public static class FaultDetector
         return learnt > policy.HangFloor ? learnt : policy.HangFloor;
     }
 
-    private static Failure? AgentSilent(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    private static Failure? AgentSilent(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         if (seen.Cluster is not { } cluster)
         {
@@ -125,7 +124,7 @@ public static class FaultDetector
             (FailureCause, string)? found = pod switch
             {
                 _ when notReady && silent > policy.NodeNotReadyFor => (FailureCause.NodeLost, $"{node} is not ready and {quiet}"),
-                null when stage.Phase is not Phase.Starting && silent > policy.PodMissingFor =>
+                null when stage.Launch != Launch.NewGang && silent > policy.PodMissingFor =>
                     (FailureCause.AgentLost, $"the pod on {node} is gone and {quiet}"),
                 { Phase: PodPhase.Running } when silent > policy.SilentFor =>
                     (FailureCause.AgentLost, $"the pod on {node} runs but {quiet} (limit {Words.Duration(policy.SilentFor)})"),
@@ -140,10 +139,10 @@ public static class FaultDetector
         return null;
     }
 
-    private static Failure? StartTimedOut(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    private static Failure? StartTimedOut(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         // Our own absence is not the gang's: the time begins anew with each control plane.
-        var waited = stage.Phase is Phase.Starting or Phase.Restarting ? seen.PhaseWatchedFor : TimeSpan.Zero;
+        var waited = stage.Launch != Launch.None ? seen.PhaseWatchedFor : TimeSpan.Zero;
         if (waited <= stage.Policy.StartWithin || seen.Cluster is null)
         {
             return null;
@@ -159,11 +158,11 @@ public static class FaultDetector
     }
 
     private static Failure Of(
-        Stage stage, FailureCause cause, string sentence, string signature, NodeId node, bool suspect, Observation seen,
+        WatchedStage stage, FailureCause cause, string sentence, string signature, NodeId node, bool suspect, Observation seen,
         DateTimeOffset happened, DateTimeOffset now) =>
         new(cause, sentence, signature, node, suspect, stage.Attempt, StepOf(stage, seen), happened < now ? happened : now, now);
 
-    private static Dictionary<NodeId, PodSeen> PodsOf(Stage stage, GangGrant gang, Observation seen)
+    private static Dictionary<NodeId, PodSeen> PodsOf(WatchedStage stage, GangGrant gang, Observation seen)
     {
         var pods = new Dictionary<NodeId, PodSeen>();
         foreach (var pod in seen.Cluster?.Pods ?? [])
@@ -179,12 +178,12 @@ public static class FaultDetector
 
     private static TimeSpan Shortest(TimeSpan a, TimeSpan b, TimeSpan c) => a < b ? (a < c ? a : c) : b < c ? b : c;
 
-    private static long StepOf(Stage stage, Observation seen) => Math.Max(stage.LaunchedFrom, (seen.Latest ?? stage.Latest)?.Step ?? 0);
+    private static long StepOf(WatchedStage stage, Observation seen) => Math.Max(stage.LaunchedFrom, (seen.Latest ?? stage.Latest)?.Step ?? 0);
 
     /// <param name="heard">How long ago its agent was heard; null: never, and so not since the pods were made or we began to listen.</param>
-    private static TimeSpan Silence(Stage stage, Observation seen, TimeSpan? heard)
+    private static TimeSpan Silence(WatchedStage stage, Observation seen, TimeSpan? heard)
     {
-        var silent = heard ?? (stage.Phase is Phase.Starting ? seen.PhaseFor : seen.WatchedFor);
+        var silent = heard ?? (stage.Launch == Launch.NewGang ? seen.PhaseFor : seen.WatchedFor);
         return silent < seen.WatchedFor ? silent : seen.WatchedFor;
     }
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -16,7 +15,7 @@ public static partial class RankEnd
     private const int SigKill = 128 + 9;
     private const int SigTerm = 128 + 15;
 
-    public static Failure Of(Stage stage, NodeId node, RankSeen rank, DateTimeOffset happened, DateTimeOffset now)
+    public static Failure Of(WatchedStage stage, NodeId node, RankSeen rank, DateTimeOffset happened, DateTimeOffset now)
     {
         int code = rank.ExitCode ?? 0;
         string said = OneLine(rank.Error);

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Placement;
-using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -40,7 +39,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
 
     /// <param name="stage">As it is written: what older attempts and gangs say is not taken for the present.</param>
     /// <param name="rejoined">The first word from a gang that trained before this control plane began.</param>
-    public Vitals Take(AgentBeat beat, Stage stage, bool rejoined, Instant now)
+    public Vitals Take(AgentBeat beat, WatchedStage stage, bool rejoined, Instant now)
     {
         var news = new News(
             Union(News.Checkpoints, beat.Checkpoints), Union(News.Refused, beat.RefusedCheckpoints), Union(News.Evaluations, beat.Evaluations),
@@ -49,7 +48,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Resumed = Union(News.Resumed, beat.Resumed),
             LocalRestarts = Union(News.LocalRestarts, beat.LocalRestarts),
         };
-        var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest, stage.Wish.Pipeline, stage.Id.Stage);
+        var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest, stage.Pipeline, stage.Id.Stage);
         if (rejoined)
         {
             // Agents of before told nothing of it: there the oldest step that was not reported says it.
@@ -87,7 +86,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
 
     /// <summary>Once it is written down it is no news; what came in since then still is.</summary>
     /// <param name="stage">As it is written.</param>
-    public Vitals Written(News written, Stage stage, Instant now) => this with
+    public Vitals Written(News written, WatchedStage stage, Instant now) => this with
     {
         PhaseBegan = Began.PhaseOf(stage, PhaseBegan, now),
         IncidentBegan = Began.IncidentOf(stage, IncidentBegan, now),
@@ -101,9 +100,9 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     };
 
     /// <summary>What a decision may see: agents of the gang that is held, what they told in a beat, and no sample of an older round.</summary>
-    public Observation Observe(Stage stage, ClusterSnapshot? cluster, Instant now)
+    public Observation Observe(WatchedStage stage, ClusterSnapshot? cluster, Instant now)
     {
-        int gang = stage.Phase.GangOrNull?.Gang ?? int.MaxValue;
+        int gang = stage.Gang?.Gang ?? int.MaxValue;
         var latest = Latest is { } sample && sample.Attempt > stage.RoundBegan ? sample : null;
         return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang).Select(a => a.Beaten ? a : a with { Ranks = [] })], News, latest, Since, now)
         {

@@ -38,11 +38,11 @@ public sealed record PipelineForecast(
     string Name, long Parameters, long ActiveParameters, ImmutableArray<StageForecast> Stages, ImmutableArray<string> Calibrated,
     ImmutableArray<string> Warnings)
 {
-    public double? Days => Stages.All(s => s.Days is not null) ? Stages.Sum(s => s.Days) : null;
+    public double? Days => this.Stages.All(s => s.Days is not null) ? this.Stages.Sum(s => s.Days) : null;
 
-    public double? GpuHours => Days is null ? null : Stages.Sum(s => s.GpuHours);
+    public double? GpuHours => Days is null ? null : this.Stages.Sum(s => s.GpuHours);
 
-    public double? Dollars => Days is null ? null : Stages.Sum(s => s.Dollars);
+    public double? Dollars => Days is null ? null : this.Stages.Sum(s => s.Dollars);
 
     public static PipelineForecast Of(PipelineSpec spec)
     {

@@ -48,7 +48,7 @@ public sealed record PipelineSpec
 
     /// <summary>The stage of that name; it is an error of the program to ask for one that is not there.</summary>
     public StageSpec Stage(string name) =>
-        Stages.FirstOrDefault(s => s.Name == name) ?? throw new KeyNotFoundException($"Pipeline '{Name}' has no stage '{name}'.");
+        this.Stages.FirstOrDefault(s => s.Name == name) ?? throw new KeyNotFoundException($"Pipeline '{Name}' has no stage '{name}'.");
 
     public ResourceSpec ResourcesOf(StageSpec stage) => stage.Resources ?? Resources;
 
@@ -59,7 +59,7 @@ public sealed record PipelineSpec
     /// <summary>The same with another number of nodes for one stage, or for every stage.</summary>
     public PipelineSpec OnNodes(int nodes, string? stage) => this with
     {
-        Stages = [.. Stages.Select(s => stage is null || s.Name == stage ? s with { Resources = ResourcesOf(s) with { Nodes = nodes } } : s)],
+        Stages = [.. this.Stages.Select(s => stage is null || s.Name == stage ? s with { Resources = ResourcesOf(s) with { Nodes = nodes } } : s)],
     };
 }
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Recovery;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Simulation;

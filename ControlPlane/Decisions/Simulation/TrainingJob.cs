@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Simulation;

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Recovery;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 
@@ -109,7 +110,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     {
         var stage = Stages[beat.Stage];
         var of = MemoryOf(beat.Stage);
-        of.Vitals = of.Vitals.Take(beat, stage, of.Rejoining && !beat.Ranks.IsEmpty, Now());
+        of.Vitals = of.Vitals.Take(beat, stage.Watched, of.Rejoining && !beat.Ranks.IsEmpty, Now());
         of.Rejoining &= beat.Ranks.IsEmpty;
         var heard = of.Heard.GetValueOrDefault(beat.Node);
         heard = heard.Agent == beat.AgentId ? (heard.Agent, Math.Max(heard.Sequence, beat.Sequence), heard.Decided) : (beat.AgentId, beat.Sequence, 0);
@@ -169,7 +170,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
             EndWhereDrawn();
         }
 
-        of.Vitals = of.Vitals.Written(seen.News, Stages[id], Now());
+        of.Vitals = of.Vitals.Written(seen.News, Stages[id].Watched, Now());
         foreach (var (node, (agent, sequence, _)) in heard)
         {
             if (of.Heard[node].Agent == agent)
@@ -191,7 +192,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     {
         var snapshot = stage.Phase.GangOrNull is null || ClusterSilent() ? null : cluster.Observe();
         var placement = StagePlanner.RequestFor(stage) is { } request ? Place(request) : null;
-        return of.Vitals.Observe(stage, snapshot, Now()) with { Placement = placement, GoneGang = of.GoneGang, Preemption = of.Preemption };
+        return of.Vitals.Observe(stage.Watched, snapshot, Now()) with { Placement = placement, GoneGang = of.GoneGang, Preemption = of.Preemption };
     }
 
     private PlacementDecision? Place(GangRequest request)
@@ -248,7 +249,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     }
 
     private StageReport? ReportOf(StageId id) => Stages.TryGetValue(id, out var stage)
-        ? StageViews.Report(stage, stage.Reason, MemoryOf(id).Vitals.Observe(stage, null, Now())) : null;
+        ? StageViews.Report(stage, stage.Reason, MemoryOf(id).Vitals.Observe(stage.Watched, null, Now())) : null;
 
     private StageMemory MemoryOf(StageId id) => memory.TryGetValue(id, out var of) ? of
         : memory[id] = new StageMemory(Vitals.Fresh(Now())) { Rejoining = Stages.GetValueOrDefault(id)?.Phase is Phase.Running };

@@ -64,32 +64,6 @@ internal static class LiveStage
             stage.LaunchedFrom, now, now);
     }
 
-    public static Decision RollBack(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
-    {
-        long step = seen.Latest?.Step ?? stage.LaunchedFrom;
-        var begun = stage.BeginRound(now);
-        var failure = new Failure(FailureCause.RolledBack, $"rolled back at step {step}: {stage.Wish.Reason}", "", gang.Nodes[0], false,
-            stage.Attempt, step, now, now);
-        return Tell(Count(begun, failure, madeStep: true, now), failure, StageMoves.FromWhere(begun), now).RestartInPlace(gang, now);
-    }
-
-    /// <summary>Writes a failure into the budget and opens the incident; one that is open already keeps its beginning.</summary>
-    public static Stage Count(Stage stage, Failure failure, bool madeStep, DateTimeOffset now) => stage with
-    {
-        Restarts = stage.Restarts.Add(new Restart(now, failure.Cause, failure.Signature, stage.Attempt, madeStep, failure.Node)),
-        RestartsByCause = stage.RestartsByCause.SetItem(failure.Cause, stage.RestartsByCause.GetValueOrDefault(failure.Cause) + 1),
-        Incident = stage.Incident is { } open ? failure with { HappenedAt = open.HappenedAt, NoticedAt = open.NoticedAt } : failure,
-    };
-
-    public static Stage Tell(Stage stage, Failure failure, string remedy, DateTimeOffset now) =>
-        stage.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, failure.Cause.InWords().Replace(' ', '-'),
-            failure.Cause == FailureCause.RolledBack ? EventLevel.Info : EventLevel.Warning, $"{failure.Sentence}; {remedy}")
-        {
-            Node = failure.Cause is FailureCause.BadInput or FailureCause.NoCheckpoint ? "" : failure.Node.Name,
-            Step = failure.Step,
-            Took = failure.NoticedAt - failure.HappenedAt,
-        });
-
     public static Decision Progress(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) => stage.Phase switch
     {
         Phase.Running running => Train(stage, running, seen),

@@ -1,7 +1,6 @@
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
-using DeepSeekOps.Decisions.Health;
 
 namespace DeepSeekOps.Decisions.Stages;
 

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Decisions.Recovery;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -38,16 +39,29 @@ public sealed record Stage(
     [JsonIgnore]
     public RecoveryPolicy Policy => Wish.Work.Recovery;
 
+    /// <summary>What its watchers may know of it.</summary>
+    [JsonIgnore]
+    public WatchedStage Watched => new(Id, Wish.Pipeline)
+    {
+        Gang = Phase.GangOrNull,
+        Launch = Phase switch { Phase.Starting => Launch.NewGang, Phase.Restarting => Launch.InPlace, _ => Launch.None },
+        Phase = Phase.GetType().Name,
+        PhaseSince = Phase.SinceOrNull,
+        Round = Round,
+        Attempt = Attempt,
+        RoundBegan = RoundBegan,
+        LocalTry = LocalTry,
+        LaunchedFrom = LaunchedFrom,
+        TotalSteps = Wish.Work.TotalSteps,
+        Policy = Policy,
+        Checkpoints = Checkpoints,
+        LeftOut = LeftOut,
+        Latest = Latest,
+        IncidentNoticedAt = Incident?.NoticedAt,
+    };
+
     /// <summary>A stage nobody has asked for yet.</summary>
     public static Stage New(StageWish wish) => new(
         wish, wish.Round, new Phase.Waiting(), wish.Work.AttemptsBefore, 0, 0, "not asked for yet", null, null, [], [],
         ImmutableDictionary<FailureCause, int>.Empty, null, [], [], null, []);
 }
-
-/// <summary>A launch beside the first.</summary>
-/// <param name="MadeStep">The attempt that failed had made at least one step.</param>
-/// <param name="Node">Where it failed.</param>
-public sealed record Restart(DateTimeOffset At, FailureCause Cause, string Signature, int FailedAttempt, bool MadeStep, NodeId Node);
-
-/// <summary>A node that failed a stage. Used again only if there is no other way, or after its time.</summary>
-public sealed record AvoidedNode(NodeId Node, string Reason, DateTimeOffset Since);

@@ -2,15 +2,13 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Recovery;
 
 namespace DeepSeekOps.Decisions.Stages;
 
 /// <summary>The moves that <see cref="StagePlanner"/> puts together. None decides whether it is made.</summary>
 internal static class StageMoves
 {
-    /// <summary>A node that failed is avoided for this long; then it has had time to be mended.</summary>
-    private static readonly TimeSpan AvoidFor = TimeSpan.FromHours(1);
-
     public static Decision Stay(this Stage stage, string reason, params ImmutableArray<StageAction> actions) => new(stage, actions, reason);
 
     public static Decision To(this Stage stage, Phase phase, string reason, params ImmutableArray<StageAction> actions) =>
@@ -39,7 +37,7 @@ internal static class StageMoves
         {
             StartedAt = stage.StartedAt ?? now,
             EndedAt = null,
-            Avoid = [.. stage.Avoid.Where(a => now - a.Since < AvoidFor)],
+            Avoid = [.. stage.Avoid.Where(a => now - a.Since < AnotherGang.AvoidFor)],
         };
         var work = stage.Wish.Work;
         string reason = $"asks for {Words.Count(work.Nodes, "node", "nodes")} with {Words.Count(work.SlotsPerNode, "slot", "slots")} each"
@@ -64,7 +62,7 @@ internal static class StageMoves
 
     public static Decision Pause(this Stage stage, DateTimeOffset now)
     {
-        string reason = $"{stage.Wish.Reason}; {FromWhere(stage)}";
+        string reason = $"{stage.Wish.Reason}; {CheckpointChoice.FromWhere(stage.Checkpoints)}";
         return (stage with { Incident = null }).Say(now, "paused", EventLevel.Info, reason).To(new Phase.Paused(now), reason);
     }
 
@@ -114,13 +112,6 @@ internal static class StageMoves
             EndedAt = null,
             Evaluations = [.. stage.Evaluations.Where(e => e.Step <= from)],
         };
-        return next.Say(now, "retried", EventLevel.Info, $"begins again: {stage.Wish.Reason}; {FromWhere(next)}");
+        return next.Say(now, "retried", EventLevel.Info, $"begins again: {stage.Wish.Reason}; {CheckpointChoice.FromWhere(next.Checkpoints)}");
     }
-
-    public static string FromWhere(Stage stage) => CheckpointChoice.ToResume(stage.Checkpoints) switch
-    {
-        null => "begins from step 0",
-        { Usable: true } newest => $"goes on from step {newest.Made.Step}",
-        var refused => $"looks once more for the checkpoint of step {refused.Made.Step}, the newest of those that were refused",
-    };
 }

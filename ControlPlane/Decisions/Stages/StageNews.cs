@@ -3,6 +3,7 @@ using System.Globalization;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Decisions.Recovery;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -81,7 +82,7 @@ internal static class StageNews
             Step = made.Step,
             Took = made.Lag,
         };
-        if (NumberBreak.Unfit(stage, made) is { } unfit)
+        if (NumberBreak.Unfit(stage.Watched, made) is { } unfit)
         {
             return (stage with { Checkpoints = [.. kept.Select(c => c.Made == made ? c with { State = CheckpointState.Quarantined, Reason = unfit } : c)] })
                 .Say(now, "checkpoint-refused", EventLevel.Warning, $"checkpoint of step {made.Step} is not used: {unfit}");
@@ -102,7 +103,7 @@ internal static class StageNews
             return stage;
         }
 
-        var failure = RankEnd.Of(stage, restart.Node, restart.Ended, restart.At, restart.At);
+        var failure = RankEnd.Of(stage.Watched, restart.Node, restart.Ended, restart.At, restart.At);
         bool madeStep = restart.Ended.Step > stage.LaunchedFrom;
         string text = $"{failure.Sentence}; {restart.Reason} (for {Words.Duration(restart.Alone)}), so its agent launched it again by itself:"
             + $" local try {restart.LocalTry} of attempt {restart.Attempt}";
@@ -123,7 +124,7 @@ internal static class StageNews
     {
         var work = stage.Wish.Work;
         var found = CheckpointChoice.Untold(stage.Checkpoints, disk, work.Registrations, stage.RoundBegan)
-            .RemoveAll(made => NumberBreak.Unfit(stage, made) is not null);
+            .RemoveAll(made => NumberBreak.Unfit(stage.Watched, made) is not null);
         if (found.IsEmpty)
         {
             return stage;

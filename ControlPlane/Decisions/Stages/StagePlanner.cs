@@ -103,7 +103,7 @@ public static class StagePlanner
     private static Decision Live(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         // Before all else: what ends with numbers that are not finite is not done, whatever it has saved.
-        var broke = NumberBreak.Find(stage, gang, seen, now);
+        var broke = NumberBreak.Find(stage.Watched, gang, seen, now);
         if (broke is null && LiveStage.Finished(stage, gang, seen) is { } final)
         {
             return stage.Stop(gang, new Ending.Complete(final), $"step {final.Step} is the last and its checkpoint durable", now, EndByItself);
@@ -118,7 +118,7 @@ public static class StagePlanner
 
         if (stage.Wish.Round > stage.Round)
         {
-            return LiveStage.RollBack(stage, gang, seen, now);
+            return StageRecovery.RollBack(stage, gang, seen, now);
         }
 
         if (seen.Preemption is { } preemption && preemption.Gang == gang.Gang)
@@ -135,54 +135,26 @@ public static class StagePlanner
         if (LiveStage.StoppedWithCluster(stage, gang, seen))
         {
             const string Why = "the cluster was stopped with everything on it and is back";
-            return stage.Say(now, "cluster-stopped", EventLevel.Info, $"{Why}: a new gang; {StageMoves.FromWhere(stage)}")
+            return stage.Say(now, "cluster-stopped", EventLevel.Info, $"{Why}: a new gang; {CheckpointChoice.FromWhere(stage.Checkpoints)}")
                 .Stop(gang, new Ending.Relaunch(Why, now), Why, now);
         }
 
         if (broke is not null)
         {
-            return Recover(stage, gang, broke, seen, now);
+            return StageRecovery.Recover(stage, gang, broke, seen, now);
         }
 
         if (LiveStage.RefusedStart(stage, gang, seen, now) is { } refused)
         {
-            return Recover(stage, gang, refused, seen, now);
+            return StageRecovery.Recover(stage, gang, refused, seen, now);
         }
 
-        if (FaultDetector.Find(stage, gang, seen, now) is { } failure)
+        if (FaultDetector.Find(stage.Watched, gang, seen, now) is { } failure)
         {
-            return Recover(stage, gang, failure, seen, now);
+            return StageRecovery.Recover(stage, gang, failure, seen, now);
         }
 
         return LiveStage.Progress(stage, gang, seen, now);
-    }
-
-    private static Decision Recover(Stage stage, GangGrant gang, Failure found, Observation seen, DateTimeOffset now)
-    {
-        bool madeStep = stage.Phase is Phase.Running || LiveStage.FirstStep(stage, gang, seen) is not null;
-        var failure = NodeSuspicion.Of(stage, found, madeStep);
-        if (RestartBudget.Judge(stage, failure, madeStep, now) is Verdict.GiveUp given)
-        {
-            return LiveStage.Tell(stage, failure, "no further launch", now)
-                .Stop(gang, new Ending.Fail(given.Reason), given.Reason, now);
-        }
-
-        var delay = ((Verdict.Again)RestartBudget.Judge(stage, failure, madeStep, now)).After;
-        var counted = LiveStage.Count(failure.Broke is { } broke ? NumberBreak.LeaveOut(stage, broke) : stage, failure, madeStep, now);
-        string from = StageMoves.FromWhere(counted);
-        string wait = delay > TimeSpan.Zero ? $" after {Words.Duration(delay)}" : "";
-        if (failure.NodeIsSuspect)
-        {
-            var moved = counted with { Avoid = counted.Avoid.RemoveAll(a => a.Node == failure.Node).Add(new(failure.Node, failure.Sentence, now)) };
-            return LiveStage.Tell(moved, failure, $"a new gang that avoids {failure.Node}{wait}; {from}", now)
-                .Stop(gang, new Ending.Relaunch(failure.Sentence, now + delay), failure.Sentence, now);
-        }
-
-        string remedy = failure.Broke is { } left ? NumberBreak.LeftOutWords(left) : $"restarting in place{wait}";
-        var told = LiveStage.Tell(counted, failure, $"{remedy}; {from}", now);
-        return delay > TimeSpan.Zero
-            ? told.To(new Phase.BackingOff(gang, now, now + delay), $"{failure.Sentence}; the next launch waits {Words.Duration(delay)}")
-            : told.RestartInPlace(gang, now);
     }
 
     private static Decision FromStopping(Stage stage, Phase.Stopping stopping, Observation seen, DateTimeOffset now)
@@ -233,9 +205,9 @@ public static class StagePlanner
                 : stage.Wish.Intent == Intent.Pause ? stage.Pause(now) : stage.Cancel(now);
         }
 
-        if (waiting.Gang is { } gang && FaultDetector.Find(stage, gang, seen, now) is { NodeIsSuspect: true } lost)
+        if (waiting.Gang is { } gang && FaultDetector.Find(stage.Watched, gang, seen, now) is { NodeIsSuspect: true } lost)
         {
-            return Recover(stage, gang, lost, seen, now);
+            return StageRecovery.Recover(stage, gang, lost, seen, now);
         }
 
         var left = waiting.Until - waiting.Since - seen.PhaseFor;

@@ -42,15 +42,15 @@ public sealed class AgentFenceTests
     {
         long last = Stage.Wish.Work.TotalSteps;
         var beat = Beat([last, last + 1, 1L << 62]);
-        Assert.Equal([last], AgentFence.Within(beat, Stage).Samples.Select(s => s.Step));
+        Assert.Equal([last], AgentFence.Within(beat, Stage.Watched).Samples.Select(s => s.Step));
         var honest = Beat([1, last]);
-        Assert.Same(honest, AgentFence.Within(honest, Stage));
+        Assert.Same(honest, AgentFence.Within(honest, Stage.Watched));
     }
 
     private static Vitals Known(string agent) => Vitals.Fresh(Instant.OfOneClock(Now)).Take(new AgentRegistration("", Node, agent, 1, Stage.Id, Gang, []), Instant.OfOneClock(Now));
 
     private static string? Refusal(Vitals vitals, string agent, int attempt, int gang, DateTimeOffset now) =>
-        AgentFence.Refusal(vitals, Stage, Node, agent, attempt, gang, Instant.OfOneClock(now));
+        AgentFence.Refusal(vitals, Stage.Watched, Node, agent, attempt, gang, Instant.OfOneClock(now));
 
     private static AgentBeat Beat(IEnumerable<long> steps) => new(Node, "first", Stage.Id, Gang, 1, [],
         [.. steps.Select(step => new StepSample(step, Now, "", 1, 1, 1, step, 1, Gang, ImmutableDictionary<string, double>.Empty))], [], [], [],

@@ -38,10 +38,10 @@ public sealed class ClockTests
         var paused = running.Stage with { Wish = running.Stage.Wish with { Intent = Intent.Pause } };
         var stopping = StagePlanner.Decide(paused, running.Observe(running.Now), running.Now.At).Next;
         Assert.IsType<Phase.Stopping>(stopping.Phase);
-        var vitals = running.Vitals.Written(News.None, stopping, running.Now);
+        var vitals = running.Vitals.Written(News.None, stopping.Watched, running.Now);
         var late = running.After(stopping.Policy.SaveWithin + TimeSpan.FromSeconds(1));
-        Assert.NotEmpty(StagePlanner.Decide(stopping, vitals.Observe(stopping, running.Cluster, late), late.At).Actions);
-        Assert.Empty(StagePlanner.Decide(stopping, vitals.NotBefore(late).Observe(stopping, running.Cluster, late), late.At).Actions);
+        Assert.NotEmpty(StagePlanner.Decide(stopping, vitals.Observe(stopping.Watched, running.Cluster, late), late.At).Actions);
+        Assert.Empty(StagePlanner.Decide(stopping, vitals.NotBefore(late).Observe(stopping.Watched, running.Cluster, late), late.At).Actions);
     }
 
     [Fact]
@@ -50,10 +50,10 @@ public sealed class ClockTests
         running.EndRank(1, "");
         var restarting = running.Decide(running.Now).Next;
         Assert.IsType<Phase.Restarting>(restarting.Phase);
-        var vitals = running.Vitals.Written(News.None, restarting, running.Now);
+        var vitals = running.Vitals.Written(News.None, restarting.Watched, running.Now);
         var later = running.After(TimeSpan.FromSeconds(3), set: TimeSpan.FromMinutes(10));
-        var back = vitals.Take(running.Beat(restarting, step: restarting.LaunchedFrom + 1), restarting, false, later);
-        var begun = StagePlanner.Decide(restarting, back.Observe(restarting, running.Cluster, later), later.At).Next;
+        var back = vitals.Take(running.Beat(restarting, step: restarting.LaunchedFrom + 1), restarting.Watched, false, later);
+        var begun = StagePlanner.Decide(restarting, back.Observe(restarting.Watched, running.Cluster, later), later.At).Next;
         var told = Assert.Single(begun.Outbox, e => e.Kind == "recovered");
         Assert.Equal(TimeSpan.FromSeconds(3), told.Took);
         Assert.Contains("after 3.0 s", told.Text, StringComparison.Ordinal);
@@ -63,11 +63,11 @@ public sealed class ClockTests
     public void A_wait_between_launches_is_no_longer_because_the_clock_was_set_back()
     {
         var waiting = running.Stage with { Phase = new Phase.BackingOff(running.Gang, running.Now.At, running.Now.At + TimeSpan.FromSeconds(4)) };
-        var vitals = running.Vitals.Written(News.None, waiting, running.Now);
+        var vitals = running.Vitals.Written(News.None, waiting.Watched, running.Now);
         foreach (int seconds in new[] { 3, 5 })
         {
             var later = running.After(TimeSpan.FromSeconds(seconds), set: TimeSpan.FromHours(-1));
-            var next = StagePlanner.Decide(waiting, vitals.Observe(waiting, running.Cluster, later), later.At).Next;
+            var next = StagePlanner.Decide(waiting, vitals.Observe(waiting.Watched, running.Cluster, later), later.At).Next;
             Assert.Equal(seconds > 4, next.Phase is Phase.Restarting);
         }
     }

@@ -18,7 +18,7 @@ public sealed class FirstExitTests
                 Rank = number, State = RankState.Exited, ExitCode = 1, Error = $"words of rank {number}",
                 SinceExit = TimeSpan.FromSeconds(number == guilty ? 2 : 1),
             })]);
-            var failure = FaultDetector.Find(running.Stage, running.Gang, running.Observe(running.Now), running.Now.At);
+            var failure = FaultDetector.Find(running.Stage.Watched, running.Gang, running.Observe(running.Now), running.Now.At);
             Assert.Contains($"words of rank {guilty}", failure?.Sentence, StringComparison.Ordinal);
             Assert.Equal(running.Now.At - TimeSpan.FromSeconds(2), failure?.HappenedAt);
         }, iter: 30);

@@ -20,7 +20,7 @@ internal sealed class RunningStage
             world.Apply(Happening.Beat);
         }
 
-        Vitals = world.Vitals.Written(world.Vitals.News, world.Stage, world.Seen);
+        Vitals = world.Vitals.Written(world.Vitals.News, world.Stage.Watched, world.Seen);
     }
 
     public Stage Stage => world.Stage with { Outbox = [] };
@@ -42,13 +42,13 @@ internal sealed class RunningStage
 
     public Instant After(TimeSpan time, TimeSpan set = default) => new(Now.At + time + set, Now.Up + time);
 
-    public Observation Observe(Instant now, ClusterSnapshot? cluster = null) => Vitals.Observe(Stage, cluster ?? Cluster, now);
+    public Observation Observe(Instant now, ClusterSnapshot? cluster = null) => Vitals.Observe(Stage.Watched, cluster ?? Cluster, now);
 
     public Decision Decide(Instant now, Instant? awakeSince = null) => StagePlanner.Decide(
-        Stage, (awakeSince is { } awake ? Vitals.NotBefore(awake) : Vitals).Observe(Stage, Cluster, now), now.At);
+        Stage, (awakeSince is { } awake ? Vitals.NotBefore(awake) : Vitals).Observe(Stage.Watched, Cluster, now), now.At);
 
     /// <summary>A beat that comes now, from the agent that is there.</summary>
-    public void Hear(params RankSeen[] ranks) => Vitals = Vitals.Take(BeatOf(Stage, ranks), Stage, false, Now);
+    public void Hear(params RankSeen[] ranks) => Vitals = Vitals.Take(BeatOf(Stage, ranks), Stage.Watched, false, Now);
 
     public void EndRank(int code, string error) => Hear(Rank(Stage) with { State = RankState.Exited, ExitCode = code, Error = error });
 

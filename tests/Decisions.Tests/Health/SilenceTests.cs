@@ -1,4 +1,3 @@
-using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Stages;
 using Xunit;
 

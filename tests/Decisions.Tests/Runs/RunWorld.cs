@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
-using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;

@@ -64,12 +64,12 @@ public sealed class CheckpointLawTests
         var rank = world.Live.First().Rank! with { State = RankState.Exited, ExitCode = 137 };
         world.Apply(Happening.ControlPlaneDies);
         var vitals = world.Vitals.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Seen);
-        Assert.Empty(Assert.Single(vitals.Observe(world.Stage, null, world.Seen).Agents).Ranks);
-        var heard = vitals.Take(world.Live.First().Beat(world.Stage.Id) with { Ranks = [rank] }, world.Stage, false, world.Seen);
-        Assert.NotEmpty(Assert.Single(heard.Observe(world.Stage, null, world.Seen).Agents).Ranks);
+        Assert.Empty(Assert.Single(vitals.Observe(world.Stage.Watched, null, world.Seen).Agents).Ranks);
+        var heard = vitals.Take(world.Live.First().Beat(world.Stage.Id) with { Ranks = [rank] }, world.Stage.Watched, false, world.Seen);
+        Assert.NotEmpty(Assert.Single(heard.Observe(world.Stage.Watched, null, world.Seen).Agents).Ranks);
         // Contact that is found again begins anew: the outbox comes with the next beat.
         var again = heard.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Seen);
-        Assert.Empty(Assert.Single(again.Observe(world.Stage, null, world.Seen).Agents).Ranks);
+        Assert.Empty(Assert.Single(again.Observe(world.Stage.Watched, null, world.Seen).Agents).Ranks);
     }
 
     [Fact]

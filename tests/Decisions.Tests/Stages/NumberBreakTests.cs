@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using CsCheck;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Recovery;
 using DeepSeekOps.Decisions.Stages;
 using Xunit;
 
@@ -20,19 +21,19 @@ public sealed class NumberBreakTests
     public void A_break_is_forgotten_after_as_many_steps_as_the_policy_says(long first, int forgottenAfter, long second, bool fails)
     {
         var stage = Broken(Stage with { Wish = Stage.Wish with { Work = Stage.Wish.Work with { Recovery = new() { BreakForgottenAfter = forgottenAfter } } } }, first);
-        Assert.Equal(fails, NumberBreak.Judge(stage, At(second)) is not null);
+        Assert.Equal(fails, BreaksAgain.Judge(stage.Watched, At(second), fromRandom: true) is not null);
     }
 
     [Fact]
     public void The_first_break_of_a_round_fails_nothing_whatever_earlier_rounds_met()
     {
-        Assert.Null(NumberBreak.Judge(Stage, At(2)));
-        Assert.Null(NumberBreak.Judge(Broken(Stage, 57) with { RoundBegan = 1, Attempt = 2 }, At(58)));
+        Assert.Null(BreaksAgain.Judge(Stage.Watched, At(2), fromRandom: true));
+        Assert.Null(BreaksAgain.Judge((Broken(Stage, 57) with { RoundBegan = 1, Attempt = 2 }).Watched, At(58), fromRandom: true));
     }
 
     [Fact]
     public void A_break_before_any_step_has_no_batch_to_leave_out_and_fails_at_once() =>
-        Assert.Contains("before any step", NumberBreak.Judge(Stage, At(0) with { Batch = 0 })!.Reason, StringComparison.Ordinal);
+        Assert.Contains("before any step", BreaksAgain.Judge(Stage.Watched, At(0) with { Batch = 0 }, fromRandom: true)!.Reason, StringComparison.Ordinal);
 
     [Fact]
     public void A_retry_that_goes_on_keeps_what_is_left_out_and_one_from_a_named_step_trains_anew_what_comes_after_it()
@@ -41,7 +42,7 @@ public sealed class NumberBreakTests
         Assert.Equal([10L, 21], stage.LeftOut.Select(b => b.Batch));
         Stage Retried(long? from) => StagePlanner.Decide(
             stage with { Phase = new Phase.Failed("a second break", StageWorld.Epoch), Wish = stage.Wish with { Round = 2, FromStep = from } },
-            Vitals.Fresh(Seen).Observe(stage, null, Seen), StageWorld.Epoch).Next;
+            Vitals.Fresh(Seen).Observe(stage.Watched, null, Seen), StageWorld.Epoch).Next;
         Assert.Equal([10L, 21], Retried(null).LeftOut.Select(b => b.Batch));
         Assert.Equal([10L], Retried(15).LeftOut.Select(b => b.Batch));
         Assert.Empty(Retried(9).LeftOut);
@@ -73,16 +74,16 @@ public sealed class NumberBreakTests
             ImmutableDictionary<string, double>.Empty, [], []);
         StepSample Sample(long step, double loss, double norm = 1) =>
             new(step, StageWorld.Epoch, "", loss, norm, 1, step, 1, 1, ImmutableDictionary<string, double>.Empty);
-        vitals = vitals.Take(Beat(Sample(7, 1), Sample(8, 2, double.PositiveInfinity), Sample(9, double.NaN)), Stage, false, Seen);
-        vitals = vitals.Take(Beat(Sample(10, double.NaN)), Stage, false, Seen);
-        Assert.Equal(8, vitals.Observe(Stage, null, Seen).Broken?.Step);
-        Assert.Null(vitals.Observe(Stage with { Attempt = 2 }, null, Seen).Broken);
+        vitals = vitals.Take(Beat(Sample(7, 1), Sample(8, 2, double.PositiveInfinity), Sample(9, double.NaN)), Stage.Watched, false, Seen);
+        vitals = vitals.Take(Beat(Sample(10, double.NaN)), Stage.Watched, false, Seen);
+        Assert.Equal(8, vitals.Observe(Stage.Watched, null, Seen).Broken?.Step);
+        Assert.Null(vitals.Observe((Stage with { Attempt = 2 }).Watched, null, Seen).Broken);
     }
 
     private static NotFinite At(long step) => new("loss", "NaN", step, step, 0, "", 0);
 
     private static Stage Broken(Stage stage, long step) =>
-        NumberBreak.LeaveOut(stage, At(step) with { Batch = BatchOrder.BatchOf(step, stage.LeftOut.Select(b => b.Batch)) });
+        StageRecovery.LeaveOut(stage, At(step) with { Batch = BatchOrder.BatchOf(step, stage.LeftOut.Select(b => b.Batch)) });
 
     private static Stage New()
     {

@@ -65,7 +65,7 @@ public sealed class SaveOverdueTests
         return world.Stage with { Wish = world.Stage.Wish with { Intent = Intent.Pause } };
     }
 
-    private Decision Decide(Stage stage, long step) => StagePlanner.Decide(stage, world.Vitals.Observe(stage, null, world.Seen) with
+    private Decision Decide(Stage stage, long step) => StagePlanner.Decide(stage, world.Vitals.Observe(stage.Watched, null, world.Seen) with
     {
         News = News.None,
         Latest = new StepSample(step, world.Now, "", 1, 1, 1, step, 0.2, stage.Attempt, ImmutableDictionary<string, double>.Empty),

@@ -100,7 +100,7 @@ public sealed class StagePlannerProperties
     public void The_same_stage_and_observation_give_the_same_decision() => Life.Sample(happenings =>
     {
         var world = Lived(happenings);
-        var seen = world.Vitals.Observe(world.Stage, null, world.Seen);
+        var seen = world.Vitals.Observe(world.Stage.Watched, null, world.Seen);
         var (one, two) = (StagePlanner.Decide(world.Stage, seen, world.Now), StagePlanner.Decide(world.Stage, seen, world.Now));
         Assert.Equal((one.Reason, one.Next.Phase, one.Next.Attempt), (two.Reason, two.Next.Phase, two.Next.Attempt));
     }, iter: Worlds);

@@ -75,8 +75,8 @@ internal sealed class StageWorld
             case Happening.TickCrashingBeforeWrite: Tick(act: false, write: false); Forget(); break;
             case Happening.ControlPlaneDies: Forget(); break;
             case Happening.Beat: Beat(); break;
-            case Happening.BeatAgain when lastBeat is { } beat: Vitals = Vitals.Take(beat, Stage, false, Seen); break;
-            case Happening.LateBeat when lastBeat is { } beat: Vitals = Vitals.Take(beat with { Sequence = beat.Sequence - 1 }, Stage, false, Seen); break;
+            case Happening.BeatAgain when lastBeat is { } beat: Vitals = Vitals.Take(beat, Stage.Watched, false, Seen); break;
+            case Happening.LateBeat when lastBeat is { } beat: Vitals = Vitals.Take(beat with { Sequence = beat.Sequence - 1 }, Stage.Watched, false, Seen); break;
             case Happening.KillRank: Live.FirstOrDefault()?.EndRank(137, ""); break;
             case Happening.Crash: Live.FirstOrDefault()?.EndRank(1, "ValueError"); break;
             case Happening.KillAgent: Live.FirstOrDefault()?.Die(); break;
@@ -114,7 +114,7 @@ internal sealed class StageWorld
     public void Tick(bool act, bool write)
     {
         var placement = StagePlanner.RequestFor(Stage) is { } request ? Place(request) : null;
-        var seen = Vitals.Observe(Stage, blind ? null : Snapshot(), Seen) with { Placement = placement, GoneGang = gone, Preemption = preemption };
+        var seen = Vitals.Observe(Stage.Watched, blind ? null : Snapshot(), Seen) with { Placement = placement, GoneGang = gone, Preemption = preemption };
         var decision = StagePlanner.Decide(Stage, seen, Now);
         if (StagePlanner.WantsLook(Stage, decision.Next))
         {
@@ -135,7 +135,7 @@ internal sealed class StageWorld
         NoteWrongs(Stage, decision.Next, seen);
         Stage = JsonSerializer.Deserialize<Stage>(JsonSerializer.Serialize(decision.Next))!;
         History.Add(Stage);
-        Vitals = Vitals.Written(seen.News, Stage, Seen);
+        Vitals = Vitals.Written(seen.News, Stage.Watched, Seen);
         if (act)
         {
             foreach (var action in decision.Actions)
@@ -190,7 +190,7 @@ internal sealed class StageWorld
             agent.Train(Steps, SaveEvery, Now);
             var beat = agent.Beat(Stage.Id);
             lastBeat = beat;
-            Vitals = Vitals.Take(beat, Stage, false, Seen);
+            Vitals = Vitals.Take(beat, Stage.Watched, false, Seen);
             agent.Obey(WorkerOrders.For(Stage, agent.Node, agent.Attempt, agent.Ranks), refused, Now);
         }
     }

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace DeepSeekOps.Decisions.Stages;
+namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>A batch that the stage does not train, since a number became not finite in its step.</summary>
 /// <param name="Batch">Its number in the stage's data order, from 1.</param>

@@ -1,0 +1,60 @@
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Recipes;
+
+namespace DeepSeekOps.Decisions.Health;
+
+/// <summary>What whoever watches a stage's gang may know of the stage. The stage itself is a floor above, and says this of itself.</summary>
+public sealed record WatchedStage(StageId Id, PipelineSpec Pipeline)
+{
+    /// <summary>Null: none is held.</summary>
+    public GangGrant? Gang { get; init; }
+
+    public Launch Launch { get; init; }
+
+    /// <summary>Its phase by name, which tells one phase from the next.</summary>
+    public string Phase { get; init; } = "";
+
+    /// <summary>When the phase was entered, where it may end by itself with time.</summary>
+    public DateTimeOffset? PhaseSince { get; init; }
+
+    public int Round { get; init; }
+
+    public int Attempt { get; init; }
+
+    /// <summary>Attempts up to this one belong to earlier rounds.</summary>
+    public int RoundBegan { get; init; }
+
+    /// <summary>The newest launch of the current attempt that an agent made by itself; 0: none.</summary>
+    public int LocalTry { get; init; }
+
+    /// <summary>Step of the checkpoint that the current attempt goes on from; 0: from the beginning.</summary>
+    public long LaunchedFrom { get; init; }
+
+    /// <summary>0: not known.</summary>
+    public long TotalSteps { get; init; }
+
+    public RecoveryPolicy Policy { get; init; } = new();
+
+    public ImmutableArray<StageCheckpoint> Checkpoints { get; init; } = [];
+
+    public ImmutableArray<LeftOutBatch> LeftOut { get; init; } = [];
+
+    /// <summary>The newest sample that is written down.</summary>
+    public StepSample? Latest { get; init; }
+
+    /// <summary>When the failure was noticed that is being recovered from. Null: none is.</summary>
+    public DateTimeOffset? IncidentNoticedAt { get; init; }
+}
+
+/// <summary>Whether a first step is waited for.</summary>
+public enum Launch
+{
+    /// <summary>None is: it trains, or is not to.</summary>
+    None = 0,
+    /// <summary>In a new gang, whose pods are still being made.</summary>
+    NewGang = 1,
+    /// <summary>In the pods that are there.</summary>
+    InPlace = 2,
+}

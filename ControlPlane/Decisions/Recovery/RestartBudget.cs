@@ -1,0 +1,19 @@
+using DeepSeekOps.Decisions.Health;
+
+namespace DeepSeekOps.Decisions.Recovery;
+
+/// <summary>
+/// Counts launches without progress, not launches: every new checkpoint empties <see cref="FailedAttempt.Restarts"/>, so a slow but
+/// progressing stage goes on for ever. The limits are <see cref="Recipes.RecoveryPolicy.MaxRestarts"/> and its Window.
+/// </summary>
+internal static class RestartBudget
+{
+    public static Remedy? Try(FailedAttempt failed)
+    {
+        var (policy, failure) = (failed.Stage.Policy, failed.Failure);
+        int before = failed.Restarts.Count(r => r.Cause == failure.Cause && failed.Now - r.At < policy.Window);
+        return before < policy.MaxRestarts ? null
+            : new Remedy.GiveUp($"{before} restarts by '{failure.Cause.InWords()}' within {Words.Duration(policy.Window)} without a new checkpoint"
+                + $" (the budget is {policy.MaxRestarts}): {failure.Sentence}");
+    }
+}

@@ -1,0 +1,77 @@
+using System.Diagnostics;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Recovery;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>Turns what the <see cref="Ladder"/> says into the stage's own moves.</summary>
+public static class StageRecovery
+{
+    internal static Decision Recover(Stage stage, GangGrant gang, Failure found, Observation seen, DateTimeOffset now)
+    {
+        bool madeStep = stage.Phase is Phase.Running || LiveStage.FirstStep(stage, gang, seen) is not null;
+        var (failure, remedy) = Ladder.Climb(new FailedAttempt(stage.Watched, found, madeStep, stage.Restarts, stage.Wish.BeginFrom is null, now));
+        return remedy switch
+        {
+            Remedy.GiveUp given => Tell(stage, failure, "no further launch", now).Stop(gang, new Ending.Fail(given.Reason), given.Reason, now),
+            Remedy.AnotherGang elsewhere => Elsewhere(Count(stage, failure, madeStep, now), gang, failure, elsewhere, now),
+            Remedy.WithoutBatch without =>
+                Again(Count(LeaveOut(stage, without.Broke), failure, madeStep, now), gang, failure, WithoutBatch.InWords(without.Broke), without.After, now),
+            Remedy.InPlace here => Again(Count(stage, failure, madeStep, now), gang, failure, $"restarting in place{Wait(here.After)}", here.After, now),
+            _ => throw new UnreachableException($"remedy {remedy}"),
+        };
+    }
+
+    internal static Decision RollBack(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    {
+        long step = seen.Latest?.Step ?? stage.LaunchedFrom;
+        var begun = stage.BeginRound(now);
+        var failure = new Failure(FailureCause.RolledBack, $"rolled back at step {step}: {stage.Wish.Reason}", "", gang.Nodes[0], false,
+            stage.Attempt, step, now, now);
+        return Tell(Count(begun, failure, madeStep: true, now), failure, CheckpointChoice.FromWhere(begun.Checkpoints), now).RestartInPlace(gang, now);
+    }
+
+    /// <summary>Writes a failure into the budget and opens the incident; one that is open already keeps its beginning.</summary>
+    private static Stage Count(Stage stage, Failure failure, bool madeStep, DateTimeOffset now) => stage with
+    {
+        Restarts = stage.Restarts.Add(new Restart(now, failure.Cause, failure.Signature, stage.Attempt, madeStep, failure.Node)),
+        RestartsByCause = stage.RestartsByCause.SetItem(failure.Cause, stage.RestartsByCause.GetValueOrDefault(failure.Cause) + 1),
+        Incident = stage.Incident is { } open ? failure with { HappenedAt = open.HappenedAt, NoticedAt = open.NoticedAt } : failure,
+    };
+
+    private static Stage Tell(Stage stage, Failure failure, string remedy, DateTimeOffset now) =>
+        stage.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, failure.Cause.InWords().Replace(' ', '-'),
+            failure.Cause == FailureCause.RolledBack ? EventLevel.Info : EventLevel.Warning, $"{failure.Sentence}; {remedy}")
+        {
+            Node = failure.Cause is FailureCause.BadInput or FailureCause.NoCheckpoint ? "" : failure.Node.Name,
+            Step = failure.Step,
+            Took = failure.NoticedAt - failure.HappenedAt,
+        });
+
+    /// <summary>Takes the broken batch out of all launches to come, and what was saved at or after its step out of use.</summary>
+    public static Stage LeaveOut(Stage stage, NotFinite broke) => stage with
+    {
+        LeftOut = WithoutBatch.Add(stage.LeftOut, broke, stage.Attempt),
+        Checkpoints = [.. stage.Checkpoints.Select(c => c.Usable && c.Made.Attempt == stage.Attempt && c.Made.Step >= broke.Step
+            ? c with { State = CheckpointState.Quarantined, Reason = $"made after {broke.Sentence}" } : c)],
+    };
+
+    private static Decision Elsewhere(Stage counted, GangGrant gang, Failure failure, Remedy.AnotherGang remedy, DateTimeOffset now)
+    {
+        var moved = counted with { Avoid = counted.Avoid.RemoveAll(a => a.Node == remedy.Avoid).Add(new(remedy.Avoid, failure.Sentence, now)) };
+        string words = $"a new gang that avoids {remedy.Avoid}{Wait(remedy.After)}; {CheckpointChoice.FromWhere(counted.Checkpoints)}";
+        return Tell(moved, failure, words, now).Stop(gang, new Ending.Relaunch(failure.Sentence, now + remedy.After), failure.Sentence, now);
+    }
+
+    private static Decision Again(Stage counted, GangGrant gang, Failure failure, string remedy, TimeSpan after, DateTimeOffset now)
+    {
+        var told = Tell(counted, failure, $"{remedy}; {CheckpointChoice.FromWhere(counted.Checkpoints)}", now);
+        return after > TimeSpan.Zero
+            ? told.To(new Phase.BackingOff(gang, now, now + after), $"{failure.Sentence}; the next launch waits {Words.Duration(after)}")
+            : told.RestartInPlace(gang, now);
+    }
+
+    private static string Wait(TimeSpan after) => after > TimeSpan.Zero ? $" after {Words.Duration(after)}" : "";
+}
