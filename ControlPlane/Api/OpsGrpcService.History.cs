@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using DeepSeekOps.Contracts.Ops.V1;
-using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
@@ -85,7 +85,7 @@ internal sealed partial class OpsGrpcService
 
     public override Task<GetVersionReply> GetVersion(GetVersionRequest request, ServerCallContext context) => Task.FromResult(new GetVersionReply
     {
-        Version = InfoVerbs.ProgramVersion,
+        Version = ProgramVersion.Text,
         Runtime = RuntimeInformation.FrameworkDescription,
         WorkerProtocol = WorkerGrpcService.Protocol,
         Database = database is OpsDatabase.Sqlite ? "sqlite" : "postgresql",

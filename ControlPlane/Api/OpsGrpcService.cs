@@ -6,6 +6,7 @@ using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Series;
+using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Recipes.Files;

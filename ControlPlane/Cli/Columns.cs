@@ -1,3 +1,4 @@
+using DeepSeekOps.ControlPlane.Client;
 using Spectre.Console;
 
 namespace DeepSeekOps.ControlPlane.Cli;

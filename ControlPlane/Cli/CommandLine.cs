@@ -3,9 +3,10 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Text.Json;
-using DeepSeekOps.ControlPlane.Api;
-using DeepSeekOps.ControlPlane.Cli.Verbs;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.Decisions;
 using Grpc.Core;
 
 namespace DeepSeekOps.ControlPlane.Cli;

@@ -1,17 +1,16 @@
 using System.CommandLine;
+using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Cli;
 
 /// <summary>Options that every verb takes; one instance each, hung on the root.</summary>
 internal static class CommonOptions
 {
-    public const string DefaultDataDirectory = ".dsops";
-
     public static readonly Option<string> DataDirectory = new("--data-dir")
     {
         Description = "Folder that `dsops dev` keeps everything in; the other verbs find the running control plane through it.",
         HelpName = "DIR",
-        DefaultValueFactory = _ => DefaultDataDirectory,
+        DefaultValueFactory = _ => ControlFile.UsualDirectory,
         Recursive = true,
     };
 

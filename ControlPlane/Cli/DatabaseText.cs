@@ -1,3 +1,5 @@
+using DeepSeekOps.ControlPlane.Client;
+
 namespace DeepSeekOps.ControlPlane.Cli;
 
 /// <summary>Where the connection of `dev` and `serve` comes from: a file, the environment, or the command line, which everybody on the machine can read.</summary>

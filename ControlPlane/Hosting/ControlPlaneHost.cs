@@ -1,6 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
-using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
@@ -11,7 +11,9 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// <summary>`dsops dev` and `dsops serve` from their first line to their last.</summary>
 public static class ControlPlaneHost
 {
-    public static async Task<int> Run(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
+    /// <param name="timeline">Tells what happens to whoever started it, from when all is up until it is disposed. Null: nobody listens.</param>
+    public static async Task<int> Run(
+        ControlPlaneOptions options, Terminal terminal, Func<OpsService.OpsServiceClient, IDisposable>? timeline, CancellationToken stop)
     {
         // A pipeline file that is not there is said before anything is started.
         string? pipeline = options.Submit is { } file ? await SubmittedPipeline.Read(file, stop) : null;
@@ -23,12 +25,12 @@ public static class ControlPlaneHost
         await using var log = new LogFile(options.DataDirectory, TimeProvider.System);
         await using var app = await Start(options, settings, endpoints, logging => ConfigureLogging(logging, options, log));
         var key = app.Services.GetRequiredService<AccessKey>();
-        endpoints.ToFile(key).Write(options.DataDirectory);
+        KeyFile.WritePrivately(Path.Combine(options.DataDirectory, ControlFile.Name), endpoints.ToFile(key).ToJson());
         try
         {
             Welcome(options, endpoints, key, terminal);
             var client = app.Services.GetRequiredService<OpsService.OpsServiceClient>();
-            using var timeline = options.Timeline ? Timeline.Begin(client, terminal, stop) : null;
+            using var told = timeline?.Invoke(client);
             if (pipeline is not null && options.Submit is { } submitted)
             {
                 await SubmittedPipeline.Submit(client, submitted, pipeline, page => endpoints.Open(key, page), terminal, stop, options.Data);

@@ -1,5 +1,5 @@
 using System.Globalization;
-using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 

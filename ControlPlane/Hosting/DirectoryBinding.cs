@@ -1,5 +1,5 @@
 using System.Text.Json;
-using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Health;

@@ -1,6 +1,6 @@
 using System.Net;
 using DeepSeekOps.ControlPlane.Api;
-using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace DeepSeekOps.ControlPlane.Hosting;

@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 

@@ -1,4 +1,4 @@
-using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Recipes;
 

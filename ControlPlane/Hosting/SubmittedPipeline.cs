@@ -1,13 +1,12 @@
 using DeepSeekOps.Contracts.Ops.V1;
-using DeepSeekOps.ControlPlane.Cli;
-using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>dev --submit FILE.</summary>
 internal static class SubmittedPipeline
 {
-    public static Task<string> Read(string file, CancellationToken cancellation) => SubmitVerb.Read(file, cancellation);
+    public static Task<string> Read(string file, CancellationToken cancellation) => PipelineSubmission.Read(file, cancellation);
 
     /// <summary>
     /// A file that is refused does not end `dev`: what runs already goes on, and the person reads what to change and submits again.
@@ -17,7 +16,7 @@ internal static class SubmittedPipeline
     {
         try
         {
-            var reply = await SubmitVerb.Submit(client, file, text, name: "", cancellation, data);
+            var reply = await PipelineSubmission.Submit(client, file, text, name: "", cancellation, data);
             foreach (var warning in reply.Warnings)
             {
                 await terminal.Error.WriteLineAsync(ProblemText.One(warning, file));

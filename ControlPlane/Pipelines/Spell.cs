@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Recipes;
-using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Recipes.Weights;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;

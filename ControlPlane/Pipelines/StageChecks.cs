@@ -1,5 +1,4 @@
 using DeepSeekOps.Decisions.Recipes;
-using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 

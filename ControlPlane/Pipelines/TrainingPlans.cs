@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Decisions.Recipes;
-using DeepSeekOps.Decisions.Runs;
 using Proto = DeepSeekOps.Contracts.Worker.V1;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;

@@ -3,7 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using DeepSeekOps.Contracts.Ops.V1;
-using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Api.OpenApi;
 
@@ -13,7 +13,7 @@ internal static class OpenApiEndpoints
     private const string ProtoResource = "ops.proto";
 
     private static readonly Lazy<JsonObject> Document = new(() =>
-        OpenApiDocument.Of(OpsService.Descriptor, ProtoComments.Of(Proto()), InfoVerbs.ProgramVersion));
+        OpenApiDocument.Of(OpsService.Descriptor, ProtoComments.Of(Proto()), ProgramVersion.Text));
 
     private static readonly JsonSerializerOptions Readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 

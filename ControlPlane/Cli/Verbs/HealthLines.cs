@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.Decisions.Simulation;
 
@@ -84,7 +85,7 @@ internal static class HostVerbs
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
             {
-                DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory),
+                DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
                 Port = parsed.GetValue(port),
                 GrpcPort = parsed.GetValue(grpcPort),
                 Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
@@ -100,7 +101,7 @@ internal static class HostVerbs
                 Data = parsed.GetValue(data),
                 Timeline = true,
             },
-            terminal, cancellation));
+            terminal, client => Timeline.Begin(client, terminal, cancellation), cancellation));
         return command;
     }
 
@@ -120,7 +121,7 @@ internal static class HostVerbs
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
             {
-                DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory),
+                DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
                 Port = parsed.GetValue(port),
                 GrpcPort = parsed.GetValue(grpcPort),
                 Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
@@ -129,7 +130,7 @@ internal static class HostVerbs
                 Nodes = ControlPlaneOptions.UsualNodes,
                 ClusterSettings = parsed.GetValue(settings),
             },
-            terminal, cancellation));
+            terminal, timeline: null, cancellation));
         return command;
     }
 

@@ -1,16 +1,13 @@
 using System.CommandLine;
-using System.Reflection;
 using System.Runtime.InteropServices;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Pipelines;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
 internal static class InfoVerbs
 {
-    public static string ProgramVersion { get; } =
-        typeof(InfoVerbs).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
-
     public static Command Schema(Terminal terminal)
     {
         var command = new Command("schema", "Prints the JSON Schema of pipeline files, for editors to complete and check them.");
@@ -39,7 +36,7 @@ internal static class InfoVerbs
                 await terminal.Output.WriteLineAsync(ProtoJson.Document(writer =>
                 {
                     writer.WriteStartObject();
-                    writer.WriteString("version", ProgramVersion);
+                    writer.WriteString("version", ProgramVersion.Text);
                     writer.WriteString("runtime", RuntimeInformation.FrameworkDescription);
                     writer.WritePropertyName("controlPlane");
                     if (server is null)
@@ -54,7 +51,7 @@ internal static class InfoVerbs
                 }));
                 return ExitCode.Ok;
             }
-            await terminal.Output.WriteLineAsync($"dsops {ProgramVersion} ({RuntimeInformation.FrameworkDescription})");
+            await terminal.Output.WriteLineAsync($"dsops {ProgramVersion.Text} ({RuntimeInformation.FrameworkDescription})");
             await terminal.Output.WriteLineAsync(server is null
                 ? "control plane: none running here"
                 : $"control plane: {server.Version}, database {server.Database}, cluster {server.Cluster}, worker protocol {server.WorkerProtocol}");

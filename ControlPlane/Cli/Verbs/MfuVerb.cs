@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.Decisions.Throughput;
 using Spectre.Console;
 

@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Recipes;
 
@@ -8,15 +9,12 @@ namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 /// <summary>A pipeline from a file, for the verbs that need no control plane.</summary>
 internal static class PipelineFile
 {
-    /// <summary>More than a pipeline may have, so that one too long is told as such.</summary>
-    public const int BytesMax = 8 << 20;
-
     public static async Task<Decisions.Recipes.PipelineSpec> Read(string file, Terminal terminal, CancellationToken cancellation)
     {
         string text;
         try
         {
-            text = await FileLooks.ReadText(file, BytesMax, cancellation);
+            text = await FileLooks.ReadText(file, PipelineSubmission.BytesMax, cancellation);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.Decisions.Planning;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;

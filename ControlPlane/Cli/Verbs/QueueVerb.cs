@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Recipes;
 using Google.Protobuf;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 

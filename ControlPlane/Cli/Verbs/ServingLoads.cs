@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions.Serving;
 using DeepSeekOps.Recipes;
@@ -43,7 +44,7 @@ internal static class ServingLoads
     {
         using var connection = await VerbAction.Connect(parsed, cancellation);
         var reply = await connection.Client.ListCheckpointsAsync(new ListCheckpointsRequest { Run = run }, ControlPlaneConnection.Options(cancellation));
-        string root = Path.Combine(parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory, "checkpoints");
+        string root = Path.Combine(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory, "checkpoints");
         return reply.Checkpoints.Where(c => c.At is not null).OrderByDescending(c => c.At.ToDateTimeOffset())
             .Select(c => Path.Combine(root, c.Path, FileName)).FirstOrDefault(File.Exists)
             ?? throw new RefusalException($"No checkpoint of run {run} under {root} has {FileName}.",

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.Decisions.Serving;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.Decisions.Simulation;
 using Spectre.Console;
 

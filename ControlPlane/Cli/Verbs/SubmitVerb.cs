@@ -1,5 +1,6 @@
 using System.CommandLine;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Recipes;
 using DeepSeekOps.Recipes.Data;
@@ -23,11 +24,11 @@ internal static class SubmitVerb
         command.SetAction(async (parsed, cancellation) =>
         {
             string path = parsed.GetValue(file) ?? "";
-            string text = await Read(path, cancellation);
+            string text = await PipelineSubmission.Read(path, cancellation);
             SubmitRunReply reply;
             using (var connection = await VerbAction.Connect(parsed, cancellation))
             {
-                reply = await Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation, parsed.GetValue(data), parsed.GetValue(adopt));
+                reply = await PipelineSubmission.Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation, parsed.GetValue(data), parsed.GetValue(adopt));
             }
             Report(terminal, parsed, path, reply);
             return parsed.GetValue(watch) ? await RunProgress.Watch(terminal, parsed, reply.Run.Name, cancellation) : ExitCode.Ok;
@@ -39,50 +40,6 @@ internal static class SubmitVerb
     {
         Description = "Your own .txt or .jsonl files, separated by commas: they take the place of data.source in the file.", HelpName = "PATH",
     };
-
-    public static async Task<string> Read(string path, CancellationToken cancellation)
-    {
-        if (Directory.Exists(path))
-        {
-            throw new RefusalException($"{path} is a folder.", "Name a pipeline file in it.");
-        }
-        try
-        {
-            return path == "-" ? await Console.In.ReadToEndAsync(cancellation) : await FileLooks.ReadText(path, PipelineFile.BytesMax, cancellation);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
-        {
-            throw new RefusalException($"Cannot read {path}: {e.Message}", "Check the path of the pipeline file, or pipe its text in: dsops submit -", ExitCode.Failed, e);
-        }
-    }
-
-    /// <summary>Problems name the file, as a compiler does.</summary>
-    public static async Task<SubmitRunReply> Submit(
-        OpsService.OpsServiceClient client, string path, string text, string name, CancellationToken cancellation, string? data = null, bool adopt = false)
-    {
-        try
-        {
-            return await client.SubmitRunAsync(
-                new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path), Data = Here(data), Adopt = adopt }, ControlPlaneConnection.Options(cancellation));
-        }
-        catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument && RpcFailure.ProblemsOf(e) is { Problems.Count: > 0 } found)
-        {
-            throw new RefusalException(ProblemText.All(found.Problems, path == "-" ? "" : path), "Correct the file and submit it again.", ExitCode.Failed, e)
-            {
-                Problems = found.Problems,
-            };
-        }
-        catch (RpcException e) when (e.StatusCode == StatusCode.AlreadyExists)
-        {
-            throw new RefusalException(e.Status.Detail, "Give this one another name (--name NAME, or `name:` in the file).", ExitCode.Failed, e);
-        }
-    }
-
-    /// <summary>Paths on the command line begin where it was typed, not at the pipeline's file.</summary>
-    private static string Here(string? data) => data is null ? ""
-        : DataSource.IsBuiltin(data) ? data : DataSource.Join(DataSource.Split(data).Select(Path.GetFullPath));
-
-    private static string FolderOf(string path) => Path.GetFullPath(path == "-" ? "." : Path.GetDirectoryName(path) is { Length: > 0 } folder ? folder : ".");
 
     private static void Report(Terminal terminal, ParseResult parsed, string path, SubmitRunReply reply)
     {

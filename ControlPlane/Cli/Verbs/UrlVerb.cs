@@ -1,4 +1,5 @@
 using System.CommandLine;
+using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -9,7 +10,7 @@ internal static class UrlVerb
         var command = new Command("url", "Prints the dashboard's address with the code that lets a browser in, as `dsops dev` did at its start.");
         command.SetAction(parsed =>
         {
-            var found = ControlPlaneConnection.Running(parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory);
+            var found = ControlPlaneConnection.Running(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory);
             string open = found.Open ?? found.Http;
             terminal.Output.WriteLine(parsed.WantsJson() ? ProtoJson.Document(writer =>
             {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -17,7 +18,7 @@ internal static class VerbAction
         });
 
     public static Task<ControlPlaneConnection> Connect(ParseResult parsed, CancellationToken cancellation) => ControlPlaneConnection.Open(
-        parsed.GetValue(CommonOptions.DataDirectory) ?? CommonOptions.DefaultDataDirectory, parsed.GetValue(CommonOptions.Server), cancellation);
+        parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory, parsed.GetValue(CommonOptions.Server), cancellation);
 
     public static bool WantsJson(this ParseResult parsed) => parsed.GetValue(CommonOptions.Json);
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;

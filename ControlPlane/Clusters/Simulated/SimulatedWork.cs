@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
-using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Throughput;
 

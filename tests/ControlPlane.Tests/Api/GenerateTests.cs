@@ -2,6 +2,7 @@ using System.Diagnostics;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Hosting;
@@ -59,7 +60,7 @@ public sealed class TrainedRun : IAsyncLifetime
         App = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
         await App.StartAsync();
         var key = App.Services.GetRequiredService<AccessKey>();
-        endpoints.ToFile(key).Write(folder);
+        KeyFile.WritePrivately(Path.Combine(folder, ControlFile.Name), endpoints.ToFile(key).ToJson());
         channel = TokenChannel.To(endpoints.Grpc, key.PeoplesToken);
         Ops = new OpsService.OpsServiceClient(channel);
         await Ops.SubmitRunAsync(new SubmitRunRequest { Text = Pipeline });

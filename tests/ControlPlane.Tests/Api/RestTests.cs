@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using Microsoft.AspNetCore.Builder;

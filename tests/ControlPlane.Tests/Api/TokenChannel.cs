@@ -1,4 +1,4 @@
-using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using Grpc.Net.Client;
 
 namespace DeepSeekOps.ControlPlane.Tests.Api;

@@ -1,6 +1,7 @@
+using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
-using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Cli;

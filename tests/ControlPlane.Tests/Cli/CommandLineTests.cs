@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
-using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Cli;

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.ControlPlane.Client;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Cli;

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Cli;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace DeepSeekOps.ControlPlane.Cli;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>
 /// Text from outside (names, log lines, reasons, exceptions of ranks) as a terminal may show it: without what moves the cursor, changes

@@ -1,9 +1,7 @@
-using DeepSeekOps.Decisions;
-
-namespace DeepSeekOps.ControlPlane.Api;
+namespace DeepSeekOps.Decisions;
 
 /// <summary>Names that somebody may have meant.</summary>
-internal static class Nearest
+public static class Nearest
 {
     /// <summary>The nearest first; none that has little in common with the word.</summary>
     public static IEnumerable<string> To(string word, IEnumerable<string> names) => names

@@ -1,6 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 
-namespace DeepSeekOps.ControlPlane.Cli;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>Problems of a pipeline file in the form that editors and people know from compilers.</summary>
 internal static class ProblemText
@@ -19,7 +19,7 @@ internal static class ProblemText
         string what = problem.Field.Length == 0 ? "" : said ? $"{problem.Field}: " : $"{problem.Field}: {problem.Value}: ";
         string fix = problem.Fix.Length == 0 ? "" : $" Fix: {problem.Fix}";
         string level = problem.Severity == Severity.Warning ? "warning: " : "";
-        return Columns.Clean($"{place}{level}{what}{problem.Message}{fix}");
+        return PlainText.Of($"{place}{level}{what}{problem.Message}{fix}");
     }
 
     /// <summary>Of a key that is not known, the value shown is the key.</summary>

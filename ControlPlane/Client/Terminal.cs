@@ -1,6 +1,6 @@
 using Spectre.Console;
 
-namespace DeepSeekOps.ControlPlane.Cli;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>Where a verb writes: results to Output, everything said about them to Error.</summary>
 /// <param name="Width">Columns. A pipe has no edge: tables there are as wide as their content, so that no line is broken in two.</param>

@@ -1,10 +1,10 @@
 using System.Text;
 
-namespace DeepSeekOps.ControlPlane.Cli;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>
 /// The way to the terminal that every verb writes by: whatever a verb forgets to clean is cleaned here. Drawing keeps its own escapes; what is
-/// drawn is cleaned before (<see cref="Columns.Clean"/>).
+/// drawn is cleaned before (Columns.Clean).
 /// </summary>
 internal sealed class PlainWriter(TextWriter inner, bool escapes = false) : TextWriter(inner.FormatProvider)
 {

@@ -1,6 +1,6 @@
 using System.Net.Http.Headers;
 
-namespace DeepSeekOps.ControlPlane.Cli;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>Shows the people's token with each call.</summary>
 internal sealed class TokenHeader(string token) : DelegatingHandler

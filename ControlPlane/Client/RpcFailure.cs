@@ -1,7 +1,7 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using Grpc.Core;
 
-namespace DeepSeekOps.ControlPlane.Cli;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>What a status code of the Api means to somebody at a terminal.</summary>
 internal static class RpcFailure

@@ -1,4 +1,4 @@
-namespace DeepSeekOps.ControlPlane.Cli;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>What a script can tell from the exit code of any verb.</summary>
 public static class ExitCode

@@ -2,11 +2,10 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using DeepSeekOps.Contracts.Ops.V1;
-using DeepSeekOps.ControlPlane.Hosting;
 using Grpc.Core;
 using Grpc.Net.Client;
 
-namespace DeepSeekOps.ControlPlane.Cli;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>A channel to the control plane that the options name: by its data directory, or by the address of its dashboard.</summary>
 internal sealed class ControlPlaneConnection : IDisposable
@@ -46,7 +45,7 @@ internal sealed class ControlPlaneConnection : IDisposable
     /// <summary>The control plane of a data directory, as the file in it tells.</summary>
     public static ControlFile Running(string dataDirectory)
     {
-        string shown = dataDirectory == CommonOptions.DefaultDataDirectory ? "" : $" --data-dir {dataDirectory}";
+        string shown = dataDirectory == ControlFile.UsualDirectory ? "" : $" --data-dir {dataDirectory}";
         if (IsAnotherUsers(dataDirectory))
         {
             throw new RefusalException($"The data directory {Path.GetFullPath(dataDirectory)} is another user's.",

@@ -1,9 +1,8 @@
 using DeepSeekOps.Contracts.Ops.V1;
-using DeepSeekOps.ControlPlane.Cli;
-using DeepSeekOps.ControlPlane.Cli.Verbs;
+using DeepSeekOps.ControlPlane.Client;
 using Grpc.Core;
 
-namespace DeepSeekOps.ControlPlane.Hosting;
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
 /// <summary>The timelines of all runs on the terminal of `dev`, from its start on: what a person would otherwise ask `dsops events -f` for.</summary>
 internal sealed class Timeline : IDisposable

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace DeepSeekOps.ControlPlane.Hosting;
+namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>
 /// control-plane.json in the data directory: where the control plane is reached, and what opens it. Written when it is ready, for its
@@ -18,6 +18,9 @@ public sealed record ControlFile(int Pid, string Http, string Grpc, DateTimeOffs
 
     public const string Name = "control-plane.json";
 
+    /// <summary>The data directory of whoever names none.</summary>
+    public const string UsualDirectory = ".dsops";
+
     /// <summary>Null: there is none, or it cannot be read as one.</summary>
     public static ControlFile? Read(string dataDirectory)
     {
@@ -31,8 +34,7 @@ public sealed record ControlFile(int Pid, string Http, string Grpc, DateTimeOffs
         }
     }
 
-    public void Write(string dataDirectory) =>
-        KeyFile.WritePrivately(Path.Combine(dataDirectory, Name), JsonSerializer.SerializeToUtf8Bytes(this, ControlFileJson.Default.ControlFile));
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, ControlFileJson.Default.ControlFile);
 
     public static void Delete(string dataDirectory) => File.Delete(Path.Combine(dataDirectory, Name));
 
