@@ -4,7 +4,7 @@ using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Decisions.Tests.Stages;
 using Xunit;
 
-namespace DeepSeekOps.Decisions.Tests;
+namespace DeepSeekOps.Decisions.Tests.Health;
 
 public sealed class AgentFenceTests
 {

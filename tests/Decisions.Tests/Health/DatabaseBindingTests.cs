@@ -1,7 +1,7 @@
 using DeepSeekOps.Decisions.Health;
 using Xunit;
 
-namespace DeepSeekOps.Decisions.Tests;
+namespace DeepSeekOps.Decisions.Tests.Health;
 
 public sealed class DatabaseBindingTests
 {

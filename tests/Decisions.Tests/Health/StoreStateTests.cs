@@ -2,7 +2,7 @@ using CsCheck;
 using DeepSeekOps.Decisions.Health;
 using Xunit;
 
-namespace DeepSeekOps.Decisions.Tests;
+namespace DeepSeekOps.Decisions.Tests.Health;
 
 public sealed class StoreStateTests
 {
