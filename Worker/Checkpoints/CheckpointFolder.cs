@@ -36,12 +36,21 @@ public sealed partial class CheckpointFolder
     {
         (_root, _bounds, _link) = (root, bounds, link);
         Directory.CreateDirectory(Folder);
-        foreach (var leftover in Directory.EnumerateDirectories(Folder, ".step-*.tmp"))
+        foreach (var leftover in Directory.EnumerateDirectories(Folder, ".step-*.tmp").ToList())
         {
             // One that cannot be deleted was told of when it was tried first, and counts for nothing.
-            _ = TryDelete(leftover);
+            if (AttemptOf(Path.GetFileName(leftover)) is not { } attempt || attempt < bounds.Attempt)
+            {
+                _ = TryDelete(leftover);
+            }
+            else if (attempt == bounds.Attempt)
+            {
+                Abandon(leftover);
+            }
         }
     }
+
+    public CheckpointPart Part => _bounds.Part;
 
     public string Folder => Path.Combine(_root, _bounds.Run, _bounds.Stage);
 
@@ -58,12 +67,38 @@ public sealed partial class CheckpointFolder
     public static long? StepOf(string name) =>
         OurName().Match(name) is { Success: true } match && NameOf(Parse(match)) == name ? Parse(match) : null;
 
-    /// <summary>A fresh folder to write into; <see cref="Publish"/> gives it its name.</summary>
+    /// <summary>A folder for all ranks of this attempt to write into; <see cref="Publish"/> gives it its name.</summary>
     public string BeginWriting(long step)
     {
         var path = Path.Combine(Folder, $".{NameOf(step)}.attempt-{_bounds.Attempt}.tmp");
         Directory.CreateDirectory(path);
         return path;
+    }
+
+    /// <summary>Takes back what this rank has written of a checkpoint that is not there yet. What other ranks have written of it stays.</summary>
+    public void Abandon(string written)
+    {
+        if (!Directory.Exists(written))
+        {
+            return;
+        }
+        try
+        {
+            // Of a manifest that was begun and not published the checkpoint is made again.
+            foreach (var file in Directory.EnumerateFiles(written)
+                .Where(f => Path.GetFileName(f) is var name && (name == Manifest.FileName || _bounds.Part.Owns(name))).ToList())
+            {
+                File.Delete(file);
+            }
+            if (!Directory.EnumerateFileSystemEntries(written).Any())
+            {
+                Directory.Delete(written);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Another rank is at it, or the disk does not let go: it counts for nothing, and the next attempt takes it away.
+        }
     }
 
     /// <summary>
@@ -322,6 +357,11 @@ public sealed partial class CheckpointFolder
         }
     }
 
+    /// <summary>Of a checkpoint that is being written; null: the folder is none.</summary>
+    private static int? AttemptOf(string name) =>
+        WritingName().Match(name) is { Success: true } match && int.TryParse(match.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var attempt)
+            ? attempt : null;
+
     private static string NameOf(long step) => $"step-{step.ToString("D8", CultureInfo.InvariantCulture)}";
 
     private static long Parse(Match name) =>
@@ -329,6 +369,9 @@ public sealed partial class CheckpointFolder
 
     [GeneratedRegex(@"\Astep-([0-9]{8,19})\z", RegexOptions.CultureInvariant)]
     private static partial Regex OurName();
+
+    [GeneratedRegex(@"\A\.step-[0-9]{8,19}\.attempt-([0-9]+)\.tmp\z", RegexOptions.CultureInvariant)]
+    private static partial Regex WritingName();
 
     [GeneratedRegex(@"\Asuperseded-(step-[0-9]{8,19})\.attempt-[0-9]+(?:\.[0-9]+)?\z", RegexOptions.CultureInvariant)]
     private static partial Regex SupersededName();

@@ -79,7 +79,7 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         }
     }
 
-    /// <summary>Null: it could not be written, which has been told.</summary>
+    /// <summary>Null: it could not be written, which has been told; or other ranks have still to write their parts.</summary>
     private CheckpointSeen? Durable(Manifest manifest, Snapshot snapshot)
     {
         var step = manifest.Position.Step;
@@ -87,30 +87,14 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         try
         {
             written = folder.BeginWriting(step);
-            var files = new List<ManifestFile>();
-            foreach (var (name, tensors) in snapshot.Tensors)
-            {
-                var path = Path.Combine(written, name);
-                var sha256 = SafetensorsWriter.Write(path, tensors);
-                files.Add(new ManifestFile(name, new FileInfo(path).Length, sha256));
-            }
-            foreach (var (name, text) in snapshot.Texts)
-            {
-                WriteDurably(Path.Combine(written, name), text);
-                files.Add(new ManifestFile(name, text.Length, Manifest.Sha256Of(Path.Combine(written, name))));
-            }
-            var complete = manifest with { Files = files };
-            var bytes = complete.ToBytes();
-            WriteDurably(Path.Combine(written, Manifest.FileName), bytes);
-            FolderSync.Flush(written);
-            folder.Publish(written, step);
-            return new CheckpointSeen(folder.PathOf(step), complete, Manifest.DigestOf(bytes), bytes.Length, Sized: true, SetAside: false);
+            WritePart(written, manifest, snapshot);
+            return Commit(written, manifest);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             link.Note($"The checkpoint of step {step} could not be written: {e.Message} Free space under {folder.Folder}, "
                 + "or set checkpoints.keep lower. Training goes on; older checkpoints are untouched.");
-            Remove(written);
+            folder.Abandon(written);
             if (manifest.Final)
             {
                 throw;
@@ -119,16 +103,66 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            Remove(written);
+            folder.Abandon(written);
             throw new CheckpointFailedException($"Saving the checkpoint of step {step} failed by a fault of this program: {e.Message}", e);
         }
     }
 
-    private static void Remove(string written)
+    /// <summary>This rank's files, and last the list that says that they are there.</summary>
+    private void WritePart(string written, Manifest manifest, Snapshot snapshot)
     {
-        if (Directory.Exists(written))
+        var part = folder.Part;
+        var (files, tensors) = (new List<ManifestFile>(), new List<PartTensor>());
+        foreach (var (name, values) in snapshot.Tensors)
         {
-            Directory.Delete(written, recursive: true);
+            var file = part.FileOf(name);
+            var path = Path.Combine(written, file);
+            var sha256 = SafetensorsWriter.Write(path, values);
+            files.Add(new ManifestFile(file, new FileInfo(path).Length, sha256));
+            tensors.AddRange(values.Select(t => new PartTensor(name, t.Name, t.Value.shape, file)));
+        }
+        // What is not a rank's own is the same on all of them.
+        foreach (var (name, text) in snapshot.Texts.Where(_ => part.Rank == 0))
+        {
+            WriteDurably(Path.Combine(written, name), text);
+            files.Add(new ManifestFile(name, text.Length, Manifest.Sha256Of(Path.Combine(written, name))));
+        }
+        var list = new PartList(part.Rank, part.Of, manifest.Attempt, manifest.Position.Step, files, tensors);
+        var aside = Path.Combine(written, $"{part.ListName}.tmp");
+        WriteDurably(aside, list.ToBytes());
+        File.Move(aside, Path.Combine(written, part.ListName), overwrite: true);
+    }
+
+    /// <summary>Whoever finds that each part is there makes the checkpoint of them. Null: one is still missing, or another rank is at it.</summary>
+    private CheckpointSeen? Commit(string written, Manifest manifest)
+    {
+        string[] names = [.. Enumerable.Range(0, folder.Part.Of).Select(rank => new CheckpointPart(rank, folder.Part.Of).ListName)];
+        if (!Array.TrueForAll(names, n => File.Exists(Path.Combine(written, n))) || !Claim(Path.Combine(written, Manifest.FileName)))
+        {
+            return null;
+        }
+        var step = manifest.Position.Step;
+        var files = names.SelectMany(n => PartList.Read(Path.Combine(written, n)).Files).Concat(names.Select(n => new ManifestFile(
+            n, new FileInfo(Path.Combine(written, n)).Length, Manifest.Sha256Of(Path.Combine(written, n)))));
+        var complete = manifest with { Files = [.. files], Parts = names };
+        var bytes = complete.ToBytes();
+        WriteDurably(Path.Combine(written, Manifest.FileName), bytes);
+        FolderSync.Flush(written);
+        folder.Publish(written, step);
+        return new CheckpointSeen(folder.PathOf(step), complete, Manifest.DigestOf(bytes), bytes.Length, Sized: true, SetAside: false);
+    }
+
+    /// <summary>Only one of those who ask makes the file.</summary>
+    private static bool Claim(string path)
+    {
+        try
+        {
+            File.Open(path, FileMode.CreateNew, FileAccess.Write).Dispose();
+            return true;
+        }
+        catch (Exception e) when ((e is IOException && File.Exists(path)) || e is DirectoryNotFoundException)
+        {
+            return false;
         }
     }
 

@@ -25,6 +25,9 @@ public sealed record Manifest(
     /// <summary>Batches before this point that were left out, by their number in the stage's data order. A later launch passes over none of them again.</summary>
     public IReadOnlyList<long> LeftOut { get; init; } = [];
 
+    /// <summary>Names of the lists of its parts, in the order of the ranks that wrote them. Empty: made before there were any.</summary>
+    public IReadOnlyList<string> Parts { get; init; } = [];
+
     public const int CurrentFormat = 1;
     public const string FileName = "manifest.json";
 
@@ -85,7 +88,7 @@ public sealed record Manifest(
     {
         try
         {
-            return JsonSerializer.Deserialize<Manifest>(bytes, Json) is { Format: CurrentFormat, Files: not null, Position: not null } manifest
+            return JsonSerializer.Deserialize<Manifest>(bytes, Json) is { Format: CurrentFormat, Files: not null, Position: not null, Parts: not null } manifest
                 ? manifest
                 : throw new RefusedCheckpointException($"{path} is not of format {CurrentFormat}");
         }

@@ -1,6 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Model;
-using DeepSeekOps.Worker.Safetensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,18 +13,21 @@ public static class ModelWeights
     /// <summary>Moving average of the weights, a whole model under the same names. Only where pretraining keeps one.</summary>
     public const string AverageFileName = "ema.safetensors";
 
-    public static void Load(DeepSeekModel model, string path) => LoadInto(model.PublishedTensors(), path);
+    /// <summary>The model with the weights of a checkpoint of ours.</summary>
+    public static void Load(DeepSeekModel model, string folder, string file = FileName) => LoadInto(model.PublishedTensors(), folder, file);
 
-    public static void LoadInto(IEnumerable<(string Name, Tensor Value)> targets, string path)
+    /// <summary>Whether a checkpoint of ours keeps such tensors.</summary>
+    public static bool Has(string folder, string file)
     {
-        using var untracked = no_grad();
-        using var scope = NewDisposeScope();
-        using var file = SafetensorsFile.Open(path);
-        foreach (var (name, target) in targets)
-        {
-            using var value = file.Read(name);
-            target.copy_(value);
-        }
+        using var tensors = new CheckpointTensors(folder);
+        return tensors.Has(file);
+    }
+
+    /// <param name="file">Which of its tensors: "optimizer.safetensors".</param>
+    public static void LoadInto(IEnumerable<(string Name, Tensor Value)> targets, string folder, string file)
+    {
+        using var tensors = new CheckpointTensors(folder);
+        tensors.ReadInto(targets, file);
     }
 
     /// <summary>The checkpoint that this stage begins from: of an earlier stage, or a published one. It is checked file by file first.</summary>
@@ -42,7 +44,7 @@ public static class ModelWeights
         try
         {
             var manifest = Manifest.Verify(folder, from.Digest);
-            Load(model, Path.Combine(folder, FileName));
+            Load(model, folder);
             return RequireFinite(model, folder, $"Retry stage {from.Stage} from an earlier checkpoint",
                 new Lineage(manifest.Run, manifest.Stage, manifest.Position.Step, from.Digest));
         }

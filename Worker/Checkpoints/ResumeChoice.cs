@@ -25,6 +25,9 @@ public sealed record LaunchBounds(string Run, string Stage, int Attempt, int Rou
     /// <summary>Batches that no checkpoint to go on from may have trained, by their number in the stage's data order.</summary>
     public IReadOnlyList<long> LeftOut { get; init; } = [];
 
+    /// <summary>What of each checkpoint this rank writes.</summary>
+    public CheckpointPart Part { get; init; } = CheckpointPart.Only;
+
     /// <summary>Written into what this launch makes.</summary>
     public string Registration => Registrations[0];
 

@@ -47,7 +47,7 @@ public sealed class StageLoop : IDisposable
         (_rank, _mesh) = (rank, mesh);
         (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
         _peakTflops = context.Device.type == DeviceType.CPU ? DevicePeak.MeasureTflops(clock) : null;
-        _bounds = LaunchBounds.Of(assignment);
+        _bounds = LaunchBounds.Of(assignment) with { Part = new CheckpointPart(rank.Rank, rank.Layout.Ranks) };
         _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
         _order = new BatchOrder(assignment.LeftOutBatches, [], 0);
@@ -112,11 +112,11 @@ public sealed class StageLoop : IDisposable
             _evaluationDue = !checkpoint.Manifest.Final;
             _leftOut = checkpoint.Manifest.LeftOut;
             _order = new BatchOrder(_assignment.LeftOutBatches, _leftOut, _position.Step);
-            ModelWeights.Load(_work.Learner.Model, Path.Combine(checkpoint.Path, ModelWeights.FileName));
-            ModelWeights.LoadInto(_work.Learner.Optimizer.State, Path.Combine(checkpoint.Path, OptimizerFile));
+            ModelWeights.Load(_work.Learner.Model, checkpoint.Path);
+            ModelWeights.LoadInto(_work.Learner.Optimizer.State, checkpoint.Path, OptimizerFile);
             if (_work.Learner.HasAverage)
             {
-                ModelWeights.LoadInto(_work.Learner.Average, Path.Combine(checkpoint.Path, ModelWeights.AverageFileName));
+                ModelWeights.LoadInto(_work.Learner.Average, checkpoint.Path, ModelWeights.AverageFileName);
             }
         }
         else

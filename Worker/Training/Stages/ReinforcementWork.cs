@@ -59,10 +59,9 @@ public sealed class ReinforcementWork : IStageWork
             throw new InvalidDataException("The data has no problems to reinforce on: give data.source a .jsonl with \"question\" and \"answer\".");
         }
         _nextQuestion = position.Document;
-        var own = resumed is null ? null : Path.Combine(resumed, ReferenceFile);
-        if (own is not null && File.Exists(own))
+        if (resumed is not null && ModelWeights.Has(resumed, ReferenceFile))
         {
-            ModelWeights.Load(_reference, own);
+            ModelWeights.Load(_reference, resumed, ReferenceFile);
             _referenceReplaced = true;
         }
         else
