@@ -193,7 +193,8 @@ public sealed class NotFiniteTests : IDisposable
     public void Weights_that_give_no_finite_loss_before_any_step_are_bad_input()
     {
         var plan = _mini.Plan("pretrain");
-        plan.Model.InitStd = 1e39;
+        // Nought over a norm of nought.
+        (plan.Model.InitStd, plan.Model.RmsNormEps) = (0, 1e-300);
         var refused = Assert.Throws<InvalidDataException>(() => MiniPlans.Train(_mini.Launch(plan, "pretrain")));
         Assert.Contains("before any step", refused.Message, StringComparison.Ordinal);
         Assert.Contains("model.initStd", refused.Message, StringComparison.Ordinal);
