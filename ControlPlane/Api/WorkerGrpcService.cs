@@ -81,10 +81,19 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         }
     }
 
-    /// <summary>What it brings is of the attempts that it has run: its gang's first to its present one.</summary>
+    /// <summary>
+    /// What it brings is of the attempts that it has run: its gang's first to its present one. Samples may be of earlier ones, whose agent
+    /// died before it had told them: of a step that is known already the first word stays.
+    /// </summary>
     private static void Fits(AgentClaims agent, AgentBeat beat)
     {
-        var attempts = beat.Samples.Select(s => s.Attempt).Concat(beat.Checkpoints.Select(c => c.Attempt)).Concat(beat.Evaluations.Select(e => e.Attempt))
+        if (beat.Samples.FirstOrDefault(s => s.Attempt > beat.Attempt) is { } later)
+        {
+            throw new RpcException(new Status(StatusCode.PermissionDenied,
+                $"This agent is at attempt {beat.Attempt} of {agent.Stage}; it cannot report of attempt {later.Attempt}."));
+        }
+
+        var attempts = beat.Checkpoints.Select(c => c.Attempt).Concat(beat.Evaluations.Select(e => e.Attempt))
             .Concat(beat.Notes.Select(n => n.Attempt)).Concat(beat.ExpertLoads.Select(l => l.Attempt)).Concat(beat.Ranks.Select(r => r.Attempt));
         if (attempts.FirstOrDefault(attempt => attempt < agent.Gang || attempt > beat.Attempt, agent.Gang) is var other && other != agent.Gang)
         {

@@ -11,6 +11,8 @@ internal static class RpcFailure
         string detail = e.Status.Detail;
         return e.StatusCode switch
         {
+            // Only where nobody was reached does the client say so itself; otherwise the control plane answered, with its reason.
+            StatusCode.Unavailable when e.Status.DebugException is null && detail.Length > 0 => new RefusalException(detail, "", ExitCode.NotReachable, e),
             StatusCode.Unavailable => new RefusalException("The control plane does not answer.",
                 "Is it still running? `dsops dev` starts it again; every run goes on.", ExitCode.NotReachable, e),
             StatusCode.DeadlineExceeded => new RefusalException("The control plane did not answer in time.",

@@ -10,8 +10,13 @@ internal sealed partial class NodeAgent
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 
+    /// <summary>Ours: a listing of one folder, on a disk that many nodes share.</summary>
+    private static readonly TimeSpan TrimEvery = TimeSpan.FromSeconds(10);
+
     private readonly Dictionary<int, MemoryKills> _memory = [];
     private DateTimeOffset _lookedAt;
+    private UntoldSteps? _untold;
+    private DateTimeOffset _trimmedAt;
 
     private async Task Act(AgentAction action)
     {
@@ -104,6 +109,12 @@ internal sealed partial class NodeAgent
         }
 
         _lookedAt = now;
+        if (now - _trimmedAt >= TrimEvery)
+        {
+            _trimmedAt = now;
+            _untold?.Acknowledged(_reports.ToldBefore);
+        }
+
         CappedLog.CopyAndEmpty(Path.Combine(_options.PodDirectory, "agent.log"));
         foreach (var rank in _ranks.Where(r => r.Alive))
         {
@@ -114,6 +125,35 @@ internal sealed partial class NodeAgent
                 Replace(rank with { Halted = halted });
                 _contact.Urgent |= !rank.Standby;
             }
+        }
+    }
+
+    /// <summary>Once: what an agent before this one had not told of the steps that the launch goes on from.</summary>
+    private async Task Recall(long step)
+    {
+        if (_untold is not null || _wanted is not Wanted.Training training || UntoldSteps.Open(training.Assignment) is not { } untold)
+        {
+            return;
+        }
+
+        _untold = untold;
+        var samples = await untold.Recall(step, training.Attempt);
+        foreach (var sample in samples)
+        {
+            _reports.Add(sample);
+        }
+
+        if (samples is [var first, .., var last])
+        {
+            _log($"steps {first.Step} to {last.Step} of an agent before this one are told once more");
+        }
+    }
+
+    private void ForgetWhatIsTold()
+    {
+        if (_reports.Samples == 0)
+        {
+            _untold?.Clear(_wanted.Attempt);
         }
     }
 

@@ -66,7 +66,7 @@ internal sealed partial class NodeAgent : IDisposable
                 Note(note);
             }
 
-            Take(news);
+            await Take(news);
             LookAtProcesses();
             GiveUpIfAlone();
             LaunchIfAlone();
@@ -76,6 +76,7 @@ internal sealed partial class NodeAgent : IDisposable
                 {
                     if (Farewell())
                     {
+                        ForgetWhatIsTold();
                         _log($"ended: {end.Reason}");
                         return end.ExitCode;
                     }
@@ -109,10 +110,15 @@ internal sealed partial class NodeAgent : IDisposable
     /// <summary>For people.</summary>
     private Timestamp Stamp => Timestamp.FromDateTimeOffset(_clock.GetUtcNow());
 
-    private void Take(AgentNews news)
+    private async Task Take(AgentNews news)
     {
         switch (news)
         {
+            case AgentNews.Said { Report.KindCase: RankReport.KindOneofCase.Resumed } said:
+                // Before the first step of the launch: the ledger wants older attempts first.
+                await Recall(said.Report.Resumed.Checkpoint?.Step ?? 0);
+                Hear(said.Slot, said.Report);
+                break;
             case AgentNews.Said said:
                 Hear(said.Slot, said.Report);
                 break;

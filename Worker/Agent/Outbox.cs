@@ -10,6 +10,8 @@ public sealed class Outbox<T>
 
     public int Count => _items.Count;
 
+    public T? Oldest => _items.Count > 0 ? _items[0].Item : default;
+
     public void Add(T item) => _items.Add((item, long.MaxValue));
 
     /// <summary>The oldest items, for the beat of this sequence.</summary>

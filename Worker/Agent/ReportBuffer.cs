@@ -31,13 +31,20 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     private int _stride = 1;
     private int _skipped;
 
+    private (int Attempt, long Step)? _newest;
+
     public int Samples => _samples.Count;
+
+    /// <summary>Every sample before this one was taken in and acknowledged. Null: there was none.</summary>
+    public (int Attempt, long Step)? ToldBefore =>
+        _samples.Oldest is { } waits ? (waits.Attempt, waits.Step) : _newest is { } newest ? newest with { Step = newest.Step + 1 } : null;
 
     public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count
         + _resumed.Count + _restarts.Count == 0;
 
     public void Add(StepSample sample)
     {
+        _newest = (sample.Attempt, sample.Step);
         _skipped++;
         if (_skipped < _stride)
         {

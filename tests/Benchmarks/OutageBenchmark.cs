@@ -14,13 +14,13 @@ internal static class OutageBenchmark
 
     private const int StepsLeast = 300;
 
-    /// <param name="args">--seeds N, from 1; --first N, the first of them; --away SECONDS.</param>
+    /// <param name="args">--seeds N, from 1; --first N, the first of them; --away SECONDS; --steps N, that training has to outlast.</param>
     public static async Task Run(string[] args)
     {
         int seeds = Option(args, "--seeds", 20);
         int first = Option(args, "--first", 1);
         var away = TimeSpan.FromSeconds(Option(args, "--away", 60));
-        int steps = Math.Max(StepsLeast, (int)away.TotalSeconds * StepsPerSecond);
+        int steps = Option(args, "--steps", Math.Max(StepsLeast, (int)away.TotalSeconds * StepsPerSecond));
         Table.Title(Table.Say($"outage: no control plane for {away.TotalSeconds:0} s, {steps} steps, a checkpoint every 10, {seeds} seeds"));
         await using var dsops = await Dsops.Start();
         var calm = await OutageDrill.Undisturbed(dsops, "calm", steps);
@@ -30,7 +30,8 @@ internal static class OutageBenchmark
             var victim = (Victim)(seed % 3);
             var struck = await OutageDrill.Run(dsops, Table.Say($"struck-{seed}"), steps, seed, victim, away);
             int differ = struck.Losses.Count(l => calm.Losses.TryGetValue(l.Key, out string? loss) && loss != l.Value);
-            bool holds = struck is { TrainedAgain: 0, Lost: 0 } && struck.Weights == calm.Weights && differ == 0;
+            bool holds = struck is { TrainedAgain: 0, Lost: 0 } && struck.Weights == calm.Weights && differ == 0
+                && struck.Losses.Count == calm.Losses.Count;
             held += holds ? 1 : 0;
             Table.Hold(
                 Table.Say($"seed {seed}: {victim}"), Table.Say($"{struck.TrainedAgain} steps again, {struck.Lost} checkpoints lost"), holds,

@@ -21,7 +21,7 @@ public sealed class AloneTests
     {
         await using var dsops = await Dsops.Start();
         string pipeline = TinyPipeline.Pretraining("asleep", 600) + "\nrecovery: {hangFloor: 20s}\n";
-        await Submit(dsops, pipeline);
+        await dsops.Submit(pipeline);
         await AtStep(dsops, "asleep", 20);
         int[] all = [dsops.Pid, .. SessionsOf(dsops.LiveAgents())];
         Signal("STOP", all);
@@ -39,10 +39,10 @@ public sealed class AloneTests
     public async Task A_rank_that_dies_while_the_control_plane_is_away_trains_again_before_it_is_back()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("calm", Steps));
+        await dsops.Submit(TinyPipeline.Pretraining("calm", Steps));
         double calm = Loss(await dsops.UntilRun("calm", "completed", Minutes));
 
-        await Submit(dsops, TinyPipeline.Pretraining("alone", Steps));
+        await dsops.Submit(TinyPipeline.Pretraining("alone", Steps));
         var stage = await AtStep(dsops, "alone", 30);
         int rank = (int)stage["ranks"]![0]!["pid"]!;
         await dsops.KillControlPlane();
@@ -65,19 +65,13 @@ public sealed class AloneTests
     public async Task A_terminal_that_closes_saves_and_ends_everything()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("closed", 2_000));
+        await dsops.Submit(TinyPipeline.Pretraining("closed", 2_000));
         await AtStep(dsops, "closed", 25);
         Signal("HUP", [dsops.Pid]);
         await Eventually.Is("dev has ended", Minutes, () => Task.FromResult(!Dsops.IsAlive(dsops.Pid)), () => dsops.Output);
         Assert.Empty(dsops.LiveAgents());
         Assert.False(File.Exists(Path.Combine(dsops.DataDirectory, "control-plane.json")));
         Assert.Contains("Stopped.", dsops.Output, StringComparison.Ordinal);
-    }
-
-    private static async Task Submit(Dsops dsops, string pipeline)
-    {
-        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, pipeline));
-        Assert.True(code == 0, error);
     }
 
     private static Task<JsonNode> AtStep(Dsops dsops, string run, long step) =>

@@ -15,7 +15,7 @@ public sealed class BeginningModelTests
     public async Task Fine_tuning_from_a_checkpoint_of_another_run_is_what_the_stage_after_it_is()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, $"{TinyPipeline.Pretraining("whole", 20)}\n  - {Sft}");
+        await dsops.Submit($"{TinyPipeline.Pretraining("whole", 20)}\n  - {Sft}");
         double whole = Loss(await dsops.UntilRun("whole", "completed", Minutes), stage: 1);
         var final = (await dsops.Json("checkpoints", "whole", "--stage", "pretrain")).AsArray().Single(c => (string?)c!["state"] == "final")!;
         string folder = Path.Combine(dsops.DataDirectory, "checkpoints", (string)final["path"]!);
@@ -32,7 +32,7 @@ public sealed class BeginningModelTests
             stages:
               - {{{Sft}}}
             """;
-        await Submit(dsops, tuned);
+        await dsops.Submit(tuned);
         var stage = await dsops.UntilStage("tuned", "sft", "is at step 12", Minutes, s => (long)s["step"]! >= 12 && s["ranks"]!.AsArray().Count > 0);
         Dsops.Kill((int)stage["ranks"]![0]!["pid"]!);
         var run = await dsops.UntilRun("tuned", "completed", Minutes);
@@ -67,7 +67,7 @@ public sealed class BeginningModelTests
         var (code, copy, error) = await dsops.Verb("clone", "tuned", "again", "--set", "checkpoints.everySteps=25");
         Assert.True(code == 0, error);
         Assert.Contains(folder, copy, StringComparison.Ordinal);
-        await Submit(dsops, copy);
+        await dsops.Submit(copy);
         Assert.Equal(whole, Loss(await dsops.UntilRun("again", "completed", Minutes), stage: 0));
         Assert.Equal(0, (await dsops.Verb("retry", "again", "--stage", "sft", "--checkpoint", "0")).Code);
         await dsops.UntilStage("again", "sft", "is done once more", Minutes, s => (string?)s["state"] == "completed" && (int)s["attempt"]! > 1);
@@ -76,12 +76,6 @@ public sealed class BeginningModelTests
         var (planned, plan, planError) = await Dsops.Run("plan", TinyPipeline.File(dsops.DataDirectory, copy));
         Assert.True(planned == 0, planError);
         Assert.Contains("sft", plan, StringComparison.Ordinal);
-    }
-
-    private static async Task Submit(Dsops dsops, string pipeline)
-    {
-        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, pipeline));
-        Assert.True(code == 0, string.Create(CultureInfo.InvariantCulture, $"{error}{pipeline}"));
     }
 
     private static double Loss(JsonNode run, int stage) => (double)run["stages"]![stage]!["loss"]!;

@@ -25,9 +25,9 @@ internal static class BlipDrill
         }
 
         await using var dsops = await Dsops.Start("--database", await server.CreateDatabase(CancellationToken.None));
-        await Submit(dsops, "calm", steps);
+        await dsops.Submit(TinyPipeline.Pretraining("calm", steps));
         await dsops.UntilRun("calm", "completed", Patience);
-        await Submit(dsops, "shaken", steps);
+        await dsops.Submit(TinyPipeline.Pretraining("shaken", steps));
         for (int blip = 1; blip <= blips; blip++)
         {
             long from = (long)steps * blip / (blips + 2);
@@ -48,15 +48,6 @@ internal static class BlipDrill
             File.ReadAllLines(Path.Combine(dsops.DataDirectory, "logs", "control-plane.log")).Count(l => !l.Contains("Z info ", StringComparison.Ordinal)));
         await dsops.Stop();
         return result;
-    }
-
-    private static async Task Submit(Dsops dsops, string name, int steps)
-    {
-        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining(name, steps)));
-        if (code != 0)
-        {
-            throw new InvalidOperationException(error);
-        }
     }
 
     /// <summary>By the checkpoints on the disk: nobody else knows while the database is away.</summary>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using DeepSeekOps.ControlPlane.Cli;
 
 namespace DeepSeekOps.EndToEnd.Tests;
 
@@ -128,13 +129,22 @@ internal sealed class Dsops : IAsyncDisposable
         return answer.IsSuccessStatusCode ? JsonNode.Parse(text)! : throw new InvalidOperationException($"{run} was answered with {(int)answer.StatusCode}: {text}");
     }
 
-    public async Task<JsonNode> Json(params string[] verb)
-    {
-        var (code, text, error) = await Verb([.. verb, "--json"]);
-        return code == 0 ? JsonNode.Parse(text)! : throw new InvalidOperationException($"{string.Join(' ', verb)} ended with {code}: {error}");
-    }
+    public async Task<JsonNode> Json(params string[] verb) => JsonNode.Parse(await Answer([.. verb, "--json"]))!;
 
-    /// <summary>Waits until a stage satisfies the condition; null while the control plane is away counts as not yet.</summary>
+    /// <summary>Submits a pipeline's text, which a second time is the same run.</summary>
+    public Task Submit(string pipeline) => Answer("submit", TinyPipeline.File(DataDirectory, pipeline));
+
+    /// <summary>What a verb prints. A machine too busy to answer in time is asked again; a refusal is none of its answers.</summary>
+    private Task<string> Answer(params string[] verb) =>
+        Eventually.Get($"an answer to {string.Join(' ', verb)}", Eventually.Patience, async () =>
+        {
+            var (code, text, error) = await Verb(verb);
+            return code == 0 ? text
+                : code == ExitCode.NotReachable && dev is { HasExited: false } ? null
+                : throw new InvalidOperationException($"{string.Join(' ', verb)} ended with {code}: {error}{Environment.NewLine}{Output}");
+        }, () => Output);
+
+    /// <summary>Waits until a stage satisfies the condition.</summary>
     public Task<JsonNode> UntilStage(string run, string stage, string what, TimeSpan within, Func<JsonNode, bool> condition) =>
         Eventually.Get($"{run}/{stage} {what}", within, async () =>
         {

@@ -38,7 +38,7 @@ internal static class OutageDrill
     /// <summary>The same pipeline with nobody in its way.</summary>
     public static async Task<OutageResult> Undisturbed(Dsops dsops, string name, int steps)
     {
-        await Submit(dsops, Pipeline(name, steps));
+        await dsops.Submit(Pipeline(name, steps));
         await dsops.UntilRun(name, "completed", Within);
         return new OutageResult(0, 0, Weights(dsops, name, steps), await Losses(dsops, name), "");
     }
@@ -47,7 +47,7 @@ internal static class OutageDrill
     public static async Task<OutageResult> Run(Dsops dsops, string name, int steps, int seed, Victim victim, TimeSpan away)
     {
         var random = new Random(seed);
-        await Submit(dsops, Pipeline(name, steps));
+        await dsops.Submit(Pipeline(name, steps));
         long begin = random.Next(12, 40);
         var stage = await dsops.UntilStage(name, "pretrain", $"is at step {begin.ToString(CultureInfo.InvariantCulture)}", Within,
             s => (long)s["step"]! >= begin && s["checkpointStep"] is not null && s["ranks"]!.AsArray().Count > 0 && (int)s["ranks"]![0]!["pid"]! > 0);
@@ -122,15 +122,6 @@ internal static class OutageDrill
     }
 
     private static string FolderOf(Dsops dsops, string run) => Path.Combine(dsops.DataDirectory, "checkpoints", run, "pretrain");
-
-    private static async Task Submit(Dsops dsops, string pipeline)
-    {
-        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, pipeline));
-        if (code != 0)
-        {
-            throw new InvalidOperationException(error);
-        }
-    }
 
     private sealed record Kept(int Attempt, DateTime WrittenAt);
 }

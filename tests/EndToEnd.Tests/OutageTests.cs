@@ -11,7 +11,7 @@ public sealed class OutageTests
 
     /// <summary>The full drill, over many seeds and for a minute each, is the benchmark `outage`.</summary>
     [Fact]
-    public async Task While_the_control_plane_is_away_a_dead_rank_and_a_dead_agent_cost_no_durable_step_and_no_checkpoint()
+    public async Task While_the_control_plane_is_away_a_dead_rank_and_a_dead_agent_cost_no_durable_step_no_checkpoint_and_no_point_of_the_curve()
     {
         await using var dsops = await Dsops.Start();
         var calm = await OutageDrill.Undisturbed(dsops, "calm", Steps);
@@ -20,7 +20,7 @@ public sealed class OutageTests
             var struck = await OutageDrill.Run(dsops, $"struck-{victim.ToString().ToLowerInvariant()}", Steps, seed: 1, victim, Away);
             Assert.True(struck is { TrainedAgain: 0, Lost: 0 }, $"{struck.TrainedAgain} steps again, {struck.Lost} checkpoints lost:\n{struck.Told}");
             Assert.Equal(calm.Weights, struck.Weights);
-            Assert.All(struck.Losses, l => Assert.Equal(calm.Losses[l.Key], l.Value));
+            Assert.Equal(calm.Losses.OrderBy(l => l.Key), struck.Losses.OrderBy(l => l.Key));
         }
     }
 
@@ -28,7 +28,7 @@ public sealed class OutageTests
     public async Task Where_every_checkpoint_is_damaged_the_stage_fails_and_only_a_person_begins_it_again()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("bad", 2000));
+        await dsops.Submit(TinyPipeline.Pretraining("bad", 2000));
         var stage = await dsops.UntilStage("bad", "pretrain", "has checkpoints", Minutes, s => (long?)s["checkpointStep"] >= 20);
         int rank = (int)stage["ranks"]![0]!["pid"]!;
         string folder = Path.Combine(dsops.DataDirectory, "checkpoints", "bad", "pretrain");
@@ -65,7 +65,7 @@ public sealed class OutageTests
     public async Task A_damaged_checkpoint_costs_one_launch_and_the_views_name_the_rank_that_lives()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("cut", 3000));
+        await dsops.Submit(TinyPipeline.Pretraining("cut", 3000));
         var stage = await dsops.UntilStage("cut", "pretrain", "has checkpoints", Minutes, s => (long?)s["checkpointStep"] >= 30);
         int rank = (int)stage["ranks"]![0]!["pid"]!;
         Dsops.Freeze(rank);
@@ -108,11 +108,5 @@ public sealed class OutageTests
         var run = await other.UntilRun("lost", "completed", Minutes);
         Assert.Equal(before, Directory.EnumerateDirectories(there).Order(StringComparer.Ordinal));
         Assert.Equal(60, (long)run["stages"]![0]!["step"]!);
-    }
-
-    private static async Task Submit(Dsops dsops, string pipeline)
-    {
-        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, pipeline));
-        Assert.True(code == 0, error);
     }
 }

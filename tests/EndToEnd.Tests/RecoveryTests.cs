@@ -14,10 +14,10 @@ public sealed class RecoveryTests
     public async Task Whatever_is_killed_the_final_loss_is_that_of_an_undisturbed_run()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("calm", Steps));
+        await dsops.Submit(TinyPipeline.Pretraining("calm", Steps));
         double calm = Loss(await dsops.UntilRun("calm", "completed", Minutes));
 
-        await Submit(dsops, TinyPipeline.Pretraining("shaken", Steps));
+        await dsops.Submit(TinyPipeline.Pretraining("shaken", Steps));
         await AtStep(dsops, "shaken", 25);
         Dsops.Kill(RankPid(await Stage(dsops, "shaken")));
         await Attempt(dsops, "shaken", 2, beyondStep: 30);
@@ -47,10 +47,10 @@ public sealed class RecoveryTests
     public async Task Rank_agent_and_control_plane_may_die_at_once()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("calm", 100));
+        await dsops.Submit(TinyPipeline.Pretraining("calm", 100));
         double calm = Loss(await dsops.UntilRun("calm", "completed", Minutes));
 
-        await Submit(dsops, TinyPipeline.Pretraining("struck", 100));
+        await dsops.Submit(TinyPipeline.Pretraining("struck", 100));
         int rank = RankPid(await AtStep(dsops, "struck", 30));
         int agent = dsops.LiveAgents().Single();
         await dsops.KillControlPlane();
@@ -64,7 +64,7 @@ public sealed class RecoveryTests
     public async Task After_ctrl_c_nothing_runs_and_the_next_start_goes_on()
     {
         await using var dsops = await Dsops.Start();
-        await Submit(dsops, TinyPipeline.Pretraining("paused", 600));
+        await dsops.Submit(TinyPipeline.Pretraining("paused", 600));
         int rank = RankPid(await AtStep(dsops, "paused", 25));
         Assert.Equal(0, await dsops.Stop());
         Assert.False(Dsops.IsAlive(rank));
@@ -85,12 +85,6 @@ public sealed class RecoveryTests
         Assert.True(sentences.Count(s => s.Contains("trains again", StringComparison.OrdinalIgnoreCase)) >= 2, string.Join('\n', sentences));
         var checkpoints = (await dsops.Json("checkpoints", "shaken")).AsArray();
         Assert.Contains(checkpoints, c => (string?)c!["state"] == "final" && (long)c["step"]! == Steps);
-    }
-
-    private static async Task Submit(Dsops dsops, string pipeline)
-    {
-        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, pipeline));
-        Assert.True(code == 0, error);
     }
 
     private static Task<JsonNode> AtStep(Dsops dsops, string run, long step) =>

@@ -6,6 +6,9 @@ return RankEntry.Run(() => { }, (launch, link, stopping) =>
 {
     long step = launch.Assignment.ResumeFrom?.Step ?? 0;
     long last = launch.Assignment.Plan.Pretraining.Tokens;
+    var assignment = launch.Assignment;
+    using var journal = assignment.Plan.CheckpointRoot.Length == 0 ? null : StepJournal.Of(assignment);
+    link.Resumed(step == 0 ? null : new CheckpointReport { Step = step, Path = $"step-{step:00000000}" });
     link.Progress(RankState.Training, "forward", step);
     Console.WriteLine($"begins at step {step}");
     Console.Error.WriteLine("a warning of the rank");
@@ -18,7 +21,9 @@ return RankEntry.Run(() => { }, (launch, link, stopping) =>
         }
 
         step++;
-        link.Sample(new StepSample { Step = step, Loss = 1.0 / step, Tokens = step });
+        var sample = new StepSample { Step = step, Loss = 1.0 / step, Tokens = step };
+        journal?.Add(sample);
+        link.Sample(sample);
         Console.WriteLine($"step {step}");
         if (stop || step % 10 == 0 || link.TakeSaveOrder() is not null || step == last)
         {

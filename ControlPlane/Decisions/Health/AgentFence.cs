@@ -15,7 +15,7 @@ public static class AgentFence
     {
         if (stage.Gang is not { } present)
         {
-            // Nobody is told anything but to stop, and what it brings is of an attempt of its own gang: the door saw to it.
+            // Nobody is told anything but to stop, and what it brings is of its own gang's attempts, or steps of earlier ones: the door saw to it.
             return null;
         }
 

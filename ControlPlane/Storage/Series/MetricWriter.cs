@@ -157,7 +157,9 @@ public sealed partial class MetricWriter : IAsyncDisposable
             chunks.Remove(key);
         }
 
-        LogNotWritten(log, batches.Sum(b => b.Samples.Length), stage, failure.Message);
+        // A reader's exception hides what happened behind "a transient failure".
+        string why = (failure as StoreUnwritableException)?.Trouble.Why ?? StoreFailure.Of(failure, connections.Database)?.Why ?? failure.Message;
+        LogNotWritten(log, batches.Sum(b => b.Samples.Length), stage, why);
         batches.ForEach(b => b.Durable.TrySetException(failure));
     }
 

@@ -29,6 +29,7 @@ public sealed class StageLoop : IDisposable
     private readonly LaunchBounds _bounds;
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
+    private readonly StepJournal _journal;
     private double? _peakTflops;
     private Position _position = Position.Start;
     private BatchOrder _order;
@@ -50,6 +51,7 @@ public sealed class StageLoop : IDisposable
         _bounds = LaunchBounds.Of(assignment) with { Part = new CheckpointPart(rank.Rank, rank.Layout.Ranks) };
         _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
+        _journal = StepJournal.Of(assignment);
         _order = new BatchOrder(assignment.LeftOutBatches, [], 0);
     }
 
@@ -91,6 +93,7 @@ public sealed class StageLoop : IDisposable
     public void Dispose()
     {
         _saver.Dispose();
+        _journal.Dispose();
         _work.Dispose();
     }
 
@@ -193,6 +196,8 @@ public sealed class StageLoop : IDisposable
         }
         (_position, _leftOut) = (next, _order.LeftOut);
         _link.Progress(RankState.Training, result.Phase, _position.Step);
+        // First where it outlives the agent: a checkpoint of this step may be durable before the agent has read the report.
+        _journal.Add(sample);
         _link.Sample(sample);
         if (result.ExpertLoad is { } load)
         {

@@ -183,6 +183,29 @@ public sealed class AccessTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_agent_may_tell_steps_of_attempts_before_its_gang_and_nothing_else_of_them_nor_of_later_ones()
+    {
+        var later = Agent with { Gang = 3 };
+        using var channel = TokenChannel.To(endpoints.Grpc, key.AgentToken(later));
+        var client = new WorkerService.WorkerServiceClient(channel);
+        HeartbeatRequest Beat() => new() { Node = later.Node.Name, AgentId = "a", Attempt = Attempt(later), Sequence = 1 };
+        var at = Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch);
+        var earlier = Beat();
+        earlier.Samples.Add(new StepSample { Attempt = 1, Step = 7, Loss = 1, At = at });
+        Assert.NotNull((await client.HeartbeatAsync(earlier, cancellationToken: Cancelled)).Order.Continue);
+        var unborn = Beat();
+        unborn.Samples.Add(new StepSample { Attempt = 4, Step = 7, Loss = 1, At = at });
+        var checkpoint = Beat();
+        checkpoint.Checkpoints.Add(new CheckpointReport { Attempt = 1, Step = 7, Path = "mini/pretrain/step-00000007", At = at });
+        var evaluation = Beat();
+        evaluation.Evaluations.Add(new EvaluationReport { Attempt = 1, Step = 7, Name = "heldout", At = at });
+        foreach (var refused in new[] { unborn, checkpoint, evaluation })
+        {
+            Assert.Equal(StatusCode.PermissionDenied, (await Refused(client.HeartbeatAsync(refused, cancellationToken: Cancelled))).StatusCode);
+        }
+    }
+
+    [Fact]
     public async Task Pages_run_no_script_but_their_own_and_stand_in_no_other_page()
     {
         using var answer = await Get("/", key.PeoplesToken);

@@ -71,6 +71,45 @@ public sealed class AgentProcessTests
     }
 
     [Fact]
+    public async Task What_an_agent_had_not_told_when_it_was_killed_is_told_by_the_next_one_and_then_deleted()
+    {
+        string root = Directory.CreateTempSubdirectory("dsops-untold-").FullName;
+        try
+        {
+            var first = AgentUnderTest.Start(1, Endless);
+            first.Start.Assignment.Plan.CheckpointRoot = root;
+            string folder = StepJournal.FolderOf(first.Start.Assignment);
+            await using var test = await AgentUnderTest.Begin(first);
+            await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
+            await test.StopControlPlane();
+            long told = test.Ledger.Do(l => l.Samples[^1].Step);
+            await AgentUnderTest.Seen(async () => (await UntoldSteps.Open(first.Start.Assignment)!.Recall(long.MaxValue, 1)).Count > told + 20);
+            AgentUnderTest.Kill(test.Agent.Id);
+            await AgentUnderTest.Gone(test.Rank(1).Pid);
+
+            long resumed = told + 20;
+            var second = AgentUnderTest.Start(2, resumed + 5);
+            second.Start.Assignment.Plan.CheckpointRoot = root;
+            second.Start.Assignment.ResumeFrom = new CheckpointRef { Step = resumed };
+            test.Ledger.Do(l => l.Order = second);
+            await test.StartControlPlane();
+            test.StartAgent([]);
+            await test.Ledger.Until(l => l.Ranks.Any(r => r.State == RankState.Done) && l.Samples[^1].Step == resumed + 5, "done");
+            Assert.Equal(
+                [.. Enumerable.Range(1, (int)resumed).Select(i => (1, (long)i)), .. Enumerable.Range((int)resumed + 1, 5).Select(i => (2, (long)i))],
+                test.Ledger.Do(l => l.Samples.Select(s => (s.Attempt, s.Step)).Order().ToList()));
+
+            test.Ledger.Do(l => l.Order = new Order { Stop = new Stop { Reason = "test" } });
+            await test.Ended();
+            Assert.False(Directory.Exists(folder));
+        }
+        finally
+        {
+            Directory.Delete(root, recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task A_rank_whose_agent_is_killed_is_gone_too()
     {
         await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));

@@ -58,12 +58,15 @@ public sealed class AgentUnderTest : IAsyncDisposable
     }
 
     /// <summary>Polls the process table, which tells nobody of its changes.</summary>
-    public static async Task Gone(int pid)
+    public static Task Gone(int pid) => Seen(() => Task.FromResult(ProcessGone(pid)));
+
+    /// <summary>Polls what is on a disk.</summary>
+    public static async Task Seen(Func<Task<bool>> there)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(10));
+        limit.CancelAfter(TimeSpan.FromSeconds(40));
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
-        while (!ProcessGone(pid))
+        while (!await there())
         {
             await poll.WaitForNextTickAsync(limit.Token);
         }
