@@ -74,7 +74,7 @@ public sealed partial class DeepSeekModel : IDisposable
 
     /// <summary>
     /// Normal(0, init_std), norms 1, biases 0. Each tensor's numbers come from the seed and its published name, drawn on the CPU: whoever
-    /// holds a part of the model, on whatever device, begins with the same numbers in it (docs/decisions/0014-initial-weights-by-name.md).
+    /// holds a part of the model, on whatever device, begins with the same numbers in it (docs/decisions/0015-initial-weights-by-name.md).
     /// </summary>
     public void Initialise(long seed)
     {

@@ -1,4 +1,5 @@
 using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
 using Grpc.Core;
 using Xunit;
 
