@@ -64,7 +64,7 @@ public sealed class AgentUnderTest : IAsyncDisposable
     public static async Task Seen(Func<Task<bool>> there)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(40));
+        limit.CancelAfter(TimeSpan.FromMinutes(5));
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
         while (!await there())
         {
@@ -104,7 +104,7 @@ public sealed class AgentUnderTest : IAsyncDisposable
     public async Task Logged(string text)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(60));
+        limit.CancelAfter(TimeSpan.FromMinutes(5));
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
         while (!AgentLog.Contains(text, StringComparison.Ordinal))
         {
@@ -114,7 +114,7 @@ public sealed class AgentUnderTest : IAsyncDisposable
 
     public async Task<int> Ended()
     {
-        await Agent.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(20));
+        await Agent.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromMinutes(5));
         return Agent.ExitCode;
     }
 
