@@ -74,7 +74,7 @@ public sealed class TestLedger
 
         try
         {
-            await done.Task.WaitAsync(TimeSpan.FromSeconds(40), TestContext.Current.CancellationToken);
+            await done.Task.WaitAsync(TimeSpan.FromMinutes(5), TestContext.Current.CancellationToken);
         }
         catch (TimeoutException)
         {
