@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
@@ -7,8 +8,19 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// <summary>Ports on the loopback address.</summary>
 internal static class LoopbackPort
 {
-    /// <summary>A port that was free a moment ago.</summary>
-    public static int Free()
+    /// <summary>
+    /// Below 32768, from where on Linux deals ports to outgoing connections and to whoever binds to port 0: between the choice and the
+    /// moment when the control plane listens, any of those may take it. Above 20000 no browser refuses a port.
+    /// </summary>
+    private const int First = 20_000, Last = 32_767;
+
+    private const int Tries = 100;
+
+    /// <summary>A port that was free a moment ago, and that nobody is dealt by chance.</summary>
+    public static int Free() =>
+        Enumerable.Range(0, Tries).Select(_ => RandomNumberGenerator.GetInt32(First, Last + 1)).FirstOrDefault(IsFree) is > 0 and var port ? port : AnyFree();
+
+    private static int AnyFree()
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
