@@ -7,8 +7,8 @@ using DeepSeekOps.Decisions.Placement;
 namespace DeepSeekOps.ControlPlane.Clusters;
 
 /// <summary>
-/// The hands: makes and ends pods where Decisions said so, and tells what it sees. Three implementations: local processes,
-/// Kubernetes, simulated. It decides nothing. Every call is idempotent and named by (stage, gang).
+/// The hands: makes and ends pods where Decisions said so, and tells what it sees. Two implementations: local processes and
+/// simulated nodes. It decides nothing. Every call is idempotent and named by (stage, gang).
 /// </summary>
 public interface ITrainingCluster
 {

@@ -55,7 +55,11 @@ public sealed class RetentionTests : IDisposable
         Assert.Equal(first.Checkpoints[0].Path, Assert.Single(second.Reports, r => r.Refused is not null).Refused.Path);
     }
 
-    private List<string> Names() => [.. Directory.EnumerateDirectories(Path.Combine(_mini.Root, "test", "pretrain")).Select(d => Path.GetFileName(d)).Order()];
+    /// <summary>Without the journal of steps, which an agent would take away at the stage's end: these ranks have none.</summary>
+    private List<string> Names() =>
+    [
+        .. Directory.EnumerateDirectories(Path.Combine(_mini.Root, "test", "pretrain")).Select(d => Path.GetFileName(d)).Where(n => n != "untold").Order(),
+    ];
 
     private List<long> OnDisk() =>
         [.. Names().Select(CheckpointFolder.StepOf).OfType<long>()];
