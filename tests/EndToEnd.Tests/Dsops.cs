@@ -258,7 +258,8 @@ internal sealed class Dsops : IAsyncDisposable
 
     private static Process Launch(string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Program, .. arguments])
+        // As a terminal starts it: under nohup the tests have an ignored SIGHUP, which a child would inherit and rightly heed.
+        var start = new ProcessStartInfo("env", ["--default-signal=HUP", "dotnet", Program, .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
