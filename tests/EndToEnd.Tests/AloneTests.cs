@@ -8,8 +8,8 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>What agents do when nobody answers, and what nobody does when everything stood still.</summary>
 public sealed class AloneTests
 {
-    /// <summary>More than are made while a busy machine answers `show`.</summary>
-    private const int Steps = 800;
+    /// <summary>Ten times those after which the rank is killed: looks at the run go by REST, several a second.</summary>
+    private const int Steps = 300;
 
     private static readonly TimeSpan Minutes = Eventually.Patience;
 
@@ -20,7 +20,7 @@ public sealed class AloneTests
     public async Task A_machine_that_sleeps_for_longer_than_a_hang_may_last_ends_nothing()
     {
         await using var dsops = await Dsops.Start();
-        string pipeline = TinyPipeline.Pretraining("asleep", 600) + "\nrecovery: {hangFloor: 20s}\n";
+        string pipeline = TinyPipeline.Pretraining("asleep", 300) + "\nrecovery: {hangFloor: 20s}\n";
         await dsops.Submit(pipeline);
         await AtStep(dsops, "asleep", 20);
         int[] all = [dsops.Pid, .. SessionsOf(dsops.LiveAgents())];

@@ -64,7 +64,7 @@ public sealed class RecoveryTests
     public async Task After_ctrl_c_nothing_runs_and_the_next_start_goes_on()
     {
         await using var dsops = await Dsops.Start();
-        await dsops.Submit(TinyPipeline.Pretraining("paused", 600));
+        await dsops.Submit(TinyPipeline.Pretraining("paused", 300));
         int rank = RankPid(await AtStep(dsops, "paused", 25));
         Assert.Equal(0, await dsops.Stop());
         Assert.False(Dsops.IsAlive(rank));
