@@ -66,11 +66,13 @@ public sealed class ClusterPageTests : PageTest
         Navigation.NavigateTo("/cluster?node=node-0003");
         var page = Render<ClusterPage>();
         Ops.Send("WatchCluster", Full());
-        page.WaitForElement("[data-node-panel=node-0003] .ds-field input").Change("a fan is loud");
+        page.WaitForElement("[data-node-panel=node-0003] .ds-field input");
+        Act(page, () => page.Find("[data-node-panel=node-0003] .ds-field input").Change("a fan is loud"));
 
-        page.Find("[data-act=Drain]").Click();
+        Act(page, () => page.Find("[data-act=Drain]").Click());
         Assert.DoesNotContain(Ops.Calls, c => c.Method == "DrainNode");
-        page.WaitForElement("[data-sure]").Click();
+        page.WaitForElement("[data-sure]");
+        Act(page, () => page.Find("[data-sure]").Click());
 
         page.WaitForAssertion(() => Assert.Contains("cordoned", page.Find("[data-told]").TextContent, StringComparison.Ordinal));
         var sent = Assert.IsType<NodeCommand>(Assert.Single(Ops.Calls, c => c.Method == "DrainNode").Request);
@@ -87,8 +89,10 @@ public sealed class ClusterPageTests : PageTest
         real.Simulated = false;
         Ops.Send("WatchCluster", real);
 
-        page.WaitForElement("[data-act=Cordon]").Click();
-        page.WaitForElement("[data-sure]").Click();
+        page.WaitForElement("[data-act=Cordon]");
+        Act(page, () => page.Find("[data-act=Cordon]").Click());
+        page.WaitForElement("[data-sure]");
+        Act(page, () => page.Find("[data-sure]").Click());
 
         page.WaitForAssertion(() => Assert.Contains("no node named", page.Find("[data-told]").TextContent, StringComparison.Ordinal));
         Assert.Empty(page.FindAll("[data-act=Kill]"));
@@ -125,19 +129,20 @@ public sealed class ClusterPageTests : PageTest
         Assert.Equal("/submit?clone=v5&stage=pretrain&nodes=64", second.QuerySelector("[data-way=fewer-nodes] a")!.GetAttribute("href"));
         Assert.Contains("3 of 4", page.Find("[data-fact=spares]").TextContent, StringComparison.Ordinal);
         Assert.Contains("switches", page.Find("[data-maintenance=firmware]").TextContent, StringComparison.Ordinal);
-        page.Find("[data-waiting=v5] [data-way=preempt] button").Click();
+        Act(page, () => page.Find("[data-waiting=v5] [data-way=preempt] button").Click());
         Assert.DoesNotContain(Ops.Calls, c => c.Method == "GiveWay");
-        page.WaitForElement("[data-waiting=v5] [data-sure]").Click();
+        page.WaitForElement("[data-waiting=v5] [data-sure]");
+        Act(page, () => page.Find("[data-waiting=v5] [data-sure]").Click());
         page.WaitForAssertion(() => Assert.Contains("asked to save", page.Find("[data-waiting=v5] [data-told]").TextContent, StringComparison.Ordinal));
         var sent = Assert.IsType<GiveWayRequest>(Assert.Single(Ops.Calls, c => c.Method == "GiveWay").Request);
         Assert.Equal(("v3/pretrain", "v5/pretrain"), (sent.Gangs[0], sent.For));
 
         Ops.Answer<ForeseeRequest, Foresight>("Foresee", _ => new Foresight { Consequences = { "v5/pretrain starts at once on node-0001." } });
-        page.Find("[data-waiting=v5] [data-first]").Click();
+        Act(page, () => page.Find("[data-waiting=v5] [data-first]").Click());
         page.WaitForAssertion(() => Assert.Contains("starts at once", page.Find("[data-waiting=v5] [data-consequences]").TextContent, StringComparison.Ordinal));
         Assert.Contains(Ops.Calls, c => c.Request is ForeseeRequest { Action: "move" } asked && asked.Gangs.SequenceEqual(["v5/pretrain"]));
         Assert.DoesNotContain(Ops.Calls, c => c.Method == "MoveWaitingGang");
-        page.Find("[data-waiting=v5] [data-sure]").Click();
+        Act(page, () => page.Find("[data-waiting=v5] [data-sure]").Click());
         page.WaitForAssertion(() => Assert.Single(Ops.Calls, c => c.Method == "MoveWaitingGang"));
         Assert.Empty(page.FindAll("[data-waiting=v4] [data-first]"));
     }
@@ -148,7 +153,7 @@ public sealed class ClusterPageTests : PageTest
         Ops.Answer<ForeseeRequest, Foresight>("Foresee", _ => new Foresight { Impossible = "v5/pretrain can never start on this cluster." });
         var list = Render<WaitingList>(p => p.Add(l => l.Waiting, [Waiting("v4"), Waiting("v5"), Never("v6")]).Add(l => l.Simulated, true));
         Assert.Empty(list.FindAll("[data-waiting=v6] [data-first]"));
-        list.Find("[data-waiting=v5] [data-first]").Click();
+        Act(list, () => list.Find("[data-waiting=v5] [data-first]").Click());
         list.WaitForAssertion(() => Assert.Contains("can never start", list.Find("[data-impossible]").TextContent, StringComparison.Ordinal));
         list.WaitForAssertion(() => Assert.True(list.Find("[data-sure]").HasAttribute("disabled")));
     }

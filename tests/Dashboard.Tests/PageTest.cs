@@ -30,6 +30,10 @@ public abstract class PageTest : BunitContext
     /// <summary>For what renders nothing when it happens, like a call: a page's own waits look again only after a rendering.</summary>
     protected static void Until(Func<bool> so) => Assert.True(SpinWait.SpinUntil(so, TimeSpan.FromSeconds(20)), "It did not happen within 20 s.");
 
+    /// <summary>Finds and acts between two renderings: what was found in one is no longer there after the next.</summary>
+    protected static void Act<T>(IRenderedComponent<T> page, Action act)
+        where T : IComponent => page.InvokeAsync(act).GetAwaiter().GetResult();
+
     protected static Run MiniRun(string state = "running") => new()
     {
         Name = "mini",

@@ -17,7 +17,7 @@ public sealed class PlannerPageTests : PageTest
         var page = Render<PlannerPage>();
         page.WaitForAssertion(() => Assert.Contains("19.90 s", page.Find("[data-figure=step]").TextContent, StringComparison.Ordinal));
 
-        page.Find("[data-dial=nodes]").Input(Dial.All[0].Stops.IndexOf(128).ToString(System.Globalization.CultureInfo.InvariantCulture));
+        Act(page, () => page.Find("[data-dial=nodes]").Input(Dial.All[0].Stops.IndexOf(128).ToString(System.Globalization.CultureInfo.InvariantCulture)));
 
         page.WaitForAssertion(() => Assert.Contains("37.50 s", page.Find("[data-figure=step]").TextContent, StringComparison.Ordinal));
         Assert.Equal("64", page.Find("[data-dial=data]").GetAttribute("aria-valuetext"));

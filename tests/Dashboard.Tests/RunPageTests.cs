@@ -77,13 +77,14 @@ public sealed class RunPageTests : PageTest
         var dialogs = Render<MudDialogProvider>();
         var page = Show();
         Ops.Send("WatchRun", MiniRun());
-        page.WaitForElement("[aria-label='Actions on the run'] button").Click();
+        page.WaitForElement("[aria-label='Actions on the run'] button");
+        Act(page, () => page.Find("[aria-label='Actions on the run'] button").Click());
         dialogs.WaitForAssertion(() => Assert.Contains("saves a checkpoint", dialogs.Markup));
         dialogs.WaitForAssertion(() => Assert.Contains("1 GPU on 1 node becomes free.", dialogs.Find("[data-consequences]").TextContent));
         Assert.Contains(Ops.Calls, c => c.Request is ForeseeRequest { Action: "pause", Run: "mini" });
         Assert.DoesNotContain(Ops.Calls, c => c.Method == "PauseRun");
-        dialogs.Find("input").Input("lent to evals");
-        dialogs.FindAll("button").Single(b => b.TextContent.Trim() == "Pause").Click();
+        Act(dialogs, () => dialogs.Find("input").Input("lent to evals"));
+        Act(dialogs, () => dialogs.FindAll("button").Single(b => b.TextContent.Trim() == "Pause").Click());
         page.WaitForAssertion(() => Assert.Contains(Ops.Calls, c => c.Request is RunCommand { Name: "mini", Reason: "lent to evals" }));
     }
 

@@ -55,7 +55,7 @@ public sealed class RunPartsTests : PageTest
         var table = Render<CheckpointTable>(p => p.Add(t => t.Run, MiniRun()));
         table.WaitForAssertion(() => Assert.Contains("the ledger is locked", table.Find("[role=alert]").TextContent));
         Ops.Answer<ListCheckpointsRequest, ListCheckpointsReply>("ListCheckpoints", _ => new ListCheckpointsReply());
-        table.Find("button").Click();
+        Act(table, () => table.Find("button").Click());
         table.WaitForAssertion(() => Assert.Contains("No checkpoint yet", table.Markup));
     }
 

@@ -53,13 +53,13 @@ public sealed class RunsPageTests : PageTest
         other.Name = "chats";
         Ops.Send("WatchRuns", List(MiniRun(), other));
         page.WaitForAssertion(() => Assert.Equal(2, page.FindAll("tr[data-run]").Count));
-        page.Find("input[data-search]").Input("CHA");
+        Act(page, () => page.Find("input[data-search]").Input("CHA"));
         Until(() => Navigation.Uri.EndsWith("?q=CHA", StringComparison.Ordinal) && Asked().Search == "CHA" && Ops.Open["WatchRuns"] == 1);
         var found = List(other);
         found.All = 2;
         Ops.Send("WatchRuns", found);
         page.WaitForAssertion(() => Assert.Equal("chats", page.Find("tr[data-run]").GetAttribute("data-run")));
-        page.Find("input[data-search]").Input("nothing like it");
+        Act(page, () => page.Find("input[data-search]").Input("nothing like it"));
         Until(() => Asked().Search == "nothing like it" && Ops.Open["WatchRuns"] == 1);
         Ops.Send("WatchRuns", new ListRunsReply { All = 2 });
         page.WaitForAssertion(() => Assert.Contains("2 runs are there, none of them like this.", page.Markup));

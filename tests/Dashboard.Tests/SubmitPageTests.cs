@@ -23,7 +23,7 @@ public sealed class SubmitPageTests : PageTest
     {
         var page = Ready();
         var before = Text(page);
-        page.Find("[data-field='stages[0].sequenceLength']").Change("256");
+        Act(page, () => page.Find("[data-field='stages[0].sequenceLength']").Change("256"));
         page.WaitForAssertion(() => Assert.Equal(before.ReplaceFirst("sequenceLength: 128", "sequenceLength: 256"), Text(page)));
     }
 
@@ -31,9 +31,9 @@ public sealed class SubmitPageTests : PageTest
     public void A_change_in_the_file_changes_the_form()
     {
         var page = Ready();
-        page.Find("textarea").Input(Text(page).Replace("name: mini\n", "name: other\n", StringComparison.Ordinal));
+        Act(page, () => page.Find("textarea").Input(Text(page).Replace("name: mini\n", "name: other\n", StringComparison.Ordinal)));
         page.WaitForAssertion(() => Assert.Equal("other", page.Find("[data-field=name]").GetAttribute("value")));
-        page.Find("textarea").Input("name: [");
+        Act(page, () => page.Find("textarea").Input("name: ["));
         page.WaitForAssertion(() => Assert.Contains("The form returns when the text can be read.", page.Markup));
     }
 
@@ -41,7 +41,7 @@ public sealed class SubmitPageTests : PageTest
     public void A_problem_stands_at_its_line_its_field_and_in_the_list_and_forbids_the_button()
     {
         var page = Ready();
-        page.Find("[data-field='stages[0].sequenceLength']").Change("100");
+        Act(page, () => page.Find("[data-field='stages[0].sequenceLength']").Change("100"));
         page.WaitForAssertion(() => Assert.Contains("is not a multiple of 64", page.Find("[data-problem='stages[0].sequenceLength']").TextContent));
         Assert.Contains("write 64 or 128", page.Markup);
         Assert.Equal("true", page.Find("[data-field='stages[0].sequenceLength']").GetAttribute("aria-invalid"));
@@ -56,7 +56,7 @@ public sealed class SubmitPageTests : PageTest
     {
         Ops.Answer<SubmitRunRequest, SubmitRunReply>("SubmitRun", _ => new SubmitRunReply { Run = MiniRun(), Created = true });
         var page = Ready();
-        SubmitButton(page).Click();
+        Act(page, () => SubmitButton(page).Click());
         page.WaitForAssertion(() => Assert.EndsWith("/runs/mini", Navigation.Uri));
         Assert.Contains(Ops.Calls, c => c.Request is SubmitRunRequest { Text: var text } && text == Text(page));
     }
@@ -67,8 +67,8 @@ public sealed class SubmitPageTests : PageTest
     {
         Ops.Answer<SubmitRunRequest, SubmitRunReply>("SubmitRun", _ => new SubmitRunReply { Run = MiniRun(), Created = true });
         var page = Ready();
-        page.Find("textarea").Input(Text(page).Replace("seed: 1\n", "seed: 7\n", StringComparison.Ordinal));
-        SubmitButton(page).Click();
+        Act(page, () => page.Find("textarea").Input(Text(page).Replace("seed: 1\n", "seed: 7\n", StringComparison.Ordinal)));
+        Act(page, () => SubmitButton(page).Click());
         page.WaitForAssertion(() => Assert.Contains(Ops.Calls, c => c.Request is SubmitRunRequest { Text: var text } && text.Contains("seed: 7\n", StringComparison.Ordinal)));
     }
 
@@ -77,9 +77,9 @@ public sealed class SubmitPageTests : PageTest
     {
         Ops.Refuse("SubmitRun", StatusCode.AlreadyExists, "mini is another pipeline: seed 1 there, 2 here.");
         var page = Ready();
-        page.Find("[data-field=seed]").Change("2");
+        Act(page, () => page.Find("[data-field=seed]").Change("2"));
         page.WaitForAssertion(() => Assert.False(SubmitButton(page).HasAttribute("disabled")));
-        SubmitButton(page).Click();
+        Act(page, () => SubmitButton(page).Click());
         page.WaitForAssertion(() => Assert.Equal("mini is another pipeline: seed 1 there, 2 here.", page.Find("[role=alert]").TextContent));
         Assert.Contains("seed: 2", Text(page));
     }
@@ -89,10 +89,10 @@ public sealed class SubmitPageTests : PageTest
     {
         Ops.Refuse("SubmitRun", StatusCode.FailedPrecondition, "Checkpoints of a run named mini that this database does not know lie in /checkpoints/mini.");
         var page = Ready();
-        SubmitButton(page).Click();
+        Act(page, () => SubmitButton(page).Click());
         page.WaitForAssertion(() => Assert.Contains("does not know", page.Find("[role=alert]").TextContent));
         Ops.Answer<SubmitRunRequest, SubmitRunReply>("SubmitRun", _ => new SubmitRunReply { Run = MiniRun(), Created = true });
-        page.FindAll("button").Single(b => b.TextContent.Trim() == "Go on from those checkpoints").Click();
+        Act(page, () => page.FindAll("button").Single(b => b.TextContent.Trim() == "Go on from those checkpoints").Click());
         page.WaitForAssertion(() => Assert.EndsWith("/runs/mini", Navigation.Uri));
         Assert.Equal([false, true], Ops.Calls.Select(c => c.Request).OfType<SubmitRunRequest>().Select(r => r.Adopt));
     }

@@ -20,8 +20,8 @@ public sealed class TryPageTests : PageTest
     public void The_text_appears_as_it_comes_with_its_figures()
     {
         var page = Ready("/try");
-        page.Find("[data-prompt]").Input("1+1=");
-        page.Find("[data-generate]").Click();
+        Act(page, () => page.Find("[data-prompt]").Input("1+1="));
+        Act(page, () => page.Find("[data-generate]").Click());
         Ops.Send("Generate", new GenerateReply { Phase = "loading", Step = 80 });
         page.WaitForAssertion(() => Assert.Equal("Loading step 80", page.Find("[data-ending]").TextContent));
         Ops.Send("Generate", new GenerateReply { Phase = "generating", Step = 80, Text = "2", Tokens = 1, Passes = 1, Seconds = 0.1 });
@@ -44,8 +44,8 @@ public sealed class TryPageTests : PageTest
     {
         var page = Ready("/try?run=mini&stage=pretrain&step=60&prompt=2%2B2%3D&chat=on&temperature=0.7&max=9&seed=-4&speculation=off");
         Assert.Equal("2+2=", page.Find("[data-prompt]").GetAttribute("value"));
-        page.Find("[data-set=temperature]").Input("0.9");
-        page.Find("[data-generate]").Click();
+        Act(page, () => page.Find("[data-set=temperature]").Input("0.9"));
+        Act(page, () => page.Find("[data-generate]").Click());
         var asked = Assert.IsType<GenerateRequest>(Ops.Calls.Single(c => c.Method == "Generate").Request);
         Assert.Equal(
             new GenerateRequest { Run = "mini", Stage = "pretrain", Step = 60, Prompt = "2+2=", Chat = true, Temperature = 0.9, MaxTokens = 9, Seed = -4, NoSpeculation = true },
@@ -62,8 +62,8 @@ public sealed class TryPageTests : PageTest
     public void A_refusal_is_shown_in_the_servers_words_and_what_was_typed_stays(StatusCode code, string words)
     {
         var page = Ready("/try");
-        page.Find("[data-prompt]").Input("a long story");
-        page.Find("[data-generate]").Click();
+        Act(page, () => page.Find("[data-prompt]").Input("a long story"));
+        Act(page, () => page.Find("[data-generate]").Click());
         Ops.Send("Generate", new GenerateReply { Phase = "generating", Text = "Once", Tokens = 4, Passes = 4, Seconds = 1 });
         Ops.Break("Generate", code, words);
         page.WaitForAssertion(() => Assert.Equal(words, page.Find(".trouble").TextContent.Trim()));
@@ -76,12 +76,12 @@ public sealed class TryPageTests : PageTest
     public void Stop_ends_the_stream_and_keeps_the_text()
     {
         var page = Ready("/try");
-        page.Find("[data-prompt]").Input("a");
-        page.Find("[data-generate]").Click();
+        Act(page, () => page.Find("[data-prompt]").Input("a"));
+        Act(page, () => page.Find("[data-generate]").Click());
         Ops.Send("Generate", new GenerateReply { Phase = "generating", Text = "Once", Tokens = 4, Passes = 4, Seconds = 1 });
         page.WaitForAssertion(() => Assert.Equal("Once", page.Find("[data-said]").TextContent));
         Assert.True(page.Find("[data-generate]").HasAttribute("disabled"));
-        page.Find("[data-stop]").Click();
+        Act(page, () => page.Find("[data-stop]").Click());
         page.WaitForAssertion(() => Assert.Equal("Stopped", page.Find("[data-ending]").TextContent));
         Assert.Equal(0, Ops.Open["Generate"]);
         Assert.Equal("Once", page.Find("[data-said]").TextContent);
@@ -119,7 +119,7 @@ public sealed class TryPageTests : PageTest
     public void A_setting_that_makes_no_sense_is_named_and_stays_as_typed(string setting, string value, string words)
     {
         var page = Ready("/try?prompt=a");
-        page.Find($"[data-set={setting}]").Input(value);
+        Act(page, () => page.Find($"[data-set={setting}]").Input(value));
         Assert.Contains(words, page.Find("[data-hint]").TextContent, StringComparison.Ordinal);
         Assert.Equal(value, page.Find($"[data-set={setting}]").GetAttribute("value"));
         Assert.True(page.Find("[data-generate]").HasAttribute("disabled"));
@@ -130,9 +130,9 @@ public sealed class TryPageTests : PageTest
     {
         var page = Ready("/try");
         var story = new string('x', 9_000);
-        page.Find("[data-prompt]").Input(story);
-        page.Find("[data-set=speculation]").Change("off");
-        page.Find("[data-generate]").Click();
+        Act(page, () => page.Find("[data-prompt]").Input(story));
+        Act(page, () => page.Find("[data-set=speculation]").Change("off"));
+        Act(page, () => page.Find("[data-generate]").Click());
         page.WaitForAssertion(() => Assert.Contains("speculation=off", Navigation.Uri, StringComparison.Ordinal));
         Assert.True(Navigation.Uri.Length < 500);
         Assert.Equal(story, page.Find("[data-prompt]").GetAttribute("value"));
