@@ -20,6 +20,29 @@ public sealed class RunPartsTests : PageTest
     }
 
     [Fact]
+    public void Checkpoints_that_follow_each_other_are_one_row_so_that_a_kill_stays_in_sight()
+    {
+        Event[] events = [Told(1, "node-lost", "warning", "node-0001 was killed by hand."),
+            .. Enumerable.Range(2, 40).Select(n => Told(n, "checkpoint", "info", $"The checkpoint of step {n} is durable.", n)),
+            Told(42, "checkpoint", "warning", "The checkpoint of step 42 is refused.", 42)];
+        var newest = Render<Timeline>(p => p.Add(t => t.Events, [.. events]).Add(t => t.Loaded, true).Add(t => t.Newest, 12));
+        string[] rows = ["The checkpoint of step 42 is refused.", "40 checkpoints in 39 s, all durable; the last: The checkpoint of step 41 is durable.",
+            "node-0001 was killed by hand."];
+        Assert.Equal(rows, newest.FindAll("li.event p").Select(p => p.TextContent));
+        Assert.Equal(rows, Events(events).FindAll("li.event p").Select(p => p.TextContent));
+    }
+
+    [Fact]
+    public void A_timeline_that_is_searched_shows_each_event_that_has_the_words()
+    {
+        Event[] events = [.. Enumerable.Range(1, 5).Select(n => Told(n, "checkpoint", "info", $"The checkpoint of step {n} is durable.", n))];
+        var found = Render<Timeline>(p => p.Add(t => t.Events, [.. events]).Add(t => t.Loaded, true).Add(t => t.Filter, new EventFilter("step 3")));
+        Assert.Equal("The checkpoint of step 3 is durable.", Assert.Single(found.FindAll("li.event p")).TextContent);
+        found.Render(p => p.Add(t => t.Filter, new EventFilter("durable")));
+        Assert.Equal(5, found.FindAll("li.event p").Count);
+    }
+
+    [Fact]
     public void The_timelines_filter_stands_in_the_address()
     {
         Navigation.NavigateTo("/runs/mini?tab=timeline&level=error&find=RANK");

@@ -8,8 +8,6 @@ namespace DeepSeekOps.Dashboard.Pages.RunDetail;
 /// <summary>Events newest first, in the planner's own sentences. A long quiet time is one line, not a long way to scroll.</summary>
 public sealed partial class Timeline
 {
-    private static readonly TimeSpan LongQuiet = TimeSpan.FromMinutes(5);
-
     [Inject] public required NavigationManager Navigation { get; init; }
 
     [Parameter, EditorRequired] public ImmutableList<Event> Events { get; set; } = [];
@@ -29,20 +27,10 @@ public sealed partial class Timeline
 
     private string? Level => Filter.Level;
 
-    private List<Row> Rows
-    {
-        get
-        {
-            var shown = Newest > 0 ? Events.TakeLast(Newest) : Events.Where(Matches);
-            var rows = new List<Row>();
-            foreach (var e in shown.Reverse())
-            {
-                var gap = rows.Count == 0 ? TimeSpan.Zero : rows[^1].Event.At.ToDateTimeOffset() - e.At.ToDateTimeOffset();
-                rows.Add(new Row(e, gap > LongQuiet ? gap : null));
-            }
-            return rows;
-        }
-    }
+    /// <summary>Checkpoints that follow each other are one row, unless a person looks for words: then each event that has them is shown.</summary>
+    private IReadOnlyList<TimelineRow> Rows => Newest > 0
+        ? TimelineRow.Of(Events, Newest)
+        : TimelineRow.Of(Events.Where(Matches), fold: string.IsNullOrEmpty(Text));
 
     private bool Matches(Event e) =>
         (string.IsNullOrEmpty(Text) || e.Text.Contains(Text, StringComparison.OrdinalIgnoreCase) || e.Stage == Text || e.Kind == Text)
@@ -63,6 +51,4 @@ public sealed partial class Timeline
             _ => Icons.Material.Outlined.Info,
         },
     };
-
-    private sealed record Row(Event Event, TimeSpan? Gap);
 }
