@@ -3,11 +3,12 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>Whom an agent may speak for: one node of one gang of one stage.</summary>
-public sealed record AgentClaims(StageId Stage, int Gang, NodeId Node);
+public sealed record AgentClaims(GangId Gang, NodeId Node);
 
 /// <summary>
 /// The secret of a data directory and all that opens a door, derived from it (HMAC-SHA256, one label each): nothing has to be stored, and
@@ -37,7 +38,7 @@ public sealed class AccessKey
     /// <summary>agent.CLAIMS.MAC; what it claims can be read by whoever has it, and changed by nobody.</summary>
     public string AgentToken(AgentClaims claims)
     {
-        string said = string.Create(CultureInfo.InvariantCulture, $"{claims.Stage.Run}/{claims.Stage.Stage}/{claims.Gang}/{claims.Node.Name}");
+        string said = string.Create(CultureInfo.InvariantCulture, $"{claims.Gang.Stage}/{claims.Gang.Number}/{claims.Node.Name}");
         string claimed = Base64Url.EncodeToString(Encoding.UTF8.GetBytes(said));
         return $"{AgentForm}.{claimed}.{Derived($"{AgentForm} {claimed}")}";
     }
@@ -53,7 +54,8 @@ public sealed class AccessKey
 
         // Made by us: what is signed has this form.
         string[] said = Encoding.UTF8.GetString(Base64Url.DecodeFromChars(claimed)).Split('/');
-        return new AgentClaims(new StageId(said[0], said[1]), int.Parse(said[2], CultureInfo.InvariantCulture), new NodeId(said[3]));
+        var gang = new GangId(new StageId(said[0], said[1]), int.Parse(said[2], CultureInfo.InvariantCulture));
+        return new AgentClaims(gang, new NodeId(said[3]));
     }
 
     public bool IsPeoplesToken(string token) => Same(token, PeoplesToken);

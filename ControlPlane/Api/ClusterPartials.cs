@@ -37,7 +37,7 @@ internal static class ClusterPartials
 
         Proto.NodeWork Work(NodeId node, GangGrant gang)
         {
-            var work = new Proto.NodeWork { Run = gang.Stage.Run, Stage = gang.Stage.Stage, Attempt = gang.Gang, Slots = gang.SlotsPerNode };
+            var work = new Proto.NodeWork { Run = gang.Stage.Run, Stage = gang.Stage.Stage, Attempt = gang.Id.Number, Slots = gang.SlotsPerNode };
             if (known.TryGetValue(gang.Stage, out var stage))
             {
                 (work.State, work.Step, work.Attempt) = (stage.View.State, stage.View.Step, stage.View.Attempt);

@@ -32,7 +32,7 @@ internal sealed class HealthBoard(StoreWatch store, StrayAgents strays)
 
         if (strays.Seen is { IsEmpty: false } alone)
         {
-            string who = string.Join(", ", alone.Select(p => $"{p.Stage} on {p.Node} (pid {p.Pid})"));
+            string who = string.Join(", ", alone.Select(p => $"{p.Gang.Stage} on {p.Node} (pid {p.Pid})"));
             health.Problems.Add(new Proto.HealthProblem
             {
                 Kind = "stray-agents", Level = "warning", Since = strays.Since.ToTimestamp(),

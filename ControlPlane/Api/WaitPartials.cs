@@ -10,7 +10,7 @@ internal static class WaitPartials
 {
     public static Proto.WaitingGang ToProto(PendingGang waits, bool withWays) => new()
     {
-        Run = waits.Request.Stage.Run, Stage = waits.Request.Stage.Stage, Attempt = waits.Request.Gang, Nodes = waits.Request.Nodes,
+        Run = waits.Request.Stage.Run, Stage = waits.Request.Stage.Stage, Attempt = waits.Request.Id.Number, Nodes = waits.Request.Nodes,
         SlotsPerNode = waits.Request.SlotsPerNode, Priority = waits.Request.Priority, Team = waits.Request.Team,
         Since = waits.Request.Since.ToTimestamp(), Reason = waits.Why.Reason, Wait = (withWays ? waits.Why : waits.Why with { Ways = [] }).ToProto(), Group = waits.Request.Group,
         Restores = waits.Request.Restores, Moved = waits.Moved,

@@ -33,7 +33,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         var registration = request.ToRecord();
         var agent = AccessGuard.ClaimsOf(context);
         Fits(agent, registration.Stage, registration.Attempt, registration.Node);
-        var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString()).Register(registration with { Gang = agent.Gang });
+        var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString()).Register(registration with { Gang = agent.Gang.Number });
         return reply.ToProto(checkpoints.Folder);
     }
 
@@ -43,7 +43,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         var agent = AccessGuard.ClaimsOf(context);
         Fits(agent, beat.Stage, beat.Attempt, beat.Node);
         Fits(agent, beat);
-        var reply = await grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat with { Gang = agent.Gang });
+        var reply = await grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat with { Gang = agent.Gang.Number });
         return reply.ToProto(checkpoints.Folder);
     }
 
@@ -74,10 +74,10 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
     /// <summary>An agent speaks for its own node of its own gang; the attempts of a gang begin with its number.</summary>
     private static void Fits(AgentClaims agent, StageId stage, int attempt, NodeId node)
     {
-        if (agent.Stage != stage || agent.Node != node || attempt < agent.Gang)
+        if (agent.Gang.Stage != stage || agent.Node != node || attempt < agent.Gang.Number)
         {
             throw new RpcException(new Status(StatusCode.PermissionDenied,
-                $"This agent speaks for {agent.Stage} gang {agent.Gang} on {agent.Node.Name}; the message is of {stage} attempt {attempt} on {node.Name}."));
+                $"This agent speaks for {agent.Gang} on {agent.Node.Name}; the message is of {stage} attempt {attempt} on {node.Name}."));
         }
     }
 
@@ -90,15 +90,16 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         if (beat.Samples.FirstOrDefault(s => s.Attempt > beat.Attempt) is { } later)
         {
             throw new RpcException(new Status(StatusCode.PermissionDenied,
-                $"This agent is at attempt {beat.Attempt} of {agent.Stage}; it cannot report of attempt {later.Attempt}."));
+                $"This agent is at attempt {beat.Attempt} of {agent.Gang.Stage}; it cannot report of attempt {later.Attempt}."));
         }
 
         var attempts = beat.Checkpoints.Select(c => c.Attempt).Concat(beat.Evaluations.Select(e => e.Attempt))
             .Concat(beat.Notes.Select(n => n.Attempt)).Concat(beat.ExpertLoads.Select(l => l.Attempt)).Concat(beat.Ranks.Select(r => r.Attempt));
-        if (attempts.FirstOrDefault(attempt => attempt < agent.Gang || attempt > beat.Attempt, agent.Gang) is var other && other != agent.Gang)
+        if (attempts.FirstOrDefault(attempt => attempt < agent.Gang.Number || attempt > beat.Attempt, agent.Gang.Number) is var other
+            && other != agent.Gang.Number)
         {
             throw new RpcException(new Status(StatusCode.PermissionDenied,
-                $"This agent has run attempts {agent.Gang} to {beat.Attempt} of {agent.Stage}; it cannot report of attempt {other}."));
+                $"This agent has run attempts {agent.Gang.Number} to {beat.Attempt} of {agent.Gang.Stage}; it cannot report of attempt {other}."));
         }
     }
 

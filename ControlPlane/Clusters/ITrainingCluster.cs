@@ -8,7 +8,7 @@ namespace DeepSeekOps.ControlPlane.Clusters;
 
 /// <summary>
 /// The hands: makes and ends pods where Decisions said so, and tells what it sees. Two implementations: local processes and
-/// simulated nodes. It decides nothing. Every call is idempotent and named by (stage, gang).
+/// simulated nodes. It decides nothing. Every call is idempotent and named by gang.
 /// </summary>
 public interface ITrainingCluster
 {
@@ -32,7 +32,7 @@ public interface ITrainingCluster
 
     /// <summary>
     /// Starts one agent on each node of the grant. An agent then registers with the control plane and is told what to run.
-    /// A pod that exists already for this (stage, gang, node) is left alone.
+    /// A pod that exists already for this gang and node is left alone.
     /// </summary>
     Task CreatePods(GangGrant gang, CancellationToken cancellation);
 
@@ -40,8 +40,8 @@ public interface ITrainingCluster
     /// Ends the pods of a gang and fences them: when it returns true, no process of that gang runs any more. False: not yet certain, ask again.
     /// Their logs and evidence are kept.
     /// </summary>
-    Task<bool> DeletePods(StageId stage, int gang, string reason, CancellationToken cancellation);
+    Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation);
 
-    /// <summary>Ends every pod whose (stage, gang) is not in <paramref name="wanted"/>: leftovers of a crash.</summary>
-    Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation);
+    /// <summary>Ends every pod whose gang is not in <paramref name="wanted"/>: leftovers of a crash.</summary>
+    Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation);
 }

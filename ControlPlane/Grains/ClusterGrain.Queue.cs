@@ -30,7 +30,7 @@ internal sealed partial class ClusterGrain
         if (refusal is null)
         {
             string where = before is { } other ? $"before {other}" : "to the front of the queue";
-            var told = Event(stage, now.Waiting.First(w => w.Stage == stage).Gang, "moved", EventLevel.Info, $"moved {where} by hand: {reason}");
+            var told = Event(stage, now.Waiting.First(w => w.Stage == stage).Id.Number, "moved", EventLevel.Info, $"moved {where} by hand: {reason}");
             await Save(state.State with { Moves = moves, Outbox = state.State.Outbox.Add(told) });
             var after = now with { Moves = moves };
             var answer = PlacementQueue.Decide(after);
@@ -61,7 +61,7 @@ internal sealed partial class ClusterGrain
             GivingWay = state.State.GivingWay.RemoveAll(p => stages.Contains(p.Stage)).AddRange(asked),
             // Or it would take the nodes again at once, being as urgent and having waited longer.
             Moves = heir is { } first ? state.State.Moves.Add(new HandMove(first, stages, reason)) : state.State.Moves,
-            Outbox = state.State.Outbox.AddRange(held.Select(h => Event(h.Stage, h.Gang, "give-way-asked", EventLevel.Warning, $"{whom}: {reason}"))),
+            Outbox = state.State.Outbox.AddRange(held.Select(h => Event(h.Stage, h.Id.Number, "give-way-asked", EventLevel.Warning, $"{whom}: {reason}"))),
         });
         await TellLedger(cancellation);
         await Preempt(asked);
@@ -107,7 +107,7 @@ internal sealed partial class ClusterGrain
 
     public Task Told(GangPace pace)
     {
-        paces[pace.Stage] = PaceSeen.Of(paces.GetValueOrDefault(pace.Stage), pace, clock.GetUtcNow(), cluster.TimeFactor);
+        paces[pace.Gang.Stage] = PaceSeen.Of(paces.GetValueOrDefault(pace.Gang.Stage), pace, clock.GetUtcNow(), cluster.TimeFactor);
         return Task.CompletedTask;
     }
 

@@ -32,7 +32,7 @@ internal sealed partial class ClusterGrain(
             return held;
         }
 
-        if (!state.State.Waiting.Any(w => w.Stage == request.Stage && w.Gang == request.Gang))
+        if (!state.State.Waiting.Any(w => w.Id == request.Id))
         {
             // Plans are made in the cluster's own time, the queue lives in the clock's.
             var asked = request with { Expected = request.Expected / cluster.TimeFactor };
@@ -47,7 +47,7 @@ internal sealed partial class ClusterGrain(
             await Save(state.State with
             {
                 Held = state.State.Held.AddRange(grants),
-                Waiting = state.State.Waiting.RemoveAll(w => grants.Any(g => g.Stage == w.Stage && g.Gang == w.Gang)),
+                Waiting = state.State.Waiting.RemoveAll(w => grants.Any(g => g.Id == w.Id)),
                 Moves = state.State.Moves.RemoveAll(m => grants.Any(g => g.Stage == m.Stage)),
             });
         }
@@ -58,13 +58,13 @@ internal sealed partial class ClusterGrain(
             ?? pending.GetValueOrDefault(request.Stage) ?? throw new InvalidOperationException($"Placement gave {request.Stage} no answer.");
     }
 
-    public async Task Release(StageId stage, int gang, CancellationToken cancellation)
+    public async Task Release(GangId gang, CancellationToken cancellation)
     {
         var next = state.State with
         {
-            Held = state.State.Held.RemoveAll(h => h.Stage == stage && h.Gang == gang),
-            Waiting = state.State.Waiting.RemoveAll(w => w.Stage == stage && w.Gang == gang),
-            GivingWay = state.State.GivingWay.RemoveAll(p => p.Stage == stage && p.Gang == gang),
+            Held = state.State.Held.RemoveAll(h => h.Id == gang),
+            Waiting = state.State.Waiting.RemoveAll(w => w.Id == gang),
+            GivingWay = state.State.GivingWay.RemoveAll(p => p.Victim == gang),
         };
         if (next.Held.Length + next.Waiting.Length < state.State.Held.Length + state.State.Waiting.Length)
         {
@@ -120,7 +120,7 @@ internal sealed partial class ClusterGrain(
         (await cluster.Observe(cancellation)).Nodes.Any(n => n.Id == node);
 
     private PlacementDecision.Placed? Held(GangRequest request) =>
-        state.State.Held.FirstOrDefault(h => h.Stage == request.Stage && h.Gang == request.Gang) is { } grant
+        state.State.Held.FirstOrDefault(h => h.Id == request.Id) is { } grant
             ? new PlacementDecision.Placed(grant, $"holds {Words.Nodes(grant.Nodes)}") : null;
 
     private async Task Save(ClusterRecord next)
@@ -147,17 +147,17 @@ internal sealed partial class ClusterGrain(
         {
             await TellLedger(cancellation);
             await Leave(cancellation);
-            var wanted = state.State.Held.Select(h => (h.Stage, h.Gang)).ToImmutableHashSet();
-            var spared = await Strays((await cluster.Observe(cancellation)).Pods.Where(p => !wanted.Contains((p.Stage, p.Gang))));
+            var wanted = state.State.Held.Select(h => h.Id).ToImmutableHashSet();
+            var spared = await Strays((await cluster.Observe(cancellation)).Pods.Where(p => !wanted.Contains(p.Gang)));
             foreach (var pod in spared.Except(strays.Seen))
             {
-                LogStray(pod.Stage, pod.Pid, pod.Node);
+                LogStray(pod.Gang.Stage, pod.Pid, pod.Node);
             }
 
             strays.Seen = spared;
-            foreach (var pod in await cluster.FenceAllBut(wanted.Union(spared.Select(p => (p.Stage, p.Gang))), cancellation))
+            foreach (var pod in await cluster.FenceAllBut(wanted.Union(spared.Select(p => p.Gang)), cancellation))
             {
-                LogFenced(pod.Stage, pod.Gang, pod.Node);
+                LogFenced(pod.Gang.Stage, pod.Gang.Number, pod.Node);
             }
         }
         catch (Exception failed) when (failed is not OperationCanceledException)
@@ -173,12 +173,12 @@ internal sealed partial class ClusterGrain(
     private async Task<ImmutableArray<PodSeen>> Strays(IEnumerable<PodSeen> leftovers)
     {
         var known = new Dictionary<StageId, bool>();
-        foreach (var stage in leftovers.Select(p => p.Stage).Distinct())
+        foreach (var stage in leftovers.Select(p => p.Gang.Stage).Distinct())
         {
             known[stage] = await GrainFactory.GetGrain<IStageGrain>(stage.ToString()).Describe() is not null;
         }
 
-        return [.. leftovers.Where(p => !known[p.Stage] && p.Phase is PodPhase.Running or PodPhase.Pending)];
+        return [.. leftovers.Where(p => !known[p.Gang.Stage] && p.Phase is PodPhase.Running or PodPhase.Pending)];
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The agent of {Stage} (pid {Pid}, on {Node}) is left alone: this database knows no such stage. "

@@ -13,11 +13,11 @@ public interface IClusterGrain : IGrainWithStringKey
 {
     const string Key = "cluster";
 
-    /// <summary>Nodes for a gang, all or nothing. Idempotent: the same (stage, gang) gets the same grant.</summary>
+    /// <summary>Nodes for a gang, all or nothing. Idempotent: the same gang gets the same grant.</summary>
     Task<PlacementDecision> Request(GangRequest request, CancellationToken cancellation = default);
 
     /// <summary>Gives a gang's nodes back, or takes its request back. Only when none of its pods runs any more.</summary>
-    Task Release(StageId stage, int gang, CancellationToken cancellation = default);
+    Task Release(GangId gang, CancellationToken cancellation = default);
 
     /// <summary>Nothing more is placed on the node; what runs there goes on. False: there is no such node.</summary>
     Task<bool> Cordon(NodeId node, string reason, CancellationToken cancellation = default);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
@@ -27,7 +28,7 @@ internal sealed partial class StageGrain(
     private string reason = "";
     private DateTimeOffset? decidedAt;
     private bool rejoining;
-    private int goneGang;
+    private GangId? goneGang;
     private int outboxSent;
     private Preemption? preemption;
     private PlacementDecision? lastPlacement;
@@ -235,12 +236,12 @@ internal sealed partial class StageGrain(
                 await cluster.CreatePods(create.Gang, cancellation);
                 return false;
             case StageAction.EndGang end:
-                if (!await cluster.DeletePods(end.Stage, end.Gang, end.Reason, cancellation))
+                if (!await cluster.DeletePods(end.Gang, end.Reason, cancellation))
                 {
                     return false;
                 }
 
-                await ClusterOf().Release(end.Stage, end.Gang, cancellation);
+                await ClusterOf().Release(end.Gang, cancellation);
                 goneGang = end.Gang;
                 return true;
             default:

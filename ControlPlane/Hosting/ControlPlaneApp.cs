@@ -83,7 +83,7 @@ public static class ControlPlaneApp
         {
             local.DataDirectory = options.DataDirectory;
             local.Nodes = options.Nodes;
-            local.TokenOf = (stage, gang, node) => key.AgentToken(new AgentClaims(stage, gang, node));
+            local.TokenOf = (gang, node) => key.AgentToken(new AgentClaims(gang, node));
             local.PodFoldersFor = TimeSpan.FromDays(options.KeepPodsDays);
         });
         services.AddSingleton<LocalProcessCluster>();

@@ -59,7 +59,7 @@ internal static class GangBenchmark
 
         foreach (var request in requests)
         {
-            await cluster.Release(request.Stage, request.Gang);
+            await cluster.Release(request.Id);
         }
 
         return seconds;

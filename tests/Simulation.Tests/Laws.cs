@@ -15,7 +15,7 @@ internal sealed class LawBrokenException(string message) : Exception(message);
 internal sealed class Laws
 {
     private readonly Dictionary<StageId, Seen> seen = [];
-    private HashSet<(StageId Stage, int Gang)> granted = [];
+    private HashSet<GangId> granted = [];
     private TimeSpan last;
 
     public void Check(Decisions.Simulation.Simulation world)
@@ -25,12 +25,12 @@ internal sealed class Laws
         Demand(world.Ledger.Total.Ticks == world.Elapsed.Ticks * world.Gpus,
             $"the ledger has {world.Ledger.Total} GPU time and the cluster {world.Elapsed * world.Gpus}");
         NothingGrantedTwice(world);
-        foreach (var grant in world.Held.Where(g => !granted.Contains((g.Stage, g.Gang))))
+        foreach (var grant in world.Held.Where(g => !granted.Contains(g.Id)))
         {
             GrantedByTheSettings(world, grant);
         }
 
-        granted = [.. world.Held.Select(g => (g.Stage, g.Gang))];
+        granted = [.. world.Held.Select(g => g.Id)];
         OneLiveAttempt(world);
         LeavesOutWhatBroke(world);
         foreach (var (id, stage) in world.Stages)
@@ -95,9 +95,9 @@ internal sealed class Laws
             Demand(false, $"{stage.Key} trains twice: attempts {string.Join(", ", stage.Select(s => s.Attempt))}");
         }
 
-        foreach (var stage in world.LiveAgents.GroupBy(a => a.Stage).Where(s => s.Select(a => a.Gang).Distinct().Count() > 1))
+        foreach (var stage in world.LiveAgents.GroupBy(a => a.Gang.Stage).Where(s => s.Select(a => a.Gang).Distinct().Count() > 1))
         {
-            Demand(false, $"{stage.Key} has agents of two gangs: {string.Join(", ", stage.Select(s => s.Gang).Distinct())}");
+            Demand(false, $"{stage.Key} has agents of two gangs: {string.Join(", ", stage.Select(s => s.Gang.Number).Distinct())}");
         }
     }
 

@@ -63,7 +63,7 @@ public sealed class MutationTests
     private static Deciders WithStage(Func<Stage, Observation, DateTimeOffset, Decision> stage) => Deciders.Real with { Stage = stage };
 
     private static Decision Hasty(Stage stage, Observation seen, DateTimeOffset now) =>
-        StagePlanner.Decide(stage, stage.Phase is Phase.Stopping { Then: Ending.Relaunch } stopping ? seen with { GoneGang = stopping.Gang.Gang } : seen, now);
+        StagePlanner.Decide(stage, stage.Phase is Phase.Stopping { Then: Ending.Relaunch } stopping ? seen with { GoneGang = stopping.Gang.Id } : seen, now);
 
     private static Decision Forgetful(Stage stage, Observation seen, DateTimeOffset now)
     {

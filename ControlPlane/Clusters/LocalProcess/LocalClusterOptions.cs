@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 
@@ -12,7 +13,7 @@ public sealed class LocalClusterOptions
     public int Nodes { get; set; } = 2;
 
     /// <summary>What the agent of a gang's node shows when it reports. Default: nothing.</summary>
-    public Func<StageId, int, NodeId, string> TokenOf { get; set; } = (_, _, _) => "";
+    public Func<GangId, NodeId, string> TokenOf { get; set; } = (_, _) => "";
 
     /// <summary>Ranks that fit on a node. Default: 1</summary>
     public int SlotsPerNode { get; set; } = 1;

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 
@@ -36,7 +38,8 @@ internal sealed record LocalPod
     /// <summary>Fenced and no longer shown; the folder stays for its logs.</summary>
     public DateTimeOffset? DeletedAt { get; init; }
 
-    public StageId StageId => new(Run, Stage);
+    [JsonIgnore]
+    public GangId Id => new(new StageId(Run, Stage), Gang);
 
     public string FolderName => $"{Run}.{Stage}.{Gang}";
 

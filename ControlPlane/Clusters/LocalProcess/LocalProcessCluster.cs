@@ -90,7 +90,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
             Look();
             foreach (var node in gang.Nodes)
             {
-                Create(gang.Stage, gang.Gang, node.Name);
+                Create(gang.Id, node.Name);
             }
         }
         finally
@@ -99,13 +99,13 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         }
     }
 
-    public async Task<bool> DeletePods(StageId stage, int gang, string reason, CancellationToken cancellation)
+    public async Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation)
     {
         await _changing.WaitAsync(cancellation);
         try
         {
             Look();
-            var pods = Pods.Where(p => p.Value.StageId == stage && p.Value.Gang == gang && p.Value.DeletedAt is null).ToImmutableArray();
+            var pods = Pods.Where(p => p.Value.Id == gang && p.Value.DeletedAt is null).ToImmutableArray();
             bool gone = await End(pods, ProcessTable.SigUsr1, _options.FencePatience, reason, cancellation);
             foreach (var (folder, _) in pods.Where(_ => gone))
             {
@@ -121,15 +121,14 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         }
     }
 
-    public async Task<ImmutableArray<PodSeen>> FenceAllBut(
-        ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation)
+    public async Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation)
     {
         await _changing.WaitAsync(cancellation);
         try
         {
             Look();
             var ended = ImmutableArray.CreateBuilder<PodSeen>();
-            foreach (var left in Pods.Where(p => p.Value.DeletedAt is null && !wanted.Contains((p.Value.StageId, p.Value.Gang))).ToImmutableArray())
+            foreach (var left in Pods.Where(p => p.Value.DeletedAt is null && !wanted.Contains(p.Value.Id)).ToImmutableArray())
             {
                 if (await AskToEnd(left, cancellation))
                 {
@@ -224,9 +223,9 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
     private Dictionary<string, LocalPod> Pods =>
         _pods ??= LocalPod.ReadAll(_nodesFolder).ToDictionary(p => p.Folder, p => p.Pod, StringComparer.Ordinal);
 
-    private void Create(StageId stage, int gang, string node)
+    private void Create(GangId gang, string node)
     {
-        var pod = new LocalPod { Run = stage.Run, Stage = stage.Stage, Gang = gang, Node = node, CreatedAt = _clock.GetUtcNow() };
+        var pod = new LocalPod { Run = gang.Stage.Run, Stage = gang.Stage.Stage, Gang = gang.Number, Node = node, CreatedAt = _clock.GetUtcNow() };
         string folder = Path.Combine(_nodesFolder, node, "pods", pod.FolderName);
         if (Pods.TryGetValue(folder, out var existing) && existing.DeletedAt is null)
         {
@@ -246,8 +245,8 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         string[] arguments =
         [
             "-c", "umask 077; log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(folder, "agent.log"),
-            WorkerProgram.DotnetHost(), program, "agent", "--node", node, "--run", stage.Run, "--stage", stage.Stage,
-            "--attempt", gang.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
+            WorkerProgram.DotnetHost(), program, "agent", "--node", node, "--run", gang.Stage.Run, "--stage", gang.Stage.Stage,
+            "--attempt", gang.Number.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
             "--control-file", Path.GetFullPath(Path.Combine(_options.DataDirectory, "control-plane.json")),
             .. _options.AgentArguments,
         ];
@@ -257,7 +256,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         }
 
         // Not an argument: everybody may read a command line, its environment only its own user.
-        start.Environment[WorkerProgram.TokenVariable] = _options.TokenOf(stage, gang, new NodeId(node));
+        start.Environment[WorkerProgram.TokenVariable] = _options.TokenOf(gang, new NodeId(node));
         var process = Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start");
         process.StandardInput.Close();
         _children[folder] = process;
@@ -288,7 +287,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
                 > 128 => $"was ended by signal {exitCode - 128}",
                 _ => $"ended with exit code {exitCode}",
             };
-            string reason = pod.Reason.Length > 0 ? pod.Reason : $"agent of {pod.StageId} gang {pod.Gang} {how}; see {folder}/agent.log";
+            string reason = pod.Reason.Length > 0 ? pod.Reason : $"agent of {pod.Id} {how}; see {folder}/agent.log";
             Save(folder, pod with { Agent = agent, ExitCode = exitCode, Reason = reason, EndedAt = now });
             if (!_stopping && exitCode is not 0)
             {
@@ -363,7 +362,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
     }
 
     private PodSeen ToSeen(LocalPod pod) => new(
-        pod.StageId, pod.Gang, new NodeId(pod.Node),
+        pod.Id, new NodeId(pod.Node),
         (_stopping, pod) switch
         {
             (true, _) => PodPhase.Unknown,

@@ -15,7 +15,7 @@ internal static class PodFolders
     {
         var ended = pods.Where(p => p.Value.DeletedAt is not null).ToImmutableArray();
         var old = ended.Where(p => now - p.Value.DeletedAt > keep);
-        var many = ended.GroupBy(p => p.Value.StageId).SelectMany(stage => stage.OrderByDescending(p => p.Value.Gang).Skip(KeptOfStage));
+        var many = ended.GroupBy(p => p.Value.Id.Stage).SelectMany(stage => stage.OrderByDescending(p => p.Value.Gang).Skip(KeptOfStage));
         return [.. old.Concat(many).Select(p => p.Key).Distinct()];
     }
 

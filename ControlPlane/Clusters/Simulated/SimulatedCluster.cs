@@ -29,7 +29,7 @@ public sealed class SimulatedCluster : ITrainingCluster
     private readonly Random random;
     private readonly ImmutableArray<NodeSeen> fabric;
     private readonly Dictionary<NodeId, (string Reason, double Until)> broken = [];
-    private readonly Dictionary<(StageId Stage, int Gang), SimulatedGang> gangs = [];
+    private readonly Dictionary<GangId, SimulatedGang> gangs = [];
     private double lastTurn;
 
     public SimulatedCluster(IOptions<SimulatedClusterOptions> options, TimeProvider clock)
@@ -81,29 +81,29 @@ public sealed class SimulatedCluster : ITrainingCluster
     {
         lock (holding)
         {
-            if (!gangs.ContainsKey((gang.Stage, gang.Gang)))
+            if (!gangs.ContainsKey(gang.Id))
             {
                 var made = new SimulatedGang(gang.Stage, gang.SlotsPerNode);
-                made.Pods.AddRange(gang.Nodes.Select((node, i) => new SimulatedPod(gang.Stage, gang.Gang, node, i + 1,
+                made.Pods.AddRange(gang.Nodes.Select((node, i) => new SimulatedPod(gang.Id, node, i + 1,
                     Now + PodStartSecondsMin + (random.NextDouble() * (PodStartSecondsMax - PodStartSecondsMin)))));
-                gangs.Add((gang.Stage, gang.Gang), made);
+                gangs.Add(gang.Id, made);
             }
         }
 
         return Task.CompletedTask;
     }
 
-    public Task<bool> DeletePods(StageId stage, int gang, string reason, CancellationToken cancellation)
+    public Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation)
     {
         lock (holding)
         {
-            gangs.Remove((stage, gang));
+            gangs.Remove(gang);
         }
 
         return Task.FromResult(true);
     }
 
-    public Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation)
+    public Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation)
     {
         lock (holding)
         {
@@ -223,7 +223,7 @@ public sealed class SimulatedCluster : ITrainingCluster
                 pod?.FailRank(fault.Name);
                 break;
             case FaultEffect.NumbersBreak when pod is not null:
-                gangs[(pod.Stage, pod.Gang)].SpoilNextBatch();
+                gangs[pod.Gang].SpoilNextBatch();
                 break;
             case FaultEffect.NumbersBreak:
                 break;

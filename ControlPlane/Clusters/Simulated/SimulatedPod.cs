@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
@@ -9,15 +10,15 @@ namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 
 /// <summary>An agent that exists only in memory: what it was told to run, and what it has not been told was taken.</summary>
 /// <param name="StartsAt">Simulated seconds from which the container runs.</param>
-internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int number, double startsAt)
+internal sealed class SimulatedPod(GangId gang, NodeId node, int number, double startsAt)
 {
     private readonly List<(long FirstSent, StepSample Sample)> samples = [];
     private readonly List<(long FirstSent, CheckpointMade Made)> checkpoints = [];
     private long sequence;
 
-    public StageId Stage { get; } = stage;
+    public StageId Stage => Gang.Stage;
 
-    public int Gang { get; } = gang;
+    public GangId Gang { get; } = gang;
 
     public NodeId Node { get; } = node;
 
@@ -49,7 +50,7 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
 
     public int Waiting => samples.Count;
 
-    public string AgentId => $"simulated-{Stage}-{Gang}-{Node}";
+    public string AgentId => $"simulated-{Stage}-{Gang.Number}-{Node}";
 
     public void Launch(Assignment assignment, double now)
     {
@@ -75,11 +76,11 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
     public AgentRegistration Registration()
     {
         Registered = true;
-        return new AgentRegistration("simulated", Node, AgentId, number, Stage, Gang, []);
+        return new AgentRegistration("simulated", Node, AgentId, number, Stage, Gang.Number, []);
     }
 
     public AgentBeat Beat(ImmutableArray<RankSeen> ranks) => new(
-        Node, AgentId, Stage, Assignment?.Attempt ?? Gang, ++sequence, ranks, [.. samples.Select(s => s.Sample)],
+        Node, AgentId, Stage, Assignment?.Attempt ?? Gang.Number, ++sequence, ranks, [.. samples.Select(s => s.Sample)],
         [.. checkpoints.Select(c => c.Made)], [], [], ImmutableDictionary<string, double>.Empty, [], []);
 
     public void Acknowledge(long taken)
@@ -88,6 +89,6 @@ internal sealed class SimulatedPod(StageId stage, int gang, NodeId node, int num
         checkpoints.RemoveAll(c => c.FirstSent <= taken);
     }
 
-    public PodSeen Seen(double now) => new(Stage, Gang, Node,
+    public PodSeen Seen(double now) => new(Gang, Node,
         ExitCode is not null ? PodPhase.Exited : now < StartsAt ? PodPhase.Pending : PodPhase.Running, number, ExitCode, Reason);
 }

@@ -1,10 +1,15 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace DeepSeekOps.Decisions.Gangs;
 
 /// <summary>Nodes that are held by a gang, in rank order.</summary>
+/// <param name="Gang">As it is written in records: <see cref="GangId.Number"/> of <see cref="Id"/>.</param>
 public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> Nodes, int SlotsPerNode, DateTimeOffset At)
 {
+    [JsonIgnore]
+    public GangId Id => new(Stage, Gang);
+
     public int Priority { get; init; }
 
     public string Team { get; init; } = "";

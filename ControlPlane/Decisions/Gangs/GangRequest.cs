@@ -1,9 +1,10 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace DeepSeekOps.Decisions.Gangs;
 
 /// <summary>A stage's wish for nodes.</summary>
-/// <param name="Gang">The attempt that asks; the grant is named by it.</param>
+/// <param name="Gang">The attempt that asks: <see cref="GangId.Number"/> of <see cref="Id"/>, as it is written in records.</param>
 /// <param name="Nodes">How many nodes; all or nothing.</param>
 /// <param name="SlotsPerNode">Ranks on each.</param>
 /// <param name="Priority">Higher goes first.</param>
@@ -13,6 +14,9 @@ public sealed record GangRequest(
     StageId Stage, int Gang, int Nodes, int SlotsPerNode, int Priority, string Team, DateTimeOffset Since,
     ImmutableDictionary<NodeId, string> Avoid)
 {
+    [JsonIgnore]
+    public GangId Id => new(Stage, Gang);
+
     /// <summary>How long the gang is expected to hold its nodes; unknown: it is never used to fill a gap before a reservation.</summary>
     public TimeSpan? Expected { get; init; }
 

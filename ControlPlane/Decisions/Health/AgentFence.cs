@@ -19,12 +19,12 @@ public static class AgentFence
             return null;
         }
 
-        if (gang > 0 && gang < present.Gang && attempt >= present.Gang)
+        if (gang > 0 && gang < present.Id.Number && attempt >= present.Id.Number)
         {
-            return $"this agent is of gang {gang} of {stage.Id}; attempt {attempt} is of gang {present.Gang}";
+            return $"this agent is of gang {gang} of {stage.Id}; attempt {attempt} is of gang {present.Id.Number}";
         }
 
-        bool another = vitals.On(node) is { } known && known.AgentId != agentId && known.Attempt >= present.Gang && attempt >= present.Gang
+        bool another = vitals.On(node) is { } known && known.AgentId != agentId && known.Attempt >= present.Id.Number && attempt >= present.Id.Number
             && now.Since(known.Heard) < HeirAfter;
         return another ? $"{node} of {stage.Id} has an agent already, and it beats" : null;
     }

@@ -167,7 +167,7 @@ public static class FaultDetector
         var pods = new Dictionary<NodeId, PodSeen>();
         foreach (var pod in seen.Cluster?.Pods ?? [])
         {
-            if (pod.Gang == gang.Gang && pod.Stage == stage.Id)
+            if (pod.Gang == gang.Id)
             {
                 pods.TryAdd(pod.Node, pod);
             }

@@ -44,7 +44,7 @@ public sealed record News(
 /// <param name="Since">Since when this control plane listens without a break: silence before it is our own.</param>
 /// <param name="Now">When it was looked.</param>
 /// <param name="Placement">While queued: the answer to the stage's request.</param>
-/// <param name="GoneGang">The gang of which the cluster is certain that nothing runs any more; 0: none.</param>
+/// <param name="GoneGang">The gang of which the cluster is certain that nothing runs any more. Null: none.</param>
 /// <param name="Preemption">Another gang needs the nodes.</param>
 /// <param name="LongestStepSeconds">The longest recent step; null: none was timed yet.</param>
 public sealed record Observation(
@@ -53,7 +53,7 @@ public sealed record Observation(
 {
     public PlacementDecision? Placement { get; init; }
 
-    public int GoneGang { get; init; }
+    public GangId? GoneGang { get; init; }
 
     public Preemption? Preemption { get; init; }
 

@@ -102,7 +102,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     /// <summary>What a decision may see: agents of the gang that is held, what they told in a beat, and no sample of an older round.</summary>
     public Observation Observe(WatchedStage stage, ClusterSnapshot? cluster, Instant now)
     {
-        int gang = stage.Gang?.Gang ?? int.MaxValue;
+        int gang = stage.Gang?.Id.Number ?? int.MaxValue;
         var latest = Latest is { } sample && sample.Attempt > stage.RoundBegan ? sample : null;
         return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang).Select(a => a.Beaten ? a : a with { Ranks = [] })], News, latest, Since, now)
         {

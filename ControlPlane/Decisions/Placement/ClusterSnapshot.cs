@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.Decisions.Placement;
@@ -38,7 +39,7 @@ public enum PodPhase
 
 /// <summary>One agent, started for a gang on one node.</summary>
 /// <param name="Gang">The gang the pod was made for: the attempt that placed it. Later attempts in place keep their pods.</param>
-public sealed record PodSeen(StageId Stage, int Gang, NodeId Node, PodPhase Phase, int? Pid, int? ExitCode, string Reason)
+public sealed record PodSeen(GangId Gang, NodeId Node, PodPhase Phase, int? Pid, int? ExitCode, string Reason)
 {
     /// <summary>It runs, and the kernel lets it do nothing: SIGSTOP, or a debugger holds it.</summary>
     public bool Halted { get; init; }
@@ -66,6 +67,9 @@ public sealed record Cordon(NodeId Node, string Reason, DateTimeOffset Since, bo
 /// <param name="For">Who gets the nodes; null: nobody, they are drained.</param>
 public sealed record Preemption(StageId Stage, int Gang, StageId? For, TimeSpan Grace, string Reason)
 {
+    [JsonIgnore]
+    public GangId Victim => new(Stage, Gang);
+
     public static Preemption ByHand(GangGrant gang, StageId? heir, string reason)
     {
         var grace = Victims.Grace(gang);

@@ -9,7 +9,7 @@ namespace DeepSeekOps.Decisions.Placement;
 /// <param name="SinceSaved">Training that would be lost if it ended now without saving.</param>
 /// <param name="SaveTook">Its newest checkpoint, from its begin until it was durable; null: none yet.</param>
 /// <param name="RestartTook">Ranks' launch until their first step, as last measured; null: not measured.</param>
-public sealed record GangPace(StageId Stage, int Gang, TimeSpan? Remaining, TimeSpan SinceSaved, TimeSpan? SaveTook, TimeSpan? RestartTook);
+public sealed record GangPace(GangId Gang, TimeSpan? Remaining, TimeSpan SinceSaved, TimeSpan? SaveTook, TimeSpan? RestartTook);
 
 /// <summary>A gang's newest pace, with the mean of its predicted ends and how they scatter: the error of the prediction, measured.</summary>
 /// <param name="End">Mean of the predicted ends, newer ones counting more.</param>
@@ -49,6 +49,6 @@ public static class Paces
 {
     /// <summary>A measured end beats a planned one.</summary>
     public static ImmutableArray<GangGrant> Apply(ImmutableArray<GangGrant> held, IReadOnlyDictionary<StageId, PaceSeen> paces) => paces.Count == 0 ? held
-        : [.. held.Select(h => paces.TryGetValue(h.Stage, out var pace) && pace.Newest.Gang == h.Gang && pace.End is { } end
+        : [.. held.Select(h => paces.TryGetValue(h.Stage, out var pace) && pace.Newest.Gang == h.Id && pace.End is { } end
             ? h with { ExpectedEnd = end, EndError = pace.Error, EndBasis = pace.Basis } : h)];
 }

@@ -99,7 +99,7 @@ internal static class StartWays
     /// <summary>GPU-hours: its save and its restart for certain, what it has not saved yet at risk.</summary>
     private static (double Certain, double? AtRisk, bool Measured) Price(GangGrant held, PlacementQuestion question)
     {
-        var pace = question.Paces.TryGetValue(held.Stage, out var seen) && seen.Newest.Gang == held.Gang ? seen.Newest : null;
+        var pace = question.Paces.TryGetValue(held.Stage, out var seen) && seen.Newest.Gang == held.Id ? seen.Newest : null;
         var away = (pace?.SaveTook ?? held.SaveTime) + (pace?.RestartTook ?? Calibration.Recovery);
         return (held.Slots * away.TotalHours, pace is null ? null : held.Slots * pace.SinceSaved.TotalHours, pace?.RestartTook is not null);
     }

@@ -97,7 +97,7 @@ public sealed class Simulation
         cluster.Jobs.Where(j => j.State is JobState.Training or JobState.Saving).Select(j => (j.Stage, j.Attempt, j.LeftOut));
 
     /// <summary>Agents that run, whatever the control plane knows.</summary>
-    public IEnumerable<(StageId Stage, int Gang, NodeId Node)> LiveAgents => cluster.LivePods.Select(p => (p.Stage, p.Gang, p.Node));
+    public IEnumerable<(GangId Gang, NodeId Node)> LiveAgents => cluster.LivePods.Select(p => (p.Gang, p.Node));
 
     /// <summary>When something last went wrong with a stage's gang.</summary>
     public DateTimeOffset? LastFaultOf(StageId stage) => cluster.LastFault.TryGetValue(stage, out var at) ? at : null;
@@ -187,7 +187,7 @@ public sealed class Simulation
         {
             pod.Sequence++;
             Deliver(pod, () => controlPlane.Register(
-                new AgentRegistration("", pod.Node, pod.AgentId, 0, pod.Stage, Math.Max(pod.Gang, pod.Launched), [])));
+                new AgentRegistration("", pod.Node, pod.AgentId, 0, pod.Stage, Math.Max(pod.Gang.Number, pod.Launched), [])));
             return;
         }
 

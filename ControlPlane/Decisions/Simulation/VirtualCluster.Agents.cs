@@ -21,7 +21,7 @@ internal sealed partial class VirtualCluster
 
         var sample = SampleOf(pod, job);
         pod.Sampled = sample is null ? pod.Sampled : (sample.Attempt, sample.Step);
-        return new AgentBeat(pod.Node, pod.AgentId, pod.Stage, Math.Max(pod.Gang, pod.Launched), pod.Sequence, RanksOf(pod, job),
+        return new AgentBeat(pod.Node, pod.AgentId, pod.Stage, Math.Max(pod.Gang.Number, pod.Launched), pod.Sequence, RanksOf(pod, job),
             sample is null ? [] : [sample], pod.Made, [], [], ImmutableDictionary<string, double>.Empty, pod.Refused, []);
     }
 

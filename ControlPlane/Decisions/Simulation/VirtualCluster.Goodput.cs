@@ -48,7 +48,7 @@ internal sealed partial class VirtualCluster
     {
         string cause = AccountOf(grant.Stage).Cause;
         var waiting = cause.Length > 0 ? GoodputBucket.Restart : GoodputBucket.StartUp;
-        var job = jobs.Values.Where(j => j.Stage == grant.Stage && j.Gang.Gang == grant.Gang).MaxBy(j => j.Attempt);
+        var job = jobs.Values.Where(j => j.Gang.Id == grant.Id).MaxBy(j => j.Attempt);
         bool unnoticed = stage is not null && job is not null && stage.Attempt == job.Attempt && stage.Phase is Phase.Running or Phase.Starting or Phase.Restarting;
         return job?.State switch
         {

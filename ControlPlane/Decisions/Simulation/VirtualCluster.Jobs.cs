@@ -60,7 +60,7 @@ internal sealed partial class VirtualCluster
     {
         var stage = assignment.Stage;
         var on = assignment.Ranks.Select(r => r.Node).Distinct().ToImmutableArray();
-        var gang = new GangGrant(stage, pod.Gang, on, assignment.Ranks.Length / on.Length, agenda.Now);
+        var gang = new GangGrant(stage, pod.Gang.Number, on, assignment.Ranks.Length / on.Length, agenda.Now);
         long from = assignment.ResumeFrom?.Step ?? 0;
         long total = Recipes.StageLength.Of(assignment.Pipeline.Stage(stage.Stage).Recipe).Steps;
         // Earlier attempts matter no more once all their ranks are gone.
@@ -101,7 +101,7 @@ internal sealed partial class VirtualCluster
         }
 
         pod.Ranks = RanksDo.Train;
-        var all = gangs[(pod.Stage, pod.Gang)];
+        var all = gangs[pod.Gang];
         if (job.State == JobState.Loading && all.Count == job.Gang.Nodes.Length
             && all.TrueForAll(p => p.Alive && !p.Hung && p.Launched == job.Attempt && p.Ranks == RanksDo.Train))
         {
@@ -228,7 +228,7 @@ internal sealed partial class VirtualCluster
     }
 
     private IEnumerable<VirtualPod> PodsOf(TrainingJob job) =>
-        gangs.TryGetValue((job.Stage, job.Gang.Gang), out var pods) ? pods.Where(p => p.Launched == job.Attempt) : [];
+        gangs.TryGetValue(job.Gang.Id, out var pods) ? pods.Where(p => p.Launched == job.Attempt) : [];
 
     private static string PathOf(StageId stage, long step) => $"{stage}/step-{step:00000000}";
 }

@@ -11,7 +11,7 @@ internal sealed partial class VirtualCluster(
     Random random)
 {
     private readonly Dictionary<NodeId, VirtualNode> nodes = machines.ToDictionary(n => n.Id, n => new VirtualNode(n));
-    private readonly Dictionary<(StageId Stage, int Gang), List<VirtualPod>> gangs = [];
+    private readonly Dictionary<GangId, List<VirtualPod>> gangs = [];
     private ImmutableArray<NodeSeen>? nodesSeen;
     private ImmutableArray<PodSeen>? podsSeen;
     private int agentsBegun;
@@ -25,23 +25,23 @@ internal sealed partial class VirtualCluster(
     /// <summary>All that is live of the machines' processes, told to who checks it.</summary>
     public IEnumerable<VirtualPod> LivePods => Pods.Where(p => p.Alive);
 
-    public IEnumerable<VirtualPod> PodsOf(GangGrant gang) => gangs.TryGetValue((gang.Stage, gang.Gang), out var pods) ? pods : [];
+    public IEnumerable<VirtualPod> PodsOf(GangGrant gang) => gangs.TryGetValue(gang.Id, out var pods) ? pods : [];
 
     public ClusterSnapshot Observe()
     {
         nodesSeen ??= [.. machines.Select(m => nodes[m.Id].AsSeen())];
-        podsSeen ??= [.. Pods.Select(p => new PodSeen(p.Stage, p.Gang, p.Node, PhaseSeen(p), null, p.Phase == PodPhase.Exited ? p.ExitCode : null, p.Error))];
+        podsSeen ??= [.. Pods.Select(p => new PodSeen(p.Gang, p.Node, PhaseSeen(p), null, p.Phase == PodPhase.Exited ? p.ExitCode : null, p.Error))];
         return new ClusterSnapshot(nodesSeen.Value, podsSeen.Value, agenda.Now);
     }
 
     /// <summary>Once for each node of the gang, however often it is said.</summary>
     public void CreatePods(GangGrant gang)
     {
-        var pods = gangs.TryGetValue((gang.Stage, gang.Gang), out var there) ? there : gangs[(gang.Stage, gang.Gang)] = [];
+        var pods = gangs.TryGetValue(gang.Id, out var there) ? there : gangs[gang.Id] = [];
         var has = pods.Select(p => p.Node).ToHashSet();
         foreach (var (index, node) in gang.Nodes.Index().Where(n => !has.Contains(n.Item)))
         {
-            var pod = new VirtualPod(gang.Stage, gang.Gang, node, index, $"agent-{++agentsBegun}");
+            var pod = new VirtualPod(gang.Id, node, index, $"agent-{++agentsBegun}");
             pods.Add(pod);
             agenda.After(Draw(timing.PodStart), () => Begin(pod));
         }
@@ -50,9 +50,9 @@ internal sealed partial class VirtualCluster(
     }
 
     /// <summary>True once it is certain that nothing of the gang runs: its pods have ended, or their machine is known to be gone.</summary>
-    public bool DeletePods(StageId stage, int gang)
+    public bool DeletePods(GangId gang)
     {
-        if (!gangs.TryGetValue((stage, gang), out var pods))
+        if (!gangs.TryGetValue(gang, out var pods))
         {
             return true;
         }
@@ -69,17 +69,17 @@ internal sealed partial class VirtualCluster(
             return false;
         }
 
-        gangs.Remove((stage, gang));
+        gangs.Remove(gang);
         pods.ForEach(p => MendIfLeft(nodes[p.Node]));
         return true;
     }
 
     /// <summary>Ends the pods of all gangs but these.</summary>
-    public void FenceAllBut(ImmutableHashSet<(StageId, int)> wanted)
+    public void FenceAllBut(ImmutableHashSet<GangId> wanted)
     {
         foreach (var gang in gangs.Keys.Where(g => !wanted.Contains(g)).ToList())
         {
-            DeletePods(gang.Stage, gang.Gang);
+            DeletePods(gang);
         }
     }
 

@@ -71,7 +71,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     public bool Tick()
     {
         bool moved = false;
-        cluster.FenceAllBut([.. Held.Select(h => (h.Stage, h.Gang))]);
+        cluster.FenceAllBut([.. Held.Select(h => h.Id)]);
         foreach (var leaving in Drains.Of(Seen(), [], Held))
         {
             MemoryOf(leaving.Stage).Preemption = leaving;
@@ -197,12 +197,12 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     private PlacementDecision? Place(GangRequest request)
     {
-        if (Held.FirstOrDefault(h => h.Stage == request.Stage && h.Gang == request.Gang) is { } held)
+        if (Held.FirstOrDefault(h => h.Id == request.Id) is { } held)
         {
             return new PlacementDecision.Placed(held, $"holds {held.Nodes.Length} nodes");
         }
 
-        if (!Waiting.Any(w => w.Stage == request.Stage && w.Gang == request.Gang))
+        if (!Waiting.Any(w => w.Id == request.Id))
         {
             Waiting = Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request);
         }
@@ -211,7 +211,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
         foreach (var placed in answer.Placed)
         {
             Held = Held.Add(placed.Grant);
-            Waiting = Waiting.RemoveAll(w => w.Stage == placed.Grant.Stage && w.Gang == placed.Grant.Gang);
+            Waiting = Waiting.RemoveAll(w => w.Id == placed.Grant.Id);
         }
 
         EndWhereDrawn();
@@ -233,13 +233,13 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
                 cluster.CreatePods(create.Gang);
                 return false;
             case StageAction.EndGang end:
-                if (!cluster.DeletePods(end.Stage, end.Gang))
+                if (!cluster.DeletePods(end.Gang))
                 {
                     return false;
                 }
 
-                Held = Held.RemoveAll(h => h.Stage == end.Stage && h.Gang == end.Gang);
-                Waiting = Waiting.RemoveAll(w => w.Stage == end.Stage && w.Gang == end.Gang);
+                Held = Held.RemoveAll(h => h.Id == end.Gang);
+                Waiting = Waiting.RemoveAll(w => w.Id == end.Gang);
                 EndWhereDrawn();
                 of.GoneGang = end.Gang;
                 return true;
@@ -270,7 +270,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
         public bool Rejoining { get; set; }
 
-        public int GoneGang { get; set; }
+        public GangId? GoneGang { get; set; }
 
         public Preemption? Preemption { get; set; }
 

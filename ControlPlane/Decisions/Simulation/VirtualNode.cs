@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 
@@ -35,11 +36,11 @@ internal enum RanksDo
 }
 
 /// <summary>A pod with the agent in it and its ranks, which do the same and so are told as one.</summary>
-internal sealed class VirtualPod(StageId stage, int gang, NodeId node, int index, string agentId)
+internal sealed class VirtualPod(GangId gang, NodeId node, int index, string agentId)
 {
-    public StageId Stage { get; } = stage;
+    public StageId Stage => Gang.Stage;
 
-    public int Gang { get; } = gang;
+    public GangId Gang { get; } = gang;
 
     public NodeId Node { get; } = node;
 

@@ -3,7 +3,7 @@ using DeepSeekOps.Decisions.Gangs;
 
 namespace DeepSeekOps.Decisions.Stages;
 
-/// <summary>Something to do in the world. Idempotent, and named by (stage, gang): done twice is done once.</summary>
+/// <summary>Something to do in the world. Idempotent, and named by gang: done twice is done once.</summary>
 public abstract record StageAction
 {
     private StageAction() { }
@@ -11,7 +11,7 @@ public abstract record StageAction
     public sealed record CreatePods(GangGrant Gang) : StageAction;
 
     /// <summary>End the gang's pods; once the cluster is certain, give its nodes back.</summary>
-    public sealed record EndGang(StageId Stage, int Gang, string Reason) : StageAction;
+    public sealed record EndGang(GangId Gang, string Reason) : StageAction;
 }
 
 /// <summary>What a stage becomes, what is to be done once that is written, and why.</summary>

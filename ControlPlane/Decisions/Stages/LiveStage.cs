@@ -20,13 +20,13 @@ internal static class LiveStage
             .Any(r => r.Attempt == stage.Attempt && r.State is RankState.Starting or RankState.Training or RankState.Saving);
         // Right after a restart of ours nothing is known of the ranks, and they may still be evaluating.
         bool known = gang.Nodes.All(n => seen.AgentOn(n) is { Beaten: true }
-            || (seen.Cluster?.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Node == n && p.Phase is PodPhase.Exited or PodPhase.Stopped) ?? false));
+            || (seen.Cluster?.Pods.Any(p => p.Gang == gang.Id && p.Node == n && p.Phase is PodPhase.Exited or PodPhase.Stopped) ?? false));
         return busy || !known ? null : final.Ref(stage.Id);
     }
 
     /// <summary>A pod of the gang was ended with the whole cluster, by whoever stopped that: the gang has to be made anew, and nothing failed.</summary>
     public static bool StoppedWithCluster(Stage stage, GangGrant gang, Observation seen) =>
-        seen.Cluster?.Pods.Any(p => p.Stage == stage.Id && p.Gang == gang.Gang && p.Phase == PodPhase.Stopped) ?? false;
+        seen.Cluster?.Pods.Any(p => p.Gang == gang.Id && p.Phase == PodPhase.Stopped) ?? false;
 
     /// <summary>The step that shows that the current attempt trains.</summary>
     public static long? FirstStep(Stage stage, GangGrant gang, Observation seen)
@@ -135,7 +135,7 @@ internal static class LiveStage
             return 0;
         }
 
-        var there = cluster.Pods.Where(p => p.Gang == gang.Gang && p.Stage == stage.Id).Select(p => p.Node).ToHashSet();
+        var there = cluster.Pods.Where(p => p.Gang == gang.Id).Select(p => p.Node).ToHashSet();
         return gang.Nodes.Count(n => !there.Contains(n));
     }
 

@@ -22,7 +22,7 @@ public sealed record Silence(string Words, TimeSpan For)
     private static Silence? OfAgent(Stage stage, GangGrant gang, Observation seen)
     {
         string until = $"given up at {Decisions.Words.Duration(stage.Policy.SilentFor)}";
-        foreach (var pod in (seen.Cluster?.Pods ?? []).Where(p => p.Halted && p.Stage == stage.Id && p.Gang == gang.Gang))
+        foreach (var pod in (seen.Cluster?.Pods ?? []).Where(p => p.Halted && p.Gang == gang.Id))
         {
             var heard = seen.AgentOn(pod.Node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero;
             return new Silence($"the agent on {pod.Node} (pid {pod.Pid}) is stopped, by SIGSTOP or a debugger:"

@@ -87,7 +87,7 @@ public static class StagePlanner
             return again.Stop(again.NoNodes(now), new Ending.Relaunch(stage.Wish.Reason, now), "asks again, for the retry", now);
         }
 
-        if (seen.Placement is not PlacementDecision.Placed placed || placed.Grant.Gang != stage.Attempt)
+        if (seen.Placement is not PlacementDecision.Placed placed || placed.Grant.Id.Number != stage.Attempt)
         {
             return stage.Stay(seen.Placement?.Reason ?? "waits for an answer about nodes");
         }
@@ -121,7 +121,7 @@ public static class StagePlanner
             return StageRecovery.RollBack(stage, gang, seen, now);
         }
 
-        if (seen.Preemption is { } preemption && preemption.Gang == gang.Gang)
+        if (seen.Preemption is { } preemption && preemption.Victim == gang.Id)
         {
             return stage.Say(now, preemption.For is null ? "drained" : "preempted", EventLevel.Warning, preemption.Reason)
                 .Stop(gang, new Ending.Relaunch(preemption.Reason, now), preemption.Reason, now, preemption.Grace);
@@ -159,7 +159,7 @@ public static class StagePlanner
 
     private static Decision FromStopping(Stage stage, Phase.Stopping stopping, Observation seen, DateTimeOffset now)
     {
-        if (seen.GoneGang == stopping.Gang.Gang)
+        if (seen.GoneGang == stopping.Gang.Id)
         {
             return AfterStop(stage, stopping.Then, now);
         }
@@ -171,11 +171,11 @@ public static class StagePlanner
 
         var left = (stopping.SaveWithin ?? TimeSpan.Zero) - seen.PhaseWatchedFor;
         bool ended = seen.Cluster is { } cluster && !cluster.Pods.Any(
-            p => p.Stage == stage.Id && p.Gang == stopping.Gang.Gang && p.Phase is not (PodPhase.Exited or PodPhase.Stopped));
+            p => p.Gang == stopping.Gang.Id && p.Phase is not (PodPhase.Exited or PodPhase.Stopped));
         return left > TimeSpan.Zero && !ended
             ? stage.Stay($"{stage.Reason}; the gang has {Words.Duration(left)} to end by itself")
-            : stage.Stay($"{stage.Reason}; waiting until the cluster is certain that nothing of gang {stopping.Gang.Gang} runs",
-                new StageAction.EndGang(stage.Id, stopping.Gang.Gang, stage.Reason));
+            : stage.Stay($"{stage.Reason}; waiting until the cluster is certain that nothing of gang {stopping.Gang.Id.Number} runs",
+                new StageAction.EndGang(stopping.Gang.Id, stage.Reason));
     }
 
     /// <summary>Nothing of the gang runs any more. What is done is done; otherwise the newest wish counts.</summary>

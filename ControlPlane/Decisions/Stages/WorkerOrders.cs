@@ -34,14 +34,14 @@ public static class WorkerOrders
             return new WorkerOrder.Stop($"stage {stage.Id} is {StageViews.NameOf(stage.Phase)}: {stage.Reason}", null);
         }
 
-        if (attempt < gang.Gang || attempt > stage.Attempt)
+        if (attempt < gang.Id.Number || attempt > stage.Attempt)
         {
-            return new WorkerOrder.Stop($"attempt {attempt} is over; {stage.Id} is at attempt {stage.Attempt} of gang {gang.Gang}", null);
+            return new WorkerOrder.Stop($"attempt {attempt} is over; {stage.Id} is at attempt {stage.Attempt} of gang {gang.Id.Number}", null);
         }
 
         if (!NodesOf.GetValue(gang, g => g.Nodes.ToFrozenSet()).Contains(node))
         {
-            return new WorkerOrder.Stop($"{node} is not in gang {gang.Gang} of {stage.Id} ({Words.Nodes(gang.Nodes)})", null);
+            return new WorkerOrder.Stop($"{node} is not in gang {gang.Id.Number} of {stage.Id} ({Words.Nodes(gang.Nodes)})", null);
         }
 
         return stage.Phase switch

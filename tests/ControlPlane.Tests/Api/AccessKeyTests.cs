@@ -1,6 +1,7 @@
 using CsCheck;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Api;
@@ -14,7 +15,7 @@ public sealed class AccessKeyTests
         from stage in Name()
         from gang in Gen.Int[1, int.MaxValue]
         from node in Name()
-        select new AgentClaims(new StageId(run, stage), gang, new NodeId(node));
+        select new AgentClaims(new GangId(new StageId(run, stage), gang), new NodeId(node));
 
     [Fact]
     public void An_agents_token_says_whom_it_is_for_and_only_its_own_key_believes_it() => Claims.Sample(claims =>

@@ -8,6 +8,7 @@ using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
@@ -20,7 +21,7 @@ namespace DeepSeekOps.ControlPlane.Tests.Api;
 /// <summary>Who is let in by which door, over the real ports.</summary>
 public sealed class AccessTests : IAsyncLifetime
 {
-    private static readonly AgentClaims Agent = new(new StageId("mini", "pretrain"), 3, new NodeId("node-0"));
+    private static readonly AgentClaims Agent = new(new GangId(new StageId("mini", "pretrain"), 3), new NodeId("node-0"));
 
     private readonly string folder = Directory.CreateTempSubdirectory("dsops-access-").FullName;
     private readonly HttpClient http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
@@ -167,7 +168,9 @@ public sealed class AccessTests : IAsyncLifetime
         Assert.NotNull((await client.RegisterAsync(Registration(Agent), cancellationToken: Cancelled)).Order.Continue);
         AgentClaims[] others =
         [
-            Agent with { Stage = new StageId("mini", "extend") }, Agent with { Stage = new StageId("other", "pretrain") }, Agent with { Gang = 2 },
+            Agent with { Gang = new GangId(new StageId("mini", "extend"), 3) },
+            Agent with { Gang = new GangId(new StageId("other", "pretrain"), 3) },
+            Agent with { Gang = Agent.Gang with { Number = 2 } },
             Agent with { Node = new NodeId("node-1") },
         ];
         foreach (var other in others)
@@ -185,7 +188,7 @@ public sealed class AccessTests : IAsyncLifetime
     [Fact]
     public async Task An_agent_may_tell_steps_of_attempts_before_its_gang_and_nothing_else_of_them_nor_of_later_ones()
     {
-        var later = Agent with { Gang = 3 };
+        var later = Agent with { Gang = Agent.Gang with { Number = 3 } };
         using var channel = TokenChannel.To(endpoints.Grpc, key.AgentToken(later));
         var client = new WorkerService.WorkerServiceClient(channel);
         HeartbeatRequest Beat() => new() { Node = later.Node.Name, AgentId = "a", Attempt = Attempt(later), Sequence = 1 };
@@ -239,7 +242,7 @@ public sealed class AccessTests : IAsyncLifetime
     private static RegisterRequest Registration(AgentClaims agent) =>
         new() { Protocol = 1, Node = agent.Node.Name, AgentId = "a", Attempt = Attempt(agent) };
 
-    private static AttemptRef Attempt(AgentClaims agent) => new() { Run = agent.Stage.Run, Stage = agent.Stage.Stage, Attempt = agent.Gang };
+    private static AttemptRef Attempt(AgentClaims agent) => new() { Run = agent.Gang.Stage.Run, Stage = agent.Gang.Stage.Stage, Attempt = agent.Gang.Number };
 
     private static async Task<RpcException> Refused<T>(AsyncUnaryCall<T> call)
     {

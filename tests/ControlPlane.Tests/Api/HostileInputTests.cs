@@ -5,6 +5,7 @@ using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
@@ -39,7 +40,7 @@ public sealed class HostileInputTests : IAsyncLifetime
         await app.StartAsync(TestContext.Current.CancellationToken);
         key = app.Services.GetRequiredService<AccessKey>();
         channel = TokenChannel.To(endpoints.Grpc, key.PeoplesToken);
-        agents = TokenChannel.To(endpoints.Grpc, key.AgentToken(new AgentClaims(new StageId("no-such-run", "no-such-run"), 1, new NodeId("no-such-run"))));
+        agents = TokenChannel.To(endpoints.Grpc, key.AgentToken(new AgentClaims(new GangId(new StageId("no-such-run", "no-such-run"), 1), new NodeId("no-such-run"))));
     }
 
     public async ValueTask DisposeAsync()

@@ -41,12 +41,12 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal(pod.Pid, Assert.Single((await cluster.Observe(Cancelled)).Pods).Pid);
 
         var processes = await AgentAndStandby(Pid(pod));
-        Assert.True(await cluster.DeletePods(Stage, 1, "test", Cancelled));
+        Assert.True(await cluster.DeletePods(Gang(1).Id, "test", Cancelled));
         Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
         var after = await cluster.Observe(Cancelled);
         Assert.Empty(after.Pods);
         Assert.All(after.Nodes, n => Assert.Equal(NodeHealth.Ready, n.Health));
-        Assert.True(await cluster.DeletePods(Stage, 1, "again", Cancelled));
+        Assert.True(await cluster.DeletePods(Gang(1).Id, "again", Cancelled));
     }
 
     [Fact]
@@ -56,7 +56,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         var next = Open();
         var pod = Assert.Single((await next.Observe(Cancelled)).Pods);
         Assert.Equal(PodPhase.Running, pod.Phase);
-        Assert.Empty(await next.FenceAllBut([(Stage, 1)], Cancelled));
+        Assert.Empty(await next.FenceAllBut([Gang(1).Id], Cancelled));
         await next.CreatePods(Gang(1), Cancelled);
         Assert.Equal(pod.Pid, Assert.Single((await next.Observe(Cancelled)).Pods).Pid);
 
@@ -112,7 +112,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal(NodeHealth.NotReady, seen.Nodes[0].Health);
         Assert.Equal(NodeHealth.Ready, seen.Nodes[1].Health);
 
-        Assert.True(await cluster.DeletePods(Stage, 1, "the agent was lost", Cancelled));
+        Assert.True(await cluster.DeletePods(Gang(1).Id, "the agent was lost", Cancelled));
         Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
         var node = (await cluster.Observe(Cancelled)).Nodes[0];
         Assert.Equal(NodeHealth.Ready, node.Health);
@@ -134,7 +134,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal((PodPhase.Running, true), (pod.Phase, pod.Halted));
         ProcessTable.Signal(agent, 18);
         await Until(() => !ProcessTable.Halted(agent));
-        Assert.True(await cluster.DeletePods(Stage, 1, "test", Cancelled));
+        Assert.True(await cluster.DeletePods(Gang(1).Id, "test", Cancelled));
     }
 
     [Fact]
@@ -152,7 +152,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
             pod.Write(Path.Combine(_folder, "nodes", "node-0", "pods", pod.FolderName));
             var cluster = Open();
             Assert.Equal(PodPhase.Exited, Assert.Single((await cluster.Observe(Cancelled)).Pods).Phase);
-            Assert.True(await cluster.DeletePods(Stage, 1, "test", Cancelled));
+            Assert.True(await cluster.DeletePods(Gang(1).Id, "test", Cancelled));
             Assert.True(ProcessTable.Alive(real));
         }
         finally

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
@@ -9,7 +10,7 @@ using DeepSeekOps.Decisions.Stages;
 namespace DeepSeekOps.ControlPlane.Tests.Grains;
 
 /// <summary>An agent with one rank. Each beat trains a step; a checkpoint each five; it obeys the order of each reply.</summary>
-internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pid)
+internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
 {
     private const int SaveEvery = 5;
     private const int LoadEvery = 5;
@@ -20,7 +21,8 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
     private readonly string id = Guid.NewGuid().ToString("N");
     private bool registered;
     private long sequence;
-    private int attempt = gang;
+    private readonly StageId stage = gang.Stage;
+    private int attempt = gang.Number;
     private RankSeen? rank;
     private ImmutableArray<long> leftOut = [];
     private long last;
@@ -30,7 +32,7 @@ internal sealed class ScriptedAgent(StageId stage, int gang, NodeId node, int pi
 
     public StageId Stage => stage;
 
-    public int Gang { get; } = gang;
+    public GangId Gang => gang;
 
     public NodeId Node => node;
 

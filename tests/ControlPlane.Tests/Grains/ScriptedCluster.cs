@@ -50,7 +50,7 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
 
         var seen = nodes.Select(n => new NodeSeen(new NodeId(n), Health.GetValueOrDefault(n, NodeHealth.Ready), "", 1,
             ImmutableDictionary<string, string>.Empty));
-        var pods = Agents.Where(a => !a.Removed).Select(a => new PodSeen(a.Stage, a.Gang, a.Node, a.Alive ? PodPhase.Running : PodPhase.Exited,
+        var pods = Agents.Where(a => !a.Removed).Select(a => new PodSeen(a.Gang, a.Node, a.Alive ? PodPhase.Running : PodPhase.Exited,
             a.Pid, a.ExitCode, ""));
         return Task.FromResult(new ClusterSnapshot([.. seen], [.. pods], clock.GetUtcNow()));
     }
@@ -59,18 +59,18 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
     {
         lock (gate)
         {
-            foreach (var node in gang.Nodes.Where(n => !agents.Any(a => a.Stage == gang.Stage && a.Gang == gang.Gang && a.Node == n)))
+            foreach (var node in gang.Nodes.Where(n => !agents.Any(a => a.Gang == gang.Id && a.Node == n)))
             {
-                agents.Add(new ScriptedAgent(gang.Stage, gang.Gang, node, 1000 + agents.Count));
+                agents.Add(new ScriptedAgent(gang.Id, node, 1000 + agents.Count));
             }
         }
 
         return Task.CompletedTask;
     }
 
-    public Task<bool> DeletePods(StageId stage, int gang, string reason, CancellationToken cancellation)
+    public Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation)
     {
-        foreach (var agent in Agents.Where(a => a.Stage == stage && a.Gang == gang))
+        foreach (var agent in Agents.Where(a => a.Gang == gang))
         {
             agent.End(137);
             agent.Removed = true;
@@ -79,10 +79,10 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
         return Task.FromResult(true);
     }
 
-    public Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<(StageId Stage, int Gang)> wanted, CancellationToken cancellation)
+    public Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation)
     {
-        var left = Alive.Where(a => !wanted.Contains((a.Stage, a.Gang))).ToList();
+        var left = Alive.Where(a => !wanted.Contains(a.Gang)).ToList();
         left.ForEach(a => a.End(137));
-        return Task.FromResult(left.Select(a => new PodSeen(a.Stage, a.Gang, a.Node, PodPhase.Exited, a.Pid, 137, "leftover")).ToImmutableArray());
+        return Task.FromResult(left.Select(a => new PodSeen(a.Gang, a.Node, PodPhase.Exited, a.Pid, 137, "leftover")).ToImmutableArray());
     }
 }

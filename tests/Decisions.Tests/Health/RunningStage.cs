@@ -33,7 +33,7 @@ internal sealed class RunningStage
 
     public NodeId Node => Gang.Nodes[0];
 
-    public PodSeen Pod => new(Stage.Id, Gang.Gang, Node, PodPhase.Running, 42, null, "");
+    public PodSeen Pod => new(Gang.Id, Node, PodPhase.Running, 42, null, "");
 
     public ClusterSnapshot Cluster => With(Pod);
 

@@ -141,7 +141,7 @@ public sealed class PlacementLawTests
     {
         var held = new GangGrant(new StageId("b", "s"), 3, [.. Fabric.H800(32).Select(n => n.Id)], 8, Now) { Priority = 100 };
         var request = new GangRequest(new StageId("a", "s"), 1, 16, 8, 100, "t", Now, ImmutableDictionary<NodeId, string>.Empty) { Options = [new NodeOption(8, 0.93)] };
-        var pace = PaceSeen.Of(null, new GangPace(held.Stage, 3, TimeSpan.FromHours(10), TimeSpan.FromMinutes(6), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2)), Now, 1);
+        var pace = PaceSeen.Of(null, new GangPace(held.Id, TimeSpan.FromHours(10), TimeSpan.FromMinutes(6), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2)), Now, 1);
         var question = new PlacementQuestion(new ClusterSnapshot(Fabric.H800(32), [], Now), Paces.Apply([held], new Dictionary<StageId, PaceSeen> { [held.Stage] = pace }),
             [request], PlacementPolicy.Default, Now) { Paces = new Dictionary<StageId, PaceSeen> { [held.Stage] = pace } };
 
@@ -164,8 +164,8 @@ public sealed class PlacementLawTests
         {
             var at = Now.AddSeconds(5 * i);
             var left = TimeSpan.FromHours(10) - TimeSpan.FromSeconds(5 * i);
-            steady = PaceSeen.Of(steady, new GangPace(new StageId("a", "s"), 1, left, default, null, null), at, 1);
-            wild = PaceSeen.Of(wild, new GangPace(new StageId("a", "s"), 1, left * (i % 2 == 0 ? 0.8 : 1.2), default, null, null), at, 1);
+            steady = PaceSeen.Of(steady, new GangPace(new GangId(new StageId("a", "s"), 1), left, default, null, null), at, 1);
+            wild = PaceSeen.Of(wild, new GangPace(new GangId(new StageId("a", "s"), 1), left * (i % 2 == 0 ? 0.8 : 1.2), default, null, null), at, 1);
         }
 
         Assert.Equal(0.01, steady!.Error);

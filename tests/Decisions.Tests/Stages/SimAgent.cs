@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
@@ -11,7 +12,7 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 /// onto the stage's disk, and goes on from the newest whole checkpoint there.
 /// </summary>
 /// <param name="spoilt">Batches whose numbers break each time that they are trained.</param>
-internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> disk, IReadOnlySet<long> spoilt)
+internal sealed class SimAgent(NodeId node, GangId gang, List<CheckpointOnDisk> disk, IReadOnlySet<long> spoilt)
 {
     private ImmutableArray<long> leftOut = [];
     private readonly List<CheckpointMade> made = [];
@@ -24,9 +25,9 @@ internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> dis
 
     public NodeId Node => node;
 
-    public int Gang { get; } = gang;
+    public GangId Gang { get; } = gang;
 
-    public int Attempt { get; private set; } = gang;
+    public int Attempt { get; private set; } = gang.Number;
 
     public bool Alive { get; private set; } = true;
 
@@ -77,7 +78,7 @@ internal sealed class SimAgent(NodeId node, int gang, List<CheckpointOnDisk> dis
         }
     }
 
-    public AgentBeat Beat(StageId stage) => new(node, $"agent-{Gang}", stage, Attempt, ++sequence, Ranks,
+    public AgentBeat Beat(StageId stage) => new(node, $"agent-{Gang.Number}", stage, Attempt, ++sequence, Ranks,
         sample is null ? [] : [sample], [.. made], [], [], ImmutableDictionary<string, double>.Empty,
         [.. refusals], []) { Resumed = [.. resumed] };
 

@@ -35,7 +35,7 @@ internal sealed class StageWorld
     private ImmutableArray<GangGrant> held = [];
     private Preemption? preemption;
     private AgentBeat? lastBeat;
-    private int gone;
+    private GangId? gone;
     private bool blind;
 
     public StageWorld()
@@ -150,15 +150,15 @@ internal sealed class StageWorld
         switch (action)
         {
             case StageAction.CreatePods create:
-                foreach (var node in create.Gang.Nodes.Where(n => !agents.Any(a => a.Gang == create.Gang.Gang && a.Node == n)))
+                foreach (var node in create.Gang.Nodes.Where(n => !agents.Any(a => a.Gang == create.Gang.Id && a.Node == n)))
                 {
-                    agents.Add(new SimAgent(node, create.Gang.Gang, Disk, spoilt));
+                    agents.Add(new SimAgent(node, create.Gang.Id, Disk, spoilt));
                 }
 
                 break;
             case StageAction.EndGang end:
                 agents.Where(a => a.Gang == end.Gang).ToList().ForEach(a => a.Die());
-                held = held.RemoveAll(h => h.Gang == end.Gang);
+                held = held.RemoveAll(h => h.Id == end.Gang);
                 gone = end.Gang;
                 break;
         }
@@ -169,9 +169,9 @@ internal sealed class StageWorld
     {
         bool stops = before.Phase is Phase.Running
             && next.Phase is Phase.Stopping { Then: Ending.Relaunch or Ending.Fail } or Phase.Restarting or Phase.BackingOff;
-        bool healthy = Live.Any(a => a.Gang == before.Phase.GangOrNull?.Gang && a.Rank is { State: RankState.Training } r && r.Attempt == before.Attempt)
+        bool healthy = Live.Any(a => a.Gang == before.Phase.GangOrNull?.Id && a.Rank is { State: RankState.Training } r && r.Attempt == before.Attempt)
             && before.Phase is Phase.Running;
-        bool asked = before.Wish.Round > before.Round || seen.Preemption?.Gang == before.Phase.GangOrNull?.Gang || notReady.Count > 0;
+        bool asked = before.Wish.Round > before.Round || seen.Preemption?.Victim == before.Phase.GangOrNull?.Id || notReady.Count > 0;
         // A failure that the agent told of is true even when, by now, nothing of it can be seen.
         bool told = seen.Agents.Any(a => a.Ranks.Any(r => r.Attempt == before.Attempt && r.State == RankState.Exited));
         if (stops && healthy && !asked && !told && Seen.Since(Vitals.Since) < before.Policy.SilentFor
@@ -181,7 +181,7 @@ internal sealed class StageWorld
         }
     }
 
-    private void Forget() => (Vitals, gone, preemption) = (Vitals.Fresh(Seen), 0, null);
+    private void Forget() => (Vitals, gone, preemption) = (Vitals.Fresh(Seen), null, null);
 
     private void Beat()
     {
@@ -206,7 +206,7 @@ internal sealed class StageWorld
 
     private PlacementDecision Place(GangRequest request)
     {
-        if (held.FirstOrDefault(h => h.Gang == request.Gang) is { } mine)
+        if (held.FirstOrDefault(h => h.Id == request.Id) is { } mine)
         {
             return new PlacementDecision.Placed(mine, "held already");
         }
@@ -219,7 +219,7 @@ internal sealed class StageWorld
     private ClusterSnapshot Snapshot() => new(
         [.. nodes.Select(n => new NodeSeen(n, notReady.Contains(n) ? NodeHealth.NotReady : NodeHealth.Ready, "", 1,
             ImmutableDictionary<string, string>.Empty))],
-        [.. agents.Select(a => new PodSeen(Stage.Id, a.Gang, a.Node, a.Phase, 1, a.Alive ? null : 137, ""))], Now);
+        [.. agents.Select(a => new PodSeen(a.Gang, a.Node, a.Phase, 1, a.Alive ? null : 137, ""))], Now);
 
     private static StageWish Wish(int round, Intent intent, long? from) => new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
         new StageWork("pretrain", "pretraining", Steps, Steps * 100, 1, 1, 100, "research", 3, null, new RecoveryPolicy { MaxRestarts = 5 }),
