@@ -10,9 +10,15 @@ return args switch
     ["bench", .. var rest] => BenchVerb.Run(rest, Console.Out, Console.Error),
     ["generate", "--stream"] => GenerationStream.Run(),
     ["generate", .. var rest] => GenerateVerb.Run(rest, Console.Out, Console.Error),
-    ["rank"] => RankEntry.Run(RankProgram.WarmUp, RankProgram.Run),
+    ["rank"] => Rank(),
     _ => Usage(),
 };
+
+static int Rank()
+{
+    using var program = new RankProgram();
+    return RankEntry.Run(program.WarmUp, program.Run);
+}
 
 static int Usage()
 {

@@ -33,7 +33,7 @@ public static class RankEntry
     /// <summary>Call on the main thread.</summary>
     /// <param name="warmUp">Loads libraries and does whatever makes the first step slow. Must not leave a trace in numbers.</param>
     /// <param name="train">Trains until it is done or told to stop.</param>
-    public static int Run(Action warmUp, Action<RankLaunch, IRankLink, CancellationToken> train)
+    public static int Run(Func<RankReady> warmUp, Action<RankLaunch, IRankLink, CancellationToken> train)
     {
         if (RankLinkAddress.FromEnvironment() is not { } address
             || !int.TryParse(Environment.GetEnvironmentVariable(ParentVariable), CultureInfo.InvariantCulture, out int parent))
@@ -59,12 +59,11 @@ public static class RankEntry
         }
     }
 
-    private static int Train(RankLink link, Action warmUp, Action<RankLaunch, IRankLink, CancellationToken> train)
+    private static int Train(RankLink link, Func<RankReady> warmUp, Action<RankLaunch, IRankLink, CancellationToken> train)
     {
         try
         {
-            warmUp();
-            link.Report(new RankReport { Ready = new RankReady() });
+            link.Report(new RankReport { Ready = warmUp() });
             // Not awaited: the wish to die with the agent belongs to the main thread.
             if (link.Launch().GetAwaiter().GetResult() is { } launch)
             {

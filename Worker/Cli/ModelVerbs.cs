@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 
 namespace DeepSeekOps.Worker.Cli;
 
@@ -22,13 +23,16 @@ internal static class ModelVerbs
             switch (args.Where(a => a != "--json").ToArray())
             {
                 case ["check", var folder] when !folder.StartsWith('-'):
-                    return Check(folder, json, output);
+                    return Told(ReferenceCheck.Run(folder), json, output);
+                case ["check", var folder, "--parallel", var layout] when !folder.StartsWith('-'):
+                    return Told(ReferenceGang.Run(folder, Few(GangLayout.Parse(layout)), errors), json, output);
                 case ["params", var model] when !model.StartsWith('-'):
                     return Params(model, json, output);
                 default:
                     errors.WriteLine("""
-                        Usage: dsops model check FOLDER [--json]
-                                 compares a model folder with its expected.json, expected.safetensors and batches.safetensors
+                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N] [--json]
+                                 compares a model folder with its expected.json, expected.safetensors and batches.safetensors;
+                                 --parallel: computed by dp × ep × pp rank processes on this machine (pp: 1F1B)
                                dsops model params PRESET|config.json [--json]
                                  counts parameters from shapes
                         """);
@@ -36,7 +40,7 @@ internal static class ModelVerbs
             }
         }
         catch (Exception e) when (e is BadInputException or IOException or UnauthorizedAccessException or DllNotFoundException
-            or ExternalException or InvalidOperationException or ArgumentException)
+            or ExternalException or InvalidOperationException or ArgumentException or InvalidDataException)
         {
             // The last three are libtorch's: of shapes that do not fit, or of memory that is not there.
             var message = e.Message.Split('\n')[0];
@@ -52,9 +56,11 @@ internal static class ModelVerbs
         : throw new CheckpointFormatException(
             $"\"{model}\" is neither a preset ({string.Join(", ", ModelShapes.Presets.Keys)}) nor a config.json.");
 
-    private static int Check(string folder, bool json, TextWriter output)
+    private static GangLayout Few(GangLayout layout) => layout.Ranks <= ReferenceGang.MostRanks ? layout
+        : throw new InvalidDataException($"--parallel asks for {layout.Ranks} rank processes on this machine: at most {ReferenceGang.MostRanks} are started.");
+
+    private static int Told(ReferenceDeviations seen, bool json, TextWriter output)
     {
-        var seen = ReferenceCheck.Run(folder);
         if (json)
         {
             output.WriteLine(JsonSerializer.Serialize(seen, Json));

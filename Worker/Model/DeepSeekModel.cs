@@ -1,6 +1,7 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;
@@ -14,6 +15,11 @@ namespace DeepSeekOps.Worker.Model;
 /// <param name="BalanceLoss">Σ f_i P_i over the layers, mean over the sequences, without α; null when not training.</param>
 public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads, Tensor? BalanceLoss);
 
+/// <summary>What a pass through the layers of one rank gives.</summary>
+/// <param name="Hidden">[batch, seq, hidden]: after its last layer.</param>
+/// <param name="Logits">Null where the model does not end here. The others: as in <see cref="ModelOutput"/>, of the layers here.</param>
+public sealed record PartOutput(Tensor Hidden, Tensor? Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads, Tensor? BalanceLoss);
+
 /// <summary>
 /// DeepSeek-V3 (arXiv 2412.19437), and V2 by its routing. Weights carry the published names; see docs/model.md for which
 /// formula stands where.
@@ -21,7 +27,7 @@ public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> MtpLogits,
 public sealed partial class DeepSeekModel : IDisposable
 {
     private readonly Weights _weights;
-    private readonly TransformerBlock[] _blocks; // of the main model, then of the MTP modules
+    private readonly Dictionary<int, TransformerBlock> _blocks; // of the main model, then of the MTP modules
     private readonly Device _device;
     private Rope _rope;
 
@@ -34,7 +40,10 @@ public sealed partial class DeepSeekModel : IDisposable
     /// Allocates all weights, uninitialised: <see cref="Initialise"/> or a checkpoint fills them. In fp8 the projections of attention,
     /// MLPs and experts run as <see cref="Fp8Linear"/>; embedding, head, norms, router and the attention itself stay high.
     /// </summary>
-    public DeepSeekModel(ModelShape shape, Device device, ScalarType type = ScalarType.Float32, Precision precision = Precision.Fp32)
+    /// <param name="part">What of it lies here; null: all.</param>
+    /// <param name="experts">The ranks that share its routed experts; null: there is no other.</param>
+    public DeepSeekModel(
+        ModelShape shape, Device device, ScalarType type = ScalarType.Float32, Precision precision = Precision.Fp32, ModelPart? part = null, IProcessGroup? experts = null)
     {
         if (shape.Problems() is { Count: > 0 } problems)
         {
@@ -42,13 +51,24 @@ public sealed partial class DeepSeekModel : IDisposable
         }
 
         Shape = shape;
+        Part = part ?? ModelPart.Whole(shape);
         _device = device;
-        _weights = new Weights(shape, device, type, precision);
-        _blocks = [.. Enumerable.Range(0, shape.Layers + shape.MtpDepth).Select(layer => new TransformerBlock(shape, _weights, layer))];
+        _weights = new Weights(shape, Part, device, type, precision);
+        var sharing = experts ?? new Alone(new Calls());
+        _blocks = Part.Blocks(shape).ToDictionary(layer => layer, layer => new TransformerBlock(shape, _weights, layer, sharing));
         _rope = new Rope(shape, shape.Yarn, device);
     }
 
     public ModelShape Shape { get; private set; }
+
+    /// <summary>What of the model lies here.</summary>
+    public ModelPart Part { get; }
+
+    /// <summary>The embedding lies on two ranks of the pipeline, and they learn it together.</summary>
+    public bool EmbedsTwice => !(Part.Begins && Part.Ends) && ModelPart.EmbedsAtTheEnd(Shape);
+
+    /// <summary>Of what goes from layer to layer.</summary>
+    public ScalarType ActivationType => _weights.Mixed ? ScalarType.BFloat16 : ScalarType.Float32;
 
     public Device Device => _device;
 
@@ -69,7 +89,7 @@ public sealed partial class DeepSeekModel : IDisposable
     public IEnumerable<(string Name, Tensor Value)> PublishedTensors()
     {
         MastersChanged(); // or will be, through these views
-        return _weights.Masters.SelectMany(w => PublishedViews.Of(w.Key, w.Value.detach()));
+        return _weights.Masters.SelectMany(w => PublishedViews.Of(w.Key, w.Value.detach(), Part.FirstExpert));
     }
 
     /// <summary>
@@ -107,22 +127,33 @@ public sealed partial class DeepSeekModel : IDisposable
     /// </summary>
     public ModelOutput Forward(Tensor tokens, Tensor? segments = null, bool training = true, bool mtp = false)
     {
+        var passed = Pass(null, tokens, segments, training, mtp);
+        var logits = passed.Logits ?? throw new InvalidOperationException("This part of the model has no head.");
+        return new ModelOutput(logits, passed.MtpLogits, passed.ExpertLoads, passed.BalanceLoss);
+    }
+
+    /// <summary>Through the layers that lie here.</summary>
+    /// <param name="before">[batch, seq, hidden]: what the layers before give; null where the model begins here.</param>
+    public PartOutput Pass(Tensor? before, Tensor tokens, Tensor? segments = null, bool training = true, bool mtp = false)
+    {
         _weights.Round();
         var seq = tokens.shape[1];
         var mask = segments is null ? null
             : (segments.unsqueeze(1) == segments.unsqueeze(2)).logical_and(ones(seq, seq, @bool, _device).tril()).unsqueeze(1);
         var uses = new List<ExpertUse>();
-        var embedded = Operators.Embedding(_weights[WeightShapes.Embedding], tokens);
-        var hidden = embedded;
-        foreach (var block in _blocks.AsSpan(0, Shape.Layers))
+        var predicts = Part.Ends && (training || mtp) && Shape.MtpDepth > 0;
+        var embedded = Part.Begins || predicts ? Operators.Embedding(_weights[WeightShapes.Embedding], tokens) : null;
+        var hidden = (Part.Begins ? embedded : before) ?? throw new ArgumentNullException(nameof(before));
+        for (var layer = Part.FirstLayer; layer < Part.FirstLayer + Part.Layers; layer++)
         {
-            hidden = block.Forward(hidden, _rope, mask, training, uses);
+            hidden = _blocks[layer].Forward(hidden, _rope, mask, training, uses);
         }
 
-        hidden = Norm(hidden, WeightShapes.FinalNorm);
-        var further = training || mtp ? PredictFurther(hidden, embedded, mask, training, uses) : [];
+        var through = hidden;
+        hidden = Part.Ends ? Norm(hidden, WeightShapes.FinalNorm) : hidden;
+        var further = predicts ? PredictFurther(hidden, embedded!, mask, training, uses) : [];
         var balance = training ? uses.Select(u => u.Balance!).Aggregate((Tensor?)null, (sum, b) => sum is null ? b : sum + b) : null;
-        return new ModelOutput(Head(hidden), further, [.. uses.Select(u => u.Load)], balance);
+        return new PartOutput(through, Part.Ends ? Head(hidden) : null, further, [.. uses.Select(u => u.Load)], balance);
     }
 
     public void Dispose()

@@ -1,4 +1,5 @@
 using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;
@@ -11,7 +12,8 @@ namespace DeepSeekOps.Worker.Model;
 internal sealed record ExpertUse(Tensor Load, Tensor? Balance);
 
 /// <summary>DeepSeekMoE, report section 2.1.2: h = Σ shared(u) + Σ g_i · expert_i(u) (equations 12 to 16). No token is dropped.</summary>
-internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string prefix)
+/// <param name="experts">The ranks that share the layer's routed experts; each holds as many.</param>
+internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string prefix, IProcessGroup experts)
 {
     private readonly Router _router = new(shape, weights.Masters, prefix + "gate.");
     // libtorch's grouped product wants rows whose bytes are a multiple of 16.
@@ -33,45 +35,75 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
         return (routed, new ExpertUse(load, balance ? _router.BalanceLoss(choice, u.shape[0]) : null));
     }
 
-    /// <summary>Sorts tokens by expert, runs all experts as one grouped product, and adds up each token's share.</summary>
+    /// <summary>Sorts tokens by expert; where ranks share the experts, each row goes to the rank of its expert and back.</summary>
     private Tensor Routed(Tensor flat, RoutingChoice choice, out Tensor load)
     {
-        var active = shape.ActiveExperts;
-        var (sorted, order) = sort(choice.Experts.flatten(), stable: true); // [tokens * active]
-        // Counted on the device: bincount would wait for it.
-        var everyExpert = arange(shape.RoutedExperts, int64, flat.device);
-        var ends = searchsorted(sorted, everyExpert, out_int32: true, right: true);
+        var (sorted, order, ends) = ByExpert(choice.Experts, shape.RoutedExperts);
         load = ends.diff(prepend: zeros(1, int32, flat.device)).to(float32);
+        if (experts.Ranks == 1)
+        {
+            return Computed(flat, choice.Weights, sorted, order, ends);
+        }
+
+        var sent = Spread(flat, order);
+        var (there, trip) = ExpertTrip.Out(sent, load, experts);
+        var (sortedThere, orderThere, endsThere) = ByExpert(trip.Experts, shape.RoutedExperts / experts.Ranks);
+        // Whoever arrived is a token with one choice, and is weighed where it came from.
+        var one = ones(there.shape[0], 1, choice.Weights.dtype, flat.device);
+        return Weighed(trip.Back(Computed(there, one, sortedThere, orderThere, endsThere)), choice.Weights, order);
+    }
+
+    private static (Tensor Sorted, Tensor Order, Tensor Ends) ByExpert(Tensor chosen, int experts)
+    {
+        var (sorted, order) = sort(chosen.flatten(), stable: true); // [rows * choices]
+        // Counted on the device: bincount would wait for it.
+        return (sorted, order, searchsorted(sorted, arange(experts, int64, chosen.device), out_int32: true, right: true));
+    }
+
+    /// <summary>Runs all experts as one grouped product, and adds up each row's share. gates [rows, choices].</summary>
+    private Tensor Computed(Tensor flat, Tensor gates, Tensor sorted, Tensor order, Tensor ends)
+    {
+        var active = (int)gates.shape[1];
         if (weights.Fp8OnTensorCores && Fp8Experts.Takes(flat, shape.MoeIntermediateSize))
         {
-            return Fp8Experts.Forward(flat, choice.Weights, weights[_gateUp], weights[_down], new PaddedRows(sorted, order, ends, active));
+            return Fp8Experts.Forward(flat, gates, weights[_gateUp], weights[_down], new PaddedRows(sorted, order, ends, active));
         }
 
         if (_grouped && weights.Mixed)
         {
-            return Gathered(flat, choice, new ExpertRows(order, active), ends);
+            return Gathered(flat, gates, new ExpertRows(order, active), ends);
         }
 
         var rows = flat.index_select(0, order.div(active, RoundingMode.floor));
-        var output = _grouped ? Down(SwiGlu.Packed(GateUp(rows, ends), null), ends) : Looped(rows, load);
-        var perToken = output.index_select(0, order.argsort()).view(-1, active, shape.HiddenSize);
-        return choice.Weights.to(flat.dtype).unsqueeze(1).bmm(perToken).squeeze(1);
+        var output = _grouped ? Down(SwiGlu.Packed(GateUp(rows, ends), null), ends) : Looped(rows, ends);
+        return Weighed(output, gates, order);
+    }
+
+    /// <summary>A row per choice, sorted by expert.</summary>
+    private Tensor Spread(Tensor flat, Tensor order) => weights.Mixed ? new ExpertRows(order, shape.ActiveExperts).Spread(flat)
+        : flat.index_select(0, order.div(shape.ActiveExperts, RoundingMode.floor));
+
+    /// <summary>rows sorted by expert: [tokens, hidden], each token's choices weighed by its gates.</summary>
+    private Tensor Weighed(Tensor rows, Tensor gates, Tensor order)
+    {
+        var perToken = rows.index_select(0, order.argsort()).view(-1, gates.shape[1], shape.HiddenSize);
+        return gates.to(rows.dtype).unsqueeze(1).bmm(perToken).squeeze(1);
     }
 
     /// <summary>The gate g multiplies what enters the last product, which is linear: that leaves a plain sum to collect.</summary>
-    private Tensor Gathered(Tensor flat, RoutingChoice choice, ExpertRows rows, Tensor ends)
+    private Tensor Gathered(Tensor flat, Tensor gates, ExpertRows rows, Tensor ends)
     {
-        var gates = choice.Weights.flatten().index_select(0, rows.Order);
-        return rows.Collect(Down(SwiGlu.Packed(GateUp(rows.Spread(flat), ends), gates), ends));
+        var sorted = gates.flatten().index_select(0, rows.Order);
+        return rows.Collect(Down(SwiGlu.Packed(GateUp(rows.Spread(flat), ends), sorted), ends));
     }
 
     private Tensor GateUp(Tensor rows, Tensor ends) => Operators.GroupedMm(rows, weights[_gateUp].transpose(1, 2), ends);
 
     private Tensor Down(Tensor activated, Tensor ends) => Operators.GroupedMm(activated, weights[_down].transpose(1, 2), ends);
 
-    private Tensor Looped(Tensor rows, Tensor load)
+    private Tensor Looped(Tensor rows, Tensor ends)
     {
-        var parts = rows.split(load.to(int64).cpu().data<long>().ToArray());
+        var parts = rows.split(ends.diff(prepend: zeros(1, int32, rows.device)).to(int64).cpu().data<long>().ToArray());
         return cat([.. parts.Select((part, expert) => weights.Project(SwiGlu.Packed(weights.Project(part, _gateUp, expert), null), _down, expert))]);
     }
 }

@@ -1,3 +1,4 @@
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Safetensors;
 using static TorchSharp.torch;
 
@@ -9,8 +10,11 @@ public static class ModelFolder
     /// <summary>The model with its weights. MTP modules that config.json speaks of but the files lack are left out.</summary>
     /// <param name="positions">Places wanted at least; rotations beyond what config.json calls the context are made as those within.</param>
     /// <param name="withMtp">False: the main model alone, as transformers has it.</param>
+    /// <param name="part">What of it this rank holds, by its shape; null: all.</param>
+    /// <param name="experts">The ranks that share its routed experts.</param>
     /// <param name="file">The one file that holds the weights; null: those that the folder's checkpoint consists of.</param>
-    public static DeepSeekModel Load(string folder, Device device, int positions = 0, bool withMtp = true, string? file = null)
+    public static DeepSeekModel Load(string folder, Device device, int positions = 0, bool withMtp = true, string? file = null,
+        Func<ModelShape, ModelPart>? part = null, IProcessGroup? experts = null)
     {
         var (shape, quantization) = ConfigJson.ReadModel(Path.Combine(folder, ConfigJson.FileName));
         var list = WeightList.Read(folder, file);
@@ -23,7 +27,7 @@ public static class ModelFolder
             MtpDepth = !withMtp ? 0
                 : Enumerable.Range(shape.Layers, shape.MtpDepth).TakeWhile(layer => !plan.AbsentMtp.Contains(WeightShapes.Layer(layer))).Count(),
         };
-        var model = new DeepSeekModel(shape, device);
+        var model = new DeepSeekModel(shape, device, part: part?.Invoke(shape), experts: experts);
         try
         {
             using var noGrad = no_grad();

@@ -1,15 +1,16 @@
 using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Model;
 
 /// <summary>Attention and feed-forward, each on the normed stream and added to it.</summary>
-internal sealed class TransformerBlock(ModelShape shape, Weights weights, int layer)
+internal sealed class TransformerBlock(ModelShape shape, Weights weights, int layer, IProcessGroup experts)
 {
     private readonly string _prefix = WeightShapes.Layer(layer);
     private readonly LatentAttention _attention = new(shape, weights, WeightShapes.Layer(layer) + "self_attn.");
-    private readonly MixtureOfExperts? _experts = shape.IsMoe(layer) ? new(shape, weights, WeightShapes.Layer(layer) + "mlp.") : null;
+    private readonly MixtureOfExperts? _experts = shape.IsMoe(layer) ? new(shape, weights, WeightShapes.Layer(layer) + "mlp.", experts) : null;
 
     public Tensor Forward(Tensor hidden, Rope rope, Tensor? mask, bool balance, List<ExpertUse> uses)
     {

@@ -23,12 +23,12 @@ internal sealed class Weights : IDisposable
     private readonly bool _fp8;
     private bool _stale = true;
 
-    public Weights(ModelShape shape, Device device, ScalarType type, Precision precision)
+    public Weights(ModelShape shape, ModelPart part, Device device, ScalarType type, Precision precision)
     {
         Device = device;
         Mixed = precision == Precision.Bf16 || (precision == Precision.Fp8 && device.type == DeviceType.CUDA);
         _fp8 = precision == Precision.Fp8;
-        foreach (var weight in WeightShapes.Of(shape))
+        foreach (var weight in WeightShapes.Of(shape).Where(w => part.Holds(shape, w.Name)).Select(part.Share))
         {
             // The correction bias and whatever else is not trained stays in float32.
             var tensor = zeros(weight.Dimensions, weight.Trained ? type : float32, device).DetachFromDisposeScope();

@@ -6,23 +6,54 @@ namespace DeepSeekOps.Worker.Parallel;
 /// </summary>
 public sealed class Calls
 {
+    private readonly Lock _ending = new();
+    private readonly List<Action> _whenAborted = [];
     private long _made;
     private volatile string? _aborted;
 
     public long Made => Interlocked.Read(ref _made);
 
+    /// <summary>Why no call is waited for any more; null: they are.</summary>
+    public string? Aborted => _aborted;
+
     /// <exception cref="CollectiveAbortedException">No further call is to be waited for.</exception>
     public void Next()
+    {
+        ThrowIfAborted();
+        Interlocked.Increment(ref _made);
+    }
+
+    /// <exception cref="CollectiveAbortedException">No further call is to be waited for.</exception>
+    public void ThrowIfAborted()
     {
         if (_aborted is { } reason)
         {
             throw new CollectiveAbortedException(reason);
         }
-        Interlocked.Increment(ref _made);
     }
 
     /// <summary>From any thread: the call that waits, and each one after it, ends with <see cref="CollectiveAbortedException"/>.</summary>
-    public void Abort(string reason) => _aborted ??= reason;
+    public void Abort(string reason)
+    {
+        lock (_ending)
+        {
+            _aborted ??= reason;
+            _whenAborted.ForEach(wake => wake());
+        }
+    }
+
+    /// <summary>What wakes a call that waits; called at once where the calls are aborted already.</summary>
+    public void WhenAborted(Action wake)
+    {
+        lock (_ending)
+        {
+            _whenAborted.Add(wake);
+            if (_aborted is not null)
+            {
+                wake();
+            }
+        }
+    }
 }
 
 /// <summary>Somebody ended the collective calls of this rank.</summary>

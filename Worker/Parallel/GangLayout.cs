@@ -1,3 +1,4 @@
+using System.Globalization;
 using DeepSeekOps.Contracts.Worker.V1;
 
 namespace DeepSeekOps.Worker.Parallel;
@@ -29,9 +30,59 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
             + "the product has to be the number of ranks, and the experts' ranks a divisor of those of one pipeline step.");
     }
 
+    public ParallelLayout ToProto() => new() { Pipeline = Pipeline, Tensor = Tensor, Data = Data, Expert = Expert };
+
+    /// <param name="text">As "dp=2,ep=2,pp=2": replicas of each expert, ranks that share the experts, pipeline ranks. What is left out is 1.</param>
+    /// <exception cref="InvalidDataException">It is not of that form; the message says how it is.</exception>
+    public static GangLayout Parse(string text)
+    {
+        var counts = new Dictionary<string, int> { ["dp"] = 1, ["ep"] = 1, ["pp"] = 1 };
+        var named = new HashSet<string>();
+        foreach (var part in text.Split(',', StringSplitOptions.TrimEntries))
+        {
+            var (key, value) = part.Split('=', 2) is [var left, var right] ? (left.Trim(), right.Trim()) : (part, "");
+            if (!counts.ContainsKey(key) || !int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var count)
+                || count is < 1 or > MostAlongOneWay || !named.Add(key))
+            {
+                throw new InvalidDataException(
+                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N, each once at most and a number from 1 to {MostAlongOneWay}, for example dp=2,ep=2,pp=2.");
+            }
+            counts[key] = count;
+        }
+        return new GangLayout(counts["pp"] * counts["ep"] * counts["dp"], counts["pp"], 1, counts["ep"]);
+    }
+
+    private const int MostAlongOneWay = 2048;
+
     public Coordinates Of(int rank)
     {
         var within = rank % (Data * Tensor);
         return new Coordinates(rank / (Data * Tensor), within / Tensor, within % Expert, within % Tensor);
     }
+
+    /// <summary>Whom a rank computes what with, in the order of their numbers; the rank itself is among them.</summary>
+    public Neighbours NeighboursOf(int rank)
+    {
+        var own = Of(rank);
+        var replica = own.Data / Expert;
+        int[] Where(Func<Coordinates, bool> alike) => [.. Enumerable.Range(0, Ranks).Where(other => alike(Of(other)))];
+        return new Neighbours(
+            Data: Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor),
+            Experts: Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor && o.Data / Expert == replica),
+            Replicas: Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor && o.Expert == own.Expert),
+            Pipeline: Where(o => o.Data == own.Data && o.Tensor == own.Tensor),
+            Model: Where(o => o.Data / Expert == replica));
+    }
+}
+
+/// <summary>The ranks of each group that a rank belongs to, the rank itself included.</summary>
+/// <param name="Data">Hold the same dense weights and take other rows of the batch.</param>
+/// <param name="Experts">Share the routed experts of the same layers: each has some of them, and other rows of the batch.</param>
+/// <param name="Replicas">Hold the same routed experts.</param>
+/// <param name="Pipeline">Take the same rows and hold other layers.</param>
+/// <param name="Model">Hold one whole model between them, dense weights once for each of <paramref name="Experts"/>.</param>
+public sealed record Neighbours(int[] Data, int[] Experts, int[] Replicas, int[] Pipeline, int[] Model)
+{
+    /// <summary>The first and the last of <see cref="Pipeline"/>.</summary>
+    public int[] Ends => [Pipeline[0], Pipeline[^1]];
 }

@@ -1,16 +1,23 @@
 namespace DeepSeekOps.Worker.Parallel;
 
-/// <summary>The groups that a rank belongs to.</summary>
+/// <summary>The groups that a rank belongs to (<see cref="Neighbours"/> says who is in which).</summary>
 /// <param name="World">All ranks of the gang: they agree on what is saved, and when they end.</param>
-/// <param name="Data">Those that hold the same weights as this one and take other rows of the batch.</param>
+/// <param name="Data">Those that hold the same dense weights as this one and take other rows of the batch.</param>
+/// <param name="Experts">Those that share the routed experts of its layers.</param>
+/// <param name="Replicas">Those that hold the same routed experts.</param>
+/// <param name="Pipeline">Those that take the same rows and hold other layers.</param>
 /// <param name="Model">Those that hold the other parts of the same model.</param>
-public sealed record Mesh(Calls Calls, IProcessGroup World, IProcessGroup Data, IProcessGroup Model)
+public sealed record Mesh(
+    Calls Calls, IProcessGroup World, IProcessGroup Data, IProcessGroup Experts, IProcessGroup Replicas, IProcessGroup Pipeline, IProcessGroup Model)
 {
+    /// <summary>The first and the last of a pipeline; null for those between, and where there is none.</summary>
+    public IProcessGroup? Ends { get; init; }
+
     /// <summary>Of a gang of one.</summary>
     public static Mesh Alone()
     {
         var calls = new Calls();
         var group = new Alone(calls);
-        return new Mesh(calls, group, group, group);
+        return new Mesh(calls, group, group, group, group, group, group);
     }
 }

@@ -65,7 +65,7 @@ public sealed partial class RoomTests
     {
         string[] floors =
         [
-            "Agent Data Libtorch Safetensors", "Cuda Parallel", "Model", "Sampling Checkpoints", "Training.Learning", "Training.Stages", "Training.Loop", "Cli",
+            "Agent Data Libtorch Safetensors", "Cuda Parallel", "Parallel.Sockets", "Model", "Sampling Checkpoints", "Training.Learning", "Training.Stages", "Training.Loop", "Cli",
         ];
         var floorOf = floors.SelectMany((rooms, floor) => rooms.Split(' ').Select(room => (room, floor))).ToDictionary(r => r.room, r => r.floor);
         string[] upward =

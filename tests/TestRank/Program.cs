@@ -2,7 +2,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 
 // Steps of 20 ms, a checkpoint every 10, done after the plan's tokens (taken as steps).
-return RankEntry.Run(() => { }, (launch, link, stopping) =>
+return RankEntry.Run(() => new RankReady(), (launch, link, stopping) =>
 {
     long step = launch.Assignment.ResumeFrom?.Step ?? 0;
     long last = launch.Assignment.Plan.Pretraining.Tokens;

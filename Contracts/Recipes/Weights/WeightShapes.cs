@@ -63,27 +63,36 @@ public static class WeightShapes
 
     public static string Layer(int layer) => $"model.layers.{layer}.";
 
+    /// <summary>The layer a weight belongs to; null: to none, as embedding, last norm and head.</summary>
+    public static int? LayerOf(string name)
+    {
+        const string Layers = "model.layers.";
+        return name.StartsWith(Layers, StringComparison.Ordinal)
+            && int.TryParse(name.AsSpan(Layers.Length, Math.Max(0, name.IndexOf('.', Layers.Length) - Layers.Length)), out var layer) ? layer : null;
+    }
+
     public static bool IsExperts(string name) =>
         name.EndsWith(GateUp, StringComparison.Ordinal) || name.EndsWith(Down, StringComparison.Ordinal);
 
     /// <summary>The same under the published names: each expert has three tensors of its own.</summary>
     public static IEnumerable<WeightShape> Published(ModelShape shape) => Of(shape).SelectMany(Published);
 
-    /// <summary>The published tensors that a stacked one holds: name, expert, and its rows there.</summary>
-    public static IEnumerable<(string Name, int Expert, long From, long Rows)> Parts(string name, long[] dimensions)
+    /// <summary>The published tensors that a stacked one holds: name, place in it, and its rows there.</summary>
+    /// <param name="firstExpert">The model's number of the first expert that is stacked.</param>
+    public static IEnumerable<(string Name, int Expert, long From, long Rows)> Parts(string name, long[] dimensions, int firstExpert = 0)
     {
         var prefix = name[..(name.LastIndexOf('.') + 1)];
         for (var expert = 0; expert < dimensions[0]; expert++)
         {
             if (name.EndsWith(Down, StringComparison.Ordinal))
             {
-                yield return ($"{prefix}{expert}.down_proj.weight", expert, 0, dimensions[1]);
+                yield return ($"{prefix}{firstExpert + expert}.down_proj.weight", expert, 0, dimensions[1]);
                 continue;
             }
 
             var intermediate = dimensions[1] / 2;
-            yield return ($"{prefix}{expert}.gate_proj.weight", expert, 0, intermediate);
-            yield return ($"{prefix}{expert}.up_proj.weight", expert, intermediate, intermediate);
+            yield return ($"{prefix}{firstExpert + expert}.gate_proj.weight", expert, 0, intermediate);
+            yield return ($"{prefix}{firstExpert + expert}.up_proj.weight", expert, intermediate, intermediate);
         }
     }
 

@@ -8,7 +8,9 @@ namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 /// <summary>Verbs that need libtorch are the worker program's: it is started with this terminal and its exit code is ours.</summary>
 internal static class WorkerVerbs
 {
-    public static Command Model() => Delegate("model", "Looks into a model folder: `model params DIR` counts, `model check DIR` verifies.");
+    public static Command Model() => Delegate(
+        "model", "Looks into a model folder: `model params DIR` counts, `model check DIR` verifies.",
+        new Option<string?>("--parallel") { Description = "check: computed by a gang of rank processes on this machine, as dp=2,ep=2,pp=2.", HelpName = "LAYOUT" });
 
     public static Command Generate()
     {
@@ -40,13 +42,17 @@ internal static class WorkerVerbs
         return command;
     }
 
-    private static Command Delegate(string verb, string description)
+    private static Command Delegate(string verb, string description, params Option<string?>[] options)
     {
         var arguments = new Argument<string[]>("arguments") { Description = "As the worker program takes them.", Arity = ArgumentArity.ZeroOrMore };
         var command = new Command(verb, description) { arguments };
+        Array.ForEach(options, command.Add);
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction((parsed, _) => Start(
-            [verb, .. parsed.GetValue(arguments) ?? [], .. parsed.UnmatchedTokens, .. Json(parsed)]));
+        [
+            verb, .. parsed.GetValue(arguments) ?? [], .. options.SelectMany(o => parsed.GetValue(o) is { } value ? new[] { o.Name, value } : []),
+            .. parsed.UnmatchedTokens, .. Json(parsed),
+        ]));
         return command;
     }
 

@@ -15,6 +15,7 @@ namespace DeepSeekOps.Worker.Training.Learning;
 public sealed class AdamW : IDisposable
 {
     private readonly Optimizer _options;
+    private readonly bool _embedsTwice;
     private readonly string[] _names;
     private readonly Tensor[] _weights;
     private readonly Tensor[] _leaves;
@@ -23,9 +24,11 @@ public sealed class AdamW : IDisposable
     private readonly Tensor[] _second;
     private readonly Tensor[] _steps;
 
-    public AdamW(IReadOnlyList<TrainedWeight> parameters, Optimizer options)
+    /// <param name="embedsTwice">The embedding lies on the first and on the last rank of the pipeline (<see cref="ModelPart"/>).</param>
+    public AdamW(IReadOnlyList<TrainedWeight> parameters, Optimizer options, bool embedsTwice = false)
     {
         _options = options;
+        _embedsTwice = embedsTwice;
         _names = [.. parameters.Select(p => p.Name)];
         _weights = [.. parameters.Select(p => p.Master)];
         _leaves = [.. parameters.Select(p => p.Leaf)];
@@ -67,6 +70,49 @@ public sealed class AdamW : IDisposable
         }
     }
 
+    /// <summary>Sums up the gradients of all rows, over the ranks that hold the same weight.</summary>
+    /// <returns>The weights that learn, by number.</returns>
+    private int[] Reduce(Mesh mesh)
+    {
+        using var untracked = no_grad();
+        if (Array.Exists(_sums, s => s is not null))
+        {
+            Gather();
+        }
+        if (_embedsTwice && mesh.Ends is not null && Array.IndexOf(_names, WeightShapes.Embedding) is >= 0 and var embedding
+            && (_sums[embedding] ?? _leaves[embedding].grad) is null)
+        {
+            _leaves[embedding].grad = zeros_like(_leaves[embedding]);
+        }
+        int[] learning = [.. Enumerable.Range(0, _leaves.Length).Where(i => (_sums[i] ?? _leaves[i].grad) is not null)];
+        mesh.Data.AllReduce([.. learning.Where(i => !WeightShapes.IsExperts(_names[i])).Select(Gradient)]);
+        mesh.Replicas.AllReduce([.. learning.Where(i => WeightShapes.IsExperts(_names[i])).Select(Gradient)]);
+        if (_embedsTwice && mesh.Ends is { } ends)
+        {
+            ends.AllReduce([.. learning.Where(i => _names[i] == WeightShapes.Embedding).Select(Gradient)]);
+        }
+        return learning;
+    }
+
+    /// <summary>
+    /// The reduced gradients of what this rank is the first in the gang to hold, and then none any more: for a look at them instead of an
+    /// update.
+    /// </summary>
+    public Dictionary<string, double> TakeSquaredNorms(Mesh mesh)
+    {
+        using var untracked = no_grad();
+        using var scope = NewDisposeScope();
+        var learning = Reduce(mesh);
+        var norms = learning.Where(i => IsCounted(i, mesh) && mesh.Replicas.Own == 0)
+            .ToDictionary(i => _names[i], i => Math.Pow(Gradient(i).to(ScalarType.Float64).norm().item<double>(), 2));
+        Clear(learning);
+        return norms;
+    }
+
+    /// <summary>Of the ranks that hold one model between them the first with this weight: each weight counts once in a norm.</summary>
+    private bool IsCounted(int i, Mesh mesh) => WeightShapes.IsExperts(_names[i])
+        || (mesh.Experts.Own == 0 && !(_embedsTwice && _names[i] == WeightShapes.Embedding && mesh.Pipeline.Own > 0));
+
     /// <summary>
     /// Sums up the gradients of all rows, clips them to the norm of the options, updates the weights and clears the gradients. Where the norm is not finite nothing is
     /// changed: that is looked at on the device, so that no step waits for it.
@@ -75,16 +121,11 @@ public sealed class AdamW : IDisposable
     public Tensor Update(double learningRate, Mesh mesh)
     {
         using var untracked = no_grad();
-        if (Array.Exists(_sums, s => s is not null))
-        {
-            Gather();
-        }
-        int[] learning = [.. Enumerable.Range(0, _leaves.Length).Where(i => (_sums[i] ?? _leaves[i].grad) is not null)];
-        mesh.Data.AllReduce(Array.ConvertAll(learning, Gradient));
+        var learning = Reduce(mesh);
         int[] byKernel = [.. learning.Where(i => CudaKernels.Serve(Gradient(i)))];
         int[] byLibtorch = [.. learning.Except(byKernel)];
         var gradients = Array.ConvertAll(byLibtorch, i => Gradient(i).to(ScalarType.Float32));
-        var norm = Norm(byKernel, gradients, mesh.Model);
+        var norm = Norm([.. byKernel.Where(i => IsCounted(i, mesh))], [.. byLibtorch.Index().Where(g => IsCounted(g.Item, mesh)).Select(g => gradients[g.Index])], mesh.Model);
         var sound = norm.isfinite().to(ScalarType.Float32);
         foreach (var i in learning)
         {

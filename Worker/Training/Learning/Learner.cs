@@ -27,7 +27,7 @@ public sealed class Learner : IDisposable
         Model = new DeepSeekModel(shape, device, precision: precision);
         Model.Initialise(seed);
         _parameters = [.. Model.Parameters];
-        Optimizer = new AdamW([.. Model.Trained], options);
+        Optimizer = new AdamW([.. Model.Trained], options, Model.EmbedsTwice);
         _emaDecay = emaDecay;
         if (emaDecay > 0)
         {
@@ -50,7 +50,7 @@ public sealed class Learner : IDisposable
     /// <summary>The average as a whole model, under the published names: views, as <see cref="DeepSeekModel.PublishedTensors"/>. Biases are those of now.</summary>
     public IEnumerable<(string Name, Tensor Value)> Average => Model.PublishedTensors()
         .Where(t => !_average.ContainsKey(t.Name) && t.Name.EndsWith("e_score_correction_bias", StringComparison.Ordinal))
-        .Concat(_average.SelectMany(a => PublishedViews.Of(a.Key, a.Value)));
+        .Concat(_average.SelectMany(a => PublishedViews.Of(a.Key, a.Value, Model.Part.FirstExpert)));
 
     /// <summary>Lets the model have the average as its weights for as long as <paramref name="work"/> lasts.</summary>
     public T WithAverage<T>(Func<T> work)

@@ -1,29 +1,62 @@
 using System.Diagnostics;
+using System.Net;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Parallel;
+using DeepSeekOps.Worker.Parallel.Sockets;
+using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training.Loop;
 
 /// <summary>What a rank process does between its agent's two words: launch and stop.</summary>
-public static class RankProgram
+public sealed class RankProgram : IDisposable
 {
-    /// <summary>Loads libtorch and runs a small backward pass, so that a standby's first step meets warm code. Leaves no trace in numbers.</summary>
-    public static void WarmUp()
+    private PeerDoor? _door;
+
+    /// <summary>
+    /// Loads libtorch and runs a small backward pass, so that a standby's first step meets warm code. Leaves no trace in numbers. And opens
+    /// the door for the other ranks of a gang.
+    /// </summary>
+    public RankReady WarmUp()
     {
         LibtorchLoading.Require();
         using var scope = NewDisposeScope();
         var weight = ones([8, 8]).requires_grad_();
         var loss = nn.functional.cross_entropy(matmul(ones([4, 8]), weight), zeros([4], dtype: ScalarType.Int64));
         loss.backward();
+        _door = new PeerDoor(IPAddress.Loopback);
+        return new RankReady { PeerPort = _door.Port };
     }
 
     /// <summary>Trains until the stage is done or an order ends it. Throws what makes the rank fail; the message is for people.</summary>
-    public static void Run(RankLaunch launch, IRankLink link, CancellationToken stopping) =>
-        Run(launch, link, TimeProvider.System, stopping);
+    public void Run(RankLaunch launch, IRankLink link, CancellationToken stopping)
+    {
+        if (launch.Reference is { } reference)
+        {
+            Compare(launch, reference, link);
+        }
+        else
+        {
+            Run(launch, link, TimeProvider.System, stopping);
+        }
+    }
+
+    public void Dispose() => _door?.Dispose();
+
+    private void Compare(RankLaunch launch, ReferenceWork work, IRankLink link)
+    {
+        LibtorchLoading.Require();
+        LibtorchLoading.SetThreads(Math.Max(1, work.Threads));
+        var layout = GangLayout.Of(work.Layout, work.WorldSize);
+        using var gang = launch.Roster is { } roster && _door is { } door ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door) : null;
+        using var check = new GangCheck(work.Folder, new RankContext(launch.Rank, layout, CPU, Math.Max(1, work.Threads)), gang?.Mesh ?? Mesh.Alone());
+        link.Report(new RankReport { Reference = check.Run() });
+        // Whoever leaves first must not be missed by those that still compute.
+        gang?.Mesh.World.Barrier();
+    }
 
     internal static void Run(RankLaunch launch, IRankLink link, TimeProvider clock, CancellationToken stopping)
     {

@@ -3,6 +3,7 @@ using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Cuda;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Sampling;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
@@ -175,7 +176,7 @@ public class CudaKernelTests : DrawingTests
         Assert.SkipUnless(Fp8Experts.Takes(Random(device, 8, 256), 128), "This GPU is no Hopper.");
         (Tensor Output, Dictionary<string, Tensor> Gradients) Pass(Precision precision)
         {
-            var weights = new Weights(shape, device, float32, precision);
+            var weights = new Weights(shape, ModelPart.Whole(shape), device, float32, precision);
             manual_seed(4);
             foreach (var master in weights.Masters.Where(m => !m.Key.EndsWith("bias", StringComparison.Ordinal)))
             {
@@ -186,7 +187,7 @@ public class CudaKernelTests : DrawingTests
             }
             weights.Round();
             var u = (randn(2, 100, 256).to(device) * 2).to(ScalarType.BFloat16).to(weights.Mixed ? ScalarType.BFloat16 : float32).requires_grad_();
-            var output = new MixtureOfExperts(shape, weights, "model.layers.0.mlp.").Forward(u, balance: false).Output;
+            var output = new MixtureOfExperts(shape, weights, "model.layers.0.mlp.", new Alone(new Calls())).Forward(u, balance: false).Output;
             output.backward([(randn(2, 100, 256).to(device) / 10).to(u.dtype)]);
             CustomBackward.ThrowIfFailed();
             var gradients = weights.Trained.Where(t => t.Name.Contains("mlp.", StringComparison.Ordinal)).ToDictionary(t => t.Name, t => t.Leaf.grad!);

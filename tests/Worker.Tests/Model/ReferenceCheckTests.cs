@@ -21,6 +21,43 @@ public class ReferenceCheckTests
         Assert.True(JsonDocument.Parse(output.ToString()).RootElement.GetProperty("passed").GetBoolean());
     }
 
+    /// <summary>By real rank processes that talk over sockets: every weight, row and layer where its rank has it.</summary>
+    [Theory]
+    [InlineData("v3-gang", "dp=2,ep=2,pp=2")]
+    [InlineData("v3-tiny-yarn", "ep=2,pp=2")]
+    [InlineData("v2-tiny", "ep=2")]
+    public void A_gang_computes_what_transformers_computes(string name, string layout)
+    {
+        var (output, errors) = (new StringWriter(), new StringWriter());
+        var code = ModelVerbs.Run(["check", Fixture(name), "--parallel", layout, "--json"], output, errors);
+        Assert.True(code == 0, $"{output}{errors}");
+        Assert.True(JsonDocument.Parse(output.ToString()).RootElement.GetProperty("passed").GetBoolean());
+    }
+
+    [Fact]
+    public void A_wrong_expectation_fails_a_gangs_check_too()
+    {
+        using var copy = new FixtureCopy(Fixture("v3-tiny"));
+        copy.Change("config.json", "\"routed_scaling_factor\": 2.5", "\"routed_scaling_factor\": 2.4");
+        Assert.Equal(1, ModelVerbs.Run(["check", copy.Path, "--parallel", "dp=2"], TextWriter.Null, TextWriter.Null));
+    }
+
+    [Theory]
+    [InlineData("dp=3", "16 sequences cannot be dealt evenly to the 3 ranks")]
+    [InlineData("ep=3", "16 routed experts cannot be dealt evenly to 3 ranks")]
+    [InlineData("pp=9", "8 layers cannot be dealt to 9 pipeline ranks")]
+    [InlineData("dp=65", "at most 64")]
+    [InlineData("tp=2", "write dp=N,ep=N,pp=N")]
+    [InlineData("dp=2,dp=2", "each once at most")]
+    [InlineData("dp=0", "from 1 to")]
+    [InlineData("", "for example dp=2,ep=2,pp=2")]
+    public void A_layout_that_does_not_fit_is_one_clear_error(string layout, string expected)
+    {
+        var errors = new StringWriter();
+        Assert.Equal(1, ModelVerbs.Run(["check", Fixture("v3-gang"), "--parallel", layout], TextWriter.Null, errors));
+        Assert.Contains(expected, errors.ToString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_wrong_expectation_fails_the_check()
     {

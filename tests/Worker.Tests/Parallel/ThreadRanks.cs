@@ -24,7 +24,7 @@ internal sealed class ThreadRanks(int size) : IDisposable
             {
                 var calls = new Calls();
                 var all = new Group(this, rank, calls, ended.Token);
-                results[rank] = work(rank, new Mesh(calls, all, all, new Alone(calls)));
+                results[rank] = work(rank, new Mesh(calls, all, all, new Alone(calls), all, new Alone(calls), new Alone(calls)));
             }
             catch (Exception e)
             {
@@ -54,7 +54,34 @@ internal sealed class ThreadRanks(int size) : IDisposable
             }
         }
 
+        public int Ranks => ranks._brought.Length;
+
+        public int Own => rank;
+
         public Tensor AllGather(Tensor part) => stack(Meet(part));
+
+        public Tensor ReduceScatter(Tensor parts)
+        {
+            var sum = parts.clone();
+            AllReduce([sum]);
+            return sum.chunk(Ranks)[rank];
+        }
+
+        public Tensor AllToAll(Tensor rows, IReadOnlyList<long> sent, IReadOnlyList<long> received) =>
+            cat([.. Meet(rows.split([.. sent])).Select(parts => parts[rank].clone())]);
+
+        public void Broadcast(Tensor tensor, int from)
+        {
+            var sent = Meet(tensor)[from].clone();
+            Meet(tensor);
+            tensor.copy_(sent);
+        }
+
+        public void Send(Tensor tensor, int to) => throw new NotSupportedException("Ranks as threads have no pipeline.");
+
+        public void Receive(Tensor into, int from) => throw new NotSupportedException("Ranks as threads have no pipeline.");
+
+        public void Barrier() => Meet(0);
 
         public long Broadcast(long value) => Meet(value)[0];
 

@@ -99,7 +99,7 @@ internal sealed class MiniPlans : IDisposable
     {
         var link = new RecordingRankLink();
         link.OnReport = onReport is null ? null : report => onReport(link, report);
-        RankProgram.Run(launch, link, CancellationToken.None);
+        new RankProgram().Run(launch, link, CancellationToken.None);
         return link;
     }
 

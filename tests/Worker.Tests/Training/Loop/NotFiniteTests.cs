@@ -268,7 +268,7 @@ public sealed class NotFiniteTests : IDisposable
     private static (RecordingRankLink Link, NotFiniteException Broken) Broken(RankLaunch launch)
     {
         var link = new RecordingRankLink();
-        return (link, Assert.Throws<NotFiniteException>(() => RankProgram.Run(launch, link, CancellationToken.None)));
+        return (link, Assert.Throws<NotFiniteException>(() => new RankProgram().Run(launch, link, CancellationToken.None)));
     }
 
     /// <summary>Makes the last number of a file of a checkpoint what it should not be, and its manifest vouch for it.</summary>

@@ -1,0 +1,44 @@
+namespace DeepSeekOps.Worker.Parallel.Sockets;
+
+/// <summary>A rank's groups over TCP, as the layout has them.</summary>
+public sealed class SocketMesh : IDisposable
+{
+    /// <summary>
+    /// So long a call may wait without a byte moving: others may be loading, evaluating or saving meanwhile. It is that of PyTorch's NCCL
+    /// groups; whoever watches the gang from outside is to notice much sooner.
+    /// </summary>
+    public static readonly TimeSpan Limit = TimeSpan.FromMinutes(10);
+
+    private readonly List<SocketGroup> _groups = [];
+
+    /// <param name="door">This rank's, open already.</param>
+    public SocketMesh(GangLayout layout, int rank, Roster roster, PeerDoor door, TimeSpan? limit = null)
+    {
+        if (roster.Members.Length != layout.Ranks)
+        {
+            throw new InvalidDataException($"The roster of {roster.Gang} names {roster.Members.Length} ranks, its layout has {layout.Ranks}.");
+        }
+        door.Form(roster);
+        var (calls, neighbours) = (new Calls(), layout.NeighboursOf(rank));
+        IProcessGroup Group(string name, int[] members)
+        {
+            if (members.Length == 1)
+            {
+                return new Alone(calls);
+            }
+            var group = new SocketGroup(name, members, rank, door, calls, limit ?? Limit);
+            _groups.Add(group);
+            return group;
+        }
+        Mesh = new Mesh(
+            calls, Group("world", [.. Enumerable.Range(0, layout.Ranks)]), Group("data", neighbours.Data), Group("experts", neighbours.Experts),
+            Group("replicas", neighbours.Replicas), Group("pipeline", neighbours.Pipeline), Group("model", neighbours.Model))
+        {
+            Ends = layout.Pipeline > 1 && neighbours.Ends.Contains(rank) ? Group("ends", neighbours.Ends) : null,
+        };
+    }
+
+    public Mesh Mesh { get; }
+
+    public void Dispose() => _groups.ForEach(g => g.Dispose());
+}

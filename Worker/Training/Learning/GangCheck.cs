@@ -1,0 +1,119 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Training.Learning;
+
+/// <summary>
+/// <see cref="ReferenceCheck"/> by a gang: each rank has its part of the model and its rows, and what they compute together by the very
+/// code that trains is held against the same numbers.
+/// </summary>
+public sealed class GangCheck : IDisposable
+{
+    private readonly RankContext _rank;
+    private readonly Mesh _mesh;
+    private readonly ReferenceNumbers _reference;
+    private readonly DeepSeekModel _model;
+    private readonly AdamW _optimizer;
+
+    /// <exception cref="InvalidDataException">The model or the rows cannot be shared by the gang.</exception>
+    public GangCheck(string folder, RankContext rank, Mesh mesh)
+    {
+        (_rank, _mesh) = (rank, mesh);
+        _reference = ReferenceNumbers.Open(folder);
+        _model = ModelFolder.Load(
+            folder, rank.Device, _reference.Positions, _reference.WithMtp, part: shape => ModelPart.At(shape, rank.Layout, rank.Place), experts: mesh.Experts);
+        _reference.Check(_model.Shape);
+        var adamw = _reference.Expected.Adamw;
+        _optimizer = new AdamW(
+            [.. _model.Trained],
+            new Optimizer { Beta1 = adamw.Betas[0], Beta2 = adamw.Betas[1], Epsilon = adamw.Eps, WeightDecay = adamw.WeightDecay, GradClip = adamw.Clip },
+            _model.EmbedsTwice);
+    }
+
+    /// <summary>Said before any rank is started.</summary>
+    /// <exception cref="InvalidDataException">The model or the rows cannot be shared so.</exception>
+    public static void Require(string folder, GangLayout layout)
+    {
+        LibtorchLoading.Require();
+        using var scope = NewDisposeScope();
+        using var reference = ReferenceNumbers.Open(folder);
+        _ = ModelPart.At(ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName)), layout, layout.Of(0));
+        RequireEvenRows(reference.Tokens, layout);
+        RequireEvenRows(reference.Batches[0], layout);
+    }
+
+    public ReferencePart Run()
+    {
+        using var scope = NewDisposeScope();
+        var part = new ReferencePart();
+        var logits = _reference.Logits();
+        var loss = Learn(_reference.Tokens, (first, own) => part.Logits = Math.Max(part.Logits, (own - logits.narrow(0, first, own.shape[0])).abs().max().item<float>()));
+        part.Loss = Deviation(loss, _reference.Expected.Loss);
+        foreach (var (name, squared) in _optimizer.TakeSquaredNorms(_mesh))
+        {
+            part.SquaredGradients.Add(name, squared);
+        }
+        for (var step = 0; step < _reference.Expected.Adamw.Losses.Length; step++)
+        {
+            using var steps = NewDisposeScope();
+            loss = Learn(_reference.Batches[step], null);
+            part.AdamwLosses = Math.Max(part.AdamwLosses, Deviation(loss, _reference.Expected.Adamw.Losses[step]));
+            _optimizer.Update(_reference.Expected.Adamw.Lr, _mesh);
+        }
+        return part;
+    }
+
+    public void Dispose()
+    {
+        _optimizer.Dispose();
+        _model.Dispose();
+        _reference.Dispose();
+    }
+
+    /// <summary>Forwards and backwards over this rank's rows; the whole batch's loss, the same on every rank.</summary>
+    /// <param name="seen">The first row of a micro-batch and its logits.</param>
+    private double Learn(Tensor batch, Action<long, Tensor>? seen)
+    {
+        var rows = (int)batch.shape[0];
+        var (first, own) = _rank.ShareOf(rows);
+        // One sequence a micro-batch where there is a pipeline to fill; else all at once.
+        var micro = _mesh.Pipeline.Ranks > 1 ? 1 : own;
+        var sum = zeros([], float64);
+        MicroBatch[] batches = [.. Enumerable.Range(0, own / micro).Select(i => new MicroBatch(batch.narrow(0, first + (i * micro), micro)))];
+        new PipelinePass(_model, _mesh.Pipeline, Backward).Run(batches, training: false, (number, output) =>
+        {
+            if (output.Logits is not { } logits)
+            {
+                return null;
+            }
+            seen?.Invoke(first + (number * micro), logits.detach());
+            var loss = ReferenceCheck.NextTokenLoss(logits, batches[number].Tokens) * ((double)micro / rows);
+            sum.add_(loss.detach());
+            return loss;
+        });
+        // Only those with the head have a loss; it is told to the others.
+        _mesh.World.AllReduce([sum]);
+        return sum.item<double>();
+    }
+
+    private static void RequireEvenRows(Tensor batch, GangLayout layout)
+    {
+        if (batch.shape[0] % layout.Data != 0)
+        {
+            throw new InvalidDataException(
+                $"{batch.shape[0]} sequences cannot be dealt evenly to the {layout.Data} ranks (dp × ep) that take different ones: use a divisor of {batch.shape[0]}.");
+        }
+    }
+
+    private static void Backward(IReadOnlyList<Tensor> roots, IReadOnlyList<Tensor?> gradients)
+    {
+        autograd.backward([.. roots], [.. gradients.Select((g, i) => g ?? ones_like(roots[i]))]);
+        CustomBackward.ThrowIfFailed();
+    }
+
+    private static double Deviation(double actual, double expected) => ReferenceCheck.NotNan(Math.Abs(actual - expected));
+}
