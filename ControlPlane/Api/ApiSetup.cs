@@ -23,6 +23,8 @@ public static class ApiSetup
         services.AddSingleton<RunLists>();
     }
 
+    public static void AddSeriesDoor(this RouteGroupBuilder series) => series.AddEndpointFilter<RouteGroupBuilder, SeriesDoor>();
+
     public static void MapApi(this IEndpointRouteBuilder routes)
     {
         routes.MapGrpcService<OpsGrpcService>();

@@ -108,7 +108,7 @@ public static class ControlPlaneApp
         app.UseRouting();
         app.UseAccessGuard(key);
         app.MapApi();
-        app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated);
+        app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated).AddSeriesDoor();
         app.MapGet($"/{ControlFile.Name}", () => control);
         app.MapDashboard();
         return app;

@@ -71,6 +71,13 @@ public sealed class RunListQueries(OpsConnections connections)
     }
 
     /// <summary>All names, newest first: for who mistypes one.</summary>
+    /// <summary>A small question, of one row: how long it takes tells of the database and not of the answer.</summary>
+    public async Task<bool> Knows(string name, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        return await context.RunList.AnyAsync(r => r.Name == name, cancellation);
+    }
+
     public async Task<List<string>> Names(int take, CancellationToken cancellation)
     {
         await using var context = connections.Context();

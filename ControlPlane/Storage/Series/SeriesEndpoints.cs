@@ -17,14 +17,16 @@ public static class SeriesEndpoints
         .AddSingleton<LiveSeries>().AddSingleton<MetricWriter>().AddSingleton<SeriesQueries>();
 
     /// <param name="simulated">The points were not measured: what is exported says so.</param>
-    public static void MapSeries(this IEndpointRouteBuilder endpoints, bool simulated = false)
+    public static RouteGroupBuilder MapSeries(this IEndpointRouteBuilder endpoints, bool simulated = false)
     {
         ArgumentNullException.ThrowIfNull(endpoints);
-        endpoints.MapGet("/series/buckets", Buckets);
-        endpoints.MapGet("/series/sparks", Sparks);
-        endpoints.MapGet("/series/export.csv", (HttpContext http, SeriesQueries series) => Export(http, series, simulated));
-        endpoints.Map("/series/live", endpoints.CreateApplicationBuilder()
+        var group = endpoints.MapGroup("/series");
+        group.MapGet("/buckets", Buckets);
+        group.MapGet("/sparks", Sparks);
+        group.MapGet("/export.csv", (HttpContext http, SeriesQueries series) => Export(http, series, simulated));
+        group.Map("/live", endpoints.CreateApplicationBuilder()
             .UseWebSockets(new WebSocketOptions { KeepAliveInterval = KeepAlive }).Use(_ => Live).Build());
+        return group;
     }
 
     private static async Task<IResult> Buckets(HttpContext http, SeriesQueries series)
@@ -73,16 +75,21 @@ public static class SeriesEndpoints
             names = [.. (await series.Summaries(query.Run, query.Stage, http.RequestAborted)).Select(s => s.Name)];
         }
 
-        return Results.Stream(body => WriteCsv(body, series.Export(query, names, http.RequestAborted), names, simulated), "text/csv; charset=utf-8",
+        // The first row is there before the first byte: what fails until then still has a status of its own, and what fails later breaks the transfer off.
+        var rows = series.Export(query, names, http.RequestAborted).GetAsyncEnumerator(http.RequestAborted);
+        http.Response.RegisterForDisposeAsync(rows);
+        bool any = await rows.MoveNextAsync();
+        return Results.Stream(body => WriteCsv(body, any, rows, names, simulated), "text/csv; charset=utf-8",
             $"{query.Run}-{query.Stage}{(simulated ? "-simulated" : "")}.csv");
     }
 
-    private static async Task WriteCsv(Stream body, IAsyncEnumerable<ExportRow> rows, ImmutableArray<string> names, bool simulated)
+    private static async Task WriteCsv(Stream body, bool any, IAsyncEnumerator<ExportRow> rows, ImmutableArray<string> names, bool simulated)
     {
         await using var writer = new StreamWriter(body, new UTF8Encoding(false), leaveOpen: true);
         await writer.WriteAsync($"attempt,superseded,step,tokens,time,{string.Join(',', names.Select(Quote))}{(simulated ? ",simulated" : "")}\n");
-        await foreach (var row in rows)
+        for (; any; any = await rows.MoveNextAsync())
         {
+            var row = rows.Current;
             string time = DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(row.UnixSeconds * 1000)).ToString("O", CultureInfo.InvariantCulture);
             string values = string.Join(',', row.Values.Select(v => v?.ToString("R", CultureInfo.InvariantCulture) ?? ""));
             await writer.WriteAsync(string.Create(CultureInfo.InvariantCulture,
