@@ -50,6 +50,7 @@ internal sealed class ConfigFields
             Yarn = Yarn(),
         };
         Refuse(shape);
+        KnownFields.Require(_config, _rope);
         return shape;
     }
 

@@ -124,6 +124,10 @@ public static class WeightCheck
             {
                 activations++;
             }
+            else if (CopyOf(name, shape, list) is { } original)
+            {
+                RequireSame(name, original, list, shape);
+            }
             else if (!IsIdle(name, shape, list))
             {
                 unknown.Add(name);
@@ -145,18 +149,48 @@ public static class WeightCheck
         }
     }
 
-    /// <summary>Known tensors that change nothing: tables that are computed, and what only prediction of further tokens (MTP) has.</summary>
-    private static bool IsIdle(string name, ModelShape shape, WeightList list)
+    /// <summary>
+    /// Of a model whose head is its embedding, the head that some programs store all the same; of trained modules for further tokens (MTP),
+    /// the embedding and the head of the main model, which the published files repeat. Null: it is no copy.
+    /// </summary>
+    private static string? CopyOf(string name, ModelShape shape, WeightList list)
     {
-        if (name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal))
+        if (name == WeightShapes.Head)
         {
-            return true;
+            return shape.TiedEmbeddings ? WeightShapes.Embedding : null;
         }
 
-        var parts = name.Split('.', 4);
-        return parts is ["model", "layers", var layer, var part] && int.TryParse(layer, out var number) && number >= shape.Layers
-            && list.Tensors.ContainsKey($"model.layers.{layer}.eh_proj.weight")
-            // Beyond the modules that are trained; in those, the published files repeat the embedding and the head of the main model.
-            && (number >= shape.Layers + shape.MtpDepth || part is "embed_tokens.weight" or "shared_head.head.weight");
+        return IsOfMtp(name, shape, list, out var number, out var part) && number < shape.Layers + shape.MtpDepth ? part switch
+        {
+            "embed_tokens.weight" => WeightShapes.Embedding,
+            "shared_head.head.weight" => shape.TiedEmbeddings ? WeightShapes.Embedding : WeightShapes.Head,
+            _ => null,
+        } : null;
+    }
+
+    /// <summary>Only one of the two is used; where they differ, leaving one out would change the numbers.</summary>
+    private static void RequireSame(string name, string original, WeightList list, ModelShape shape)
+    {
+        if (!SameNumbers.In(list, name, original))
+        {
+            var tied = name == WeightShapes.Head;
+            throw new CheckpointFormatException(
+                $"'{list.Folder}': tensor {name} is not the same as {original}, "
+                + (tied ? "although tie_word_embeddings of its config.json says that they are one." : "which it shares with the main model here."),
+                tied ? "Write \"tie_word_embeddings\": false into config.json if the head is to be used, or take the tensor out of the file."
+                    : $"Write \"num_nextn_predict_layers\": {Math.Max(0, shape.MtpDepth - 1)} into config.json to leave the module out, or take the tensor out of the file.");
+        }
+    }
+
+    /// <summary>Known tensors that change nothing: tables that are computed, and modules for further tokens (MTP) beyond those that are trained.</summary>
+    private static bool IsIdle(string name, ModelShape shape, WeightList list) => name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
+        || (IsOfMtp(name, shape, list, out var number, out _) && number >= shape.Layers + shape.MtpDepth);
+
+    private static bool IsOfMtp(string name, ModelShape shape, WeightList list, out int number, out string part)
+    {
+        number = 0;
+        part = name.Split('.', 4) is ["model", "layers", var layer, var rest] && int.TryParse(layer, out number) && number >= shape.Layers
+            && list.Tensors.ContainsKey($"model.layers.{layer}.eh_proj.weight") ? rest : "";
+        return part.Length > 0;
     }
 }

@@ -96,6 +96,16 @@ public class ConfigJsonTests : DrawingTests
     [InlineData("\"mlp_bias\": true", "mlp_bias")]
     [InlineData("\"head_dim\": 8", "head_dim is 8")]
     [InlineData("\"index_topk\": 2048", "index_topk")]
+    [InlineData("\"final_logit_softcapping\": 30.0", "final_logit_softcapping is 30.0, and what it would change is not known")]
+    [InlineData("\"attn_logit_softcapping\": 50", "attn_logit_softcapping is 50")]
+    [InlineData("\"logit_scale\": 0.0625", "logit_scale is 0.0625")]
+    [InlineData("\"embedding_multiplier\": 12", "embedding_multiplier is 12")]
+    [InlineData("\"residual_multiplier\": 0.22", "residual_multiplier is 0.22")]
+    [InlineData("\"sliding_window\": 4096", "sliding_window is 4096")]
+    [InlineData("\"use_qk_norm\": true", "use_qk_norm is true")]
+    [InlineData("\"layer_types\": [\"full_attention\", \"sliding_attention\"]", "layer_types is")]
+    [InlineData("\"hidden_dropout\": 0.1", "hidden_dropout is 0.1")]
+    [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"long_factor\": [1.5]}", "rope_scaling.long_factor is [1.5]")]
     [InlineData("\"tie_word_embeddings\": 1", "tie_word_embeddings is 1")]
     [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"attention_factor\": 1.2}", "attention_factor is 1.2")]
     [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}, \"rope_parameters\": {\"rope_type\": \"default\"}", "both there and differ")]
@@ -115,6 +125,12 @@ public class ConfigJsonTests : DrawingTests
         Assert.Contains(named, refusal.Message, StringComparison.Ordinal);
         Assert.Contains("here/config.json", refusal.Message, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("\"final_logit_softcapping\": null, \"use_qk_norm\": false, \"layer_types\": [], \"hidden_dropout\": 0.0")]
+    [InlineData("\"_name_or_path\": \"deepseek-ai/DeepSeek-V3\", \"transformers_version\": \"4.33.1\", \"auto_map\": {\"AutoConfig\": \"configuration.Config\"}")]
+    [InlineData("\"ep_size\": 1, \"pretraining_tp\": 1, \"seq_aux\": true, \"aux_loss_alpha\": 0.001, \"bos_token_id\": 0, \"eos_token_id\": 1, \"use_cache\": true")]
+    public void A_field_that_changes_nothing_or_is_switched_off_may_stay(string fields) => Assert.Equal(Parse("\"hidden_act\": \"silu\""), Parse(fields));
 
     /// <summary>Two billion layers were listed tensor by tensor until the memory was gone, while every other submission waited.</summary>
     [Theory]

@@ -22,6 +22,8 @@ public sealed class WeightCheckTests : IDisposable
     private readonly Dictionary<string, (string Type, long[] Shape)> _tensors =
         WeightShapes.Published(Shape).ToDictionary(w => w.Name, w => ("BF16", w.Dimensions));
 
+    private readonly HashSet<string> _damaged = [];
+
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
@@ -85,6 +87,33 @@ public sealed class WeightCheckTests : IDisposable
         Assert.Contains("1 scales of activations", Assert.Single(Compared().Notes), StringComparison.Ordinal);
     }
 
+    /// <summary>transformers writes one tensor, other programs both, and some fine-tune the head apart.</summary>
+    [Theory]
+    [InlineData("BF16", "BF16")]
+    [InlineData("BF16", "F32")]
+    [InlineData("F16", "F64")]
+    public void A_tied_model_may_store_its_head_where_it_is_the_embedding_and_is_refused_where_it_differs(string embedding, string head)
+    {
+        _tensors["model.embed_tokens.weight"] = (embedding, [40, 16]);
+        _tensors["lm_head.weight"] = (head, [40, 16]);
+        Assert.Empty(Compared(tied: true).Notes);
+        Damage("lm_head.weight");
+        Refused("tensor lm_head.weight is not the same as model.embed_tokens.weight, although tie_word_embeddings", tied: true);
+        _tensors["lm_head.weight"] = (head, [16, 40]);
+        Refused("tensor lm_head.weight is not the same as", tied: true);
+    }
+
+    [Theory]
+    [InlineData("model.layers.2.embed_tokens.weight", "model.embed_tokens.weight")]
+    [InlineData("model.layers.2.shared_head.head.weight", "lm_head.weight")]
+    public void A_copy_in_a_module_for_further_tokens_that_differs_is_refused(string copy, string original)
+    {
+        _tensors[copy] = ("BF16", [40, 16]);
+        Assert.Empty(Compared().Notes);
+        Damage(copy);
+        Refused($"tensor {copy} is not the same as {original}, which it shares with the main model");
+    }
+
     [Fact]
     public void What_is_missing_of_another_size_or_type_is_told_by_its_name()
     {
@@ -137,23 +166,26 @@ public sealed class WeightCheckTests : IDisposable
         }, iter: 2000, threads: 1);
     }
 
-    private WeightPlan Compared(Quantization? quantization = null)
+    private WeightPlan Compared(Quantization? quantization = null, bool tied = false)
     {
         File.WriteAllBytes(Path.Combine(_folder.FullName, WeightList.Single), Header());
-        return WeightCheck.Compare(Shape, quantization ?? Quantization.None, WeightList.Read(_folder.FullName));
+        return WeightCheck.Compare(Shape with { TiedEmbeddings = tied }, quantization ?? Quantization.None, WeightList.Read(_folder.FullName));
     }
 
-    private void Refused(string said, Quantization? quantization = null)
+    private void Refused(string said, Quantization? quantization = null, bool tied = false)
     {
-        var refusal = Assert.Throws<CheckpointFormatException>(() => Compared(quantization));
+        var refusal = Assert.Throws<CheckpointFormatException>(() => Compared(quantization, tied));
         Assert.Contains(said, refusal.Message, StringComparison.Ordinal);
         Assert.NotEqual("", refusal.Fix);
     }
 
+    /// <summary>Its last number is no zero any more.</summary>
+    private void Damage(string tensor) => _damaged.Add(tensor);
+
     /// <summary>A whole file; its numbers are zeros.</summary>
     private byte[] Header()
     {
-        var (json, end) = (new JsonObject(), 0L);
+        var (json, end, damaged) = (new JsonObject(), 0L, new List<long>());
         foreach (var (name, (type, shape)) in _tensors)
         {
             var bytes = shape.Aggregate(1L, (a, b) => a * b) * ElementTypes.BitsOf(type)!.Value / 8;
@@ -162,9 +194,13 @@ public sealed class WeightCheckTests : IDisposable
                 ["dtype"] = type, ["shape"] = new JsonArray([.. shape.Select(s => (JsonNode)s)]), ["data_offsets"] = new JsonArray(end, end + bytes),
             };
             end += bytes;
+            damaged.AddRange(_damaged.Contains(name) ? [end - 1] : []);
         }
 
+        var numbers = new byte[end];
+        damaged.ForEach(at => numbers[at] = 0x40);
+
         var text = Encoding.UTF8.GetBytes(json.ToJsonString());
-        return [.. BitConverter.GetBytes((long)text.Length), .. text, .. new byte[end]];
+        return [.. BitConverter.GetBytes((long)text.Length), .. text, .. numbers];
     }
 }
