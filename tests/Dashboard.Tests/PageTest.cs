@@ -20,7 +20,7 @@ public abstract class PageTest : BunitContext
         Services.AddSingleton(TimeProvider.System);
         Services.AddSingleton(new OpsService.OpsServiceClient(Ops));
         SetRendererInfo(new RendererInfo("Server", isInteractive: true));
-        DefaultWaitTimeout = TimeSpan.FromSeconds(20);
+        DefaultWaitTimeout = TimeSpan.FromMinutes(2);
     }
 
     protected ScriptedOps Ops { get; } = new();
@@ -28,7 +28,7 @@ public abstract class PageTest : BunitContext
     protected NavigationManager Navigation => Services.GetRequiredService<NavigationManager>();
 
     /// <summary>For what renders nothing when it happens, like a call: a page's own waits look again only after a rendering.</summary>
-    protected static void Until(Func<bool> so) => Assert.True(SpinWait.SpinUntil(so, TimeSpan.FromSeconds(20)), "It did not happen within 20 s.");
+    protected static void Until(Func<bool> so) => Assert.True(SpinWait.SpinUntil(so, TimeSpan.FromMinutes(2)), "It did not happen within two minutes.");
 
     /// <summary>Finds and acts between two renderings: what was found in one is no longer there after the next.</summary>
     protected static void Act<T>(IRenderedComponent<T> page, Action act)

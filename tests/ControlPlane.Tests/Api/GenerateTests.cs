@@ -206,7 +206,7 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
         var generations = new Generations(new GenerationLimits { KeepLoaded = TimeSpan.FromMilliseconds(1) }, TimeProvider.System);
         await All(generations, Short());
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
-        limit.CancelAfter(TimeSpan.FromSeconds(20));
+        limit.CancelAfter(TimeSpan.FromMinutes(5));
         using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         while (generations.WorkerPid is not null)
         {
