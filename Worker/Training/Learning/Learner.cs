@@ -16,15 +16,19 @@ public sealed class Learner : IDisposable
     private readonly List<Tensor> _loads = [];
     private int _micro;
 
-    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32, Mesh? mesh = null)
-        : this(ModelShapes.FromProto(config), options, seed, emaDecay, device, precision, mesh)
+    /// <param name="rank">Which part of the model it learns: by the place in its gang's layout.</param>
+    public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, RankContext rank, Precision precision, Mesh mesh)
+        : this(ModelShapes.FromProto(config), options, seed, emaDecay, rank.Device, precision, mesh, shape => ModelPart.At(shape, rank.Layout, rank.Place))
     {
     }
 
-    public Learner(ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32, Mesh? mesh = null)
+    /// <param name="part">Null: the whole model.</param>
+    public Learner(
+        ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32, Mesh? mesh = null,
+        Func<ModelShape, ModelPart>? part = null)
     {
         Mesh = mesh ?? Mesh.Alone();
-        Model = new DeepSeekModel(shape, device, precision: precision);
+        Model = new DeepSeekModel(shape, device, precision: precision, part: part?.Invoke(shape), experts: Mesh.Experts);
         Model.Initialise(seed);
         _parameters = [.. Model.Parameters];
         Optimizer = new AdamW([.. Model.Trained], options, Model.EmbedsTwice);
@@ -91,6 +95,22 @@ public sealed class Learner : IDisposable
             Optimizer.Gather();
         }
         loss.backward();
+    }
+
+    /// <summary>The backward pass of one micro-batch through the layers that lie here.</summary>
+    /// <param name="gradients">Of the roots; null: 1.</param>
+    public void Backward(IReadOnlyList<Tensor> roots, IReadOnlyList<Tensor?> gradients)
+    {
+        if (roots is [var loss] && gradients is [null])
+        {
+            Backward(loss);
+            return;
+        }
+        if (_micro++ > 0)
+        {
+            Optimizer.Gather();
+        }
+        autograd.backward([.. roots], [.. gradients.Select((g, i) => g ?? ones_like(roots[i]))]);
     }
 
     /// <summary>Updates by the gradients that the ranks of all rows sum up to: each weighs its own by its share of the whole batch.</summary>

@@ -21,19 +21,22 @@ public static class Losses
     /// <summary>L_MTP = 1/D · Σ_k CE_k (report eq. 24-25, before lambda): depth k at place i says token i + 1 + k.</summary>
     /// <param name="labels">[batch, seq]: the token after each place.</param>
     /// <param name="segments">[batch, seq]: nothing is predicted from one segment into the next; null: there is but one.</param>
-    public static Tensor? MultiToken(ModelOutput output, Tensor labels, Tensor? segments = null)
+    public static Tensor? MultiToken(ModelOutput output, Tensor labels, Tensor? segments = null) => MultiToken(output.MtpLogits, labels, segments);
+
+    /// <inheritdoc cref="MultiToken(ModelOutput, Tensor, Tensor?)"/>
+    public static Tensor? MultiToken(IReadOnlyList<Tensor> mtpLogits, Tensor labels, Tensor? segments = null)
     {
         Tensor? sum = null;
-        for (var k = 1; k <= output.MtpLogits.Count; k++)
+        for (var k = 1; k <= mtpLogits.Count; k++)
         {
-            var logits = output.MtpLogits[k - 1];
+            var logits = mtpLogits[k - 1];
             var length = logits.shape[1];
             var further = labels.narrow(1, k, length);
             if (segments is not null)
             {
                 further = further.masked_fill(segments.narrow(1, 0, length) != segments.narrow(1, k, length), ChatTemplate.Ignored);
             }
-            var term = CrossEntropy(logits, further) / output.MtpLogits.Count;
+            var term = CrossEntropy(logits, further) / mtpLogits.Count;
             sum = sum is null ? term : sum + term;
         }
         return sum;

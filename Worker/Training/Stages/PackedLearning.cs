@@ -39,90 +39,114 @@ public sealed class PackedLearning(StageContext context, Learner learner)
     /// <param name="last">Of the stage.</param>
     public StepResult Step(long step, bool last, string phase, int batch, int micro, int sequenceLength, Recipe recipe)
     {
+        RequireEvenRows(batch);
         var first = Documents.Cursor.Document;
         var own = context.Rank.ShareOf(batch).Count;
         var rows = Documents.Next(batch, sequenceLength, context.Rank.ShareOf(batch));
         _read = (first, Documents.Cursor.Document);
         var width = sequenceLength + 1;
-        micro = micro <= 0 ? own : Math.Min(micro, own);
-        var totals = new List<Tensor>();
-        var sums = new Sums(learner.Model.Shape.RoutedLayers, context.Device);
+        micro = MicroRows(micro, own);
+        List<Tensor> labels = [], totals = [];
+        List<MicroBatch> batches = [];
         for (var start = 0; start < own; start += micro)
         {
-            using var scope = NewDisposeScope();
             var count = Math.Min(micro, own - start);
             var ids = context.Tensor(rows[(start * width)..((start + count) * width)], count);
-            var labels = ids.narrow(1, 1, sequenceLength);
-            var output = learner.Model.Forward(ids.narrow(1, 0, sequenceLength));
-            var share = (double)count / batch;
-            var loss = Losses.CrossEntropy(output.Logits, labels);
-            var total = loss;
-            var multiToken = Losses.MultiToken(output, labels);
-            if (multiToken is not null)
-            {
-                total = total + (recipe.Lambda * multiToken);
-            }
-            if (output.BalanceLoss is { } balance)
-            {
-                total = total + (recipe.Alpha * balance);
-            }
-            learner.Backward(total * share);
+            batches.Add(new MicroBatch(ids.narrow(1, 0, sequenceLength)));
+            labels.Add(ids.narrow(1, 1, sequenceLength));
+        }
+        var sums = new Sums(learner.Model, context.Device);
+        new PipelinePass(learner.Model, context.Mesh.Pipeline, learner.Backward).Run(batches, training: true, (number, output) =>
+        {
+            var share = (double)labels[number].shape[0] / batch;
+            var (loss, multiToken) = output.Logits is null ? (null, null)
+                : (Losses.CrossEntropy(output.Logits, labels[number]), Losses.MultiToken(output.MtpLogits, labels[number]));
             sums.Add(share, loss, multiToken, output.BalanceLoss, output.ExpertLoads);
-            if (micro < own)
+            var total = Sum(Sum(loss, multiToken, recipe.Lambda), output.BalanceLoss, recipe.Alpha);
+            if (micro < own && total is not null)
             {
                 totals.Add(total.detach().MoveToOuterDisposeScope());
             }
-        }
+            return total is null ? null : total * share;
+        });
         var norm = learner.Update(recipe.LearningRate);
-        sums.Reduce(context.Mesh.Data);
+        sums.Reduce(context.Mesh);
         learner.Balance(sums.Loads, recipe.Gamma);
         var tells = !_loadTold || last || step % LoadEvery == 0;
         _loadTold = true;
-        var (extra, load) = sums.ToHost(learner.Model.Shape, tells);
+        var (extra, load) = sums.ToHost(context.Mesh.Pipeline, tells);
         return new StepResult(phase, sums.Loss, norm, recipe.LearningRate, (long)batch * sequenceLength, extra) { ExpertLoad = load, MicroBatches = totals };
     }
 
+    /// <summary>Ranks that share experts meet in each layer of each micro-batch: all must have as many.</summary>
+    /// <exception cref="InvalidDataException">They would not.</exception>
+    private void RequireEvenRows(int batch)
+    {
+        var layout = context.Rank.Layout;
+        if (batch % layout.Data != 0 && layout.Expert > 1)
+        {
+            throw new InvalidDataException(
+                $"A batch of {batch} sequences cannot be dealt evenly to {layout.Data} ranks of which {layout.Expert} share experts: set batchSize to a multiple of {layout.Data}.");
+        }
+    }
+
+    /// <summary>A pipeline without a word about micro-batches takes two for each of its ranks, so that it is full half of the time.</summary>
+    private int MicroRows(int asked, int own) => asked > 0 ? Math.Min(asked, own)
+        : context.Mesh.Pipeline.Ranks == 1 ? own : Math.Max(1, own / (2 * context.Mesh.Pipeline.Ranks));
+
+    private static Tensor? Sum(Tensor? sum, Tensor? more, double weight) => more is null ? sum : sum is null ? weight * more : sum + (weight * more);
+
     /// <summary>What micro-batches add up to, in tensors of the step's scope.</summary>
-    private sealed class Sums(int layers, Device device)
+    private sealed class Sums(DeepSeekModel model, Device device)
     {
         private readonly Tensor _multiToken = zeros([], device: device);
         private readonly Tensor _balance = zeros([], device: device);
 
         public Tensor Loss { get; } = zeros([], device: device);
 
-        public Tensor[] Loads { get; } = new Tensor[layers];
+        /// <summary>Of the layers that lie here.</summary>
+        public Tensor[] Loads { get; } = new Tensor[model.Part.Blocks(model.Shape).Count(model.Shape.IsMoe)];
 
-        public void Add(double share, Tensor loss, Tensor? multiToken, Tensor? balance, IReadOnlyList<Tensor> loads)
+        public void Add(double share, Tensor? loss, Tensor? multiToken, Tensor? balance, IReadOnlyList<Tensor> loads)
         {
             using var untracked = no_grad();
-            Loss.add_(loss.detach(), alpha: share);
-            _multiToken.add_((multiToken ?? _multiToken).detach(), alpha: multiToken is null ? 0 : share);
-            _balance.add_((balance ?? _balance).detach(), alpha: balance is null ? 0 : share);
-            for (var layer = 0; layer < layers; layer++)
+            foreach (var (sum, term) in new[] { (Loss, loss), (_multiToken, multiToken), (_balance, balance) })
             {
-                Loads[layer] = (Loads[layer] is { } before ? before + loads[layer] : loads[layer].clone()).MoveToOuterDisposeScope();
+                if (term is not null)
+                {
+                    sum.add_(term.detach(), alpha: share);
+                }
+            }
+            for (var layer = 0; layer < loads.Count; layer++)
+            {
+                Loads[layer] = Loads[layer] is { } before ? before.add_(loads[layer]) : loads[layer].clone().MoveToOuterDisposeScope();
             }
         }
 
-        /// <summary>What the ranks of all rows add up to: each has weighed its own by its share of the batch.</summary>
-        public void Reduce(IProcessGroup data)
+        /// <summary>
+        /// What the ranks of all rows add up to: each has weighed its own by its share of the batch. Only those with the head know the
+        /// losses, and each the balance of its own layers: a pipeline tells its ranks.
+        /// </summary>
+        public void Reduce(Mesh mesh)
         {
             using var untracked = no_grad();
-            data.AllReduce([Loss, _multiToken, _balance, .. Loads]);
+            mesh.Data.AllReduce([Loss, _multiToken, _balance, .. Loads]);
+            mesh.Pipeline.AllReduce([Loss, _multiToken, _balance]);
         }
 
-        public (Dictionary<string, double> Extra, ExpertLoadReport? Load) ToHost(ModelShape shape, bool tells)
+        public (Dictionary<string, double> Extra, ExpertLoadReport? Load) ToHost(IProcessGroup pipeline, bool tells)
         {
             var extra = new Dictionary<string, double>
             {
                 ["mtp_loss"] = _multiToken.ToDouble(), ["balance_loss"] = _balance.ToDouble(),
             };
-            if (Loads.Length == 0)
+            var shape = model.Shape;
+            if (shape.RoutedLayers == 0)
             {
                 return (extra, null);
             }
             // Tokens of each expert over the layer's mean: 1 is perfect balance. [layers, experts], of which most steps take the busiest only.
-            var ratios = stack(Loads);
+            var ratios = OfAllLayers(pipeline);
             ratios = ratios / ratios.mean([1], keepdim: true).clamp(min: 1e-9);
             var told = (tells ? ratios : ratios.amax([1])).cpu().data<float>().ToArray();
             var busiest = tells ? told.Chunk(shape.RoutedExperts).Select(layer => layer.Max()).ToArray() : told;
@@ -132,6 +156,23 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             {
                 FirstLayer = shape.DenseLayers, MtpBlocks = shape.MtpDepth, Experts = shape.RoutedExperts, Ratios = { told },
             } : null);
+        }
+
+        /// <summary>[layers, experts]: those of the other pipeline ranks too.</summary>
+        private Tensor OfAllLayers(IProcessGroup pipeline)
+        {
+            if (pipeline.Ranks == 1)
+            {
+                return stack(Loads);
+            }
+            var all = zeros(model.Shape.RoutedLayers, model.Shape.RoutedExperts, device: device);
+            int[] routed = [.. Enumerable.Range(0, model.Shape.Layers + model.Shape.MtpDepth).Where(model.Shape.IsMoe)];
+            foreach (var (load, layer) in Loads.Zip(model.Part.Blocks(model.Shape).Where(model.Shape.IsMoe)))
+            {
+                all[Array.IndexOf(routed, layer)].copy_(load);
+            }
+            pipeline.AllReduce([all]);
+            return all;
         }
     }
 }

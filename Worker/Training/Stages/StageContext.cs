@@ -30,7 +30,7 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
         return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, rank, mesh);
     }
 
-    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Device, Plan.Precision, Mesh);
+    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Rank, Plan.Precision, Mesh);
 
     public IStageWork NewWork() => Plan.WorkCase switch
     {

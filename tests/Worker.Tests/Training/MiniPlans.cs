@@ -107,6 +107,10 @@ internal sealed class MiniPlans : IDisposable
     public static StageContext Context(TrainingPlan plan, IRankLink link, Mesh? mesh = null, int rank = 0, int ranks = 1) =>
         StageContext.Open(plan, link, new RankContext(rank, GangLayout.Of(null, ranks), torch.CPU, Threads: 1), mesh ?? Mesh.Alone());
 
+    /// <param name="rank">With its place in the gang.</param>
+    public static StageContext Context(TrainingPlan plan, IRankLink link, Mesh mesh, int rank, GangLayout layout) =>
+        StageContext.Open(plan, link, new RankContext(rank, layout, torch.CPU, Threads: 1), mesh);
+
     public static ModelConfig Model() => new()
     {
         VocabSize = 272, HiddenSize = 16, Layers = 2, DenseLayers = 1, IntermediateSize = 32, MoeIntermediateSize = 16, Heads = 2, QLoraRank = 8, KvLoraRank = 8,

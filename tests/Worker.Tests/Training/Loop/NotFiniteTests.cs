@@ -76,7 +76,7 @@ public sealed class NotFiniteTests : IDisposable
     {
         var optimizer = new Contracts.Worker.V1.Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 1 };
         using var scope = NewDisposeScope();
-        using var learner = new Learner(MiniPlans.Model(), optimizer, seed: 1, emaDecay: 0, CPU);
+        using var learner = new Learner(ModelShapes.FromProto(MiniPlans.Model()), optimizer, seed: 1, emaDecay: 0, CPU);
         void Step(float factor)
         {
             var ids = arange(32, dtype: int64).reshape(2, 16);
