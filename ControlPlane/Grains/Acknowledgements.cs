@@ -5,15 +5,14 @@ using DeepSeekOps.Decisions.Recipes;
 namespace DeepSeekOps.ControlPlane.Grains;
 
 /// <summary>
-/// Which beats of an agent need not be sent again: those whose news is written in the stage, and whose samples and loads of experts are
-/// durable. Each beat holds everything since the last acknowledged one, so a later beat makes up for an earlier one that had no room.
+/// Up to which beat of an agent its samples and loads of experts are durable; that its news is written too is the engine's to know.
+/// Each beat holds everything since the last acknowledged one, so a later beat makes up for an earlier one that had no room.
 /// </summary>
 internal sealed class Acknowledgements
 {
     private readonly Queue<(long Sequence, Task Durable, StepSample? Newest)> pending = new();
     private string agentId = "";
     private long heard;
-    private long decided;
     private long durable;
     private StepSample? passed;
 
@@ -24,23 +23,21 @@ internal sealed class Acknowledgements
     /// <summary>What is on its way of beats that had room for one of the two only: the next beat counts when this does.</summary>
     private Task unqueued = Task.CompletedTask;
 
-    /// <summary>Highest sequence that is taken for good.</summary>
-    public long Acknowledged
+    /// <summary>Highest sequence of which all that goes to the ledger is durable.</summary>
+    public long Durable
     {
         get
         {
             Settle();
-            return Math.Min(decided, durable);
+            return durable;
         }
     }
-
-    public long Heard => heard;
 
     public void Take(AgentBeat beat, PipelineSpec pipeline, Ledger ledger)
     {
         if (beat.AgentId != agentId)
         {
-            (agentId, heard, decided, durable, passed, kept, passedLoad) = (beat.AgentId, 0, 0, 0, null, null, null);
+            (agentId, heard, durable, passed, kept, passedLoad) = (beat.AgentId, 0, 0, null, null, null);
             pending.Clear();
             unqueued = Task.CompletedTask;
         }
@@ -108,15 +105,4 @@ internal sealed class Acknowledgements
         passedLoad = written is null ? passedLoad : fresh[^1];
         return written;
     }
-
-    /// <summary>News up to here is written in the stage.</summary>
-    public void Decided(string agent, long sequence)
-    {
-        if (agent == agentId && sequence > decided)
-        {
-            decided = sequence;
-        }
-    }
-
-    public string AgentId => agentId;
 }

@@ -32,6 +32,7 @@ internal sealed class Laws
 
         granted = [.. world.Held.Select(g => g.Id)];
         OneLiveAttempt(world);
+        NothingIsMadeThatIsNotWritten(world);
         LeavesOutWhatBroke(world);
         foreach (var (id, stage) in world.Stages)
         {
@@ -98,6 +99,15 @@ internal sealed class Laws
         foreach (var stage in world.LiveAgents.GroupBy(a => a.Gang.Stage).Where(s => s.Select(a => a.Gang).Distinct().Count() > 1))
         {
             Demand(false, $"{stage.Key} has agents of two gangs: {string.Join(", ", stage.Select(s => s.Gang.Number).Distinct())}");
+        }
+    }
+
+    /// <summary>A record that a crash leaves behind knows of each pod that there is: the stage is written first.</summary>
+    private static void NothingIsMadeThatIsNotWritten(Decisions.Simulation.Simulation world)
+    {
+        foreach (var (gang, node) in world.MadePods)
+        {
+            Demand(world.Stages.GetValueOrDefault(gang.Stage)?.Phase.GangOrNull?.Id == gang, $"a pod of {gang} is on {node}, and no stage is written that holds it");
         }
     }
 

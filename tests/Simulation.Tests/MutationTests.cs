@@ -8,7 +8,7 @@ using Xunit;
 
 namespace DeepSeekOps.Simulation.Tests;
 
-/// <summary>The laws are worth what they catch: planners broken on purpose, one way each, must not get past them.</summary>
+/// <summary>The laws are worth what they catch: planners and engines broken on purpose, one way each, must not get past them.</summary>
 public sealed class MutationTests
 {
     private const int Seeds = 60;
@@ -27,6 +27,8 @@ public sealed class MutationTests
             "into maintenance"),
         ["gives spares to everybody"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Policy = q.Policy with { Spares = 0 } }) },
             "lost no node and leaves"),
+        ["acts before it writes"] = (Deciders.Real with { Tick = ActingFirst }, "no stage is written that holds it"),
+        ["takes what an older attempt says for the present"] = (Deciders.Real with { Hear = Gullible }, "a healthy gang was ended"),
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
     };
 
@@ -34,7 +36,7 @@ public sealed class MutationTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void A_planner_broken_on_purpose_is_caught(string name)
+    public void A_planner_or_engine_broken_on_purpose_is_caught(string name)
     {
         var (broken, law) = Mutants[name];
         var caught = new List<string>();
@@ -51,7 +53,7 @@ public sealed class MutationTests
         }
 
         Assert.True(caught.Exists(c => c.Contains(law, StringComparison.Ordinal)),
-            $"{Seeds} worlds with a planner that {name}: {(caught.Count == 0 ? "no law broken" : string.Join('\n', caught))}");
+            $"{Seeds} worlds with one that {name}: {(caught.Count == 0 ? "no law broken" : string.Join('\n', caught))}");
     }
 
     /// <summary>Every other one has a single hang and nothing else, which no later fault makes good.</summary>
@@ -61,6 +63,36 @@ public sealed class MutationTests
             [new ScriptedFault(TimeSpan.FromSeconds(20 + seed), new NodeId("node-0000"), new FaultCause("stuck", 1, FaultEffect.RankHangs))]);
 
     private static Deciders WithStage(Func<Stage, Observation, DateTimeOffset, Decision> stage) => Deciders.Real with { Stage = stage };
+
+    /// <summary>The engine's own tick, but what is to be written is written at its end.</summary>
+    private static IEnumerable<StageEffect> ActingFirst(StageEngine engine)
+    {
+        var unwritten = new List<StageEffect.Write>();
+        foreach (var effect in engine.Tick())
+        {
+            if (effect is StageEffect.Write write)
+            {
+                write.Written(write.Next with { Outbox = [] });
+                unwritten.Add(write);
+                continue;
+            }
+
+            yield return effect;
+        }
+
+        foreach (var write in unwritten)
+        {
+            yield return write;
+        }
+    }
+
+    /// <summary>The number of the attempt fences nothing out.</summary>
+    private static WorkerReply Gullible(StageEngine engine, AgentBeat beat, Instant now)
+    {
+        int attempt = engine.Stage!.Attempt;
+        var present = beat with { Attempt = attempt, Ranks = [.. beat.Ranks.Select(r => r with { Attempt = attempt })] };
+        return engine.Heartbeat(present, now, _ => beat.Sequence).Reply;
+    }
 
     private static Decision Hasty(Stage stage, Observation seen, DateTimeOffset now) =>
         StagePlanner.Decide(stage, stage.Phase is Phase.Stopping { Then: Ending.Relaunch } stopping ? seen with { GoneGang = stopping.Gang.Id } : seen, now);

@@ -9,10 +9,10 @@ public static class Beats
             || !beat.Resumed.IsEmpty || !beat.LocalRestarts.IsEmpty;
         bool firstStep = stage.Launch != Launch.None
             && (beat.Samples.Any(s => s.Attempt == stage.Attempt) || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.Step > stage.LaunchedFrom));
-        var known = before.Agents.FirstOrDefault(a => a.Node == beat.Node)?.Ranks ?? [];
+        var known = before.On(beat.Node)?.Ranks ?? [];
         bool ended = beat.Ranks.Any(r => r.State is RankState.Exited or RankState.Done
             && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt && k.State == r.State));
-        bool first = before.Agents.FirstOrDefault(a => a.Node == beat.Node) is not { Beaten: true };
+        bool first = before.On(beat.Node) is not { Beaten: true };
         return told || firstStep || ended || first;
     }
 }

@@ -16,6 +16,12 @@ public sealed record Deciders(
     Func<PlacementQuestion, PlacementAnswer> Placement)
 {
     public static Deciders Real { get; } = new(StagePlanner.Decide, RunPlanner.Decide, PlacementQueue.Decide);
+
+    /// <summary>How a stage's engine makes a tick.</summary>
+    public Func<StageEngine, IEnumerable<StageEffect>> Tick { get; init; } = engine => engine.Tick();
+
+    /// <summary>How it hears a beat.</summary>
+    public Func<StageEngine, AgentBeat, Instant, WorkerReply> Hear { get; init; } = (engine, beat, now) => engine.Heartbeat(beat, now, _ => beat.Sequence).Reply;
 }
 
 /// <summary>The process has ended, between a write and what was to be done about it.</summary>
@@ -28,14 +34,13 @@ internal sealed class ControlPlaneEndedException : Exception
 }
 
 /// <summary>
-/// Observe, decide, write, act, as the grains do it, with a disk that outlives it. Everything that is decided is decided by
-/// <see cref="Deciders"/>.
+/// Hosts the engines of all stages, with a disk that outlives them. Everything that is decided is decided by <see cref="Deciders"/>.
 /// </summary>
 internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeOffset> clock, Deciders deciders, PlacementPolicy policy)
 {
     private const int TurnsPerTick = 16;
 
-    private readonly Dictionary<StageId, StageMemory> memory = [];
+    private readonly Dictionary<StageId, StageEngine> engines = [];
     private readonly Dictionary<string, (Run Run, List<(Type?, int?, StageWish?)> Moved)> decidedOn = [];
 
     /// <summary>Written; a crash forgets none of it.</summary>
@@ -63,7 +68,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     /// <summary>A new process: what was only in memory is gone.</summary>
     public void Restart()
     {
-        memory.Clear();
+        engines.Clear();
         decidedOn.Clear();
     }
 
@@ -74,7 +79,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
         cluster.FenceAllBut([.. Held.Select(h => h.Id)]);
         foreach (var leaving in Drains.Of(Seen(), [], Held))
         {
-            MemoryOf(leaving.Stage).Preemption = leaving;
+            EngineOf(leaving.Stage).Preempt(leaving);
         }
 
         foreach (string name in Runs.Keys.ToList())
@@ -88,35 +93,16 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
         foreach (var id in Stages.Where(s => !s.Value.Phase.Terminal).Select(s => s.Key).ToList())
         {
             var before = Stages[id].Phase;
-            for (int turn = 0; turn < TurnsPerTick && StageTurn(id); turn++)
-            {
-            }
-
+            Carry(deciders.Tick(EngineOf(id)));
             moved |= before.GetType() != Stages[id].Phase.GetType();
         }
 
         return moved;
     }
 
-    public WorkerReply Register(AgentRegistration registration)
-    {
-        var stage = Stages[registration.Stage];
-        var of = MemoryOf(registration.Stage);
-        of.Vitals = of.Vitals.Take(registration, Now());
-        return new WorkerReply(WorkerOrders.For(stage, registration.Node, registration.Attempt, registration.Ranks), WorkerOrders.BeatSoon, 0);
-    }
+    public WorkerReply Register(AgentRegistration registration) => EngineOf(registration.Stage).Register(registration, Now());
 
-    public WorkerReply Heartbeat(AgentBeat beat)
-    {
-        var stage = Stages[beat.Stage];
-        var of = MemoryOf(beat.Stage);
-        of.Vitals = of.Vitals.Take(beat, stage.Watched, of.Rejoining && !beat.Ranks.IsEmpty, Now());
-        of.Rejoining &= beat.Ranks.IsEmpty;
-        var heard = of.Heard.GetValueOrDefault(beat.Node);
-        heard = heard.Agent == beat.AgentId ? (heard.Agent, Math.Max(heard.Sequence, beat.Sequence), heard.Decided) : (beat.AgentId, beat.Sequence, 0);
-        of.Heard[beat.Node] = of.Vitals.News.IsEmpty ? heard with { Decided = heard.Sequence } : heard;
-        return new WorkerReply(WorkerOrders.For(stage, beat.Node, beat.Attempt, beat.Ranks), WorkerOrders.BeatEvery, of.Heard[beat.Node].Decided);
-    }
+    public WorkerReply Heartbeat(AgentBeat beat) => deciders.Hear(EngineOf(beat.Stage), beat, Now());
 
     private bool RunTurn(string name)
     {
@@ -144,55 +130,59 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
         EndWhereDrawn();
         foreach (var wish in decision.Wishes)
         {
-            var known = Stages.GetValueOrDefault(wish.Stage);
-            if (known is null || StageWishes.Differs(known.Wish, wish))
-            {
-                Stages[wish.Stage] = known is null ? Stage.New(wish) : known with { Wish = wish };
-                writes = true;
-            }
+            writes |= Carry(EngineOf(wish.Stage).Want(wish, Now()));
         }
 
         return writes;
     }
 
-    private bool StageTurn(StageId id)
+    /// <summary>Does what an engine asks for. True: it asked for anything.</summary>
+    private bool Carry(IEnumerable<StageEffect> effects)
     {
-        var stage = Stages[id];
-        var of = MemoryOf(id);
-        var seen = Observe(stage, of);
-        var heard = of.Heard.ToList();
-        var decision = deciders.Stage(stage, seen, clock());
-        bool writes = !ReferenceEquals(decision.Next, stage);
-        if (writes)
+        bool any = false;
+        foreach (var effect in effects)
         {
-            Told.AddRange(decision.Next.Outbox);
-            Stages[id] = decision.Next with { Outbox = [] };
+            Do(effect);
+            // Between any two effects the process may end.
             EndWhereDrawn();
+            any = true;
         }
 
-        of.Vitals = of.Vitals.Written(seen.News, Stages[id].Watched, Now());
-        foreach (var (node, (agent, sequence, _)) in heard)
-        {
-            if (of.Heard[node].Agent == agent)
-            {
-                of.Heard[node] = of.Heard[node] with { Decided = sequence };
-            }
-        }
-
-        bool acted = false;
-        foreach (var action in decision.Actions)
-        {
-            acted |= Act(action, of);
-        }
-
-        return writes || acted;
+        return any;
     }
 
-    private Observation Observe(Stage stage, StageMemory of)
+    private void Do(StageEffect effect)
     {
-        var snapshot = stage.Phase.GangOrNull is null || ClusterSilent() ? null : cluster.Observe();
-        var placement = StagePlanner.RequestFor(stage) is { } request ? Place(request) : null;
-        return of.Vitals.Observe(stage.Watched, snapshot, Now()) with { Placement = placement, GoneGang = of.GoneGang, Preemption = of.Preemption };
+        switch (effect)
+        {
+            case StageEffect.Look look:
+                var snapshot = look.Cluster && !ClusterSilent() ? cluster.Observe() : null;
+                // A virtual process never sleeps.
+                look.Seen(snapshot, look.Request is { } request ? Place(request) : null, Now(), awakeSince: default);
+                break;
+            // Its checkpoints are nowhere to be seen but in what agents tell.
+            case StageEffect.LookAtCheckpoints:
+            case StageEffect.NodeFailed:
+                break;
+            case StageEffect.Write write:
+                Told.AddRange(write.Next.Outbox);
+                var written = write.Next.Outbox.IsEmpty ? write.Next : write.Next with { Outbox = [] };
+                Stages[written.Id] = written;
+                write.Written(written);
+                break;
+            case StageEffect.CreatePods create:
+                cluster.CreatePods(create.Gang);
+                break;
+            case StageEffect.EndPods end:
+                end.Certain = cluster.DeletePods(end.Gang);
+                break;
+            case StageEffect.Release release:
+                Held = Held.RemoveAll(h => h.Id == release.Gang);
+                Waiting = Waiting.RemoveAll(w => w.Id == release.Gang);
+                break;
+            default:
+                throw new UnreachableException($"effect {effect}");
+        }
     }
 
     private PlacementDecision? Place(GangRequest request)
@@ -217,7 +207,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
         EndWhereDrawn();
         foreach (var preemption in answer.Preemptions)
         {
-            MemoryOf(preemption.Stage).Preemption = preemption;
+            EngineOf(preemption.Stage).Preempt(preemption);
         }
 
         return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision ?? answer.Pending.GetValueOrDefault(request.Stage);
@@ -225,34 +215,10 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     private ClusterSnapshot Seen() => cluster.Observe().With(policy, clock());
 
-    private bool Act(StageAction action, StageMemory of)
-    {
-        switch (action)
-        {
-            case StageAction.CreatePods create:
-                cluster.CreatePods(create.Gang);
-                return false;
-            case StageAction.EndGang end:
-                if (!cluster.DeletePods(end.Gang))
-                {
-                    return false;
-                }
+    private StageReport? ReportOf(StageId id) => Stages.ContainsKey(id) ? EngineOf(id).Report(Now()) : null;
 
-                Held = Held.RemoveAll(h => h.Id == end.Gang);
-                Waiting = Waiting.RemoveAll(w => w.Id == end.Gang);
-                EndWhereDrawn();
-                of.GoneGang = end.Gang;
-                return true;
-            default:
-                throw new UnreachableException($"action {action}");
-        }
-    }
-
-    private StageReport? ReportOf(StageId id) => Stages.TryGetValue(id, out var stage)
-        ? StageViews.Report(stage, stage.Reason, MemoryOf(id).Vitals.Observe(stage.Watched, null, Now())) : null;
-
-    private StageMemory MemoryOf(StageId id) => memory.TryGetValue(id, out var of) ? of
-        : memory[id] = new StageMemory(Vitals.Fresh(Now())) { Rejoining = Stages.GetValueOrDefault(id)?.Phase is Phase.Running };
+    private StageEngine EngineOf(StageId id) => engines.TryGetValue(id, out var engine) ? engine
+        : engines[id] = new StageEngine(Stages.GetValueOrDefault(id), Now(), deciders.Stage);
 
     private Instant Now() => Instant.OfOneClock(clock());
 
@@ -262,18 +228,5 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
         {
             throw new ControlPlaneEndedException();
         }
-    }
-
-    private sealed class StageMemory(Vitals vitals)
-    {
-        public Vitals Vitals { get; set; } = vitals;
-
-        public bool Rejoining { get; set; }
-
-        public GangId? GoneGang { get; set; }
-
-        public Preemption? Preemption { get; set; }
-
-        public Dictionary<NodeId, (string Agent, long Sequence, long Decided)> Heard { get; } = [];
     }
 }

@@ -41,13 +41,12 @@ public sealed class AcknowledgementTests
             turn = next;
             untold.Add((++sequence, sequence));
             acknowledgements.Take(Beat(sequence, untold.Select(u => u.Step)), TestPipelines.Of("mini", ("pretrain", 1000)).Pipeline, ledger);
-            acknowledgements.Decided("agent", sequence);
             if ((next & 4) != 0 && writes.TryDequeue(out var write))
             {
                 Finish(write, fails: (next & 8) != 0);
             }
 
-            long taken = acknowledgements.Acknowledged;
+            long taken = acknowledgements.Durable;
             Assert.All(untold.Where(u => u.Sequence <= taken), u => Assert.Superset(new HashSet<(string, long)> { ("sample", u.Step), ("load", u.Step) }, disk));
             untold.RemoveAll(u => u.Sequence <= taken);
         }
@@ -57,7 +56,7 @@ public sealed class AcknowledgementTests
             Finish(write, fails: false);
         }
 
-        Assert.Equal(sequence, acknowledgements.Acknowledged);
+        Assert.Equal(sequence, acknowledgements.Durable);
 
         void Finish((TaskCompletionSource Done, ImmutableArray<(string, long)> What) write, bool fails)
         {

@@ -176,8 +176,7 @@ public sealed class LostNothingTests(PrivatePostgres postgres)
                 ImmutableDictionary<string, double>.Empty, [],
                 [.. untold.Where(u => HasLoad(u.Sample.Step)).Select(u => new ExpertLoad(u.Sample.Step, u.Sample.At, u.Sample.Attempt, 1, 0, 2, [1, 1]))]);
             acknowledgements.Take(last, Pipeline, Ledger());
-            acknowledgements.Decided("agent", sequence);
-            long taken = acknowledgements.Acknowledged;
+            long taken = acknowledgements.Durable;
             untold.RemoveAll(u => u.Sequence <= taken);
         }
 

@@ -33,24 +33,20 @@ internal sealed class StageWorld
     private readonly HashSet<string> refused = [];
     private readonly HashSet<long> spoilt = [];
     private ImmutableArray<GangGrant> held = [];
-    private Preemption? preemption;
     private AgentBeat? lastBeat;
-    private GangId? gone;
     private bool blind;
+    private Stage disk = Stage.New(Wish(1, Intent.Train, null));
+    private StageEngine engine;
 
-    public StageWorld()
-    {
-        Stage = Stage.New(Wish(1, Intent.Train, null));
-        Vitals = Vitals.Fresh(Seen);
-    }
+    public StageWorld() => engine = new StageEngine(disk, Seen);
 
     public DateTimeOffset Now { get; private set; } = Epoch;
 
     public Instant Seen => Instant.OfOneClock(Now);
 
-    public Stage Stage { get; private set; }
+    public Stage Stage => disk;
 
-    public Vitals Vitals { get; private set; }
+    public Vitals Vitals => engine.Vitals;
 
     public List<Stage> History { get; } = [];
 
@@ -75,8 +71,8 @@ internal sealed class StageWorld
             case Happening.TickCrashingBeforeWrite: Tick(act: false, write: false); Forget(); break;
             case Happening.ControlPlaneDies: Forget(); break;
             case Happening.Beat: Beat(); break;
-            case Happening.BeatAgain when lastBeat is { } beat: Vitals = Vitals.Take(beat, Stage.Watched, false, Seen); break;
-            case Happening.LateBeat when lastBeat is { } beat: Vitals = Vitals.Take(beat with { Sequence = beat.Sequence - 1 }, Stage.Watched, false, Seen); break;
+            case Happening.BeatAgain when lastBeat is { } beat: Hear(beat); break;
+            case Happening.LateBeat when lastBeat is { } beat: Hear(beat with { Sequence = beat.Sequence - 1 }); break;
             case Happening.KillRank: Live.FirstOrDefault()?.EndRank(137, ""); break;
             case Happening.Crash: Live.FirstOrDefault()?.EndRank(1, "ValueError"); break;
             case Happening.KillAgent: Live.FirstOrDefault()?.Die(); break;
@@ -87,9 +83,9 @@ internal sealed class StageWorld
             case Happening.Cancel: Want(Intent.Cancel); break;
             case Happening.Retry:
                 long? from = Stage.Checkpoints.FirstOrDefault(c => c.Usable)?.Made.Step;
-                Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, from) };
+                RetryFrom(from);
                 break;
-            case Happening.RetryFromNewest: Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, null) }; break;
+            case Happening.RetryFromNewest: RetryFrom(null); break;
             case Happening.TrainsUnheard: Live.ToList().ForEach(a => a.Train(Steps, SaveEvery, Now)); break;
             case Happening.MinutePasses: Now += TimeSpan.FromMinutes(1); Beat(); break;
             case Happening.ClusterBlind: blind = true; break;
@@ -100,7 +96,7 @@ internal sealed class StageWorld
                 break;
             case Happening.ClusterStops: Live.ToList().ForEach(a => a.StopWithCluster()); Forget(); break;
             case Happening.Preempt when Stage.Phase.GangOrNull is { } gang:
-                preemption = new Preemption(Stage.Id, gang.Gang, new StageId("other", "stage"), TimeSpan.FromSeconds(5), "preempted for other/stage"); break;
+                engine.Preempt(new Preemption(Stage.Id, gang.Gang, new StageId("other", "stage"), TimeSpan.FromSeconds(5), "preempted for other/stage")); break;
         }
     }
 
@@ -108,59 +104,69 @@ internal sealed class StageWorld
     public void DamageAll() => refused.UnionWith(Disk.Select(c => c.Made.Path));
 
     /// <summary>A person begins the stage again.</summary>
-    public void RetryFrom(long step) => Stage = Stage with { Wish = Wish(Stage.Wish.Round + 1, Intent.Train, step) };
+    public void RetryFrom(long? step) => Want(Wish(Stage.Wish.Round + 1, Intent.Train, step));
 
     /// <summary>One turn of the engine, as a grain makes it. What the disk has is what JSON gives back.</summary>
+    /// <param name="act">False: the process ends before the first action.</param>
+    /// <param name="write">False: it ends before the record is written.</param>
     public void Tick(bool act, bool write)
     {
-        var placement = StagePlanner.RequestFor(Stage) is { } request ? Place(request) : null;
-        var seen = Vitals.Observe(Stage.Watched, blind ? null : Snapshot(), Seen) with { Placement = placement, GoneGang = gone, Preemption = preemption };
-        var decision = StagePlanner.Decide(Stage, seen, Now);
-        if (StagePlanner.WantsLook(Stage, decision.Next))
+        foreach (var effect in engine.Turn())
         {
-            seen = seen with { Disk = new StageFolder("disk", [.. Disk.OrderBy(c => c.Made.Step)]) };
-            decision = StagePlanner.Decide(Stage, seen, Now);
-        }
-
-        if (string.IsNullOrWhiteSpace(decision.Reason))
-        {
-            Wrongs.Add($"no reason in {decision.Next.Phase}");
-        }
-
-        if (!write)
-        {
-            return;
-        }
-
-        NoteWrongs(Stage, decision.Next, seen);
-        Stage = JsonSerializer.Deserialize<Stage>(JsonSerializer.Serialize(decision.Next))!;
-        History.Add(Stage);
-        Vitals = Vitals.Written(seen.News, Stage.Watched, Seen);
-        if (act)
-        {
-            foreach (var action in decision.Actions)
+            if ((effect is StageEffect.Write && !write) || (effect is StageEffect.CreatePods or StageEffect.EndPods && !act))
             {
-                Act(action);
+                return;
             }
+
+            Do(effect);
         }
+
+        if (string.IsNullOrWhiteSpace(engine.Reason))
+        {
+            Wrongs.Add($"no reason in {Stage.Phase}");
+        }
+
+        History.Add(Stage);
     }
 
-    private void Act(StageAction action)
+    private void Do(StageEffect effect)
     {
-        switch (action)
+        switch (effect)
         {
-            case StageAction.CreatePods create:
+            case StageEffect.Look look:
+                look.Seen(blind || !look.Cluster ? null : Snapshot(), look.Request is { } request ? Place(request) : null, Seen, awakeSince: default);
+                break;
+            case StageEffect.LookAtCheckpoints folder:
+                folder.Found = new StageFolder("disk", [.. Disk.OrderBy(c => c.Made.Step)]);
+                break;
+            case StageEffect.Write write:
+                if (engine.LookedAt is { } seen)
+                {
+                    NoteWrongs(Stage, write.Next, seen);
+                }
+
+                disk = JsonSerializer.Deserialize<Stage>(JsonSerializer.Serialize(write.Next))!;
+                History.Add(disk);
+                write.Written(disk);
+                break;
+            case StageEffect.NodeFailed:
+                break;
+            case StageEffect.CreatePods create:
                 foreach (var node in create.Gang.Nodes.Where(n => !agents.Any(a => a.Gang == create.Gang.Id && a.Node == n)))
                 {
                     agents.Add(new SimAgent(node, create.Gang.Id, Disk, spoilt));
                 }
 
                 break;
-            case StageAction.EndGang end:
+            case StageEffect.EndPods end:
                 agents.Where(a => a.Gang == end.Gang).ToList().ForEach(a => a.Die());
-                held = held.RemoveAll(h => h.Id == end.Gang);
-                gone = end.Gang;
+                end.Certain = true;
                 break;
+            case StageEffect.Release release:
+                held = held.RemoveAll(h => h.Id == release.Gang);
+                break;
+            default:
+                throw new System.Diagnostics.UnreachableException($"effect {effect}");
         }
     }
 
@@ -181,7 +187,7 @@ internal sealed class StageWorld
         }
     }
 
-    private void Forget() => (Vitals, gone, preemption) = (Vitals.Fresh(Seen), null, null);
+    private void Forget() => engine = new StageEngine(disk, Seen);
 
     private void Beat()
     {
@@ -190,8 +196,7 @@ internal sealed class StageWorld
             agent.Train(Steps, SaveEvery, Now);
             var beat = agent.Beat(Stage.Id);
             lastBeat = beat;
-            Vitals = Vitals.Take(beat, Stage.Watched, false, Seen);
-            agent.Obey(WorkerOrders.For(Stage, agent.Node, agent.Attempt, agent.Ranks), refused, Now);
+            agent.Obey(Hear(beat), refused, Now);
         }
     }
 
@@ -200,9 +205,19 @@ internal sealed class StageWorld
         // A run does not take back a cancel.
         if (Stage.Wish.Intent != Intent.Cancel)
         {
-            Stage = Stage with { Wish = Stage.Wish with { Intent = intent, Reason = $"a person wants {intent}" } };
+            Want(Stage.Wish with { Intent = intent, Reason = $"a person wants {intent}" });
         }
     }
+
+    private void Want(StageWish wish)
+    {
+        foreach (var effect in engine.Want(wish, Seen))
+        {
+            Do(effect);
+        }
+    }
+
+    private WorkerOrder Hear(AgentBeat beat) => engine.Heartbeat(beat, Seen, _ => beat.Sequence).Reply.Order;
 
     private PlacementDecision Place(GangRequest request)
     {

@@ -1,0 +1,185 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Placement;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>
+/// What a control plane does about one stage: it observes, decides, has the decision written, acts, and acknowledges what agents told.
+/// Pure of I/O: what is to be done in the world it hands out as <see cref="StageEffect"/>s, one by one, and goes on with the answer.
+/// The grain, the virtual control plane and the tests' world host this same code.
+/// </summary>
+/// <param name="written">As the disk has it. Null: nobody has asked for the stage yet.</param>
+/// <param name="began">When this process began to listen; what only memory held before is gone.</param>
+/// <param name="decide">Takes the decision; another than the planner's only where a policy is simulated or a test breaks it.</param>
+public sealed partial class StageEngine(Stage? written, Instant began, Func<Stage, Observation, DateTimeOffset, Decision>? decide = null)
+{
+    /// <summary>Turns of one tick; a stage that still moves after so many goes on in the next.</summary>
+    private const int TurnsPerTick = 8;
+
+    private readonly Func<Stage, Observation, DateTimeOffset, Decision> decide = decide ?? StagePlanner.Decide;
+    private readonly Dictionary<NodeId, Heard> heard = [];
+    private bool rejoining = written?.Phase is Phase.Running;
+    private GangId? gone;
+    private Preemption? preemption;
+    private Instant? writing;
+
+    /// <summary>As it is written. Never ahead of the disk, so that no order is given that a crash could forget.</summary>
+    public Stage? Stage { get; private set; } = written;
+
+    public Vitals Vitals { get; private set; } = Vitals.Fresh(began);
+
+    /// <summary>The newest decision's, with the numbers of the moment.</summary>
+    public string Reason { get; private set; } = written?.Reason ?? "";
+
+    /// <summary>When the newest decision was taken. Null: none was since this process began.</summary>
+    public DateTimeOffset? DecidedAt { get; private set; }
+
+    /// <summary>What the newest decision saw. Null: none was taken since this process began.</summary>
+    public Observation? LookedAt { get; private set; }
+
+    /// <summary>Another gang needs the nodes, or they are drained.</summary>
+    public void Preempt(Preemption asked) => preemption = asked;
+
+    /// <summary>Takes up what the run wants. Nothing is asked for where it says nothing new.</summary>
+    public IEnumerable<StageEffect> Want(StageWish wish, Instant now) => Stage is null || StageWishes.Differs(Stage.Wish, wish)
+        ? Persist(new StageEffect.Write(Stage is null ? Stage.New(wish) : Stage with { Wish = wish }, now)) : [];
+
+    /// <summary>Turns until nothing moves any more.</summary>
+    public IEnumerable<StageEffect> Tick()
+    {
+        for (int turn = 0; turn < TurnsPerTick && Stage is not null; turn++)
+        {
+            bool acted = false;
+            foreach (var effect in Turn())
+            {
+                yield return effect;
+                acted |= effect is StageEffect.Release or StageEffect.Write;
+            }
+
+            if (!acted)
+            {
+                yield break;
+            }
+        }
+    }
+
+    /// <summary>
+    /// One turn. 1: look. 2: decide, and where the stage moves look at its checkpoints and decide again. 3: have it written; a newer
+    /// record wins. 4: take what was heard before the look for acknowledged. 5: act.
+    /// </summary>
+    public IEnumerable<StageEffect> Turn()
+    {
+        if (Stage is not { } stage)
+        {
+            yield break;
+        }
+
+        var look = new StageEffect.Look(stage.Phase.GangOrNull is not null, StagePlanner.RequestFor(stage));
+        yield return look;
+        var seen = Observe(stage, look);
+        var told = heard.ToList();
+        var decision = decide(stage, seen, seen.Now.At);
+        if (StagePlanner.WantsLook(stage, decision.Next))
+        {
+            var folder = new StageEffect.LookAtCheckpoints(stage.Id);
+            yield return folder;
+            seen = seen with { Disk = folder.Found };
+            decision = decide(stage, seen, seen.Now.At);
+        }
+
+        var failed = CountedFailure.Of(stage, decision.Next);
+        if (!ReferenceEquals(decision.Next, stage))
+        {
+            var write = new StageEffect.Write(decision.Next, seen.Now);
+            foreach (var effect in Persist(write))
+            {
+                yield return effect;
+            }
+
+            if (write.Lost)
+            {
+                yield break;
+            }
+        }
+
+        Decided(decision, seen, told);
+        if (failed is not null)
+        {
+            yield return new StageEffect.NodeFailed(failed);
+        }
+
+        foreach (var effect in decision.Actions.SelectMany(Act))
+        {
+            yield return effect;
+        }
+    }
+
+    /// <summary>What people and the run may see of the stage. Null: nobody has asked for it.</summary>
+    public StageReport? Report(Instant now) => Stage is null ? null : StageViews.Report(Stage, Reason, ObserveAt(Stage, LookedAt?.Cluster, now) with
+    {
+        Placement = LookedAt?.Placement,
+    }, DecidedAt);
+
+    /// <summary>What a stage that trains tells placement of its pace. Null: nothing is measured.</summary>
+    public GangPace? Pace(Instant now) => Stage is null ? null : StagePace.Of(Stage, ObserveAt(Stage, null, now));
+
+    private Observation ObserveAt(Stage stage, ClusterSnapshot? cluster, Instant now) => Vitals.Observe(stage.Watched, cluster, now);
+
+    private Observation Observe(Stage stage, StageEffect.Look look)
+    {
+        var (cluster, placement, now, awakeSince) = look.Answer ?? throw new InvalidOperationException("The host did not look.");
+        Vitals = Vitals.NotBefore(awakeSince);
+        return LookedAt = ObserveAt(stage, cluster, now) with { Placement = placement, GoneGang = gone, Preemption = preemption };
+    }
+
+    private IEnumerable<StageEffect> Persist(StageEffect.Write write)
+    {
+        // Stays where the host never comes back from it: then nothing can be written, and agents are told so.
+        writing ??= write.Asked;
+        yield return write;
+        writing = null;
+        if (!write.Answered)
+        {
+            throw new InvalidOperationException("The host did not write.");
+        }
+
+        Stage = write.OnDisk;
+        Reason = write.Lost ? Stage?.Reason ?? "" : Reason;
+    }
+
+    private void Decided(Decision decision, Observation seen, List<KeyValuePair<NodeId, Heard>> told)
+    {
+        (DecidedAt, Reason) = (seen.Now.At, decision.Reason);
+        Vitals = Vitals.Written(seen.News, Stage!.Watched, seen.Now);
+        foreach (var (node, before) in told)
+        {
+            var now = heard[node];
+            heard[node] = now.Agent == before.Agent ? now with { Decided = Math.Max(now.Decided, before.Sequence) } : now;
+        }
+    }
+
+    private IEnumerable<StageEffect> Act(StageAction action)
+    {
+        switch (action)
+        {
+            case StageAction.CreatePods create:
+                yield return new StageEffect.CreatePods(create.Gang);
+                break;
+            case StageAction.EndGang end:
+                var pods = new StageEffect.EndPods(end.Gang, end.Reason);
+                yield return pods;
+                if (pods.Certain)
+                {
+                    yield return new StageEffect.Release(end.Gang);
+                    gone = end.Gang;
+                }
+
+                break;
+            default:
+                throw new UnreachableException($"action {action}");
+        }
+    }
+}
