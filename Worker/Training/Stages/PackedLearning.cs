@@ -86,7 +86,8 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         if (batch % layout.Data != 0 && layout.Expert > 1)
         {
             throw new InvalidDataException(
-                $"A batch of {batch} sequences cannot be dealt evenly to {layout.Data} ranks of which {layout.Expert} share experts: set batchSize to a multiple of {layout.Data}.");
+                $"A batch of {batch} sequences cannot be dealt evenly to {layout.Data} ranks of which {layout.Expert} share experts: "
+                + $"set batchSize to a multiple of {layout.Data}.");
         }
     }
 
