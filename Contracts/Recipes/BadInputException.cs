@@ -1,6 +1,8 @@
 namespace DeepSeekOps.Recipes;
 
-/// <summary>What a person gave cannot be used as it is, and no further launch would change that. Submission and rank say the same of it.</summary>
+/// <summary>
+/// What a person gave cannot be used as it is, and no further launch would change that. Submission and rank say the same of it.
+/// </summary>
 public class BadInputException : Exception
 {
     public BadInputException(string what, string fix)

@@ -3,7 +3,10 @@ using System.Text.Json;
 
 namespace DeepSeekOps.Recipes;
 
-/// <summary>What the readers of JSON here have in common. What is wrong is thrown as a FormatException in words, and told with its file by who reads it.</summary>
+/// <summary>
+/// What the readers of JSON here have in common. What is wrong is thrown as a FormatException in words, and told with its file by who reads
+/// it.
+/// </summary>
 internal static class JsonText
 {
     public const string NotJson = "it is not JSON, is cut off, or has a key twice";
@@ -28,10 +31,12 @@ internal static class JsonText
     public static JsonElement? Some(JsonElement from, string field) =>
         from.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
-    public static JsonElement Object(JsonElement from, string field) => Some(from, field) is { ValueKind: JsonValueKind.Object } found ? found
+    public static JsonElement Object(JsonElement from, string field) =>
+        Some(from, field) is { ValueKind: JsonValueKind.Object } found ? found
         : throw new FormatException($"\"{field}\" is not an object");
 
-    public static string Word(JsonElement from, string field) => Some(from, field) is { ValueKind: JsonValueKind.String } found ? found.GetString()!
+    public static string Word(JsonElement from, string field) =>
+        Some(from, field) is { ValueKind: JsonValueKind.String } found ? found.GetString()!
         : throw new FormatException($"\"{field}\" is not a text");
 
     public static bool Flag(JsonElement from, string field, bool absent) => Some(from, field) switch

@@ -60,11 +60,14 @@ internal static class AccessGuard
             (Caller.Nobody, _) => Ask(context),
             (Caller.Agent, true) => next(context),
             (_, true) => HttpDoor.Refuse(context, StatusCode.PermissionDenied,
-                "Only agents report here, each with the token that it was started with. People and programs call deepseekops.ops.v1.OpsService."),
+                "Only agents report here, each with the token that it was started with. People and programs call "
+                    + "deepseekops.ops.v1.OpsService."),
             (Caller.Agent, false) => HttpDoor.Refuse(context, StatusCode.PermissionDenied,
-                "This is an agent's token; it opens the agent's own reports and nothing else. Use the token of control-plane.json in the data directory."),
+                "This is an agent's token; it opens the agent's own reports and nothing else. Use the token of "
+                    + "control-plane.json in the data directory."),
             (Caller.Page, _) when HttpDoor.Changes(context.Request) && context.Request.Headers.Origin.Count == 0 => HttpDoor.Refuse(
-                context, StatusCode.PermissionDenied, "A page that changes something says its Origin; programs send the token instead of the cookie."),
+                context, StatusCode.PermissionDenied,
+                "A page that changes something says its Origin; programs send the token instead of the cookie."),
             _ => next(context),
         };
     }
@@ -99,7 +102,8 @@ internal static class AccessGuard
     {
         context.Response.Cookies.Append(key.CookieName, key.CookieValue, new CookieOptions
         {
-            HttpOnly = true, SameSite = Microsoft.AspNetCore.Http.SameSiteMode.Strict, Secure = context.Request.IsHttps, Path = "/", MaxAge = CookieAge,
+            HttpOnly = true, SameSite = Microsoft.AspNetCore.Http.SameSiteMode.Strict, Secure = context.Request.IsHttps, Path = "/",
+            MaxAge = CookieAge,
         });
         var rest = QueryString.Create(context.Request.Query.Where(pair => pair.Key != CodeName).SelectMany(
             pair => pair.Value, (pair, value) => KeyValuePair.Create<string, string?>(pair.Key, value)));
@@ -114,7 +118,8 @@ internal static class AccessGuard
     private static Task Ask(HttpContext context)
     {
         context.Response.Headers.WWWAuthenticate = "Bearer";
-        bool page = HttpMethods.IsGet(context.Request.Method) && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
+        bool page = HttpMethods.IsGet(context.Request.Method)
+            && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
         return page ? Page(context) : HttpDoor.Refuse(context, StatusCode.Unauthenticated,
             "This control plane asks who is there, and the call shows no token of its own. "
             + "Run it as the user who started `dsops dev`, or name its data directory with --data-dir; other programs send "
@@ -127,8 +132,8 @@ internal static class AccessGuard
     private static async Task Page(HttpContext context)
     {
         bool fromElsewhere = context.Request.Headers["Sec-Fetch-Site"] == "cross-site";
-        string again = fromElsewhere
-            ? $"<meta http-equiv=\"refresh\" content=\"0;url={HtmlEncoder.Default.Encode(context.Request.Path.ToUriComponent() + context.Request.QueryString)}\">" : "";
+        string here = HtmlEncoder.Default.Encode(context.Request.Path.ToUriComponent() + context.Request.QueryString);
+        string again = fromElsewhere ? $"<meta http-equiv=\"refresh\" content=\"0;url={here}\">" : "";
         context.Response.Clear();
         context.Response.StatusCode = StatusCodes.Status401Unauthorized;
         context.Response.ContentType = "text/html; charset=utf-8";

@@ -32,7 +32,9 @@ public sealed class AccessKey
 
     public string CookieValue => Derived("cookie");
 
-    /// <summary>By key, since a browser does not tell ports apart: two control planes of one machine must not take each other's cookie away.</summary>
+    /// <summary>
+    /// By key, since a browser does not tell ports apart: two control planes of one machine must not take each other's cookie away.
+    /// </summary>
     public string CookieName => $"dsops-{Derived("cookie-name")[..8].Replace('-', 'x').Replace('_', 'x')}";
 
     /// <summary>agent.CLAIMS.MAC; what it claims can be read by whoever has it, and changed by nobody.</summary>

@@ -26,18 +26,26 @@ internal static class ClusterPartials
             Kind = cluster.Kind, Simulated = cluster.Simulated,
             Waiting = { cluster.Pending.Select((waits, place) => WaitPartials.ToProto(waits, place < WithWays)) },
             Teams = { cluster.Teams.Select(ToProto) }, Spares = cluster.Policy.Spares, SparesFree = cluster.Nodes.Count(n => n.Spare),
-            Maintenance = { cluster.Policy.Maintenance.Where(w => w.Until > cluster.At).OrderBy(w => w.From).Select(w => ToProto(w, cluster)) },
+            Maintenance = { cluster.Policy.Maintenance.Where(w => w.Until > cluster.At).OrderBy(w => w.From)
+                .Select(w => ToProto(w, cluster)) },
             Groups = { cluster.Policy.Groups.Select(g => ToProto(g, cluster)) }, Fabric = cluster.Fabric,
             Fragmentation = new Proto.Fragmentation
             {
-                FreeNodes = cluster.Fragmentation.Free, InWholeGroups = cluster.Fragmentation.InWholeGroups, Share = cluster.Fragmentation.Share,
+                FreeNodes = cluster.Fragmentation.Free, InWholeGroups = cluster.Fragmentation.InWholeGroups,
+                Share = cluster.Fragmentation.Share,
             },
             Nodes = { cluster.Nodes.Select(node => ToProto(node, [.. node.Gangs.Select(gang => Work(node.Node.Id, gang))])) },
         };
 
         Proto.NodeWork Work(NodeId node, GangGrant gang)
         {
-            var work = new Proto.NodeWork { Run = gang.Stage.Run, Stage = gang.Stage.Stage, Attempt = gang.Id.Number, Slots = gang.SlotsPerNode };
+            var work = new Proto.NodeWork
+            {
+                Run = gang.Stage.Run,
+                Stage = gang.Stage.Stage,
+                Attempt = gang.Id.Number,
+                Slots = gang.SlotsPerNode,
+            };
             if (known.TryGetValue(gang.Stage, out var stage))
             {
                 (work.State, work.Step, work.Attempt) = (stage.View.State, stage.View.Step, stage.View.Attempt);
@@ -65,7 +73,8 @@ internal static class ClusterPartials
 
     private static Proto.Maintenance ToProto(MaintenanceWindow window, ClusterView cluster) => new()
     {
-        Name = window.Name, Group = window.Group, From = window.From.ToTimestamp(), Until = window.Until.ToTimestamp(), Reason = window.Reason,
+        Name = window.Name, Group = window.Group, From = window.From.ToTimestamp(), Until = window.Until.ToTimestamp(),
+        Reason = window.Reason,
         Active = window.Active(cluster.At), ByHand = window.ByHand,
         Nodes = { cluster.Nodes.Where(n => window.Covers(n.Node, cluster.Policy.Groups)).Select(n => n.Node.Id.Name) },
     };

@@ -33,8 +33,11 @@ internal static class Door
             : throw Invalid($"{field} '{Shown(text)}' is no name: letters, digits, '-', '_' and '.' make one.");
     }
 
-    /// <summary>Short enough for a key, not all blank, which no key is, and without the one character that PostgreSQL does not keep.</summary>
-    public static bool CouldBeKept(string name) => !string.IsNullOrWhiteSpace(name) && name.Length <= NameLengthMax && !name.Contains('\0', StringComparison.Ordinal);
+    /// <summary>
+    /// Short enough for a key, not all blank, which no key is, and without the one character that PostgreSQL does not keep.
+    /// </summary>
+    public static bool CouldBeKept(string name) =>
+        !string.IsNullOrWhiteSpace(name) && name.Length <= NameLengthMax && !name.Contains('\0', StringComparison.Ordinal);
 
     public static string? OptionalName(string text, string field) => text.Length == 0 ? null : Name(text, field);
 
@@ -92,9 +95,11 @@ internal static class Door
     public static double Seconds(double value, string field) => value is >= 0 and <= SecondsMax
         ? value : throw Invalid($"{field} is {value}; write seconds, 0 to {SecondsMax:0} (a day).");
 
-    public static int NotNegative(int number, string field) => number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
+    public static int NotNegative(int number, string field) =>
+        number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
 
-    public static long NotNegative(long number, string field) => number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
+    public static long NotNegative(long number, string field) =>
+        number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
 
     /// <summary>0 is the usual number; more than the most is the most.</summary>
     public static int PageSize(int wanted, int usual, int most) => NotNegative(wanted, "pageSize") is 0 ? usual : Math.Min(wanted, most);

@@ -5,8 +5,8 @@ using Grpc.Core.Interceptors;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>
-/// What a call threw, as a status code with words. Refusals are thrown as RpcException where they are known; what is left are a silo that is
-/// just stopping or moving a grain (try again) and our own mistakes (logged with their stack, told without it).
+/// What a call threw, as a status code with words. Refusals are thrown as RpcException where they are known; what is left are a silo that
+/// is just stopping or moving a grain (try again) and our own mistakes (logged with their stack, told without it).
 /// </summary>
 internal sealed partial class ErrorWords(HealthBoard health, ILogger<ErrorWords> log) : Interceptor
 {
@@ -38,7 +38,9 @@ internal sealed partial class ErrorWords(HealthBoard health, ILogger<ErrorWords>
         }
     }
 
-    /// <summary>Before it waits for a database that is known not to answer. Agents are heard all the same: what they bring stays with them.</summary>
+    /// <summary>
+    /// Before it waits for a database that is known not to answer. Agents are heard all the same: what they bring stays with them.
+    /// </summary>
     private void RefuseCommandWithoutStore(object request)
     {
         if (health.StoreRefusal is { } words && IsCommand(request))
@@ -62,7 +64,8 @@ internal sealed partial class ErrorWords(HealthBoard health, ILogger<ErrorWords>
         }
         if (e is Orleans.Runtime.OrleansMessageRejectionException or Orleans.Runtime.SiloUnavailableException or OperationCanceledException)
         {
-            return new RpcException(new Status(StatusCode.Unavailable, "The control plane is starting, stopping or moving this run; try again."));
+            return new RpcException(
+                new Status(StatusCode.Unavailable, "The control plane is starting, stopping or moving this run; try again."));
         }
         if (e is TimeoutException)
         {

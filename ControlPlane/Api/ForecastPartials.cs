@@ -49,7 +49,8 @@ internal static class ForecastPartials
         PointToPointSeconds = step.PointToPointSeconds,
         Bubbles = new()
         {
-            OneForwardOneBackward = step.Bubbles.OneForwardOneBackward, ZeroBubble = step.Bubbles.ZeroBubble, DualPipe = step.Bubbles.DualPipe,
+            OneForwardOneBackward = step.Bubbles.OneForwardOneBackward, ZeroBubble = step.Bubbles.ZeroBubble,
+            DualPipe = step.Bubbles.DualPipe,
         },
     };
 
@@ -65,7 +66,8 @@ internal static class ForecastPartials
         var proto = new Proto.FailureForecast
         {
             MeanTimeBetween = failures.MeanTimeBetween.ToDuration(), ExpectedFailures = failures.ExpectedFailures,
-            BestInterval = failures.BestInterval.ToDuration(), LostGpuHoursPerFailure = failures.LostGpuHoursPerFailure, Spares = failures.Spares,
+            BestInterval = failures.BestInterval.ToDuration(), LostGpuHoursPerFailure = failures.LostGpuHoursPerFailure,
+            Spares = failures.Spares,
         };
         Set(failures.Ettr, v => proto.Ettr = v);
         return proto;

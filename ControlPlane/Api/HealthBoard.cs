@@ -10,14 +10,17 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>What is wrong with the control plane itself, for pages, verbs, probes and those whose call it fails.</summary>
 internal sealed class HealthBoard(StoreWatch store, StrayAgents strays)
 {
-    private const string Meanwhile = "Training goes on meanwhile and its reports are kept until they can be written; submissions and commands are refused.";
+    private const string Meanwhile =
+        "Training goes on meanwhile and its reports are kept until they can be written; submissions and commands are refused.";
 
     /// <summary>What a command is refused with while nothing can be written. Null: it can.</summary>
     public string? StoreRefusal => store.Now is StoreState.Unwritable away ? $"{away.Sentence} {away.Trouble.Fix} Then try again." : null;
 
     /// <summary>Null: the database has nothing to do with that failure.</summary>
     public string? WordsFor(Exception failure) =>
-        StoreRefusal ?? (store.TroubleIn(failure) is { } trouble ? $"The database cannot be used: {trouble.Why}. {trouble.Fix} Then try again." : null);
+        StoreRefusal
+            ?? (store.TroubleIn(failure) is { } trouble
+                ? $"The database cannot be used: {trouble.Why}. {trouble.Fix} Then try again." : null);
 
     public Proto.Health ToProto()
     {
@@ -26,7 +29,8 @@ internal sealed class HealthBoard(StoreWatch store, StrayAgents strays)
         {
             health.Problems.Add(new Proto.HealthProblem
             {
-                Kind = "store", Level = "error", Since = away.Since.ToTimestamp(), Text = away.Sentence, Fix = $"{away.Trouble.Fix} {Meanwhile}",
+                Kind = "store", Level = "error", Since = away.Since.ToTimestamp(), Text = away.Sentence,
+                Fix = $"{away.Trouble.Fix} {Meanwhile}",
             });
         }
 
@@ -53,7 +57,8 @@ internal static class HealthEndpoint
     /// For probes of load balancers and people with curl: 503 while commands are refused, with the words for those whom they concern, since
     /// they name folders and hosts.
     /// </summary>
-    public static void MapHealth(this IEndpointRouteBuilder routes) => routes.MapGet("/healthz", (HealthBoard health, HttpContext context) =>
+    public static void MapHealth(this IEndpointRouteBuilder routes) =>
+        routes.MapGet("/healthz", (HealthBoard health, HttpContext context) =>
         health.StoreRefusal is { } words
             ? Results.Text(string.Create(CultureInfo.InvariantCulture, $"{(AccessGuard.IsPerson(context) ? words : ForAnybody)}\n"),
                 statusCode: StatusCodes.Status503ServiceUnavailable)

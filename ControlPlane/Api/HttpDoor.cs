@@ -8,7 +8,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>
 /// What an HTTP request passes first. A browser that was let in shows its cookie whoever made it call, so nobody else's web page may
-/// speak in its name: neither under a name that was pointed at this machine, nor from another origin. <see cref="AccessGuard"/> asks who calls.
+/// speak in its name: neither under a name that was pointed at this machine, nor from another origin. <see cref="AccessGuard"/> asks who
+/// calls.
 /// </summary>
 internal static partial class HttpDoor
 {
@@ -59,12 +60,14 @@ internal static partial class HttpDoor
         if (IsLoopback(context.Connection.LocalIpAddress) && !IsLoopbackName(request.Host.Host))
         {
             await Refuse(context, HttpStatusCode.MisdirectedRequest, PermissionDenied,
-                $"Host is '{Door.Shown(request.Host.Value ?? "")}'; this control plane answers to localhost, 127.0.0.1 and [::1] alone. Open it by one of these.");
+                $"Host is '{Door.Shown(request.Host.Value ?? "")}'; this control plane answers to localhost, 127.0.0.1 and [::1] alone. "
+                    + "Open it by one of these.");
         }
         else if (Changes(request) && request.Headers.Origin is [{ } origin, ..] && !IsOwn(origin, request))
         {
             await Refuse(context, HttpStatusCode.Forbidden, PermissionDenied,
-                $"Origin is '{Door.Shown(origin)}'; pages from elsewhere may not change anything here. Send the request from a program, or from this dashboard.");
+                $"Origin is '{Door.Shown(origin)}'; pages from elsewhere may not change anything here. Send the request from a "
+                    + "program, or from this dashboard.");
         }
         else
         {
@@ -73,8 +76,8 @@ internal static partial class HttpDoor
     }
 
     /// <summary>
-    /// What a browser may do with an answer. Scripts are our files and the import map alone. Styles may stand in the page: MudBlazor writes its theme
-    /// and positions there. No Referer leaves this address.
+    /// What a browser may do with an answer. Scripts are our files and the import map alone. Styles may stand in the page: MudBlazor writes
+    /// its theme and positions there. No Referer leaves this address.
     /// </summary>
     private static Task Protect(HttpContext context)
     {
@@ -82,8 +85,10 @@ internal static partial class HttpDoor
         headers.XContentTypeOptions = "nosniff";
         headers.TryAdd("Referrer-Policy", "same-origin");
         headers.XFrameOptions = "SAMEORIGIN";
-        headers.ContentSecurityPolicy = $"default-src 'self'; script-src 'self' 'nonce-{PageNonce.Of(context)}'; style-src 'self' 'unsafe-inline'; "
-            + "img-src 'self' data: blob:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'";
+        headers.ContentSecurityPolicy = $"default-src 'self'; script-src 'self' 'nonce-{PageNonce.Of(context)}'; style-src "
+            + "'self' 'unsafe-inline'; "
+            + "img-src 'self' data: blob:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action "
+            + "'self'; frame-ancestors 'self'";
         return Task.CompletedTask;
     }
 
@@ -96,7 +101,8 @@ internal static partial class HttpDoor
         }
         catch (JsonException e) when (IsCall(context))
         {
-            await Refuse(context, HttpStatusCode.BadRequest, InvalidArgument, $"The body is not what {context.Request.Path} takes: {e.Message}");
+            await Refuse(context, HttpStatusCode.BadRequest,
+                InvalidArgument, $"The body is not what {context.Request.Path} takes: {e.Message}");
         }
         catch (Exception e) when (IsCall(context) && e is not OperationCanceledException)
         {
@@ -105,21 +111,26 @@ internal static partial class HttpDoor
         }
     }
 
-    private static bool IsCall(HttpContext context) => !context.Response.HasStarted && context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal);
+    private static bool IsCall(HttpContext context) =>
+        !context.Response.HasStarted && context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal);
 
-    /// <summary>A page elsewhere cannot read an answer, but it can cause one: by writing, and by a websocket, which no browser guards.</summary>
+    /// <summary>
+    /// A page elsewhere cannot read an answer, but it can cause one: by writing, and by a websocket, which no browser guards.
+    /// </summary>
     internal static bool Changes(HttpRequest request) =>
         request.HttpContext.WebSockets.IsWebSocketRequest || request.Headers.Upgrade.Count > 0
         || !(HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method));
 
     private static bool IsOwn(string origin, HttpRequest request) =>
-        Uri.TryCreate(origin, UriKind.Absolute, out var from) && string.Equals(from.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase);
+        Uri.TryCreate(origin, UriKind.Absolute, out var from)
+            && string.Equals(from.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>What listens on a real address is reached by names that only its operator knows.</summary>
     private static bool IsLoopback(IPAddress? address) => address is null || IPAddress.IsLoopback(address);
 
     private static bool IsLoopbackName(string host) =>
-        string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
+        string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase)
+            || (IPAddress.TryParse(host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
 
     internal static Task Refuse(HttpContext context, StatusCode code, string words) => Refuse(
         context, code == StatusCode.Unauthenticated ? HttpStatusCode.Unauthorized : HttpStatusCode.Forbidden, (int)code, words);
@@ -143,11 +154,14 @@ internal static partial class HttpDoor
         await context.Response.WriteAsJsonAsync(new { code, message = words, details = Array.Empty<object>() }, context.RequestAborted);
     }
 
-    /// <summary>An answer before the message is read ends with a reset of its HTTP/2 stream, and some clients lose the answer over it.</summary>
+    /// <summary>
+    /// An answer before the message is read ends with a reset of its HTTP/2 stream, and some clients lose the answer over it.
+    /// </summary>
     private static async Task ReadToItsEnd(HttpContext context)
     {
         byte[] ignored = new byte[4096];
-        for (int read = 0, more; read < RefusedBytesMax && (more = await context.Request.Body.ReadAsync(ignored, context.RequestAborted)) > 0; read += more)
+        for (int read = 0, more;
+        read < RefusedBytesMax && (more = await context.Request.Body.ReadAsync(ignored, context.RequestAborted)) > 0; read += more)
         {
         }
     }

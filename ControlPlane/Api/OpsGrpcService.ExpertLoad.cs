@@ -14,7 +14,8 @@ internal sealed partial class OpsGrpcService
         return ToProto(await experts.History(run, stage, context.CancellationToken));
     }
 
-    public override Task WatchExpertLoad(GetExpertLoadRequest request, IServerStreamWriter<ExpertLoad> responseStream, ServerCallContext context) =>
+    public override Task WatchExpertLoad(GetExpertLoadRequest request, IServerStreamWriter<ExpertLoad> responseStream,
+        ServerCallContext context) =>
         UntilGone(context, async token =>
         {
             var (run, stage) = await ExistingExperts(request, token);
@@ -34,7 +35,8 @@ internal sealed partial class OpsGrpcService
     private static ExpertLoad ToProto(ExpertLoadHistory? history) => history is null ? new ExpertLoad() : new ExpertLoad
     {
         Stage = history.Stage, Experts = history.Newest.Experts, First = ToProto(history.First), Newest = ToProto(history.Newest),
-        Points = { history.Points.Select(point => new ExpertLoadPoint { Step = point.Step, Attempt = point.Attempt, Busiest = { point.Ratios } }) },
+        Points = { history.Points.Select(
+            point => new ExpertLoadPoint { Step = point.Step, Attempt = point.Attempt, Busiest = { point.Ratios } }) },
     };
 
     private static ExpertLoadReport ToProto(Decisions.Health.ExpertLoad load) => new()
@@ -44,7 +46,8 @@ internal sealed partial class OpsGrpcService
         {
             load.Layers().Select((layer, row) => new LayerLoad
             {
-                Name = layer.Name, Busiest = layer.Busiest, BusiestExpert = layer.BusiestExpert, Idlest = layer.Idlest, Variation = layer.Variation,
+                Name = layer.Name, Busiest = layer.Busiest, BusiestExpert = layer.BusiestExpert, Idlest = layer.Idlest,
+                Variation = layer.Variation,
                 WithoutTokens = layer.WithoutTokens, Ratios = { load.Row(row) },
             }),
         },

@@ -22,9 +22,11 @@ internal sealed partial class OpsGrpcService
             var made = await ToTry(stage, step, token);
             (prompt.Folder, prompt.Digest) = (Path.GetFullPath(Path.Combine(checkpoints.Folder, made.Path)), made.Digest);
             // A path that a worker reported may lead anywhere; it is followed only within the checkpoints.
-            if (!prompt.Folder.StartsWith(checkpoints.Folder + Path.DirectorySeparatorChar, StringComparison.Ordinal) || !Directory.Exists(prompt.Folder))
+            if (!prompt.Folder.StartsWith(checkpoints.Folder + Path.DirectorySeparatorChar, StringComparison.Ordinal)
+                || !Directory.Exists(prompt.Folder))
             {
-                throw Cannot($"The files of the checkpoint of {stage} step {made.Step} are not there any more; they were in {prompt.Folder}. Choose another one.");
+                throw Cannot($"The files of the checkpoint of {stage} step {made.Step} are not there any more; they were in "
+                    + $"{prompt.Folder}. Choose another one.");
             }
 
             await foreach (var news in generations.Continue(prompt, $"{stage} step {made.Step}", token))
@@ -39,12 +41,15 @@ internal sealed partial class OpsGrpcService
         if (!run.Stages.Any(s => s.Name == stage.Stage))
         {
             throw new RpcException(new Status(
-                StatusCode.NotFound, $"{stage.Run} has no stage named {stage.Stage}; it has {string.Join(", ", run.Stages.Select(s => s.Name))}."));
+                StatusCode.NotFound, $"{stage.Run} has no stage named {stage.Stage}; it has "
+                    + $"{string.Join(", ", run.Stages.Select(s => s.Name))}."));
         }
 
         if (cluster.Simulated)
         {
-            throw Cannot("This cluster is simulated: its checkpoints have no weights. Start dsops with --cluster local and train, to try a checkpoint.");
+            throw Cannot(
+                "This cluster is simulated: its checkpoints have no weights. Start dsops with --cluster local and "
+                    + "train, to try a checkpoint.");
         }
 
         var registered = await history.Checkpoints(stage.Run, stage.Stage, cancellation);

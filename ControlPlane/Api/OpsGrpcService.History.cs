@@ -41,13 +41,15 @@ internal sealed partial class OpsGrpcService
         string run = await Existing(request.Run, context.CancellationToken);
         int size = Door.PageSize(request.PageSize, CheckpointsUsual, CheckpointsMost);
         var before = request.PageToken.Length == 0 ? null : CheckpointPlace.FromToken(request.PageToken)
-            ?? throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's; leave it out to begin with the newest.");
+            ?? throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's; leave it out "
+                + "to begin with the newest.");
         var checkpoints = await history.CheckpointsBefore(run, stage, before, size, context.CancellationToken);
         var shown = Bounded.Last([.. checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage))]);
         bool more = checkpoints.Count == size || shown.Count < checkpoints.Count;
         return new ListCheckpointsReply
         {
-            Checkpoints = { shown }, Simulated = cluster.Simulated, NextPageToken = more && shown.Count > 0 ? CheckpointPlace.Of(checkpoints[^shown.Count]).ToToken() : "",
+            Checkpoints = { shown }, Simulated = cluster.Simulated,
+            NextPageToken = more && shown.Count > 0 ? CheckpointPlace.Of(checkpoints[^shown.Count]).ToToken() : "",
         };
     }
 
@@ -71,7 +73,8 @@ internal sealed partial class OpsGrpcService
             {
                 summaries.Select(one => new Series
                 {
-                    Stage = one.Stage, Name = one.Name, Points = one.Points, FirstStep = one.FirstStep, LastStep = one.LastStep, Last = one.Last,
+                    Stage = one.Stage, Name = one.Name, Points = one.Points, FirstStep = one.FirstStep, LastStep = one.LastStep,
+                    Last = one.Last,
                     Min = one.Min, Max = one.Max, NotFinite = one.NotFinite,
                 }),
             },
@@ -83,21 +86,23 @@ internal sealed partial class OpsGrpcService
     public override Task<GetSchemaReply> GetSchema(GetSchemaRequest request, ServerCallContext context) =>
         Task.FromResult(new GetSchemaReply { JsonSchema = PipelineText.Schema() });
 
-    public override Task<GetVersionReply> GetVersion(GetVersionRequest request, ServerCallContext context) => Task.FromResult(new GetVersionReply
-    {
-        Version = ProgramVersion.Text,
-        Runtime = RuntimeInformation.FrameworkDescription,
-        WorkerProtocol = WorkerGrpcService.Protocol,
-        Database = database is OpsDatabase.Sqlite ? "sqlite" : "postgresql",
-        Cluster = cluster.Kind,
-    });
+    public override Task<GetVersionReply> GetVersion(GetVersionRequest request, ServerCallContext context) =>
+        Task.FromResult(new GetVersionReply
+        {
+            Version = ProgramVersion.Text,
+            Runtime = RuntimeInformation.FrameworkDescription,
+            WorkerProtocol = WorkerGrpcService.Protocol,
+            Database = database is OpsDatabase.Sqlite ? "sqlite" : "postgresql",
+            Cluster = cluster.Kind,
+        });
 
     private static RunListQuery Query(ListRunsRequest request)
     {
         string search = string.Join(' ', new[] { Search(request.NameContains, "nameContains"), Search(request.Search, "search") }
             .Where(text => text.Length > 0));
         var after = request.PageToken.Length == 0 ? null : RunListPlace.FromToken(request.PageToken)
-            ?? throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's; leave it out to begin with the first page.");
+            ?? throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's; leave it out to "
+                + "begin with the first page.");
         return new RunListQuery(
             search, Door.OptionalName(request.State, "state") ?? "", after, Door.PageSize(request.PageSize, RunsUsual, PageMost));
     }
@@ -140,15 +145,18 @@ internal sealed partial class OpsGrpcService
             if (rank >= ranks)
             {
                 throw new RpcException(new Status(
-                    StatusCode.NotFound, $"{whose} has no rank {rank}. It has {(ranks == 1 ? "one, rank 0" : $"{ranks}, from 0 to {ranks - 1}")}."));
+                    StatusCode.NotFound, $"{whose} has no rank {rank}. It has "
+                        + $"{(ranks == 1 ? "one, rank 0" : $"{ranks}, from 0 to {ranks - 1}")}."));
             }
         }
 
-        int attempts = (await Described(query.Run, cancellation)).Stages.Where(s => query.Stage is null || s.Name == query.Stage).Max(s => s.Attempt);
+        int attempts = (await Described(query.Run, cancellation)).Stages.Where(s => query.Stage is null || s.Name == query.Stage)
+            .Max(s => s.Attempt);
         if (query.Attempt > attempts)
         {
             throw new RpcException(new Status(
-                StatusCode.NotFound, $"{query.Run} has had no attempt {query.Attempt}{(query.Stage is null ? "" : $" of {query.Stage}")}; the newest is {attempts}."));
+                StatusCode.NotFound, $"{query.Run} has had no attempt {query.Attempt}{(query.Stage is null ? "" : $" of {query.Stage}")}; "
+                    + $"the newest is {attempts}."));
         }
     }
 
@@ -158,7 +166,8 @@ internal sealed partial class OpsGrpcService
         if (stage is not null && !run.Stages.Any(known => known.Name == stage))
         {
             throw new RpcException(new Status(
-                StatusCode.NotFound, $"{run.Name} has no stage '{stage}'. Its stages are: {string.Join(", ", run.Stages.Select(known => known.Name))}."));
+                StatusCode.NotFound, $"{run.Name} has no stage '{stage}'. Its stages are: "
+                    + $"{string.Join(", ", run.Stages.Select(known => known.Name))}."));
         }
     }
 

@@ -30,14 +30,17 @@ internal sealed partial class OpsGrpcService
         bool found = await act(new NodeId(name));
         var nodes = (await Described()).Nodes;
         return found && nodes.FirstOrDefault(n => n.Name == name) is { } node ? node : throw new RpcException(new Status(
-            StatusCode.NotFound, $"There is no node named {name}.{Nearest.To(name, nodes.Select(n => n.Name)).Take(1).Select(n => $" Did you mean {n}?").FirstOrDefault()}"));
+            StatusCode.NotFound, "There is no node named "
+                + $"{name}.{Nearest.To(name, nodes.Select(n => n.Name)).Take(1).Select(n => $" Did you mean {n}?").FirstOrDefault()}"));
     }
 
     /// <summary>A real machine is not broken on request.</summary>
     private SimulatedCluster Simulated(string verb) => cluster as SimulatedCluster ?? throw new RpcException(new Status(
-        StatusCode.FailedPrecondition, $"Only nodes of a simulated cluster can be told to {verb}; this one is {cluster.Kind}. Start it with --cluster simulated."));
+        StatusCode.FailedPrecondition, $"Only nodes of a simulated cluster can be told to {verb}; this one is {cluster.Kind}. Start it "
+            + "with --cluster simulated."));
 
     private IClusterGrain ClusterOf() => grains.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
-    private static string Why(NodeCommand request, string otherwise) => Door.Reason(request.Reason) is { Length: > 0 } reason ? reason : otherwise;
+    private static string Why(NodeCommand request, string otherwise) =>
+        Door.Reason(request.Reason) is { Length: > 0 } reason ? reason : otherwise;
 }

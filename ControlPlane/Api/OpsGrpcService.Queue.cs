@@ -14,7 +14,8 @@ internal sealed partial class OpsGrpcService
     public override Task<Cluster> MoveWaitingGang(MoveWaitingGangRequest request, ServerCallContext context)
     {
         var stage = Door.Stage(request.Run, request.Stage);
-        StageId? before = request.BeforeRun.Length + request.BeforeStage.Length == 0 ? null : Door.Stage(request.BeforeRun, request.BeforeStage);
+        StageId? before = request.BeforeRun.Length + request.BeforeStage.Length == 0 ? null
+            : Door.Stage(request.BeforeRun, request.BeforeStage);
         return Unless(ClusterOf().Move(stage, before, Or(request.Reason), context.CancellationToken));
     }
 
@@ -26,7 +27,8 @@ internal sealed partial class OpsGrpcService
         }
 
         StageId? heir = request.For.Length == 0 ? null : Gang(request.For, "for");
-        return Unless(ClusterOf().GiveWay([.. request.Gangs.Select(g => Gang(g, "gangs"))], heir, Or(request.Reason), context.CancellationToken));
+        return Unless(
+            ClusterOf().GiveWay([.. request.Gangs.Select(g => Gang(g, "gangs"))], heir, Or(request.Reason), context.CancellationToken));
     }
 
     public override Task<Cluster> PlanMaintenance(PlanMaintenanceRequest request, ServerCallContext context)

@@ -11,7 +11,9 @@ internal sealed partial class OpsGrpcService
     /// <summary>A list is read this often; it is sent when it is another one.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 
-    /// <summary>What has not changed is sent again this often: a page calls what it has not heard of for 5 s old, and one word may be late.</summary>
+    /// <summary>
+    /// What has not changed is sent again this often: a page calls what it has not heard of for 5 s old, and one word may be late.
+    /// </summary>
     public static readonly TimeSpan SpeakEvery = TimeSpan.FromSeconds(2);
 
     public override Task WatchRun(GetRunRequest request, IServerStreamWriter<Run> responseStream, ServerCallContext context) =>
@@ -88,7 +90,8 @@ internal sealed partial class OpsGrpcService
         {
             await stream(gone.Token);
         }
-        catch (Exception e) when (gone.IsCancellationRequested && e is OperationCanceledException or InvalidOperationException or IOException)
+        catch (Exception e) when (gone.IsCancellationRequested
+            && e is OperationCanceledException or InvalidOperationException or IOException)
         {
             // The caller hung up, or the control plane stops: either way the stream has ended.
         }

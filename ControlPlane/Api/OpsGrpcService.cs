@@ -18,7 +18,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
 internal sealed partial class OpsGrpcService(
-    IGrainFactory grains, HistoryQueries history, RunLists runs, LogQueries logs, SeriesQueries series, ExpertLoadQueries experts, ITrainingCluster cluster, OpsDatabase database,
+    IGrainFactory grains, HistoryQueries history, RunLists runs, LogQueries logs, SeriesQueries series, ExpertLoadQueries experts,
+    ITrainingCluster cluster, OpsDatabase database,
     Generations generations, CheckpointRoot checkpoints, HealthBoard health, FileLooks looks, TimeProvider clock,
     IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
 {
@@ -76,7 +77,8 @@ internal sealed partial class OpsGrpcService(
         var warnings = parse.Warnings.Select(problem => problem.ToProto());
         return result switch
         {
-            SubmitResult.Created created => new SubmitRunReply { Run = created.Run.ToProto(clock.GetUtcNow()), Created = true, Warnings = { warnings } },
+            SubmitResult.Created created =>
+                new SubmitRunReply { Run = created.Run.ToProto(clock.GetUtcNow()), Created = true, Warnings = { warnings } },
             SubmitResult.Same same => new SubmitRunReply { Run = same.Run.ToProto(clock.GetUtcNow()), Warnings = { warnings } },
             SubmitResult.Different different => throw new RpcException(new Status(
                 StatusCode.AlreadyExists,
@@ -113,10 +115,15 @@ internal sealed partial class OpsGrpcService(
         string? stage = Door.OptionalName(request.Stage, "stage");
         if (stage is not null && submission.Pipeline.Stages.All(s => s.Name != stage))
         {
-            throw Door.Invalid($"stage '{stage}' is not in {name}; it has {string.Join(", ", submission.Pipeline.Stages.Select(s => s.Name))}.");
+            throw Door.Invalid($"stage '{stage}' is not in {name}; it has "
+                + $"{string.Join(", ", submission.Pipeline.Stages.Select(s => s.Name))}.");
         }
         var copy = submission.Pipeline with { Name = newName };
-        return new CloneRunReply { Text = PipelineText.ToYaml(Door.NotNegative(request.Nodes, "nodes") is var nodes && nodes > 0 ? copy.OnNodes(nodes, stage) : copy) };
+        return new CloneRunReply
+        {
+            Text = PipelineText.ToYaml(
+                Door.NotNegative(request.Nodes, "nodes") is var nodes && nodes > 0 ? copy.OnNodes(nodes, stage) : copy),
+        };
     }
 
     private async Task<Run> Command(string name, ServerCallContext context, Func<IRunGrain, Task<CommandResult>> command)
@@ -131,7 +138,9 @@ internal sealed partial class OpsGrpcService(
         };
     }
 
-    /// <summary>What is no name may still be the name of a run, from a version that took it for one: that run can be seen and ended too.</summary>
+    /// <summary>
+    /// What is no name may still be the name of a run, from a version that took it for one: that run can be seen and ended too.
+    /// </summary>
     private async Task<string> Known(string name, string field)
     {
         try
@@ -156,14 +165,17 @@ internal sealed partial class OpsGrpcService(
 
     /// <summary>A simulated cluster reads no data, so its pipelines may name files that are elsewhere.</summary>
     private Task<PipelineParse> Parse(
-        string text, string folder, string name, ServerCallContext context, string data = "", bool toRun = false, Func<string, bool>? known = null)
+        string text, string folder, string name, ServerCallContext context, string data = "", bool toRun = false,
+        Func<string, bool>? known = null)
     {
         string pipeline = Door.Pipeline(text);
         string? named = Door.OptionalName(name, "name");
         PipelineSetting[] settings = data.Length > 0 ? [new PipelineSetting("data.source", Door.Data(data))] : [];
-        Func<string, bool> exists = known ?? (cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling));
+        Func<string, bool> exists = known
+            ?? (cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling));
         return looks.Run(
-            () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings, singleRanks: toRun && !cluster.Simulated),
+            () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings,
+                singleRanks: toRun && !cluster.Simulated),
             PipelineText.Silent, context.CancellationToken);
     }
 

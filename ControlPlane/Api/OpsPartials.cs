@@ -17,7 +17,8 @@ internal static class OpsPartials
     public static Proto.Run ToProto(this RunView run, DateTimeOffset now) => new()
     {
         Name = run.Name, Team = run.Team, State = run.State, Reason = run.Reason, SubmittedAt = run.SubmittedAt.ToTimestamp(),
-        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now)) }, Pipeline = run.PipelineText, Parameters = run.Parameters,
+        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now)) }, Pipeline = run.PipelineText,
+        Parameters = run.Parameters,
         Simulated = run.Simulated, AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(), Forecast = run.Forecast?.ToProto(),
     };
 
@@ -25,7 +26,8 @@ internal static class OpsPartials
     public static Proto.RunSummary ToSummary(this RunView run, DateTimeOffset now) => new()
     {
         Name = run.Name, Team = run.Team, State = run.State, Reason = run.Reason, SubmittedAt = run.SubmittedAt.ToTimestamp(),
-        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => ToSummary(stage, now)) }, Parameters = run.Parameters, Simulated = run.Simulated,
+        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => ToSummary(stage, now)) }, Parameters = run.Parameters,
+        Simulated = run.Simulated,
         Forecast = run.Forecast?.ToProto(), AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(),
     };
 
@@ -39,8 +41,10 @@ internal static class OpsPartials
     {
         var proto = new Proto.StageSummary
         {
-            Name = stage.Name, Kind = stage.Kind, State = stage.State, Attempt = stage.Attempt, Step = stage.Step, TotalSteps = stage.TotalSteps,
-            Tokens = stage.Tokens, TotalTokens = stage.TotalTokens, Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null,
+            Name = stage.Name, Kind = stage.Kind, State = stage.State, Attempt = stage.Attempt, Step = stage.Step,
+            TotalSteps = stage.TotalSteps,
+            Tokens = stage.Tokens, TotalTokens = stage.TotalTokens,
+            Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null,
             AsOf = Freshness.Told(stage.AsOf, now)?.ToTimestamp(),
         };
         Set(stage.Loss, value => proto.Loss = value);
@@ -57,7 +61,8 @@ internal static class OpsPartials
             Name = stage.Name, Kind = stage.Kind, State = stage.State, Reason = stage.Reason, Attempt = stage.Attempt, Step = stage.Step,
             TotalSteps = stage.TotalSteps, Tokens = stage.Tokens, TotalTokens = stage.TotalTokens, Phase = stage.Phase,
             Ranks = { stage.Ranks.Select(ToProto) }, StartedAt = stage.StartedAt?.ToTimestamp(), EndedAt = stage.EndedAt?.ToTimestamp(),
-            Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null, Evaluations = { stage.Evaluations.Select(ToProto) },
+            Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null,
+            Evaluations = { stage.Evaluations.Select(ToProto) },
             RemainingLow = stage.Remaining is null || stage.Outlook is null ? null : Duration.FromTimeSpan(stage.Outlook.Low),
             RemainingHigh = stage.Remaining is null || stage.Outlook is null ? null : Duration.FromTimeSpan(stage.Outlook.High),
             RestartsByCause = { stage.RestartsByCause }, Wait = stage.Pending?.ToProto(), BeganFrom = stage.BeganFrom,
@@ -75,7 +80,8 @@ internal static class OpsPartials
 
     private static Proto.Rank ToProto(RankView rank) => new()
     {
-        Rank_ = rank.Rank, Node = rank.Node, Pid = rank.Pid, State = rank.State.InWords(), LastSeen = rank.LastSeen?.ToTimestamp(), AgentPid = rank.AgentPid,
+        Rank_ = rank.Rank, Node = rank.Node, Pid = rank.Pid, State = rank.State.InWords(), LastSeen = rank.LastSeen?.ToTimestamp(),
+        AgentPid = rank.AgentPid,
         SeenAgo = rank.SeenAgo is { } ago ? Duration.FromTimeSpan(ago) : null,
     };
 
@@ -92,7 +98,13 @@ internal static class OpsPartials
 
     private static Proto.Evaluation ToProto(Evaluation evaluation)
     {
-        var proto = new Proto.Evaluation { Name = evaluation.Name, Value = evaluation.Value, Samples = evaluation.Samples, Step = evaluation.Step };
+        var proto = new Proto.Evaluation
+        {
+            Name = evaluation.Name,
+            Value = evaluation.Value,
+            Samples = evaluation.Samples,
+            Step = evaluation.Step,
+        };
         Set(evaluation.Low, value => proto.Low = value);
         Set(evaluation.High, value => proto.High = value);
         return proto;
@@ -103,7 +115,8 @@ internal static class OpsPartials
         var proto = new Proto.Event
         {
             Number = number, At = happened.At.ToTimestamp(), Run = happened.Run, Stage = happened.Stage, Attempt = happened.Attempt,
-            Kind = happened.Kind, Text = happened.Text, Node = happened.Node, Took = happened.Took is { } took ? Duration.FromTimeSpan(took) : null,
+            Kind = happened.Kind, Text = happened.Text, Node = happened.Node,
+            Took = happened.Took is { } took ? Duration.FromTimeSpan(took) : null,
             Level = happened.Level switch
             {
                 EventLevel.Info => "info",
@@ -120,7 +133,8 @@ internal static class OpsPartials
     {
         Run = run, Stage = stage, Step = checkpoint.Made.Step, Attempt = checkpoint.Made.Attempt, Path = checkpoint.Made.Path,
         Bytes = checkpoint.Made.Bytes, Digest = checkpoint.Made.Digest, Tokens = checkpoint.Made.Tokens, Loss = checkpoint.Made.Loss,
-        DataCursor = checkpoint.Made.DataCursor, At = checkpoint.Made.At.ToTimestamp(), Stall = Duration.FromTimeSpan(checkpoint.Made.Stall),
+        DataCursor = checkpoint.Made.DataCursor, At = checkpoint.Made.At.ToTimestamp(),
+        Stall = Duration.FromTimeSpan(checkpoint.Made.Stall),
         Lag = Duration.FromTimeSpan(checkpoint.Made.Lag), Lineage = checkpoint.Lineage, Reason = checkpoint.Reason,
         State = checkpoint.State switch
         {

@@ -34,7 +34,8 @@ internal static class PipelinePlans
         int moment = spec.Optimizer.Bf16Moments ? Bf16MomentBytes : MomentBytes;
         return new Proto.StagePlan
         {
-            Name = stage.Name, Kind = stage.Kind, Steps = length.Steps, Tokens = (long)Math.Round(StageLength.PlannedTokens(stage.Recipe)), Nodes = resources.Nodes,
+            Name = stage.Name, Kind = stage.Kind, Steps = length.Steps, Tokens = (long)Math.Round(StageLength.PlannedTokens(stage.Recipe)),
+            Nodes = resources.Nodes,
             Ranks = resources.Nodes * resources.RanksPerNode,
             // The last step is saved whether or not it is one of every so many.
             Checkpoints = (int)Math.Min(int.MaxValue, (length.Steps + everySteps - 1) / everySteps),

@@ -31,7 +31,9 @@ internal sealed class RunLists(RunListQueries queries, IGrainFactory grains, Cha
         return await ToReply(page, name => grains.GetGrain<IRunGrain>(name).Summary(), cancellation);
     }
 
-    /// <summary>The page now, then whenever it is another one; only the changed runs of it where <paramref name="changesOnly"/> allows.</summary>
+    /// <summary>
+    /// The page now, then whenever it is another one; only the changed runs of it where <paramref name="changesOnly"/> allows.
+    /// </summary>
     public async IAsyncEnumerable<ListRunsReply> Follow(
         RunListQuery query, bool changesOnly, TimeSpan every, [EnumeratorCancellation] CancellationToken cancellation)
     {
@@ -62,7 +64,8 @@ internal sealed class RunLists(RunListQueries queries, IGrainFactory grains, Cha
 
         var changes = new ListRunsReply
         {
-            Changes = true, NextPageToken = now.NextPageToken, Total = now.Total, Before = now.Before, All = now.All, Hint = now.Hint, States = { now.States },
+            Changes = true, NextPageToken = now.NextPageToken, Total = now.Total, Before = now.Before, All = now.All, Hint = now.Hint,
+            States = { now.States },
         };
         changes.Runs.AddRange(now.Runs.Where((run, i) => !run.Equals(before.Runs[i])));
         return changes;
@@ -75,7 +78,8 @@ internal sealed class RunLists(RunListQueries queries, IGrainFactory grains, Cha
             async run => run is { Ended: true, Parameters: > 0 } ? run : await now(run.Name).WaitAsync(cancellation) ?? run));
         return new ListRunsReply
         {
-            Runs = { runs.Select(run => run.ToSummary(clock.GetUtcNow())) }, NextPageToken = page.Next?.ToToken() ?? "", States = { page.States },
+            Runs = { runs.Select(run => run.ToSummary(clock.GetUtcNow())) }, NextPageToken = page.Next?.ToToken() ?? "",
+            States = { page.States },
             Total = page.Total, Before = page.Before, All = page.All, Hint = page.Hint,
         };
     }

@@ -9,8 +9,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 internal sealed class RunWatch : IRunObserver
 {
     /// <summary>
-    /// The grain forgets an observer after 5 minutes, and all of them when it moves. It sends the view anew, which shows those who look that an
-    /// unchanged view is not an old one, and that one has grown old in a run that has no news.
+    /// The grain forgets an observer after 5 minutes, and all of them when it moves. It sends the view anew, which shows those who look
+    /// that an unchanged view is not an old one, and that one has grown old in a run that has no news.
     /// </summary>
     private static readonly TimeSpan RenewEvery = OpsGrpcService.SpeakEvery;
 
@@ -27,7 +27,8 @@ internal sealed class RunWatch : IRunObserver
         return Task.CompletedTask;
     }
 
-    public static async IAsyncEnumerable<RunView> Of(IGrainFactory grains, string name, [EnumeratorCancellation] CancellationToken cancellation)
+    public static async IAsyncEnumerable<RunView> Of(IGrainFactory grains, string name, [EnumeratorCancellation]
+        CancellationToken cancellation)
     {
         var watch = new RunWatch();
         var run = grains.GetGrain<IRunGrain>(name);

@@ -10,7 +10,9 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// </summary>
 internal sealed class SeriesDoor(RunListQueries runs, IGrainFactory grains, HealthBoard health, TimeProvider clock) : IEndpointFilter
 {
-    /// <summary>As long as a page takes to tell that a server hangs. What follows may take longer: ten series of a million points are read.</summary>
+    /// <summary>
+    /// As long as a page takes to tell that a server hangs. What follows may take longer: ten series of a million points are read.
+    /// </summary>
     internal static readonly TimeSpan AnswersWithin = TimeSpan.FromSeconds(5);
 
     private const string NoAnswer = "The database gives no answer. Look at its own log and at the machine it runs on. Then try again.";
@@ -22,13 +24,16 @@ internal sealed class SeriesDoor(RunListQueries runs, IGrainFactory grains, Heal
         try
         {
             // On a thread of its own: SQLite waits in the call.
-            string? absent = await Task.Run(() => Absent(run, stage, http.RequestAborted)).WaitAsync(AnswersWithin, clock, http.RequestAborted);
-            return absent is null ? await next(context) : Results.Problem(statusCode: StatusCodes.Status404NotFound, title: "Not found", detail: absent);
+            string? absent = await Task.Run(() => Absent(run, stage, http.RequestAborted))
+                .WaitAsync(AnswersWithin, clock, http.RequestAborted);
+            return absent is null ? await next(context)
+                : Results.Problem(statusCode: StatusCodes.Status404NotFound, title: "Not found", detail: absent);
         }
         catch (Exception e) when (e is DbException or TimeoutException or IOException or InvalidOperationException
             && (e is TimeoutException || health.WordsFor(e) is not null))
         {
-            return Results.Problem(statusCode: StatusCodes.Status503ServiceUnavailable, title: "The database cannot be read", detail: health.WordsFor(e) ?? NoAnswer);
+            return Results.Problem(statusCode: StatusCodes.Status503ServiceUnavailable, title: "The database cannot be read",
+                detail: health.WordsFor(e) ?? NoAnswer);
         }
     }
 

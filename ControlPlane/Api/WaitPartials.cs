@@ -12,19 +12,24 @@ internal static class WaitPartials
     {
         Run = waits.Request.Stage.Run, Stage = waits.Request.Stage.Stage, Attempt = waits.Request.Id.Number, Nodes = waits.Request.Nodes,
         SlotsPerNode = waits.Request.SlotsPerNode, Priority = waits.Request.Priority, Team = waits.Request.Team,
-        Since = waits.Request.Since.ToTimestamp(), Reason = waits.Why.Reason, Wait = (withWays ? waits.Why : waits.Why with { Ways = [] }).ToProto(), Group = waits.Request.Group,
+        Since = waits.Request.Since.ToTimestamp(), Reason = waits.Why.Reason,
+        Wait = (withWays ? waits.Why : waits.Why with { Ways = [] }).ToProto(), Group = waits.Request.Group,
         Restores = waits.Request.Restores, Moved = waits.Moved,
     };
 
     public static Proto.Wait ToProto(this PlacementDecision.Pending pending)
     {
-        var proto = new Proto.Wait { Reasons = { pending.Reasons.Select(r => new Proto.WaitReason { Kind = InWords(r.Kind), Text = r.Text }) } };
+        var proto = new Proto.Wait
+        {
+            Reasons = { pending.Reasons.Select(r => new Proto.WaitReason { Kind = InWords(r.Kind), Text = r.Text }) },
+        };
         proto.Ways.AddRange(pending.Ways.Select(ToProto));
         if (pending.Eta is { } eta)
         {
             proto.Start = new Proto.StartEstimate
             {
-                Earliest = eta.Earliest.ToTimestamp(), Likely = eta.Likely.ToTimestamp(), Latest = eta.Latest.ToTimestamp(), Basis = eta.Basis,
+                Earliest = eta.Earliest.ToTimestamp(), Likely = eta.Likely.ToTimestamp(), Latest = eta.Latest.ToTimestamp(),
+                Basis = eta.Basis,
             };
         }
 

@@ -28,12 +28,14 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         {
             throw new RpcException(new Status(
                 StatusCode.FailedPrecondition,
-                $"The agent speaks protocol {request.Protocol}, this control plane {Protocol}. Start agents from the same version as the control plane."));
+                $"The agent speaks protocol {request.Protocol}, this control plane {Protocol}. Start agents from the same "
+                    + "version as the control plane."));
         }
         var registration = request.ToRecord();
         var agent = AccessGuard.ClaimsOf(context);
         Fits(agent, registration.Stage, registration.Attempt, registration.Node);
-        var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString()).Register(registration with { Gang = agent.Gang.Number });
+        var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString())
+            .Register(registration with { Gang = agent.Gang.Number });
         return reply.ToProto(checkpoints.Folder);
     }
 
@@ -94,12 +96,14 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         }
 
         var attempts = beat.Checkpoints.Select(c => c.Attempt).Concat(beat.Evaluations.Select(e => e.Attempt))
-            .Concat(beat.Notes.Select(n => n.Attempt)).Concat(beat.ExpertLoads.Select(l => l.Attempt)).Concat(beat.Ranks.Select(r => r.Attempt));
+            .Concat(beat.Notes.Select(n => n.Attempt)).Concat(beat.ExpertLoads.Select(l => l.Attempt))
+            .Concat(beat.Ranks.Select(r => r.Attempt));
         if (attempts.FirstOrDefault(attempt => attempt < agent.Gang.Number || attempt > beat.Attempt, agent.Gang.Number) is var other
             && other != agent.Gang.Number)
         {
             throw new RpcException(new Status(StatusCode.PermissionDenied,
-                $"This agent has run attempts {agent.Gang.Number} to {beat.Attempt} of {agent.Gang.Stage}; it cannot report of attempt {other}."));
+                $"This agent has run attempts {agent.Gang.Number} to {beat.Attempt} of {agent.Gang.Stage}; it cannot "
+                    + $"report of attempt {other}."));
         }
     }
 

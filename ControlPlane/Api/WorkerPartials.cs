@@ -20,7 +20,9 @@ internal static class WorkerPartials
     /// <summary>Beyond it float16, which keeps them, has no number; a layer would need as many experts.</summary>
     private const float RatioMax = 65_504;
 
-    /// <summary>What one beat may carry. Agents keep the same limits (ReportBuffer, ReportLimits of the worker), so that nothing honest is refused.</summary>
+    /// <summary>
+    /// What one beat may carry. Agents keep the same limits (ReportBuffer, ReportLimits of the worker), so that nothing honest is refused.
+    /// </summary>
     private const int SamplesMax = 2_000;
     private const int OthersMax = 200;
     private const int LoadsMax = 64;
@@ -54,7 +56,8 @@ internal static class WorkerPartials
             [.. request.Checkpoints.Select(made => made.ToRecord(stage))], [.. request.Evaluations.Select(ToRecord)],
             [.. request.Notes.Select(note => new WorkerNote(
                 Door.Time(note.At, "notes.at"), Door.Words(note.Text, NoteLengthMax), Door.NotNegative(note.Attempt, "notes.attempt")))],
-            request.LaunchSeconds.ToImmutableDictionary(part => Door.Name(part.Key, "launchSeconds"), part => Door.Seconds(part.Value, $"launchSeconds.{part.Key}")),
+            request.LaunchSeconds.ToImmutableDictionary(part => Door.Name(part.Key, "launchSeconds"),
+                part => Door.Seconds(part.Value, $"launchSeconds.{part.Key}")),
             [.. request.RefusedCheckpoints.Select(ToRecord)], [.. request.ExpertLoads.Select(ToRecord)])
         {
             Resumed = [.. request.Resumed.Select(resumed =>
@@ -77,10 +80,11 @@ internal static class WorkerPartials
         Door.AtMost(request.LaunchSeconds.Count, LaunchPartsMax, "launchSeconds");
     }
 
-    private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) => new(Door.Words(refused.Path, NoteLengthMax), Door.Words(refused.Reason, NoteLengthMax))
-    {
-        Attempt = Door.NotNegative(refused.Attempt, "refusedCheckpoints.attempt"), Digest = Door.Words(refused.Digest, ShortLengthMax),
-    };
+    private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) =>
+        new(Door.Words(refused.Path, NoteLengthMax), Door.Words(refused.Reason, NoteLengthMax))
+        {
+            Attempt = Door.NotNegative(refused.Attempt, "refusedCheckpoints.attempt"), Digest = Door.Words(refused.Digest, ShortLengthMax),
+        };
 
     public static (StageId Stage, int Attempt) Required(Proto.AttemptRef? attempt) => attempt is null
         ? throw Door.Invalid("attempt is missing: name run, stage and attempt.")
@@ -100,7 +104,8 @@ internal static class WorkerPartials
     };
 
     private static NotFinite ToRecord(this Proto.NotFinite broke) => new(
-        broke.What, NotFinite.InWords(broke.Value), Door.NotNegative(broke.Step, "ranks.notFinite.step"), Door.NotNegative(broke.Batch, "ranks.notFinite.batch"),
+        broke.What, NotFinite.InWords(broke.Value), Door.NotNegative(broke.Step, "ranks.notFinite.step"),
+        Door.NotNegative(broke.Batch, "ranks.notFinite.batch"),
         Door.NotNegative(broke.MicroBatch, "ranks.notFinite.microBatch"), broke.Data, broke.LearningRate);
 
     private static LocalRestart ToRecord(this Proto.LocalRestart restart, string node) => new(
@@ -125,24 +130,31 @@ internal static class WorkerPartials
     {
         Door.AtMost(sample.Extra.Count, SeriesMax, "samples.extra");
         return new StepSample(
-            Door.NotNegative(sample.Step, "samples.step"), Door.Time(sample.At, "samples.at"), Door.Words(sample.Phase, ShortLengthMax), sample.Loss, sample.GradNorm,
+            Door.NotNegative(sample.Step, "samples.step"), Door.Time(sample.At, "samples.at"), Door.Words(sample.Phase, ShortLengthMax),
+            sample.Loss, sample.GradNorm,
             sample.LearningRate, Door.NotNegative(sample.Tokens, "samples.tokens"), Door.Seconds(sample.StepSeconds, "samples.stepSeconds"),
-            Door.NotNegative(sample.Attempt, "samples.attempt"), sample.Extra.ToImmutableDictionary(one => Series(one.Key, "samples.extra"), one => one.Value));
+            Door.NotNegative(sample.Attempt, "samples.attempt"),
+            sample.Extra.ToImmutableDictionary(one => Series(one.Key, "samples.extra"), one => one.Value));
     }
 
     private static string Series(string name, string field) => name.Length is > 0 and <= ShortLengthMax && !name.Any(char.IsControl) ? name
         : throw Door.Invalid($"{field} has the name '{Door.Shown(name)}'; 1 to {ShortLengthMax} characters without controls make one.");
 
     public static CheckpointMade ToRecord(this Proto.CheckpointReport made, StageId stage) => new(
-        Door.NotNegative(made.Step, "checkpoints.step"), PathOf(made, stage), Door.NotNegative(made.Bytes, "checkpoints.bytes"), Door.Words(made.Digest, ShortLengthMax),
+        Door.NotNegative(made.Step, "checkpoints.step"), PathOf(made, stage), Door.NotNegative(made.Bytes, "checkpoints.bytes"),
+        Door.Words(made.Digest, ShortLengthMax),
         Door.NotNegative(made.Tokens, "checkpoints.tokens"), made.Loss, Cursor(made.DataCursor), Door.Span(made.Stall, "checkpoints.stall"),
-        Door.Span(made.Lag, "checkpoints.lag"), Door.Time(made.At, "checkpoints.at"), Door.NotNegative(made.Attempt, "checkpoints.attempt"), made.Final);
+        Door.Span(made.Lag, "checkpoints.lag"), Door.Time(made.At, "checkpoints.at"), Door.NotNegative(made.Attempt, "checkpoints.attempt"),
+        made.Final);
 
-    /// <summary>Where the next stage and `dsops generate` will look: exactly where the stage's checkpoint of that step lies, and nowhere else.</summary>
+    /// <summary>
+    /// Where the next stage and `dsops generate` will look: exactly where the stage's checkpoint of that step lies, and nowhere else.
+    /// </summary>
     private static string PathOf(Proto.CheckpointReport made, StageId stage)
     {
         string right = string.Create(CultureInfo.InvariantCulture, $"{stage}/step-{made.Step:00000000}");
-        return made.Path == right ? right : throw Door.Invalid($"checkpoints.path is '{Door.Shown(made.Path)}'; that of step {made.Step} is {right}.");
+        return made.Path == right ? right
+            : throw Door.Invalid($"checkpoints.path is '{Door.Shown(made.Path)}'; that of step {made.Step} is {right}.");
     }
 
     /// <summary>Cut, it would lead into other data.</summary>
@@ -160,14 +172,16 @@ internal static class WorkerPartials
         int rows = experts == 0 ? 0 : load.Ratios.Count / experts;
         if (rows == 0 || rows * experts != load.Ratios.Count || load.MtpBlocks < 0 || load.MtpBlocks > rows)
         {
-            throw Door.Invalid($"expertLoads has {load.Ratios.Count} ratios; {experts} experts make whole rows of it, the last {load.MtpBlocks} of MTP blocks.");
+            throw Door.Invalid($"expertLoads has {load.Ratios.Count} ratios; {experts} experts make whole rows of it, the last "
+                + $"{load.MtpBlocks} of MTP blocks.");
         }
         if (load.Ratios.FirstOrDefault(ratio => !(ratio >= 0 && ratio <= RatioMax), 0) is not 0f and var wrong)
         {
             throw Door.Invalid($"expertLoads.ratios has {wrong}; write an expert's tokens over the mean of its layer, 0 to {RatioMax}.");
         }
         return new ExpertLoad(
-            Door.NotNegative(load.Step, "expertLoads.step"), Door.Time(load.At, "expertLoads.at"), Door.NotNegative(load.Attempt, "expertLoads.attempt"),
+            Door.NotNegative(load.Step, "expertLoads.step"), Door.Time(load.At, "expertLoads.at"),
+            Door.NotNegative(load.Attempt, "expertLoads.attempt"),
             Door.NotNegative(load.FirstLayer, "expertLoads.firstLayer"), load.MtpBlocks, experts, [.. load.Ratios]);
     }
 
@@ -188,7 +202,8 @@ internal static class WorkerPartials
         {
             RollBack = new Proto.RollBack
             {
-                Assignment = back.Assignment.ToProto(checkpointRoot), ToStep = back.ToStep, SkipSteps = back.SkipSteps, Reason = back.Reason,
+                Assignment = back.Assignment.ToProto(checkpointRoot), ToStep = back.ToStep, SkipSteps = back.SkipSteps,
+                Reason = back.Reason,
             },
         },
         WorkerOrder.RestartRanks restart => new Proto.Order
@@ -197,7 +212,11 @@ internal static class WorkerPartials
         },
         WorkerOrder.Stop stop => new Proto.Order
         {
-            Stop = new Proto.Stop { Reason = stop.Reason, SaveWithin = stop.SaveWithin is { } within ? Duration.FromTimeSpan(within) : null },
+            Stop = new Proto.Stop
+            {
+                Reason = stop.Reason,
+                SaveWithin = stop.SaveWithin is { } within ? Duration.FromTimeSpan(within) : null,
+            },
         },
         _ => throw new UnreachableException($"order {order}"),
     };
@@ -205,12 +224,14 @@ internal static class WorkerPartials
     public static Proto.Assignment ToProto(this Assignment assignment, string checkpointRoot) => new()
     {
         Attempt = new Proto.AttemptRef { Run = assignment.Stage.Run, Stage = assignment.Stage.Stage, Attempt = assignment.Attempt },
-        Ranks = { assignment.Ranks.Select(rank => new Proto.RankPlacement { Rank = rank.Rank, Node = rank.Node.Name, LocalRank = rank.LocalRank }) },
+        Ranks = { assignment.Ranks.Select(
+            rank => new Proto.RankPlacement { Rank = rank.Rank, Node = rank.Node.Name, LocalRank = rank.LocalRank }) },
         WorldSize = assignment.Ranks.Length,
         RendezvousHost = assignment.RendezvousHost,
         RendezvousPort = assignment.RendezvousPort,
         Plan = TrainingPlans.ToProto(
-            assignment.Pipeline, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(), assignment.StudentFrom?.ToProto()),
+            assignment.Pipeline, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(),
+            assignment.StudentFrom?.ToProto()),
         ResumeFrom = assignment.ResumeFrom?.ToProto(),
         RoundBegan = assignment.RoundBegan,
         Registrations = { assignment.Registrations },

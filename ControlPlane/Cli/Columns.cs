@@ -23,7 +23,9 @@ public static class Columns
     public static void Write(Terminal terminal, IReadOnlyList<Column> columns, IReadOnlyList<IReadOnlyList<string>> rows)
     {
         var cells = rows.Select(row => row.Select(Clean).ToArray()).ToArray();
-        var natural = columns.Select((column, i) => Math.Max(column.Header.Length, cells.Select(row => row[i].Length).DefaultIfEmpty(0).Max())).ToArray();
+        var natural =
+            columns.Select((column, i) => Math.Max(column.Header.Length, cells.Select(row => row[i].Length).DefaultIfEmpty(0).Max()))
+                .ToArray();
         var kept = Kept(columns, natural, terminal.Width);
         int[] widths = Widths(columns, natural, kept, terminal.Width);
 
@@ -61,9 +63,11 @@ public static class Columns
     }
 
     private static List<string> Few(List<string> lines, int width) => lines.Count <= LinesMax ? lines
-        : [.. lines[..(LinesMax - 1)], $"{lines[LinesMax - 1][..Math.Min(lines[LinesMax - 1].Length, Math.Max(0, width - 2))].TrimEnd()} …"];
+        : [.. lines[..(LinesMax
+            - 1)], $"{lines[LinesMax - 1][..Math.Min(lines[LinesMax - 1].Length, Math.Max(0, width - 2))].TrimEnd()} …"];
 
-    private static void WriteRow(IAnsiConsole ansi, List<int> kept, int[] widths, IReadOnlyList<Column> columns, string[] cells, bool header)
+    private static void WriteRow(IAnsiConsole ansi, List<int> kept, int[] widths, IReadOnlyList<Column> columns, string[] cells,
+        bool header)
     {
         var wrapped = kept.ToDictionary(i => i, i => Few(Wrap(cells[i], Math.Max(1, widths[i])), widths[i]));
         int lines = wrapped.Values.Max(parts => parts.Count);

@@ -88,14 +88,17 @@ public static class CommandLine
         string word = parsed.UnmatchedTokens[0];
         string? near = Nearest.To(word, root.Subcommands.Select(command => command.Name)).FirstOrDefault();
         return new RefusalException(
-            $"'{word}' is not a verb of dsops.", near is null ? "See `dsops --help`." : $"Did you mean `dsops {near}`? See `dsops --help`.", ExitCode.Usage);
+            $"'{word}' is not a verb of dsops.", near is null ? "See `dsops --help`." : $"Did you mean `dsops {near}`? See `dsops --help`.",
+            ExitCode.Usage);
     }
 
     /// <summary>The parser speaks of .NET's types and in several lines; people are told the option, the value and what it takes.</summary>
     private static string WrongValue(ParseError error)
     {
-        string message = string.Join(' ', error.Message.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries)).Replace("' '", "', '", StringComparison.Ordinal);
-        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent) is not OptionResult { Option: var option, Tokens: [var token, ..] })
+        string message = string.Join(' ', error.Message.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries))
+            .Replace("' '", "', '", StringComparison.Ordinal);
+        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent)
+            is not OptionResult { Option: var option, Tokens: [var token, ..] })
         {
             return message;
         }

@@ -2,7 +2,10 @@ using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Cli;
 
-/// <summary>Where the connection of `dev` and `serve` comes from: a file, the environment, or the command line, which everybody on the machine can read.</summary>
+/// <summary>
+/// Where the connection of `dev` and `serve` comes from: a file, the environment, or the command line, which everybody on the machine can
+/// read.
+/// </summary>
 internal static class DatabaseText
 {
     public const string Variable = "DSOPS_DATABASE";
@@ -35,13 +38,15 @@ internal static class DatabaseText
             int length = reader.ReadBlock(beginning);
             string[] lines = new string(beginning, 0, length).Split('\n', 2);
             return lines.Length == 1 && length == LengthMax
-                ? throw new RefusalException($"--database-file {file} has no line end in its first {LengthMax} characters.", Form, ExitCode.Usage)
+                ? throw new RefusalException($"--database-file {file} has no line end in its first {LengthMax} characters.", Form,
+                    ExitCode.Usage)
                 : lines[0].Trim() is { Length: > 0 } line ? line
                 : throw new RefusalException($"--database-file {file} has an empty first line.", Form, ExitCode.Usage);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new RefusalException($"--database-file {file} cannot be read: {e.Message}", "Check its path and rights; it should be readable by you alone.",
+            throw new RefusalException($"--database-file {file} cannot be read: {e.Message}",
+                "Check its path and rights; it should be readable by you alone.",
                 ExitCode.Failed, e);
         }
     }

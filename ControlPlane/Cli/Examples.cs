@@ -10,7 +10,8 @@ internal static class Examples
 {
     private static readonly Dictionary<string, string[]> ByVerb = new()
     {
-        ["dsops"] = ["dsops dev --submit deploy/examples/mini.yaml", "dsops show mini", "dsops events mini -f", "dsops logs mini -f --rank 0"],
+        ["dsops"] = ["dsops dev --submit deploy/examples/mini.yaml", "dsops show mini", "dsops events mini -f",
+            "dsops logs mini -f --rank 0"],
         ["dev"] =
         [
             "dsops dev", "dsops dev --submit deploy/examples/mini.yaml", "dsops dev --port 9000 --data-dir /var/tmp/ops",
@@ -38,16 +39,19 @@ internal static class Examples
             "dsops clone v3 v3-128n --stage pretrain --nodes 128 | dsops submit -",
         ],
         ["checkpoints"] = ["dsops checkpoints mini", "dsops checkpoints mini --stage pretrain"],
-        ["experts"] = ["dsops experts mini", "dsops experts mini --stage extend", "dsops experts mini --json | jq '.newest.layers[] | {name, busiest}'"],
+        ["experts"] = ["dsops experts mini", "dsops experts mini --stage extend",
+            "dsops experts mini --json | jq '.newest.layers[] | {name, busiest}'"],
         ["cluster"] =
         [
             "dsops cluster", "dsops cluster drain node-0007 --reason \"fan\"",
             "dsops cluster maintenance plan firmware --group zone-a --from 2026-12-01T08:00Z --hours 2",
         ],
-        ["queue"] = ["dsops queue", "dsops queue move mini/pretrain --first --reason \"the paper is due\"", "dsops queue preempt a/pretrain --for b/pretrain"],
+        ["queue"] = ["dsops queue", "dsops queue move mini/pretrain --first --reason \"the paper is due\"",
+            "dsops queue preempt a/pretrain --for b/pretrain"],
         ["schema"] = ["dsops schema > pipeline.schema.json"],
         ["version"] = ["dsops version --json"],
-        ["plan"] = ["dsops plan deploy/examples/deepseek-v3.yaml", "dsops plan deploy/examples/deepseek-v3.yaml --json | jq .stages[0].days",
+        ["plan"] = ["dsops plan deploy/examples/deepseek-v3.yaml",
+            "dsops plan deploy/examples/deepseek-v3.yaml --json | jq .stages[0].days",
             "dsops plan --serving mini", "dsops plan --serving expert-loads.json --out manifests --image registry.example/engine:1"],
         ["simulate"] =
         [
@@ -58,7 +62,8 @@ internal static class Examples
         ["mfu"] = ["dsops mfu --golden", "dsops mfu --golden --json"],
         ["generate"] =
         [
-            "dsops generate mini/sft --prompt \"12+7\" --chat", "dsops generate mini/pretrain --prompt \"Once\" --temperature 0.8 --seed 7 --json",
+            "dsops generate mini/sft --prompt \"12+7\" --chat",
+            "dsops generate mini/pretrain --prompt \"Once\" --temperature 0.8 --seed 7 --json",
         ],
         ["model"] =
         [

@@ -11,7 +11,8 @@ namespace DeepSeekOps.ControlPlane.Cli;
 
 /// <summary>
 /// Messages as scripts want them: every field is there (absent is null), whole numbers are numbers, a loss that is no number is
-/// "NaN" or "Infinity" in words, times are ISO 8601, durations are seconds and named so. Protobuf's own JSON omits defaults and quotes 64-bit numbers.
+/// "NaN" or "Infinity" in words, times are ISO 8601, durations are seconds and named so. Protobuf's own JSON omits defaults and quotes
+/// 64-bit numbers.
 /// </summary>
 public static class ProtoJson
 {
@@ -107,7 +108,9 @@ public static class ProtoJson
             // JSON has no such number; null would say that there is no value.
             case double number: writer.WriteStringValue(Name(number)); break;
             case float number: writer.WriteStringValue(Name(number)); break;
-            case Timestamp at: writer.WriteStringValue(at.ToDateTimeOffset().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)); break;
+            case Timestamp at:
+                writer.WriteStringValue(
+                at.ToDateTimeOffset().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)); break;
             case Duration span: writer.WriteNumberValue(span.ToTimeSpan().TotalSeconds); break;
             case IMessage inner: Write(writer, inner); break;
             case System.Enum name: writer.WriteStringValue(name.ToString()); break;

@@ -58,7 +58,8 @@ public static class Words
         null => None,
         { } number when double.IsNaN(number) => "NaN",
         { } number when double.IsInfinity(number) => number > 0 ? "+inf" : "-inf",
-        { } number => number.ToString("0.000", CultureInfo.InvariantCulture) is var fixedPoint && Math.Abs(number) is >= 0.001 and < 10_000 or 0
+        { } number =>
+            number.ToString("0.000", CultureInfo.InvariantCulture) is var fixedPoint && Math.Abs(number) is >= 0.001 and < 10_000 or 0
             ? fixedPoint
             : number.ToString("0.00e0", CultureInfo.InvariantCulture),
     };
@@ -79,7 +80,8 @@ public static class Words
     public static string Forecast(Contracts.Ops.V1.RunForecast forecast, DateTimeOffset now)
     {
         var left = forecast.Left.ToTimeSpan();
-        return $"ends in {Time(left)}, about {Moment(now + left)} ({Time(forecast.Low.ToTimeSpan())} to {Time(forecast.High.ToTimeSpan())}): {forecast.Basis}";
+        return $"ends in {Time(left)}, about {Moment(now + left)} ({Time(forecast.Low.ToTimeSpan())} to "
+            + $"{Time(forecast.High.ToTimeSpan())}): {forecast.Basis}";
     }
 
     public static string Percent(double? share) =>

@@ -10,7 +10,9 @@ namespace DeepSeekOps.ControlPlane.Client;
 /// </summary>
 public sealed record ControlFile(int Pid, string Http, string Grpc, DateTimeOffset StartedAt)
 {
-    /// <summary>For programs: Authorization: Bearer TOKEN. Null where the control plane tells of itself by HTTP, and in files of earlier versions.</summary>
+    /// <summary>
+    /// For programs: Authorization: Bearer TOKEN. Null where the control plane tells of itself by HTTP, and in files of earlier versions.
+    /// </summary>
     public string? Token { get; init; }
 
     /// <summary>What a browser opens: the dashboard's address with its code.</summary>

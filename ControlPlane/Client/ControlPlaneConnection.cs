@@ -76,37 +76,46 @@ internal sealed class ControlPlaneConnection : IDisposable
     }
 
     /// <summary>
-    /// People know the dashboard's address; gRPC is on another port, which that address tells. The token comes from the environment, or from
-    /// the data directory where it is the one of this very address: no other server is shown it.
+    /// People know the dashboard's address; gRPC is on another port, which that address tells. The token comes from the environment, or
+    /// from the data directory where it is the one of this very address: no other server is shown it.
     /// </summary>
     private static async Task<ControlPlaneConnection> Elsewhere(string dataDirectory, string server, CancellationToken cancellation)
     {
         if (!Uri.TryCreate(server, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
         {
-            throw new RefusalException($"--server {server} is not an address.", "Write it as http://host:port, as the dashboard is opened.", ExitCode.Usage);
+            throw new RefusalException($"--server {server} is not an address.", "Write it as http://host:port, as the dashboard is opened.",
+                ExitCode.Usage);
         }
         string token = Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } given ? given
-            : ControlFile.Read(dataDirectory) is { } own && Uri.TryCreate(own.Http, UriKind.Absolute, out var at) && at.Port == url.Port && url.IsLoopback
+            : ControlFile.Read(dataDirectory) is { } own && Uri.TryCreate(own.Http, UriKind.Absolute, out var at) && at.Port == url.Port
+                && url.IsLoopback
                 ? own.Token ?? "" : "";
-        using var http = new HttpClient(new TokenHeader(token) { InnerHandler = new SocketsHttpHandler() }) { Timeout = TimeSpan.FromSeconds(10) };
+        using var http = new HttpClient(new TokenHeader(token) { InnerHandler = new SocketsHttpHandler() })
+        {
+            Timeout = TimeSpan.FromSeconds(10),
+        };
         try
         {
-            var control = await http.GetFromJsonAsync(new Uri(url, "/control-plane.json"), ControlFileJson.Default.ControlFile, cancellation);
+            var control =
+                await http.GetFromJsonAsync(new Uri(url, "/control-plane.json"), ControlFileJson.Default.ControlFile, cancellation);
             if (control is null)
             {
                 throw new JsonException("empty answer");
             }
             // Bound to a loopback or wildcard address there, it is reached here by the name that was given.
-            return new ControlPlaneConnection(new UriBuilder(control.Grpc) { Host = url.Host }.Uri.GetLeftPart(UriPartial.Authority), token);
+            return new ControlPlaneConnection(new UriBuilder(control.Grpc) { Host = url.Host }.Uri.GetLeftPart(UriPartial.Authority),
+                token);
         }
         catch (HttpRequestException e) when (e.StatusCode is System.Net.HttpStatusCode.Unauthorized or System.Net.HttpStatusCode.Forbidden)
         {
             throw new RefusalException($"The control plane at {server} asks who is there.",
                 $"Set {TokenVariable} to the token that stands in control-plane.json of its data directory.", ExitCode.Failed, e);
         }
-        catch (Exception e) when (e is HttpRequestException or JsonException || (e is TaskCanceledException && !cancellation.IsCancellationRequested))
+        catch (Exception e) when (e is HttpRequestException or JsonException
+            || (e is TaskCanceledException && !cancellation.IsCancellationRequested))
         {
-            throw new RefusalException($"No control plane answers at {server}.", "Check the address, and that `dsops dev` or `dsops serve` runs there.",
+            throw new RefusalException($"No control plane answers at {server}.",
+                "Check the address, and that `dsops dev` or `dsops serve` runs there.",
                 ExitCode.NotReachable, e);
         }
     }

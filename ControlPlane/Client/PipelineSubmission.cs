@@ -24,29 +24,35 @@ internal static class PipelineSubmission
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {
-            throw new RefusalException($"Cannot read {path}: {e.Message}", "Check the path of the pipeline file, or pipe its text in: dsops submit -", ExitCode.Failed, e);
+            throw new RefusalException($"Cannot read {path}: {e.Message}",
+                "Check the path of the pipeline file, or pipe its text in: dsops submit -", ExitCode.Failed, e);
         }
     }
 
     /// <summary>Problems name the file, as a compiler does.</summary>
     public static async Task<SubmitRunReply> Submit(
-        OpsService.OpsServiceClient client, string path, string text, string name, CancellationToken cancellation, string? data = null, bool adopt = false)
+        OpsService.OpsServiceClient client, string path, string text, string name, CancellationToken cancellation, string? data = null,
+        bool adopt = false)
     {
         try
         {
             return await client.SubmitRunAsync(
-                new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path), Data = Here(data), Adopt = adopt }, ControlPlaneConnection.Options(cancellation));
+                new SubmitRunRequest { Text = text, Name = name, Folder = FolderOf(path), Data = Here(data), Adopt = adopt },
+                ControlPlaneConnection.Options(cancellation));
         }
-        catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument && RpcFailure.ProblemsOf(e) is { Problems.Count: > 0 } found)
+        catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument
+            && RpcFailure.ProblemsOf(e) is { Problems.Count: > 0 } found)
         {
-            throw new RefusalException(ProblemText.All(found.Problems, path == "-" ? "" : path), "Correct the file and submit it again.", ExitCode.Failed, e)
+            throw new RefusalException(ProblemText.All(found.Problems, path == "-" ? "" : path), "Correct the file and submit it again.",
+                ExitCode.Failed, e)
             {
                 Problems = found.Problems,
             };
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.AlreadyExists)
         {
-            throw new RefusalException(e.Status.Detail, "Give this one another name (--name NAME, or `name:` in the file).", ExitCode.Failed, e);
+            throw new RefusalException(e.Status.Detail, "Give this one another name (--name NAME, or `name:` in the file).",
+                ExitCode.Failed, e);
         }
     }
 
@@ -54,5 +60,6 @@ internal static class PipelineSubmission
     private static string Here(string? data) => data is null ? ""
         : DataSource.IsBuiltin(data) ? data : DataSource.Join(DataSource.Split(data).Select(Path.GetFullPath));
 
-    private static string FolderOf(string path) => Path.GetFullPath(path == "-" ? "." : Path.GetDirectoryName(path) is { Length: > 0 } folder ? folder : ".");
+    private static string FolderOf(string path) =>
+        Path.GetFullPath(path == "-" ? "." : Path.GetDirectoryName(path) is { Length: > 0 } folder ? folder : ".");
 }

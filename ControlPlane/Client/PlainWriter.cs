@@ -3,8 +3,8 @@ using System.Text;
 namespace DeepSeekOps.ControlPlane.Client;
 
 /// <summary>
-/// The way to the terminal that every verb writes by: whatever a verb forgets to clean is cleaned here. Drawing keeps its own escapes; what is
-/// drawn is cleaned before (Columns.Clean).
+/// The way to the terminal that every verb writes by: whatever a verb forgets to clean is cleaned here. Drawing keeps its own escapes; what
+/// is drawn is cleaned before (Columns.Clean).
 /// </summary>
 internal sealed class PlainWriter(TextWriter inner, bool escapes = false) : TextWriter(inner.FormatProvider)
 {

@@ -14,7 +14,8 @@ internal static class ProblemText
 
     public static string One(Problem problem, string file = "")
     {
-        string place = problem.Line > 0 ? $"{file}:{problem.Line}:{Math.Max(1, problem.Column)}: ".TrimStart(':') : file.Length > 0 ? $"{file}: " : "";
+        string place = problem.Line > 0 ? $"{file}:{problem.Line}:{Math.Max(1, problem.Column)}: ".TrimStart(':')
+            : file.Length > 0 ? $"{file}: " : "";
         bool said = problem.Value.Length == 0 || IsItsKey(problem) || problem.Message.Contains(problem.Value, StringComparison.Ordinal);
         string what = problem.Field.Length == 0 ? "" : said ? $"{problem.Field}: " : $"{problem.Field}: {problem.Value}: ";
         string fix = problem.Fix.Length == 0 ? "" : $" Fix: {problem.Fix}";
@@ -23,5 +24,6 @@ internal static class ProblemText
     }
 
     /// <summary>Of a key that is not known, the value shown is the key.</summary>
-    private static bool IsItsKey(Problem problem) => problem.Field == problem.Value || problem.Field.EndsWith($".{problem.Value}", StringComparison.Ordinal);
+    private static bool IsItsKey(Problem problem) =>
+        problem.Field == problem.Value || problem.Field.EndsWith($".{problem.Value}", StringComparison.Ordinal);
 }

@@ -12,14 +12,18 @@ internal static class RpcFailure
         return e.StatusCode switch
         {
             // Only where nobody was reached does the client say so itself; otherwise the control plane answered, with its reason.
-            StatusCode.Unavailable when e.Status.DebugException is null && detail.Length > 0 => new RefusalException(detail, "", ExitCode.NotReachable, e),
+            StatusCode.Unavailable when e.Status.DebugException is null && detail.Length > 0 =>
+                new RefusalException(detail, "", ExitCode.NotReachable, e),
             StatusCode.Unavailable => new RefusalException("The control plane does not answer.",
                 "Is it still running? `dsops dev` starts it again; every run goes on.", ExitCode.NotReachable, e),
             StatusCode.DeadlineExceeded => new RefusalException("The control plane did not answer in time.",
                 "Try again; if it stays so, look into its log (logs/control-plane.log in the data directory).", ExitCode.NotReachable, e),
             StatusCode.InvalidArgument when ProblemsOf(e) is { Problems.Count: > 0 } problems =>
-                new RefusalException(ProblemText.All(problems.Problems), "Correct the pipeline.", ExitCode.Failed, e) { Problems = problems.Problems },
-            StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.NotFound when detail.IndexOf(". ", StringComparison.Ordinal) is > 0 and var end =>
+                new RefusalException(ProblemText.All(problems.Problems), "Correct the pipeline.", ExitCode.Failed,
+                    e)
+                { Problems = problems.Problems },
+            StatusCode.Unauthenticated or StatusCode.PermissionDenied
+                or StatusCode.NotFound when detail.IndexOf(". ", StringComparison.Ordinal) is > 0 and var end =>
                 new RefusalException(detail[..(end + 1)], detail[(end + 2)..], ExitCode.Failed, e),
             StatusCode.Internal or StatusCode.Unknown => new RefusalException($"The control plane failed: {detail}",
                 "Its log has the details (logs/control-plane.log in the data directory).", ExitCode.Failed, e),

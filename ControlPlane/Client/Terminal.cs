@@ -18,7 +18,8 @@ public sealed record Terminal(TextWriter Output, TextWriter Error, int Width, bo
     /// <summary>The same terminal, to which nothing gets that could steer it.</summary>
     public Terminal Plain() => this with
     {
-        Output = Output as PlainWriter ?? new PlainWriter(Output), Error = Error as PlainWriter ?? new PlainWriter(Error),
+        Output = Output as PlainWriter ?? new PlainWriter(Output),
+        Error = Error as PlainWriter ?? new PlainWriter(Error),
     };
 
     /// <summary>The same terminal as Spectre draws on it.</summary>

@@ -69,7 +69,8 @@ internal static partial class CheckpointShelf
     }
 
     private static bool Whole(string path, FileSeen file) =>
-        file.Name is { Length: > 0 } && new FileInfo(Path.Combine(path, Path.GetFileName(file.Name))) is { Exists: true } there && there.Length == file.Bytes;
+        file.Name is { Length: > 0 } && new FileInfo(Path.Combine(path, Path.GetFileName(file.Name))) is { Exists: true } there
+            && there.Length == file.Bytes;
 
     private static string NameOf(long step) => $"step-{step.ToString("D8", CultureInfo.InvariantCulture)}";
 
@@ -78,7 +79,8 @@ internal static partial class CheckpointShelf
 
     /// <summary>What the control plane reads of the worker's manifest.json.</summary>
     private sealed record ManifestSeen(
-        string? Run, string? Stage, int Attempt, PositionSeen? Position, string? DataCursor, bool Final, string? Registration, IReadOnlyList<FileSeen>? Files);
+        string? Run, string? Stage, int Attempt, PositionSeen? Position, string? DataCursor, bool Final, string? Registration,
+        IReadOnlyList<FileSeen>? Files);
 
     private sealed record PositionSeen(long Step, long Tokens, double Loss);
 

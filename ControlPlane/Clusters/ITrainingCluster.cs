@@ -37,8 +37,8 @@ public interface ITrainingCluster
     Task CreatePods(GangGrant gang, CancellationToken cancellation);
 
     /// <summary>
-    /// Ends the pods of a gang and fences them: when it returns true, no process of that gang runs any more. False: not yet certain, ask again.
-    /// Their logs and evidence are kept.
+    /// Ends the pods of a gang and fences them: when it returns true, no process of that gang runs any more. False: not yet certain, ask
+    /// again. Their logs and evidence are kept.
     /// </summary>
     Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation);
 

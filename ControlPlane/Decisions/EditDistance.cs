@@ -34,7 +34,8 @@ public static class EditDistance
     }
 
     /// <summary>Near enough to be meant: about a third of the letters may differ, two of five, and one of a short word.</summary>
-    public static bool IsNear(string written, string known) => Between(written, known) <= Math.Max(1, (Math.Min(written.Length, LengthMax) + 1) / 3);
+    public static bool IsNear(string written, string known) =>
+        Between(written, known) <= Math.Max(1, (Math.Min(written.Length, LengthMax) + 1) / 3);
 
     /// <summary>The table of costs grows with the product of both lengths, and what is written comes from outside.</summary>
     private static string Comparable(string text) => (text.Length <= LengthMax ? text : text[..LengthMax]).ToLowerInvariant();

@@ -25,7 +25,8 @@ public readonly record struct NodeId(string Name)
 /// <summary>A node is its name in JSON, so that it can be a key there.</summary>
 public sealed class NodeIdJson : JsonConverter<NodeId>
 {
-    public override NodeId Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => new(reader.GetString() ?? "");
+    public override NodeId Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        new(reader.GetString() ?? "");
 
     public override void Write(Utf8JsonWriter writer, NodeId value, JsonSerializerOptions options) => writer.WriteStringValue(value.Name);
 

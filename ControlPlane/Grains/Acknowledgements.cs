@@ -80,7 +80,8 @@ internal sealed class Acknowledgements
     /// <summary>Null: no room.</summary>
     private Task? Samples(AgentBeat beat, PipelineSpec pipeline, Ledger ledger)
     {
-        var fresh = beat.Samples.Where(s => passed is null || (s.Attempt, s.Step).CompareTo((passed.Attempt, passed.Step)) > 0).ToImmutableArray();
+        var fresh = beat.Samples.Where(s => passed is null || (s.Attempt, s.Step).CompareTo((passed.Attempt, passed.Step)) > 0)
+            .ToImmutableArray();
         if (fresh.IsEmpty)
         {
             return Task.CompletedTask;

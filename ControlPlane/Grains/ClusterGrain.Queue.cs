@@ -30,7 +30,8 @@ internal sealed partial class ClusterGrain
         if (refusal is null)
         {
             string where = before is { } other ? $"before {other}" : "to the front of the queue";
-            var told = Event(stage, now.Waiting.First(w => w.Stage == stage).Id.Number, "moved", EventLevel.Info, $"moved {where} by hand: {reason}");
+            var told = Event(stage, now.Waiting.First(w => w.Stage == stage).Id.Number, "moved",
+                EventLevel.Info, $"moved {where} by hand: {reason}");
             await Save(state.State with { Moves = moves, Outbox = state.State.Outbox.Add(told) });
             var after = now with { Moves = moves };
             var answer = PlacementQueue.Decide(after);
@@ -61,7 +62,8 @@ internal sealed partial class ClusterGrain
             GivingWay = state.State.GivingWay.RemoveAll(p => stages.Contains(p.Stage)).AddRange(asked),
             // Or it would take the nodes again at once, being as urgent and having waited longer.
             Moves = heir is { } first ? state.State.Moves.Add(new HandMove(first, stages, reason)) : state.State.Moves,
-            Outbox = state.State.Outbox.AddRange(held.Select(h => Event(h.Stage, h.Id.Number, "give-way-asked", EventLevel.Warning, $"{whom}: {reason}"))),
+            Outbox = state.State.Outbox.AddRange(
+                held.Select(h => Event(h.Stage, h.Id.Number, "give-way-asked", EventLevel.Warning, $"{whom}: {reason}"))),
         });
         await TellLedger(cancellation);
         await Preempt(asked);
@@ -89,7 +91,8 @@ internal sealed partial class ClusterGrain
             return null;
         }
 
-        return policy.Maintenance.Any(w => w.Name == name) ? $"maintenance {name} stands in the settings file; take it out there and start again"
+        return policy.Maintenance.Any(w => w.Name == name)
+            ? $"maintenance {name} stands in the settings file; take it out there and start again"
             : $"there is no maintenance {name}";
     }
 
@@ -124,7 +127,8 @@ internal sealed partial class ClusterGrain
     {
         var seen = await cluster.Observe(cancellation);
         var (record, now) = (state.State, clock.GetUtcNow());
-        return new PlacementQuestion(seen.With(record.Cordons).With(record.Failures).With(Policy, now), Paces.Apply(record.Held, paces), record.Waiting, Policy, now)
+        return new PlacementQuestion(seen.With(record.Cordons).With(record.Failures).With(Policy, now), Paces.Apply(record.Held, paces),
+            record.Waiting, Policy, now)
         {
             Moves = record.Moves,
             Paces = paces.ToImmutableDictionary(),
@@ -137,11 +141,15 @@ internal sealed partial class ClusterGrain
         if (!ReferenceEquals(forecasted.Of, state.State) || (question.Now - forecasted.At).Duration() > ForecastEvery)
         {
             forecasted = (state.State, question.Now);
-            forecast = StartEstimates.Forecast(question with { Held = question.Held.AddRange(answer.Placed.Select(p => p.Grant)),
-                Waiting = question.Waiting.RemoveAll(w => !answer.Pending.ContainsKey(w.Stage)) }, answer);
+            forecast = StartEstimates.Forecast(question with
+            {
+                Held = question.Held.AddRange(answer.Placed.Select(p => p.Grant)),
+                Waiting = question.Waiting.RemoveAll(w => !answer.Pending.ContainsKey(w.Stage))
+            }, answer);
         }
 
-        return answer.Pending.ToDictionary(p => p.Key, p => p.Value.Eta is null && forecast.TryGetValue(p.Key, out var eta) ? p.Value with { Eta = eta } : p.Value);
+        return answer.Pending.ToDictionary(p => p.Key,
+            p => p.Value.Eta is null && forecast.TryGetValue(p.Key, out var eta) ? p.Value with { Eta = eta } : p.Value);
     }
 
     /// <summary>Tells those that have to leave, again until they are gone.</summary>

@@ -11,7 +11,8 @@ namespace DeepSeekOps.ControlPlane.Grains;
 /// taken for a leftover.
 /// </summary>
 internal sealed partial class ClusterGrain(
-    [PersistentState("cluster")] IPersistentState<ClusterRecord> state, ITrainingCluster cluster, TimeProvider clock, PlacementPolicy policy,
+    [PersistentState("cluster")] IPersistentState<ClusterRecord> state, ITrainingCluster cluster, TimeProvider clock,
+    PlacementPolicy policy,
     Ledger ledger, StrayAgents strays, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
     private static readonly TimeSpan FenceEvery = TimeSpan.FromSeconds(10);
@@ -55,7 +56,8 @@ internal sealed partial class ClusterGrain(
         (pending, order) = (WithForecast(question, answer), answer.Order);
         await Preempt(answer.Preemptions);
         return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision
-            ?? pending.GetValueOrDefault(request.Stage) ?? throw new InvalidOperationException($"Placement gave {request.Stage} no answer.");
+            ?? pending.GetValueOrDefault(request.Stage)
+            ?? throw new InvalidOperationException($"Placement gave {request.Stage} no answer.");
     }
 
     public async Task Release(GangId gang, CancellationToken cancellation)
@@ -181,7 +183,8 @@ internal sealed partial class ClusterGrain(
         return [.. leftovers.Where(p => !known[p.Gang.Stage] && p.Phase is PodPhase.Running or PodPhase.Pending)];
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The agent of {Stage} (pid {Pid}, on {Node}) is left alone: this database knows no such stage. "
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "The agent of {Stage} (pid {Pid}, on {Node}) is left alone: this database knows no such stage. "
         + "Start with the database that it belongs to, or end it: kill {Pid}")]
     private partial void LogStray(StageId stage, int? pid, NodeId node);
 

@@ -31,7 +31,9 @@ public interface IClusterGrain : IGrainWithStringKey
     /// <summary>Puts a waiting gang before another, or before all. Null: done; otherwise why not.</summary>
     Task<string?> Move(StageId stage, StageId? before, string reason, CancellationToken cancellation = default);
 
-    /// <summary>Asks gangs to save and give their nodes up, for one that waits or for nobody. Null: they are asked; otherwise why not.</summary>
+    /// <summary>
+    /// Asks gangs to save and give their nodes up, for one that waits or for nobody. Null: they are asked; otherwise why not.
+    /// </summary>
     Task<string?> GiveWay(ImmutableArray<StageId> stages, StageId? heir, string reason, CancellationToken cancellation = default);
 
     /// <summary>Plans maintenance. Null: planned; otherwise why not.</summary>

@@ -274,9 +274,9 @@ internal sealed partial class RunGrain(
 
     private RunView View(Run shown) =>
         RunCommands.View(shown, [.. reports], reason.Length == 0 ? shown.Reason : reason, cluster.Simulated, clock.GetUtcNow()) with
-    {
-        AsOf = shown.Phase.Terminal ? null : decidedAt,
-    };
+        {
+            AsOf = shown.Phase.Terminal ? null : decidedAt,
+        };
 
     private IStageGrain StageOf(string stage) => GrainFactory.GetGrain<IStageGrain>(new StageId(Name, stage).ToString());
 }

@@ -60,7 +60,8 @@ internal sealed partial class StageGrain(
             await Turn(cancellation);
         }
 
-        return engine.Report(clock.Now) ?? throw new InvalidOperationException($"The wish for {Id} met a newer record; it is read again and asked again.");
+        return engine.Report(clock.Now)
+            ?? throw new InvalidOperationException($"The wish for {Id} met a newer record; it is read again and asked again.");
     }
 
     public Task<WorkerReply> Register(AgentRegistration registration) => Task.FromResult(engine.Register(registration, clock.Now));

@@ -44,6 +44,7 @@ public sealed partial class SteadyClock : IDisposable
 
     public void Dispose() => timer.Dispose();
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "This process {Note}. Nothing is held against anybody for it: silence is counted anew")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "This process {Note}. Nothing is held against anybody for it: silence is counted anew")]
     private partial void LogBreak(string note);
 }

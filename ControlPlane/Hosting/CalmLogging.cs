@@ -25,7 +25,8 @@ internal sealed class CalmLogging(LoggerFactory inner, RecurringFailures recurri
 
         public bool IsEnabled(LogLevel logLevel) => inner.IsEnabled(logLevel);
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             if (logLevel < LogLevel.Warning || !IsEnabled(logLevel))
             {
@@ -103,12 +104,15 @@ internal static partial class FailureWords
 {
     private const int LengthMax = 300;
 
-    /// <summary>The exception and what caused it, each in one line: "NpgsqlException: Failed to connect: SocketException: Connection refused".</summary>
+    /// <summary>
+    /// The exception and what caused it, each in one line: "NpgsqlException: Failed to connect: SocketException: Connection refused".
+    /// </summary>
     public static string Of(Exception failure)
     {
         string text = failure.Message.ReplaceLineEndings(" ");
         string own = $"{failure.GetType().Name}: {(text.Length > LengthMax ? text[..LengthMax] : text)}";
-        return failure.InnerException is { } inner && !own.Contains(inner.Message, StringComparison.Ordinal) ? $"{own.TrimEnd('.')}: {Of(inner)}" : own;
+        return failure.InnerException is { } inner && !own.Contains(inner.Message, StringComparison.Ordinal)
+            ? $"{own.TrimEnd('.')}: {Of(inner)}" : own;
     }
 
     /// <summary>Numbers, and what stands in quotes, make no other kind of it.</summary>

@@ -21,7 +21,8 @@ public static class ControlPlaneApp
     private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(15);
 
     public static WebApplication Build(
-        ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging, ClusterSettings? clusterSettings = null,
+        ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging,
+        ClusterSettings? clusterSettings = null,
         PostgresHold? hold = null)
     {
         var settings = clusterSettings ?? new ClusterSettings();

@@ -11,7 +11,8 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// <summary>`dsops dev` and `dsops serve` from their first line to their last.</summary>
 public static class ControlPlaneHost
 {
-    /// <param name="timeline">Tells what happens to whoever started it, from when all is up until it is disposed. Null: nobody listens.</param>
+    /// <param name="timeline">Tells what happens to whoever started it, from when all is up until it is disposed. Null: nobody
+    /// listens.</param>
     public static async Task<int> Run(
         ControlPlaneOptions options, Terminal terminal, Func<OpsService.OpsServiceClient, IDisposable>? timeline, CancellationToken stop)
     {
@@ -33,7 +34,8 @@ public static class ControlPlaneHost
             using var told = timeline?.Invoke(client);
             if (pipeline is not null && options.Submit is { } submitted)
             {
-                await SubmittedPipeline.Submit(client, submitted, pipeline, page => endpoints.Open(key, page), terminal, stop, options.Data);
+                await SubmittedPipeline.Submit(client, submitted, pipeline, page => endpoints.Open(key, page), terminal, stop,
+                    options.Data);
             }
             await UntilStopped(app, stop);
         }
@@ -73,7 +75,8 @@ public static class ControlPlaneHost
     {
         if (options.Cluster == "kubernetes")
         {
-            throw new RefusalException($"--cluster {options.Cluster} is not built yet in this version.", "Use --cluster local or --cluster simulated.", ExitCode.Usage);
+            throw new RefusalException($"--cluster {options.Cluster} is not built yet in this version.",
+                "Use --cluster local or --cluster simulated.", ExitCode.Usage);
         }
     }
 
@@ -118,9 +121,13 @@ public static class ControlPlaneHost
         }
     }
 
-    /// <summary>Local and simulated nodes are of one process: a second one on the same database would place gangs on nodes that it does not have.</summary>
-    private static async Task<PostgresHold?> Hold(OpsDatabase database, ControlPlaneOptions options) => database is OpsDatabase.Postgres postgres
-        ? await PostgresHold.Take(postgres, $"on host {Environment.MachineName}, data directory {options.DataDirectory}, pid {Environment.ProcessId}",
+    /// <summary>
+    /// Local and simulated nodes are of one process: a second one on the same database would place gangs on nodes that it does not have.
+    /// </summary>
+    private static async Task<PostgresHold?> Hold(OpsDatabase database, ControlPlaneOptions options) =>
+        database is OpsDatabase.Postgres postgres
+        ? await PostgresHold.Take(
+            postgres, $"on host {Environment.MachineName}, data directory {options.DataDirectory}, pid {Environment.ProcessId}",
             TimeProvider.System, CancellationToken.None)
         : null;
 

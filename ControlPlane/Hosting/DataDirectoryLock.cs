@@ -28,7 +28,8 @@ internal sealed class DataDirectoryLock : IDisposable
         }
         catch (UnauthorizedAccessException e)
         {
-            throw new RefusalException($"Cannot write to the data directory {dataDirectory}.", "Give yourself the right to, or choose another with --data-dir DIR.",
+            throw new RefusalException($"Cannot write to the data directory {dataDirectory}.",
+                "Give yourself the right to, or choose another with --data-dir DIR.",
                 ExitCode.Failed, e);
         }
         catch (IOException e) when (File.Exists(path))
@@ -38,7 +39,8 @@ internal sealed class DataDirectoryLock : IDisposable
         }
         catch (IOException e)
         {
-            throw new RefusalException($"Cannot make the data directory {dataDirectory}: {e.Message.TrimEnd('.')}.", "Choose another with --data-dir DIR.", ExitCode.Failed, e);
+            throw new RefusalException($"Cannot make the data directory {dataDirectory}: {e.Message.TrimEnd('.')}.",
+                "Choose another with --data-dir DIR.", ExitCode.Failed, e);
         }
     }
 

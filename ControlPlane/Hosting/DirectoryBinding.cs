@@ -27,7 +27,8 @@ internal static class DirectoryBinding
         }
 
         var found = await StorageHosting.Prepare(database, cancellation);
-        var seen = new BindingSeen(bound, found.Identity, Place(database), folder, found.KnowsRuns, Used(folder), OriginalStands(bound, folder));
+        var seen = new BindingSeen(bound, found.Identity, Place(database), folder, found.KnowsRuns, Used(folder),
+            OriginalStands(bound, folder));
         bool anew = Demand(seen, options.Rebind);
         string identity = found.Identity;
         if (anew && seen.OriginalStands)
@@ -54,14 +55,18 @@ internal static class DirectoryBinding
         database is OpsDatabase.Postgres postgres ? $"PostgreSQL at {postgres.Address}" : BindingVerdict.Embedded;
 
     private static bool Used(string folder) => HasAny(Path.Combine(folder, "checkpoints"))
-        || (Directory.Exists(Path.Combine(folder, "nodes")) && Directory.EnumerateDirectories(Path.Combine(folder, "nodes")).Any(node => HasAny(Path.Combine(node, "pods"))));
+        || (Directory.Exists(Path.Combine(folder, "nodes"))
+            && Directory.EnumerateDirectories(Path.Combine(folder, "nodes")).Any(node => HasAny(Path.Combine(node, "pods"))));
 
     private static bool HasAny(string folder) => Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any();
 
     private static bool OriginalStands(DatabaseBinding? bound, string folder) =>
-        bound is not null && bound.Folder != folder && Read(bound.Folder) is { } original && original.Identity == bound.Identity && !SameFolder(bound.Folder, folder);
+        bound is not null && bound.Folder != folder && Read(bound.Folder) is { } original && original.Identity == bound.Identity
+            && !SameFolder(bound.Folder, folder);
 
-    /// <summary>By another name of it (a symbolic link above), it is the same directory: what is written by one is seen by the other.</summary>
+    /// <summary>
+    /// By another name of it (a symbolic link above), it is the same directory: what is written by one is seen by the other.
+    /// </summary>
     private static bool SameFolder(string one, string other)
     {
         string mark = $".{FileName}.{Environment.ProcessId}.tmp";
@@ -106,7 +111,8 @@ internal static class DirectoryBinding
         }
         catch (IOException e)
         {
-            throw new RefusalException($"Cannot write {Path.Combine(folder, FileName)}: {e.Message.TrimEnd('.')}.", "Free space there, or choose another data directory.",
+            throw new RefusalException($"Cannot write {Path.Combine(folder, FileName)}: {e.Message.TrimEnd('.')}.",
+                "Free space there, or choose another data directory.",
                 ExitCode.Failed, e);
         }
     }

@@ -26,7 +26,8 @@ internal static class KeyFile
 
         byte[] secret = new byte[AccessKey.Bytes];
         byte[] text = Encoding.ASCII.GetBytes(File.ReadAllText(path).Trim());
-        return Base64Url.IsValid(text, out int length) && length == AccessKey.Bytes && Base64Url.DecodeFromUtf8(text, secret) == AccessKey.Bytes
+        return Base64Url.IsValid(text, out int length) && length == AccessKey.Bytes
+            && Base64Url.DecodeFromUtf8(text, secret) == AccessKey.Bytes
             ? new AccessKey(secret)
             : throw new RefusalException($"{path} is no key of dsops.",
                 "Put the right one back, or delete the file: a new key is made, and everybody needs the new token and address.");

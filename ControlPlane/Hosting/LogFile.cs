@@ -125,13 +125,15 @@ public sealed class LogFile : ILoggerProvider, IAsyncDisposable
 
         public bool IsEnabled(LogLevel logLevel) => logLevel != LogLevel.None;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
             {
                 string at = file.clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
                 string failure = exception is null ? "" : LogText.OfFailure(exception);
-                file.lines.Writer.TryWrite($"{at} {Levels[(int)logLevel]} {category}: {LogText.OfMessage(formatter(state, exception))}{failure}");
+                file.lines.Writer.TryWrite($"{at} {Levels[(int)logLevel]} {category}: "
+                    + $"{LogText.OfMessage(formatter(state, exception))}{failure}");
             }
         }
     }

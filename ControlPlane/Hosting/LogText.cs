@@ -4,8 +4,8 @@ using System.Text;
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>
-/// What stands in a log line may come from anywhere, a rank's exception for one. A line begins with its time and nothing else does: line ends in
-/// a message are escaped, the lines of a stack begin with <see cref="Further"/>, and no control character gets into the file.
+/// What stands in a log line may come from anywhere, a rank's exception for one. A line begins with its time and nothing else does: line
+/// ends in a message are escaped, the lines of a stack begin with <see cref="Further"/>, and no control character gets into the file.
 /// </summary>
 internal static class LogText
 {

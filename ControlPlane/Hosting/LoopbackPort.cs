@@ -18,7 +18,8 @@ internal static class LoopbackPort
 
     /// <summary>A port that was free a moment ago, and that nobody is dealt by chance.</summary>
     public static int Free() =>
-        Enumerable.Range(0, Tries).Select(_ => RandomNumberGenerator.GetInt32(First, Last + 1)).FirstOrDefault(IsFree) is > 0 and var port ? port : AnyFree();
+        Enumerable.Range(0, Tries).Select(_ => RandomNumberGenerator.GetInt32(First, Last + 1)).FirstOrDefault(IsFree) is > 0 and var port
+            ? port : AnyFree();
 
     private static int AnyFree()
     {
@@ -52,5 +53,6 @@ internal static class LoopbackPort
     };
 
     public static RefusalException InUse(int port, string option, Exception? cause = null) => new(
-        $"Port {port} is in use.", $"Stop what uses it, or choose another: {option} N ({option} 0 takes a free one).", ExitCode.InUse, cause);
+        $"Port {port} is in use.", $"Stop what uses it, or choose another: {option} N ({option} 0 takes a free one).", ExitCode.InUse,
+        cause);
 }

@@ -29,7 +29,8 @@ internal static class NoSiloPort
     private static ServiceDescriptor[] Keyed<T>(IServiceCollection services)
     {
         ServiceDescriptor[] found = [.. services.Where(service => service.IsKeyedService && service.ServiceType == typeof(T))];
-        return found.Length > 0 ? found : throw new InvalidOperationException($"Orleans no longer takes its connections from {typeof(T).Name}.");
+        return found.Length > 0 ? found
+            : throw new InvalidOperationException($"Orleans no longer takes its connections from {typeof(T).Name}.");
     }
 
     private sealed class Deaf : IConnectionListenerFactory
@@ -44,7 +45,8 @@ internal static class NoSiloPort
 
         public EndPoint EndPoint => endpoint;
 
-        public ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default) => new(ended.Task.WaitAsync(cancellationToken));
+        public ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default) =>
+            new(ended.Task.WaitAsync(cancellationToken));
 
         public ValueTask UnbindAsync(CancellationToken cancellationToken = default) => DisposeAsync();
 

@@ -10,11 +10,14 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 internal static partial class PrivateFiles
 {
     private const UnixFileMode Others =
-        UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+        UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite
+            | UnixFileMode.OtherExecute;
 
     private const UnixFileMode OwnersFolder = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
-    /// <summary>What this program keeps in a data directory besides dsops.*. Only this is changed: a folder may hold its owner's own things too.</summary>
+    /// <summary>
+    /// What this program keeps in a data directory besides dsops.*. Only this is changed: a folder may hold its owner's own things too.
+    /// </summary>
     private static readonly string[] Kept = [ControlFile.Name, "logs", "nodes", "checkpoints"];
 
     /// <summary>Of this process and all that it starts.</summary>
@@ -65,7 +68,12 @@ internal static partial class PrivateFiles
     [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
     private static void TakeAllFromOthers(string folder)
     {
-        var all = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
+        var all = new EnumerationOptions
+        {
+            RecurseSubdirectories = true,
+            AttributesToSkip = FileAttributes.ReparsePoint,
+            IgnoreInaccessible = true,
+        };
         foreach (string entry in Directory.EnumerateFileSystemEntries(folder, "*", all))
         {
             TakeFromOthers(entry);

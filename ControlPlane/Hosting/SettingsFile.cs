@@ -24,11 +24,13 @@ internal static class SettingsFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {
-            throw new RefusalException($"--cluster-settings {file} cannot be read: {e.Message}", "Begin from deploy/examples/cluster.yaml.", ExitCode.Failed, e);
+            throw new RefusalException($"--cluster-settings {file} cannot be read: {e.Message}", "Begin from deploy/examples/cluster.yaml.",
+                ExitCode.Failed, e);
         }
 
         var parse = ClusterSettingsText.Parse(text, nodes);
         return parse.Settings ?? throw new RefusalException(
-            string.Join('\n', parse.Problems.Select(p => $"{file}:{p}")), "Correct the places named; docs/cluster.md has every field.", ExitCode.Failed);
+            string.Join('\n', parse.Problems.Select(p => $"{file}:{p}")), "Correct the places named; docs/cluster.md has every field.",
+            ExitCode.Failed);
     }
 }

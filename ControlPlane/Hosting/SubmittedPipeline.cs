@@ -12,7 +12,8 @@ internal static class SubmittedPipeline
     /// A file that is refused does not end `dev`: what runs already goes on, and the person reads what to change and submits again.
     /// </summary>
     public static async Task Submit(
-        OpsService.OpsServiceClient client, string file, string text, Func<string, string> open, Terminal terminal, CancellationToken cancellation, string? data = null)
+        OpsService.OpsServiceClient client, string file, string text, Func<string, string> open, Terminal terminal,
+        CancellationToken cancellation, string? data = null)
     {
         try
         {

@@ -19,8 +19,10 @@ internal static class ClusterNotation
 
     private static Notation<ImmutableDictionary<string, string>> Labels { get; } =
         new ProjectedNotation<ImmutableArray<string>, ImmutableDictionary<string, string>>(
-            new ListNotation<string>(new TextNotation("a label as key=value", "[^=\\s]{1,256}=[^=\\s]{0,256}"), 0, 20, "labels as key=value"),
-            labels => labels.Select(l => l.Split('=')).GroupBy(l => l[0], StringComparer.Ordinal).ToImmutableDictionary(l => l.Key, l => l.Last()[1]),
+            new ListNotation<string>(new TextNotation("a label as key=value", "[^=\\s]{1,256}=[^=\\s]{0,256}"), 0, 20,
+                "labels as key=value"),
+            labels =>
+            labels.Select(l => l.Split('=')).GroupBy(l => l[0], StringComparer.Ordinal).ToImmutableDictionary(l => l.Key, l => l.Last()[1]),
             labels => [.. labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => $"{l.Key}={l.Value}")]);
 
     private static Notation<int?> Gap { get; } = new ProjectedNotation<string, int?>(
@@ -31,8 +33,10 @@ internal static class ClusterNotation
         .With("name", Spell.Name, t => t.Name, (t, v) => t with { Name = v }, "As pipelines write it under 'team'.", required: true)
         .With("gpus", Spell.Int(0, 10_000_000), t => t.Gpus, (t, v) => t with { Gpus = v }, "GPUs that it owns.", required: true);
 
-    private static Mapping<NodeGroup> Group { get; } = new Mapping<NodeGroup>("a group", new NodeGroup("", ImmutableDictionary<string, string>.Empty, []))
-        .With("name", Spell.Name, g => g.Name, (g, v) => g with { Name = v }, "As pipelines write it under 'resources.group'.", required: true)
+    private static Mapping<NodeGroup> Group { get; } =
+        new Mapping<NodeGroup>("a group", new NodeGroup("", ImmutableDictionary<string, string>.Empty, []))
+        .With("name", Spell.Name, g => g.Name, (g, v) => g with { Name = v }, "As pipelines write it under 'resources.group'.",
+            required: true)
         .With("labels", Labels, g => g.Labels, (g, v) => g with { Labels = v }, "Nodes that carry all of these belong to it.")
         .With("nodes", Nodes, g => g.Nodes, (g, v) => g with { Nodes = v }, "These belong to it too.");
 
@@ -41,22 +45,29 @@ internal static class ClusterNotation
         .With("name", Spell.Name, w => w.Name, (w, v) => w with { Name = v }, "What it is called.", required: true)
         .With("group", Spell.Name, w => w.Group, (w, v) => w with { Group = v }, "All nodes of this group are out.")
         .With("nodes", Nodes, w => w.Nodes, (w, v) => w with { Nodes = v }, "These nodes are out.")
-        .With("from", new MomentNotation(), w => w.From, (w, v) => w with { From = v, Until = v + (w.Until - w.From) }, "When it begins.", required: true)
-        .With("for", Spell.Duration(TimeSpan.FromMinutes(1), Year), w => w.Until - w.From, (w, v) => w with { Until = w.From + v }, "How long it takes.",
+        .With("from", new MomentNotation(), w => w.From, (w, v) => w with { From = v, Until = v + (w.Until - w.From) }, "When it begins.",
+            required: true)
+        .With("for", Spell.Duration(TimeSpan.FromMinutes(1), Year), w => w.Until - w.From, (w, v) => w with { Until = w.From + v },
+            "How long it takes.",
             required: true)
         .With("reason", Spell.Anything, w => w.Reason, (w, v) => w with { Reason = v }, "Why, for those whose gangs leave.");
 
     public static Mapping<ClusterSettings> Settings { get; } = new Mapping<ClusterSettings>("a cluster's settings", new ClusterSettings())
-        .With(PipelineNotation.ApiVersionKey, PipelineNotation.ApiVersion, _ => "deepseekops/v1", (s, _) => s, "Version of this form.", required: true)
-        .With("fabric", new ChoiceNotation<string>([.. Fabric.Presets.Keys.Select(k => (k, k))]), s => s.Fabric, (s, v) => s with { Fabric = v },
+        .With(PipelineNotation.ApiVersionKey, PipelineNotation.ApiVersion, _ => "deepseekops/v1", (s, _) => s, "Version of this form.",
+            required: true)
+        .With("fabric", new ChoiceNotation<string>([.. Fabric.Presets.Keys.Select(k => (k, k))]), s => s.Fabric,
+            (s, v) => s with { Fabric = v },
             "Network of a simulated cluster. Real nodes tell theirs by the labels deepseekops.io/leaf and deepseekops.io/zone.")
-        .With("spares", Spell.Int(0, 100_000), s => s.Spares, (s, v) => s with { Spares = v }, "Nodes kept free for gangs that run and lose one.")
+        .With("spares", Spell.Int(0, 100_000), s => s.Spares, (s, v) => s with { Spares = v },
+            "Nodes kept free for gangs that run and lose one.")
         .With("borrow", new FlagNotation(), s => s.Borrow, (s, v) => s with { Borrow = v },
             "A team may hold more than it owns until the owners ask for it; then what was borrowed saves and gives way.")
         .With("preemptAbove", Gap, s => s.PreemptAbove, (s, v) => s with { PreemptAbove = v },
             "A gang pushes out gangs whose priority is lower by this much (low 0, normal 100, high 200, urgent 300).")
-        .With("teams", new ListNotation<TeamQuota>(Team, 0, 10_000, "teams"), s => s.Teams, (s, v) => s with { Teams = v }, "Who owns how much; none: no quotas.")
-        .With("groups", new ListNotation<NodeGroup>(Group, 0, 1_000, "groups"), s => s.Groups, (s, v) => s with { Groups = v }, "Names for nodes.")
+        .With("teams", new ListNotation<TeamQuota>(Team, 0, 10_000, "teams"), s => s.Teams, (s, v) => s with { Teams = v },
+            "Who owns how much; none: no quotas.")
+        .With("groups", new ListNotation<NodeGroup>(Group, 0, 1_000, "groups"), s => s.Groups, (s, v) => s with { Groups = v },
+            "Names for nodes.")
         .With("maintenance", new ListNotation<MaintenanceWindow>(Window, 0, 1_000, "maintenance windows"), s => s.Maintenance,
             (s, v) => s with { Maintenance = v }, "Planned times in which nodes are out.");
 
@@ -77,7 +88,8 @@ internal static class ClusterNotation
         protected override bool TryParse(string text, [MaybeNullWhen(false)] out DateTimeOffset value, out string message, out string fix)
         {
             bool zoned = text.EndsWith('Z') || (text.Length > 6 && text[^6] is '+' or '-');
-            (message, fix) = (zoned ? $"'{text}' is no time." : $"'{text}' does not say in which zone it is.", $"Write {InWords} or 2026-12-01T08:00+01:00.");
+            message = zoned ? $"'{text}' is no time." : $"'{text}' does not say in which zone it is.";
+            fix = $"Write {InWords} or 2026-12-01T08:00+01:00.";
             return DateTimeOffset.TryParseExact(text, Forms, CultureInfo.InvariantCulture, DateTimeStyles.None, out value) && zoned;
         }
 

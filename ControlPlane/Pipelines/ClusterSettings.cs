@@ -46,7 +46,8 @@ public static class ClusterSettingsText
         var (root, unreadable) = PipelineReader.Read(text);
         if (root is null)
         {
-            return new ClusterSettingsParse(null, [unreadable! with { Fix = unreadable.Fix.Replace("mini.yaml", "cluster.yaml", StringComparison.Ordinal) }]);
+            return new ClusterSettingsParse(null,
+                [unreadable! with { Fix = unreadable.Fix.Replace("mini.yaml", "cluster.yaml", StringComparison.Ordinal) }]);
         }
 
         var reading = new Reading();
@@ -68,7 +69,9 @@ public static class ClusterSettingsText
             text.Append(CultureInfo.InvariantCulture, $"\n### {title}\n\n| field | value | |\n|---|---|---|\n");
             foreach (var (field, inWords, required, doc) in fields)
             {
-                text.Append(CultureInfo.InvariantCulture, $"| `{field}` | {doc}{(required ? " **Needed.**" : "")} | {inWords.Replace("|", "\\|", StringComparison.Ordinal)} |\n");
+                text.Append(
+                    CultureInfo.InvariantCulture, $"| `{field}` | {doc}{(required ? " **Needed.**" : "")} | "
+                        + $"{inWords.Replace("|", "\\|", StringComparison.Ordinal)} |\n");
             }
         }
 
@@ -77,7 +80,8 @@ public static class ClusterSettingsText
 
     private static void Check(ClusterSettings settings, int? nodes, Reading reading)
     {
-        reading.Check(nodes is not { } all || settings.Spares < all, "spares", $"{settings.Spares} of {nodes} nodes would be spares, and nothing could run.",
+        reading.Check(nodes is not { } all || settings.Spares < all,
+            "spares", $"{settings.Spares} of {nodes} nodes would be spares, and nothing could run.",
             $"Write at most {nodes - 1}.", []);
         Once(settings.Teams, t => t.Name, "teams", "team", reading);
         Once(settings.Groups, g => g.Name, "groups", "group", reading);
@@ -85,18 +89,22 @@ public static class ClusterSettingsText
         for (int i = 0; i < settings.Groups.Length; i++)
         {
             var group = settings.Groups[i];
-            reading.Check(!group.Labels.IsEmpty || !group.Nodes.IsEmpty, $"groups[{i}]", $"Group '{group.Name}' has neither labels nor nodes.",
+            reading.Check(
+                !group.Labels.IsEmpty || !group.Nodes.IsEmpty, $"groups[{i}]", $"Group '{group.Name}' has neither labels nor nodes.",
                 "Add 'labels:' or 'nodes:'.", []);
-            reading.Check(group.Name != Spell.AnyGroup, $"groups[{i}].name", $"'{Spell.AnyGroup}' is what pipelines write for all nodes.", "Take another name.", []);
+            reading.Check(group.Name != Spell.AnyGroup, $"groups[{i}].name", $"'{Spell.AnyGroup}' is what pipelines write for all nodes.",
+                "Take another name.", []);
         }
 
         for (int i = 0; i < settings.Maintenance.Length; i++)
         {
             var window = settings.Maintenance[i];
-            string there = settings.Groups.IsEmpty ? "Name one under 'groups:'." : $"There are: {string.Join(", ", settings.Groups.Select(g => g.Name))}.";
+            string there = settings.Groups.IsEmpty ? "Name one under 'groups:'."
+                : $"There are: {string.Join(", ", settings.Groups.Select(g => g.Name))}.";
             reading.Check(window.Group.Length == 0 || settings.Groups.Any(g => g.Name == window.Group), $"maintenance[{i}].group",
                 $"There is no group '{window.Group}'.", there, ["groups"]);
-            reading.Check(window.Group.Length > 0 || !window.Nodes.IsEmpty, $"maintenance[{i}]", $"Maintenance '{window.Name}' names no nodes.",
+            reading.Check(
+                window.Group.Length > 0 || !window.Nodes.IsEmpty, $"maintenance[{i}]", $"Maintenance '{window.Name}' names no nodes.",
                 "Add 'group:' or 'nodes:'.", []);
         }
     }
@@ -106,7 +114,8 @@ public static class ClusterSettingsText
         for (int i = 0; i < items.Length; i++)
         {
             int first = items.Select(name).ToList().IndexOf(name(items[i]));
-            reading.Check(first == i || name(items[i]).Length == 0, $"{field}[{i}].name", $"There is a {what} '{name(items[i])}' already.", "Give each a name of its own.", []);
+            reading.Check(first == i || name(items[i]).Length == 0, $"{field}[{i}].name", $"There is a {what} '{name(items[i])}' already.",
+                "Give each a name of its own.", []);
         }
     }
 }

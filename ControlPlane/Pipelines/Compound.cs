@@ -5,7 +5,8 @@ using System.Text.Json.Nodes;
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
 /// <summary>The same words for another type: an int that is written as a count.</summary>
-internal sealed class ProjectedNotation<TWritten, T>(Notation<TWritten> written, Func<TWritten, T> into, Func<T, TWritten> from) : Notation<T>
+internal sealed class ProjectedNotation<TWritten, T>(Notation<TWritten> written, Func<TWritten, T> into,
+    Func<T, TWritten> from) : Notation<T>
 {
     public override string InWords => written.InWords;
 
@@ -59,7 +60,8 @@ internal sealed class ListNotation<T>(Notation<T> item, int min, int max, string
 }
 
 /// <summary>A short form of one word beside the full one: "batchSize: 8" for "batchSize: {from: 8, to: 8}".</summary>
-internal sealed class ShortOrFull<T>(Notation<T> brief, Func<T, bool> isBrief, Notation<T> full, Func<TextNode, bool> looksBrief) : Notation<T>
+internal sealed class ShortOrFull<T>(Notation<T> brief, Func<T, bool> isBrief, Notation<T> full,
+    Func<TextNode, bool> looksBrief) : Notation<T>
 {
     public override string InWords => $"{brief.InWords}, or {full.InWords}";
 

@@ -28,7 +28,8 @@ internal static class DataPaths
         {
             Data = spec.Data with
             {
-                Source = DataSource.IsBuiltin(spec.Data.Source) ? spec.Data.Source : DataSource.Join(DataSource.Split(spec.Data.Source).Select(At)),
+                Source = DataSource.IsBuiltin(spec.Data.Source) ? spec.Data.Source
+                    : DataSource.Join(DataSource.Split(spec.Data.Source).Select(At)),
                 Tokenizer = spec.Data.Tokenizer == "byte" ? "byte" : At(spec.Data.Tokenizer),
             },
             Stages = [.. spec.Stages.Select(stage => stage.Recipe is StageRecipe.SupervisedFineTuning { Data.Length: > 0 } sft
@@ -46,7 +47,8 @@ internal static class DataPaths
         }
         else
         {
-            var seen = DataSource.Split(spec.Data.Source).Select(file => CheckData(file, "data.source", linesOnly: false, reading)).ToList();
+            var seen = DataSource.Split(spec.Data.Source).Select(file => CheckData(file, "data.source", linesOnly: false, reading))
+                .ToList();
             CheckNeeds(spec, seen, reading);
         }
         if (spec.Data.Tokenizer != "byte")
@@ -58,7 +60,12 @@ internal static class DataPaths
             if (stage.Recipe is StageRecipe.SupervisedFineTuning { Data.Length: > 0 } sft)
             {
                 var seen = CheckData(sft.Data, $"stages[{i}].data", linesOnly: true, reading);
-                reading.Check(seen is not { Whole: true, Conversations: 0 }, $"stages[{i}].data", $"'{sft.Data}' has no conversation in which somebody is answered.",
+                reading.Check(
+                    seen is not
+                    {
+                        Whole: true,
+                        Conversations: 0
+                    }, $"stages[{i}].data", $"'{sft.Data}' has no conversation in which somebody is answered.",
                     "Write \"question\" and \"answer\", or \"messages\" in which an assistant answers.", []);
             }
         }
@@ -66,7 +73,8 @@ internal static class DataPaths
 
     /// <summary>Weights are read with the tokenizer beside them, unless the text names one.</summary>
     private static PipelineSpec WithTokenizer(PipelineSpec spec, Reading reading) =>
-        spec.ModelFrom is { } from && !reading.Has("data.tokenizer") && Path.Combine(from.Folder, TokenizerJson.FileName) is var own && FileSeen.IsRegular(own)
+        spec.ModelFrom is { } from && !reading.Has("data.tokenizer") && Path.Combine(from.Folder, TokenizerJson.FileName) is var own
+            && FileSeen.IsRegular(own)
             ? spec with { Data = spec.Data with { Tokenizer = own } } : spec;
 
     private static void CheckWeights(PipelineSpec spec, Reading reading)
@@ -120,12 +128,14 @@ internal static class DataPaths
         {
             string? lacks = stage.Recipe switch
             {
-                StageRecipe.ReinforcementLearning or StageRecipe.Distillation when seen.Sum(s => s!.Problems) == 0 => "problems: lines with \"question\" and \"answer\"",
+                StageRecipe.ReinforcementLearning or StageRecipe.Distillation when seen.Sum(s => s!.Problems) == 0 =>
+                    "problems: lines with \"question\" and \"answer\"",
                 StageRecipe.SupervisedFineTuning { Data.Length: 0 } when seen.Sum(s => s!.Conversations) == 0 =>
                     "conversations: lines with \"question\" and \"answer\", or with \"messages\" in which an assistant answers",
                 _ => null,
             };
-            reading.Check(lacks is null, "data.source", $"Stage '{stage.Name}' needs {lacks}; the data has none.", "Name a .jsonl that has them.", [$"stages[{i}]"]);
+            reading.Check(lacks is null, "data.source", $"Stage '{stage.Name}' needs {lacks}; the data has none.",
+                "Name a .jsonl that has them.", [$"stages[{i}]"]);
         }
     }
 
@@ -136,7 +146,8 @@ internal static class DataPaths
         if (wrong is null && reading.FileExists is { } exists)
         {
             wrong = exists(file) ? FileSeen.At(file).Kind == FileKind.Missing ? null : Wrong(read)
-                : (FileSeen.At(file) is { Kind: FileKind.Dangling, Target: var target } ? $"'{file}' is a link to '{target}', which is not there." : $"There is no file '{file}'.",
+                : (FileSeen.At(file) is { Kind: FileKind.Dangling, Target: var target }
+                    ? $"'{file}' is a link to '{target}', which is not there." : $"There is no file '{file}'.",
                     "Correct the path; a relative one begins at this file's folder.");
         }
         reading.Check(wrong is null, path, wrong?.Message ?? "", wrong?.Fix ?? "", []);

@@ -11,8 +11,10 @@ internal sealed class GateNotation : Notation<Gate>
     private static readonly ChoiceNotation<Gate> Approval = new(("approval", new Gate.Approval()));
 
     private static readonly Mapping<Gate.Metric> Metric = new Mapping<Gate.Metric>("a gate", new Gate.Metric("", "", null, null))
-        .With("metric", Spell.Anything, g => g.Name, (g, v) => g with { Name = v }, "Series or evaluation whose last value counts.", required: true)
-        .With("stage", Spell.Name, g => g.Stage, (g, v) => g with { Stage = v }, "The earlier stage that has it; the stage before, if left out.")
+        .With("metric", Spell.Anything, g => g.Name, (g, v) => g with { Name = v }, "Series or evaluation whose last value counts.",
+            required: true)
+        .With("stage", Spell.Name, g => g.Stage, (g, v) => g with { Stage = v },
+            "The earlier stage that has it; the stage before, if left out.")
         .Maybe("below", new RealNotation(-1e12, 1e12), g => g.Below, (g, v) => g with { Below = v }, "It must be less than this.")
         .Maybe("above", new RealNotation(-1e12, 1e12), g => g.Above, (g, v) => g with { Above = v }, "It must be more than this.");
 

@@ -16,7 +16,8 @@ internal sealed class InitialModelNotation : Notation<InitialModel>
     private const string FromKey = "from";
 
     private const string FromDoc =
-        "Folder with config.json and safetensors whose weights the first stage begins with. It gives the shape; what else is written here has to agree.";
+        "Folder with config.json and safetensors whose weights the first stage begins with. It gives the shape; what else is "
+            + "written here has to agree.";
 
     private static readonly ModelNotation Shape = new(FromKey);
 
@@ -45,7 +46,8 @@ internal sealed class InitialModelNotation : Notation<InitialModel>
         return true;
     }
 
-    private static (ModelShape Shape, string Digest) ShapeOf(string folder, TextNode from, TextNode.Mapping mapping, string path, Reading reading)
+    private static (ModelShape Shape, string Digest) ShapeOf(string folder, TextNode from, TextNode.Mapping mapping, string path,
+        Reading reading)
     {
         string at = MappingKeys.Path(path, FromKey);
         if (reading.FileExists is not null && !Path.IsPathRooted(folder))

@@ -40,7 +40,8 @@ internal sealed record Field<TOwner, T>(
     {
         var (has, value) = Get(owner);
         var (usual, unsaid) = Get(baseline);
-        return !has || (!Required && !Always && !inherited.Full && usual && EqualityComparer<T>.Default.Equals(value, unsaid)) ? null : Notation.Write(value, inherited);
+        return !has || (!Required && !Always && !inherited.Full && usual && EqualityComparer<T>.Default.Equals(value, unsaid)) ? null
+            : Notation.Write(value, inherited);
     }
 
     public override JsonObject Schema()
@@ -64,7 +65,8 @@ internal sealed class Mapping<T>(string what, T empty, bool inherits = false) : 
 
     public override string InWords => $"{what} ({string.Join(", ", fields.Select(f => f.Name))})";
 
-    public Mapping<T> With<TValue>(string name, Notation<TValue> notation, Func<T, TValue> get, Func<T, TValue, T> set, string doc, bool required = false, bool always = false)
+    public Mapping<T> With<TValue>(string name, Notation<TValue> notation, Func<T, TValue> get, Func<T, TValue, T> set, string doc,
+        bool required = false, bool always = false)
     {
         fields.Add(new Field<T, TValue>(name, required, doc, notation, owner => (true, get(owner)), set) { Always = always });
         return this;

@@ -13,7 +13,9 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
     private const string PresetKey = "preset";
     private const string MtpKey = "mtpDepth";
 
-    /// <summary>What a preset cannot know of a folder: how far its context was extended, and what only matters to weights yet to be made.</summary>
+    /// <summary>
+    /// What a preset cannot know of a folder: how far its context was extended, and what only matters to weights yet to be made.
+    /// </summary>
     private static readonly string[] NotOfWeights = ["initStd", "maxPositionEmbeddings", MtpKey, "yarn"];
 
     /// <summary>As every published model has it, and left out without a word.</summary>
@@ -30,9 +32,11 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
             "Transformer layers, dense ones included.")
         .With("denseLayers", Spell.Int(0, ShapeLimits.Layers), m => m.DenseLayers, (m, v) => m with { DenseLayers = v },
             "The first so many layers have a dense MLP.")
-        .With("intermediateSize", Spell.Int(1, ShapeLimits.IntermediateSize), m => m.IntermediateSize, (m, v) => m with { IntermediateSize = v },
+        .With("intermediateSize", Spell.Int(1, ShapeLimits.IntermediateSize), m => m.IntermediateSize,
+            (m, v) => m with { IntermediateSize = v },
             "Width of a dense MLP.")
-        .With("moeIntermediateSize", Spell.Int(1, ShapeLimits.IntermediateSize), m => m.MoeIntermediateSize, (m, v) => m with { MoeIntermediateSize = v },
+        .With("moeIntermediateSize", Spell.Int(1, ShapeLimits.IntermediateSize), m => m.MoeIntermediateSize,
+            (m, v) => m with { MoeIntermediateSize = v },
             "Width of one expert.")
         .With("heads", Spell.Int(1, ShapeLimits.Heads), m => m.Heads, (m, v) => m with { Heads = v }, "Attention heads.")
         .With("qLoraRank", Spell.Int(0, ShapeLimits.LoraRank), m => m.QLoraRank, (m, v) => m with { QLoraRank = v },
@@ -54,20 +58,25 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
             "Groups of experts, one per node in training.")
         .With("limitedGroups", Spell.Int(1, ShapeLimits.Groups), m => m.LimitedGroups, (m, v) => m with { LimitedGroups = v },
             "Groups that one token may use.")
-        .With("topkMethod", new ChoiceNotation<TopkMethod>(("noaux_tc", TopkMethod.NoauxTc), ("group_limited_greedy", TopkMethod.GroupLimitedGreedy),
-            ("greedy", TopkMethod.Greedy)), m => m.TopkMethod, (m, v) => m with { TopkMethod = v }, "How experts are chosen: V3, V2, V2-Lite.")
+        .With("topkMethod",
+            new ChoiceNotation<TopkMethod>(("noaux_tc", TopkMethod.NoauxTc), ("group_limited_greedy", TopkMethod.GroupLimitedGreedy),
+            ("greedy", TopkMethod.Greedy)), m => m.TopkMethod, (m, v) => m with { TopkMethod = v },
+            "How experts are chosen: V3, V2, V2-Lite.")
         .With("normTopkProb", new FlagNotation(), m => m.NormTopkProb, (m, v) => m with { NormTopkProb = v },
             "Weights of the chosen experts add up to one.")
         .With("routedScalingFactor", new RealNotation(0, ShapeLimits.RoutedScalingFactor, aboveMin: true), m => m.RoutedScalingFactor,
             (m, v) => m with { RoutedScalingFactor = v }, "Factor on the routed experts' output.")
-        .With(MtpKey, Spell.Int(0, ShapeLimits.MtpDepth), m => m.MtpDepth, (m, v) => m with { MtpDepth = v }, "Further tokens predicted at each place.")
+        .With(MtpKey, Spell.Int(0, ShapeLimits.MtpDepth), m => m.MtpDepth, (m, v) => m with { MtpDepth = v },
+            "Further tokens predicted at each place.")
         .With("ropeTheta", new RealNotation(1, ShapeLimits.RopeTheta), m => m.RopeTheta, (m, v) => m with { RopeTheta = v },
             "Base of the rotary position.")
-        .With("rmsNormEps", new RealNotation(0, ShapeLimits.RmsNormEps, aboveMin: true), m => m.RmsNormEps, (m, v) => m with { RmsNormEps = v },
+        .With("rmsNormEps", new RealNotation(0, ShapeLimits.RmsNormEps, aboveMin: true), m => m.RmsNormEps,
+            (m, v) => m with { RmsNormEps = v },
             "Added to the mean square in RMSNorm.")
         .With("initStd", new RealNotation(0, ShapeLimits.InitStd, aboveMin: true), m => m.InitStd, (m, v) => m with { InitStd = v },
             "Standard deviation of the random weights.")
-        .With("maxPositionEmbeddings", Spell.Int(1, ShapeLimits.Positions), m => m.MaxPositionEmbeddings, (m, v) => m with { MaxPositionEmbeddings = v },
+        .With("maxPositionEmbeddings", Spell.Int(1, ShapeLimits.Positions), m => m.MaxPositionEmbeddings,
+            (m, v) => m with { MaxPositionEmbeddings = v },
             "Longest sequence before any extension.")
         .MaybeRecord("yarn", Spell.Yarn, m => m.Yarn, (m, v) => m with { Yarn = v }, "Stretching of positions before any extension.")
         .With("ropeInterleave", new FlagNotation(), m => m.RopeInterleave, (m, v) => m with { RopeInterleave = v },
@@ -102,9 +111,11 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
         {
             value = Preset.TryRead(preset, MappingKeys.Path(path, PresetKey), reading, out var begin) ? begin : value;
         }
-        else if (Table.Fields.Where(f => !Usual.Contains(f.Name) && !Has(mapping, f.Name)).Select(f => f.Name).ToArray() is { Length: > 0 } absent)
+        else if (Table.Fields.Where(f => !Usual.Contains(f.Name) && !Has(mapping, f.Name)).Select(f => f.Name)
+            .ToArray() is { Length: > 0 } absent)
         {
-            reading.Refuse(node, path, $"The model has no preset, and {absent.Length} hyper-parameters are missing: {string.Join(", ", absent)}.",
+            reading.Refuse(node,
+                path, $"The model has no preset, and {absent.Length} hyper-parameters are missing: {string.Join(", ", absent)}.",
                 $"Add 'preset:' with {Preset.InWords}; write only what differs from it.");
         }
         Table.ReadFields(mapping, path, reading, ref value);
@@ -112,7 +123,8 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
     }
 
     /// <summary>The text alone says the whole shape.</summary>
-    public static bool IsComplete(TextNode.Mapping mapping) => Has(mapping, PresetKey) || Table.Fields.All(f => Usual.Contains(f.Name) || Has(mapping, f.Name));
+    public static bool IsComplete(TextNode.Mapping mapping) =>
+        Has(mapping, PresetKey) || Table.Fields.All(f => Usual.Contains(f.Name) || Has(mapping, f.Name));
 
     /// <summary>
     /// The shape of published weights, where the text may say it again. More MTP modules than there are may be asked for: they are new.
@@ -124,7 +136,8 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
         if (mapping.Entries.FirstOrDefault(e => e.Key.Text == PresetKey).Value is { } node
             && Preset.TryRead(node, MappingKeys.Path(path, PresetKey), reading, out var preset))
         {
-            string[] others = [.. Table.Fields.Where(f => !NotOfWeights.Contains(f.Name) && !Has(mapping, f.Name) && Differs(f, preset, published))
+            string[] others =
+                [.. Table.Fields.Where(f => !NotOfWeights.Contains(f.Name) && !Has(mapping, f.Name) && Differs(f, preset, published))
                 .Select(f => $"{f.Name} {Said(f, published)} instead of {Said(f, preset)}")];
             reading.Check(others.Length == 0, MappingKeys.Path(path, PresetKey), $"{file} has another shape: {string.Join(", ", others)}.",
                 "Leave 'preset' out: the folder says the shape.", []);
@@ -146,7 +159,8 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
         var entries = ((TextNode.Mapping)Write(value, inherited)).Entries;
         var full = new Inheritance { Full = true };
         return [.. entries, .. Table.Fields.Where(f => NotOfWeights.Contains(f.Name) && entries.All(e => e.Key.Text != f.Name))
-            .Select(f => (new TextNode.Scalar(f.Name, false), Node: f.Write(value, value, full))).Where(f => f.Node is not null).Select(f => (f.Item1, f.Node!))];
+            .Select(f => (new TextNode.Scalar(f.Name, false), Node: f.Write(value, value, full))).Where(f => f.Node is not null)
+            .Select(f => (f.Item1, f.Node!))];
     }
 
     private void CheckKeys(TextNode.Mapping mapping, string path, Reading reading) =>
@@ -154,10 +168,16 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
 
     private static bool Has(TextNode.Mapping mapping, string key) => mapping.Entries.Any(e => e.Key.Text == key);
 
-    private static bool Differs(Field<ModelShape> field, ModelShape one, ModelShape other) => field.Write(one, other, new Inheritance()) is not null;
+    private static bool Differs(Field<ModelShape> field, ModelShape one, ModelShape other) =>
+        field.Write(one, other, new Inheritance()) is not null;
 
     private static string Said(Field<ModelShape> field, ModelShape shape) =>
-        field.Write(shape, shape, new Inheritance { Full = true }) switch { null => "none", TextNode.Scalar scalar => scalar.Text, var node => YamlText.Line(node) };
+        field.Write(shape, shape, new Inheritance { Full = true }) switch
+        {
+            null => "none",
+            TextNode.Scalar scalar => scalar.Text,
+            var node => YamlText.Line(node)
+        };
 
     /// <summary>As the preset that needs the fewest changes.</summary>
     public override TextNode Write(ModelShape value, Inheritance inherited)

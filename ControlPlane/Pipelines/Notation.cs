@@ -109,7 +109,8 @@ internal sealed class Reading
         !broken.Any(b => b == path || Holds(b, path) || Holds(path, b));
 
     private static bool Holds(string outer, string inner) =>
-        inner.Length > outer.Length && inner.StartsWith(outer, StringComparison.Ordinal) && (outer.Length == 0 || inner[outer.Length] is '.' or '[');
+        inner.Length > outer.Length && inner.StartsWith(outer, StringComparison.Ordinal)
+            && (outer.Length == 0 || inner[outer.Length] is '.' or '[');
 
     /// <summary>Where the field stands, or the nearest that holds it.</summary>
     private TextNode PlaceOf(string path)

@@ -38,7 +38,8 @@ internal sealed partial class CountNotation(long min, long max) : ScalarNotation
     }
 
     /// <summary>As a part of another notation.</summary>
-    public bool TryReadText(string text, out long value, out string message, out string fix) => TryParse(text, out value, out message, out fix);
+    public bool TryReadText(string text, out long value, out string message, out string fix) =>
+        TryParse(text, out value, out message, out fix);
 
     public override string Format(long value) => Short(value);
 
@@ -96,7 +97,8 @@ internal sealed partial class CountNotation(long min, long max) : ScalarNotation
 /// <summary>A number such as 0.1 or 2.2e-4.</summary>
 internal sealed class RealNotation(double min, double max, bool aboveMin = false) : ScalarNotation<double>
 {
-    public override string InWords => $"a number {(aboveMin ? "above" : "from")} {Short(min)} {(max < 1e9 ? $"to {Short(max)}" : "up")}, such as {Example}";
+    public override string InWords => $"a number {(aboveMin ? "above" : "from")} {Short(min)} "
+        + $"{(max < 1e9 ? $"to {Short(max)}" : "up")}, such as {Example}";
 
     private string Example => max <= 1 ? "2.2e-4" : Short(Math.Max(min, 1));
 
@@ -143,10 +145,12 @@ internal sealed partial class DurationNotation(TimeSpan min, TimeSpan max) : Sca
         var match = Form().Match(text);
         if (!match.Success || match.Length == 0)
         {
-            (message, fix) = ($"'{text}' is no duration.", text.All(char.IsAsciiDigit) ? $"Say the unit: {text}s, {text}m or {text}h." : $"Write {InWords}.");
+            (message, fix) = ($"'{text}' is no duration.",
+                text.All(char.IsAsciiDigit) ? $"Say the unit: {text}s, {text}m or {text}h." : $"Write {InWords}.");
             return false;
         }
-        decimal Part(string name) => match.Groups[name] is { Success: true, Value: var v } ? decimal.Parse(v, CultureInfo.InvariantCulture) : 0;
+        decimal Part(string name) =>
+            match.Groups[name] is { Success: true, Value: var v } ? decimal.Parse(v, CultureInfo.InvariantCulture) : 0;
         decimal seconds = (Part("d") * 86400) + (Part("h") * 3600) + (Part("m") * 60) + Part("s") + (Part("ms") / 1000);
         if (seconds < (decimal)min.TotalSeconds || seconds > (decimal)max.TotalSeconds)
         {
@@ -163,7 +167,9 @@ internal sealed partial class DurationNotation(TimeSpan min, TimeSpan max) : Sca
 
     internal static string Short(TimeSpan value)
     {
-        string seconds = ((decimal)(value.Ticks % TimeSpan.TicksPerMinute) / TimeSpan.TicksPerSecond).ToString("0.#######", CultureInfo.InvariantCulture);
+        string seconds =
+            ((decimal)(value.Ticks % TimeSpan.TicksPerMinute) / TimeSpan.TicksPerSecond).ToString("0.#######",
+                CultureInfo.InvariantCulture);
         string text = (value.Days > 0 ? $"{value.Days}d" : "") + (value.Hours > 0 ? $"{value.Hours}h" : "")
             + (value.Minutes > 0 ? $"{value.Minutes}m" : "") + (seconds == "0" ? "" : $"{seconds}s");
         return text.Length == 0 ? "0s" : text;

@@ -13,7 +13,8 @@ internal static class PipelineChecks
     public static void Check(PipelineSpec spec, Reading reading)
     {
         Model(spec.Model, "model", reading);
-        reading.Check(spec.Data.Tokenizer != "byte" || spec.Model.VocabSize >= ByteVocabulary, spec.ModelFrom is null ? "model.vocabSize" : "data.tokenizer",
+        reading.Check(spec.Data.Tokenizer != "byte" || spec.Model.VocabSize >= ByteVocabulary,
+            spec.ModelFrom is null ? "model.vocabSize" : "data.tokenizer",
             $"The byte tokenizer has {ByteVocabulary} tokens, the model {spec.Model.VocabSize}.",
             spec.ModelFrom is null ? $"Write at least {ByteVocabulary}." : "Name the tokenizer.json that belongs to the model.",
                 ["data.tokenizer", "model.preset", "model.vocabSize", "model.from"]);
@@ -53,7 +54,8 @@ internal static class PipelineChecks
             $"Write at most {model.Groups}.", "groups");
         int perGroup = model.RoutedExperts / model.Groups;
         Fits(!whole || model.ActiveExperts <= (long)model.LimitedGroups * perGroup, "activeExperts",
-            $"{model.ActiveExperts} experts per token, but its {model.LimitedGroups} groups of {perGroup} have only {(long)model.LimitedGroups * perGroup}.",
+            $"{model.ActiveExperts} experts per token, but its {model.LimitedGroups} groups of {perGroup} have only "
+                + $"{(long)model.LimitedGroups * perGroup}.",
             "Write fewer, or more groups per token.", "routedExperts", "groups", "limitedGroups");
         Fits(!whole || model.TopkMethod != TopkMethod.NoauxTc || perGroup >= 2 || model.Groups == 1, "groups",
             "A group is chosen by the sum of its two best experts, and these groups have one.",
@@ -74,10 +76,13 @@ internal static class PipelineChecks
     {
         var stage = spec.Stages[index];
         string[] before = [.. spec.Stages.Take(index).Select(s => s.Name).Where(n => n.Length > 0)];
-        string earlier = before.Length == 0 ? "There is no earlier stage; leave it out." : $"Earlier stages are: {string.Join(", ", before)}.";
+        string earlier = before.Length == 0 ? "There is no earlier stage; leave it out."
+            : $"Earlier stages are: {string.Join(", ", before)}.";
         reading.Check(stage.Name.Length == 0 || !before.Contains(stage.Name), $"{at}.name", $"There is a stage '{stage.Name}' already.",
             "Give each stage a name of its own.", []);
-        reading.Check(stage.BeginFrom.Length == 0 || before.Contains(stage.BeginFrom), $"{at}.from", $"'{stage.BeginFrom}' is no earlier stage.", earlier, []);
+        reading.Check(
+            stage.BeginFrom.Length == 0 || before.Contains(stage.BeginFrom), $"{at}.from", $"'{stage.BeginFrom}' is no earlier stage.",
+            earlier, []);
         if (stage.Recipe is StageRecipe.Distillation { StudentFrom: { Length: > 0 } from })
         {
             reading.Check(before.Contains(from), $"{at}.studentFrom", $"'{from}' is no earlier stage.", earlier, []);
@@ -90,8 +95,10 @@ internal static class PipelineChecks
                 reading.Check(before.Contains(gate.Stage), place, gate.Stage.Length == 0
                     ? "The first stage has none before it whose metric could count."
                     : $"The gate waits for '{gate.Stage}', which is no earlier stage.", earlier, []);
-                reading.Check(gate.Below is not null || gate.Above is not null, place, "The gate has no limit.", "Add 'below:' or 'above:' with a number.", []);
-                reading.Check(!(gate.Below <= gate.Above), place, $"Nothing is above {gate.Above} and below {gate.Below}.", "Turn the limits round.", []);
+                reading.Check(gate.Below is not null || gate.Above is not null, place, "The gate has no limit.",
+                    "Add 'below:' or 'above:' with a number.", []);
+                reading.Check(!(gate.Below <= gate.Above), place, $"Nothing is above {gate.Above} and below {gate.Below}.",
+                    "Turn the limits round.", []);
             }
         }
     }
@@ -102,8 +109,10 @@ internal static class PipelineChecks
         string where = stage.Resources is not null ? $"{at}.resources" : "resources";
         string field = resources.Nodes > 1 ? "nodes" : "ranksPerNode";
         reading.Check(!reading.SingleRanks || resources.Ranks == 1, $"{where}.{field}",
-            $"Stage '{stage.Name}' asks for {resources.Nodes} × {resources.RanksPerNode} = {resources.Ranks} ranks; on this cluster a stage trains on one.",
-            "Write 'nodes: 1' and 'ranksPerNode: 1'. `dsops plan`, `dsops simulate` and `dsops dev --cluster simulated` take the whole layout.",
+            $"Stage '{stage.Name}' asks for {resources.Nodes} × {resources.RanksPerNode} = {resources.Ranks} ranks; on this "
+                + "cluster a stage trains on one.",
+            "Write 'nodes: 1' and 'ranksPerNode: 1'. `dsops plan`, `dsops simulate` and `dsops dev --cluster "
+                + "simulated` take the whole layout.",
             [where]);
     }
 
@@ -116,7 +125,8 @@ internal static class PipelineChecks
         void Fits(bool fits, string field, string message, string fix) => reading.Check(fits, $"{where}.{field}", message, fix, with);
 
         long cut = (long)layout.Pipeline * layout.Tensor;
-        Fits(ranks % cut == 0, "pipeline", $"{ranks} ranks of stage '{stage.Name}' cannot be cut into pipelines of {layout.Pipeline} × {layout.Tensor}.",
+        Fits(ranks % cut == 0,
+            "pipeline", $"{ranks} ranks of stage '{stage.Name}' cannot be cut into pipelines of {layout.Pipeline} × {layout.Tensor}.",
             $"Write divisors of {ranks}.");
         if (ranks % cut != 0)
         {
@@ -126,7 +136,8 @@ internal static class PipelineChecks
         Fits(ranks / layout.Pipeline % layout.Expert == 0, "expert",
             $"{ranks / layout.Pipeline} ranks of a pipeline stage cannot be dealt into expert groups of {layout.Expert}.",
             $"Write a divisor of {ranks / layout.Pipeline}.");
-        Fits(model.RoutedExperts % layout.Expert == 0, "expert", $"{model.RoutedExperts} experts cannot be dealt to {layout.Expert} ranks evenly.",
+        Fits(model.RoutedExperts % layout.Expert == 0,
+            "expert", $"{model.RoutedExperts} experts cannot be dealt to {layout.Expert} ranks evenly.",
             $"Write a divisor of {model.RoutedExperts}.");
         Fits(model.Heads % layout.Tensor == 0, "tensor", $"{model.Heads} heads cannot be cut into {layout.Tensor} equal parts.",
             $"Write a divisor of {model.Heads}.");

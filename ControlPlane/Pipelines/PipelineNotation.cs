@@ -15,44 +15,56 @@ internal static class PipelineNotation
     private static Notation<TimeSpan> UpToADay { get; } = Spell.Duration(TimeSpan.FromMilliseconds(100), Day);
 
     private static Mapping<DataSpec> Data { get; } = new Mapping<DataSpec>("data", new DataSpec())
-        .With("source", Spell.Anything, d => d.Source, (d, v) => d with { Source = v }, "builtin:arithmetic, or .txt and .jsonl files separated by commas.",
+        .With("source", Spell.Anything, d => d.Source, (d, v) => d with { Source = v },
+            "builtin:arithmetic, or .txt and .jsonl files separated by commas.",
             always: true)
         .With("tokenizer", Spell.Anything, d => d.Tokenizer, (d, v) => d with { Tokenizer = v },
             "byte, or a Hugging Face tokenizer.json. Left out: byte, or the tokenizer.json beside the weights of model.from.", always: true)
-        .With("fimRate", Spell.Share, d => d.FimRate, (d, v) => d with { FimRate = v }, "Share of documents rearranged as fill-in-the-middle.")
+        .With("fimRate", Spell.Share, d => d.FimRate, (d, v) => d with { FimRate = v },
+            "Share of documents rearranged as fill-in-the-middle.")
         .With("heldout", Spell.Int(0, 1_000_000), d => d.Heldout, (d, v) => d with { Heldout = v }, "Problems kept for evaluation.");
 
     private static Mapping<AdamW> Optimizer { get; } = new Mapping<AdamW>("an optimizer", new AdamW())
         .With("beta1", new RealNotation(0, 0.999999), o => o.Beta1, (o, v) => o with { Beta1 = v }, "Decay of the first moment.")
         .With("beta2", new RealNotation(0, 0.999999), o => o.Beta2, (o, v) => o with { Beta2 = v }, "Decay of the second moment.")
-        .With("epsilon", new RealNotation(0, 1, aboveMin: true), o => o.Epsilon, (o, v) => o with { Epsilon = v }, "Added to the root of the second moment.")
+        .With("epsilon", new RealNotation(0, 1, aboveMin: true), o => o.Epsilon, (o, v) => o with { Epsilon = v },
+            "Added to the root of the second moment.")
         .With("weightDecay", new RealNotation(0, 10), o => o.WeightDecay, (o, v) => o with { WeightDecay = v }, "Decoupled weight decay.")
-        .With("gradClip", new RealNotation(0, 1e6, aboveMin: true), o => o.GradClip, (o, v) => o with { GradClip = v }, "Largest norm of the gradient.")
-        .With("bf16Moments", new FlagNotation(), o => o.Bf16Moments, (o, v) => o with { Bf16Moments = v }, "Moments in BF16 instead of FP32.");
+        .With("gradClip", new RealNotation(0, 1e6, aboveMin: true), o => o.GradClip, (o, v) => o with { GradClip = v },
+            "Largest norm of the gradient.")
+        .With("bf16Moments", new FlagNotation(), o => o.Bf16Moments, (o, v) => o with { Bf16Moments = v },
+            "Moments in BF16 instead of FP32.");
 
     private static Mapping<RecoveryPolicy> Recovery { get; } = new Mapping<RecoveryPolicy>("a recovery policy", new RecoveryPolicy())
         .With("maxRestarts", Spell.Int(0, 1_000_000), r => r.MaxRestarts, (r, v) => r with { MaxRestarts = v },
             "Restarts of one cause, within the window and without a new checkpoint, before the stage fails.")
-        .With("window", Spell.Duration(TimeSpan.FromSeconds(1), 366 * Day), r => r.Window, (r, v) => r with { Window = v }, "How far back restarts count.")
+        .With("window", Spell.Duration(TimeSpan.FromSeconds(1), 366 * Day), r => r.Window, (r, v) => r with { Window = v },
+            "How far back restarts count.")
         .With("maxSameFault", Spell.Int(1, 1_000_000), r => r.MaxSameFault, (r, v) => r with { MaxSameFault = v },
             "Launches that may end by the same fault of the program without a new checkpoint.")
         .With("breakForgottenAfter", Spell.Int(1, 1_000_000_000), r => r.BreakForgottenAfter, (r, v) => r with { BreakForgottenAfter = v },
             "Steps after which a number that was not finite is forgotten; a second one sooner fails the stage.")
         .With("backOffBase", Spell.Duration(TimeSpan.Zero, Day), r => r.BackOffBase, (r, v) => r with { BackOffBase = v },
             "Wait before the launch after one that made no step; doubles each time.")
-        .With("backOffMax", Spell.Duration(TimeSpan.Zero, Day), r => r.BackOffMax, (r, v) => r with { BackOffMax = v }, "The longest such wait.")
+        .With("backOffMax", Spell.Duration(TimeSpan.Zero, Day), r => r.BackOffMax, (r, v) => r with { BackOffMax = v },
+            "The longest such wait.")
         .With("hangFactor", new RealNotation(1, 10_000), r => r.HangFactor, (r, v) => r with { HangFactor = v },
             "A rank hangs after so many times its longest step without progress.")
         .With("hangFloor", UpToADay, r => r.HangFloor, (r, v) => r with { HangFloor = v }, "But never before this.")
-        .With("hangUnlearnt", UpToADay, r => r.HangUnlearnt, (r, v) => r with { HangUnlearnt = v }, "Limit for a rank whose steps have not been timed yet.")
-        .With("startWithin", UpToADay, r => r.StartWithin, (r, v) => r with { StartWithin = v }, "From the pods' creation to the first step.")
+        .With("hangUnlearnt", UpToADay, r => r.HangUnlearnt, (r, v) => r with { HangUnlearnt = v },
+            "Limit for a rank whose steps have not been timed yet.")
+        .With("startWithin", UpToADay, r => r.StartWithin, (r, v) => r with { StartWithin = v },
+            "From the pods' creation to the first step.")
         .With("podMissingFor", UpToADay, r => r.PodMissingFor, (r, v) => r with { PodMissingFor = v },
             "A pod that the cluster does not list and whose agent is silent is gone after this.")
         .With("nodeNotReadyFor", UpToADay, r => r.NodeNotReadyFor, (r, v) => r with { NodeNotReadyFor = v },
             "A node that is not ready and whose agent is silent is lost after this.")
-        .With("silentFor", UpToADay, r => r.SilentFor, (r, v) => r with { SilentFor = v }, "An agent that is silent although its pod runs is lost after this.")
-        .With("unknownAfter", UpToADay, r => r.UnknownAfter, (r, v) => r with { UnknownAfter = v }, "Without a beat for this long a rank is shown as unknown.")
-        .With("saveWithin", UpToADay, r => r.SaveWithin, (r, v) => r with { SaveWithin = v }, "Time that a gang has to save when it is paused.");
+        .With("silentFor", UpToADay, r => r.SilentFor, (r, v) => r with { SilentFor = v },
+            "An agent that is silent although its pod runs is lost after this.")
+        .With("unknownAfter", UpToADay, r => r.UnknownAfter, (r, v) => r with { UnknownAfter = v },
+            "Without a beat for this long a rank is shown as unknown.")
+        .With("saveWithin", UpToADay, r => r.SaveWithin, (r, v) => r with { SaveWithin = v },
+            "Time that a gang has to save when it is paused.");
 
     public static ChoiceNotation<Priority> PriorityWords { get; } =
         new(("low", Priority.Low), ("normal", Priority.Normal), ("high", Priority.High), ("urgent", Priority.Urgent));
@@ -64,19 +76,24 @@ internal static class PipelineNotation
 
     public static Mapping<PipelineSpec> Pipeline { get; } = new Mapping<PipelineSpec>("a pipeline", new PipelineSpec())
         .With(ApiVersionKey, ApiVersion, _ => "deepseekops/v1", (p, _) => p, "Version of this form.", required: true)
-        .With("name", Spell.Name, p => p.Name, (p, v) => p with { Name = v }, "The run's name and its key: the same again is the same run.", required: true)
+        .With("name", Spell.Name, p => p.Name, (p, v) => p with { Name = v }, "The run's name and its key: the same again is the same run.",
+            required: true)
         .With("team", Spell.Name, p => p.Team, (p, v) => p with { Team = v }, "Whose quota it uses.")
         .With("priority", PriorityWords, p => p.Priority, (p, v) => p with { Priority = v }, "Which gang goes first.")
-        .With("seed", new CountNotation(0, long.MaxValue), p => p.Seed, (p, v) => p with { Seed = v }, "Everything random grows from it.", always: true)
+        .With("seed", new CountNotation(0, long.MaxValue), p => p.Seed, (p, v) => p with { Seed = v }, "Everything random grows from it.",
+            always: true)
         .With("precision", PrecisionWords, p => p.Precision, (p, v) => p with { Precision = v }, "Numerics of the matrix products.")
-        .With("model", new InitialModelNotation(), p => new InitialModel(p.Model, p.ModelFrom), (p, v) => p with { Model = v.Shape, ModelFrom = v.From },
+        .With("model", new InitialModelNotation(), p => new InitialModel(p.Model, p.ModelFrom),
+            (p, v) => p with { Model = v.Shape, ModelFrom = v.From },
             "The model that is trained.", required: true)
         .With("data", Data, p => p.Data, (p, v) => p with { Data = v }, "What it is trained on.", always: true)
         .With("optimizer", Optimizer, p => p.Optimizer, (p, v) => p with { Optimizer = v }, "AdamW and the gradient clip.")
         .With("resources", Spell.Resources, p => p.Resources, (p, v) => p with { Resources = v }, "The machines of each stage.")
-        .With("parallelism", Spell.Parallelism, p => p.Parallelism, (p, v) => p with { Parallelism = v }, "How the model is spread over them.")
+        .With("parallelism", Spell.Parallelism, p => p.Parallelism, (p, v) => p with { Parallelism = v },
+            "How the model is spread over them.")
         .With("checkpoints", Spell.Checkpoints, p => p.Checkpoints, (p, v) => p with { Checkpoints = v }, "When weights are saved.")
-        .With("recovery", Recovery, p => p.Recovery, (p, v) => p with { Recovery = v }, "When a stage is brought back, and when it is given up.")
+        .With("recovery", Recovery, p => p.Recovery, (p, v) => p with { Recovery = v },
+            "When a stage is brought back, and when it is given up.")
         .With("stages", new ListNotation<StageSpec>(Stage, 1, 64, "stages"), p => p.Stages, (p, v) => p with { Stages = v },
             "What is done, in order.", required: true);
 

@@ -42,7 +42,9 @@ internal sealed class PipelineReader
         catch (Exception wrong) when (wrong is ArgumentException or InvalidOperationException or IndexOutOfRangeException)
         {
             var near = reader.events.Current?.End ?? new Mark();
-            return (null, Refusal((int)near.Line, (int)near.Column, "", "This is not YAML or JSON: a bracket, brace or quote here fits none before it.",
+            return (null,
+                Refusal((int)near.Line, (int)near.Column, "",
+                    "This is not YAML or JSON: a bracket, brace or quote here fits none before it.",
                 "Close what is open, in the order it was opened; deploy/examples/mini.yaml shows the form."));
         }
     }

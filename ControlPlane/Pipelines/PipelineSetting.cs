@@ -1,6 +1,8 @@
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
-/// <summary>A value that takes the place of the text's: "stages.pretrain.tokens" and "300Ki". Items of a list go by name, or by number from 0.</summary>
+/// <summary>
+/// A value that takes the place of the text's: "stages.pretrain.tokens" and "300Ki". Items of a list go by name, or by number from 0.
+/// </summary>
 public sealed record PipelineSetting(string Path, string Value)
 {
     /// <summary>The text as if the value stood in it, so that it is checked like any other.</summary>
@@ -25,16 +27,27 @@ public sealed record PipelineSetting(string Path, string Value)
             case TextNode.Mapping mapping:
                 int at = mapping.Entries.ToList().FindIndex(entry => entry.Key.Text == keys[depth]);
                 return at < 0
-                    ? mapping with { Entries = mapping.Entries.Add((new TextNode.Scalar(keys[depth], true, place.Line, place.Column), In(null, keys, depth + 1, place, reading))) }
+                    ? mapping with
+                    {
+                        Entries =
+                            mapping.Entries.Add(
+                                (new TextNode.Scalar(keys[depth], true, place.Line, place.Column),
+                                    In(null, keys, depth + 1, place, reading))),
+                    }
                     : mapping with
                     {
-                        Entries = mapping.Entries.SetItem(at, (mapping.Entries[at].Key, In(mapping.Entries[at].Value, keys, depth + 1, mapping.Entries[at].Value, reading))),
+                        Entries =
+                            mapping.Entries.SetItem(at,
+                                (mapping.Entries[at].Key,
+                                    In(mapping.Entries[at].Value, keys, depth + 1, mapping.Entries[at].Value, reading))),
                     };
             case null:
                 return new TextNode.Mapping(
-                    [(new TextNode.Scalar(keys[depth], true, place.Line, place.Column), In(null, keys, depth + 1, place, reading))], place.Line, place.Column);
+                    [(new TextNode.Scalar(keys[depth], true, place.Line, place.Column), In(null, keys, depth + 1, place, reading))],
+                    place.Line, place.Column);
             default:
-                return Refused(node, reading, $"{Upto(keys, depth)} is '{node.Shown}', which has no '{keys[depth]}'.", "Set the whole of it.");
+                return Refused(node, reading, $"{Upto(keys, depth)} is '{node.Shown}', which has no '{keys[depth]}'.",
+                    "Set the whole of it.");
         }
     }
 
@@ -64,5 +77,6 @@ public sealed record PipelineSetting(string Path, string Value)
     }
 
     private static string? NameOf(TextNode item) =>
-        item is TextNode.Mapping mapping && mapping.Entries.FirstOrDefault(entry => entry.Key.Text == "name").Value is TextNode.Scalar name ? name.Text : null;
+        item is TextNode.Mapping mapping && mapping.Entries.FirstOrDefault(entry => entry.Key.Text == "name").Value is TextNode.Scalar name
+            ? name.Text : null;
 }

@@ -18,8 +18,11 @@ public sealed record PipelineParse(PipelineSpec? Spec, ImmutableArray<PipelinePr
 /// <summary>The text form of a pipeline: YAML, or the same as JSON.</summary>
 public static class PipelineText
 {
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, IndentSize = 1,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Indented = new()
+    {
+        WriteIndented = true, IndentSize = 1,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping
+    };
 
     /// <summary>Reads and checks a pipeline; all problems at once, in the order of the text.</summary>
     /// <param name="folder">Where relative paths of data begin: the file's own folder. Null: they stay as written.</param>
@@ -28,7 +31,8 @@ public static class PipelineText
     /// <param name="settings">Take the place of values in the text.</param>
     /// <param name="singleRanks">It is to run where ranks cannot train together.</param>
     public static PipelineParse Parse(
-        string text, string? folder = null, Func<string, bool>? fileExists = null, string? name = null, IReadOnlyList<PipelineSetting>? settings = null,
+        string text, string? folder = null, Func<string, bool>? fileExists = null, string? name = null,
+        IReadOnlyList<PipelineSetting>? settings = null,
         bool singleRanks = false)
     {
         var (root, unreadable) = PipelineReader.Read(text);
@@ -56,7 +60,8 @@ public static class PipelineText
     }
 
     /// <summary>As a person might have written it, without what is usual anyway. Reading it gives the same record.</summary>
-    public static string ToYaml(PipelineSpec spec) => YamlText.Of((TextNode.Mapping)PipelineNotation.Pipeline.Write(spec, new Inheritance()));
+    public static string ToYaml(PipelineSpec spec) =>
+        YamlText.Of((TextNode.Mapping)PipelineNotation.Pipeline.Write(spec, new Inheritance()));
 
     /// <summary>JSON Schema by which editors complete and check a pipeline file.</summary>
     public static string Schema()
@@ -77,7 +82,9 @@ public static class PipelineText
             foreach (var (field, inWords, required, doc) in fields)
             {
                 string needed = required ? " **Needed.**" : "";
-                text.Append(CultureInfo.InvariantCulture, $"| `{field}` | {doc}{needed} | {inWords.Replace("|", "\\|", StringComparison.Ordinal)} |\n");
+                text.Append(
+                    CultureInfo.InvariantCulture, $"| `{field}` | {doc}{needed} | "
+                        + $"{inWords.Replace("|", "\\|", StringComparison.Ordinal)} |\n");
             }
             text.Append(PipelineProse.After(title));
         }
@@ -91,18 +98,22 @@ public static class PipelineText
         {
             return root;
         }
-        var place = mapping.Entries.FirstOrDefault(e => e.Key.Text == "name").Key ?? new TextNode.Scalar("name", false, root.Line, root.Column);
+        var place = mapping.Entries.FirstOrDefault(e => e.Key.Text == "name").Key
+            ?? new TextNode.Scalar("name", false, root.Line, root.Column);
         var value = new TextNode.Scalar(name, true, place.Line, place.Column);
         return mapping with { Entries = [.. mapping.Entries.Where(e => e.Key.Text != "name"), (place, value)] };
     }
 
-    /// <summary>What a stage leaves to its surroundings: a gate that names no stage means the one before, a share is one of the stage's tokens.</summary>
+    /// <summary>
+    /// What a stage leaves to its surroundings: a gate that names no stage means the one before, a share is one of the stage's tokens.
+    /// </summary>
     private static PipelineSpec Whole(PipelineSpec spec) => spec with
     {
         Stages = [.. spec.Stages.Select((stage, i) => stage with
         {
             Recipe = TokenShares.Resolve(stage.Recipe),
-            Gates = [.. stage.Gates.Select(g => g is Gate.Metric { Stage: "" } m && i > 0 ? m with { Stage = spec.Stages[i - 1].Name } : g)],
+            Gates = [.. stage.Gates.Select(
+                g => g is Gate.Metric { Stage: "" } m && i > 0 ? m with { Stage = spec.Stages[i - 1].Name } : g)],
         })],
     };
 }

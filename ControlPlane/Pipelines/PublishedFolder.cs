@@ -71,7 +71,8 @@ internal static class PublishedFolder
         VocabSize = read.VocabSize, HiddenSize = read.HiddenSize, Layers = read.Layers, DenseLayers = read.DenseLayers,
         IntermediateSize = read.IntermediateSize, MoeIntermediateSize = read.MoeIntermediateSize, Heads = read.Heads,
         QLoraRank = read.QLoraRank, KvLoraRank = read.KvLoraRank, QkNopeHeadDim = read.QkNopeHeadDim, QkRopeHeadDim = read.QkRopeHeadDim,
-        VHeadDim = read.VHeadDim, RoutedExperts = read.RoutedExperts, SharedExperts = read.SharedExperts, ActiveExperts = read.ActiveExperts,
+        VHeadDim = read.VHeadDim, RoutedExperts = read.RoutedExperts, SharedExperts = read.SharedExperts,
+        ActiveExperts = read.ActiveExperts,
         Groups = read.Groups, LimitedGroups = read.LimitedGroups,
         TopkMethod = read.Routing switch
         {
@@ -80,8 +81,10 @@ internal static class PublishedFolder
             RoutingMethod.Softmax => TopkMethod.Greedy,
             _ => throw new UnreachableException($"routing {read.Routing}"),
         },
-        NormTopkProb = read.NormTopkProb, RoutedScalingFactor = read.RoutedScalingFactor, MtpDepth = read.MtpDepth, RmsNormEps = read.RmsNormEps,
-        InitStd = read.InitStd, MaxPositionEmbeddings = read.MaxPositionEmbeddings, RopeTheta = read.RopeTheta, RopeInterleave = read.RopeInterleave,
+        NormTopkProb = read.NormTopkProb, RoutedScalingFactor = read.RoutedScalingFactor, MtpDepth = read.MtpDepth,
+        RmsNormEps = read.RmsNormEps,
+        InitStd = read.InitStd, MaxPositionEmbeddings = read.MaxPositionEmbeddings, RopeTheta = read.RopeTheta,
+        RopeInterleave = read.RopeInterleave,
         AttentionBias = read.AttentionBias, TiedEmbeddings = read.TiedEmbeddings,
         Yarn = read.Yarn is not { } yarn ? null : new Yarn
         {

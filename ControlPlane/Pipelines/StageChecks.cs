@@ -34,7 +34,8 @@ internal static class StageChecks
                 break;
         }
         bool random = reading.Sound("stages") && reading.Sound("model") && spec.Origin(stage) is null && spec.ModelFrom is null;
-        scope.Fits(!random || stage.Recipe is StageRecipe.Pretraining, "kind", $"A {stage.Kind} stage cannot be the first: there are no weights to begin with.",
+        scope.Fits(!random || stage.Recipe is StageRecipe.Pretraining,
+            "kind", $"A {stage.Kind} stage cannot be the first: there are no weights to begin with.",
             "Put a pretraining stage before it, or name a folder of weights in 'model.from'.");
         long steps = scope.AllSound ? StageLength.Of(stage.Recipe).Steps : long.MaxValue;
         scope.Warn(!reading.Sound("checkpoints") || spec.CheckpointsOf(stage).EverySteps <= steps, "name",
@@ -48,14 +49,18 @@ internal static class StageChecks
         scope.Length(p.SequenceLength, "");
         long whole = p.SequenceLength == 0 ? 0 : p.Tokens % p.SequenceLength;
         scope.Fits(whole == 0, "sequenceLength",
-            $"{CountNotation.Short(p.Tokens)} tokens are not a whole number of sequences of {p.SequenceLength}: the length does not divide them.",
+            $"{CountNotation.Short(p.Tokens)} tokens are not a whole number of sequences of {p.SequenceLength}: the "
+                + "length does not divide them.",
             $"Write a length that divides {CountNotation.Short(p.Tokens)}, or {p.Tokens - whole + p.SequenceLength} tokens.", "tokens");
         var batch = p.BatchSize;
-        scope.Fits(batch.From <= batch.To, "batchSize", $"The batch falls from {batch.From} to {batch.To}.", "Write 'from' no larger than 'to'.");
-        scope.Fits(batch.OverTokens <= p.Tokens, "batchSize", $"The ramp of {CountNotation.Short(batch.OverTokens)} tokens is longer than the stage.",
+        scope.Fits(batch.From <= batch.To, "batchSize", $"The batch falls from {batch.From} to {batch.To}.",
+            "Write 'from' no larger than 'to'.");
+        scope.Fits(batch.OverTokens <= p.Tokens,
+            "batchSize", $"The ramp of {CountNotation.Short(batch.OverTokens)} tokens is longer than the stage.",
             $"Write at most {CountNotation.Short(p.Tokens)}.", "tokens");
         scope.Fits(batch.Micro == 0 || (batch.From % batch.Micro == 0 && batch.To % batch.Micro == 0), "batchSize",
-            $"{batch.From} and {batch.To} sequences are not whole micro-batches of {batch.Micro}.", "Write a divisor of both, or leave 'micro' out.");
+            $"{batch.From} and {batch.To} sequences are not whole micro-batches of {batch.Micro}.",
+            "Write a divisor of both, or leave 'micro' out.");
         scope.Batch(batch.From, 1, "batchSize");
         scope.Batch(batch.To, 1, "batchSize");
         long perStep = Math.Max(1, (long)batch.From * p.SequenceLength);
@@ -90,20 +95,23 @@ internal static class StageChecks
                 scope.Fits(yarn.Factor * yarn.OriginalLength >= phase.SequenceLength, $"{at}.yarn",
                     $"Stretched by {yarn.Factor} from {yarn.OriginalLength}, positions reach {yarn.Factor * yarn.OriginalLength:0}, "
                         + $"not {phase.SequenceLength}.",
-                    $"Write a factor of at least {(double)phase.SequenceLength / Math.Max(1, yarn.OriginalLength):0.##}.", $"{at}.sequenceLength");
+                    $"Write a factor of at least {(double)phase.SequenceLength / Math.Max(1, yarn.OriginalLength):0.##}.",
+                    $"{at}.sequenceLength");
             }
             scope.Fits(phase.SequenceLength % phase.ContextParallel == 0, $"{at}.contextParallel",
                 $"{phase.SequenceLength} tokens cannot be cut into {phase.ContextParallel} equal parts.",
                 $"Write a divisor of {phase.SequenceLength}.", $"{at}.sequenceLength");
             scope.Batch(phase.BatchSize, phase.ContextParallel, $"{at}.batchSize");
-            Pieces(phase.LearningRate, $"{at}.learningRate", phase.Steps, phase.Steps * phase.BatchSize * phase.SequenceLength, null, scope);
+            Pieces(phase.LearningRate, $"{at}.learningRate", phase.Steps, phase.Steps * phase.BatchSize * phase.SequenceLength, null,
+                scope);
             length = phase.SequenceLength;
         }
     }
 
     private static void Instances(int count, int batch, LearningRate rate, Scope scope)
     {
-        scope.Fits(batch <= count, "batchSize", $"A step takes {batch}, but there are only {count}.", $"Write at most {count}.", "instances", "samples");
+        scope.Fits(batch <= count, "batchSize", $"A step takes {batch}, but there are only {count}.", $"Write at most {count}.",
+            "instances", "samples");
         if (scope.AllSound)
         {
             Pieces(rate, "learningRate", StageLength.Of(scope.Stage.Recipe).Steps, null, null, scope);
@@ -141,8 +149,10 @@ internal static class StageChecks
         }
         if (scope.Pipeline.Earlier(scope.Stage, d.StudentFrom) is { } from)
         {
-            scope.Fits(!scope.ModelSound || (d.Student ?? scope.Pipeline.ShapeBefore(scope.Stage)) == scope.Pipeline.ShapeAfter(from), "studentFrom",
-                $"The weights of '{d.StudentFrom}' have another shape than the student.", "Give the student that shape, or leave 'studentFrom' out.",
+            scope.Fits(!scope.ModelSound || (d.Student ?? scope.Pipeline.ShapeBefore(scope.Stage)) == scope.Pipeline.ShapeAfter(from),
+                "studentFrom",
+                $"The weights of '{d.StudentFrom}' have another shape than the student.",
+                "Give the student that shape, or leave 'studentFrom' out.",
                 "student");
         }
     }
@@ -152,7 +162,8 @@ internal static class StageChecks
             "The arithmetic rule judges the built-in problems; on other data it seldom finds an answer.", "Write 'exact' or 'boxed'.");
 
     /// <param name="tokens">Tokens of the stage, where a piece may end at tokens.</param>
-    /// <param name="ramp">Pretraining: how many tokens a step has, to compare pieces that end at a step with those that end at tokens.</param>
+    /// <param name="ramp">Pretraining: how many tokens a step has, to compare pieces that end at a step with those that end at
+    /// tokens.</param>
     private static void Pieces(LearningRate rate, string field, long steps, long? tokens, StageRecipe.Pretraining? ramp, Scope scope)
     {
         double last = 0;
@@ -162,14 +173,19 @@ internal static class StageChecks
             string at = $"{field}[{i}]";
             bool final = i == rate.Pieces.Length - 1;
             bool one = piece.UntilTokens is null ^ piece.UntilStep is null;
-            scope.Fits(one || (final && piece.UntilTokens is null), at, piece.UntilTokens is null ? "The piece has no end, and another follows."
+            scope.Fits(one || (final && piece.UntilTokens is null), at,
+                piece.UntilTokens is null ? "The piece has no end, and another follows."
                 : "The piece has two ends.", "Write 'until:' with tokens, or 'untilStep:', not both.");
             scope.Fits(piece.UntilTokens is null || ramp is not null, $"{at}.until", "Only pretraining counts its learning rate in tokens.",
                 "Write 'untilStep:'.");
             scope.Fits(piece.UntilTokens is not { } t || t <= (tokens ?? long.MaxValue), $"{at}.until",
-                $"The stage ends before, at {CountNotation.Short(tokens ?? 0)} tokens.", $"Write at most {CountNotation.Short(tokens ?? 0)}.");
-            scope.Fits(piece.UntilStep is not { } s || s <= steps, $"{at}.untilStep", $"The stage ends before, at step {steps}.", $"Write at most {steps}.");
-            double end = piece.UntilTokens is { } atTokens && ramp is not null ? StageLength.Of(atTokens, ramp.SequenceLength, ramp.BatchSize).Steps
+                $"The stage ends before, at {CountNotation.Short(tokens ?? 0)} tokens.", "Write at most "
+                    + $"{CountNotation.Short(tokens ?? 0)}.");
+            scope.Fits(
+                piece.UntilStep is not { } s
+                    || s <= steps, $"{at}.untilStep", $"The stage ends before, at step {steps}.", $"Write at most {steps}.");
+            double end = piece.UntilTokens is { } atTokens && ramp is not null
+                ? StageLength.Of(atTokens, ramp.SequenceLength, ramp.BatchSize).Steps
                 : piece.UntilStep ?? steps;
             scope.Fits(end > last || (end == last && final), at,
                 $"The pieces are not ascending: this one ends at step {end:0}, the one before at step {last:0}.",
@@ -217,7 +233,8 @@ internal static class StageChecks
                 $"Write a contextParallel that divides {ranks / layout.Pipeline / layout.Tensor}.");
             long share = Math.Max(1, ranks / cut) * layout.MicroBatch;
             Fits(sequences % share == 0, field,
-                $"{sequences} sequences cannot be dealt evenly to {ranks / cut} data-parallel ranks in micro-batches of {layout.MicroBatch}.",
+                $"{sequences} sequences cannot be dealt evenly to {ranks / cut} data-parallel ranks in "
+                    + $"micro-batches of {layout.MicroBatch}.",
                 $"Write a multiple of {share}.");
         }
     }

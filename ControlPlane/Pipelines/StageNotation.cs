@@ -16,9 +16,12 @@ internal sealed class StageNotation : Notation<StageSpec>
         .With("from", Spell.Name, s => s.BeginFrom, (s, v) => s with { BeginFrom = v },
             "Earlier stage whose last checkpoint it begins with; the stage before, if left out.")
         .With("gate", GateNotation.Gates, s => s.Gates, (s, v) => s with { Gates = v }, "What must hold before it begins.")
-        .MaybeRecord("resources", Spell.Resources, s => s.Resources, (s, v) => s with { Resources = v }, "Where it differs from the pipeline's.")
-        .MaybeRecord("parallelism", Spell.Parallelism, s => s.Parallelism, (s, v) => s with { Parallelism = v }, "Where it differs from the pipeline's.")
-        .MaybeRecord("checkpoints", Spell.Checkpoints, s => s.Checkpoints, (s, v) => s with { Checkpoints = v }, "Where it differs from the pipeline's.");
+        .MaybeRecord("resources", Spell.Resources, s => s.Resources, (s, v) => s with { Resources = v },
+            "Where it differs from the pipeline's.")
+        .MaybeRecord("parallelism", Spell.Parallelism, s => s.Parallelism, (s, v) => s with { Parallelism = v },
+            "Where it differs from the pipeline's.")
+        .MaybeRecord("checkpoints", Spell.Checkpoints, s => s.Checkpoints, (s, v) => s with { Checkpoints = v },
+            "Where it differs from the pipeline's.");
 
     private static readonly ImmutableArray<RecipeTable> Kinds =
     [
@@ -64,7 +67,8 @@ internal sealed class StageNotation : Notation<StageSpec>
         }
         else if (Kind.TryRead(node, at, reading, out var table))
         {
-            MappingKeys.Check(mapping, path, reading, [KindKey, .. Common.Fields.Select(f => f.Name), .. table.Keys], $"a {table.Kind} stage");
+            MappingKeys.Check(mapping, path, reading,
+                [KindKey, .. Common.Fields.Select(f => f.Name), .. table.Keys], $"a {table.Kind} stage");
             value = value with { Recipe = table.Read(mapping, path, reading) };
         }
     }

@@ -21,7 +21,8 @@ internal abstract record TextNode(int Line, int Column)
         public override string Shown => $"a list of {Items.Length}";
     }
 
-    public sealed record Mapping(ImmutableArray<(Scalar Key, TextNode Value)> Entries, int Line = 0, int Column = 0) : TextNode(Line, Column)
+    public sealed record Mapping(ImmutableArray<(Scalar Key, TextNode Value)> Entries, int Line = 0, int Column = 0) : TextNode(Line,
+        Column)
     {
         public override string Shown => Entries.IsEmpty ? "{}" : $"{{{string.Join(", ", Entries.Take(4).Select(e => e.Key.Shown))}}}";
     }

@@ -34,7 +34,8 @@ internal sealed partial class TokenPointNotation(long min) : ScalarNotation<Toke
         decimal percent = decimal.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) / 1.0000000000000000000000000000m;
         if (percent is < 0 or > 100 || (min > 0 && percent == 0))
         {
-            (message, fix) = ($"{text} of the stage's tokens is out of range.", percent > 100 ? "Write at most 100%." : $"Write {(min > 0 ? "more than" : "at least")} 0%.");
+            (message, fix) = ($"{text} of the stage's tokens is out of range.",
+                percent > 100 ? "Write at most 100%." : $"Write {(min > 0 ? "more than" : "at least")} 0%.");
             return false;
         }
         value = new TokenPoint(0, percent);
@@ -42,7 +43,8 @@ internal sealed partial class TokenPointNotation(long min) : ScalarNotation<Toke
     }
 
     public override string Format(TokenPoint value) =>
-        value.Percent is { } percent ? percent.ToString("0.##################", CultureInfo.InvariantCulture) + "%" : count.Format(value.Tokens);
+        value.Percent is { } percent ? percent.ToString("0.##################", CultureInfo.InvariantCulture) + "%"
+            : count.Format(value.Tokens);
 
     public override TextNode Write(TokenPoint value, Inheritance inherited) =>
         base.Write(inherited.Resolved ? value with { Percent = null } : value, inherited);
@@ -50,7 +52,8 @@ internal sealed partial class TokenPointNotation(long min) : ScalarNotation<Toke
     public override JsonObject Schema()
     {
         var schema = count.Schema();
-        schema["anyOf"]!.AsArray().Add((JsonNode)new JsonObject { ["type"] = "string", ["pattern"] = @"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,18})?) ?%$" });
+        schema["anyOf"]!.AsArray()
+            .Add((JsonNode)new JsonObject { ["type"] = "string", ["pattern"] = @"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,18})?) ?%$" });
         return schema;
     }
 

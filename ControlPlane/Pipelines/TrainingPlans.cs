@@ -12,7 +12,8 @@ public static class TrainingPlans
     /// <param name="beginFrom">Last checkpoint of the stage before, or a published one. Null: random initialisation.</param>
     /// <param name="studentFrom">Distillation: where the student begins. Null: random initialisation.</param>
     public static TrainingPlan ToProto(
-        PipelineSpec pipeline, string stageName, string checkpointRoot = "", CheckpointRef? beginFrom = null, CheckpointRef? studentFrom = null)
+        PipelineSpec pipeline, string stageName, string checkpointRoot = "", CheckpointRef? beginFrom = null,
+        CheckpointRef? studentFrom = null)
     {
         var stage = pipeline.Stage(stageName);
         var resources = pipeline.ResourcesOf(stage);
@@ -22,7 +23,8 @@ public static class TrainingPlans
             Model = ToProto(pipeline.ShapeBefore(stage), pipeline.ExtensionBefore(stage)),
             Data = new DataConfig
             {
-                Source = pipeline.Data.Source, Tokenizer = pipeline.Data.Tokenizer, FimRate = pipeline.Data.FimRate, Heldout = pipeline.Data.Heldout,
+                Source = pipeline.Data.Source, Tokenizer = pipeline.Data.Tokenizer, FimRate = pipeline.Data.FimRate,
+                Heldout = pipeline.Data.Heldout,
             },
             Seed = pipeline.Seed,
             Optimizer = ToProto(pipeline.Optimizer),
@@ -52,7 +54,13 @@ public static class TrainingPlans
                 plan.Pretraining = ToProto(p);
                 break;
             case StageRecipe.ContextExtension c:
-                plan.ContextExtension = new ContextExtension { Gamma = c.Gamma, Alpha = c.Alpha, Lambda = c.Lambda, Phases = { c.Phases.Select(ToProto) } };
+                plan.ContextExtension = new ContextExtension
+                {
+                    Gamma = c.Gamma,
+                    Alpha = c.Alpha,
+                    Lambda = c.Lambda,
+                    Phases = { c.Phases.Select(ToProto) },
+                };
                 break;
             case StageRecipe.SupervisedFineTuning s:
                 plan.Sft = new SupervisedFineTuning
@@ -76,11 +84,16 @@ public static class TrainingPlans
     {
         VocabSize = shape.VocabSize, HiddenSize = shape.HiddenSize, Layers = shape.Layers, DenseLayers = shape.DenseLayers,
         IntermediateSize = shape.IntermediateSize, MoeIntermediateSize = shape.MoeIntermediateSize, Heads = shape.Heads,
-        QLoraRank = shape.QLoraRank, KvLoraRank = shape.KvLoraRank, QkNopeHeadDim = shape.QkNopeHeadDim, QkRopeHeadDim = shape.QkRopeHeadDim,
-        VHeadDim = shape.VHeadDim, RoutedExperts = shape.RoutedExperts, SharedExperts = shape.SharedExperts, ActiveExperts = shape.ActiveExperts,
-        Groups = shape.Groups, LimitedGroups = shape.LimitedGroups, TopkMethod = TopkWord(shape.TopkMethod), NormTopkProb = shape.NormTopkProb,
-        RoutedScalingFactor = shape.RoutedScalingFactor, MtpDepth = shape.MtpDepth, RopeTheta = shape.RopeTheta, RmsNormEps = shape.RmsNormEps,
-        InitStd = shape.InitStd, RopeByHalves = !shape.RopeInterleave, AttentionBias = shape.AttentionBias, TiedEmbeddings = shape.TiedEmbeddings,
+        QLoraRank = shape.QLoraRank, KvLoraRank = shape.KvLoraRank, QkNopeHeadDim = shape.QkNopeHeadDim,
+        QkRopeHeadDim = shape.QkRopeHeadDim,
+        VHeadDim = shape.VHeadDim, RoutedExperts = shape.RoutedExperts, SharedExperts = shape.SharedExperts,
+        ActiveExperts = shape.ActiveExperts,
+        Groups = shape.Groups, LimitedGroups = shape.LimitedGroups, TopkMethod = TopkWord(shape.TopkMethod),
+        NormTopkProb = shape.NormTopkProb,
+        RoutedScalingFactor = shape.RoutedScalingFactor, MtpDepth = shape.MtpDepth, RopeTheta = shape.RopeTheta,
+        RmsNormEps = shape.RmsNormEps,
+        InitStd = shape.InitStd, RopeByHalves = !shape.RopeInterleave, AttentionBias = shape.AttentionBias,
+        TiedEmbeddings = shape.TiedEmbeddings,
         MaxPositionEmbeddings = extension?.SequenceLength ?? shape.MaxPositionEmbeddings,
         Yarn = (extension is null ? shape.Yarn : extension.Yarn) is { } yarn ? ToProto(yarn) : null,
     };
@@ -113,8 +126,15 @@ public static class TrainingPlans
     private static Pretraining ToProto(StageRecipe.Pretraining p) => new()
     {
         Tokens = p.Tokens, SequenceLength = p.SequenceLength,
-        BatchSize = new BatchSize { From = p.BatchSize.From, To = p.BatchSize.To, OverTokens = p.BatchSize.OverTokens, Micro = p.BatchSize.Micro },
-        LearningRate = ToProto(p.LearningRate), Gamma = ToProto(p.Gamma), Alpha = p.Alpha, Lambda = ToProto(p.Lambda), EmaDecay = p.EmaDecay,
+        BatchSize = new BatchSize
+        {
+            From = p.BatchSize.From,
+            To = p.BatchSize.To,
+            OverTokens = p.BatchSize.OverTokens,
+            Micro = p.BatchSize.Micro,
+        },
+        LearningRate = ToProto(p.LearningRate), Gamma = ToProto(p.Gamma), Alpha = p.Alpha, Lambda = ToProto(p.Lambda),
+        EmaDecay = p.EmaDecay,
     };
 
     private static Proto.Milestone ToProto(Decisions.Recipes.Milestone milestone) =>
@@ -161,11 +181,12 @@ public static class TrainingPlans
         Verifier = r.Verifier, MiniBatch = r.MiniBatch,
     };
 
-    private static Distillation ToProto(StageRecipe.Distillation d, PipelineSpec pipeline, StageSpec stage, CheckpointRef? studentFrom) => new()
-    {
-        Student = d.Student is { } student ? ToProto(student, pipeline.ExtensionAfter(stage)) : null,
-        Samples = d.Samples, Epochs = d.Epochs, SequenceLength = d.SequenceLength, BatchSize = d.BatchSize,
-        LearningRate = ToProto(d.LearningRate), LogitWeight = d.LogitWeight, Temperature = d.Temperature, Verifier = d.Verifier,
-        StudentFrom = studentFrom, MeasureUndistilled = d.MeasureUndistilled, Lambda = d.Lambda,
-    };
+    private static Distillation ToProto(StageRecipe.Distillation d, PipelineSpec pipeline, StageSpec stage, CheckpointRef? studentFrom) =>
+        new()
+        {
+            Student = d.Student is { } student ? ToProto(student, pipeline.ExtensionAfter(stage)) : null,
+            Samples = d.Samples, Epochs = d.Epochs, SequenceLength = d.SequenceLength, BatchSize = d.BatchSize,
+            LearningRate = ToProto(d.LearningRate), LogitWeight = d.LogitWeight, Temperature = d.Temperature, Verifier = d.Verifier,
+            StudentFrom = studentFrom, MeasureUndistilled = d.MeasureUndistilled, Lambda = d.Lambda,
+        };
 }

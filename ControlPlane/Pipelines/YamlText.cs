@@ -31,7 +31,8 @@ internal static partial class YamlText
     {
         string line = OneLine(value);
         // A list of stages or pieces reads better one under the other, however short.
-        bool fits = value is TextNode.Scalar || (line.Length + indent + 20 <= Width && value is not TextNode.Sequence { Items.Length: > 0 });
+        bool fits = value is TextNode.Scalar
+            || (line.Length + indent + 20 <= Width && value is not TextNode.Sequence { Items.Length: > 0 });
         if (fits)
         {
             text.Append(' ').Append(line).Append('\n');
@@ -82,7 +83,8 @@ internal static partial class YamlText
     {
         '"' => "\\\"",
         '\\' => "\\\\",
-        < ' ' or (>= '\x7f' and <= '\x9f') or '\u2028' or '\u2029' or '\ufeff' or (>= '\ud800' and <= '\udfff') or '\ufffe' or '\uffff' => $"\\u{(int)c:x4}",
+        < ' ' or (>= '\x7f' and <= '\x9f') or '\u2028' or '\u2029' or '\ufeff' or (>= '\ud800' and <= '\udfff') or '\ufffe'
+            or '\uffff' => $"\\u{(int)c:x4}",
         _ => c.ToString(),
     };
 

@@ -3,7 +3,9 @@ using System.Threading.Channels;
 
 namespace DeepSeekOps.ControlPlane.Storage;
 
-/// <summary>Tells those who follow a run in this process that something of it was written. It carries no data: they read what is new.</summary>
+/// <summary>
+/// Tells those who follow a run in this process that something of it was written. It carries no data: they read what is new.
+/// </summary>
 public sealed class ChangeFeed
 {
     private readonly ConcurrentDictionary<Channel<bool>, string> followers = new();
@@ -30,7 +32,9 @@ public sealed class ChangeFeed
         }
     }
 
-    /// <summary>Yields now and whenever the run changed; other silos' writes are found by looking again after <paramref name="atLeastEvery"/>.</summary>
+    /// <summary>
+    /// Yields now and whenever the run changed; other silos' writes are found by looking again after <paramref name="atLeastEvery"/>.
+    /// </summary>
     public async IAsyncEnumerable<bool> Follow(
         string run, TimeSpan atLeastEvery, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {

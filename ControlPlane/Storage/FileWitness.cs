@@ -34,7 +34,8 @@ internal sealed class FileWitness : IDisposable
     {
         null => null,
         var now when now == name => null,
-        var now when now.EndsWith(" (deleted)", StringComparison.Ordinal) => File.Exists(name) ? "another file was put in its place" : "it was deleted",
+        var now when now.EndsWith(" (deleted)", StringComparison.Ordinal) =>
+            File.Exists(name) ? "another file was put in its place" : "it was deleted",
         var now => $"it was moved to {now}",
     };
 

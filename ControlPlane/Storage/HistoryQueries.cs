@@ -42,7 +42,8 @@ public sealed class HistoryQueries(OpsConnections connections, ChangeFeed feed)
     }
 
     /// <summary>The events after a number, then each new one as it is written.</summary>
-    public async IAsyncEnumerable<NumberedEvent> FollowEvents(string run, long after, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<NumberedEvent> FollowEvents(string run, long after, [EnumeratorCancellation]
+        CancellationToken cancellation)
     {
         long seen = after;
         await foreach (bool _ in feed.Follow(run, LookAgain, cancellation))
@@ -74,7 +75,8 @@ public sealed class HistoryQueries(OpsConnections connections, ChangeFeed feed)
             ofRun = ofRun.Where(c => c.At < at || (c.At == at && (c.Step < step || (c.Step == step && string.Compare(c.Stage, name) < 0))));
         }
 
-        var rows = await ofRun.OrderByDescending(c => c.At).ThenByDescending(c => c.Step).ThenByDescending(c => c.Stage).Take(take).ToListAsync(cancellation);
+        var rows = await ofRun.OrderByDescending(c => c.At).ThenByDescending(c => c.Step).ThenByDescending(c => c.Stage).Take(take)
+            .ToListAsync(cancellation);
         rows.Reverse();
         return rows.ConvertAll(c => new RegisteredCheckpoint(c.Run, c.Stage, LedgerJson.Read<StageCheckpoint>(c.Body)));
     }

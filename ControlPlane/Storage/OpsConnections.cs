@@ -66,7 +66,8 @@ public sealed class OpsConnections : IAsyncDisposable
         {
             return await work();
         }
-        catch (Exception e) when (e is DbException or InvalidOperationException { InnerException: DbException } or TimeoutException or IOException)
+        catch (Exception e)
+            when (e is DbException or InvalidOperationException { InnerException: DbException } or TimeoutException or IOException)
         {
             throw Unusable(e);
         }
@@ -90,8 +91,10 @@ public sealed class OpsConnections : IAsyncDisposable
         string shown = e.GetBaseException().Message.ReplaceLineEndings(" ").TrimEnd('.');
         var trouble = StoreFailure.Of(e, Database) ?? Database switch
         {
-            OpsDatabase.Postgres postgres => new StoreTrouble($"PostgreSQL at {postgres.Address} refuses ({shown})", "Look at its own log, and at --database."),
-            _ => new StoreTrouble($"{(Database as OpsDatabase.Sqlite)?.Path} cannot be used ({shown})", "Put a backup of the file in its place."),
+            OpsDatabase.Postgres postgres =>
+                new StoreTrouble($"PostgreSQL at {postgres.Address} refuses ({shown})", "Look at its own log, and at --database."),
+            _ => new StoreTrouble($"{(Database as OpsDatabase.Sqlite)?.Path} cannot be used ({shown})",
+                "Put a backup of the file in its place."),
         };
         return new OpsDatabaseException(trouble, e);
     }

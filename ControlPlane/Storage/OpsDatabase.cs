@@ -54,14 +54,19 @@ public abstract record OpsDatabase
             }
         }
 
-        return parts.Any(part => part.StartsWith("host", StringComparison.OrdinalIgnoreCase) || part.StartsWith("server", StringComparison.OrdinalIgnoreCase))
+        return parts.Any(
+            part => part.StartsWith("host", StringComparison.OrdinalIgnoreCase)
+                || part.StartsWith("server", StringComparison.OrdinalIgnoreCase))
             ? "one of its values is not of the form that its keyword takes" : "it names no Host";
     }
 
     private static readonly string[] Usual = ["Host", "Port", "Username", "Password", "Database"];
 
-    /// <summary>null or empty: the embedded database in <paramref name="dataDirectory"/>; otherwise a PostgreSQL connection string.</summary>
-    /// <exception cref="FormatException">The text is not a connection string; the message says where, and repeats none of it: a password is in it.</exception>
+    /// <summary>
+    /// null or empty: the embedded database in <paramref name="dataDirectory"/>; otherwise a PostgreSQL connection string.
+    /// </summary>
+    /// <exception cref="FormatException">The text is not a connection string; the message says where, and repeats none of it: a password is
+    /// in it.</exception>
     public static OpsDatabase Parse(string? text, string dataDirectory)
     {
         if (string.IsNullOrWhiteSpace(text))
@@ -89,7 +94,8 @@ public abstract record OpsDatabase
         catch (Exception e) when (e is ArgumentException or FormatException or OverflowException)
         {
             // Neither the text nor Npgsql's own words, which repeat parts of it: the cause is not handed on either.
-            throw new FormatException($"This is not a PostgreSQL connection string: {WhatIsWrong(text)}. Write \"Host=db.example;Username=ops;Database=ops\"; "
+            throw new FormatException($"This is not a PostgreSQL connection string: {WhatIsWrong(text)}. Write "
+                + "\"Host=db.example;Username=ops;Database=ops\"; "
                 + "the password goes into the file of --database-file, into DSOPS_DATABASE, or into the file that PGPASSFILE names.");
         }
     }

@@ -35,7 +35,9 @@ public sealed class SqliteOpsDb(DbContextOptions<SqliteOpsDb> options) : OpsDb(o
 
 public sealed class PostgresOpsDb(DbContextOptions<PostgresOpsDb> options) : OpsDb(options);
 
-/// <summary>For `dotnet ef migrations add NAME --context SqliteOpsDb --output-dir Storage/Migrations/Sqlite`; never used at run time.</summary>
+/// <summary>
+/// For `dotnet ef migrations add NAME --context SqliteOpsDb --output-dir Storage/Migrations/Sqlite`; never used at run time.
+/// </summary>
 internal sealed class SqliteDesign : IDesignTimeDbContextFactory<SqliteOpsDb>
 {
     public SqliteOpsDb CreateDbContext(string[] args) =>

@@ -23,5 +23,6 @@ internal static class PageToken
         return read.Length == parts && !read[^1].Contains('\0', StringComparison.Ordinal) ? read : null;
     }
 
-    public static long? Number(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long number) ? number : null;
+    public static long? Number(string text) =>
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long number) ? number : null;
 }

@@ -27,11 +27,13 @@ public sealed class PostgresHold : IAsyncDisposable
 
     /// <summary>Null: it is held. Otherwise somebody else holds it, and what is written here would cross what he writes.</summary>
     public StoreTrouble? Trouble => other is null ? null : new StoreTrouble(
-        $"another `dsops` took PostgreSQL at {database.Address} while it was away: {other}", "Stop one of the two; each needs a database of its own.");
+        $"another `dsops` took PostgreSQL at {database.Address} while it was away: {other}",
+        "Stop one of the two; each needs a database of its own.");
 
     /// <param name="holder">Host, data directory and process, for who comes second.</param>
     /// <exception cref="StoreHeldException">Somebody else works on this database.</exception>
-    public static async Task<PostgresHold> Take(OpsDatabase.Postgres database, string holder, TimeProvider clock, CancellationToken cancellation)
+    public static async Task<PostgresHold> Take(OpsDatabase.Postgres database, string holder, TimeProvider clock,
+        CancellationToken cancellation)
     {
         var hold = new PostgresHold(database, holder);
         using var timer = new PeriodicTimer(TryAgain, clock);
@@ -75,7 +77,12 @@ public sealed class PostgresHold : IAsyncDisposable
     {
         if (connection is null)
         {
-            var own = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Pooling = false, CommandTimeout = 3, ApplicationName = "dsops (holds the lock)" };
+            var own = new NpgsqlConnectionStringBuilder(database.ConnectionString)
+            {
+                Pooling = false,
+                CommandTimeout = 3,
+                ApplicationName = "dsops (holds the lock)",
+            };
             var opened = new NpgsqlConnection(own.ConnectionString);
             await opened.OpenAsync(cancellation);
             connection = opened;
@@ -93,7 +100,8 @@ public sealed class PostgresHold : IAsyncDisposable
         }
 
         await using var who = new NpgsqlCommand("SELECT holder FROM store WHERE id = 1", connection);
-        other = Convert.ToString(await who.ExecuteScalarAsync(cancellation), CultureInfo.InvariantCulture) is { Length: > 0 } named ? named : "it has not said who it is";
+        other = Convert.ToString(await who.ExecuteScalarAsync(cancellation), CultureInfo.InvariantCulture) is { Length: > 0 } named ? named
+            : "it has not said who it is";
         return false;
     }
 

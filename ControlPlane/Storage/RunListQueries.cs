@@ -12,14 +12,17 @@ namespace DeepSeekOps.ControlPlane.Storage;
 /// <param name="After">Where the page begins; null: with the first.</param>
 public sealed record RunListQuery(string Search, string State, RunListPlace? After, int Take);
 
-/// <summary>The last run of a page. Its place in the order, and not a number of rows: runs that come and end move none of the others.</summary>
+/// <summary>
+/// The last run of a page. Its place in the order, and not a number of rows: runs that come and end move none of the others.
+/// </summary>
 public sealed record RunListPlace(int Attention, DateTime SubmittedAt, string Name)
 {
     public string ToToken() => PageToken.Write($"{Attention}", $"{SubmittedAt.Ticks}", Name);
 
     /// <summary>Null: it is none of ours.</summary>
     public static RunListPlace? FromToken(string token) => PageToken.Read(token, 3) is [var attention, var ticks, var name]
-        && PageToken.Number(attention) is { } place && place <= int.MaxValue && PageToken.Number(ticks) is { } at && at <= DateTime.MaxValue.Ticks
+        && PageToken.Number(attention) is { } place && place <= int.MaxValue && PageToken.Number(ticks) is { } at
+        && at <= DateTime.MaxValue.Ticks
         ? new RunListPlace((int)place, new DateTime(at, DateTimeKind.Utc), name) : null;
 }
 
@@ -32,7 +35,8 @@ public sealed record RunListPlace(int Attention, DateTime SubmittedAt, string Na
 /// <param name="Next">Where the next page begins; null: this is the last.</param>
 /// <param name="Hint">What of the search could not be understood; empty: nothing.</param>
 public sealed record RunListPage(
-    ImmutableArray<RunView> Runs, ImmutableSortedDictionary<string, int> States, int Before, int Total, int All, RunListPlace? Next, string Hint);
+    ImmutableArray<RunView> Runs, ImmutableSortedDictionary<string, int> States, int Before, int Total, int All, RunListPlace? Next,
+    string Hint);
 
 /// <summary>Finds runs, whatever their number: search, order, counts and pages are the database's work.</summary>
 public sealed class RunListQueries(OpsConnections connections)
@@ -111,7 +115,8 @@ public sealed class RunListQueries(OpsConnections connections)
         };
     }
 
-    private static string Escaped(string text) => text.Replace("\0", "", StringComparison.Ordinal).Replace("\\", "\\\\", StringComparison.Ordinal)
+    private static string Escaped(string text) =>
+        text.Replace("\0", "", StringComparison.Ordinal).Replace("\\", "\\\\", StringComparison.Ordinal)
         .Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal);
 }
 

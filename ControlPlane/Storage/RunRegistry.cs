@@ -15,8 +15,8 @@ public sealed class RunRegistry(WriteLanes lanes, ChangeFeed feed)
     private const string UpsertListed = """
         INSERT INTO run_list (name, attention, submitted_at, state, team, groups, search, summary)
         VALUES (@name, @attention, @submitted, @state, @team, @groups, @search, @summary)
-        ON CONFLICT (name) DO UPDATE SET attention = excluded.attention, state = excluded.state, team = excluded.team, groups = excluded.groups,
-        search = excluded.search, summary = excluded.summary
+        ON CONFLICT (name) DO UPDATE SET attention = excluded.attention, state = excluded.state, team = excluded.team,
+        groups = excluded.groups, search = excluded.search, summary = excluded.summary
         """;
 
     public async Task Record(RunView run, CancellationToken cancellation)
@@ -32,7 +32,8 @@ public sealed class RunRegistry(WriteLanes lanes, ChangeFeed feed)
 
     /// <summary>Its row in the list; Storage also writes those of runs that were recorded before there was one.</summary>
     internal static Statement Listed(RunView run) => new(UpsertListed,
-        ("name", run.Name), ("attention", run.State switch { "failed" => 1, "queued" or "paused" => 2, _ when run.Ended => 3, _ => 0 }), ("submitted", run.SubmittedAt.UtcDateTime),
+        ("name", run.Name), ("attention", run.State switch { "failed" => 1, "queued" or "paused" => 2, _ when run.Ended => 3, _ => 0 }),
+        ("submitted", run.SubmittedAt.UtcDateTime),
         ("state", run.State), ("team", run.Team.ToLowerInvariant()), ("groups", string.Join('\n', run.Groups).ToLowerInvariant()),
         ("search", RunSearch.TextOf(run)), ("summary", LedgerJson.Write(run.Summary())));
 }

@@ -29,13 +29,18 @@ internal static class StoreFailure
         {
             { SqliteErrorCode: 13 } => DiskFull(folder),
             { SqliteErrorCode: 10 or 14 } when FreeBytes(folder) < FreeBytesMin => DiskFull(folder),
-            { SqliteErrorCode: 5 or 6 } => new($"another program keeps {database.Path} locked", $"End the program that has it open; then {ByItself}."),
+            { SqliteErrorCode: 5 or 6 } =>
+                new($"another program keeps {database.Path} locked", $"End the program that has it open; then {ByItself}."),
             { SqliteErrorCode: 8 } => new($"{database.Path} or its folder is read-only", $"Make both writable again; then {ByItself}."),
-            { SqliteErrorCode: 11 } broken => new($"{database.Path} is damaged ({Plain(broken)})", "Stop the control plane and put a backup of the file in its place."),
-            { SqliteErrorCode: 26 } => new($"{database.Path} is not a database", "Stop the control plane and put a backup of the file in its place."),
-            { SqliteErrorCode: 14 } => new($"{database.Path} cannot be opened", "Check that the file and its folder are there and writable."),
+            { SqliteErrorCode: 11 } broken =>
+                new($"{database.Path} is damaged ({Plain(broken)})", "Stop the control plane and put a backup of the file in its place."),
+            { SqliteErrorCode: 26 } =>
+                new($"{database.Path} is not a database", "Stop the control plane and put a backup of the file in its place."),
+            { SqliteErrorCode: 14 } =>
+                new($"{database.Path} cannot be opened", "Check that the file and its folder are there and writable."),
             { SqliteErrorCode: 10 } io => new($"reading or writing {database.Path} fails ({Plain(io)})", "Check the disk that it is on."),
-            { SqliteErrorCode: 7 or 3 or 23 } other => new($"{database.Path} cannot be used ({Plain(other)})", "Check the machine's memory and the file's rights."),
+            { SqliteErrorCode: 7 or 3 or 23 } other =>
+                new($"{database.Path} cannot be used ({Plain(other)})", "Check the machine's memory and the file's rights."),
             _ => Away(failure) ? new($"{database.Path} gives no answer ({Words(failure)})", "Check the disk that it is on.") : null,
         };
     }
@@ -43,31 +48,40 @@ internal static class StoreFailure
     private static StoreTrouble? OfPostgres(Exception failure, OpsDatabase.Postgres database) => Inner<PostgresException>(failure) switch
     {
         { SqlState: "53100" } => new($"the disk of PostgreSQL at {database.Address} is full", $"Free space there; then {ByItself}."),
-        { SqlState: "53300" } => new($"PostgreSQL at {database.Address} has no connection left", "End other clients of it, or raise its max_connections."),
-        { SqlState: "25006" } => new($"PostgreSQL at {database.Address} is read-only (a standby?)", "Name the primary server with --database."),
+        { SqlState: "53300" } =>
+            new($"PostgreSQL at {database.Address} has no connection left", "End other clients of it, or raise its max_connections."),
+        { SqlState: "25006" } =>
+            new($"PostgreSQL at {database.Address} is read-only (a standby?)", "Name the primary server with --database."),
         { SqlState: "57P03" } => new($"PostgreSQL at {database.Address} is starting or stopping", $"Wait for it; then {ByItself}."),
-        { SqlState: "28P01" or "28000" } => new($"PostgreSQL at {database.Address} refuses the user or the password", "Correct them in --database."),
-        { SqlState: "3D000" } => new($"PostgreSQL at {database.Address} has no such database", "Make it with `createdb`, or correct --database."),
-        { SqlState: "55P03" } => new($"another program keeps a table of PostgreSQL at {database.Address} locked", $"End its transaction; then {ByItself}."),
+        { SqlState: "28P01" or "28000" } =>
+            new($"PostgreSQL at {database.Address} refuses the user or the password", "Correct them in --database."),
+        { SqlState: "3D000" } =>
+            new($"PostgreSQL at {database.Address} has no such database", "Make it with `createdb`, or correct --database."),
+        { SqlState: "55P03" } =>
+            new($"another program keeps a table of PostgreSQL at {database.Address} locked", $"End its transaction; then {ByItself}."),
         { SqlState: ['0', '8', ..] or ['5', '3', ..] or ['5', '7', ..] or ['5', '8', ..] or ['X', 'X', ..] } other =>
             new($"PostgreSQL at {database.Address} says: {other.MessageText.TrimEnd('.')}", "Look at its own log."),
         { } => null,
         null when Inner<SocketException>(failure) is { SocketErrorCode: SocketError.ConnectionRefused } =>
             new($"nothing answers at {database.Address} (connection refused)", $"Start PostgreSQL; then {ByItself}."),
-        null => Away(failure) ? new($"PostgreSQL at {database.Address} gives no answer ({Words(failure)})", $"Start it or look at its own log; then {ByItself}.") : null,
+        null => Away(failure)
+            ? new($"PostgreSQL at {database.Address} gives no answer ({Words(failure)})", "Start it or look at its own log; then "
+                + $"{ByItself}.") : null,
     };
 
     private static StoreTrouble DiskFull(string folder) => new($"the disk is full under {folder}", $"Free space there; then {ByItself}.");
 
     /// <summary>Connections that break and answers that do not come.</summary>
     private static bool Away(Exception failure) =>
-        failure is TimeoutException or IOException or SocketException or NpgsqlException || (failure.InnerException is { } inner && Away(inner));
+        failure is TimeoutException or IOException or SocketException or NpgsqlException
+            || (failure.InnerException is { } inner && Away(inner));
 
     private static T? Inner<T>(Exception failure)
         where T : Exception => failure as T ?? (failure.InnerException is { } inner ? Inner<T>(inner) : null);
 
     /// <summary>"SQLite Error 10: 'disk I/O error'." as "disk I/O error".</summary>
-    private static string Plain(SqliteException failure) => failure.Message.Split('\'') is [_, var said, ..] ? said : failure.Message.TrimEnd('.');
+    private static string Plain(SqliteException failure) =>
+        failure.Message.Split('\'') is [_, var said, ..] ? said : failure.Message.TrimEnd('.');
 
     private static string Words(Exception failure) => failure.GetBaseException().Message.ReplaceLineEndings(" ").TrimEnd('.');
 
@@ -85,7 +99,8 @@ internal static class StoreFailure
 }
 
 /// <summary>The database does not take a write, and why; the statement is not to blame.</summary>
-public sealed class StoreUnwritableException(StoreTrouble trouble, Exception? inner = null) : IOException($"the database cannot be written: {trouble.Why}", inner)
+public sealed class StoreUnwritableException(StoreTrouble trouble,
+    Exception? inner = null) : IOException($"the database cannot be written: {trouble.Why}", inner)
 {
     public StoreTrouble Trouble { get; } = trouble;
 }

@@ -8,7 +8,8 @@ namespace DeepSeekOps.ControlPlane.Storage;
 /// Looks once a second whether the database is still the one that a next start would find, and writes to it when nobody else did
 /// lately: without a write nobody would know that it cannot be written.
 /// </summary>
-public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, StoreWatch watch, TimeProvider clock, PostgresHold? hold = null)
+public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, StoreWatch watch, TimeProvider clock,
+    PostgresHold? hold = null)
     : BackgroundService
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
@@ -41,7 +42,8 @@ public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, Sto
         {
             identity ??= await Identity();
             int[] rows = await lanes.Run("store", [new Statement(StoreIdentity.Beat, ("identity", identity))], CancellationToken.None);
-            replaced = rows[0] == 1 ? null : new StoreTrouble("another database stands in its place", "Stop the control plane and put the right one back.");
+            replaced = rows[0] == 1 ? null
+                : new StoreTrouble("another database stands in its place", "Stop the control plane and put the right one back.");
         }
         catch (Exception e) when (e is DbException or IOException or InvalidOperationException or TimeoutException)
         {
@@ -54,7 +56,8 @@ public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, Sto
         connections.Database is OpsDatabase.Sqlite sqlite && connections.Witness()?.Gone() is { } gone
             ? new StoreTrouble(
                 $"{sqlite.Path} is not the file any more that was opened: {gone}",
-                "Put that file back, or stop the control plane and put a backup in its place. Training goes on meanwhile and keeps its reports.")
+                "Put that file back, or stop the control plane and put a backup in its place. Training goes on "
+                    + "meanwhile and keeps its reports.")
             : null;
 
     private async Task<string> Identity()

@@ -36,7 +36,9 @@ public sealed class StoreWatch(OpsDatabase database, TimeProvider clock)
         }
     }
 
-    /// <summary>What is written now would be lost with this process. Null: not known to be so; to be set again when it is found again.</summary>
+    /// <summary>
+    /// What is written now would be lost with this process. Null: not known to be so; to be set again when it is found again.
+    /// </summary>
     public StoreTrouble? Lost
     {
         get => lost;

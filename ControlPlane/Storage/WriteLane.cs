@@ -17,10 +17,14 @@ public sealed class WriteLane : IAsyncDisposable
     /// <summary>Beyond this a group only delays its first member.</summary>
     private const int GroupMax = 256;
 
-    /// <summary>A group is a few milliseconds' work; a server that needs so long is hung or overwhelmed, and its callers want to know.</summary>
+    /// <summary>
+    /// A group is a few milliseconds' work; a server that needs so long is hung or overwhelmed, and its callers want to know.
+    /// </summary>
     private const int CommandSeconds = 5;
 
-    /// <summary>For a database whose calls know no limit of their own (a disk that hangs): longer than theirs, so that their words come first.</summary>
+    /// <summary>
+    /// For a database whose calls know no limit of their own (a disk that hangs): longer than theirs, so that their words come first.
+    /// </summary>
     private static readonly TimeSpan AnswersWithin = TimeSpan.FromSeconds(15);
 
     private readonly OpsConnections connections;
@@ -37,7 +41,8 @@ public sealed class WriteLane : IAsyncDisposable
     }
 
     /// <summary>Runs the statements in order and answers the rows that each changed, once they are durable.</summary>
-    /// <exception cref="StoreUnwritableException">The database does not take them. Without an answer they may still become durable.</exception>
+    /// <exception cref="StoreUnwritableException">The database does not take them. Without an answer they may still become
+    /// durable.</exception>
     public async Task<int[]> Run(IReadOnlyList<Statement> statements, CancellationToken cancellation)
     {
         var job = new Job(statements, new TaskCompletionSource<int[]>(TaskCreationOptions.RunContinuationsAsynchronously));
@@ -104,7 +109,8 @@ public sealed class WriteLane : IAsyncDisposable
 
             connection ??= await connections.Open(CancellationToken.None);
             await using var transaction = await connection.BeginTransactionAsync();
-            var results = connection.CanCreateBatch ? await Batch(group, connection, transaction) : OneByOne(group, connection, transaction);
+            var results = connection.CanCreateBatch ? await Batch(group, connection, transaction)
+                : OneByOne(group, connection, transaction);
             await transaction.CommitAsync();
             watch.Durable(number);
             for (int i = 0; i < group.Count; i++)
@@ -194,7 +200,8 @@ public class WriteLanes : IAsyncDisposable
     private readonly WriteLane[] lanes;
 
     public WriteLanes(OpsConnections connections, StoreWatch watch) => lanes =
-        [.. Enumerable.Range(0, connections.Database is OpsDatabase.Sqlite ? 1 : PostgresLanes).Select(_ => new WriteLane(connections, watch))];
+        [.. Enumerable.Range(0, connections.Database is OpsDatabase.Sqlite ? 1 : PostgresLanes)
+            .Select(_ => new WriteLane(connections, watch))];
 
     public virtual Task<int[]> Run(string key, IReadOnlyList<Statement> statements, CancellationToken cancellation) =>
         lanes[(uint)StableHash(key) % lanes.Length].Run(statements, cancellation);

@@ -78,7 +78,9 @@ public static class AgentPlan
         (_, Order.KindOneofCase.RestartRanks) =>
             Train(wanted, order!.RestartRanks.Assignment, $"told to restart the ranks: {order.RestartRanks.Reason}"),
         (_, Order.KindOneofCase.RollBack) =>
-            Train(wanted, order!.RollBack.Assignment, $"told to roll back to step {order.RollBack.ToStep}{LeavingOut(order.RollBack)}: {order.RollBack.Reason}"),
+            Train(wanted,
+                order!.RollBack.Assignment, "told to roll back to step "
+                    + $"{order.RollBack.ToStep}{LeavingOut(order.RollBack)}: {order.RollBack.Reason}"),
         (Wanted.Training { SavePending: false } training, Order.KindOneofCase.SaveCheckpoint) => (
             training with { SaveOrder = training.SaveOrder + 1, SavePending = true, SaveReason = order!.SaveCheckpoint.Reason },
             $"told to save: {order.SaveCheckpoint.Reason}"),
@@ -106,12 +108,12 @@ public static class AgentPlan
     /// <param name="standbys">How many warm processes to keep ready.</param>
     public static ImmutableArray<AgentAction> Decide(
         Wanted wanted, ImmutableArray<RankSeen> ranks, string node, int standbys, DateTimeOffset now) => wanted switch
-    {
-        Wanted.Idle => SpawnStandbys(ranks, standbys, now),
-        Wanted.Training training => Train(training, ranks, node, standbys, now),
-        Wanted.Ending ending => End(ending, ranks, now),
-        _ => throw new System.Diagnostics.UnreachableException(),
-    };
+        {
+            Wanted.Idle => SpawnStandbys(ranks, standbys, now),
+            Wanted.Training training => Train(training, ranks, node, standbys, now),
+            Wanted.Ending ending => End(ending, ranks, now),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
 
     private static string LeavingOut(RollBack order) =>
         order.SkipSteps == 0 ? "" : $" and leave out batch {string.Join(", ", order.Assignment.LeftOutBatches)}";
@@ -139,7 +141,8 @@ public static class AgentPlan
         }
 
         var current = ranks.Where(training.Has).ToImmutableArray();
-        var missing = training.Assignment.Ranks.Where(p => p.Node == node && current.All(r => r.Rank != p.Rank)).Select(p => p.Rank).ToList();
+        var missing = training.Assignment.Ranks.Where(p => p.Node == node && current.All(r => r.Rank != p.Rank)).Select(p => p.Rank)
+            .ToList();
         if (missing.Count > 0)
         {
             // The warmest first.

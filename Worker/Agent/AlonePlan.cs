@@ -19,14 +19,17 @@ public static class AlonePlan
     private static readonly TimeSpan PauseBase = TimeSpan.FromSeconds(5);
 
     /// <summary>No launch mends bad input, a stage without any checkpoint that can be used, or a program that cannot be started.</summary>
-    private static readonly ImmutableArray<int> NotMendedByLaunching = [RankEntry.BadInput, RankEntry.NoCheckpoint, RankEntry.NotFinite, 126, 127];
+    private static readonly ImmutableArray<int> NotMendedByLaunching = [RankEntry.BadInput, RankEntry.NoCheckpoint, RankEntry.NotFinite,
+        126, 127];
 
     /// <param name="alone">How long nobody has decided anything; null: somebody does.</param>
-    /// <returns>The next local try, and the rank whose end it mends. Null: there is nothing to do, or it is not for the agent to do.</returns>
+    /// <returns>The next local try, and the rank whose end it mends. Null: there is nothing to do, or it is not for the agent to
+    /// do.</returns>
     public static (Wanted.Training Next, RankSeen Ended)? Decide(
         Wanted wanted, ImmutableArray<RankSeen> ranks, string node, TimeSpan? alone, DateTimeOffset now)
     {
-        if (wanted is not Wanted.Training training || alone is not { } since || since < AloneAfter || !WholeGangIsHere(training.Assignment, node))
+        if (wanted is not Wanted.Training training || alone is not { } since || since < AloneAfter
+            || !WholeGangIsHere(training.Assignment, node))
         {
             return null;
         }

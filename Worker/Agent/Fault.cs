@@ -7,7 +7,9 @@ internal static class Fault
 {
     private const string Ours = "DeepSeekOps.";
 
-    /// <summary>"System.InvalidOperationException at DeepSeekOps.Worker.Training.Loop.StageLoop.Advance"; without a frame only the type.</summary>
+    /// <summary>
+    /// "System.InvalidOperationException at DeepSeekOps.Worker.Training.Loop.StageLoop.Advance"; without a frame only the type.
+    /// </summary>
     public static string Of(Exception failed)
     {
         // A failure of many tasks, or one wrapped on its way up, is that of the innermost.

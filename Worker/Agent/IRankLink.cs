@@ -13,10 +13,14 @@ public interface IRankLink
     /// <summary>The reason of an order to save a checkpoint, once per order; null where there is none. Ask at each step boundary.</summary>
     string? TakeSaveOrder();
 
-    /// <summary>Set when the rank has to end at the next step boundary, with a checkpoint where <see cref="RankStop.Save"/> says so.</summary>
+    /// <summary>
+    /// Set when the rank has to end at the next step boundary, with a checkpoint where <see cref="RankStop.Save"/> says so.
+    /// </summary>
     RankStop? StopOrder { get; }
 
-    /// <summary>Cancelled together with <see cref="StopOrder"/>, for long work between two steps: loading, a rollout, an evaluation.</summary>
+    /// <summary>
+    /// Cancelled together with <see cref="StopOrder"/>, for long work between two steps: loading, a rollout, an evaluation.
+    /// </summary>
     CancellationToken Stopping { get; }
 }
 

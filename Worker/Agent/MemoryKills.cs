@@ -49,7 +49,8 @@ internal sealed class MemoryKills(string root = "")
             return after > before ? Went("cgroup", before, after) : "";
         }
 
-        return _machine.TryPeek(out var old) && Count($"{root}/proc/vmstat") is { } now && now > old.Count ? Went("the machine's", old.Count, now) : "";
+        return _machine.TryPeek(out var old) && Count($"{root}/proc/vmstat") is { } now && now > old.Count
+            ? Went("the machine's", old.Count, now) : "";
     }
 
     private static string Went(string whose, long before, long after) =>

@@ -179,8 +179,10 @@ internal sealed partial class NodeAgent
         });
         // How it ended is told by the report; as a rank it is superseded.
         _ranks = [.. _ranks.Where(r => r.Alive || !next.Supersedes(r) || r.Standby)];
-        Change((next, $"rank {ended.Rank} {ended.HowItEnded} at step {ended.Step}; {_contact.Undecided}, for {AwakeClock.Words(alone ?? TimeSpan.Zero)};"
-            + $" launched again here, local try {next.LocalTry} of attempt {next.Attempt} ({next.TriesSpent} of {AlonePlan.Budget} without a new checkpoint)"));
+        Change((next, $"rank {ended.Rank} {ended.HowItEnded} at step {ended.Step}; {_contact.Undecided}, for "
+            + $"{AwakeClock.Words(alone ?? TimeSpan.Zero)};"
+            + $" launched again here, local try {next.LocalTry} of attempt {next.Attempt} ({next.TriesSpent} of {AlonePlan.Budget} "
+            + "without a new checkpoint)"));
     }
 
     private void FirstStep(RankSeen rank)
@@ -188,7 +190,8 @@ internal sealed partial class NodeAgent
         _log($"rank {rank.Rank} of attempt {rank.Attempt} made its first step, {rank.Step}: {Describe(rank.LaunchSeconds())}");
         if (rank.LocalTry > 0)
         {
-            Note($"launched rank {rank.Rank} again by itself (local try {rank.LocalTry} of attempt {rank.Attempt}): it goes on from step {rank.Step - 1},"
+            Note($"launched rank {rank.Rank} again by itself (local try {rank.LocalTry} of attempt {rank.Attempt}): it goes on "
+                + $"from step {rank.Step - 1},"
                 + $" first new step {rank.Step} after {AwakeClock.Words(Now - (rank.LaunchedAt ?? Now))}");
         }
     }

@@ -45,7 +45,9 @@ internal sealed partial class NodeAgent : IDisposable
         _clock = clock;
         _log = log;
         _awake = new AwakeClock(clock);
-        _agentId = string.Create(CultureInfo.InvariantCulture, $"{options.Node}-{Environment.ProcessId}-{clock.GetUtcNow().ToUnixTimeMilliseconds()}");
+        _agentId =
+            string.Create(
+                CultureInfo.InvariantCulture, $"{options.Node}-{Environment.ProcessId}-{clock.GetUtcNow().ToUnixTimeMilliseconds()}");
         _contact = new ControlPlaneContact(options, _news.Writer, Now);
         _output = new RankOutput(options.PodDirectory, Attempt(0), options.Node);
         _port = new RankPort(_news.Writer);
@@ -101,7 +103,9 @@ internal sealed partial class NodeAgent : IDisposable
         _spawn.Dispose();
     }
 
-    /// <summary>A rank of the current attempt is gone before its end: every second until the order to restart is lost to the stage.</summary>
+    /// <summary>
+    /// A rank of the current attempt is gone before its end: every second until the order to restart is lost to the stage.
+    /// </summary>
     private bool Waiting => _ranks.Any(r => r.State == RankState.Exited && r.Attempt == _wanted.Attempt);
 
     /// <summary>For durations.</summary>
@@ -236,7 +240,8 @@ internal sealed partial class NodeAgent : IDisposable
 
                 _reports.Acknowledge(reply.Acknowledged);
                 // Once it is known how a rank of an older attempt ended, nobody asks for it again.
-                _ranks = [.. _ranks.Where(r => r.Standby || r.Attempt >= _wanted.Attempt || r.EndToldBy == 0 || r.EndToldBy > reply.Acknowledged)];
+                _ranks = [.. _ranks.Where(
+                    r => r.Standby || r.Attempt >= _wanted.Attempt || r.EndToldBy == 0 || r.EndToldBy > reply.Acknowledged)];
                 Change(AgentPlan.Obey(_wanted, reply.Order, Now));
                 break;
             default:
@@ -248,7 +253,8 @@ internal sealed partial class NodeAgent : IDisposable
     {
         if (Now - _contact.LastContact > _options.GiveUpAfter)
         {
-            BeginToEnd($"no contact with the control plane for {AwakeClock.Words(_options.GiveUpAfter)}", Now + _options.SaveWithin, GaveUp);
+            BeginToEnd($"no contact with the control plane for {AwakeClock.Words(_options.GiveUpAfter)}", Now + _options.SaveWithin,
+                GaveUp);
         }
     }
 

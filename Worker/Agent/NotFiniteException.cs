@@ -16,5 +16,6 @@ public sealed class NotFiniteException : Exception
 
     /// <summary>"the gradient norm became infinite at step 41 (micro-batch 3)".</summary>
     public override string Message => string.Create(CultureInfo.InvariantCulture,
-        $"the {Broke.What} became {(double.IsNaN(Broke.Value) ? "NaN" : "infinite")} at step {Broke.Step}{(Broke.MicroBatch > 0 ? $" (micro-batch {Broke.MicroBatch})" : "")}");
+        $"the {Broke.What} became {(double.IsNaN(Broke.Value) ? "NaN" : "infinite")} at step "
+            + $"{Broke.Step}{(Broke.MicroBatch > 0 ? $" (micro-batch {Broke.MicroBatch})" : "")}");
 }

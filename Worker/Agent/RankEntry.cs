@@ -18,10 +18,14 @@ public static class RankEntry
 
     public const int Usage = 2;
 
-    /// <summary>Exit code of a rank that cannot train on what it was given (sysexits' EX_DATAERR): the next launch would end the same.</summary>
+    /// <summary>
+    /// Exit code of a rank that cannot train on what it was given (sysexits' EX_DATAERR): the next launch would end the same.
+    /// </summary>
     public const int BadInput = 65;
 
-    /// <summary>Exit code of a rank that found checkpoints of its stage and can use none (EX_NOINPUT): only a person may begin at step 0 again.</summary>
+    /// <summary>
+    /// Exit code of a rank that found checkpoints of its stage and can use none (EX_NOINPUT): only a person may begin at step 0 again.
+    /// </summary>
     public const int NoCheckpoint = 66;
 
     /// <summary>Exit code of a rank that met a number that is not finite: the next number beyond sysexits'.</summary>

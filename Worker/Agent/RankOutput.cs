@@ -58,7 +58,9 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
         }
     }
 
-    /// <summary>The last line of a process that tells something: of standard error where it wrote any, the exception's where there is one.</summary>
+    /// <summary>
+    /// The last line of a process that tells something: of standard error where it wrote any, the exception's where there is one.
+    /// </summary>
     public string LastLine(int slot)
     {
         _beforeLaunch.Remove(slot);
@@ -70,7 +72,8 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
         var told = lines.Where(l => l.Text.Trim().Length > 0).ToList();
         var errors = told.Where(l => l.Error).ToList();
         string line = (errors.FirstOrDefault(l => l.Text.Contains("exception", StringComparison.OrdinalIgnoreCase)
-            || l.Text.StartsWith("Process terminated", StringComparison.Ordinal)) ?? errors.LastOrDefault() ?? told.LastOrDefault())?.Text.Trim() ?? "";
+            || l.Text.StartsWith("Process terminated", StringComparison.Ordinal)) ?? errors.LastOrDefault()
+            ?? told.LastOrDefault())?.Text.Trim() ?? "";
         return line.Length <= LastLineChars ? line : line[..LastLineChars] + "…";
     }
 

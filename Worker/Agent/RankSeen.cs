@@ -110,7 +110,8 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
                 FirstStepAt = FirstStepAt ?? now,
             },
             RankReport.KindOneofCase.Done => heard with { State = RankState.Done, Step = report.Done.Step, Phase = "done" },
-            RankReport.KindOneofCase.Failed => this with { Error = report.Failed.Error, Fault = report.Failed.Fault, Broke = report.Failed.NotFinite },
+            RankReport.KindOneofCase.Failed =>
+                this with { Error = report.Failed.Error, Fault = report.Failed.Fault, Broke = report.Failed.NotFinite },
             // Checkpoints, evaluations, loads and notes are signs of life and go to the control plane as they are.
             _ => heard,
         };

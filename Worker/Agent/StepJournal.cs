@@ -25,7 +25,8 @@ public sealed class StepJournal(string folder, string registration, int attempt)
     private int _written;
     private int _passOver;
 
-    public static StepJournal Of(Assignment assignment) => new(FolderOf(assignment), RegistrationOf(assignment), assignment.Attempt.Attempt);
+    public static StepJournal Of(Assignment assignment) =>
+        new(FolderOf(assignment), RegistrationOf(assignment), assignment.Attempt.Attempt);
 
     public static string FolderOf(Assignment assignment) =>
         Path.Combine(assignment.Plan.CheckpointRoot, assignment.Attempt.Run, assignment.Attempt.Stage, "untold");
@@ -93,7 +94,8 @@ public sealed class StepJournal(string folder, string registration, int attempt)
             ];
 
         public static string NameOf(string registration, int attempt, long step) => string.Create(
-            CultureInfo.InvariantCulture, $"attempt-{attempt:D8}.step-{step:D12}.pid-{Environment.ProcessId}.{Uri.EscapeDataString(registration)}");
+            CultureInfo.InvariantCulture,
+            $"attempt-{attempt:D8}.step-{step:D12}.pid-{Environment.ProcessId}.{Uri.EscapeDataString(registration)}");
 
         private static Segment? Of(string path)
         {

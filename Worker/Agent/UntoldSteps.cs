@@ -33,7 +33,8 @@ public sealed class UntoldSteps
     public async Task<IReadOnlyList<StepSample>> Recall(long upToStep, int attempt)
     {
         var steps = new SortedDictionary<long, StepSample>();
-        foreach (var segment in Quietly(() => StepJournal.Segment.In(_folder), []).Where(s => s.Registration == _registration && _left.Contains(s.Path)))
+        foreach (var segment in Quietly(() => StepJournal.Segment.In(_folder), [])
+            .Where(s => s.Registration == _registration && _left.Contains(s.Path)))
         {
             foreach (var sample in await Read(segment.Path))
             {

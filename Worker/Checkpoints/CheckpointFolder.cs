@@ -75,7 +75,9 @@ public sealed partial class CheckpointFolder
         return path;
     }
 
-    /// <summary>Takes back what this rank has written of a checkpoint that is not there yet. What other ranks have written of it stays.</summary>
+    /// <summary>
+    /// Takes back what this rank has written of a checkpoint that is not there yet. What other ranks have written of it stays.
+    /// </summary>
     public void Abandon(string written)
     {
         if (!Directory.Exists(written))
@@ -115,7 +117,8 @@ public sealed partial class CheckpointFolder
         }
         Directory.Move(written, PathOf(step));
         FolderSync.Flush(Folder);
-        if (replaced is not null && Read(replaced, out _) is { } old && _bounds.Own(old.Manifest) && old.Manifest.Attempt == _bounds.Attempt)
+        if (replaced is not null && Read(replaced, out _) is { } old && _bounds.Own(old.Manifest)
+            && old.Manifest.Attempt == _bounds.Attempt)
         {
             _ = TryDelete(replaced);
         }
@@ -125,7 +128,8 @@ public sealed partial class CheckpointFolder
     /// The checkpoint to go on from: the newest whole one. Refused ones are reported and moved aside; what a person's retry left behind
     /// is moved aside. Null: the stage has made no checkpoint, or a person wants it from its beginning.
     /// </summary>
-    /// <exception cref="NoUsableCheckpointException">There were some, and none can be used: a person has to say that the stage begins again.</exception>
+    /// <exception cref="NoUsableCheckpointException">There were some, and none can be used: a person has to say that the stage begins
+    /// again.</exception>
     public CheckpointSeen? FindUsable(CheckpointRef? wanted)
     {
         var refusals = new List<string>();
@@ -134,7 +138,8 @@ public sealed partial class CheckpointFolder
         if (ResumeChoice.OfLaterAttempt(onDisk, _bounds) is { } later)
         {
             throw new InvalidOperationException(
-                $"{later.Path} was made by attempt {later.Manifest.Attempt}, and this is attempt {_bounds.Attempt}: it is over, and touches nothing.");
+                $"{later.Path} was made by attempt {later.Manifest.Attempt}, and this is attempt {_bounds.Attempt}: it is "
+                    + "over, and touches nothing.");
         }
         // What cannot be read does not say of which round it is; before the first retry there is only one.
         unreadable.ForEach(u => Refuse(u.Path, u.Step, u.Reason, "", refusals, beyondStart: _bounds.RoundBegan == 0));
@@ -157,7 +162,8 @@ public sealed partial class CheckpointFolder
 
     private string NoneLeft(List<string> refusals)
     {
-        var aside = Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}*").Any() ? $"damaged ones lie in {Folder} as {RefusedPrefix}…" : $"none is left in {Folder}";
+        var aside = Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}*").Any()
+            ? $"damaged ones lie in {Folder} as {RefusedPrefix}…" : $"none is left in {Folder}";
         var more = refusals.Count > RefusalsTold ? $"; and {refusals.Count - RefusalsTold} more" : "";
         var what = refusals.Count == 0 ? "" : $" ({string.Join("; ", refusals.Take(RefusalsTold))}{more})";
         return $"no checkpoint can be used: {aside}{what}";
@@ -211,7 +217,8 @@ public sealed partial class CheckpointFolder
         {
             var (manifest, digest, bytes) = Manifest.Read(path);
             problem = "";
-            var sized = manifest.Files.All(f => new FileInfo(Path.Combine(path, f.Name)) is { Exists: true } file && file.Length == f.Bytes);
+            var sized =
+                manifest.Files.All(f => new FileInfo(Path.Combine(path, f.Name)) is { Exists: true } file && file.Length == f.Bytes);
             return new CheckpointSeen(path, manifest, digest, bytes, sized, SetAside: false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -259,7 +266,8 @@ public sealed partial class CheckpointFolder
         var aside = Aside(RefusedPrefix, step, _bounds.Attempt);
         if (Directory.Exists(path) && StepOf(Path.GetFileName(path)) is not null && MoveAside(path, aside, step))
         {
-            Leave(aside, $"{reason}\nrefused by attempt {_bounds.Attempt} of {_bounds.Run}/{_bounds.Stage}{(beyondStart ? OfThisRound : "")}\n");
+            Leave(aside, $"{reason}\nrefused by attempt {_bounds.Attempt} of "
+                + $"{_bounds.Run}/{_bounds.Stage}{(beyondStart ? OfThisRound : "")}\n");
         }
     }
 
@@ -268,7 +276,9 @@ public sealed partial class CheckpointFolder
     /// <summary>This launch or an earlier one refused a checkpoint of this round, so the stage has been beyond step 0.</summary>
     private bool RefusedInThisRound() => Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}step-*")
         .Select(d => new FileInfo(Path.Combine(d, RefusalName)))
-        .Any(f => f is { Exists: true, LinkTarget: null, Length: > 0 and < RefusalBytesMax } && File.ReadAllText(f.FullName).Contains(OfThisRound, StringComparison.Ordinal));
+        .Any(f =>
+            f is { Exists: true, LinkTarget: null, Length: > 0 and < RefusalBytesMax }
+                && File.ReadAllText(f.FullName).Contains(OfThisRound, StringComparison.Ordinal));
 
     private static void Leave(string folder, string refusal)
     {
@@ -340,7 +350,8 @@ public sealed partial class CheckpointFolder
         }
         if (failed is not null && _toldOf.Add(seen.Step))
         {
-            _link.Note($"The checkpoint of step {seen.Step} could not be deleted: {failed.Message.TrimEnd('.')}. Delete {left} by hand; newer ones are untouched.");
+            _link.Note($"The checkpoint of step {seen.Step} could not be deleted: {failed.Message.TrimEnd('.')}. Delete {left} by hand; "
+                + "newer ones are untouched.");
         }
     }
 
@@ -359,7 +370,8 @@ public sealed partial class CheckpointFolder
 
     /// <summary>Of a checkpoint that is being written; null: the folder is none.</summary>
     private static int? AttemptOf(string name) =>
-        WritingName().Match(name) is { Success: true } match && int.TryParse(match.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var attempt)
+        WritingName().Match(name) is { Success: true } match
+            && int.TryParse(match.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var attempt)
             ? attempt : null;
 
     private static string NameOf(long step) => $"step-{step.ToString("D8", CultureInfo.InvariantCulture)}";

@@ -20,24 +20,29 @@ public static class CheckpointName
         var root = Path.Combine(dataDirectory, "checkpoints");
         if (parts is not ([_, _] or [_, _, _]) || parts.Any(p => p is "" or "." or ".."))
         {
-            throw new CheckpointFormatException($"{name} is no folder. Name one that holds config.json, or run/stage or run/stage/step of {root}.");
+            throw new CheckpointFormatException($"{name} is no folder. Name one that holds config.json, or run/stage or "
+                + $"run/stage/step of {root}.");
         }
 
         var stage = Path.Combine(root, parts[0], parts[1]);
         var steps = Directory.Exists(stage)
             ? Directory.EnumerateDirectories(stage).Where(d => Files.Any(f => FileSeen.IsRegular(Path.Combine(d, f))))
-                .Select(d => (Path: d, Step: CheckpointFolder.StepOf(Path.GetFileName(d)) ?? -1)).Where(s => s.Step >= 0).OrderBy(s => s.Step).ToArray()
+                .Select(d => (Path: d, Step: CheckpointFolder.StepOf(Path.GetFileName(d)) ?? -1)).Where(s => s.Step >= 0)
+                .OrderBy(s => s.Step).ToArray()
             : [];
         if (steps.Length == 0)
         {
-            throw new CheckpointFormatException($"{stage} holds no checkpoint. `dsops checkpoints RUN` lists those of a run; --data-dir names another data directory.");
+            throw new CheckpointFormatException($"{stage} holds no checkpoint. `dsops checkpoints RUN` lists those of a run; --data-dir "
+                + "names another data directory.");
         }
 
         var wanted = parts.Length == 2 ? steps[^1].Step : StepOf(parts[2]);
         return Array.Find(steps, s => s.Step == wanted).Path
-            ?? throw new CheckpointFormatException($"{stage} has no checkpoint of step {parts[2]}; it has {string.Join(", ", steps.Select(s => s.Step))}.");
+            ?? throw new CheckpointFormatException($"{stage} has no checkpoint of step {parts[2]}; it has "
+                + $"{string.Join(", ", steps.Select(s => s.Step))}.");
     }
 
     private static long StepOf(string text) =>
-        long.TryParse(text.StartsWith("step-", StringComparison.Ordinal) ? text[5..] : text, NumberStyles.None, CultureInfo.InvariantCulture, out var step) ? step : -1;
+        long.TryParse(text.StartsWith("step-", StringComparison.Ordinal) ? text[5..] : text, NumberStyles.None,
+            CultureInfo.InvariantCulture, out var step) ? step : -1;
 }

@@ -33,17 +33,23 @@ public sealed record PartTensor(string Of, string Name, IReadOnlyList<long> Shap
 
     /// <summary>The piece lies in the tensor that it is a piece of.</summary>
     [JsonIgnore]
-    public bool Within => (Offset is null && Extent is null) || (Offset is { } offset && Extent is { } extent && offset.Count == Shape.Count && extent.Count == Shape.Count
+    public bool Within =>
+    (Offset is null && Extent is null)
+        || (Offset is { } offset && Extent is { } extent && offset.Count == Shape.Count && extent.Count == Shape.Count
         && Enumerable.Range(0, Shape.Count).All(i => offset[i] >= 0 && extent[i] >= 0 && offset[i] <= Shape[i] - extent[i]));
 }
 
 /// <summary>What a part holds: its files with their digests, and the tensors in them.</summary>
-public sealed record PartList(int Rank, int Of, int Attempt, long Step, IReadOnlyList<ManifestFile> Files, IReadOnlyList<PartTensor> Tensors)
+public sealed record PartList(int Rank, int Of, int Attempt, long Step, IReadOnlyList<ManifestFile> Files,
+    IReadOnlyList<PartTensor> Tensors)
 {
     /// <summary>V3 has 45,000 weights and three numbers of the optimizer's to each: 180,000 lines of some 150 bytes in one part.</summary>
     private const int BytesMax = 64 << 20;
 
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
+    {
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    };
 
     public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
 
@@ -56,7 +62,8 @@ public sealed record PartList(int Rank, int Of, int Attempt, long Step, IReadOnl
         }
         try
         {
-            return JsonSerializer.Deserialize<PartList>(NamedFile.ReadAll(path, BytesMax), Json) is { Files: not null, Tensors: not null } list ? list
+            return JsonSerializer.Deserialize<PartList>(NamedFile.ReadAll(path, BytesMax), Json)
+                is { Files: not null, Tensors: not null } list ? list
                 : throw new RefusedCheckpointException($"{path} lists no files and tensors");
         }
         catch (JsonException e)

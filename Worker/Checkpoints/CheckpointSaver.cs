@@ -133,7 +133,9 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         File.Move(aside, Path.Combine(written, part.ListName), overwrite: true);
     }
 
-    /// <summary>Whoever finds that each part is there makes the checkpoint of them. Null: one is still missing, or another rank is at it.</summary>
+    /// <summary>
+    /// Whoever finds that each part is there makes the checkpoint of them. Null: one is still missing, or another rank is at it.
+    /// </summary>
     private CheckpointSeen? Commit(string written, Manifest manifest)
     {
         string[] names = [.. Enumerable.Range(0, folder.Part.Of).Select(rank => new CheckpointPart(rank, folder.Part.Of).ListName)];

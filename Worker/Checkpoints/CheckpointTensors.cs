@@ -64,7 +64,8 @@ internal sealed class CheckpointTensors : IDisposable
         {
             if (!piece.Shape.SequenceEqual(target.shape) || !piece.Within)
             {
-                throw new RefusedCheckpointException($"{piece.File} in {_folder} holds {name} of another shape than this model's [{string.Join(", ", target.shape)}]");
+                throw new RefusedCheckpointException($"{piece.File} in {_folder} holds {name} of another shape than this model's "
+                    + $"[{string.Join(", ", target.shape)}]");
             }
             var place = target;
             for (var dimension = 0; piece is { Offset: { } offset, Extent: { } extent } && dimension < extent.Count; dimension++)
@@ -76,7 +77,8 @@ internal sealed class CheckpointTensors : IDisposable
         }
         if (covered != target.numel())
         {
-            throw new RefusedCheckpointException($"the parts of {_folder} hold {covered} of the {target.numel()} numbers of {name} in {file}");
+            throw new RefusedCheckpointException($"the parts of {_folder} hold {covered} of the {target.numel()} "
+                + $"numbers of {name} in {file}");
         }
     }
 

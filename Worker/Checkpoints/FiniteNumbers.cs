@@ -56,7 +56,8 @@ internal static class FiniteNumbers
             using var scope = NewDisposeScope();
             if (FirstSpoilt([(name, file.Read(name))]) is { } spoilt)
             {
-                throw new RefusedCheckpointException($"{path}: tensor {name} has {(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it");
+                throw new RefusedCheckpointException($"{path}: tensor {name} has "
+                    + $"{(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it");
             }
         }
     }

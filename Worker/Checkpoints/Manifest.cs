@@ -4,7 +4,9 @@ using System.Text.Json.Serialization;
 
 namespace DeepSeekOps.Worker.Checkpoints;
 
-/// <summary>Where a stage stands between two steps. The randomness of a step grows from (seed, stage, step), so it needs no state.</summary>
+/// <summary>
+/// Where a stage stands between two steps. The randomness of a step grows from (seed, stage, step), so it needs no state.
+/// </summary>
 public sealed record Position(long Step, long Tokens, long Document, int Offset, double Loss)
 {
     public static readonly Position Start = new(0, 0, 0, 0, 0);
@@ -22,7 +24,10 @@ public sealed record Manifest(
     int Format, string Run, string Stage, int Attempt, long Seed, Position Position, string DataCursor, bool Final, Lineage? BeganFrom,
     IReadOnlyList<ManifestFile> Files)
 {
-    /// <summary>Batches before this point that were left out, by their number in the stage's data order. A later launch passes over none of them again.</summary>
+    /// <summary>
+    /// Batches before this point that were left out, by their number in the stage's data order. A later launch passes over none of them
+    /// again.
+    /// </summary>
     public IReadOnlyList<long> LeftOut { get; init; } = [];
 
     /// <summary>Names of the lists of its parts, in the order of the ranks that wrote them. Empty: made before there were any.</summary>
@@ -41,7 +46,9 @@ public sealed record Manifest(
         NumberHandling = JsonNumberHandling.AllowReadingFromString | JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 
-    /// <summary>Of the run that made it, so that another run of the same name does not take it for its own. Empty: made before there were any.</summary>
+    /// <summary>
+    /// Of the run that made it, so that another run of the same name does not take it for its own. Empty: made before there were any.
+    /// </summary>
     public string Registration { get; init; } = "";
 
     public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
@@ -88,7 +95,8 @@ public sealed record Manifest(
     {
         try
         {
-            return JsonSerializer.Deserialize<Manifest>(bytes, Json) is { Format: CurrentFormat, Files: not null, Position: not null, Parts: not null } manifest
+            return JsonSerializer.Deserialize<Manifest>(bytes, Json)
+                is { Format: CurrentFormat, Files: not null, Position: not null, Parts: not null } manifest
                 ? manifest
                 : throw new RefusedCheckpointException($"{path} is not of format {CurrentFormat}");
         }

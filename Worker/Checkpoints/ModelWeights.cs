@@ -30,7 +30,9 @@ public static class ModelWeights
         tensors.ReadInto(targets, file);
     }
 
-    /// <summary>The checkpoint that this stage begins from: of an earlier stage, or a published one. It is checked file by file first.</summary>
+    /// <summary>
+    /// The checkpoint that this stage begins from: of an earlier stage, or a published one. It is checked file by file first.
+    /// </summary>
     /// <param name="note">Is told what a published one lacks.</param>
     /// <returns>Where the weights come from; null where the stage begins with random weights.</returns>
     public static Lineage? LoadBeginning(DeepSeekModel model, TrainingPlan plan, CheckpointRef? from, Action<string>? note = null)
@@ -51,14 +53,16 @@ public static class ModelWeights
         catch (RefusedCheckpointException e)
         {
             throw new RefusedCheckpointException(
-                $"The checkpoint that this stage begins from cannot be used: {e.Message}. Retry the stage from another checkpoint, or train stage {from.Stage} again.", e);
+                $"The checkpoint that this stage begins from cannot be used: {e.Message}. Retry the stage from another checkpoint, or "
+                    + $"train stage {from.Stage} again.", e);
         }
     }
 
     /// <exception cref="InvalidDataException">The weights would be bad input at every launch.</exception>
     private static Lineage? RequireFinite(DeepSeekModel model, string folder, string remedy, Lineage? lineage) =>
         FiniteNumbers.FirstSpoilt(model.PublishedTensors()) is not { } spoilt ? lineage : throw new InvalidDataException(
-            $"The stage cannot begin from {folder}: its tensor {spoilt.Name} has {(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it. {remedy}.");
+            $"The stage cannot begin from {folder}: its tensor {spoilt.Name} has "
+                + $"{(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it. {remedy}.");
 
     public static void Copy(DeepSeekModel source, DeepSeekModel target)
     {

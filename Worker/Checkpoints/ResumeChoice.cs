@@ -66,7 +66,8 @@ public static class ResumeChoice
     /// </summary>
     public static IReadOnlyList<CheckpointSeen> BeyondRetention(IEnumerable<CheckpointSeen> onDisk, LaunchBounds bounds, int keep)
     {
-        CheckpointSeen[] ours = [.. onDisk.Where(c => !c.SetAside && !c.Manifest.Final && bounds.Own(c.Manifest) && !CheckpointFolder.Pinned(c.Path))];
+        CheckpointSeen[] ours =
+            [.. onDisk.Where(c => !c.SetAside && !c.Manifest.Final && bounds.Own(c.Manifest) && !CheckpointFolder.Pinned(c.Path))];
         long[] good = [.. ours.Where(c => c.Sized).Select(c => c.Step).OrderDescending()];
         var least = Math.Max(2, keep);
         return good.Length < least ? [] : [.. ours.Where(c => c.Step < good[least - 1])];
@@ -82,7 +83,8 @@ public static class ResumeChoice
         var taken = manifest.Position.Step + manifest.LeftOut.Count;
         if (bounds.LeftOut.Except(manifest.LeftOut).Where(b => b <= taken).ToList() is [var trained, ..])
         {
-            throw new RefusedCheckpointException($"it has trained batch {trained}, which is left out since a number of its step was not finite");
+            throw new RefusedCheckpointException($"it has trained batch {trained}, which is left out since a number "
+                + "of its step was not finite");
         }
     }
 

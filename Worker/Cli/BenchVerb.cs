@@ -37,7 +37,10 @@ internal static class BenchVerb
 
         try
         {
-            var shape = (options.Model == OneGpu ? StepBenchmark.OneGpu : ModelVerbs.ShapeOf(options.Model)) with { MaxPositionEmbeddings = options.Sequence };
+            var shape = (options.Model == OneGpu ? StepBenchmark.OneGpu : ModelVerbs.ShapeOf(options.Model)) with
+            {
+                MaxPositionEmbeddings = options.Sequence,
+            };
             var device = ComputeDevice.Choose(options.Device);
             LibtorchLoading.SetThreads(options.Threads);
             var peak = options.Peak ?? (device.type == DeviceType.CUDA ? HopperBf16Tflops : null);
@@ -57,7 +60,8 @@ internal static class BenchVerb
         }
     }
 
-    private sealed record Options(string Model, IReadOnlyList<Precision> Precisions, bool Bf16Moments, int Batch, int Sequence, int Steps, string Device, int Threads, double? Peak)
+    private sealed record Options(string Model, IReadOnlyList<Precision> Precisions, bool Bf16Moments, int Batch, int Sequence, int Steps,
+        string Device, int Threads, double? Peak)
     {
         /// <summary>Null: what was asked for makes no sense.</summary>
         public static Options? Parse(string[] args)
@@ -78,7 +82,8 @@ internal static class BenchVerb
                         "--steps" when Count(value) is { } n => options with { Steps = n },
                         "--threads" when Count(value) is { } n => options with { Threads = n },
                         "--device" => options with { Device = value },
-                        "--peak" when double.TryParse(value, CultureInfo.InvariantCulture, out var peak) && peak > 0 => options with { Peak = peak },
+                        "--peak" when double.TryParse(value, CultureInfo.InvariantCulture, out var peak) && peak > 0 =>
+                            options with { Peak = peak },
                         _ => null,
                     };
                 }
@@ -87,7 +92,8 @@ internal static class BenchVerb
             return args.Length % 2 == 0 ? options : null;
         }
 
-        private static int? Count(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n > 0 ? n : null;
+        private static int? Count(string text) =>
+            int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n > 0 ? n : null;
 
         private static Precision[]? Parsed(string text)
         {

@@ -42,7 +42,8 @@ internal sealed record GenerateOptions(string Checkpoint, string Prompt)
             (options, i) = (valued, i + 1);
         }
 
-        problem = options.Checkpoint.Length == 0 ? "CHECKPOINT is missing." : options.Prompt.Length == 0 ? "The prompt is empty: say something with --prompt." : "";
+        problem = options.Checkpoint.Length == 0 ? "CHECKPOINT is missing."
+            : options.Prompt.Length == 0 ? "The prompt is empty: say something with --prompt." : "";
         return problem.Length == 0 ? options : null;
     }
 
@@ -58,9 +59,12 @@ internal sealed record GenerateOptions(string Checkpoint, string Prompt)
     private static GenerateOptions? Valued(GenerateOptions options, string name, string value) => name switch
     {
         "--prompt" => options with { Prompt = value },
-        "--max-tokens" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n > 0 => options with { MaxTokens = n },
-        "--temperature" when double.TryParse(value, CultureInfo.InvariantCulture, out var t) && t is >= 0 and < 1e6 => options with { Temperature = t },
-        "--seed" when long.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var n) => options with { Seed = n },
+        "--max-tokens" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n > 0 =>
+            options with { MaxTokens = n },
+        "--temperature" when double.TryParse(value, CultureInfo.InvariantCulture, out var t) && t is >= 0 and < 1e6 =>
+            options with { Temperature = t },
+        "--seed" when long.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var n) =>
+            options with { Seed = n },
         "--tokenizer" => options with { Tokenizer = value },
         "--device" => options with { Device = value },
         "--data-dir" => options with { DataDirectory = value },

@@ -110,7 +110,8 @@ internal sealed class GenerationStream : IDisposable
         var last = new Continuation([], 0, 0, 0);
         GenerationNews News(string phase, string reason) => new()
         {
-            Phase = phase, Reason = reason, Text = fresh.ToString(), PromptTokens = ids.Length, Tokens = last.Ids.Count, Passes = last.Passes,
+            Phase = phase, Reason = reason, Text = fresh.ToString(), PromptTokens = ids.Length, Tokens = last.Ids.Count,
+            Passes = last.Passes,
             Guessed = last.Guessed, Kept = last.Kept, Seconds = _clock.GetElapsedTime(began).TotalSeconds,
         };
         void Take(Continuation said)

@@ -57,7 +57,8 @@ internal static class ModelVerbs
             $"\"{model}\" is neither a preset ({string.Join(", ", ModelShapes.Presets.Keys)}) nor a config.json.");
 
     private static GangLayout Few(GangLayout layout) => layout.Ranks <= ReferenceGang.MostRanks ? layout
-        : throw new InvalidDataException($"--parallel asks for {layout.Ranks} rank processes on this machine: at most {ReferenceGang.MostRanks} are started.");
+        : throw new InvalidDataException($"--parallel asks for {layout.Ranks} rank processes on this machine: at most "
+            + $"{ReferenceGang.MostRanks} are started.");
 
     private static int Told(ReferenceDeviations seen, bool json, TextWriter output)
     {

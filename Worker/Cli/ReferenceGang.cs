@@ -83,7 +83,8 @@ internal sealed class ReferenceGang : IDisposable
                     _processes[exited.Slot] = null;
                     if (parts[exited.Slot] is null || exited.ExitCode != 0)
                     {
-                        failure ??= $"rank {exited.Slot} ended with code {exited.ExitCode.ToString(CultureInfo.InvariantCulture)} and no word.";
+                        failure ??= $"rank {exited.Slot} ended with code "
+                            + $"{exited.ExitCode.ToString(CultureInfo.InvariantCulture)} and no word.";
                         Array.ForEach(_processes, p => p?.Kill());
                     }
                     break;
@@ -98,7 +99,8 @@ internal sealed class ReferenceGang : IDisposable
     private void Launch(string folder, int[] ports)
     {
         var roster = Rosters.ToProto(Roster.Of(
-            "model check", term: 1, Convert.ToHexString(RandomNumberGenerator.GetBytes(16)), ports.Select((port, rank) => new Parallel.GangMember(rank, "127.0.0.1", port))));
+            "model check", term: 1, Convert.ToHexString(RandomNumberGenerator.GetBytes(16)),
+            ports.Select((port, rank) => new Parallel.GangMember(rank, "127.0.0.1", port))));
         for (var rank = 0; rank < _layout.Ranks; rank++)
         {
             _processes[rank]?.Send(new RankOrder
@@ -107,7 +109,8 @@ internal sealed class ReferenceGang : IDisposable
                 {
                     Rank = rank, Roster = roster, Reference = new ReferenceWork
                     {
-                        Folder = folder, WorldSize = _layout.Ranks, Layout = _layout.ToProto(), Threads = Math.Max(1, Environment.ProcessorCount / _layout.Ranks),
+                        Folder = folder, WorldSize = _layout.Ranks, Layout = _layout.ToProto(),
+                        Threads = Math.Max(1, Environment.ProcessorCount / _layout.Ranks),
                     },
                 },
             });
@@ -118,7 +121,8 @@ internal sealed class ReferenceGang : IDisposable
     {
         var squared = parts.SelectMany(p => p.SquaredGradients).GroupBy(g => g.Key).ToDictionary(g => g.Key, g => g.Sum(own => own.Value));
         return squared.Keys.Except(expected.GradNorms.Keys).FirstOrDefault() is { } odd
-            ? throw new CheckpointFormatException($"{folder}: {odd} stands only in one of config.json's model and expected.json's grad_norms.")
+            ? throw new CheckpointFormatException($"{folder}: {odd} stands only in one of config.json's model and "
+                + "expected.json's grad_norms.")
             : new ReferenceDeviations(
                 parts.Max(p => p.Logits), parts.Max(p => p.Loss),
                 expected.GradNorms.Max(e => ReferenceCheck.RelativeError(Math.Sqrt(squared.GetValueOrDefault(e.Key)), e.Value)),

@@ -46,7 +46,8 @@ internal sealed class SpeakingCheckpoint : IDisposable
         int[] prompt = chat ? ChatTemplate.Prompt(text, Tokenizer) : [Tokenizer.Special.Bos, .. Tokenizer.Encode(text)];
         if (prompt.Length + maxTokens > _shape.ContextLength)
         {
-            throw new InvalidDataException($"The prompt has {prompt.Length} tokens and up to {maxTokens} are to follow: together more than the "
+            throw new InvalidDataException($"The prompt has {prompt.Length} tokens and up to {maxTokens} are to "
+                + "follow: together more than the "
                 + $"{_shape.ContextLength} places of this model. Shorten the prompt or ask for fewer.");
         }
 
@@ -62,7 +63,8 @@ internal sealed class SpeakingCheckpoint : IDisposable
             _model = ModelFolder.Load(_folder, ComputeDevice.Choose(device), file: _file);
             if (FiniteNumbers.FirstSpoilt(_model.PublishedTensors()) is { } spoilt)
             {
-                throw new InvalidDataException($"{_folder}: tensor {spoilt.Name} has {(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it. Choose an earlier checkpoint.");
+                throw new InvalidDataException($"{_folder}: tensor {spoilt.Name} has "
+                    + $"{(double.IsNaN(spoilt.Value) ? "NaN" : "an infinity")} in it. Choose an earlier checkpoint.");
             }
         }
 
@@ -78,6 +80,7 @@ internal sealed class SpeakingCheckpoint : IDisposable
         return named is not null ? TokenizerFiles.Open(named)
             : File.Exists(beside) ? TokenizerFiles.Open(beside)
             : ours ? TokenizerFiles.Open("byte")
-            : throw new CheckpointFormatException($"{folder} brings no {TokenizerJson.FileName}: name one with --tokenizer PATH, or --tokenizer byte.");
+            : throw new CheckpointFormatException($"{folder} brings no {TokenizerJson.FileName}: name one with --tokenizer "
+                + "PATH, or --tokenizer byte.");
     }
 }

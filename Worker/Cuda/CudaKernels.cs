@@ -20,7 +20,8 @@ internal static class CudaKernels
 
     /// <summary>Whether tensors like this one have kernels here: on the first GPU that this process sees, as ranks use it.</summary>
     public static bool Serve(Tensor x) =>
-        x.device.type == DeviceType.CUDA && x.device.index <= 0 && x.dtype == ScalarType.BFloat16 && x.shape[^1] % 8 == 0 && Module.Value is not null;
+        x.device.type == DeviceType.CUDA && x.device.index <= 0 && x.dtype == ScalarType.BFloat16 && x.shape[^1] % 8 == 0
+            && Module.Value is not null;
 
     /// <summary>silu(gate) · up · weight per row, [rows, width]; gate and up may be halves of one tensor (equal row strides).</summary>
     public static Tensor SwiGlu(Tensor gate, Tensor up, Tensor? weight)
@@ -31,7 +32,8 @@ internal static class CudaKernels
     }
 
     /// <summary>Gradients into gradGate, gradUp (strides of gate and up) and gradWeight.</summary>
-    public static void SwiGluBackward(Tensor gate, Tensor up, Tensor? weight, Tensor grad, Tensor gradGate, Tensor gradUp, Tensor? gradWeight) =>
+    public static void SwiGluBackward(Tensor gate, Tensor up, Tensor? weight, Tensor grad, Tensor gradGate, Tensor gradUp,
+        Tensor? gradWeight) =>
         Run("swiglu_backward", (Rows(gate), 1), At(gate), At(up), (ulong)gate.stride(-2), At(weight), At(grad), At(gradGate), At(gradUp),
             At(gradWeight), (ulong)gate.shape[^1]);
 
@@ -50,12 +52,15 @@ internal static class CudaKernels
     public static Tensor RotateTail(Tensor x, Tensor rotations, bool back)
     {
         var output = empty(x.shape, x.dtype, x.device);
-        Run("rotate_tail", (x.shape[0] * x.shape[1], 1), At(x), At(rotations), At(output), (ulong)x.shape[1], (ulong)x.shape[2], (ulong)x.shape[3],
+        Run("rotate_tail", (x.shape[0] * x.shape[1], 1), At(x), At(rotations), At(output), (ulong)x.shape[1], (ulong)x.shape[2],
+            (ulong)x.shape[3],
             (ulong)rotations.shape[1], Bits(back ? -1 : 1));
         return output;
     }
 
-    /// <summary>x [rows, columns] contiguous, multiples of 128. Scales of 1 × 128 tiles lie as [tiles, rows]; squares: one per 128 × 128.</summary>
+    /// <summary>
+    /// x [rows, columns] contiguous, multiples of 128. Scales of 1 × 128 tiles lie as [tiles, rows]; squares: one per 128 × 128.
+    /// </summary>
     public static QuantisedMatrix Quantise(Tensor x, bool squares)
     {
         if (squares)
@@ -86,7 +91,8 @@ internal static class CudaKernels
         foreach (var x in stacked)
         {
             var own = x.shape[0];
-            Run("quantise", (columns / 128, own / 128), 256, At(x), At(made.Values.narrow(0, above, own)), At(made.Scales.narrow(0, above / 128, own / 128)),
+            Run("quantise", (columns / 128, own / 128), 256, At(x), At(made.Values.narrow(0, above, own)),
+                At(made.Scales.narrow(0, above / 128, own / 128)),
                 At(made.Turned.narrow(1, above, own)), At(made.TurnedScales.narrow(1, above / 128, own / 128)), (ulong)own, (ulong)columns,
                 (ulong)(columns / 128), (ulong)(rows / 128), (ulong)rows);
             above += own;
@@ -95,12 +101,15 @@ internal static class CudaKernels
         return made;
     }
 
-    /// <summary>The same in tiles of rows <paramref name="sources"/> [rows] int32 of x [any, columns] contiguous; zeros where a source is negative.</summary>
+    /// <summary>
+    /// The same in tiles of rows <paramref name="sources"/> [rows] int32 of x [any, columns] contiguous; zeros where a source is negative.
+    /// </summary>
     public static QuantisedMatrix QuantiseSelected(Tensor x, Tensor sources)
     {
         var (rows, columns) = (sources.shape[0], x.shape[1]);
         var made = Tiled(rows, columns, x.device);
-        Run("quantise_selected", (columns / 128, rows / 128), 256, At(x), At(sources), At(made.Values), At(made.Scales), At(made.Turned), At(made.TurnedScales),
+        Run("quantise_selected", (columns / 128, rows / 128), 256, At(x), At(sources), At(made.Values), At(made.Scales), At(made.Turned),
+            At(made.TurnedScales),
             (ulong)rows, (ulong)columns);
         return made;
     }
@@ -110,7 +119,8 @@ internal static class CudaKernels
     {
         var (rows, columns) = (gateUp.shape[0], gateUp.shape[1] / 2);
         var made = Tiled(rows, columns, gateUp.device);
-        Run("quantise_swiglu", (columns / 128, rows / 128), 256, At(gateUp), At(weight), At(made.Values), At(made.Scales), At(made.Turned), At(made.TurnedScales),
+        Run("quantise_swiglu", (columns / 128, rows / 128), 256, At(gateUp), At(weight), At(made.Values), At(made.Scales), At(made.Turned),
+            At(made.TurnedScales),
             (ulong)rows, (ulong)columns);
         return made;
     }
@@ -121,7 +131,8 @@ internal static class CudaKernels
         var (rows, columns) = (grad.shape[0], grad.shape[1]);
         var made = Tiled(rows, 2 * columns, grad.device);
         var partial = weight is null ? null : empty(columns / 128, rows, float32, grad.device);
-        Run("quantise_swiglu_backward", (columns / 64, rows / 128), 256, At(gateUp), At(weight), At(grad), At(made.Values), At(made.Scales), At(made.Turned),
+        Run("quantise_swiglu_backward", (columns / 64, rows / 128), 256, At(gateUp), At(weight), At(grad), At(made.Values), At(made.Scales),
+            At(made.Turned),
             At(made.TurnedScales), At(partial), (ulong)rows, (ulong)columns);
         return (made, partial?.sum([0]));
     }
@@ -165,7 +176,8 @@ internal static class CudaKernels
     /// <summary>A source of this program, compiled for the first GPU; null where there is no NVRTC.</summary>
     public static CudaModule? Compiled(string name, bool specific)
     {
-        using var source = typeof(CudaKernels).Assembly.GetManifestResourceStream(name) ?? throw new InvalidOperationException($"{name} is not in this program.");
+        using var source = typeof(CudaKernels).Assembly.GetManifestResourceStream(name)
+            ?? throw new InvalidOperationException($"{name} is not in this program.");
         using var text = new StreamReader(source);
         return Nvrtc() is { } library ? new CudaModule(text.ReadToEnd(), library, 0, specific) : null;
     }

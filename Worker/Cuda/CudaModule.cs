@@ -33,14 +33,17 @@ internal sealed unsafe class CudaModule
         int Attribute(int which)
         {
             int value;
-            Check(((delegate* unmanaged<int*, int, int, int>)Symbol(_driver, "cuDeviceGetAttribute"))(&value, which, device), "cuDeviceGetAttribute");
+            Check(((delegate* unmanaged<int*, int, int, int>)Symbol(_driver, "cuDeviceGetAttribute"))(&value, which, device),
+                "cuDeviceGetAttribute");
             return value;
         }
 
         (Capability, Multiprocessors) = ((Attribute(75), Attribute(76)), Attribute(16));
-        var image = Compile(source, NativeLibrary.Load(nvrtc), $"--gpu-architecture=sm_{Capability.Major}{Capability.Minor}{(specific ? "a" : "")}");
+        var image = Compile(source,
+            NativeLibrary.Load(nvrtc), $"--gpu-architecture=sm_{Capability.Major}{Capability.Minor}{(specific ? "a" : "")}");
         nint module, context;
-        Check(((delegate* unmanaged<nint*, int, int>)Symbol(_driver, "cuDevicePrimaryCtxRetain"))(&context, device), "cuDevicePrimaryCtxRetain");
+        Check(((delegate* unmanaged<nint*, int, int>)Symbol(_driver, "cuDevicePrimaryCtxRetain"))(&context, device),
+            "cuDevicePrimaryCtxRetain");
         _context = context;
         Enter();
         fixed (byte* bytes = image)
@@ -57,12 +60,13 @@ internal sealed unsafe class CudaModule
     public int Multiprocessors { get; }
 
     /// <summary>
-    /// Queues a kernel on libtorch's current stream. Its parameters are <paramref name="maps"/>, then <paramref name="arguments"/>: slots of 8
-    /// bytes, whatever the parameter's size.
+    /// Queues a kernel on libtorch's current stream. Its parameters are <paramref name="maps"/>, then <paramref name="arguments"/>: slots
+    /// of 8 bytes, whatever the parameter's size.
     /// </summary>
     /// <param name="sharedBytes">Shared memory beyond what the kernel declares.</param>
     public void Launch(
-        string kernel, int device, (long X, long Y) grid, int threads, ReadOnlySpan<ulong> arguments, int sharedBytes = 0, ReadOnlySpan<TensorMap> maps = default)
+        string kernel, int device, (long X, long Y) grid, int threads, ReadOnlySpan<ulong> arguments, int sharedBytes = 0,
+        ReadOnlySpan<TensorMap> maps = default)
     {
         Enter();
         var function = Function(kernel, sharedBytes);
@@ -81,12 +85,15 @@ internal sealed unsafe class CudaModule
             }
 
             _ = aoti_torch_get_current_cuda_stream(device, out var stream);
-            var launch = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Symbol(_driver, "cuLaunchKernel");
+            var launch = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Symbol(_driver,
+                "cuLaunchKernel");
             Check(launch(function, (uint)grid.X, (uint)grid.Y, 1, (uint)threads, 1, 1, (uint)sharedBytes, stream, pointers, null), kernel);
         }
     }
 
-    /// <summary>Describes a matrix of bytes [rows, columns] for copies of boxes to shared memory, swizzled by 128 bytes; zeros beyond its edges.</summary>
+    /// <summary>
+    /// Describes a matrix of bytes [rows, columns] for copies of boxes to shared memory, swizzled by 128 bytes; zeros beyond its edges.
+    /// </summary>
     public TensorMap Describe(ulong address, long rows, long columns, int boxRows, int boxColumns)
     {
         Enter();
@@ -98,7 +105,9 @@ internal sealed unsafe class CudaModule
         uint* box = stackalloc uint[] { (uint)boxColumns, (uint)boxRows };
         uint* steps = stackalloc uint[] { 1, 1 };
         const int Bytes = 0, Plain = 0, Swizzle128 = 3, Promote256 = 3, Zeros = 0;
-        var encode = (delegate* unmanaged<TensorMap*, int, uint, ulong, ulong*, ulong*, uint*, uint*, int, int, int, int, int>)Symbol(_driver, "cuTensorMapEncodeTiled");
+        var encode =
+            (delegate* unmanaged<TensorMap*, int, uint, ulong, ulong*, ulong*, uint*, uint*, int, int, int, int, int>)Symbol(_driver,
+                "cuTensorMapEncodeTiled");
         Check(encode(map, Bytes, 2, address, size, &stride, box, steps, Plain, Swizzle128, Promote256, Zeros), "cuTensorMapEncodeTiled");
         return *map;
     }
@@ -114,13 +123,15 @@ internal sealed unsafe class CudaModule
 
             fixed (byte* text = Encoding.ASCII.GetBytes(kernel + "\0"))
             {
-                Check(((delegate* unmanaged<nint*, nint, byte*, int>)Symbol(_driver, "cuModuleGetFunction"))(&function, _module, text), kernel);
+                Check(((delegate* unmanaged<nint*, nint, byte*, int>)Symbol(_driver, "cuModuleGetFunction"))(&function, _module, text),
+                    kernel);
             }
 
             if (sharedBytes > 0)
             {
                 const int MaxDynamicSharedBytes = 8;
-                Check(((delegate* unmanaged<nint, int, int, int>)Symbol(_driver, "cuFuncSetAttribute"))(function, MaxDynamicSharedBytes, sharedBytes), kernel);
+                Check(((delegate* unmanaged<nint, int, int, int>)Symbol(_driver, "cuFuncSetAttribute"))(function, MaxDynamicSharedBytes,
+                    sharedBytes), kernel);
             }
 
             _functions.Add(kernel, function);
@@ -148,7 +159,8 @@ internal sealed unsafe class CudaModule
             var failed = ((delegate* unmanaged<nint, int, byte**, int>)Symbol(nvrtc, "nvrtcCompileProgram"))(program, 1, &first);
             if (failed != 0)
             {
-                throw new InvalidOperationException("NVRTC refused the kernels: " + Encoding.UTF8.GetString(Bytes(nvrtc, program, "ProgramLog")).TrimEnd('\0'));
+                throw new InvalidOperationException(
+                    "NVRTC refused the kernels: " + Encoding.UTF8.GetString(Bytes(nvrtc, program, "ProgramLog")).TrimEnd('\0'));
             }
         }
 

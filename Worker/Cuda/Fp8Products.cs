@@ -26,13 +26,14 @@ internal static class Fp8Products
     // As in Fp8Products.cu: four stages of tiles and scales, barriers, and room to begin at a multiple of 1024.
     private const int SharedBytes = (4 * ((128 * 128) + (256 * 128) + (256 * 4))) + 64 + 1024;
 
-    private static readonly Lazy<CudaModule?> Module = new(() => CudaKernels.Capability == (9, 0) ? CudaKernels.Compiled("Fp8Products.cu", specific: true) : null);
+    private static readonly Lazy<CudaModule?> Module =
+        new(() => CudaKernels.Capability == (9, 0) ? CudaKernels.Compiled("Fp8Products.cu", specific: true) : null);
 
     public static bool Available => Module.Value is not null;
 
     /// <summary>
-    /// Each row by its group's weight: values [rows, k] (<see cref="QuantisedMatrix.Values"/>), weights [groups · n, k] in squares, or turned
-    /// ([n, groups · k]). Gives [rows, n] bfloat16; the rows of tiles without a group are left as memory was.
+    /// Each row by its group's weight: values [rows, k] (<see cref="QuantisedMatrix.Values"/>), weights [groups · n, k] in squares, or
+    /// turned ([n, groups · k]). Gives [rows, n] bfloat16; the rows of tiles without a group are left as memory was.
     /// </summary>
     public static Tensor Rows(Tensor values, Tensor scales, Tensor weights, Tensor weightScales, RowGroups groups, bool turned)
     {
@@ -46,7 +47,9 @@ internal static class Fp8Products
         return output;
     }
 
-    /// <summary>Sums over each group's rows: left [m, rows] and right [n, rows] are turned matrices. Gives [groups, m, n] bfloat16.</summary>
+    /// <summary>
+    /// Sums over each group's rows: left [m, rows] and right [n, rows] are turned matrices. Gives [groups, m, n] bfloat16.
+    /// </summary>
     public static Tensor Tokens(Tensor left, Tensor leftScales, Tensor right, Tensor rightScales, RowGroups groups)
     {
         var (m, n) = (left.shape[0], right.shape[0]);
@@ -61,7 +64,8 @@ internal static class Fp8Products
     private static void Launch(string kernel, Tensor a, Tensor b, ReadOnlySpan<ulong> arguments)
     {
         var module = Module.Value!;
-        module.Launch(kernel, 0, (module.Multiprocessors, 1), Threads, arguments, SharedBytes, [Describe(module, a, 128), Describe(module, b, 256)]);
+        module.Launch(kernel, 0, (module.Multiprocessors, 1), Threads, arguments, SharedBytes,
+            [Describe(module, a, 128), Describe(module, b, 256)]);
     }
 
     private static TensorMap Describe(CudaModule module, Tensor matrix, int boxRows) =>

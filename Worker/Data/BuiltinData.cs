@@ -3,7 +3,9 @@ using System.Text;
 
 namespace DeepSeekOps.Worker.Data;
 
-/// <summary>An endless corpus without a download, grown from a seed: arithmetic in words and signs, short texts, texts to remember.</summary>
+/// <summary>
+/// An endless corpus without a download, grown from a seed: arithmetic in words and signs, short texts, texts to remember.
+/// </summary>
 /// <param name="context">Tokens of the sequences that its documents are to make use of.</param>
 public sealed class BuiltinData(long seed, int heldOut, int context = BuiltinData.ShortContext) : ITrainingData
 {
@@ -45,7 +47,8 @@ public sealed class BuiltinData(long seed, int heldOut, int context = BuiltinDat
 
     public string ProblemPlace(long index) => $"builtin problem {index}";
 
-    public ITrainingData ForContext(int sequenceLength) => sequenceLength <= ShortContext ? this : new BuiltinData(seed, heldOut, sequenceLength);
+    public ITrainingData ForContext(int sequenceLength) =>
+        sequenceLength <= ShortContext ? this : new BuiltinData(seed, heldOut, sequenceLength);
 
     public Problem TrainingProblem(long index)
     {

@@ -4,8 +4,8 @@ namespace DeepSeekOps.Worker.Data;
 
 /// <summary>
 /// The user's .txt and .jsonl files. A line of .jsonl is a document ("text", or a conversation told as text) and, where it has a
-/// question and an answer, also a problem; where somebody is answered, a conversation; a .txt is cut at blank lines into documents of about <see cref="TextPieceBytes"/>.
-/// Only an index of offsets is kept in memory. Each epoch goes through the documents in an order of its own.
+/// question and an answer, also a problem; where somebody is answered, a conversation; a .txt is cut at blank lines into documents of about
+/// <see cref="TextPieceBytes"/>. Only an index of offsets is kept in memory. Each epoch goes through the documents in an order of its own.
 /// </summary>
 public sealed class FileData : ITrainingData
 {
@@ -41,7 +41,8 @@ public sealed class FileData : ITrainingData
             if (FileSeen.At(path).Kind is FileKind.Missing or FileKind.Dangling)
             {
                 throw new FileNotFoundException(
-                    $"The data file {path} is not there. Give the path of a .txt or .jsonl file as the worker sees it, or '{TrainingData.Arithmetic}'.", path);
+                    $"The data file {path} is not there. Give the path of a .txt or .jsonl file as the worker sees it, or "
+                        + $"'{TrainingData.Arithmetic}'.", path);
             }
             if (DataFile.KindOf(path) == DataKind.Lines)
             {
@@ -63,7 +64,8 @@ public sealed class FileData : ITrainingData
         return place < 0 ? ProblemPlace(place + ProblemCount.Value) : _longer[(int)place].InWords();
     }
 
-    public string ProblemPlace(long index) => _problems[(int)_heldOutFirst[HeldOutCount + (index % (_problems.Count - HeldOutCount))]].InWords();
+    public string ProblemPlace(long index) =>
+        _problems[(int)_heldOutFirst[HeldOutCount + (index % (_problems.Count - HeldOutCount))]].InWords();
 
     private FileSlice DocumentSlice(long index)
     {
@@ -183,7 +185,8 @@ public readonly record struct FileSlice(string Path, long Offset, int Length)
         {
             var read = file.Read(bytes.AsSpan(done), Offset + done);
             done += read > 0 ? read
-                : throw new InvalidDataException($"{Path} became shorter while it was read: {Length - done} bytes are missing at {Offset + done}.");
+                : throw new InvalidDataException($"{Path} became shorter while it was read: {Length - done} bytes are "
+                    + $"missing at {Offset + done}.");
         }
         return bytes;
     }
@@ -208,7 +211,8 @@ public readonly record struct FileSlice(string Path, long Offset, int Length)
             long kept = begin;
             foreach (var line in cut)
             {
-                yield return (new FileSlice(path, line.Offset, line.Length), buffer.AsMemory((int)(line.Offset - begin), line.Length), line.Number);
+                yield return (new FileSlice(path, line.Offset, line.Length), buffer.AsMemory((int)(line.Offset - begin), line.Length),
+                    line.Number);
                 kept = line.Offset + line.Length;
             }
             if (read == 0)

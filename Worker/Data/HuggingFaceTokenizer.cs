@@ -28,7 +28,8 @@ public sealed class HuggingFaceTokenizer : ITokenizer
         foreach (var mark in file.Added.Where(mark => Encode(mark.Content) is not [var id] || id != mark.Id))
         {
             throw new BadInputException(
-                $"'{path}': the added token '{mark.Content}' should be {mark.Id}, and Hugging Face's library makes it {string.Join(", ", Encode(mark.Content))}.",
+                $"'{path}': the added token '{mark.Content}' should be {mark.Id}, and Hugging Face's library makes it "
+                    + $"{string.Join(", ", Encode(mark.Content))}.",
                 "Use the file as it was published.");
         }
     }
@@ -63,7 +64,8 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     {
         if (!OperatingSystem.IsLinux())
         {
-            throw new PlatformNotSupportedException("tokenizer.json is read by a library that this worker has for Linux on x64 (glibc 2.34 or newer) only. Use 'byte'.");
+            throw new PlatformNotSupportedException(
+                "tokenizer.json is read by a library that this worker has for Linux on x64 (glibc 2.34 or newer) only. Use 'byte'.");
         }
 
         using var memory = new MemoryFile(TokenizerText.ForLibrary(bytes));

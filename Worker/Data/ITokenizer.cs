@@ -32,7 +32,8 @@ public static class TokenizerFiles
         if (FileSeen.At(name).Kind is FileKind.Missing or FileKind.Dangling)
         {
             throw new FileNotFoundException(
-                $"The tokenizer {name} is not there. Use 'byte', or the path of a Hugging Face tokenizer.json that the worker can read.", name);
+                $"The tokenizer {name} is not there. Use 'byte', or the path of a Hugging Face tokenizer.json that the worker can read.",
+                name);
         }
         return new HuggingFaceTokenizer(name);
     }

@@ -4,7 +4,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace DeepSeekOps.Worker.Data;
 
-/// <summary>Bytes in memory under a path of this process, for a library that reads files only: exactly what was checked, and no disk.</summary>
+/// <summary>
+/// Bytes in memory under a path of this process, for a library that reads files only: exactly what was checked, and no disk.
+/// </summary>
 [SupportedOSPlatform("linux")]
 internal sealed partial class MemoryFile : IDisposable
 {

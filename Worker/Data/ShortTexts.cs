@@ -5,16 +5,19 @@ namespace DeepSeekOps.Worker.Data;
 /// <summary>Plain sentences from a small grammar, and texts that tell a code early and ask for it late.</summary>
 public static class ShortTexts
 {
-    private static readonly string[] People = ["The baker", "The pilot", "A child", "My aunt", "The doctor", "An old man", "The farmer", "A singer"];
+    private static readonly string[] People = ["The baker", "The pilot", "A child", "My aunt", "The doctor", "An old man", "The farmer",
+        "A singer"];
     private static readonly string[] Deeds = ["saw", "painted", "found", "carried", "liked", "bought", "drew", "watched"];
     private static readonly string[] Kinds = ["small", "green", "old", "quiet", "bright", "heavy", "round", "new"];
     private static readonly string[] Objects = ["boat", "lamp", "tree", "bridge", "bird", "clock", "garden", "door"];
-    private static readonly string[] Places = ["by the river", "in the city", "near the hill", "at night", "in the rain", "on Monday", "at home", "in spring"];
+    private static readonly string[] Places = ["by the river", "in the city", "near the hill", "at night", "in the rain", "on Monday",
+        "at home", "in spring"];
 
     private const string Ask = " So the code is ";
 
     public static string Sentence(ref SeededRandom random) =>
-        $"{random.Pick<string>(People)} {random.Pick<string>(Deeds)} a {random.Pick<string>(Kinds)} {random.Pick<string>(Objects)} {random.Pick<string>(Places)}.";
+        $"{random.Pick<string>(People)} {random.Pick<string>(Deeds)} a {random.Pick<string>(Kinds)} {random.Pick<string>(Objects)} "
+            + $"{random.Pick<string>(Places)}.";
 
     public static string Paragraph(ref SeededRandom random, int sentences)
     {
@@ -26,7 +29,9 @@ public static class ShortTexts
         return text.ToString();
     }
 
-    /// <summary>A code of one letter, then other sentences, then the code again: reading it takes attention over the whole distance.</summary>
+    /// <summary>
+    /// A code of one letter, then other sentences, then the code again: reading it takes attention over the whole distance.
+    /// </summary>
     /// <param name="depth">Where in the text the number stands: 0 at its beginning, 1 at its end.</param>
     public static Needle Needle(ref SeededRandom random, int lengthChars, double depth)
     {

@@ -52,7 +52,8 @@ internal static class TokenizerText
                     writer.WriteBoolean(flag, JsonText.Flag(token, flag, absent: false));
                 }
 
-                // The library's own rule for a token that does not say: marks are looked for in the text as it is, words in what normalising made of it.
+                // The library's own rule for a token that does not say: marks are looked for in the text as it is, words in what
+                // normalising made of it.
                 writer.WriteBoolean("normalized", JsonText.Flag(token, "normalized", absent: !special));
                 writer.WriteBoolean("special", special);
                 writer.WriteEndObject();

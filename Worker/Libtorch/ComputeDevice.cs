@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Libtorch;
 
-/// <summary>Where tensors live: cpu, cuda (the GPU of the rank's own number on its node), cuda:N, or auto (a GPU if there is one).</summary>
+/// <summary>
+/// Where tensors live: cpu, cuda (the GPU of the rank's own number on its node), cuda:N, or auto (a GPU if there is one).
+/// </summary>
 public static class ComputeDevice
 {
     /// <summary>Overrides what plans say, for one host or one try.</summary>
@@ -50,6 +52,7 @@ public static class ComputeDevice
         return index < cuda.device_count()
             ? new Device(DeviceType.CUDA, index)
             : throw new InvalidDataException($"{source} is '{text}', and there are {cuda.device_count()} GPUs, numbered from 0."
-                + (index == localRank && index > 0 ? $" This is rank {index} of its node: set ranksPerNode to at most {cuda.device_count()}." : ""));
+                + (index == localRank && index > 0
+                    ? $" This is rank {index} of its node: set ranksPerNode to at most {cuda.device_count()}." : ""));
     }
 }

@@ -31,12 +31,14 @@ internal static class GlibcxxMend
         Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         if ((File.GetUnixFileMode(folder) & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0)
         {
-            throw new DllNotFoundException($"{folder} may be written by others, so no library is loaded from it: chmod go-w it, or set TMPDIR.");
+            throw new DllNotFoundException($"{folder} may be written by others, so no library is loaded from it: "
+                + "chmod go-w it, or set TMPDIR.");
         }
 
         if (!Mend(image))
         {
-            throw new DllNotFoundException($"{library} does not load, and not for want of {Version}: run ldd on it to see what is missing.");
+            throw new DllNotFoundException(
+                $"{library} does not load, and not for want of {Version}: run ldd on it to see what is missing.");
         }
 
         if (File.Exists(copy) && File.ReadAllBytes(copy).AsSpan().SequenceEqual(image))

@@ -85,14 +85,17 @@ public static class LibtorchLoading
         }
     }
 
-    [DllImport("libc", BestFitMapping = false, ThrowOnUnmappableChar = true), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int setenv([MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string value, int overwrite);
+    [DllImport("libc", BestFitMapping = false,
+        ThrowOnUnmappableChar = true), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int setenv([MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string value,
+        int overwrite);
 
     private static void LoadBridge(string path)
     {
         if (!File.Exists(path))
         {
-            throw new DllNotFoundException($"{Bridge} is missing in {Path.GetDirectoryName(path)}: publish the worker for linux-x64 again.");
+            throw new DllNotFoundException(
+                $"{Bridge} is missing in {Path.GetDirectoryName(path)}: publish the worker for linux-x64 again.");
         }
 
         if (!OperatingSystem.IsLinux())
@@ -106,7 +109,8 @@ public static class LibtorchLoading
         }
         if (!ScalarLifetime.Extend(bridge))
         {
-            Console.Error.WriteLine($"{Bridge} stays as it is: this system lets no code be changed. A step may fail, seldom, with \"Expected false to be true\".");
+            Console.Error.WriteLine($"{Bridge} stays as it is: this system lets no code be changed. A step may fail, seldom, with "
+                + $"\"Expected false to be true\".");
         }
     }
 
@@ -123,10 +127,12 @@ public static class LibtorchLoading
         {
             return File.Exists(Path.Combine(named, "libtorch_cpu.so"))
                 ? named
-                : throw new DllNotFoundException($"DSOPS_LIBTORCH is {named}, where no libtorch_cpu.so is: name the folder torch/lib of a PyTorch installation.");
+                : throw new DllNotFoundException($"DSOPS_LIBTORCH is {named}, where no libtorch_cpu.so is: name the folder torch/lib "
+                    + "of a PyTorch installation.");
         }
 
-        if (File.Exists("/proc/driver/nvidia/version") && PythonFolders().FirstOrDefault(f => File.Exists(Path.Combine(f, "libtorch_cuda.so"))) is { } found)
+        if (File.Exists("/proc/driver/nvidia/version")
+            && PythonFolders().FirstOrDefault(f => File.Exists(Path.Combine(f, "libtorch_cuda.so"))) is { } found)
         {
             return found;
         }

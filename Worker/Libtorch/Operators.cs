@@ -31,21 +31,26 @@ public static class Operators
     /// of tiles are column-major. Hopper, CUDA 12.9 or later.
     /// </summary>
     public static Tensor ScaledMm(Tensor a, Tensor b, Tensor scaleA, Tensor scaleB, ScalarType output) =>
-        new DispatcherCall("aten::_scaled_mm").Tensor(a).Tensor(b).Tensor(scaleA).Tensor(scaleB).None().None().OptionalType(output).Bool(false).Run();
+        new DispatcherCall("aten::_scaled_mm").Tensor(a).Tensor(b).Tensor(scaleA).Tensor(scaleB).None().None().OptionalType(output)
+            .Bool(false).Run();
 
     /// <summary>x · sigmoid(x), SwiGLU's gate, in one operator.</summary>
     public static Tensor Silu(Tensor x) => new DispatcherCall("aten::silu").Tensor(x).Run();
 
     /// <summary>
     /// One AdamW step of all parameters in one operator. <paramref name="steps"/> are float32 scalars that already count this step.
-    /// Decoupled decay: w ← w − lr·decay·w before the moment update. Nothing changes where <paramref name="spoilt"/>, a float32 scalar on the device, is 1.
+    /// Decoupled decay: w ← w − lr·decay·w before the moment update. Nothing changes where <paramref name="spoilt"/>, a float32 scalar on
+    /// the device, is 1.
     /// </summary>
     public static void FusedAdamW(
-        IReadOnlyList<Tensor> weights, IReadOnlyList<Tensor> gradients, IReadOnlyList<Tensor> firstMoments, IReadOnlyList<Tensor> secondMoments,
-        IReadOnlyList<Tensor> steps, double learningRate, double beta1, double beta2, double weightDecay, double epsilon, Tensor? spoilt = null) =>
+        IReadOnlyList<Tensor> weights, IReadOnlyList<Tensor> gradients, IReadOnlyList<Tensor> firstMoments,
+        IReadOnlyList<Tensor> secondMoments,
+        IReadOnlyList<Tensor> steps, double learningRate, double beta1, double beta2, double weightDecay, double epsilon,
+        Tensor? spoilt = null) =>
         new DispatcherCall("aten::_fused_adamw_")
             .Tensors(weights).Tensors(gradients).Tensors(firstMoments).Tensors(secondMoments).Tensors([]).Tensors(steps)
-            .Float(learningRate).Float(beta1).Float(beta2).Float(weightDecay).Float(epsilon).Bool(false).Bool(false).None().Tensor(spoilt, optional: true)
+            .Float(learningRate).Float(beta1).Float(beta2).Float(weightDecay).Float(epsilon).Bool(false).Bool(false).None()
+            .Tensor(spoilt, optional: true)
             .RunInPlace();
 
     /// <summary>Multiplies each tensor in place by one scalar tensor.</summary>

@@ -11,14 +11,16 @@ namespace DeepSeekOps.Worker.Model;
 /// <summary>What a forward pass gives.</summary>
 /// <param name="Logits">[batch, seq, vocab]; place i predicts token i + 1.</param>
 /// <param name="MtpLogits">Depth k (from 1): [batch, seq − k, vocab]; place i predicts token i + 1 + k.</param>
-/// <param name="ExpertLoads">Tokens per expert, [experts] float32, per MoE layer and then MTP block, in the order of <see cref="DeepSeekModel.CorrectionBiases"/>.</param>
+/// <param name="ExpertLoads">Tokens per expert, [experts] float32, per MoE layer and then MTP block, in the order of
+/// <see cref="DeepSeekModel.CorrectionBiases"/>.</param>
 /// <param name="BalanceLoss">Σ f_i P_i over the layers, mean over the sequences, without α; null when not training.</param>
 public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads, Tensor? BalanceLoss);
 
 /// <summary>What a pass through the layers of one rank gives.</summary>
 /// <param name="Hidden">[batch, seq, hidden]: after its last layer.</param>
 /// <param name="Logits">Null where the model does not end here. The others: as in <see cref="ModelOutput"/>, of the layers here.</param>
-public sealed record PartOutput(Tensor Hidden, Tensor? Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads, Tensor? BalanceLoss);
+public sealed record PartOutput(Tensor Hidden, Tensor? Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads,
+    Tensor? BalanceLoss);
 
 /// <summary>
 /// DeepSeek-V3 (arXiv 2412.19437), and V2 by its routing. Weights carry the published names; see docs/model.md for which
@@ -43,7 +45,8 @@ public sealed partial class DeepSeekModel : IDisposable
     /// <param name="part">What of it lies here; null: all.</param>
     /// <param name="experts">The ranks that share its routed experts; null: there is no other.</param>
     public DeepSeekModel(
-        ModelShape shape, Device device, ScalarType type = ScalarType.Float32, Precision precision = Precision.Fp32, ModelPart? part = null, IProcessGroup? experts = null)
+        ModelShape shape, Device device, ScalarType type = ScalarType.Float32, Precision precision = Precision.Fp32, ModelPart? part = null,
+        IProcessGroup? experts = null)
     {
         if (shape.Problems() is { Count: > 0 } problems)
         {

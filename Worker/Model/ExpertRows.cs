@@ -60,7 +60,8 @@ internal sealed class ExpertRows
         {
             var rows = (ExpertRows)ctx.get_data(nameof(ExpertRows));
             return CustomBackward.Run(
-                grad_output, () => [rows.CollectRows(grad_output), null], [grad_output.shape[0] / rows._active, grad_output.shape[1]], null);
+                grad_output, () => [rows.CollectRows(grad_output), null], [grad_output.shape[0] / rows._active, grad_output.shape[1]],
+                null);
         }
     }
 

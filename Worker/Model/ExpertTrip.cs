@@ -16,7 +16,8 @@ internal sealed class ExpertTrip
     private readonly long[] _sent;
     private readonly long[] _received;
 
-    private ExpertTrip(IProcessGroup ranks, long[] sent, long[] received, Tensor experts) => (_ranks, _sent, _received, Experts) = (ranks, sent, received, experts);
+    private ExpertTrip(IProcessGroup ranks, long[] sent, long[] received, Tensor experts) =>
+        (_ranks, _sent, _received, Experts) = (ranks, sent, received, experts);
 
     /// <summary>[arrived, 1] int64: which of this rank's experts each row is for, from 0.</summary>
     public Tensor Experts { get; }
@@ -41,7 +42,8 @@ internal sealed class ExpertTrip
 
     private static long[] PerRank(Tensor counts) => counts.sum(1).cpu().data<long>().ToArray();
 
-    private Tensor Move(Tensor rows, bool there) => there ? _ranks.AllToAll(rows, _sent, _received) : _ranks.AllToAll(rows, _received, _sent);
+    private Tensor Move(Tensor rows, bool there) =>
+        there ? _ranks.AllToAll(rows, _sent, _received) : _ranks.AllToAll(rows, _received, _sent);
 
     private sealed class WayFunction : SingleTensorFunction<WayFunction>
     {
@@ -58,7 +60,8 @@ internal sealed class ExpertTrip
         {
             var (trip, there) = ((ExpertTrip)ctx.get_data(nameof(ExpertTrip)), (bool)ctx.get_data(nameof(Back)));
             var rows = (there ? trip._sent : trip._received).Sum();
-            return CustomBackward.Run(grad_output, () => [trip.Move(grad_output, !there), null, null], [rows, grad_output.shape[1]], null, null);
+            return CustomBackward.Run(grad_output, () => [trip.Move(grad_output, !there), null, null], [rows, grad_output.shape[1]], null,
+                null);
         }
     }
 }

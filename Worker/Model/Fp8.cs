@@ -8,8 +8,8 @@ using static TorchSharp.torch.autograd;
 namespace DeepSeekOps.Worker.Model;
 
 /// <summary>
-/// FP8 products of the report, section 3.3, emulated for a CPU: both factors in E4M3 with a float32 scale per tile, sums carried in float32 per
-/// 128 elements and scaled there. Every quantised number is the one that FP8 hardware would see.
+/// FP8 products of the report, section 3.3, emulated for a CPU: both factors in E4M3 with a float32 scale per tile, sums carried in float32
+/// per 128 elements and scaled there. Every quantised number is the one that FP8 hardware would see.
 /// </summary>
 public static class Fp8
 {
@@ -71,9 +71,12 @@ public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
     // cuBLAS reads a row of the squares' scales in fours, and libtorch 2.11 hands it rows of any length: others come out wrong.
     private const int SquaresRow = 4 * Fp8.Block;
 
-    /// <summary>On a GPU: kernels and tensor cores want whole tiles of tokens and rows of four squares. What does not divide stays in bfloat16.</summary>
+    /// <summary>
+    /// On a GPU: kernels and tensor cores want whole tiles of tokens and rows of four squares. What does not divide stays in bfloat16.
+    /// </summary>
     public static bool Takes(Tensor x, Tensor weight) => x.device.type == DeviceType.CPU
-        || (CudaKernels.Serve(x) && x.numel() / x.shape[^1] % Fp8.Block == 0 && weight.shape[0] % SquaresRow == 0 && weight.shape[1] % SquaresRow == 0);
+        || (CudaKernels.Serve(x) && x.numel() / x.shape[^1] % Fp8.Block == 0 && weight.shape[0] % SquaresRow == 0
+            && weight.shape[1] % SquaresRow == 0);
 
     public override Tensor forward(AutogradContext ctx, params object[] vars)
     {
@@ -93,7 +96,8 @@ public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
 
     public override List<Tensor> backward(AutogradContext ctx, Tensor grad_output) => CustomBackward.Run(
         grad_output,
-        () => grad_output.device.type == DeviceType.CPU ? Emulated(ctx.get_saved_variables(), grad_output) : OnTensorCores(ctx.get_saved_variables(), grad_output),
+        () => grad_output.device.type == DeviceType.CPU ? Emulated(ctx.get_saved_variables(), grad_output)
+            : OnTensorCores(ctx.get_saved_variables(), grad_output),
         (long[][])ctx.get_data(nameof(Fp8Linear)));
 
     private static List<Tensor?> Emulated(List<Tensor> saved, Tensor gradient) =>

@@ -19,10 +19,11 @@ internal sealed class Fp8Experts : SingleTensorFunction<Fp8Experts>
         CudaKernels.Serve(x) && x.shape[^1] % Fp8.Block == 0 && intermediate % Fp8.Block == 0 && Fp8Products.Available;
 
     /// <summary>
-    /// x [tokens, hidden], gates [tokens, active] float32 (g of equation 13), gateUp [experts, 2 · intermediate, hidden], down [experts, hidden,
-    /// intermediate]: [tokens, hidden].
+    /// x [tokens, hidden], gates [tokens, active] float32 (g of equation 13), gateUp [experts, 2 · intermediate, hidden], down [experts,
+    /// hidden, intermediate]: [tokens, hidden].
     /// </summary>
-    public static Tensor Forward(Tensor x, Tensor gates, Tensor gateUp, Tensor down, PaddedRows rows) => apply(x, gates, gateUp, down, rows);
+    public static Tensor Forward(Tensor x, Tensor gates, Tensor gateUp, Tensor down, PaddedRows rows) =>
+        apply(x, gates, gateUp, down, rows);
 
     public override Tensor forward(AutogradContext ctx, params object[] vars)
     {
@@ -33,7 +34,8 @@ internal sealed class Fp8Experts : SingleTensorFunction<Fp8Experts>
         var (gated, outOf) = (CudaKernels.QuantiseSwiGlu(opened, perRow), Squares(down));
         var left = Fp8Products.Rows(gated.Values, gated.Scales, outOf.Values, outOf.Scales, rows.Groups, turned: false);
         ctx.save_for_backward([
-            entering.Turned, entering.TurnedScales, into.Turned, into.TurnedScales, gated.Turned, gated.TurnedScales, outOf.Turned, outOf.TurnedScales,
+            entering.Turned, entering.TurnedScales, into.Turned, into.TurnedScales, gated.Turned, gated.TurnedScales, outOf.Turned,
+            outOf.TurnedScales,
             opened, perRow]);
         ctx.save_data(nameof(PaddedRows), rows);
         ctx.save_data(nameof(Fp8Experts), new[] { x.shape, gates.shape, gateUp.shape, down.shape });
@@ -44,7 +46,8 @@ internal sealed class Fp8Experts : SingleTensorFunction<Fp8Experts>
     {
         var shapes = (long[][])ctx.get_data(nameof(Fp8Experts));
         return CustomBackward.Run(
-            grad_output, () => Backward(ctx.get_saved_variables(), grad_output, (PaddedRows)ctx.get_data(nameof(PaddedRows))), [.. shapes, null]);
+            grad_output, () => Backward(ctx.get_saved_variables(), grad_output, (PaddedRows)ctx.get_data(nameof(PaddedRows))),
+            [.. shapes, null]);
     }
 
     private static List<Tensor?> Backward(List<Tensor> saved, Tensor gradient, PaddedRows rows)
@@ -62,15 +65,16 @@ internal sealed class Fp8Experts : SingleTensorFunction<Fp8Experts>
 }
 
 /// <summary>
-/// The rows of sorted choices with each expert's padded to a multiple of 128: tokens · active rows and at most 128 more per expert, a number
-/// that the routing does not change, so nothing waits for the device.
+/// The rows of sorted choices with each expert's padded to a multiple of 128: tokens · active rows and at most 128 more per expert, a
+/// number that the routing does not change, so nothing waits for the device.
 /// </summary>
 internal sealed class PaddedRows
 {
     private readonly int _active;
     private readonly Tensor _places; // [tokens · active] int64: the row of each token's choices
 
-    /// <param name="sorted">[tokens · active]: the expert of each choice in order; <paramref name="order"/> sorts the flattened choices so.</param>
+    /// <param name="sorted">[tokens · active]: the expert of each choice in order; <paramref name="order"/> sorts the flattened choices
+    /// so.</param>
     /// <param name="ends">[experts] int32: the choice behind each expert's last.</param>
     public PaddedRows(Tensor sorted, Tensor order, Tensor ends, int active)
     {

@@ -17,7 +17,8 @@ internal sealed class Fp8Mlp : SingleTensorFunction<Fp8Mlp>
     public static bool Takes(Tensor x, Tensor gate) => x.device.type == DeviceType.CUDA && Fp8Linear.Takes(x, gate);
 
     /// <summary>x [..., hidden], gate and up [intermediate, hidden], down [hidden, intermediate]: [..., hidden].</summary>
-    public static Tensor Forward(Tensor x, Tensor gate, Tensor up, Tensor down) => apply(x.reshape(-1, x.shape[^1]), gate, up, down).view(x.shape);
+    public static Tensor Forward(Tensor x, Tensor gate, Tensor up, Tensor down) =>
+        apply(x.reshape(-1, x.shape[^1]), gate, up, down).view(x.shape);
 
     public override Tensor forward(AutogradContext ctx, params object[] vars)
     {
@@ -26,7 +27,8 @@ internal sealed class Fp8Mlp : SingleTensorFunction<Fp8Mlp>
         var opened = Operators.ScaledMm(entering.Values, into.Values.t(), entering.Scales.t(), into.Scales.t(), x.dtype);
         var (gated, outOf) = (CudaKernels.QuantiseSwiGlu(opened, weight: null), CudaKernels.QuantiseSquares(down));
         ctx.save_for_backward([
-            entering.Turned, entering.TurnedScales, into.Turned, into.TurnedScales, gated.Turned, gated.TurnedScales, outOf.Turned, outOf.TurnedScales, opened]);
+            entering.Turned, entering.TurnedScales, into.Turned, into.TurnedScales, gated.Turned, gated.TurnedScales, outOf.Turned,
+            outOf.TurnedScales, opened]);
         ctx.save_data(nameof(Fp8Mlp), new[] { x.shape, gate.shape, up.shape, down.shape });
         return Operators.ScaledMm(gated.Values, outOf.Values.t(), gated.Scales.t(), outOf.Scales.t(), x.dtype);
     }

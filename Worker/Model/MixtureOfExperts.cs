@@ -104,6 +104,8 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
     private Tensor Looped(Tensor rows, Tensor ends)
     {
         var parts = rows.split(ends.diff(prepend: zeros(1, int32, rows.device)).to(int64).cpu().data<long>().ToArray());
-        return cat([.. parts.Select((part, expert) => weights.Project(SwiGlu.Packed(weights.Project(part, _gateUp, expert), null), _down, expert))]);
+        return cat(
+            [.. parts.Select(
+                (part, expert) => weights.Project(SwiGlu.Packed(weights.Project(part, _gateUp, expert), null), _down, expert))]);
     }
 }

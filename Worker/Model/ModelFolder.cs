@@ -8,7 +8,8 @@ namespace DeepSeekOps.Worker.Model;
 public static class ModelFolder
 {
     /// <summary>The model with its weights. MTP modules that config.json speaks of but the files lack are left out.</summary>
-    /// <param name="positions">Places wanted at least; rotations beyond what config.json calls the context are made as those within.</param>
+    /// <param name="positions">Places wanted at least; rotations beyond what config.json calls the context are made as those
+    /// within.</param>
     /// <param name="withMtp">False: the main model alone, as transformers has it.</param>
     /// <param name="part">What of it this rank holds, by its shape; null: all.</param>
     /// <param name="experts">The ranks that share its routed experts.</param>
@@ -25,7 +26,8 @@ public static class ModelFolder
             MaxPositionEmbeddings = Math.Max(shape.MaxPositionEmbeddings, positions),
             // MTP modules follow each other: what comes after one that is absent has nothing to go on from.
             MtpDepth = !withMtp ? 0
-                : Enumerable.Range(shape.Layers, shape.MtpDepth).TakeWhile(layer => !plan.AbsentMtp.Contains(WeightShapes.Layer(layer))).Count(),
+                : Enumerable.Range(shape.Layers, shape.MtpDepth).TakeWhile(layer => !plan.AbsentMtp.Contains(WeightShapes.Layer(layer)))
+                    .Count(),
         };
         var model = new DeepSeekModel(shape, device, part: part?.Invoke(shape), experts: experts);
         try

@@ -25,11 +25,13 @@ public sealed record ModelPart(int FirstLayer, int Layers, int Of, int FirstExpe
     {
         if (layout.Pipeline > shape.Layers)
         {
-            throw new InvalidDataException($"{shape.Layers} layers cannot be dealt to {layout.Pipeline} pipeline ranks: use at most {shape.Layers}.");
+            throw new InvalidDataException($"{shape.Layers} layers cannot be dealt to {layout.Pipeline} pipeline ranks: "
+                + $"use at most {shape.Layers}.");
         }
         if (shape.RoutedExperts % layout.Expert != 0)
         {
-            throw new InvalidDataException($"{shape.RoutedExperts} routed experts cannot be dealt evenly to {layout.Expert} ranks: use a divisor of {shape.RoutedExperts}.");
+            throw new InvalidDataException($"{shape.RoutedExperts} routed experts cannot be dealt evenly to {layout.Expert} ranks: use a "
+                + $"divisor of {shape.RoutedExperts}.");
         }
         int Boundary(int pipeline) => (int)((long)shape.Layers * pipeline / layout.Pipeline);
         var (first, experts) = (Boundary(place.Pipeline), shape.RoutedExperts / layout.Expert);
@@ -51,5 +53,6 @@ public sealed record ModelPart(int FirstLayer, int Layers, int Of, int FirstExpe
     /// <summary>First and last of a pipeline hold copies of one embedding.</summary>
     public static bool EmbedsAtTheEnd(ModelShape shape) => shape.TiedEmbeddings || shape.MtpDepth > 0;
 
-    public WeightShape Share(WeightShape weight) => WeightShapes.IsExperts(weight.Name) ? weight with { Dimensions = [Experts, .. weight.Dimensions[1..]] } : weight;
+    public WeightShape Share(WeightShape weight) =>
+        WeightShapes.IsExperts(weight.Name) ? weight with { Dimensions = [Experts, .. weight.Dimensions[1..]] } : weight;
 }

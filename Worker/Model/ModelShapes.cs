@@ -11,15 +11,40 @@ public static class ModelShapes
         ["v3"] = V3,
         ["v2"] = V3 with
         {
-            VocabSize = 102400, HiddenSize = 5120, Layers = 60, DenseLayers = 1, IntermediateSize = 12288, MoeIntermediateSize = 1536,
-            RoutedExperts = 160, SharedExperts = 2, ActiveExperts = 6, LimitedGroups = 3, Routing = RoutingMethod.SoftmaxGroups,
-            NormTopkProb = false, RoutedScalingFactor = 16, MtpDepth = 0,
+            VocabSize = 102400,
+            HiddenSize = 5120,
+            Layers = 60,
+            DenseLayers = 1,
+            IntermediateSize = 12288,
+            MoeIntermediateSize = 1536,
+            RoutedExperts = 160,
+            SharedExperts = 2,
+            ActiveExperts = 6,
+            LimitedGroups = 3,
+            Routing = RoutingMethod.SoftmaxGroups,
+            NormTopkProb = false,
+            RoutedScalingFactor = 16,
+            MtpDepth = 0,
         },
         ["v2-lite"] = V3 with
         {
-            VocabSize = 102400, HiddenSize = 2048, Layers = 27, DenseLayers = 1, IntermediateSize = 10944, MoeIntermediateSize = 1408,
-            Heads = 16, QLoraRank = 0, RoutedExperts = 64, SharedExperts = 2, ActiveExperts = 6, Groups = 1, LimitedGroups = 1,
-            Routing = RoutingMethod.Softmax, NormTopkProb = false, RoutedScalingFactor = 1, MtpDepth = 0,
+            VocabSize = 102400,
+            HiddenSize = 2048,
+            Layers = 27,
+            DenseLayers = 1,
+            IntermediateSize = 10944,
+            MoeIntermediateSize = 1408,
+            Heads = 16,
+            QLoraRank = 0,
+            RoutedExperts = 64,
+            SharedExperts = 2,
+            ActiveExperts = 6,
+            Groups = 1,
+            LimitedGroups = 1,
+            Routing = RoutingMethod.Softmax,
+            NormTopkProb = false,
+            RoutedScalingFactor = 1,
+            MtpDepth = 0,
         },
         ["mini"] = Mini,
         ["mini-student"] = Mini with { Layers = 2, RoutedExperts = 8 },
@@ -56,7 +81,8 @@ public static class ModelShapes
 
     /// <summary>Fields left out take the report's values (β 32 and 1, both mscales 1).</summary>
     internal static YarnScaling? FromProto(Yarn? yarn) => yarn is null ? null : new(
-        yarn.Factor, yarn.OriginalLength, Or(yarn.BetaFast, 32), Or(yarn.BetaSlow, 1), yarn.HasMscale ? yarn.Mscale : 1, yarn.HasMscaleAllDim ? yarn.MscaleAllDim : 1);
+        yarn.Factor, yarn.OriginalLength, Or(yarn.BetaFast, 32), Or(yarn.BetaSlow, 1), yarn.HasMscale ? yarn.Mscale : 1,
+        yarn.HasMscaleAllDim ? yarn.MscaleAllDim : 1);
 
     internal static RoutingMethod Routing(string method) => method switch
     {

@@ -13,7 +13,8 @@ public sealed record ReferenceDeviations(double Logits, double Loss, double Grad
     public const double GradNormsTolerance = 1e-3;
     public const double AdamwLossesTolerance = 1e-4;
 
-    public bool Passed => Logits <= LogitsTolerance && Loss <= LossTolerance && GradNorms <= GradNormsTolerance && AdamwLosses <= AdamwLossesTolerance;
+    public bool Passed =>
+        Logits <= LogitsTolerance && Loss <= LossTolerance && GradNorms <= GradNormsTolerance && AdamwLosses <= AdamwLossesTolerance;
 }
 
 /// <summary>
@@ -44,7 +45,8 @@ public static class ReferenceCheck
         var parameters = model.Parameters.ToDictionary(p => p.Name, p => p.Value);
         if (parameters.Keys.Except(expected.Keys).Concat(expected.Keys.Except(parameters.Keys)).FirstOrDefault() is { } odd)
         {
-            throw new CheckpointFormatException($"{folder}: {odd} stands only in one of config.json's model and expected.json's grad_norms.");
+            throw new CheckpointFormatException(
+                $"{folder}: {odd} stands only in one of config.json's model and expected.json's grad_norms.");
         }
 
         return expected.Max(e => RelativeError(parameters[e.Key].grad?.norm().item<float>() ?? 0, e.Value));
@@ -84,7 +86,8 @@ public static class ReferenceCheck
                 count.fill_(number);
             }
 
-            Operators.FusedAdamW(weights, gradients, first, second, steps, adamw.Lr, adamw.Betas[0], adamw.Betas[1], adamw.WeightDecay, adamw.Eps);
+            Operators.FusedAdamW(weights, gradients, first, second, steps, adamw.Lr, adamw.Betas[0], adamw.Betas[1], adamw.WeightDecay,
+                adamw.Eps);
         }
     }
 

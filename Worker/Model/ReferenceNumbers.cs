@@ -14,7 +14,8 @@ public sealed class ReferenceNumbers : IDisposable
 {
     private static readonly JsonSerializerOptions Options = new()
     {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true,
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectRequiredConstructorParameters = true,
+        RespectNullableAnnotations = true,
     };
 
     private readonly SafetensorsFile _tensors;
@@ -51,12 +52,14 @@ public sealed class ReferenceNumbers : IDisposable
         var reference = new ReferenceNumbers(expected, tensors, Opened(folder, "batches.safetensors"));
         if (expected.Adamw.Betas.Length != 2)
         {
-            throw new CheckpointFormatException($"{folder}: expected.json's adamw has {expected.Adamw.Betas.Length} betas; two are wanted.");
+            throw new CheckpointFormatException(
+                $"{folder}: expected.json's adamw has {expected.Adamw.Betas.Length} betas; two are wanted.");
         }
 
         if (reference.Batches.shape[0] != expected.Adamw.Losses.Length)
         {
-            throw new CheckpointFormatException($"{folder}: batches.safetensors has {reference.Batches.shape[0]} batches, "
+            throw new CheckpointFormatException(
+                $"{folder}: batches.safetensors has {reference.Batches.shape[0]} batches, "
                 + $"expected.json {expected.Adamw.Losses.Length} losses: make both from one run.");
         }
 
@@ -71,7 +74,8 @@ public sealed class ReferenceNumbers : IDisposable
         long[] wanted = [.. Tokens.shape, shape.VocabSize];
         if (!_tensors["logits"].Shape.AsSpan().SequenceEqual(wanted))
         {
-            throw new CheckpointFormatException($"{_tensors.Path}: logits is {Text(_tensors["logits"].Shape)}; input_ids and config.json's vocab_size make it {Text(wanted)}.");
+            throw new CheckpointFormatException($"{_tensors.Path}: logits is {Text(_tensors["logits"].Shape)}; input_ids and config.json's "
+                + $"vocab_size make it {Text(wanted)}.");
         }
     }
 
@@ -106,7 +110,8 @@ public sealed class ReferenceNumbers : IDisposable
         var (least, most) = (ids.min().item<long>(), ids.max().item<long>());
         if (least < 0 || most >= vocabulary)
         {
-            throw new CheckpointFormatException($"{file.Path}: {name} has token {(least < 0 ? least : most)}; config.json's vocab_size allows 0 to {vocabulary - 1}.");
+            throw new CheckpointFormatException($"{file.Path}: {name} has token {(least < 0 ? least : most)}; config.json's vocab_size "
+                + $"allows 0 to {vocabulary - 1}.");
         }
     }
 

@@ -32,7 +32,8 @@ internal sealed class Rope : IDisposable
     public Tensor At(long start, long length) => start + length <= _rotations.shape[0]
         ? _rotations.narrow(0, start, length)
         : throw new ArgumentOutOfRangeException(nameof(length),
-            $"Position {start + length - 1} lies beyond the model's {_rotations.shape[0]}: extend its context (YaRN) or shorten the input.");
+            $"Position {start + length - 1} lies beyond the model's {_rotations.shape[0]}: extend its context (YaRN) "
+                + "or shorten the input.");
 
     /// <summary>Rotates x [..., seq, heads, rope_dim] by rotations [seq, 1, rope_dim / 2].</summary>
     public Tensor Rotate(Tensor x, Tensor rotations)
@@ -72,7 +73,9 @@ internal sealed class Rope : IDisposable
 
     private static double Mscale(double factor, double mscale) => factor <= 1 ? 1 : (0.1 * mscale * Math.Log(factor)) + 1;
 
-    /// <summary>What the rotated parts are multiplied by: 1 where mscale and mscale_all_dim are equal, as in the published models.</summary>
+    /// <summary>
+    /// What the rotated parts are multiplied by: 1 where mscale and mscale_all_dim are equal, as in the published models.
+    /// </summary>
     private static double KeyScale(YarnScaling? yarn) => yarn switch
     {
         null => 1,

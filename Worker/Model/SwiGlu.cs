@@ -13,7 +13,8 @@ internal static class SwiGlu
     {
         if (weights.Fp8OnTensorCores && Fp8Mlp.Takes(x, weights[prefix + "gate_proj.weight"]))
         {
-            return Fp8Mlp.Forward(x, weights[prefix + "gate_proj.weight"], weights[prefix + "up_proj.weight"], weights[prefix + "down_proj.weight"]);
+            return Fp8Mlp.Forward(x, weights[prefix + "gate_proj.weight"], weights[prefix + "up_proj.weight"],
+                weights[prefix + "down_proj.weight"]);
         }
 
         var (gate, up) = (weights.Project(x, prefix + "gate_proj.weight"), weights.Project(x, prefix + "up_proj.weight"));
@@ -21,7 +22,10 @@ internal static class SwiGlu
         return weights.Project(activated, prefix + "down_proj.weight");
     }
 
-    /// <summary>silu(gate) · up of gate and up side by side, [rows, 2 · width]: [rows, width]. With weights [rows] float32 each row is multiplied by its own.</summary>
+    /// <summary>
+    /// silu(gate) · up of gate and up side by side, [rows, 2 · width]: [rows, width]. With weights [rows] float32 each row is multiplied by
+    /// its own.
+    /// </summary>
     public static Tensor Packed(Tensor gateUp, Tensor? rowWeights)
     {
         if (rowWeights is not null && CudaKernels.Serve(gateUp) && gateUp.shape[1] % 16 == 0)

@@ -10,7 +10,8 @@ internal sealed class TransformerBlock(ModelShape shape, Weights weights, int la
 {
     private readonly string _prefix = WeightShapes.Layer(layer);
     private readonly LatentAttention _attention = new(shape, weights, WeightShapes.Layer(layer) + "self_attn.");
-    private readonly MixtureOfExperts? _experts = shape.IsMoe(layer) ? new(shape, weights, WeightShapes.Layer(layer) + "mlp.", experts) : null;
+    private readonly MixtureOfExperts? _experts = shape.IsMoe(layer) ? new(shape, weights, WeightShapes.Layer(layer) + "mlp.", experts)
+        : null;
 
     public Tensor Forward(Tensor hidden, Rope rope, Tensor? mask, bool balance, List<ExpertUse> uses)
     {

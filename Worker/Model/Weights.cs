@@ -97,5 +97,6 @@ internal sealed class Weights : IDisposable
         }
     }
 
-    private Tensor Project(Tensor x, Tensor weight) => _fp8 && x.numel() > 0 && Fp8Linear.Takes(x, weight) ? Fp8Linear.Forward(x, weight) : linear(x, weight);
+    private Tensor Project(Tensor x, Tensor weight) =>
+        _fp8 && x.numel() > 0 && Fp8Linear.Takes(x, weight) ? Fp8Linear.Forward(x, weight) : linear(x, weight);
 }

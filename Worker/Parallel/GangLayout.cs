@@ -25,14 +25,17 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
         var made = layout is null ? new GangLayout(ranks, 1, 1, 1)
             : new GangLayout(ranks, Math.Max(1, layout.Pipeline), Math.Max(1, layout.Tensor), Math.Max(1, layout.Expert));
         var data = layout is null ? ranks : Math.Max(1, layout.Data);
-        return (long)made.Pipeline * made.Tensor * data == ranks && ranks / made.Pipeline % made.Expert == 0 ? made : throw new InvalidDataException(
-            $"{ranks} ranks cannot be laid out as {made.Pipeline} pipeline × {data} data × {made.Tensor} tensor with {made.Expert} ranks to share the experts: "
+        return (long)made.Pipeline * made.Tensor * data == ranks && ranks / made.Pipeline % made.Expert == 0 ? made
+            : throw new InvalidDataException(
+            $"{ranks} ranks cannot be laid out as {made.Pipeline} pipeline × {data} data × {made.Tensor} tensor with {made.Expert} "
+                + "ranks to share the experts: "
             + "the product has to be the number of ranks, and the experts' ranks a divisor of those of one pipeline step.");
     }
 
     public ParallelLayout ToProto() => new() { Pipeline = Pipeline, Tensor = Tensor, Data = Data, Expert = Expert };
 
-    /// <param name="text">As "dp=2,ep=2,pp=2": replicas of each expert, ranks that share the experts, pipeline ranks. What is left out is 1.</param>
+    /// <param name="text">As "dp=2,ep=2,pp=2": replicas of each expert, ranks that share the experts, pipeline ranks. What is left out is
+    /// 1.</param>
     /// <exception cref="InvalidDataException">It is not of that form; the message says how it is.</exception>
     public static GangLayout Parse(string text)
     {
@@ -45,7 +48,8 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
                 || count is < 1 or > MostAlongOneWay || !named.Add(key))
             {
                 throw new InvalidDataException(
-                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N, each once at most and a number from 1 to {MostAlongOneWay}, for example dp=2,ep=2,pp=2.");
+                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N, each once at most and a number from 1 to {MostAlongOneWay}, "
+                        + "for example dp=2,ep=2,pp=2.");
             }
             counts[key] = count;
         }

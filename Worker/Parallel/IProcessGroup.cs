@@ -40,7 +40,9 @@ public interface IProcessGroup
     /// <summary>The value that the group's first rank has.</summary>
     long Broadcast(long value);
 
-    /// <summary>To one rank, in the order of the calls to it. Takes the numbers as they are now and does not wait for the other rank.</summary>
+    /// <summary>
+    /// To one rank, in the order of the calls to it. Takes the numbers as they are now and does not wait for the other rank.
+    /// </summary>
     void Send(Tensor tensor, int to);
 
     /// <summary>Fills the tensor with what <paramref name="from"/> sends next.</summary>

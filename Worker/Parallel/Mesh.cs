@@ -8,7 +8,8 @@ namespace DeepSeekOps.Worker.Parallel;
 /// <param name="Pipeline">Those that take the same rows and hold other layers.</param>
 /// <param name="Model">Those that hold the other parts of the same model.</param>
 public sealed record Mesh(
-    Calls Calls, IProcessGroup World, IProcessGroup Data, IProcessGroup Experts, IProcessGroup Replicas, IProcessGroup Pipeline, IProcessGroup Model)
+    Calls Calls, IProcessGroup World, IProcessGroup Data, IProcessGroup Experts, IProcessGroup Replicas, IProcessGroup Pipeline,
+    IProcessGroup Model)
 {
     /// <summary>The first and the last of a pipeline; null for those between, and where there is none.</summary>
     public IProcessGroup? Ends { get; init; }

@@ -19,7 +19,8 @@ public sealed record Roster(string Gang, long Term, string Token, ImmutableArray
         {
             if (ordered[rank].Rank != rank)
             {
-                throw new InvalidDataException($"The roster of {gang} names {ordered.Length} ranks but not each of 0 to {ordered.Length - 1} once: rank {rank} is missing.");
+                throw new InvalidDataException($"The roster of {gang} names {ordered.Length} ranks but not each of 0 to "
+                    + $"{ordered.Length - 1} once: rank {rank} is missing.");
             }
         }
         return new Roster(gang, term, token, ordered);

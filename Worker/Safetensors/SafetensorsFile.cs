@@ -23,7 +23,8 @@ public sealed class SafetensorsFile : IDisposable
     public IEnumerable<string> Names => entries.Keys;
 
     public TensorEntry this[string name] => entries.TryGetValue(name, out var entry) ? entry
-        : throw new CheckpointFormatException($"{Path} has no tensor {name}. It is a checkpoint of another model, or a shard of a larger one.");
+        : throw new CheckpointFormatException($"{Path} has no tensor {name}. It is a checkpoint of another model, or "
+            + "a shard of a larger one.");
 
     /// <exception cref="CheckpointFormatException">The file is cut off or damaged; the message says where.</exception>
     public static SafetensorsFile Open(string path)
@@ -86,7 +87,8 @@ public sealed class SafetensorsFile : IDisposable
             int got = file.Read(new Span<byte>(target + done, want), entry.Offset + done);
             if (got == 0)
             {
-                throw new CheckpointFormatException($"{Path} ends in the middle of tensor {entry.Name}. Use another checkpoint, or copy this one again.");
+                throw new CheckpointFormatException($"{Path} ends in the middle of tensor {entry.Name}. Use another "
+                    + "checkpoint, or copy this one again.");
             }
 
             done += got;

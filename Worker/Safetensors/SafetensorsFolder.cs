@@ -51,7 +51,8 @@ public sealed class SafetensorsFolder : IDisposable
     }
 
     /// <summary>
-    /// weight [out, in] times the scale of its block (DeepSeek-V3, README_WEIGHTS). A scale for all of it, or for each row, is a block as large.
+    /// weight [out, in] times the scale of its block (DeepSeek-V3, README_WEIGHTS). A scale for all of it, or for each row, is a block as
+    /// large.
     /// </summary>
     private Tensor Scaled(string name, WeightScale scale)
     {

@@ -15,7 +15,8 @@ public static class SafetensorsWriter
 
     /// <returns>SHA-256 of the file, hex in lower case.</returns>
     /// <exception cref="IOException">The disk is full or gone; what was written so far is left for the caller to remove.</exception>
-    public static string Write(string path, IReadOnlyList<(string Name, Tensor Value)> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    public static string Write(string path, IReadOnlyList<(string Name, Tensor Value)> tensors,
+        IReadOnlyDictionary<string, string>? metadata = null)
     {
         byte[] header = Header(tensors, metadata ?? new Dictionary<string, string>());
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

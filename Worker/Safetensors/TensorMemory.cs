@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Safetensors;
 
-/// <summary>The memory behind a contiguous tensor on the CPU, of any element type, float8 too (TorchSharp's accessors know fewer types).</summary>
+/// <summary>
+/// The memory behind a contiguous tensor on the CPU, of any element type, float8 too (TorchSharp's accessors know fewer types).
+/// </summary>
 internal static class TensorMemory
 {
     public static nint Address(Tensor tensor)
@@ -14,7 +16,8 @@ internal static class TensorMemory
         }
 
         int status = aoti_torch_get_data_ptr(tensor.Handle, out nint address);
-        return status == 0 ? address : throw new InvalidOperationException("libtorch refused a tensor's address; its reason is on standard error.");
+        return status == 0 ? address
+            : throw new InvalidOperationException("libtorch refused a tensor's address; its reason is on standard error.");
     }
 
     [DllImport("libtorch_cpu.so"), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

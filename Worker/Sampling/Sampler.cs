@@ -16,7 +16,8 @@ public static class Sampler
     /// <param name="temperature">0: always the likeliest token.</param>
     /// <exception cref="NotFiniteException">The model's logits are not finite; its step is for the caller to say.</exception>
     public static List<Output> Generate(
-        DeepSeekModel model, IReadOnlyList<int[]> prompts, int maxNewTokens, double temperature, SpecialTokens special, CancellationToken stopping)
+        DeepSeekModel model, IReadOnlyList<int[]> prompts, int maxNewTokens, double temperature, SpecialTokens special,
+        CancellationToken stopping)
     {
         if (prompts.Max(p => p.Length) is var longest && longest + maxNewTokens > model.Shape.ContextLength)
         {

@@ -35,13 +35,14 @@ internal static class ChartsBenchmark
         long began = Stopwatch.GetTimestamp();
         await using var server = await Serve(database);
         await Write(server.Services.GetRequiredService<WriteLanes>(), run);
-        Table.Title(Table.Say(
-            $"charts: {Series} series of {Points:N0} points on {database.Kind}, 1440 px (written in {Stopwatch.GetElapsedTime(began).TotalSeconds:0.0} s)"));
+        double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
+        Table.Title(Table.Say($"charts: {Series} series of {Points:N0} points on {database.Kind}, 1440 px (written in {seconds:0.0} s)"));
         using var client = new HttpClient { BaseAddress = new Uri(server.Urls.First()), Timeout = TimeSpan.FromMinutes(5) };
         string names = string.Join(',', Enumerable.Range(0, Series).Select(Name));
         string all = $"/series/buckets?run={run}&stage=pretrain&names={names}";
         Table.Line("first look after a start", Table.Say($"{await Time(client, $"{all}&px=1440"):0.00} s"));
-        foreach (string query in (string[])["", "&x=tokens", "&x=time", "&smooth=0.98", "&x=tokens&smooth=0.9", "&from=250000&to=750000", "&from=499000&to=501000"])
+        foreach (string query in (string[])["", "&x=tokens", "&x=time", "&smooth=0.98", "&x=tokens&smooth=0.9", "&from=250000&to=750000",
+            "&from=499000&to=501000"])
         {
             string url = $"{all}&px=1440{query}";
             await Time(client, url);
@@ -88,9 +89,12 @@ internal static class ChartsBenchmark
         for (int s = 0; s < Series; s++)
         {
             var random = new Random(s);
-            foreach (int[] firsts in Enumerable.Range(0, (Points + ChunkPoints - 1) / ChunkPoints).Select(c => 1 + (c * ChunkPoints)).Chunk(64))
+            foreach (int[] firsts in Enumerable.Range(0, (Points + ChunkPoints - 1) / ChunkPoints).Select(c => 1 + (c * ChunkPoints))
+                .Chunk(64))
             {
-                await lanes.Run(run, [.. firsts.Select(first => Chunk(run, Name(s), first, Math.Min(Points, first + ChunkPoints - 1), random))], CancellationToken.None);
+                await lanes.Run(run,
+                    [.. firsts.Select(first => Chunk(run, Name(s), first, Math.Min(Points, first + ChunkPoints - 1), random))],
+                    CancellationToken.None);
             }
         }
     }
@@ -104,7 +108,8 @@ internal static class ChartsBenchmark
         }
 
         var head = SeriesHead.Of(points.Value);
-        return new Statement(Insert, ("run", run), ("name", name), ("first", (long)first), ("last_step", (long)last), ("points", head.Points),
+        return new Statement(Insert, ("run", run), ("name", name), ("first", (long)first), ("last_step", (long)last),
+            ("points", head.Points),
             ("min", head.Min), ("max", head.Max), ("sum", head.Sum), ("last", head.Last), ("body", points.ToBody()));
     }
 

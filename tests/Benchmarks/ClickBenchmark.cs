@@ -19,7 +19,8 @@ internal static class ClickBenchmark
         }
 
         await using var dsops = await Dsops.Start();
-        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining("live", 1_000_000)));
+        var (code, _, error) =
+            await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining("live", 1_000_000)));
         if (code != 0)
         {
             throw new InvalidOperationException(error);
@@ -30,7 +31,8 @@ internal static class ClickBenchmark
         var watch = Stopwatch.StartNew();
         var report = await RandomClicks.Run(browser.Page, dsops.Open("/runs/live"), Clicks, Seed);
         string[] complaints = browser.Complaints;
-        Table.Line("clicked", Table.Say($"{report.Clicks} in {watch.Elapsed.TotalSeconds:0} s"), Table.Say($"{report.Trail.Select(Page).Distinct().Count()} pages"));
+        Table.Line("clicked", Table.Say($"{report.Clicks} in {watch.Elapsed.TotalSeconds:0} s"),
+            Table.Say($"{report.Trail.Select(Page).Distinct().Count()} pages"));
         Table.None("ended circuits", report.EndedCircuits);
         Table.None("errors on the console", complaints.Length);
         foreach (string complaint in complaints.Take(5))

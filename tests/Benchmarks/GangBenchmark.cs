@@ -28,7 +28,9 @@ internal static class GangBenchmark
         var options = new ControlPlaneOptions { DataDirectory = folder, Cluster = "simulated", Nodes = Count * NodesEach };
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, CancellationToken.None);
-        await using var app = ControlPlaneApp.Build(options, new Endpoints(FreePort(), FreePort(), FreePort()), database, logging => logging.ClearProviders());
+        await using var app =
+            ControlPlaneApp.Build(options, new Endpoints(FreePort(), FreePort(), FreePort()), database,
+                logging => logging.ClearProviders());
         await app.StartAsync();
         var cluster = app.Services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(IClusterGrain.Key);
         await Round(cluster, 0);
@@ -39,7 +41,8 @@ internal static class GangBenchmark
         }
 
         seconds.Sort();
-        Table.AtLeast("placed and committed, median of 5 rounds", Count / seconds[2], "gangs", WantedPerSecond, "the aim of 70/s (Slurm 22.05: 7.1/s)");
+        Table.AtLeast("placed and committed, median of 5 rounds", Count / seconds[2], "gangs", WantedPerSecond,
+            "the aim of 70/s (Slurm 22.05: 7.1/s)");
         Table.Line("slowest round", Table.Say($"{Count / seconds[^1]:#,0} gangs/s"));
         await app.StopAsync();
         await app.DisposeAsync();

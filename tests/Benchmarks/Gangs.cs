@@ -17,7 +17,8 @@ internal static class Gangs
         GroupNodes = 8,
     };
 
-    public static PlacementQuestion Ask(ImmutableArray<NodeSeen> nodes, ImmutableArray<GangGrant> held, params ImmutableArray<GangRequest> waiting) =>
+    public static PlacementQuestion Ask(ImmutableArray<NodeSeen> nodes, ImmutableArray<GangGrant> held,
+        params ImmutableArray<GangRequest> waiting) =>
         new(new ClusterSnapshot(nodes, [], Now), held, waiting, PlacementPolicy.Default, Now);
 
     /// <summary>Gangs of one node on nine nodes of ten, evenly over all leaves.</summary>

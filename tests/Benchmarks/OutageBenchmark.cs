@@ -21,7 +21,8 @@ internal static class OutageBenchmark
         int first = Option(args, "--first", 1);
         var away = TimeSpan.FromSeconds(Option(args, "--away", 60));
         int steps = Option(args, "--steps", Math.Max(StepsLeast, (int)away.TotalSeconds * StepsPerSecond));
-        Table.Title(Table.Say($"outage: no control plane for {away.TotalSeconds:0} s, {steps} steps, a checkpoint every 10, {seeds} seeds"));
+        Table.Title(
+            Table.Say($"outage: no control plane for {away.TotalSeconds:0} s, {steps} steps, a checkpoint every 10, {seeds} seeds"));
         await using var dsops = await Dsops.Start();
         var calm = await OutageDrill.Undisturbed(dsops, "calm", steps);
         int held = 0;
@@ -35,12 +36,14 @@ internal static class OutageBenchmark
             held += holds ? 1 : 0;
             Table.Hold(
                 Table.Say($"seed {seed}: {victim}"), Table.Say($"{struck.TrainedAgain} steps again, {struck.Lost} checkpoints lost"), holds,
-                Table.Say($"weights {(struck.Weights == calm.Weights ? "identical" : "differ")}, losses: {differ} differ, {calm.Losses.Count - struck.Losses.Count} not told"));
+                Table.Say($"weights {(struck.Weights == calm.Weights ? "identical" : "differ")}, losses: {differ} differ, ")
+                    + Table.Say($"{calm.Losses.Count - struck.Losses.Count} not told"));
         }
 
         Table.Hold("seeds that lost nothing", Table.Say($"{held} of {seeds}"), held == seeds, "all of them");
     }
 
-    private static int Option(string[] args, string name, int otherwise) => Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length
+    private static int Option(string[] args, string name, int otherwise) =>
+        Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length
         ? int.Parse(args[at + 1], NumberStyles.None, CultureInfo.InvariantCulture) : otherwise;
 }

@@ -5,7 +5,9 @@ using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Benchmarks;
 
-/// <summary>How long one decision about a 256-node gang takes, against a tenth of a tick and against plain first fit in the same run.</summary>
+/// <summary>
+/// How long one decision about a 256-node gang takes, against a tenth of a tick and against plain first fit in the same run.
+/// </summary>
 internal static class PlacementBenchmark
 {
     /// <summary>A tick is a second; a decision that took more of it than this would be felt.</summary>
@@ -36,7 +38,9 @@ internal static class PlacementBenchmark
         Table.Line($"{what}, over plain first fit", Table.Say($"{ours.Percentile(0.5) / first.Percentile(0.5):0.0} x its p50"));
     }
 
-    /// <summary>The least that any scheduler does: the first ready nodes with room, in the order they are listed; no topology, no reasons.</summary>
+    /// <summary>
+    /// The least that any scheduler does: the first ready nodes with room, in the order they are listed; no topology, no reasons.
+    /// </summary>
     private static List<NodeId>? FirstFit(PlacementQuestion question)
     {
         var request = question.Waiting[0];

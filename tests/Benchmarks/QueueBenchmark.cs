@@ -31,7 +31,8 @@ internal static class QueueBenchmark
         return Task.CompletedTask;
     }
 
-    private static (int Decisions, double SlowestMilliseconds, double Busy) Replay(ImmutableArray<GangRequest> requests, ImmutableArray<NodeSeen> nodes)
+    private static (int Decisions, double SlowestMilliseconds, double Busy) Replay(ImmutableArray<GangRequest> requests,
+        ImmutableArray<NodeSeen> nodes)
     {
         var waiting = requests.ToList();
         var held = new List<GangGrant>();
@@ -61,7 +62,10 @@ internal static class QueueBenchmark
         return (decisions, slowest, used / offered);
     }
 
-    /// <summary>When a gang of all nodes starts behind a steady stream of small ones: by our queue, by plain FIFO, and by first fit without a promise.</summary>
+    /// <summary>
+    /// When a gang of all nodes starts behind a steady stream of small ones: by our queue, by plain FIFO, and by first fit without a
+    /// promise.
+    /// </summary>
     private static void Starvation()
     {
         var nodes = Fabric.H800(64);
@@ -73,11 +77,15 @@ internal static class QueueBenchmark
         }));
         TimeSpan fifo = StartOfBig(nodes, FirstComeFirstServed);
         Table.Line("a gang of all 64 nodes behind small ones: starts after", Table.Say($"{ours.TotalMinutes:0} min"),
-            greedy == TimeSpan.MaxValue ? "never within 48 h where whoever fits goes first" : Table.Say($"{greedy.TotalMinutes:0} min where whoever fits goes first"));
-        Table.Line("…by plain FIFO, where all others wait behind it", fifo == TimeSpan.MaxValue ? "never within 48 h" : Table.Say($"{fifo.TotalMinutes:0} min"));
+            greedy == TimeSpan.MaxValue ? "never within 48 h where whoever fits goes first"
+                : Table.Say($"{greedy.TotalMinutes:0} min where whoever fits goes first"));
+        Table.Line("…by plain FIFO, where all others wait behind it",
+            fifo == TimeSpan.MaxValue ? "never within 48 h" : Table.Say($"{fifo.TotalMinutes:0} min"));
     }
 
-    /// <summary>Asks for the oldest alone, and for the next only once that is placed: nobody overtakes, however well they would fit.</summary>
+    /// <summary>
+    /// Asks for the oldest alone, and for the next only once that is placed: nobody overtakes, however well they would fit.
+    /// </summary>
     private static PlacementAnswer FirstComeFirstServed(PlacementQuestion question)
     {
         var placed = ImmutableArray<PlacementDecision.Placed>.Empty;
@@ -112,7 +120,8 @@ internal static class QueueBenchmark
 
             for (int i = 0; i < 2; i++)
             {
-                waiting.Add(Gangs.Of($"small-{now:O}-{i}", random.Next(1, 4), TimeSpan.FromMinutes(random.Next(5, 60))) with { Since = now });
+                waiting.Add(
+                    Gangs.Of($"small-{now:O}-{i}", random.Next(1, 4), TimeSpan.FromMinutes(random.Next(5, 60))) with { Since = now });
             }
 
             held.RemoveAll(h => h.ExpectedEnd <= now);

@@ -42,7 +42,9 @@ internal static partial class RestartBenchmark
             int attempt = kill;
             // At another place between two checkpoints each time, and never before the first.
             long at = 22 + (kill * 27);
-            var stage = await Eventually.Get(Table.Say($"step {at} in attempt {attempt}"), Minutes, () => Seen(http, attempt, at), () => dsops.Output);
+            var stage =
+                await Eventually.Get(Table.Say($"step {at} in attempt {attempt}"), Minutes, () => Seen(http, attempt, at),
+                    () => dsops.Output);
             int rank = (int)stage["ranks"]![0]!["pid"]!;
             var watch = Stopwatch.StartNew();
             Dsops.Kill(rank);
@@ -64,7 +66,8 @@ internal static partial class RestartBenchmark
             Table.Line(part, Table.Say($"median {of.Percentile(0.5):0.00} s, most {of[^1]:0.00} s"));
         }
 
-        Table.Line("rank killed to first new step, all", Table.Say($"least {sorted[0]:0.00} s, most {sorted[^1]:0.00} s"), "torchrun 1.13: 10 to 18 s");
+        Table.Line("rank killed to first new step, all", Table.Say($"least {sorted[0]:0.00} s, most {sorted[^1]:0.00} s"),
+            "torchrun 1.13: 10 to 18 s");
         Table.AtMost("rank killed to first new step, median", sorted.Percentile(0.5) * 1000, LimitSeconds * 1000);
     }
 

@@ -24,7 +24,8 @@ internal static class SimulatorBenchmark
                 Resources = pipeline.Resources with { Nodes = nodes },
                 Stages = [.. pipeline.Stages.Select(s => s with { Resources = null })],
             };
-            var (report, seconds) = Played(SimulatedPipeline.For(scaled, null, null, FaultMix.Llama3, 1, TimeSpan.FromDays(NodeDays / nodes)).Of!);
+            var (report, seconds) =
+                Played(SimulatedPipeline.For(scaled, null, null, FaultMix.Llama3, 1, TimeSpan.FromDays(NodeDays / nodes)).Of!);
             Table.Line(Table.Say($"{NodeDays} node-days on {nodes} nodes, {report.Causes.Sum(c => c.Faults)} faults"),
                 Table.Say($"{seconds:0.0} s, {report.Events / seconds:#,0} events/s"),
                 before > 0 ? Table.Say($"{seconds / before:0.0} x the time for 4 x the nodes") : "");
@@ -32,7 +33,8 @@ internal static class SimulatorBenchmark
         }
 
         var (whole, took) = Played(SimulatedPipeline.For(pipeline, null, null, FaultMix.Llama3, 1, SimulatedPipeline.NoLimit).Of!);
-        Table.AtMost(Table.Say($"the whole run of {whole.WallClockSeconds / 86_400:0.0} days on 256 nodes"), took * 1000, LimitSeconds * 1000);
+        Table.AtMost(Table.Say($"the whole run of {whole.WallClockSeconds / 86_400:0.0} days on 256 nodes"), took * 1000,
+            LimitSeconds * 1000);
         Table.Line("times as fast as life", Table.Say($"{whole.WallClockSeconds / took:#,0}"));
         return Task.CompletedTask;
     }

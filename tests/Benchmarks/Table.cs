@@ -3,18 +3,22 @@ using System.Globalization;
 
 namespace DeepSeekOps.Benchmarks;
 
-/// <summary>Lines of what was measured, each with what it is held against; a line that misses its limit makes the program end with 1.</summary>
+/// <summary>
+/// Lines of what was measured, each with what it is held against; a line that misses its limit makes the program end with 1.
+/// </summary>
 internal static class Table
 {
     public static bool Missed { get; private set; }
 
     public static void Title(string text) => Console.WriteLine($"\n{text}");
 
-    public static void Line(string what, string measured, string against = "") => Console.WriteLine($"  {what,-52} {measured,-34} {against}");
+    public static void Line(string what, string measured, string against = "") =>
+        Console.WriteLine($"  {what,-52} {measured,-34} {against}");
 
     /// <param name="limit">The most that is allowed.</param>
     public static void AtMost(string what, double milliseconds, double limit) =>
-        Judge(what, Say($"{milliseconds:0.###} ms"), milliseconds <= limit, Say($"{milliseconds / limit:0.000} of the limit of {limit:0.#} ms"));
+        Judge(what, Say($"{milliseconds:0.###} ms"), milliseconds <= limit,
+            Say($"{milliseconds / limit:0.000} of the limit of {limit:0.#} ms"));
 
     /// <param name="least">The least that is wanted.</param>
     public static void AtLeast(string what, double perSecond, string unit, double least, string peer) =>

@@ -18,7 +18,16 @@ public sealed class ClusterPageTests : PageTest
             if (i < used)
             {
                 node.SlotsUsed = 8;
-                node.Work.Add(new NodeWork { Run = "v3", Stage = "pretrain", Slots = 8, State = "running", Mfu = 0.345, Ranks = { Enumerable.Repeat("training", 8) } });
+                node.Work.Add(
+                    new NodeWork
+                    {
+                        Run = "v3",
+                        Stage = "pretrain",
+                        Slots = 8,
+                        State = "running",
+                        Mfu = 0.345,
+                        Ranks = { Enumerable.Repeat("training", 8) },
+                    });
             }
             cluster.Nodes.Add(node);
         }
@@ -54,7 +63,8 @@ public sealed class ClusterPageTests : PageTest
         broken.Nodes[7].Work[0].Ranks[2] = "exited";
         Ops.Send("WatchCluster", broken);
 
-        page.WaitForAssertion(() => Assert.StartsWith("ntAtAxA", page.Find("ds-heat").GetAttribute("cells")!.Split(' ')[7], StringComparison.Ordinal));
+        page.WaitForAssertion(
+            () => Assert.StartsWith("ntAtAxA", page.Find("ds-heat").GetAttribute("cells")!.Split(' ')[7], StringComparison.Ordinal));
         Assert.Contains("not ready", page.Find("[data-count=not-ready]").TextContent, StringComparison.Ordinal);
         Assert.Contains("faulty GPU", page.Find("[data-node=node-0007]").TextContent, StringComparison.Ordinal);
     }
@@ -103,7 +113,16 @@ public sealed class ClusterPageTests : PageTest
     {
         var page = Render<ClusterPage>();
         var cluster = Full();
-        cluster.Waiting.Add(new WaitingGang { Run = "v4", Stage = "pretrain", Nodes = 200, SlotsPerNode = 8, Since = Noon, Reason = "needs 200 nodes, 128 are free" });
+        cluster.Waiting.Add(
+            new WaitingGang
+            {
+                Run = "v4",
+                Stage = "pretrain",
+                Nodes = 200,
+                SlotsPerNode = 8,
+                Since = Noon,
+                Reason = "needs 200 nodes, 128 are free",
+            });
         Ops.Send("WatchCluster", cluster);
 
         Assert.Contains("128 are free", page.WaitForElement("[data-waiting=v4]").TextContent, StringComparison.Ordinal);
@@ -118,7 +137,8 @@ public sealed class ClusterPageTests : PageTest
         var cluster = Full();
         cluster.Spares = 4;
         cluster.SparesFree = 3;
-        cluster.Maintenance.Add(new Maintenance { Name = "firmware", Nodes = { "node-0001" }, From = Noon, Until = Noon, Reason = "switches" });
+        cluster.Maintenance.Add(
+            new Maintenance { Name = "firmware", Nodes = { "node-0001" }, From = Noon, Until = Noon, Reason = "switches" });
         cluster.Waiting.Add(Waiting("v4"));
         cluster.Waiting.Add(Waiting("v5"));
         Ops.Send("WatchCluster", cluster);
@@ -133,13 +153,17 @@ public sealed class ClusterPageTests : PageTest
         Assert.DoesNotContain(Ops.Calls, c => c.Method == "GiveWay");
         page.WaitForElement("[data-waiting=v5] [data-sure]");
         Act(page, () => page.Find("[data-waiting=v5] [data-sure]").Click());
-        page.WaitForAssertion(() => Assert.Contains("asked to save", page.Find("[data-waiting=v5] [data-told]").TextContent, StringComparison.Ordinal));
+        page.WaitForAssertion(
+            () => Assert.Contains("asked to save", page.Find("[data-waiting=v5] [data-told]").TextContent, StringComparison.Ordinal));
         var sent = Assert.IsType<GiveWayRequest>(Assert.Single(Ops.Calls, c => c.Method == "GiveWay").Request);
         Assert.Equal(("v3/pretrain", "v5/pretrain"), (sent.Gangs[0], sent.For));
 
-        Ops.Answer<ForeseeRequest, Foresight>("Foresee", _ => new Foresight { Consequences = { "v5/pretrain starts at once on node-0001." } });
+        Ops.Answer<ForeseeRequest, Foresight>("Foresee",
+            _ => new Foresight { Consequences = { "v5/pretrain starts at once on node-0001." } });
         Act(page, () => page.Find("[data-waiting=v5] [data-first]").Click());
-        page.WaitForAssertion(() => Assert.Contains("starts at once", page.Find("[data-waiting=v5] [data-consequences]").TextContent, StringComparison.Ordinal));
+        page.WaitForAssertion(
+            () => Assert.Contains("starts at once", page.Find("[data-waiting=v5] [data-consequences]").TextContent,
+                StringComparison.Ordinal));
         Assert.Contains(Ops.Calls, c => c.Request is ForeseeRequest { Action: "move" } asked && asked.Gangs.SequenceEqual(["v5/pretrain"]));
         Assert.DoesNotContain(Ops.Calls, c => c.Method == "MoveWaitingGang");
         Act(page, () => page.Find("[data-waiting=v5] [data-sure]").Click());
@@ -150,11 +174,13 @@ public sealed class ClusterPageTests : PageTest
     [Fact]
     public void What_would_be_of_no_use_is_said_and_its_button_is_not_offered()
     {
-        Ops.Answer<ForeseeRequest, Foresight>("Foresee", _ => new Foresight { Impossible = "v5/pretrain can never start on this cluster." });
+        Ops.Answer<ForeseeRequest, Foresight>("Foresee",
+            _ => new Foresight { Impossible = "v5/pretrain can never start on this cluster." });
         var list = Render<WaitingList>(p => p.Add(l => l.Waiting, [Waiting("v4"), Waiting("v5"), Never("v6")]).Add(l => l.Simulated, true));
         Assert.Empty(list.FindAll("[data-waiting=v6] [data-first]"));
         Act(list, () => list.Find("[data-waiting=v5] [data-first]").Click());
-        list.WaitForAssertion(() => Assert.Contains("can never start", list.Find("[data-impossible]").TextContent, StringComparison.Ordinal));
+        list.WaitForAssertion(
+            () => Assert.Contains("can never start", list.Find("[data-impossible]").TextContent, StringComparison.Ordinal));
         list.WaitForAssertion(() => Assert.True(list.Find("[data-sure]").HasAttribute("disabled")));
     }
 
@@ -170,12 +196,19 @@ public sealed class ClusterPageTests : PageTest
         Run = run, Stage = "pretrain", Nodes = 200, SlotsPerNode = 8, Since = Noon, Reason = "over quota",
         Wait = new Wait
         {
-            Reasons = { new WaitReason { Kind = "quota", Text = "over quota: team a owns 8" }, new WaitReason { Kind = "behind", Text = "1 gang ahead" } },
+            Reasons = { new WaitReason { Kind = "quota", Text = "over quota: team a owns 8" },
+                new WaitReason { Kind = "behind", Text = "1 gang ahead" } },
             Start = new StartEstimate { Earliest = Noon, Likely = Noon, Latest = Noon, Basis = "by the plan" },
             Ways =
             {
                 new StartWay { Kind = "fewer-nodes", Text = "64 nodes now: +93 %", AskNodes = 64, Command = "dsops clone" },
-                new StartWay { Kind = "preempt", Text = "preempt v3/pretrain: 38 GPU-h", Victims = { "v3/pretrain" }, Command = "dsops queue preempt" },
+                new StartWay
+                {
+                    Kind = "preempt",
+                    Text = "preempt v3/pretrain: 38 GPU-h",
+                    Victims = { "v3/pretrain" },
+                    Command = "dsops queue preempt",
+                },
             },
         },
     };

@@ -76,15 +76,20 @@ public sealed class ExpertLoadPanelTests : PageTest
 
     private IEnumerable<string> AskedFor() => Ops.Calls.Select(c => c.Request).OfType<GetExpertLoadRequest>().Select(r => r.Stage);
 
-    private IRenderedComponent<ExpertLoadPanel> Show() => Render<ExpertLoadPanel>(p => p.Add(r => r.Run, "mini").Add(r => r.Stage, "pretrain"));
+    private IRenderedComponent<ExpertLoadPanel> Show() =>
+        Render<ExpertLoadPanel>(p => p.Add(r => r.Run, "mini").Add(r => r.Stage, "pretrain"));
 
-    /// <summary>Told at each step up to this one; the first step's busiest are those of <see cref="What_is_told_is_drawn_as_one_element_and_follows_the_stream"/>.</summary>
+    /// <summary>
+    /// Told at each step up to this one; the first step's busiest are those of
+    /// <see cref="What_is_told_is_drawn_as_one_element_and_follows_the_stream"/>.
+    /// </summary>
     private static ExpertLoad Load(long step, params float[][] layers)
     {
         var report = new ExpertLoadReport { Step = step, Attempt = 1, At = Noon };
         report.Layers.AddRange(layers.Select((ratios, row) => new LayerLoad
         {
-            Name = row == layers.Length - 1 ? "mtp 1" : $"{row + 3}", Busiest = ratios.Max(), BusiestExpert = Array.IndexOf(ratios, ratios.Max()),
+            Name = row == layers.Length - 1 ? "mtp 1" : $"{row + 3}", Busiest = ratios.Max(),
+            BusiestExpert = Array.IndexOf(ratios, ratios.Max()),
             Idlest = ratios.Min(), Ratios = { ratios },
         }));
         var load = new ExpertLoad { Stage = "pretrain", Experts = layers[0].Length, First = report, Newest = report };

@@ -28,7 +28,8 @@ public abstract class PageTest : BunitContext
     protected NavigationManager Navigation => Services.GetRequiredService<NavigationManager>();
 
     /// <summary>For what renders nothing when it happens, like a call: a page's own waits look again only after a rendering.</summary>
-    protected static void Until(Func<bool> so) => Assert.True(SpinWait.SpinUntil(so, TimeSpan.FromMinutes(2)), "It did not happen within two minutes.");
+    protected static void Until(Func<bool> so) =>
+        Assert.True(SpinWait.SpinUntil(so, TimeSpan.FromMinutes(2)), "It did not happen within two minutes.");
 
     /// <summary>Finds and acts between two renderings: what was found in one is no longer there after the next.</summary>
     protected static void Act<T>(IRenderedComponent<T> page, Action act)

@@ -25,7 +25,9 @@ public sealed class PipelineDraftTests
             iter: 400);
     }
 
-    /// <summary>Found by the test above: YamlDotNet throws an ArgumentException on the first of these, where it elsewhere throws its own.</summary>
+    /// <summary>
+    /// Found by the test above: YamlDotNet throws an ArgumentException on the first of these, where it elsewhere throws its own.
+    /// </summary>
     [Theory]
     [InlineData("{Hn?O!}*ebm5||2E.u")]
     [InlineData("? [a, b]\n: c")]

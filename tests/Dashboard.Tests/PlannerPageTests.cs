@@ -12,12 +12,18 @@ public sealed class PlannerPageTests : PageTest
     {
         Ops.Answer<CheckPipelineRequest, Forecast>("ForecastPipeline", asked => new Forecast
         {
-            Stages = { new StageForecast { Name = "pretrain", LastStep = new() { Seconds = asked.Text.Contains("nodes: 128", StringComparison.Ordinal) ? 37.5 : 19.9 } } },
+            Stages = { new StageForecast
+            {
+                Name = "pretrain",
+                LastStep = new() { Seconds = asked.Text.Contains("nodes: 128", StringComparison.Ordinal) ? 37.5 : 19.9 },
+            } },
         });
         var page = Render<PlannerPage>();
         page.WaitForAssertion(() => Assert.Contains("19.90 s", page.Find("[data-figure=step]").TextContent, StringComparison.Ordinal));
 
-        Act(page, () => page.Find("[data-dial=nodes]").Input(Dial.All[0].Stops.IndexOf(128).ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        Act(page,
+            () => page.Find("[data-dial=nodes]")
+                .Input(Dial.All[0].Stops.IndexOf(128).ToString(System.Globalization.CultureInfo.InvariantCulture)));
 
         page.WaitForAssertion(() => Assert.Contains("37.50 s", page.Find("[data-figure=step]").TextContent, StringComparison.Ordinal));
         Assert.Equal("64", page.Find("[data-dial=data]").GetAttribute("aria-valuetext"));
@@ -28,7 +34,12 @@ public sealed class PlannerPageTests : PageTest
     {
         Ops.Answer<CheckPipelineRequest, Forecast>("ForecastPipeline", _ => new Forecast
         {
-            Problems = { new Problem { Field = "parallelism.expert", Message = "125 ranks cannot be dealt into groups of 64.", Fix = "Write a divisor of 125." } },
+            Problems = { new Problem
+            {
+                Field = "parallelism.expert",
+                Message = "125 ranks cannot be dealt into groups of 64.",
+                Fix = "Write a divisor of 125.",
+            } },
         });
         var page = Render<PlannerPage>();
 
@@ -41,7 +52,11 @@ public sealed class PlannerPageTests : PageTest
     {
         Ops.Answer<CheckPipelineRequest, Forecast>("ForecastPipeline", _ => new Forecast
         {
-            Stages = { new StageForecast { LastStep = new() { Seconds = 1 }, Memory = new() { Activations = 90e9, Total = 90e9, Capacity = 80e9 } } },
+            Stages = { new StageForecast
+            {
+                LastStep = new() { Seconds = 1 },
+                Memory = new() { Activations = 90e9, Total = 90e9, Capacity = 80e9 },
+            } },
         });
         var page = Render<PlannerPage>();
 

@@ -41,7 +41,8 @@ public sealed class RunPageTests : PageTest
     {
         var page = Show();
         Ops.Send("WatchRun", MiniRun());
-        page.WaitForAssertion(() => Assert.Equal(["pretrain", "extend"], page.FindAll("[data-stage]").Select(s => s.GetAttribute("data-stage"))));
+        page.WaitForAssertion(
+            () => Assert.Equal(["pretrain", "extend"], page.FindAll("[data-stage]").Select(s => s.GetAttribute("data-stage"))));
         Assert.Contains("Waits for pretrain.", page.Find("[data-stage=extend]").TextContent);
         Assert.Contains("attempt 2", page.Find("[data-stage=pretrain]").TextContent);
         var later = MiniRun();

@@ -26,7 +26,8 @@ public sealed class RunPartsTests : PageTest
             .. Enumerable.Range(2, 40).Select(n => Told(n, "checkpoint", "info", $"The checkpoint of step {n} is durable.", n)),
             Told(42, "checkpoint", "warning", "The checkpoint of step 42 is refused.", 42)];
         var newest = Render<Timeline>(p => p.Add(t => t.Events, [.. events]).Add(t => t.Loaded, true).Add(t => t.Newest, 12));
-        string[] rows = ["The checkpoint of step 42 is refused.", "40 checkpoints in 39 s, all durable; the last: The checkpoint of step 41 is durable.",
+        string[] rows = ["The checkpoint of step 42 is refused.",
+            "40 checkpoints in 39 s, all durable; the last: The checkpoint of step 41 is durable.",
             "node-0001 was killed by hand."];
         Assert.Equal(rows, newest.FindAll("li.event p").Select(p => p.TextContent));
         Assert.Equal(rows, Events(events).FindAll("li.event p").Select(p => p.TextContent));
@@ -35,8 +36,10 @@ public sealed class RunPartsTests : PageTest
     [Fact]
     public void A_timeline_that_is_searched_shows_each_event_that_has_the_words()
     {
-        Event[] events = [.. Enumerable.Range(1, 5).Select(n => Told(n, "checkpoint", "info", $"The checkpoint of step {n} is durable.", n))];
-        var found = Render<Timeline>(p => p.Add(t => t.Events, [.. events]).Add(t => t.Loaded, true).Add(t => t.Filter, new EventFilter("step 3")));
+        Event[] events =
+            [.. Enumerable.Range(1, 5).Select(n => Told(n, "checkpoint", "info", $"The checkpoint of step {n} is durable.", n))];
+        var found =
+            Render<Timeline>(p => p.Add(t => t.Events, [.. events]).Add(t => t.Loaded, true).Add(t => t.Filter, new EventFilter("step 3")));
         Assert.Equal("The checkpoint of step 3 is durable.", Assert.Single(found.FindAll("li.event p")).TextContent);
         found.Render(p => p.Add(t => t.Filter, new EventFilter("durable")));
         Assert.Equal(5, found.FindAll("li.event p").Count);
@@ -49,7 +52,8 @@ public sealed class RunPartsTests : PageTest
         var timeline = Render<RunPage>(p => p.Add(r => r.Name, "mini"));
         Ops.Send("WatchRun", MiniRun());
         Ops.Send(
-            "WatchEvents", Told(1, "submitted", "info", "Rank 0 is placed."), Told(2, "x", "error", "Disk full."), Told(3, "rank-exited", "error", "Rank 0 exited."));
+            "WatchEvents", Told(1, "submitted", "info", "Rank 0 is placed."), Told(2, "x", "error", "Disk full."),
+            Told(3, "rank-exited", "error", "Rank 0 exited."));
         timeline.WaitForElement("li.event");
         Assert.Equal("Rank 0 exited.", Assert.Single(timeline.FindAll("li.event p")).TextContent);
     }
@@ -91,7 +95,8 @@ public sealed class RunPartsTests : PageTest
         page.WaitForAssertion(() => Assert.NotNull(page.FindComponent<LogView>()));
         var view = page.FindComponent<LogView>();
         view.WaitForAssertion(() => Assert.Contains(
-            Ops.Calls, c => c.Request is GetLogsRequest { Run: "mini", Stage: "pretrain", Attempt: 1, HasRank: true, Rank: 0, Contains: "loss" }));
+            Ops.Calls,
+            c => c.Request is GetLogsRequest { Run: "mini", Stage: "pretrain", Attempt: 1, HasRank: true, Rank: 0, Contains: "loss" }));
         var first = new LogEntry { At = Noon, Stage = "pretrain", Attempt = 1, Line = 1, Text = "loss 5.1" };
         Ops.Send("WatchLogs", first);
         view.WaitForAssertion(() => Assert.StartsWith("1 lines", view.Find("[role=status]").TextContent, StringComparison.Ordinal));
@@ -114,7 +119,8 @@ public sealed class RunPartsTests : PageTest
     {
         var run = MiniRun("completed");
         run.Stages[0].Evaluations.Add(new Evaluation { Name = "rl_accuracy_before", Value = 0.43, Low = 0.36, High = 0.5, Samples = 200 });
-        run.Stages[0].Evaluations.Add(new Evaluation { Name = "rl_accuracy_after", Value = 0.715, Low = 0.65, High = 0.77, Samples = 200, Step = 40 });
+        run.Stages[0].Evaluations.Add(
+            new Evaluation { Name = "rl_accuracy_after", Value = 0.715, Low = 0.65, High = 0.77, Samples = 200, Step = 40 });
         var card = Render<ResultsCard>(p => p.Add(r => r.Run, run));
         Assert.Contains("71.5 %", card.Find("[data-evaluation=rl_accuracy_after]").TextContent);
         Assert.Contains("+28.5 points, intervals apart", card.Find(".verdict").TextContent);
@@ -135,7 +141,8 @@ public sealed class RunPartsTests : PageTest
     {
         var run = MiniRun("completed");
         void Add(string name, double value, double low, double high, long step) =>
-            run.Stages[0].Evaluations.Add(new Evaluation { Name = name, Value = value, Low = low, High = high, Samples = 400, Step = step });
+            run.Stages[0].Evaluations.Add(
+                new Evaluation { Name = name, Value = value, Low = low, High = high, Samples = 400, Step = step });
         Add("student_accuracy_before", 0.2, 0.16, 0.24, 0);
         Add("teacher_accuracy", 0.99, 0.97, 1, 0);
         Add("student_accuracy_undistilled", 0.6, 0.55, 0.65, 376);
@@ -231,7 +238,8 @@ public sealed class RunPartsTests : PageTest
     [InlineData(2.3, "2.3 s")]
     [InlineData(125, "2 m 05 s")]
     [InlineData(3600 * 26, "1 d 02 h")]
-    public void Durations_read_in_two_units(double seconds, string words) => Assert.Equal(words, Figures.Duration(TimeSpan.FromSeconds(seconds)));
+    public void Durations_read_in_two_units(double seconds, string words) =>
+    Assert.Equal(words, Figures.Duration(TimeSpan.FromSeconds(seconds)));
 
     private IRenderedComponent<Timeline> Events(params Event[] events) =>
         Render<Timeline>(p => p.Add(t => t.Events, events.ToImmutableList()).Add(t => t.Loaded, true));

@@ -60,7 +60,8 @@ public sealed class ScriptedOps : CallInvoker
         Open.AddOrUpdate(method.Name, 1, (_, n) => n + 1);
         Calls.Enqueue((method.Name, request));
         var reader = new Reader<TResponse>(Stream(method.Name).Reader);
-        return new(reader, Task.FromResult(new Metadata()), () => Status.DefaultSuccess, () => [], () => Open.AddOrUpdate(method.Name, 0, (_, n) => n - 1));
+        return new(reader, Task.FromResult(new Metadata()), () => Status.DefaultSuccess, () => [],
+            () => Open.AddOrUpdate(method.Name, 0, (_, n) => n - 1));
     }
 
     public override TResponse BlockingUnaryCall<TRequest, TResponse>(

@@ -42,7 +42,8 @@ public sealed class SubmitPageTests : PageTest
     {
         var page = Ready();
         Act(page, () => page.Find("[data-field='stages[0].sequenceLength']").Change("100"));
-        page.WaitForAssertion(() => Assert.Contains("is not a multiple of 64", page.Find("[data-problem='stages[0].sequenceLength']").TextContent));
+        page.WaitForAssertion(
+            () => Assert.Contains("is not a multiple of 64", page.Find("[data-problem='stages[0].sequenceLength']").TextContent));
         Assert.Contains("write 64 or 128", page.Markup);
         Assert.Equal("true", page.Find("[data-field='stages[0].sequenceLength']").GetAttribute("aria-invalid"));
         var line = Array.FindIndex(Text(page).Split('\n'), l => l.Contains("sequenceLength: 100", StringComparison.Ordinal)) + 1;
@@ -69,7 +70,9 @@ public sealed class SubmitPageTests : PageTest
         var page = Ready();
         Act(page, () => page.Find("textarea").Input(Text(page).Replace("seed: 1\n", "seed: 7\n", StringComparison.Ordinal)));
         Act(page, () => SubmitButton(page).Click());
-        page.WaitForAssertion(() => Assert.Contains(Ops.Calls, c => c.Request is SubmitRunRequest { Text: var text } && text.Contains("seed: 7\n", StringComparison.Ordinal)));
+        page.WaitForAssertion(
+            () => Assert.Contains(Ops.Calls,
+                c => c.Request is SubmitRunRequest { Text: var text } && text.Contains("seed: 7\n", StringComparison.Ordinal)));
     }
 
     [Fact]
@@ -87,7 +90,8 @@ public sealed class SubmitPageTests : PageTest
     [Fact]
     public void Checkpoints_of_an_unknown_run_are_gone_on_from_once_a_person_says_so()
     {
-        Ops.Refuse("SubmitRun", StatusCode.FailedPrecondition, "Checkpoints of a run named mini that this database does not know lie in /checkpoints/mini.");
+        Ops.Refuse("SubmitRun", StatusCode.FailedPrecondition,
+            "Checkpoints of a run named mini that this database does not know lie in /checkpoints/mini.");
         var page = Ready();
         Act(page, () => SubmitButton(page).Click());
         page.WaitForAssertion(() => Assert.Contains("does not know", page.Find("[role=alert]").TextContent));
@@ -122,7 +126,11 @@ public sealed class SubmitPageTests : PageTest
         return wrong < 0
             ? new CheckPipelineReply
             {
-                Plan = new PipelinePlan { Name = "mini", Stages = { new StagePlan { Name = "pretrain", Steps = 600, Ranks = 1, Nodes = 1 } } },
+                Plan = new PipelinePlan
+                {
+                    Name = "mini",
+                    Stages = { new StagePlan { Name = "pretrain", Steps = 600, Ranks = 1, Nodes = 1 } },
+                },
             }
             : new CheckPipelineReply
             {

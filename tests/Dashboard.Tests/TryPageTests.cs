@@ -12,7 +12,8 @@ public sealed class TryPageTests : PageTest
     {
         Checkpoints =
         {
-            Made(20, "deleted", "the newest 3 are kept"), Made(40, "quarantined", "model.safetensors has 3 bytes"), Made(60, "good"), Made(80, "final"),
+            Made(20, "deleted", "the newest 3 are kept"), Made(40, "quarantined", "model.safetensors has 3 bytes"), Made(60, "good"),
+            Made(80, "final"),
         },
     });
 
@@ -28,7 +29,8 @@ public sealed class TryPageTests : PageTest
         page.WaitForAssertion(() => Assert.Equal("2", page.Find("[data-said]").TextContent));
         Ops.Send("Generate", new GenerateReply
         {
-            Phase = "ended", Ended = "end-mark", Step = 80, Text = ", of course", Tokens = 12, Passes = 8, Guessed = 6, Kept = 4, Seconds = 0.5,
+            Phase = "ended", Ended = "end-mark", Step = 80, Text = ", of course", Tokens = 12, Passes = 8, Guessed = 6, Kept = 4,
+            Seconds = 0.5,
         });
         Ops.End("Generate");
         page.WaitForAssertion(() => Assert.Equal("2, of course", page.Find("[data-said]").TextContent));
@@ -48,7 +50,18 @@ public sealed class TryPageTests : PageTest
         Act(page, () => page.Find("[data-generate]").Click());
         var asked = Assert.IsType<GenerateRequest>(Ops.Calls.Single(c => c.Method == "Generate").Request);
         Assert.Equal(
-            new GenerateRequest { Run = "mini", Stage = "pretrain", Step = 60, Prompt = "2+2=", Chat = true, Temperature = 0.9, MaxTokens = 9, Seed = -4, NoSpeculation = true },
+            new GenerateRequest
+            {
+                Run = "mini",
+                Stage = "pretrain",
+                Step = 60,
+                Prompt = "2+2=",
+                Chat = true,
+                Temperature = 0.9,
+                MaxTokens = 9,
+                Seed = -4,
+                NoSpeculation = true,
+            },
             asked);
         Assert.Contains("temperature=0.9", Navigation.Uri, StringComparison.Ordinal);
         Assert.Contains("prompt=2%2B2%3D", Navigation.Uri, StringComparison.Ordinal);
@@ -56,7 +69,8 @@ public sealed class TryPageTests : PageTest
 
     [Theory]
     [InlineData(StatusCode.ResourceExhausted, "Another text is being made, by mini/extend step 40, and one is made at a time.")]
-    [InlineData(StatusCode.FailedPrecondition, "The prompt has 500 tokens and up to 64 are to follow: together more than the 128 places of this model.")]
+    [InlineData(StatusCode.FailedPrecondition,
+        "The prompt has 500 tokens and up to 64 are to follow: together more than the 128 places of this model.")]
     [InlineData(StatusCode.FailedPrecondition, "The worker program is missing: build it with 'dotnet build -c Release Worker'.")]
     [InlineData(StatusCode.Aborted, "The worker program ended before its text did. It was ended by signal 9.")]
     public void A_refusal_is_shown_in_the_servers_words_and_what_was_typed_stays(StatusCode code, string words)
@@ -153,7 +167,8 @@ public sealed class TryPageTests : PageTest
     public void The_run_pages_checkpoints_lead_here_where_they_can_be_tried()
     {
         var table = Render<CheckpointTable>(p => p.Add(t => t.Run, MiniRun()));
-        table.WaitForAssertion(() => Assert.Equal("/try?run=mini&stage=pretrain&step=60", table.Find("[data-try='60']").GetAttribute("href")));
+        table.WaitForAssertion(
+            () => Assert.Equal("/try?run=mini&stage=pretrain&step=60", table.Find("[data-try='60']").GetAttribute("href")));
         Assert.Equal(2, table.FindAll("[data-try]").Count);
     }
 
@@ -166,7 +181,8 @@ public sealed class TryPageTests : PageTest
         var page = Render<TryPage>();
         Ops.Send("WatchRuns", List(run ?? MiniRun()));
         page.WaitForAssertion(() => Assert.NotNull(page.Find("[data-pick=run]")));
-        page.WaitForAssertion(() => Assert.True(page.FindAll("[data-cannot]").Count > 0 || page.FindAll("[data-pick=step] option").Count > 1));
+        page.WaitForAssertion(
+            () => Assert.True(page.FindAll("[data-cannot]").Count > 0 || page.FindAll("[data-pick=step] option").Count > 1));
         return page;
     }
 }

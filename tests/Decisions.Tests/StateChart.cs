@@ -11,7 +11,8 @@ internal static partial class StateChart
         string text = File.ReadAllText(Path.Combine(Root(), "docs", "states.md"));
         int begin = text.IndexOf($"## {heading}\n", StringComparison.Ordinal);
         int end = text.IndexOf("```\n\n", text.IndexOf("```mermaid", begin, StringComparison.Ordinal), StringComparison.Ordinal);
-        return new SortedSet<string>(Arrow().Matches(text[begin..end]).Select(m => $"{m.Groups[1].Value} -> {m.Groups[2].Value}"), StringComparer.Ordinal);
+        return new SortedSet<string>(Arrow().Matches(text[begin..end]).Select(m => $"{m.Groups[1].Value} -> {m.Groups[2].Value}"),
+            StringComparer.Ordinal);
     }
 
     private static string Root()

@@ -3,14 +3,18 @@ using Xunit;
 
 namespace DeepSeekOps.EndToEnd.Tests;
 
-/// <summary>axe-core finds nothing on any page: at a desk and on a phone, light and dark, with a rank that runs and checkpoints that are deleted.</summary>
+/// <summary>
+/// axe-core finds nothing on any page: at a desk and on a phone, light and dark, with a rank that runs and checkpoints that are deleted.
+/// </summary>
 public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFixture<AccessibilityTests.Live>
 {
-    private static readonly string Axe = Path.Combine(AppContext.BaseDirectory, "../../../../tests/EndToEnd.Tests/node_modules/axe-core/axe.min.js");
+    private static readonly string Axe =
+        Path.Combine(AppContext.BaseDirectory, "../../../../tests/EndToEnd.Tests/node_modules/axe-core/axe.min.js");
 
     private static readonly string[] Pages =
     [
-        "/runs/live?tab=checkpoints", "/runs/live", "/runs/live?tab=timeline", "/runs/live?tab=logs", "/runs/live?tab=results", "/runs/live?tab=pipeline",
+        "/runs/live?tab=checkpoints", "/runs/live", "/runs/live?tab=timeline", "/runs/live?tab=logs", "/runs/live?tab=results",
+        "/runs/live?tab=pipeline",
         "/", "/cluster", "/cluster?node=node-0", "/planner", "/try", "/submit", "/runs/nobody", "/nowhere",
     ];
 
@@ -23,7 +27,8 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
         {
             Dsops = await Dsops.Start();
             await Dsops.Verb("submit", TinyPipeline.File(Dsops.DataDirectory, TinyPipeline.Pretraining("live", 1_000_000)));
-            await Dsops.UntilStage("live", "pretrain", "has more checkpoints than are kept", Eventually.Patience, s => (long?)s["checkpointStep"] >= 60);
+            await Dsops.UntilStage("live", "pretrain", "has more checkpoints than are kept", Eventually.Patience,
+                s => (long?)s["checkpointStep"] >= 60);
         }
 
         public ValueTask DisposeAsync() => Dsops.DisposeAsync();
@@ -37,7 +42,8 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
     public async Task Axe_finds_nothing_on_any_page(int width, ColorScheme scheme)
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
-        Assert.SkipUnless(File.Exists(Axe), "axe-core is not there (npm ci in tests/EndToEnd.Tests; bash tests/run does it where npm is installed)");
+        Assert.SkipUnless(File.Exists(Axe),
+            "axe-core is not there (npm ci in tests/EndToEnd.Tests; bash tests/run does it where npm is installed)");
         await using var browser = await Browser.Open(width, width == 390 ? 844 : 1000, scheme);
         string axe = await File.ReadAllTextAsync(Axe, TestContext.Current.CancellationToken);
         var found = new List<string>();

@@ -48,7 +48,8 @@ public sealed class AloneTests
         await dsops.KillControlPlane();
         Dsops.Kill(rank);
         await Eventually.Is("the agent launched the rank again and it made a step", Minutes,
-            () => Task.FromResult(AgentLog(dsops, "alone").Contains("goes on from step", StringComparison.Ordinal)), () => AgentLog(dsops, "alone"));
+            () => Task.FromResult(AgentLog(dsops, "alone").Contains("goes on from step", StringComparison.Ordinal)),
+            () => AgentLog(dsops, "alone"));
         await dsops.StartDev();
         var run = await dsops.UntilRun("alone", "completed", Minutes);
 

@@ -17,9 +17,11 @@ public sealed class AnotherUserTests
     public async Task Another_user_of_the_machine_can_neither_look_nor_act_nor_read_nor_report_as_an_agent()
     {
         Assert.SkipUnless(Environment.UserName == "root", "Only root can act as another user.");
-        Assert.SkipUnless(File.Exists("/usr/bin/setpriv") && File.Exists("/usr/bin/curl"), "setpriv or curl is not installed (apt-get install util-linux curl)");
+        Assert.SkipUnless(File.Exists("/usr/bin/setpriv") && File.Exists("/usr/bin/curl"),
+            "setpriv or curl is not installed (apt-get install util-linux curl)");
         await using var dsops = await Dsops.Start();
-        var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining("mine", 200_000)));
+        var (code, _, error) =
+            await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining("mine", 200_000)));
         Assert.True(code == 0, error);
         var stage = await dsops.UntilStage("mine", "pretrain", "has a checkpoint", Eventually.Patience, s => (long)s["step"]! > 20);
 
@@ -27,7 +29,8 @@ public sealed class AnotherUserTests
         await Files_are_closed(dsops);
         await Forged_reports_change_nothing(dsops);
 
-        var after = await dsops.UntilStage("mine", "pretrain", "trains on", Eventually.Patience, s => (long)s["step"]! > (long)stage["step"]! + 20);
+        var after =
+            await dsops.UntilStage("mine", "pretrain", "trains on", Eventually.Patience, s => (long)s["step"]! > (long)stage["step"]! + 20);
         Assert.Equal(1, (int)after["attempt"]!);
         Assert.Equal((int)stage["ranks"]![0]!["pid"]!, (int)after["ranks"]![0]!["pid"]!);
         var told = (await dsops.Json("events", "mine")).AsArray().Select(e => (string?)e!["text"]);
@@ -41,7 +44,8 @@ public sealed class AnotherUserTests
         string submit = """{"text":"name: theirs"}""";
         string[][] calls =
         [
-            ["/v1/runs"], ["/v1/runs/mine"], ["/v1/runs/mine/logs"], ["/v1/cluster"], ["/series/export.csv?run=mine&stage=pretrain"], ["/control-plane.json"],
+            ["/v1/runs"], ["/v1/runs/mine"], ["/v1/runs/mine/logs"], ["/v1/cluster"], ["/series/export.csv?run=mine&stage=pretrain"],
+            ["/control-plane.json"],
             ["/"], ["/runs/mine"], ["/v1/runs", "-d", submit], ["/v1/runs/mine:cancel", "-d", "{}"], ["/v1/runs/mine:pause", "-d", "{}"],
             ["/?code=guess"], ["/v1/runs", "-H", "Authorization: Bearer guess"],
         ];
@@ -55,7 +59,8 @@ public sealed class AnotherUserTests
 
     private static async Task Files_are_closed(Dsops dsops)
     {
-        string[] open = [.. Directory.EnumerateFileSystemEntries(dsops.DataDirectory, "*", SearchOption.AllDirectories).Prepend(dsops.DataDirectory)
+        string[] open =
+            [.. Directory.EnumerateFileSystemEntries(dsops.DataDirectory, "*", SearchOption.AllDirectories).Prepend(dsops.DataDirectory)
             .Where(entry => (ModeOf(entry) & ~(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute)) != 0)
             .Where(entry => !entry.EndsWith(".yaml", StringComparison.Ordinal))];
         Assert.Empty(open);
@@ -95,7 +100,8 @@ public sealed class AnotherUserTests
         };
         (string Method, IMessage Message)[] reports =
         [
-            ("Register", new RegisterRequest { Protocol = 1, Node = "node-0", AgentId = "forged", Attempt = attempt }), ("Heartbeat", died), ("Heartbeat", done),
+            ("Register", new RegisterRequest { Protocol = 1, Node = "node-0", AgentId = "forged", Attempt = attempt }), ("Heartbeat", died),
+            ("Heartbeat", done),
             ("ReportLogs", new LogBatch { Node = "node-0", Attempt = attempt, Lines = { new LogLine { At = now, Text = "forged" } } }),
         ];
         foreach (var (method, message) in reports)
@@ -119,9 +125,12 @@ public sealed class AnotherUserTests
         BinaryPrimitives.WriteInt32BigEndian(frame.AsSpan(1), body.Length);
         body.CopyTo(frame, 5);
         string headers = await AsNobody(
-            ["curl", "-s", "-o", "/dev/null", "-D", "-", "--http2-prior-knowledge", "-H", "Content-Type: application/grpc", "-H", "TE: trailers",
-                "-H", $"Authorization: Bearer {token}", "--data-binary", "@-", $"{dsops.Grpc}/deepseekops.worker.v1.WorkerService/{method}"], frame);
-        return headers.Split('\n').Select(line => line.Trim().Split(": ")).Where(parts => parts[0] == "grpc-status").Select(parts => parts[1]).Single();
+            ["curl", "-s", "-o", "/dev/null", "-D", "-", "--http2-prior-knowledge", "-H", "Content-Type: application/grpc", "-H",
+                "TE: trailers",
+                "-H", $"Authorization: Bearer {token}", "--data-binary",
+                "@-", $"{dsops.Grpc}/deepseekops.worker.v1.WorkerService/{method}"], frame);
+        return headers.Split('\n').Select(line => line.Trim().Split(": ")).Where(parts => parts[0] == "grpc-status")
+            .Select(parts => parts[1]).Single();
     }
 
     /// <returns>Standard output; what was refused has none.</returns>

@@ -33,7 +33,8 @@ public sealed class BadInputTests
     public async Task A_database_that_is_not_there_is_one_message()
     {
         string folder = Directory.CreateTempSubdirectory("dsops-e2e-").FullName;
-        var (code, _, error) = await Dsops.Run("dev", "--data-dir", folder, "--port", "0", "--database", "Host=127.0.0.1;Port=1;Username=nobody;Database=ops");
+        var (code, _, error) =
+            await Dsops.Run("dev", "--data-dir", folder, "--port", "0", "--database", "Host=127.0.0.1;Port=1;Username=nobody;Database=ops");
         Directory.Delete(folder, recursive: true);
         Assert.NotEqual(0, code);
         OneClearMessage(error, "127.0.0.1");

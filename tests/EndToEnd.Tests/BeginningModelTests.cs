@@ -17,7 +17,8 @@ public sealed class BeginningModelTests
         await using var dsops = await Dsops.Start();
         await dsops.Submit($"{TinyPipeline.Pretraining("whole", 20)}\n  - {Sft}");
         double whole = Loss(await dsops.UntilRun("whole", "completed", Minutes), stage: 1);
-        var final = (await dsops.Json("checkpoints", "whole", "--stage", "pretrain")).AsArray().Single(c => (string?)c!["state"] == "final")!;
+        var final = (await dsops.Json("checkpoints", "whole", "--stage", "pretrain")).AsArray()
+            .Single(c => (string?)c!["state"] == "final")!;
         string folder = Path.Combine(dsops.DataDirectory, "checkpoints", (string)final["path"]!);
 
         string tuned = $$$"""
@@ -33,7 +34,9 @@ public sealed class BeginningModelTests
               - {{{Sft}}}
             """;
         await dsops.Submit(tuned);
-        var stage = await dsops.UntilStage("tuned", "sft", "is at step 12", Minutes, s => (long)s["step"]! >= 12 && s["ranks"]!.AsArray().Count > 0);
+        var stage =
+            await dsops.UntilStage("tuned", "sft", "is at step 12", Minutes,
+                s => (long)s["step"]! >= 12 && s["ranks"]!.AsArray().Count > 0);
         Dsops.Kill((int)stage["ranks"]![0]!["pid"]!);
         var run = await dsops.UntilRun("tuned", "completed", Minutes);
         Assert.Equal(whole, Loss(run, stage: 0));
@@ -45,7 +48,8 @@ public sealed class BeginningModelTests
         Assert.All(own, c => Assert.Contains(digest[..12], (string)c!["lineage"]!, StringComparison.Ordinal));
         string made = Path.Combine(dsops.DataDirectory, "checkpoints", (string)own[own.Count - 1]!["path"]!, "manifest.json");
         var from = JsonNode.Parse(await File.ReadAllTextAsync(made, TestContext.Current.CancellationToken))!["beganFrom"]!;
-        Assert.Equal((folder, digest, "whole", "pretrain"), ((string?)from["folder"], (string?)from["digest"], (string?)from["run"], (string?)from["stage"]));
+        Assert.Equal((folder, digest, "whole", "pretrain"),
+            ((string?)from["folder"], (string?)from["digest"], (string?)from["run"], (string?)from["stage"]));
 
         await ACloneAndARetryGoOnWithIt(dsops, whole, folder);
     }
@@ -70,7 +74,8 @@ public sealed class BeginningModelTests
         await dsops.Submit(copy);
         Assert.Equal(whole, Loss(await dsops.UntilRun("again", "completed", Minutes), stage: 0));
         Assert.Equal(0, (await dsops.Verb("retry", "again", "--stage", "sft", "--checkpoint", "0")).Code);
-        await dsops.UntilStage("again", "sft", "is done once more", Minutes, s => (string?)s["state"] == "completed" && (int)s["attempt"]! > 1);
+        await dsops.UntilStage("again", "sft", "is done once more", Minutes,
+            s => (string?)s["state"] == "completed" && (int)s["attempt"]! > 1);
         var again = await dsops.UntilRun("again", "completed", Minutes);
         Assert.Equal(whole, Loss(again, stage: 0));
         var (planned, plan, planError) = await Dsops.Run("plan", TinyPipeline.File(dsops.DataDirectory, copy));

@@ -10,7 +10,9 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <param name="LogLines">Lines of the control plane's log that tell of failures, with those of their stacks.</param>
 internal sealed record BlipResult(IReadOnlyList<long> Missing, IReadOnlyList<long> Others, bool SameWeights, int LogLines);
 
-/// <summary>PostgreSQL is stopped as by a crash and started again, several times in one run; then the run is held against an undisturbed one.</summary>
+/// <summary>
+/// PostgreSQL is stopped as by a crash and started again, several times in one run; then the run is held against an undisturbed one.
+/// </summary>
 internal static class BlipDrill
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(8);
@@ -36,7 +38,8 @@ internal static class BlipDrill
             // About three seconds of training that only the agent knows of.
             long without = await OnDisk(dsops, "shaken", NewestStep(dsops, "shaken") + 40);
             await server.Start(CancellationToken.None);
-            tell?.Invoke(string.Create(CultureInfo.InvariantCulture, $"stop {blip}: the rank trained on to step {without} without a database"));
+            tell?.Invoke(
+                string.Create(CultureInfo.InvariantCulture, $"stop {blip}: the rank trained on to step {without} without a database"));
         }
 
         await dsops.UntilRun("shaken", "completed", Patience);
@@ -45,7 +48,8 @@ internal static class BlipDrill
             [.. Enumerable.Range(1, steps).Select(s => (long)s).Where(s => !shaken.ContainsKey(s))],
             [.. shaken.Where(s => calm.GetValueOrDefault(s.Key) != s.Value).Select(s => s.Key)],
             Weights(dsops, "calm", steps) == Weights(dsops, "shaken", steps),
-            File.ReadAllLines(Path.Combine(dsops.DataDirectory, "logs", "control-plane.log")).Count(l => !l.Contains("Z info ", StringComparison.Ordinal)));
+            File.ReadAllLines(Path.Combine(dsops.DataDirectory, "logs", "control-plane.log"))
+                .Count(l => !l.Contains("Z info ", StringComparison.Ordinal)));
         await dsops.Stop();
         return result;
     }
@@ -53,7 +57,8 @@ internal static class BlipDrill
     /// <summary>By the checkpoints on the disk: nobody else knows while the database is away.</summary>
     private static async Task<long> OnDisk(Dsops dsops, string run, long step)
     {
-        await Eventually.Is($"{run} has a checkpoint of step {step} or later", Patience, () => Task.FromResult(NewestStep(dsops, run) >= step), () => dsops.Output);
+        await Eventually.Is($"{run} has a checkpoint of step {step} or later", Patience,
+            () => Task.FromResult(NewestStep(dsops, run) >= step), () => dsops.Output);
         return NewestStep(dsops, run);
     }
 
@@ -63,7 +68,8 @@ internal static class BlipDrill
     {
         string stage = Path.Combine(dsops.DataDirectory, "checkpoints", run, "pretrain");
         return !Directory.Exists(stage) ? [] : Directory.EnumerateDirectories(stage, "step-*")
-            .Select(f => (f, long.TryParse(Path.GetFileName(f)["step-".Length..], CultureInfo.InvariantCulture, out long step) ? step : -1));
+            .Select(f =>
+                (f, long.TryParse(Path.GetFileName(f)["step-".Length..], CultureInfo.InvariantCulture, out long step) ? step : -1));
     }
 
     private static string Weights(Dsops dsops, string run, long step) => Convert.ToHexString(SHA256.HashData(
@@ -74,7 +80,9 @@ internal static class BlipDrill
     {
         using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
         http.DefaultRequestHeaders.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", dsops.Token);
-        string[] lines = (await http.GetStringAsync($"/series/export.csv?run={run}&stage=pretrain&names=loss")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        string[] lines =
+            (await http.GetStringAsync($"/series/export.csv?run={run}&stage=pretrain&names=loss")).Split('\n',
+                StringSplitOptions.RemoveEmptyEntries);
         string[] names = lines[0].Trim().Split(',');
         var (step, loss) = (Array.IndexOf(names, "step"), Array.IndexOf(names, "loss"));
         return lines.Skip(1).Select(l => l.Trim().Split(',')).Where(c => c[loss].Length > 0)

@@ -28,8 +28,10 @@ public sealed class BrowserTests
 
         var stage = (await dsops.UntilStage("seen", "pretrain", "has a checkpoint", Eventually.Patience, s => (long)s["step"]! > 25));
         Dsops.Kill((int)stage["ranks"]![0]!["pid"]!);
-        await Assertions.Expect(page.Locator("li.event", new() { HasText = "signal 9" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
-        await Assertions.Expect(page.Locator("li.event", new() { HasText = "trains again" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "signal 9" }).First)
+            .ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "trains again" }).First)
+            .ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.Locator("ds-charts canvas").First).ToBeVisibleAsync(new() { Timeout = Patient });
         await dsops.UntilRun("seen", "completed", Eventually.Patience);
         await TryCheckpoint(page, dsops);
@@ -46,8 +48,10 @@ public sealed class BrowserTests
         var page = await browser.NewPageAsync();
         await page.GotoAsync(dsops.Open("/submit"));
         await Fill(page, TinyPipeline.Pretraining("wrong", 10).Replace("team: tests", "teem: tests", StringComparison.Ordinal));
-        await Assertions.Expect(page.GetByText("teem").Filter(new() { Visible = true }).First).ToBeVisibleAsync(new() { Timeout = Patient });
-        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Submit run" })).ToBeDisabledAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.GetByText("teem").Filter(new() { Visible = true }).First)
+            .ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Submit run" }))
+            .ToBeDisabledAsync(new() { Timeout = Patient });
     }
 
     private static async Task Submit(IPage page, Dsops dsops, string pipeline)
@@ -73,7 +77,9 @@ public sealed class BrowserTests
         await Assertions.Expect(page.Locator("[data-text=made]")).ToBeVisibleAsync(new() { Timeout = Patient });
         string said = await page.Locator("[data-said]").InnerTextAsync();
         Assert.NotEmpty(said);
-        Assert.True(double.TryParse(await page.Locator("[data-figure=rate]").InnerTextAsync(), CultureInfo.InvariantCulture, out double rate) && rate > 0);
+        Assert.True(
+            double.TryParse(await page.Locator("[data-figure=rate]").InnerTextAsync(), CultureInfo.InvariantCulture, out double rate)
+                && rate > 0);
         Assert.Matches(" %$", await page.Locator("[data-figure=acceptance]").InnerTextAsync());
         Assert.Contains("prompt=1%2B1", page.Url, StringComparison.Ordinal);
 

@@ -21,7 +21,8 @@ public sealed class ChartTests
     /// <summary>WCAG 1.4.11: what has to be seen of a graphic stands out by 3 to 1.</summary>
     private const double SeenFrom = 3;
 
-    // The brightest contrast to the card, of each row of pixels between the top of the plot and the band, in the three columns about a step.
+    // The brightest contrast to the card, of each row of pixels between the top of the plot and the band, in the three columns about a
+    // step.
     private const string Rows = """
         ([name, step]) => {
           const p = document.querySelector('ds-charts').panels.get(name), u = p.plot;
@@ -52,7 +53,8 @@ public sealed class ChartTests
     public async Task One_step_in_a_million_stands_out_three_to_one_in_every_width_and_under_smoothing(int width, string smooth)
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
-        await using var server = await Serve(new() { ["loss"] = Spiked(1.8, 7.5), ["grad_norm"] = Spiked(1, 5000), ["other"] = Spiked(1, 1) });
+        await using var server =
+            await Serve(new() { ["loss"] = Spiked(1.8, 7.5), ["grad_norm"] = Spiked(1, 5000), ["other"] = Spiked(1, 1) });
         await using var browser = await Browser.Open(width);
         await Open(browser, server, "loss,grad_norm,other", $"smooth={smooth}");
         foreach (string name in (string[])["loss", "grad_norm"])
@@ -65,7 +67,8 @@ public sealed class ChartTests
         }
 
         // The outlier does not flatten the rest: the band of noise still takes a good part of the height.
-        double high = await browser.Page.EvaluateAsync<double>("() => document.querySelector('ds-charts').panels.get('grad_norm').plot.scales.y.max");
+        double high =
+            await browser.Page.EvaluateAsync<double>("() => document.querySelector('ds-charts').panels.get('grad_norm').plot.scales.y.max");
         Assert.InRange(high, 1.05, 1.5);
     }
 
@@ -83,7 +86,8 @@ public sealed class ChartTests
         {
             Assert.True(await browser.Page.EvaluateAsync<bool>(Floor, new object[] { "loss", step }));
             Assert.True(await browser.Page.EvaluateAsync<bool>(
-                "step => document.querySelector('ds-charts').panels.get('loss').plot.data[3][step - 1] === null", step), $"a line is drawn through step {step}");
+                "step => document.querySelector('ds-charts').panels.get('loss').plot.data[3][step - 1] === null",
+                step), $"a line is drawn through step {step}");
         }
 
         Assert.False(await browser.Page.EvaluateAsync<bool>(Floor, new object[] { "loss", 15 }));
@@ -95,13 +99,16 @@ public sealed class ChartTests
     public async Task Values_and_the_words_of_a_mark_are_told_at_the_pointer()
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
-        await using var server = await Serve(new() { ["loss"] = [.. Enumerable.Range(1, 400).Select(step => 1.0 + (1.0 / step))], ["other"] = new double[400] });
+        await using var server =
+            await Serve(new() { ["loss"] = [.. Enumerable.Range(1, 400).Select(step => 1.0 + (1.0 / step))], ["other"] = new double[400] });
         await using var browser = await Browser.Open();
         const string Mark = """[{"kind":"restart","x":200,"text":"rank 3 was killed; goes on from step 190"}]""";
         await Open(browser, server, "loss,other", "marks=" + Uri.EscapeDataString(Mark));
         var over = browser.Page.Locator("figure[data-series=loss] .u-over");
         var box = await over.BoundingBoxAsync() ?? throw new InvalidOperationException("the plot is not on the page");
-        double at = await browser.Page.EvaluateAsync<double>("() => document.querySelector('ds-charts').panels.get('loss').plot.valToPos(200, 'x')");
+        double at =
+            await browser.Page.EvaluateAsync<double>(
+                "() => document.querySelector('ds-charts').panels.get('loss').plot.valToPos(200, 'x')");
         await browser.Page.Mouse.MoveAsync(box.X + (float)at, box.Y + 60);
         var tip = browser.Page.Locator("figure[data-series=loss] .ds-chart-tip");
         // A pixel is a little less than a step here: the pointer may stand on the step beside it.

@@ -34,8 +34,10 @@ public sealed class ClusterPageTests
 
         // All of it: the summary of the run's page has the newest rows alone.
         await page.GotoAsync($"{dsops.Http}/runs/v3-half?tab=timeline");
-        await Assertions.Expect(page.Locator("li.event", new() { HasText = "trains again" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
-        await Assertions.Expect(page.Locator("li.event", new() { HasText = "killed by hand" }).First).ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "trains again" }).First)
+            .ToBeVisibleAsync(new() { Timeout = Patient });
+        await Assertions.Expect(page.Locator("li.event", new() { HasText = "killed by hand" }).First)
+            .ToBeVisibleAsync(new() { Timeout = Patient });
         Assert.Empty(errors);
     }
 

@@ -8,7 +8,9 @@ using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.EndToEnd.Tests;
 
-/// <summary>The program as a user has it: `dsops dev` as a process on a data directory of its own, and its verbs as further processes.</summary>
+/// <summary>
+/// The program as a user has it: `dsops dev` as a process on a data directory of its own, and its verbs as further processes.
+/// </summary>
 internal sealed class Dsops : IAsyncDisposable
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "../../ControlPlane/release/dsops.dll");
@@ -35,10 +37,14 @@ internal sealed class Dsops : IAsyncDisposable
 
     public string Grpc => (string?)ControlFile()["grpc"] ?? throw new InvalidOperationException("control-plane.json has no grpc");
 
-    /// <summary>A page's address as a browser opens it that was not let in yet; the first of a browser's context must be one of these.</summary>
+    /// <summary>
+    /// A page's address as a browser opens it that was not let in yet; the first of a browser's context must be one of these.
+    /// </summary>
     public string Open(string page = "/")
     {
-        string code = new Uri((string?)ControlFile()["open"] ?? throw new InvalidOperationException("control-plane.json has no address to open")).Query;
+        string code =
+            new Uri((string?)ControlFile()["open"]
+                ?? throw new InvalidOperationException("control-plane.json has no address to open")).Query;
         return page.Contains('?', StringComparison.Ordinal) ? $"{Http}{page}&{code[1..]}" : $"{Http}{page}{code}";
     }
 
@@ -79,7 +85,8 @@ internal sealed class Dsops : IAsyncDisposable
         File.Delete(file);
         dev = Launch(["dev", "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
         Collect(dev);
-        Http = await Eventually.Get("dev is ready", Eventually.Patience, () => Task.FromResult(dev.HasExited ? throw Died() : ReadAddress(file)), () => Output);
+        Http = await Eventually.Get("dev is ready", Eventually.Patience,
+            () => Task.FromResult(dev.HasExited ? throw Died() : ReadAddress(file)), () => Output);
     }
 
     /// <summary>kill -9 of the control plane alone. Its output must end with it, although what it started lives on.</summary>
@@ -107,7 +114,8 @@ internal sealed class Dsops : IAsyncDisposable
     }
 
     /// <summary>Runs a verb against this data directory.</summary>
-    public Task<(int Code, string Output, string Error)> Verb(params string[] arguments) => Run([.. arguments, "--data-dir", DataDirectory]);
+    public Task<(int Code, string Output, string Error)> Verb(params string[] arguments) =>
+        Run([.. arguments, "--data-dir", DataDirectory]);
 
     public static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
     {
@@ -120,14 +128,18 @@ internal sealed class Dsops : IAsyncDisposable
         return (process.ExitCode, await standardOutput, await standardError);
     }
 
-    /// <summary>The run by REST: tests ask many times a second, and a process of the command line for each would take the cores from what they watch.</summary>
+    /// <summary>
+    /// The run by REST: tests ask many times a second, and a process of the command line for each would take the cores from what they
+    /// watch.
+    /// </summary>
     public async Task<JsonNode> Show(string run)
     {
         using var ask = new HttpRequestMessage(HttpMethod.Get, new Uri($"{Http}/v1/runs/{run}"));
         ask.Headers.Authorization = new("Bearer", Token);
         using var answer = await Rest.SendAsync(ask);
         string text = await answer.Content.ReadAsStringAsync();
-        return answer.IsSuccessStatusCode ? JsonNode.Parse(text)! : throw new InvalidOperationException($"{run} was answered with {(int)answer.StatusCode}: {text}");
+        return answer.IsSuccessStatusCode ? JsonNode.Parse(text)!
+            : throw new InvalidOperationException($"{run} was answered with {(int)answer.StatusCode}: {text}");
     }
 
     public async Task<JsonNode> Json(params string[] verb) => JsonNode.Parse(await Answer([.. verb, "--json"]))!;
@@ -164,14 +176,16 @@ internal sealed class Dsops : IAsyncDisposable
             var seen = await Show(run);
             string? now = (string?)seen["state"];
             return now == state ? seen
-                : now is "failed" or "cancelled" ? throw new InvalidOperationException($"{run} is {now}: {seen["reason"]}{Environment.NewLine}{Output}")
+                : now is "failed" or "cancelled"
+                    ? throw new InvalidOperationException($"{run} is {now}: {seen["reason"]}{Environment.NewLine}{Output}")
                 : null;
         }, () => Output);
 
     /// <summary>Pids of agents that this data directory's nodes started and that still live.</summary>
     public IEnumerable<int> LiveAgents() =>
         Directory.Exists(Path.Combine(DataDirectory, "nodes"))
-            ? Directory.EnumerateFiles(Path.Combine(DataDirectory, "nodes"), "pod.json", SearchOption.AllDirectories).SelectMany(PidsOf).Where(IsAlive)
+            ? Directory.EnumerateFiles(Path.Combine(DataDirectory, "nodes"), "pod.json", SearchOption.AllDirectories).SelectMany(PidsOf)
+                .Where(IsAlive)
             : [];
 
     public static void Kill(int pid) => Signal("KILL", pid);

@@ -7,7 +7,9 @@ internal static class Eventually
 {
     public const float PatientMilliseconds = 300_000;
 
-    /// <summary>For what takes a second or two where nothing else runs: only a program that hangs reaches it, however busy the machine is.</summary>
+    /// <summary>
+    /// For what takes a second or two where nothing else runs: only a program that hangs reaches it, however busy the machine is.
+    /// </summary>
     public static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(PatientMilliseconds);
 
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);

@@ -31,7 +31,8 @@ public sealed class FilesAtTheDoorTests
             text.Replace("tokenizer: byte", "tokenizer: config.json", StringComparison.Ordinal),
         ];
         var checks = Enumerable.Range(0, Many)
-            .Select(i => http.PostAsJsonAsync("/v1/pipelines:check", new { text = texts[i % 2], folder = dsops.DataDirectory }, Ended)).ToList();
+            .Select(i => http.PostAsJsonAsync("/v1/pipelines:check", new { text = texts[i % 2], folder = dsops.DataDirectory }, Ended))
+            .ToList();
         var runs = await http.GetAsync("/v1/runs", Ended);
         Assert.True(runs.IsSuccessStatusCode);
         foreach (var check in await Task.WhenAll(checks))
@@ -47,16 +48,21 @@ public sealed class FilesAtTheDoorTests
         await using var dsops = await Dsops.Start();
         string In(string name) => Path.Combine(dsops.DataDirectory, name);
         await File.WriteAllTextAsync(In("tokenizer.json"), SmallTokenizer(), Ended);
-        await File.WriteAllTextAsync(In("GOOD.JSONL"), string.Concat(Enumerable.Repeat("\uFEFF{\"text\": \"Fine, thanks 👋 a😀b\"}\n"[1..], 40)), Ended);
-        string good = TinyPipeline.Pretraining("emoji", 10).Replace("preset: mini", "preset: mini\n  vocabSize: 512", StringComparison.Ordinal)
-            .Replace("source: \"builtin:arithmetic\", tokenizer: byte", "source: GOOD.JSONL, tokenizer: tokenizer.json", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(In("GOOD.JSONL"),
+            string.Concat(Enumerable.Repeat("\uFEFF{\"text\": \"Fine, thanks 👋 a😀b\"}\n"[1..], 40)), Ended);
+        string good = TinyPipeline.Pretraining("emoji", 10)
+            .Replace("preset: mini", "preset: mini\n  vocabSize: 512", StringComparison.Ordinal)
+            .Replace("source: \"builtin:arithmetic\", tokenizer: byte", "source: GOOD.JSONL, tokenizer: tokenizer.json",
+                StringComparison.Ordinal);
         Assert.Equal(0, (await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, good))).Code);
         await dsops.UntilRun("emoji", "completed", Eventually.Patience);
 
         // What is wrong lies beyond what submission reads: the rank finds it, and says it once.
-        string late = string.Concat(Enumerable.Repeat("{\"text\": \"" + new string('x', 1000) + "\"}\n", 5000)) + "{\"text\": \"cut here \\ud83d\"}\n";
+        string late = string.Concat(Enumerable.Repeat("{\"text\": \"" + new string('x', 1000) + "\"}\n", 5000))
+            + "{\"text\": \"cut here \\ud83d\"}\n";
         await File.WriteAllTextAsync(In("late.jsonl"), late, Ended);
-        string wrong = TinyPipeline.Pretraining("late", 10).Replace("source: \"builtin:arithmetic\"", "source: late.jsonl", StringComparison.Ordinal);
+        string wrong = TinyPipeline.Pretraining("late", 10)
+            .Replace("source: \"builtin:arithmetic\"", "source: late.jsonl", StringComparison.Ordinal);
         Assert.Equal(0, (await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, wrong))).Code);
         var failed = await dsops.UntilRun("late", "failed", Eventually.Patience);
         Assert.Contains("line 5001: a text has half of a character", failed.ToJsonString(), StringComparison.Ordinal);
@@ -67,7 +73,8 @@ public sealed class FilesAtTheDoorTests
     private static string SmallTokenizer()
     {
         int spare = 256;
-        var words = Enumerable.Range(0, 256).Select(b => (Word: ((char)(b is (>= 33 and <= 126) or (>= 161 and <= 172) or >= 174 ? b : spare++)).ToString(), b));
+        var words = Enumerable.Range(0, 256)
+            .Select(b => (Word: ((char)(b is (>= 33 and <= 126) or (>= 161 and <= 172) or >= 174 ? b : spare++)).ToString(), b));
         string vocabulary = System.Text.Json.JsonSerializer.Serialize(words.ToDictionary(w => w.Word, w => w.b));
         return $$$"""
             {"version": "1.0", "added_tokens": [], "normalizer": null, "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},

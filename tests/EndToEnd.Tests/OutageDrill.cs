@@ -50,7 +50,8 @@ internal static class OutageDrill
         await dsops.Submit(Pipeline(name, steps));
         long begin = random.Next(12, 40);
         var stage = await dsops.UntilStage(name, "pretrain", $"is at step {begin.ToString(CultureInfo.InvariantCulture)}", Within,
-            s => (long)s["step"]! >= begin && s["checkpointStep"] is not null && s["ranks"]!.AsArray().Count > 0 && (int)s["ranks"]![0]!["pid"]! > 0);
+            s => (long)s["step"]! >= begin && s["checkpointStep"] is not null && s["ranks"]!.AsArray().Count > 0
+                && (int)s["ranks"]![0]!["pid"]! > 0);
         int rank = (int)stage["ranks"]![0]!["pid"]!;
         int agent = dsops.LiveAgents().Single();
         await dsops.KillControlPlane();
@@ -100,7 +101,8 @@ internal static class OutageDrill
         {
             string manifest = Path.Combine(folder, "manifest.json");
             int attempt = (int)JsonNode.Parse(File.ReadAllText(manifest))!["attempt"]!;
-            kept.Add(long.Parse(Path.GetFileName(folder)["step-".Length..], CultureInfo.InvariantCulture), new Kept(attempt, File.GetLastWriteTimeUtc(manifest)));
+            kept.Add(long.Parse(Path.GetFileName(folder)["step-".Length..], CultureInfo.InvariantCulture),
+                new Kept(attempt, File.GetLastWriteTimeUtc(manifest)));
         }
 
         return kept;

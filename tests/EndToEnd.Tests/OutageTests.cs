@@ -11,14 +11,19 @@ public sealed class OutageTests
 
     /// <summary>The full drill, over many seeds and for a minute each, is the benchmark `outage`.</summary>
     [Fact]
-    public async Task While_the_control_plane_is_away_a_dead_rank_and_a_dead_agent_cost_no_durable_step_no_checkpoint_and_no_point_of_the_curve()
+    public async Task While_the_control_plane_is_away_a_dead_rank_and_a_dead_agent_cost_no_durable_step_checkpoint_or_point_of_the_curve()
     {
         await using var dsops = await Dsops.Start();
         var calm = await OutageDrill.Undisturbed(dsops, "calm", Steps);
         foreach (var victim in new[] { Victim.Rank, Victim.Agent })
         {
             var struck = await OutageDrill.Run(dsops, $"struck-{victim.ToString().ToLowerInvariant()}", Steps, seed: 1, victim, Away);
-            Assert.True(struck is { TrainedAgain: 0, Lost: 0 }, $"{struck.TrainedAgain} steps again, {struck.Lost} checkpoints lost:\n{struck.Told}");
+            Assert.True(
+                struck is
+                {
+                    TrainedAgain: 0,
+                    Lost: 0
+                }, $"{struck.TrainedAgain} steps again, {struck.Lost} checkpoints lost:\n{struck.Told}");
             Assert.Equal(calm.Weights, struck.Weights);
             Assert.Equal(calm.Losses.OrderBy(l => l.Key), struck.Losses.OrderBy(l => l.Key));
         }
@@ -69,11 +74,13 @@ public sealed class OutageTests
         var stage = await dsops.UntilStage("cut", "pretrain", "has checkpoints", Minutes, s => (long?)s["checkpointStep"] >= 30);
         int rank = (int)stage["ranks"]![0]!["pid"]!;
         Dsops.Freeze(rank);
-        string newest = Directory.EnumerateDirectories(Path.Combine(dsops.DataDirectory, "checkpoints", "cut", "pretrain"), "step-*").Order(StringComparer.Ordinal).Last();
+        string newest = Directory.EnumerateDirectories(Path.Combine(dsops.DataDirectory, "checkpoints", "cut", "pretrain"), "step-*")
+            .Order(StringComparer.Ordinal).Last();
         await File.AppendAllTextAsync(Path.Combine(newest, "model.safetensors"), "x", TestContext.Current.CancellationToken);
         Dsops.Kill(rank);
         var after = await dsops.UntilStage("cut", "pretrain", "trains in attempt 2", Minutes,
-            s => (int)s["attempt"]! == 2 && (string?)s["state"] == "running" && s["ranks"]!.AsArray().Count > 0 && (int)s["ranks"]![0]!["pid"]! > 0);
+            s => (int)s["attempt"]! == 2 && (string?)s["state"] == "running" && s["ranks"]!.AsArray().Count > 0
+                && (int)s["ranks"]![0]!["pid"]! > 0);
         int now = (int)after["ranks"]![0]!["pid"]!;
         Assert.NotEqual(rank, now);
         Assert.True(Dsops.IsAlive(now), "the rank that is named lives");

@@ -57,7 +57,8 @@ public sealed class PageLifeTests
             await page.Locator("[data-circuit=open]").WaitForAsync(new() { State = WaitForSelectorState.Attached });
             await page.EvaluateAsync("() => { window.beforeDeath = true; }");
             await page.EvaluateAsync(EndCircuit);
-            await Assertions.Expect(page.GetByText("This page lost its server side, reloading")).ToBeVisibleAsync(new() { Timeout = Patient });
+            await Assertions.Expect(page.GetByText("This page lost its server side, reloading"))
+                .ToBeVisibleAsync(new() { Timeout = Patient });
             await page.WaitForFunctionAsync("() => !window.beforeDeath");
             Assert.EndsWith("/?q=kept", page.Url, StringComparison.Ordinal);
         }

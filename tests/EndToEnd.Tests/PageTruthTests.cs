@@ -81,7 +81,8 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         string text = await editor.InputValueAsync();
         // As a paste does it, at once: typing two thousand lines is another matter.
         await editor.EvaluateAsync("(field, text) => { field.value = text; field.dispatchEvent(new Event('input', { bubbles: true })); }",
-            string.Concat(Enumerable.Range(1, 2_000).Select(i => $"# line {i}\n")) + text.Replace("\nseed:", "\nseeed:", StringComparison.Ordinal));
+            string.Concat(Enumerable.Range(1, 2_000).Select(i => $"# line {i}\n"))
+                + text.Replace("\nseed:", "\nseeed:", StringComparison.Ordinal));
         var link = page.Locator("[data-goto-line]").First;
         await link.WaitForAsync();
         int line = int.Parse((await link.GetAttributeAsync("data-goto-line"))!, System.Globalization.CultureInfo.InvariantCulture);
@@ -89,7 +90,8 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         await link.ClickAsync();
         Assert.True(await page.EvaluateAsync<bool>(LineIsSeen, line));
         Assert.Equal(1, await page.EvaluateAsync<int>(Scrollers));
-        string selected = await page.EvaluateAsync<string>("() => (f => f.value.slice(f.selectionStart, f.selectionEnd))(document.activeElement)");
+        string selected =
+            await page.EvaluateAsync<string>("() => (f => f.value.slice(f.selectionStart, f.selectionEnd))(document.activeElement)");
         Assert.Contains("seeed", selected, StringComparison.Ordinal);
         Assert.Empty(browser.Complaints);
     }
@@ -105,7 +107,8 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         var choice = page.GetByLabel("Begin with an example");
         await Assertions.Expect(choice).ToContainTextAsync("deepseek-v3 – too large for this cluster", new() { Timeout = Patient });
         await Assertions.Expect(choice).ToContainTextAsync("fine-tune – names files that are not here", new() { Timeout = Patient });
-        Assert.Equal(["mini", "deepseek-v3", "fine-tune", "v3-half"], await choice.Locator("option").EvaluateAllAsync<string[]>("all => all.map(o => o.value)"));
+        Assert.Equal(["mini", "deepseek-v3", "fine-tune", "v3-half"],
+            await choice.Locator("option").EvaluateAllAsync<string[]>("all => all.map(o => o.value)"));
     }
 
     [Theory]
@@ -148,11 +151,14 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         using var http = new HttpClient(new HttpClientHandler { AllowAutoRedirect = false });
         http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", running.Dsops.Token);
         using var runs = await http.GetAsync(new Uri($"{Http}/runs?q=mini"), TestContext.Current.CancellationToken);
-        Assert.Equal((HttpStatusCode.Redirect, "/?q=mini"), (runs.StatusCode, runs.Headers.Location?.OriginalString.Replace(Http, "", StringComparison.Ordinal)));
+        Assert.Equal((HttpStatusCode.Redirect, "/?q=mini"),
+            (runs.StatusCode, runs.Headers.Location?.OriginalString.Replace(Http, "", StringComparison.Ordinal)));
         foreach (string path in new[] { "/", "/cluster", "/submit", "/healthz", "/v1/runs" })
         {
-            using var head = await http.SendAsync(new HttpRequestMessage(HttpMethod.Head, new Uri(Http + path)), TestContext.Current.CancellationToken);
-            Assert.Equal((path, HttpStatusCode.OK, ""), (path, head.StatusCode, await head.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)));
+            using var head =
+                await http.SendAsync(new HttpRequestMessage(HttpMethod.Head, new Uri(Http + path)), TestContext.Current.CancellationToken);
+            Assert.Equal((path, HttpStatusCode.OK, ""),
+                (path, head.StatusCode, await head.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)));
         }
     }
 
@@ -199,7 +205,9 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
           .filter(e => e.scrollHeight > e.clientHeight + 1 && !['visible', 'clip'].includes(getComputedStyle(e).overflowY)).length
         """;
 
-    /// <summary>What has the focus, and what is wrong with its ring: 2 px at least, and 3 : 1 against what is behind it (WCAG 2.2, 1.4.11).</summary>
+    /// <summary>
+    /// What has the focus, and what is wrong with its ring: 2 px at least, and 3 : 1 against what is behind it (WCAG 2.2, 1.4.11).
+    /// </summary>
     private const string FocusRing = """
         () => {
           const e = document.activeElement;

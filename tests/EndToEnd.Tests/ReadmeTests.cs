@@ -17,8 +17,14 @@ public sealed class ReadmeTests
         }
 
         string root = folder?.FullName ?? throw new DirectoryNotFoundException("DeepSeekOps.sln is in no folder above the tests.");
-        string[] command = ["run", "-c", configuration, "--no-build", "--project", "ControlPlane", "--", "plan", "deploy/examples/mini.yaml"];
-        var start = new ProcessStartInfo("dotnet", command) { WorkingDirectory = root, RedirectStandardOutput = true, RedirectStandardError = true };
+        string[] command = ["run", "-c", configuration, "--no-build", "--project", "ControlPlane", "--", "plan",
+            "deploy/examples/mini.yaml"];
+        var start = new ProcessStartInfo("dotnet", command)
+        {
+            WorkingDirectory = root,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         using var run = Process.Start(start) ?? throw new InvalidOperationException("dotnet did not start");
         var output = run.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         var error = run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);

@@ -32,7 +32,9 @@ public sealed class RecoveryTests
         await dsops.KillControlPlane();
         Assert.True(Dsops.IsAlive(rank), "the rank trains on while the control plane is away");
         await dsops.StartDev();
-        var after = await dsops.UntilStage("shaken", "pretrain", "is seen again", Minutes, s => Step(s) > 50 && s["ranks"]!.AsArray().Count > 0 && RankPid(s) > 0);
+        var after =
+            await dsops.UntilStage("shaken", "pretrain", "is seen again", Minutes,
+                s => Step(s) > 50 && s["ranks"]!.AsArray().Count > 0 && RankPid(s) > 0);
         Assert.Equal(rank, RankPid(after));
         Assert.Equal(3, (int)after["attempt"]!);
 
@@ -82,7 +84,8 @@ public sealed class RecoveryTests
         string[] sentences = [.. (await dsops.Json("events", "shaken")).AsArray().Select(e => (string)e!["text"]!)];
         Assert.Contains(sentences, s => s.Contains("signal 9", StringComparison.Ordinal));
         Assert.Contains(sentences, s => s.Contains("agent", StringComparison.OrdinalIgnoreCase));
-        Assert.True(sentences.Count(s => s.Contains("trains again", StringComparison.OrdinalIgnoreCase)) >= 2, string.Join('\n', sentences));
+        Assert.True(sentences.Count(s => s.Contains("trains again", StringComparison.OrdinalIgnoreCase)) >= 2,
+            string.Join('\n', sentences));
         var checkpoints = (await dsops.Json("checkpoints", "shaken")).AsArray();
         Assert.Contains(checkpoints, c => (string?)c!["state"] == "final" && (long)c["step"]! == Steps);
     }
@@ -92,7 +95,8 @@ public sealed class RecoveryTests
 
     private static Task<JsonNode> Attempt(Dsops dsops, string run, int attempt, long beyondStep) =>
         dsops.UntilStage(run, "pretrain", $"trains in attempt {attempt}", Minutes,
-            s => (int)s["attempt"]! == attempt && (string?)s["state"] == "running" && Step(s) > beyondStep && s["ranks"]!.AsArray().Count > 0);
+            s => (int)s["attempt"]! == attempt && (string?)s["state"] == "running" && Step(s) > beyondStep
+                && s["ranks"]!.AsArray().Count > 0);
 
     private static async Task<JsonNode> Stage(Dsops dsops, string run) => (await dsops.Show(run))["stages"]![0]!;
 

@@ -30,7 +30,8 @@ public sealed partial class DocumentTests
     public void Readme_names_the_two_commands()
     {
         string readme = Repository.Read("README.md");
-        Assert.Contains("dotnet run -c Release --project ControlPlane -- dev --submit deploy/examples/mini.yaml", readme, StringComparison.Ordinal);
+        Assert.Contains("dotnet run -c Release --project ControlPlane -- dev --submit deploy/examples/mini.yaml", readme,
+            StringComparison.Ordinal);
         Assert.Contains("bash tests/run", readme, StringComparison.Ordinal);
     }
 

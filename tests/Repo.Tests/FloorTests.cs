@@ -10,7 +10,8 @@ public sealed partial class FloorTests
     /// <summary>Bottom first, as docs/architecture.md draws them; the first is the folder itself.</summary>
     private static readonly string[] Decisions =
     [
-        "", "Recipes", "Throughput", "Checkpoints", "Gangs", "Planning", "Placement", "Health", "Recovery", "Stages", "Runs", "Serving", "Simulation",
+        "", "Recipes", "Throughput", "Checkpoints", "Gangs", "Planning", "Placement", "Health", "Recovery", "Stages", "Runs", "Serving",
+        "Simulation",
     ];
 
     /// <summary>Files whose namespace is not their folder's, with the reason.</summary>
@@ -37,13 +38,15 @@ public sealed partial class FloorTests
     [Fact]
     public void Floors_of_decisions_use_only_those_below()
     {
-        var floorOf = Decisions.Select((name, floor) => (Room: name.Length == 0 ? "DeepSeekOps.Decisions" : $"DeepSeekOps.Decisions.{name}", floor))
+        var floorOf =
+            Decisions.Select((name, floor) => (Room: name.Length == 0 ? "DeepSeekOps.Decisions" : $"DeepSeekOps.Decisions.{name}", floor))
             .ToDictionary(f => f.Room, f => f.floor);
         var arrows = Rooms.Arrows().Where(a => a.From.StartsWith("DeepSeekOps.Decisions", StringComparison.Ordinal)).ToArray();
         Assert.NotEmpty(arrows);
         Assert.Empty(arrows.Where(a => floorOf[a.To] > floorOf[a.From]).Select(a => $"{a.Path} uses {a.To}"));
         string[] rooms = [.. Repository.Sources().Select(Rooms.Of).OfType<string>().Where(r => r == "DeepSeekOps.Decisions"
-            || (r.StartsWith("DeepSeekOps.Decisions.", StringComparison.Ordinal) && !r.StartsWith("DeepSeekOps.Decisions.Tests", StringComparison.Ordinal))).Distinct()];
+            || (r.StartsWith("DeepSeekOps.Decisions.", StringComparison.Ordinal)
+                && !r.StartsWith("DeepSeekOps.Decisions.Tests", StringComparison.Ordinal))).Distinct()];
         Assert.Equal(floorOf.Keys.Order(StringComparer.Ordinal), rooms.Order(StringComparer.Ordinal));
     }
 
@@ -52,7 +55,8 @@ public sealed partial class FloorTests
     {
         var arrows = Rooms.Arrows().ToArray();
         Assert.Contains(arrows, a => a is { From: "DeepSeekOps.ControlPlane.Grains", To: "DeepSeekOps.Decisions.Stages" });
-        string[] circles = [.. Rooms.Circles(arrows.Select(a => (a.From, a.To)).Distinct()).Select(circle => string.Join(", ", circle) + ": "
+        string[] circles =
+            [.. Rooms.Circles(arrows.Select(a => (a.From, a.To)).Distinct()).Select(circle => string.Join(", ", circle) + ": "
             + string.Join("; ", arrows.Where(a => circle.Contains(a.From) && circle.Contains(a.To)).Select(a => $"{a.Path} uses {a.To}")))];
         Assert.Empty(circles);
     }
@@ -73,9 +77,11 @@ public sealed partial class FloorTests
         [
             .. from path in Repository.Files(".csproj")
                from name in XDocument.Parse(Repository.Read(path)).Descendants("Using").Select(e => (string?)e.Attribute("Include") ?? "")
-               where name.StartsWith("DeepSeekOps.", StringComparison.Ordinal) && !name.StartsWith("DeepSeekOps.Recipes", StringComparison.Ordinal)
+               where name.StartsWith("DeepSeekOps.", StringComparison.Ordinal)
+                   && !name.StartsWith("DeepSeekOps.Recipes", StringComparison.Ordinal)
                select $"{path}: {name}",
-            .. from path in Repository.Sources() from line in Repository.Lines(path) where line.StartsWith("global using ", StringComparison.Ordinal) select $"{path}: {line}",
+            .. from path in Repository.Sources() from line in Repository.Lines(path)
+                where line.StartsWith("global using ", StringComparison.Ordinal) select $"{path}: {line}",
         ];
         Assert.Empty(opened);
     }

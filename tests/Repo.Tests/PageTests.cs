@@ -13,7 +13,8 @@ public sealed partial class PageTests
     [Fact]
     public void Only_a_page_reads_the_query()
     {
-        string[] readers = [.. DashboardFiles().Where(f => Repository.Read(f).Contains("SupplyParameterFromQuery", StringComparison.Ordinal))];
+        string[] readers =
+            [.. DashboardFiles().Where(f => Repository.Read(f).Contains("SupplyParameterFromQuery", StringComparison.Ordinal))];
         Assert.NotEmpty(readers);
         Assert.DoesNotContain(readers, f => !IsPage(f));
     }
@@ -22,7 +23,10 @@ public sealed partial class PageTests
     public void No_page_is_a_part_of_another_component()
     {
         string[] pages = [.. DashboardFiles().Where(f => f.EndsWith(".razor", StringComparison.Ordinal) && IsPage(f)).Select(Component)];
-        string[] nested = [.. DashboardFiles().SelectMany(f => Tag().Matches(Repository.Read(f)).Where(t => pages.Contains(t.Groups[1].Value)).Select(t => $"{f}: {t.Value}"))];
+        string[] nested =
+            [.. DashboardFiles()
+                .SelectMany(
+                f => Tag().Matches(Repository.Read(f)).Where(t => pages.Contains(t.Groups[1].Value)).Select(t => $"{f}: {t.Value}"))];
         Assert.Empty(nested);
     }
 

@@ -30,7 +30,8 @@ public sealed class PatternTests
 
     private static CompilationUnitSyntax Root(string text) => CSharpSyntaxTree.ParseText(text).GetCompilationUnitRoot();
 
-    private static bool IsText(SyntaxNode node) => node is LiteralExpressionSyntax { RawKind: (int)SyntaxKind.StringLiteralExpression } or InterpolatedStringExpressionSyntax;
+    private static bool IsText(SyntaxNode node) =>
+        node is LiteralExpressionSyntax { RawKind: (int)SyntaxKind.StringLiteralExpression } or InterpolatedStringExpressionSyntax;
 
     /// <summary>A pattern begins with its anchor or is given to something that is called one.</summary>
     private static bool EndsInDollar(SyntaxNode text)
@@ -42,7 +43,9 @@ public sealed class PatternTests
         return pattern && written.EndsWith('$') && !written.EndsWith("\\$", StringComparison.Ordinal);
     }
 
-    private static bool IsMultiline(SyntaxNode text) => text.Parent?.Parent?.ToString().Contains("RegexOptions.Multiline", StringComparison.Ordinal) == true;
+    private static bool IsMultiline(SyntaxNode text) =>
+        text.Parent?.Parent?.ToString().Contains("RegexOptions.Multiline", StringComparison.Ordinal) == true;
 
-    private static bool IsForSchema(SyntaxNode text) => text.FirstAncestorOrSelf<AssignmentExpressionSyntax>()?.Left.ToString() == SchemaKey;
+    private static bool IsForSchema(SyntaxNode text) =>
+        text.FirstAncestorOrSelf<AssignmentExpressionSyntax>()?.Left.ToString() == SchemaKey;
 }

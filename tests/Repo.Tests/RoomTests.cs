@@ -11,7 +11,8 @@ public sealed partial class RoomTests
     public void Decisions_references_nothing()
     {
         var project = XDocument.Parse(Repository.Read("ControlPlane/Decisions/Decisions.csproj"));
-        Assert.DoesNotContain(project.Descendants(), e => e.Name.LocalName is "PackageReference" or "ProjectReference" or "FrameworkReference");
+        Assert.DoesNotContain(project.Descendants(),
+            e => e.Name.LocalName is "PackageReference" or "ProjectReference" or "FrameworkReference");
     }
 
     [Theory]
@@ -19,7 +20,8 @@ public sealed partial class RoomTests
     [InlineData("Dashboard/Dashboard.csproj", "../Contracts/Contracts.csproj")]
     public void Worker_and_dashboard_reference_contracts_only(string path, params string[] allowed)
     {
-        string[] references = [.. XDocument.Parse(Repository.Read(path)).Descendants("ProjectReference").Select(e => (string?)e.Attribute("Include") ?? "")];
+        string[] references =
+            [.. XDocument.Parse(Repository.Read(path)).Descendants("ProjectReference").Select(e => (string?)e.Attribute("Include") ?? "")];
         Assert.Equal(allowed, references);
     }
 
@@ -27,7 +29,8 @@ public sealed partial class RoomTests
     public void What_both_sides_read_by_has_no_package_and_no_project_of_its_own()
     {
         var project = XDocument.Parse(Repository.Read("Contracts/Recipes/Recipes.csproj"));
-        Assert.DoesNotContain(project.Descendants(), e => e.Name.LocalName is "PackageReference" or "ProjectReference" or "FrameworkReference");
+        Assert.DoesNotContain(project.Descendants(),
+            e => e.Name.LocalName is "PackageReference" or "ProjectReference" or "FrameworkReference");
     }
 
     [Theory]
@@ -49,14 +52,17 @@ public sealed partial class RoomTests
     [InlineData("ControlPlane/Storage/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Clusters)|DeepSeekOps\\.Contracts|k8s)\\b")]
     [InlineData("ControlPlane/Cli/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Storage)|Microsoft\\.EntityFrameworkCore)\\b")]
     [InlineData("Dashboard/", "using DeepSeekOps\\.(ControlPlane|Decisions|Worker)\\b")]
-    [InlineData("Contracts/Recipes/", "using (DeepSeekOps\\.(ControlPlane|Decisions|Dashboard|Worker|Contracts)|TorchSharp|Microsoft\\.(AspNetCore|Extensions))\\b")]
+    [InlineData("Contracts/Recipes/",
+        "using (DeepSeekOps\\.(ControlPlane|Decisions|Dashboard|Worker|Contracts)|TorchSharp|Microsoft\\.(AspNetCore|Extensions))\\b")]
     [InlineData("Worker/", "using DeepSeekOps\\.(ControlPlane|Decisions|Dashboard)\\b")]
     public void A_room_does_not_look_into_the_rooms_it_must_not(string room, string forbidden)
     {
         var rule = new Regex(forbidden);
-        string[] files = [.. Repository.Sources().Concat(Repository.Files(".razor")).Where(f => f.StartsWith(room, StringComparison.Ordinal))];
+        string[] files =
+            [.. Repository.Sources().Concat(Repository.Files(".razor")).Where(f => f.StartsWith(room, StringComparison.Ordinal))];
         Assert.NotEmpty(files);
-        string[] found = [.. files.SelectMany(path => Repository.Lines(path).Where(l => rule.IsMatch(l)).Select(l => $"{path}: {l.Trim()}"))];
+        string[] found =
+            [.. files.SelectMany(path => Repository.Lines(path).Where(l => rule.IsMatch(l)).Select(l => $"{path}: {l.Trim()}"))];
         Assert.Empty(found);
     }
 
@@ -65,9 +71,11 @@ public sealed partial class RoomTests
     {
         string[] floors =
         [
-            "Agent Data Libtorch Safetensors", "Cuda Parallel", "Parallel.Sockets", "Model", "Sampling Checkpoints", "Training.Learning", "Training.Stages", "Training.Loop", "Cli",
+            "Agent Data Libtorch Safetensors", "Cuda Parallel", "Parallel.Sockets", "Model", "Sampling Checkpoints", "Training.Learning",
+            "Training.Stages", "Training.Loop", "Cli",
         ];
-        var floorOf = floors.SelectMany((rooms, floor) => rooms.Split(' ').Select(room => (room, floor))).ToDictionary(r => r.room, r => r.floor);
+        var floorOf = floors.SelectMany((rooms, floor) => rooms.Split(' ').Select(room => (room, floor)))
+            .ToDictionary(r => r.room, r => r.floor);
         string[] upward =
         [
             .. from path in Repository.Sources()
@@ -107,7 +115,8 @@ public sealed partial class RoomTests
         string decisions = string.Join('\n', Repository.Files(".md")
             .Where(f => f.StartsWith("docs/decisions/", StringComparison.Ordinal)).Select(Repository.Read));
         string[] silent = [.. Repository.Files(".csproj")
-            .SelectMany(path => XDocument.Parse(Repository.Read(path)).Descendants("PackageReference").Select(e => e.Attribute("Include")?.Value ?? ""))
+            .SelectMany(
+            path => XDocument.Parse(Repository.Read(path)).Descendants("PackageReference").Select(e => e.Attribute("Include")?.Value ?? ""))
             .Where(name => name.Length > 0).Distinct()
             .Where(name => !decisions.Contains(name, StringComparison.OrdinalIgnoreCase))];
         Assert.Empty(silent);

@@ -11,7 +11,8 @@ internal static partial class Rooms
     /// <summary>Folders whose path below is no part of the namespace.</summary>
     private static readonly (string Folder, string Namespace)[] Roots =
     [
-        ("ControlPlane/Decisions", "DeepSeekOps.Decisions"), ("ControlPlane", "DeepSeekOps.ControlPlane"), ("Contracts/Recipes", "DeepSeekOps.Recipes"),
+        ("ControlPlane/Decisions", "DeepSeekOps.Decisions"), ("ControlPlane", "DeepSeekOps.ControlPlane"),
+        ("Contracts/Recipes", "DeepSeekOps.Recipes"),
         ("Contracts", "DeepSeekOps.Contracts"), ("Worker", "DeepSeekOps.Worker"), ("Dashboard", "DeepSeekOps.Dashboard"),
     ];
 
@@ -37,7 +38,8 @@ internal static partial class Rooms
         string[] rooms = [.. declared.Select(d => d.Key).Distinct()];
         foreach (var file in All.Value)
         {
-            foreach (string room in rooms.Where(r => r != file.Room && (Sees(file, r) ? declared[r].Any(file.Words.Contains) : Names(file, r, declared[r]))))
+            foreach (string room in rooms.Where(
+                r => r != file.Room && (Sees(file, r) ? declared[r].Any(file.Words.Contains) : Names(file, r, declared[r]))))
             {
                 yield return (file.Room, room, file.Path);
             }
@@ -51,7 +53,8 @@ internal static partial class Rooms
         string[] rooms = [.. next.Select(n => n.Key)];
         var reach = rooms.ToDictionary(r => r, r => Reached(r, next));
         return rooms.Where(r => reach[r].Contains(r))
-            .Select(r => reach[r].Where(other => reach.TryGetValue(other, out var back) && back.Contains(r)).Order(StringComparer.Ordinal).ToArray())
+            .Select(r =>
+                reach[r].Where(other => reach.TryGetValue(other, out var back) && back.Contains(r)).Order(StringComparer.Ordinal).ToArray())
             .DistinctBy(circle => string.Join(' ', circle));
     }
 
@@ -73,7 +76,8 @@ internal static partial class Rooms
         return reached;
     }
 
-    private static bool Sees(RoomFile file, string room) => file.Usings.Contains(room) || file.Room.StartsWith(room + ".", StringComparison.Ordinal);
+    private static bool Sees(RoomFile file, string room) =>
+        file.Usings.Contains(room) || file.Room.StartsWith(room + ".", StringComparison.Ordinal);
 
     /// <summary>"Stages.Silence" from a room beside it, or the same with more before it.</summary>
     private static bool Names(RoomFile file, string room, IEnumerable<string> types)
@@ -84,15 +88,20 @@ internal static partial class Rooms
 
     private static RoomFile[] Load()
     {
-        string[] paths = [.. Repository.Sources().Concat(Repository.Files(".razor")).Where(p => !p.StartsWith("tests/", StringComparison.Ordinal) && Of(p) is not null)];
-        string[] imported = [.. paths.Where(p => p.EndsWith("_Imports.razor", StringComparison.Ordinal)).SelectMany(p => UsingsOf(Repository.Read(p)))];
+        string[] paths =
+            [.. Repository.Sources().Concat(Repository.Files(".razor"))
+                .Where(p => !p.StartsWith("tests/", StringComparison.Ordinal) && Of(p) is not null)];
+        string[] imported =
+            [.. paths.Where(p => p.EndsWith("_Imports.razor", StringComparison.Ordinal)).SelectMany(p => UsingsOf(Repository.Read(p)))];
         return [.. paths.Where(p => !p.EndsWith("_Imports.razor", StringComparison.Ordinal)).Select(path =>
         {
             string text = Repository.Read(path);
             bool razor = path.EndsWith(".razor", StringComparison.Ordinal);
-            string[] declares = razor ? [Path.GetFileNameWithoutExtension(path)] : [.. Declaration().Matches(text).Select(m => m.Groups[1].Value)];
+            string[] declares = razor ? [Path.GetFileNameWithoutExtension(path)]
+                : [.. Declaration().Matches(text).Select(m => m.Groups[1].Value)];
             string body = Using().Replace(text, "");
-            return new RoomFile(path, Of(path)!, [.. UsingsOf(text), .. razor ? imported : []], declares, [.. Word().Matches(body).Select(m => m.Value)],
+            return new RoomFile(path, Of(path)!, [.. UsingsOf(text), .. razor ? imported : []], declares,
+                [.. Word().Matches(body).Select(m => m.Value)],
                 [.. QualifiedName().Matches(body).Select(m => (m.Groups[1].Value, m.Groups[2].Value))]);
         })];
     }
@@ -102,7 +111,8 @@ internal static partial class Rooms
     [GeneratedRegex(@"^@?(?:global )?using (?:static )?(?:\w+ = )?([\w.]+);?[ \t]*\r?\n", RegexOptions.Multiline)]
     private static partial Regex Using();
 
-    [GeneratedRegex(@"^(?:public|internal) [\w ]*?\b(?:class|struct|record|enum|interface) (?!struct\b|class\b)(\w+)", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^(?:public|internal) [\w ]*?\b(?:class|struct|record|enum|interface) (?!struct\b|class\b)(\w+)",
+        RegexOptions.Multiline)]
     private static partial Regex Declaration();
 
     [GeneratedRegex(@"\w+")]

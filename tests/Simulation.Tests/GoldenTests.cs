@@ -15,7 +15,8 @@ public sealed class GoldenTests
     private const string Line = "---";
 
     public static TheoryData<string> Files =>
-        [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "Scenarios"), "*.txt").Select(f => Path.GetFileName(f)!).Order(StringComparer.Ordinal)];
+        [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "Scenarios"), "*.txt").Select(f => Path.GetFileName(f)!)
+            .Order(StringComparer.Ordinal)];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -36,7 +37,8 @@ public sealed class GoldenTests
 
     private static Scenario Read(List<string> head)
     {
-        var settings = head.Where(l => l.Contains(':', StringComparison.Ordinal) && l[0] != '#').Select(l => l.Split(": ")).ToDictionary(l => l[0], l => l[1]);
+        var settings = head.Where(l => l.Contains(':', StringComparison.Ordinal) && l[0] != '#').Select(l => l.Split(": "))
+            .ToDictionary(l => l[0], l => l[1]);
         var script = head.Where(l => l.StartsWith("at ", StringComparison.Ordinal)).Select(l => l.Split(' ')).Select(l => new ScriptedFault(
             TimeSpan.FromSeconds(Number(l[1])), new NodeId(l[3]), new FaultCause(l[2], 1, Enum.Parse<FaultEffect>(l[2]))));
         return SmallWorld.Scripted((int)Number(settings["nodes"]), (int)Number(settings["gang"]), (int)Number(settings["steps"]),
@@ -47,7 +49,8 @@ public sealed class GoldenTests
 
     private static IEnumerable<string> Ledger(Decisions.Simulation.Simulation world) => Enum.GetValues<GoodputBucket>()
         .Where(b => world.Ledger[b] > TimeSpan.Zero)
-        .Select(b => string.Create(CultureInfo.InvariantCulture, $"{SimulationReport.NameOf(b)} {world.Ledger[b].TotalSeconds:0.###} GPU-s"));
+        .Select(b =>
+            string.Create(CultureInfo.InvariantCulture, $"{SimulationReport.NameOf(b)} {world.Ledger[b].TotalSeconds:0.###} GPU-s"));
 
     private static string SourceFolder()
     {
@@ -57,6 +60,7 @@ public sealed class GoldenTests
             folder = folder.Parent;
         }
 
-        return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("Not below the repository."), "tests", "Simulation.Tests", "Scenarios");
+        return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("Not below the repository."), "tests",
+            "Simulation.Tests", "Scenarios");
     }
 }

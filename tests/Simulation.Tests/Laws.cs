@@ -77,16 +77,21 @@ internal sealed class Laws
         var policy = world.Policy;
         foreach (var node in world.Machines.Where(m => grant.Nodes.Contains(m.Id)))
         {
-            Demand(!policy.Maintenance.Any(w => w.Covers(node, policy.Groups) && w.Until > grant.At && (grant.ExpectedEnd is null || grant.ExpectedEnd > w.From)),
+            Demand(!policy.Maintenance.Any(
+                w => w.Covers(node, policy.Groups) && w.Until > grant.At && (grant.ExpectedEnd is null || grant.ExpectedEnd > w.From)),
                 $"{grant.Stage} is placed on {node.Id} into maintenance");
-            Demand(grant.Group.Length == 0 || policy.Groups.Single(g => g.Name == grant.Group).Holds(node), $"{grant.Stage} is placed on {node.Id}, not of group {grant.Group}");
+            Demand(grant.Group.Length == 0
+                || policy.Groups.Single(g => g.Name == grant.Group)
+                    .Holds(node), $"{grant.Stage} is placed on {node.Id}, not of group {grant.Group}");
         }
 
         int free = world.Machines.Count(m => world.Held.All(h => !h.Nodes.Contains(m.Id)));
         bool alone = world.Held.Count(h => h.At == grant.At) == 1;
-        Demand(grant.Restores || !alone || free >= policy.Spares, $"{grant.Stage} lost no node and leaves {free} of {policy.Spares} spares");
+        Demand(grant.Restores || !alone
+            || free >= policy.Spares, $"{grant.Stage} lost no node and leaves {free} of {policy.Spares} spares");
         int holds = world.Held.Where(h => h.Team == grant.Team).Sum(h => h.Slots);
-        Demand(policy.Borrow || policy.QuotaSlots.IsEmpty || holds <= policy.QuotaSlots.GetValueOrDefault(grant.Team), $"team {grant.Team} holds {holds} slots, over its quota");
+        Demand(policy.Borrow || policy.QuotaSlots.IsEmpty
+            || holds <= policy.QuotaSlots.GetValueOrDefault(grant.Team), $"team {grant.Team} holds {holds} slots, over its quota");
     }
 
     private static void OneLiveAttempt(Decisions.Simulation.Simulation world)
@@ -107,7 +112,8 @@ internal sealed class Laws
     {
         foreach (var (gang, node) in world.MadePods)
         {
-            Demand(world.Stages.GetValueOrDefault(gang.Stage)?.Phase.GangOrNull?.Id == gang, $"a pod of {gang} is on {node}, and no stage is written that holds it");
+            Demand(world.Stages.GetValueOrDefault(gang.Stage)?.Phase.GangOrNull?.Id
+                == gang, $"a pod of {gang} is on {node}, and no stage is written that holds it");
         }
     }
 
@@ -116,11 +122,16 @@ internal sealed class Laws
         string id = now.Id.ToString();
         Demand(now.Attempt >= before.Stage.Attempt, $"{id}: attempt {before.Stage.Attempt} became {now.Attempt}");
         Demand(!before.Stage.Phase.Terminal || now.Phase.Terminal, $"{id} had ended as {before.Stage.Phase} and is {now.Phase}");
-        bool refused = now.Checkpoints.Count(c => c.State == CheckpointState.Quarantined) > before.Stage.Checkpoints.Count(c => c.State == CheckpointState.Quarantined);
-        Demand(refused || Newest(now) >= Newest(before.Stage), $"{id}: checkpoint of step {Newest(before.Stage)} is forgotten, {Newest(now)} is left");
+        bool refused =
+            now.Checkpoints.Count(c => c.State == CheckpointState.Quarantined)
+                > before.Stage.Checkpoints.Count(c => c.State == CheckpointState.Quarantined);
+        Demand(refused
+            || Newest(now) >= Newest(before.Stage), $"{id}: checkpoint of step {Newest(before.Stage)} is forgotten, {Newest(now)} is left");
         long newest = CheckpointChoice.ToResume(now.Checkpoints)?.Made.Step ?? 0;
-        Demand(now.Attempt == before.Stage.Attempt || now.LaunchedFrom == newest, $"{id}: launched from {now.LaunchedFrom}, the newest is {newest}");
-        Demand(before.FaultsWithoutProgress <= now.Policy.MaxRestarts, $"{id}: {before.FaultsWithoutProgress} restarts of one cause without a checkpoint");
+        Demand(now.Attempt == before.Stage.Attempt
+            || now.LaunchedFrom == newest, $"{id}: launched from {now.LaunchedFrom}, the newest is {newest}");
+        Demand(before.FaultsWithoutProgress
+            <= now.Policy.MaxRestarts, $"{id}: {before.FaultsWithoutProgress} restarts of one cause without a checkpoint");
         NumbersBreakOnce(before.Stage, now);
         // Word of a refusal may come when the next attempt has already begun from the same checkpoint.
         bool told = refused && now.RestartsByCause.GetValueOrDefault(FailureCause.CheckpointRefused)
@@ -134,11 +145,15 @@ internal sealed class Laws
     /// <summary>A break leaves its batch out and goes on from before it; what is left out stays so.</summary>
     private static void NumbersBreakOnce(Stage before, Stage now)
     {
-        Demand(before.LeftOut.All(b => now.LeftOut.Contains(b)), $"{now.Id}: batch {string.Join(", ", before.LeftOut.Select(b => b.Batch))} is no longer left out");
-        if (now.RestartsByCause.GetValueOrDefault(FailureCause.NotFinite) > before.RestartsByCause.GetValueOrDefault(FailureCause.NotFinite))
+        Demand(before.LeftOut.All(
+            b => now.LeftOut.Contains(
+                b)), $"{now.Id}: batch {string.Join(", ", before.LeftOut.Select(b => b.Batch))} is no longer left out");
+        if (now.RestartsByCause.GetValueOrDefault(FailureCause.NotFinite)
+            > before.RestartsByCause.GetValueOrDefault(FailureCause.NotFinite))
         {
             Demand(now.LeftOut.Length > before.LeftOut.Length, $"{now.Id}: goes on after a break without leaving its batch out");
-            Demand(Newest(now) < now.LeftOut[^1].Step, $"{now.Id}: goes on from step {Newest(now)} though the numbers broke at step {now.LeftOut[^1].Step}");
+            Demand(Newest(now) < now.LeftOut[^1].Step,
+                $"{now.Id}: goes on from step {Newest(now)} though the numbers broke at step {now.LeftOut[^1].Step}");
         }
     }
 
@@ -146,7 +161,8 @@ internal sealed class Laws
     {
         foreach (var job in world.LeavingOut.Where(j => world.Stages[j.Stage].Attempt == j.Attempt))
         {
-            Demand(world.Stages[job.Stage].LeftOut.All(b => job.LeftOut.Contains(b.Batch)), $"{job.Stage}: attempt {job.Attempt} trains a batch that is to be left out");
+            Demand(world.Stages[job.Stage].LeftOut.All(
+                b => job.LeftOut.Contains(b.Batch)), $"{job.Stage}: attempt {job.Attempt} trains a batch that is to be left out");
         }
     }
 
@@ -161,7 +177,8 @@ internal sealed class Laws
             worst = now.RestartsByCause.Max(c => c.Value - before.AtProgress.GetValueOrDefault(c.Key));
         }
 
-        return new Seen(now, same ? before!.LaunchedAt : world.Now, (same && before!.Unsound) || !sound, worst, progress ? now.RestartsByCause : before!.AtProgress);
+        return new Seen(now, same ? before!.LaunchedAt : world.Now, (same && before!.Unsound) || !sound, worst,
+            progress ? now.RestartsByCause : before!.AtProgress);
     }
 
     private static long Newest(Stage stage) => CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? 0;

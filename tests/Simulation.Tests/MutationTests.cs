@@ -22,10 +22,13 @@ public sealed class MutationTests
         ["takes a minute of silence for death"] = (WithStage(Nervous), "a healthy gang was ended"),
         ["never notices a hang"] = (WithStage(Patient), "never ends"),
         ["forgets what it leaves out"] = (WithStage(Careless), "without leaving its batch out"),
-        ["places as if nobody held anything"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Held = [] }) }, "is granted twice"),
-        ["places into maintenance"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Policy = q.Policy with { Maintenance = [] } }) },
+        ["places as if nobody held anything"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Held = [] }) },
+            "is granted twice"),
+        ["places into maintenance"] =
+            (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Policy = q.Policy with { Maintenance = [] } }) },
             "into maintenance"),
-        ["gives spares to everybody"] = (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Policy = q.Policy with { Spares = 0 } }) },
+        ["gives spares to everybody"] =
+            (Deciders.Real with { Placement = q => PlacementQueue.Decide(q with { Policy = q.Policy with { Spares = 0 } }) },
             "lost no node and leaves"),
         ["acts before it writes"] = (Deciders.Real with { Tick = ActingFirst }, "no stage is written that holds it"),
         ["takes what an older attempt says for the present"] = (Deciders.Real with { Hear = Gullible }, "a healthy gang was ended"),
@@ -60,7 +63,8 @@ public sealed class MutationTests
     private static Scenario World(int seed) => seed % 2 == 0
         ? SmallWorld.Drawn(seed) with { Limit = TimeSpan.FromHours(2) }
         : SmallWorld.Scripted(nodes: 3, gang: 2, steps: 40, stepSeconds: 2, saveEvery: 5,
-            [new ScriptedFault(TimeSpan.FromSeconds(20 + seed), new NodeId("node-0000"), new FaultCause("stuck", 1, FaultEffect.RankHangs))]);
+            [new ScriptedFault(TimeSpan.FromSeconds(20 + seed), new NodeId("node-0000"),
+                new FaultCause("stuck", 1, FaultEffect.RankHangs))]);
 
     private static Deciders WithStage(Func<Stage, Observation, DateTimeOffset, Decision> stage) => Deciders.Real with { Stage = stage };
 
@@ -95,13 +99,15 @@ public sealed class MutationTests
     }
 
     private static Decision Hasty(Stage stage, Observation seen, DateTimeOffset now) =>
-        StagePlanner.Decide(stage, stage.Phase is Phase.Stopping { Then: Ending.Relaunch } stopping ? seen with { GoneGang = stopping.Gang.Id } : seen, now);
+        StagePlanner.Decide(stage,
+            stage.Phase is Phase.Stopping { Then: Ending.Relaunch } stopping ? seen with { GoneGang = stopping.Gang.Id } : seen, now);
 
     private static Decision Forgetful(Stage stage, Observation seen, DateTimeOffset now)
     {
         var decision = StagePlanner.Decide(stage, seen, now);
         var kept = decision.Next.Checkpoints;
-        return decision.Next.Attempt == stage.Attempt || kept.IsEmpty ? decision : decision with { Next = decision.Next with { Checkpoints = kept[..^1] } };
+        return decision.Next.Attempt == stage.Attempt || kept.IsEmpty ? decision
+            : decision with { Next = decision.Next with { Checkpoints = kept[..^1] } };
     }
 
     private static Decision Careless(Stage stage, Observation seen, DateTimeOffset now)
@@ -110,10 +116,12 @@ public sealed class MutationTests
         return decision.Next.LeftOut.IsEmpty ? decision : decision with { Next = decision.Next with { LeftOut = [] } };
     }
 
-    private static Decision Tireless(Stage stage, Observation seen, DateTimeOffset now) => StagePlanner.Decide(stage with { Restarts = [] }, seen, now);
+    private static Decision Tireless(Stage stage, Observation seen, DateTimeOffset now) =>
+        StagePlanner.Decide(stage with { Restarts = [] }, seen, now);
 
     private static Decision Nervous(Stage stage, Observation seen, DateTimeOffset now) =>
-        StagePlanner.Decide(stage, stage.Phase is Phase.Running ? seen with { Now = Instant.OfOneClock(seen.Now.At + TimeSpan.FromMinutes(3)) } : seen, now);
+        StagePlanner.Decide(stage,
+            stage.Phase is Phase.Running ? seen with { Now = Instant.OfOneClock(seen.Now.At + TimeSpan.FromMinutes(3)) } : seen, now);
 
     private static Decision Patient(Stage stage, Observation seen, DateTimeOffset now) => StagePlanner.Decide(stage, seen with
     {
@@ -124,7 +132,10 @@ public sealed class MutationTests
     {
         var decision = StagePlanner.Decide(stage, seen, now);
         return decision.Next is { Phase: Phase.Running running, Checkpoints: [var first, ..] }
-            ? decision with { Next = decision.Next with { Phase = new Phase.Stopping(running.Gang, now, new Ending.Complete(first.Ref(stage.Id)), null) } }
+            ? decision with
+            {
+                Next = decision.Next with { Phase = new Phase.Stopping(running.Gang, now, new Ending.Complete(first.Ref(stage.Id)), null) },
+            }
             : decision;
     }
 }

@@ -70,6 +70,7 @@ public sealed class SeedTests
         var world = new Decisions.Simulation.Simulation(scenario);
         world.Run();
         var buckets = Enum.GetValues<GoodputBucket>().Select(b => $"{b} {world.Ledger[b].Ticks}");
-        return string.Join('\n', [.. world.Told.Select(e => $"{e.At:O} {e.Stage} {e.Attempt} {e.Kind} {e.Text}"), .. buckets, $"{world.Events}"]);
+        return string.Join('\n',
+            [.. world.Told.Select(e => $"{e.At:O} {e.Stage} {e.Attempt} {e.Kind} {e.Text}"), .. buckets, $"{world.Events}"]);
     }
 }

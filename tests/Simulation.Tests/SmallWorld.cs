@@ -7,7 +7,9 @@ using DeepSeekOps.Decisions.Simulation;
 
 namespace DeepSeekOps.Simulation.Tests;
 
-/// <summary>A few nodes, a few short runs that compete for them, and more faults in a quarter of an hour than a real cluster has in a month.</summary>
+/// <summary>
+/// A few nodes, a few short runs that compete for them, and more faults in a quarter of an hour than a real cluster has in a month.
+/// </summary>
 internal static class SmallWorld
 {
     public const int SlotsPerNode = 2;
@@ -52,13 +54,16 @@ internal static class SmallWorld
             foreach (var stage in pipeline.Stages)
             {
                 timings.Add(new StageId(pipeline.Name, stage.Name),
-                    new StageTiming(1 + (3 * random.NextDouble()), random.Next(3, 12), random.NextDouble(), 4 * random.NextDouble(), 1e6, 1000));
+                    new StageTiming(1 + (3 * random.NextDouble()), random.Next(3, 12), random.NextDouble(), 4 * random.NextDouble(), 1e6,
+                        1000));
             }
         }
 
         double secondsBetweenFaults = random.Next(20, 300);
-        var mix = random.Next(8) == 0 ? FaultMix.None : EveryKind with { PerThousandNodeDays = 1000.0 * 86_400 / secondsBetweenFaults / nodes };
-        var scenario = new Scenario(arrivals.ToImmutable(), Machines(nodes), timings.ToImmutable(), mix, Fast, DrawChaos(random), PlacementPolicy.Default, 1e9,
+        var mix = random.Next(8) == 0 ? FaultMix.None
+            : EveryKind with { PerThousandNodeDays = 1000.0 * 86_400 / secondsBetweenFaults / nodes };
+        var scenario = new Scenario(arrivals.ToImmutable(), Machines(nodes), timings.ToImmutable(), mix, Fast, DrawChaos(random),
+            PlacementPolicy.Default, 1e9,
             TimeSpan.FromHours(8), seed);
         return WithSettings(scenario, nodes, new Random(seed + 1_000_000));
     }
@@ -70,7 +75,8 @@ internal static class SmallWorld
         var timing = new StageTiming(stepSeconds, saveEvery, 0.5, 2, 1e6, 1000);
         var steady = Fast with { PodStart = (2, 2), Load = (4, 4), StepNoise = StepNoise.None, EndPod = 1 };
         return new Scenario([new Arrival(TimeSpan.Zero, new RunSubmission("golden", pipeline, ""))], Machines(nodes),
-            ImmutableDictionary<StageId, StageTiming>.Empty.Add(new StageId("golden", "stage-1"), timing), FaultMix.None, steady, Chaos.None,
+            ImmutableDictionary<StageId, StageTiming>.Empty.Add(new StageId("golden", "stage-1"), timing), FaultMix.None, steady,
+            Chaos.None,
             PlacementPolicy.Default, 1e9, TimeSpan.FromHours(2), 1)
         {
             Script = script,
@@ -87,18 +93,25 @@ internal static class SmallWorld
         var group = new NodeGroup("all", ImmutableDictionary<string, string>.Empty.Add(Fabric.LeafLabel, "leaf-000"), []);
         ImmutableArray<MaintenanceWindow> windows = random.Next(3) > 0 ? [] :
         [
-            .. Enumerable.Range(1, random.Next(1, 3)).Select(i => new MaintenanceWindow($"window-{i}", [new NodeId($"node-{random.Next(nodes):0000}")], "",
-                Decisions.Simulation.Simulation.Start.AddMinutes(random.Next(2, 20)), Decisions.Simulation.Simulation.Start.AddMinutes(random.Next(21, 40)), "firmware")),
+            .. Enumerable.Range(1, random.Next(1, 3))
+                .Select(i => new MaintenanceWindow($"window-{i}", [new NodeId($"node-{random.Next(nodes):0000}")], "",
+                Decisions.Simulation.Simulation.Start.AddMinutes(random.Next(2, 20)),
+                Decisions.Simulation.Simulation.Start.AddMinutes(random.Next(21, 40)), "firmware")),
         ];
         bool quotas = random.Next(3) == 0;
         return scenario with
         {
             Machines = Machines(nodes + spares),
-            Arrivals = random.Next(3) > 0 ? scenario.Arrivals : [.. scenario.Arrivals.Select(a => a with { Submission = OfGroup(a.Submission, group.Name) })],
+            Arrivals = random.Next(3) > 0 ? scenario.Arrivals
+                : [.. scenario.Arrivals.Select(a => a with { Submission = OfGroup(a.Submission, group.Name) })],
             Policy = PlacementPolicy.Default with
             {
-                Spares = spares, Groups = [group], Maintenance = windows, Borrow = !quotas,
-                QuotaSlots = quotas ? ImmutableDictionary<string, int>.Empty.Add(new PipelineSpec().Team, nodes * SlotsPerNode) : ImmutableDictionary<string, int>.Empty,
+                Spares = spares,
+                Groups = [group],
+                Maintenance = windows,
+                Borrow = !quotas,
+                QuotaSlots = quotas ? ImmutableDictionary<string, int>.Empty.Add(new PipelineSpec().Team, nodes * SlotsPerNode)
+                    : ImmutableDictionary<string, int>.Empty,
             },
         };
     }
@@ -107,7 +120,8 @@ internal static class SmallWorld
     {
         Pipeline = submission.Pipeline with
         {
-            Stages = [.. submission.Pipeline.Stages.Select(s => s with { Resources = submission.Pipeline.ResourcesOf(s) with { Group = group } })],
+            Stages = [.. submission.Pipeline.Stages.Select(
+                s => s with { Resources = submission.Pipeline.ResourcesOf(s) with { Group = group } })],
         },
     };
 
@@ -130,7 +144,9 @@ internal static class SmallWorld
     private static Chaos DrawChaos(Random random) => random.Next(3) switch
     {
         0 => Chaos.None,
-        1 => new Chaos(BeatLost: 0.02, BeatTwice: 0.05, BeatLate: 0.1, BeatLateSeconds: 2, Crash: 0.002, TimeSpan.FromSeconds(5), ClusterSilent: 0.01, Refusal: 0.02),
-        _ => new Chaos(BeatLost: 0.2, BeatTwice: 0.2, BeatLate: 0.3, BeatLateSeconds: 6, Crash: 0.02, TimeSpan.FromSeconds(15), ClusterSilent: 0.1, Refusal: 0.1),
+        1 => new Chaos(BeatLost: 0.02, BeatTwice: 0.05, BeatLate: 0.1, BeatLateSeconds: 2, Crash: 0.002, TimeSpan.FromSeconds(5),
+            ClusterSilent: 0.01, Refusal: 0.02),
+        _ => new Chaos(BeatLost: 0.2, BeatTwice: 0.2, BeatLate: 0.3, BeatLateSeconds: 6, Crash: 0.02, TimeSpan.FromSeconds(15),
+            ClusterSilent: 0.1, Refusal: 0.1),
     };
 }

@@ -37,12 +37,14 @@ public static class ConversationLine
         catch (JsonException e)
         {
             throw new BadInputException(
-                $"it is not a JSON object: byte {(e.BytePositionInLine ?? 0) + 1} fits none.", "Write one JSON object a line; NaN and Infinity are no JSON.");
+                $"it is not a JSON object: byte {(e.BytePositionInLine ?? 0) + 1} fits none.",
+                "Write one JSON object a line; NaN and Infinity are no JSON.");
         }
         catch (InvalidOperationException)
         {
             // JSON may escape half of a surrogate pair, as exports do that were cut at a number of characters.
-            throw new BadInputException("a text has half of a character (a surrogate without its pair).", "Export the data again, or write \\ufffd in its place.");
+            throw new BadInputException("a text has half of a character (a surrogate without its pair).",
+                "Export the data again, or write \\ufffd in its place.");
         }
     }
 
@@ -61,7 +63,8 @@ public static class ConversationLine
 
         if (line.TryGetProperty("question", out var question) && line.TryGetProperty("answer", out var answer))
         {
-            return new Conversation([new Turn(Speaker.User, Text(question, "question")), new Turn(Speaker.Assistant, Text(answer, "answer"))]);
+            return new Conversation(
+                [new Turn(Speaker.User, Text(question, "question")), new Turn(Speaker.Assistant, Text(answer, "answer"))]);
         }
 
         return line.TryGetProperty("messages", out var messages) ? Messages(line, messages)
@@ -101,8 +104,10 @@ public static class ConversationLine
             "user" => Speaker.User,
             "assistant" => Speaker.Assistant,
             "tool" or "function" => throw new BadInputException(
-                "\"role\" is a tool's; answers of tools are not learned.", "Leave such conversations out, or write what the tool said into the user's next message."),
-            _ => throw new BadInputException("\"role\" is not system, developer, user or assistant.", "Give each message one of these roles."),
+                "\"role\" is a tool's; answers of tools are not learned.",
+                "Leave such conversations out, or write what the tool said into the user's next message."),
+            _ => throw new BadInputException("\"role\" is not system, developer, user or assistant.",
+                "Give each message one of these roles."),
         };
         foreach (var field in (string[])["tool_calls", "function_call"])
         {
@@ -113,7 +118,8 @@ public static class ConversationLine
         if (message.TryGetProperty("weight", out var weight) && weight.ValueKind != JsonValueKind.Null
             && (weight.ValueKind != JsonValueKind.Number || weight.GetDouble() != 1))
         {
-            throw new BadInputException("\"weight\" is set: every answer is learned with weight 1.", "Leave out \"weight\", or the messages that are not to be learned.");
+            throw new BadInputException("\"weight\" is set: every answer is learned with weight 1.",
+                "Leave out \"weight\", or the messages that are not to be learned.");
         }
 
         return message.TryGetProperty("content", out var content) ? new Turn(by, Content(content))
@@ -131,10 +137,12 @@ public static class ConversationLine
         var text = new StringBuilder();
         foreach (var part in content.EnumerateArray())
         {
-            var isText = part.ValueKind == JsonValueKind.Object && part.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String
+            var isText = part.ValueKind == JsonValueKind.Object && part.TryGetProperty("type", out var type)
+                && type.ValueKind == JsonValueKind.String
                 && type.ValueEquals("text"u8);
             text.Append(isText && part.TryGetProperty("text", out var said) ? Text(said, "text")
-                : throw new BadInputException("\"content\" has a part that is no text; only text is learned.", "Keep parts with \"type\": \"text\", or leave the line out."));
+                : throw new BadInputException("\"content\" has a part that is no text; only text is learned.",
+                    "Keep parts with \"type\": \"text\", or leave the line out."));
         }
 
         return text.ToString();

@@ -59,5 +59,6 @@ public static class DataFile
         return seen is { Whole: true, Documents: 0 } ? throw Empty(path) : seen;
     }
 
-    public static BadInputException Empty(string path) => new($"'{path}' is empty: there is no document in it.", "Name a file with text in it.");
+    public static BadInputException Empty(string path) =>
+        new($"'{path}' is empty: there is no document in it.", "Name a file with text in it.");
 }

@@ -33,5 +33,6 @@ public static class DataSource
         return [.. files.Select(f => f.Trim()).Where(f => f.Length > 0)];
     }
 
-    public static string Join(IEnumerable<string> files) => string.Join(',', files.Select(f => f.Replace(",", "\\,", StringComparison.Ordinal)));
+    public static string Join(IEnumerable<string> files) =>
+        string.Join(',', files.Select(f => f.Replace(",", "\\,", StringComparison.Ordinal)));
 }

@@ -35,7 +35,8 @@ public sealed class LineCutter(string path)
             }
             else if (_position - _start > DataFile.LineBytesMax)
             {
-                throw new BadInputException($"'{path}', line {_number + 1}, has more than {DataFile.LineBytesMax:N0} bytes.", "Write shorter documents, one a line.");
+                throw new BadInputException($"'{path}', line {_number + 1}, has more than {DataFile.LineBytesMax:N0} bytes.",
+                    "Write shorter documents, one a line.");
             }
         }
     }

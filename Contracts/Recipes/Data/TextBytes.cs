@@ -7,12 +7,14 @@ namespace DeepSeekOps.Recipes.Data;
 /// <summary>Bytes that are to be text.</summary>
 public static class TextBytes
 {
-    /// <exception cref="BadInputException">They are no UTF-8, or hold what no text holds: the model would learn something else than was written.</exception>
+    /// <exception cref="BadInputException">They are no UTF-8, or hold what no text holds: the model would learn something else than was
+    /// written.</exception>
     public static void Require(ReadOnlySpan<byte> bytes, string file, long firstLine)
     {
         if (firstLine == 1 && PackedBy(bytes) is { } packer)
         {
-            throw new BadInputException($"'{file}' is packed by {packer}, whatever its name says; it is read where it lies, from any place.", "Unpack it.");
+            throw new BadInputException(
+                $"'{file}' is packed by {packer}, whatever its name says; it is read where it lies, from any place.", "Unpack it.");
         }
 
         if (!Utf8.IsValid(bytes))
@@ -24,8 +26,10 @@ public static class TextBytes
             }
 
             throw bytes[..Math.Min(2, bytes.Length)] is [0xFF, 0xFE] or [0xFE, 0xFF]
-                ? new BadInputException($"'{file}', line {firstLine}, is UTF-16.", "Convert the file, for example with `iconv -f UTF-16 -t UTF-8`.")
-                : new BadInputException($"'{file}', line {LineAt(bytes, good, firstLine)}, is not UTF-8.", "Convert the file, for example with `iconv -f ISO-8859-1 -t UTF-8`.");
+                ? new BadInputException($"'{file}', line {firstLine}, is UTF-16.",
+                    "Convert the file, for example with `iconv -f UTF-16 -t UTF-8`.")
+                : new BadInputException($"'{file}', line {LineAt(bytes, good, firstLine)}, is not UTF-8.",
+                    "Convert the file, for example with `iconv -f ISO-8859-1 -t UTF-8`.");
         }
 
         if (bytes.IndexOf((byte)0) is >= 0 and var nul)

@@ -105,7 +105,8 @@ public sealed class NamedFile : IDisposable
             FileKind.Dangling => new FileNotFoundException($"'{path}' is a link to '{seen.Target}', which is not there.", path),
             FileKind.Forbidden => new UnauthorizedAccessException($"This user may not read '{path}'."),
             FileKind.Unreachable => new IOException($"'{path}' cannot be reached: {seen.Target}."),
-            _ => new BadInputException($"'{path}' is {seen.InWords}, not a file.", "Name a file: it is read more than once, and its size has to be known."),
+            _ => new BadInputException($"'{path}' is {seen.InWords}, not a file.",
+                "Name a file: it is read more than once, and its size has to be known."),
         };
     }
 }

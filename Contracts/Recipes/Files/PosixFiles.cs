@@ -6,7 +6,9 @@ namespace DeepSeekOps.Recipes.Files;
 /// <param name="Error">0, or errno.</param>
 internal readonly record struct PosixStatus(int Error, int Mode, long Length);
 
-/// <summary>Linux's calls by which a path is looked at without opening it. statx has one layout on every architecture, stat has not.</summary>
+/// <summary>
+/// Linux's calls by which a path is looked at without opening it. statx has one layout on every architecture, stat has not.
+/// </summary>
 internal static partial class PosixFiles
 {
     public const int NoSuchFile = 2;

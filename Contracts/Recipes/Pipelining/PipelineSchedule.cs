@@ -7,7 +7,8 @@ public static class PipelineSchedule
 {
     /// <summary>
     /// 1F1B (PipeDream-Flush, Narayanan et al. 2021, arXiv 2104.04473 section 2.2): rank r of R first takes R − 1 − r micro-batches
-    /// forward, then one forward and one backward in turn, then the backwards that are left. At most R − r micro-batches are in flight on it.
+    /// forward, then one forward and one backward in turn, then the backwards that are left. At most R − r micro-batches are in flight on
+    /// it.
     /// </summary>
     /// <param name="rank">Of the pipeline, from 0: the first has the embedding.</param>
     public static ImmutableArray<PipelineTask> OneForwardOneBackward(int ranks, int rank, int microBatches)

@@ -96,5 +96,6 @@ public sealed class TokenizerJson
 
     private static BadInputException NotOne(string path, string why) => new(
         $"'{path}' is not a byte-level BPE tokenizer.json: {why}.",
-        "Name the tokenizer.json of a DeepSeek model or another one with \"model\": {\"vocab\", \"merges\"} and ByteLevel, or write 'byte'.");
+        "Name the tokenizer.json of a DeepSeek model or another one with \"model\": {\"vocab\", \"merges\"} and ByteLevel, "
+            + "or write 'byte'.");
 }

@@ -8,7 +8,8 @@ internal static class TokenizerModel
 {
     private static readonly string[] Known =
     [
-        "type", "vocab", "merges", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges",
+        "type", "vocab", "merges", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
+        "ignore_merges",
     ];
 
     public static Dictionary<string, int> Check(JsonElement root)
@@ -23,7 +24,8 @@ internal static class TokenizerModel
 
         var vocabulary = Vocabulary(JsonText.Object(model, "vocab"));
         Merges(model, vocabulary);
-        Only(model, "dropout", v => v is { ValueKind: JsonValueKind.Number } n && n.GetDouble() == 0, "a tokenizer that drops merges at random gives other ids each time");
+        Only(model, "dropout", v => v is { ValueKind: JsonValueKind.Number } n && n.GetDouble() == 0,
+            "a tokenizer that drops merges at random gives other ids each time");
         Only(model, "continuing_subword_prefix", IsEmpty, "byte-level BPE has none");
         Only(model, "end_of_word_suffix", IsEmpty, "byte-level BPE has none");
         foreach (var flag in (string[])["fuse_unk", "byte_fallback", "ignore_merges"])
@@ -39,7 +41,10 @@ internal static class TokenizerModel
         return vocabulary;
     }
 
-    /// <summary>The library gives an added token the id of its text in the vocabulary, or the next free one, whatever the file says: that has to agree.</summary>
+    /// <summary>
+    /// The library gives an added token the id of its text in the vocabulary, or the next free one, whatever the file says: that has to
+    /// agree.
+    /// </summary>
     public static List<AddedToken> AddedTokens(JsonElement root, Dictionary<string, int> vocabulary)
     {
         var added = new List<AddedToken>();
@@ -55,7 +60,8 @@ internal static class TokenizerModel
         {
             JsonText.Require(item.ValueKind == JsonValueKind.Object, "an item of \"added_tokens\" is not an object");
             var content = JsonText.Word(item, "content");
-            var id = item.TryGetProperty("id", out var number) && number.ValueKind == JsonValueKind.Number && number.TryGetInt32(out var whole) ? whole : -1;
+            var id = item.TryGetProperty("id", out var number) && number.ValueKind == JsonValueKind.Number
+                && number.TryGetInt32(out var whole) ? whole : -1;
             var special = JsonText.Flag(item, "special", absent: false);
             foreach (var flag in (string[])["single_word", "lstrip", "rstrip", "normalized"])
             {
@@ -65,7 +71,9 @@ internal static class TokenizerModel
             JsonText.Require(content.Length > 0 && id >= 0, $"an added token has no id or no text ('{JsonText.Short(content)}')");
             JsonText.Require(taken.Add(content), $"'{JsonText.Short(content)}' is an added token twice");
             var given = vocabulary.TryGetValue(content, out var own) ? own : Math.Max(vocabulary.Count, most + 1);
-            JsonText.Require(given == id, $"the added token '{JsonText.Short(content)}' has id {id}, where Hugging Face's library would give it {given}");
+            JsonText.Require(
+                given == id,
+                $"the added token '{JsonText.Short(content)}' has id {id}, where Hugging Face's library would give it {given}");
             most = Math.Max(most, id);
             added.Add(new AddedToken(id, content, special));
         }
@@ -82,8 +90,12 @@ internal static class TokenizerModel
             JsonText.Require(word.Value.ValueKind == JsonValueKind.Number && word.Value.TryGetInt32(out var id) && id >= 0,
                 $"the id of '{JsonText.Short(word.Name)}' in model.vocab is no whole number from 0");
             id = word.Value.GetInt32();
-            JsonText.Require(id < ShapeLimits.VocabSize, $"the id {id} of '{JsonText.Short(word.Name)}' is beyond the largest vocabulary, {ShapeLimits.VocabSize}");
-            JsonText.Require(vocabulary.TryAdd(word.Name, id) && ids.Add(id), $"'{JsonText.Short(word.Name)}' or its id {id} stands in model.vocab twice");
+            JsonText.Require(
+                id < ShapeLimits.VocabSize, $"the id {id} of '{JsonText.Short(word.Name)}' is beyond the largest "
+                    + $"vocabulary, {ShapeLimits.VocabSize}");
+            JsonText.Require(
+                vocabulary.TryAdd(word.Name, id)
+                    && ids.Add(id), $"'{JsonText.Short(word.Name)}' or its id {id} stands in model.vocab twice");
         }
 
         JsonText.Require(vocabulary.Count > 0, "model.vocab is empty");
@@ -110,7 +122,8 @@ internal static class TokenizerModel
     private static string[] Parts(JsonElement merge) => merge.ValueKind switch
     {
         JsonValueKind.String => merge.GetString()!.Split(' '),
-        JsonValueKind.Array when merge.EnumerateArray().All(p => p.ValueKind == JsonValueKind.String) => [.. merge.EnumerateArray().Select(p => p.GetString()!)],
+        JsonValueKind.Array when merge.EnumerateArray().All(p => p.ValueKind == JsonValueKind.String) =>
+            [.. merge.EnumerateArray().Select(p => p.GetString()!)],
         _ => [],
     };
 

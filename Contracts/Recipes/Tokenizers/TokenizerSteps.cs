@@ -11,7 +11,8 @@ internal static class TokenizerSteps
         ["Sequence", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "StripAccents", "Replace", "Prepend", "Nmt", "ByteLevel"];
 
     private static readonly string[] PreTokenizers =
-        ["Sequence", "Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit", "UnicodeScripts", "CharDelimiterSplit", "ByteLevel"];
+        ["Sequence", "Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit", "UnicodeScripts", "CharDelimiterSplit",
+            "ByteLevel"];
 
     public static void Check(JsonElement root)
     {
@@ -23,8 +24,10 @@ internal static class TokenizerSteps
         var bytes = Kinds(root, "normalizer", "normalizers", Normalizers).Contains("ByteLevel", StringComparer.Ordinal)
             | Kinds(root, "pre_tokenizer", "pretokenizers", PreTokenizers).Contains("ByteLevel", StringComparer.Ordinal);
         JsonText.Require(bytes, "its pre_tokenizer has no ByteLevel step");
-        // One step, or none: text may then be written as its tokens come, since the text of two tokens is that of each, one after the other.
-        JsonText.Require(Kinds(root, "decoder", "decoders", ["Sequence", "ByteLevel"]).Count(k => k == "ByteLevel") <= 1, "its decoder has ByteLevel twice");
+        // One step, or none: text may then be written as its tokens come, since the text of two tokens is that of each, one after the
+        // other.
+        JsonText.Require(Kinds(root, "decoder", "decoders", ["Sequence", "ByteLevel"]).Count(k => k == "ByteLevel") <= 1,
+            "its decoder has ByteLevel twice");
     }
 
     private static List<string> Kinds(JsonElement root, string field, string list, string[] known)
@@ -42,12 +45,14 @@ internal static class TokenizerSteps
     {
         JsonText.Require(step.ValueKind == JsonValueKind.Object && depth < NestedMost, $"\"{field}\" is not an object, or nested too deep");
         var type = JsonText.Word(step, "type");
-        JsonText.Require(known.Contains(type, StringComparer.Ordinal), $"its {field} has '{JsonText.Short(type)}', which byte-level BPE has not");
+        JsonText.Require(
+            known.Contains(type, StringComparer.Ordinal), $"its {field} has '{JsonText.Short(type)}', which byte-level BPE has not");
         kinds.Add(type);
         switch (type)
         {
             case "Sequence":
-                JsonText.Require(JsonText.Some(step, list) is { ValueKind: JsonValueKind.Array }, $"a Sequence of its {field} has no list \"{list}\"");
+                JsonText.Require(
+                    JsonText.Some(step, list) is { ValueKind: JsonValueKind.Array }, $"a Sequence of its {field} has no list \"{list}\"");
                 foreach (var inner in step.GetProperty(list).EnumerateArray())
                 {
                     Collect(inner, field, list, known, kinds, depth + 1);
@@ -70,7 +75,8 @@ internal static class TokenizerSteps
                 JsonText.Word(step, "prepend");
                 break;
             case "CharDelimiterSplit":
-                JsonText.Require(JsonText.Word(step, "delimiter").EnumerateRunes().Count() == 1, "a CharDelimiterSplit has not one character as its \"delimiter\"");
+                JsonText.Require(JsonText.Word(step, "delimiter").EnumerateRunes().Count() == 1,
+                    "a CharDelimiterSplit has not one character as its \"delimiter\"");
                 break;
             case "Punctuation":
                 Behaviour(step, absent: "Isolated");

@@ -18,7 +18,8 @@ internal sealed class ConfigFields
         _config = config;
         var type = JsonText.Some(config, "model_type") is null ? "deepseek_v3" : JsonText.Word(config, "model_type");
         JsonText.Require(
-            type != "deepseek_v32", "model_type is 'deepseek_v32', whose attention looks at chosen tokens only (its indexer): that is not done here");
+            type != "deepseek_v32",
+            "model_type is 'deepseek_v32', whose attention looks at chosen tokens only (its indexer): that is not done here");
         _v3 = type == "deepseek_v3";
         JsonText.Require(_v3 || type == "deepseek_v2", $"model_type is '{JsonText.Short(type)}'; deepseek_v2 and deepseek_v3 are read");
         _rope = RopePart();
@@ -107,7 +108,8 @@ internal sealed class ConfigFields
         }
 
         JsonText.Require(
-            rope.EnumerateObject().All(p => p.Value.ValueKind != JsonValueKind.Object), "rope_parameters differ by layer, which is not done here");
+            rope.EnumerateObject().All(p => p.Value.ValueKind != JsonValueKind.Object),
+            "rope_parameters differ by layer, which is not done here");
         Only(rope, "truncate", "true");
         Only(rope, "attention_factor");
         JsonText.Require(Number(rope, "partial_rotary_factor") is null or 1, "partial_rotary_factor is set, which is not done here");

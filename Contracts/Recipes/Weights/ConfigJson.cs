@@ -88,8 +88,10 @@ public static class ConfigJson
         {
             config["rope_scaling"] = new JsonObject
             {
-                ["type"] = "yarn", ["rope_type"] = "yarn", ["factor"] = yarn.Factor, ["original_max_position_embeddings"] = yarn.OriginalLength,
-                ["beta_fast"] = yarn.BetaFast, ["beta_slow"] = yarn.BetaSlow, ["mscale"] = yarn.Mscale, ["mscale_all_dim"] = yarn.MscaleAllDim,
+                ["type"] = "yarn", ["rope_type"] = "yarn", ["factor"] = yarn.Factor,
+                ["original_max_position_embeddings"] = yarn.OriginalLength,
+                ["beta_fast"] = yarn.BetaFast, ["beta_slow"] = yarn.BetaSlow, ["mscale"] = yarn.Mscale,
+                ["mscale_all_dim"] = yarn.MscaleAllDim,
             };
         }
 

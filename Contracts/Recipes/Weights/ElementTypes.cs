@@ -1,6 +1,8 @@
 namespace DeepSeekOps.Recipes.Weights;
 
-/// <summary>Element types by the names of the safetensors format. Those that weights may have are fewer than those a file may hold.</summary>
+/// <summary>
+/// Element types by the names of the safetensors format. Those that weights may have are fewer than those a file may hold.
+/// </summary>
 public static class ElementTypes
 {
     public const string Float8 = "F8_E4M3";

@@ -35,7 +35,8 @@ internal static class KnownFields
         """);
 
     /// <summary>Parts of a layer that leave out numbers while they train; at 0 they leave out none.</summary>
-    private static readonly HashSet<string> IdleAtZero = Set("hidden_dropout hidden_dropout_prob embd_pdrop resid_pdrop attn_pdrop ffn_dropout dropout");
+    private static readonly HashSet<string> IdleAtZero =
+        Set("hidden_dropout hidden_dropout_prob embd_pdrop resid_pdrop attn_pdrop ffn_dropout dropout");
 
     private static readonly HashSet<string> OfRope = Set("""
         rope_theta rope_type type factor original_max_position_embeddings beta_fast beta_slow mscale mscale_all_dim attention_factor truncate
@@ -60,7 +61,8 @@ internal static class KnownFields
     }
 
     private static void Require(bool holds, string name, JsonElement value) => JsonText.Require(holds,
-        $"{JsonText.Short(name)} is {JsonText.Short(value.GetRawText())}, and what it would change is not known: leave it out if the model was trained without it");
+        $"{JsonText.Short(name)} is {JsonText.Short(value.GetRawText())}, and what it would change is not known: leave it out if the "
+            + "model was trained without it");
 
     private static bool IsOff(JsonElement value) => value.ValueKind switch
     {

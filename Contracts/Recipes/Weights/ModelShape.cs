@@ -75,7 +75,8 @@ public sealed record ModelShape
         foreach (var (value, field) in new[]
         {
             (VocabSize, "vocab_size"), (HiddenSize, "hidden_size"), (Layers, "num_hidden_layers"), (Heads, "num_attention_heads"),
-            (KvLoraRank, "kv_lora_rank"), (QkNopeHeadDim, "qk_nope_head_dim"), (QkRopeHeadDim, "qk_rope_head_dim"), (VHeadDim, "v_head_dim"),
+            (KvLoraRank, "kv_lora_rank"), (QkNopeHeadDim, "qk_nope_head_dim"), (QkRopeHeadDim, "qk_rope_head_dim"),
+            (VHeadDim, "v_head_dim"),
         })
         {
             Require(value > 0, $"{field} is {value}: it must be at least 1");
@@ -95,7 +96,9 @@ public sealed record ModelShape
             Require(MoeIntermediateSize > 0, $"moe_intermediate_size is {MoeIntermediateSize}: it must be at least 1");
             Require(SharedExperts >= 0, $"n_shared_experts is {SharedExperts}: it must be 0 or more");
             Require(Groups > 0, $"n_group is {Groups}: it must be at least 1");
-            Require(Groups <= 0 || (RoutedExperts > 0 && RoutedExperts % Groups == 0), $"n_routed_experts is {RoutedExperts}: it must be a multiple of n_group {Groups}");
+            Require(Groups <= 0
+                || (RoutedExperts > 0
+                    && RoutedExperts % Groups == 0), $"n_routed_experts is {RoutedExperts}: it must be a multiple of n_group {Groups}");
             Require(LimitedGroups > 0 && LimitedGroups <= Groups, $"topk_group is {LimitedGroups}: it must lie in 1..{Groups}");
             Require(
                 ActiveExperts > 0 && (Groups <= 0 || (long)ActiveExperts * Groups <= (long)RoutedExperts * LimitedGroups),

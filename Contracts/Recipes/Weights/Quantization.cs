@@ -32,7 +32,8 @@ public sealed record Quantization(ScaleBlock Block, string Method)
         {
             "fp8" => Fp8(found),
             "compressed-tensors" => Compressed(found),
-            _ => throw new FormatException($"{Field}.quant_method is '{JsonText.Short(method)}'; fp8 and compressed-tensors with float8 are read"),
+            _ => throw new FormatException($"{Field}.quant_method is '{JsonText.Short(method)}'; fp8 and "
+                + "compressed-tensors with float8 are read"),
         };
     }
 
@@ -92,7 +93,8 @@ public sealed record Quantization(ScaleBlock Block, string Method)
 
         long[] both = sizes.ValueKind == JsonValueKind.Array
             ? [.. sizes.EnumerateArray().Select(s => s.ValueKind == JsonValueKind.Number && s.TryGetInt64(out var size) ? size : 0)] : [];
-        return both is [> 0, > 0] ? new ScaleBlock(both[0], both[1]) : throw new FormatException($"{Field}: {field} is not two numbers from 1");
+        return both is [> 0, > 0] ? new ScaleBlock(both[0], both[1])
+            : throw new FormatException($"{Field}: {field} is not two numbers from 1");
     }
 
     private static void Only(JsonElement from, string field, params string[] known)

@@ -118,7 +118,8 @@ public sealed class SafetensorsHeader
 
     private Dictionary<string, string> ParseMetadata(JsonElement value) =>
         value.ValueKind == JsonValueKind.Object && value.EnumerateObject().All(m => m.Value.ValueKind == JsonValueKind.String)
-            ? value.EnumerateObject().GroupBy(m => m.Name).ToDictionary(m => m.Key, m => m.Last().Value.GetString() ?? "", StringComparer.Ordinal)
+            ? value.EnumerateObject().GroupBy(m => m.Name)
+                .ToDictionary(m => m.Key, m => m.Last().Value.GetString() ?? "", StringComparer.Ordinal)
             : throw Damaged("__metadata__ is not an object of texts");
 
     private TensorEntry ParseEntry(JsonProperty member)
@@ -127,7 +128,8 @@ public sealed class SafetensorsHeader
         if (value.ValueKind != JsonValueKind.Object
             || !value.TryGetProperty("dtype", out var type) || type.ValueKind != JsonValueKind.String
             || !value.TryGetProperty("shape", out var shape) || shape.ValueKind != JsonValueKind.Array
-            || !value.TryGetProperty("data_offsets", out var offsets) || offsets.ValueKind != JsonValueKind.Array || offsets.GetArrayLength() != 2)
+            || !value.TryGetProperty("data_offsets", out var offsets) || offsets.ValueKind != JsonValueKind.Array
+            || offsets.GetArrayLength() != 2)
         {
             throw Damaged($"tensor {member.Name} lacks dtype, shape or data_offsets");
         }

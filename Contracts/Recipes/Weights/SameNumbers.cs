@@ -13,7 +13,8 @@ internal static class SameNumbers
     public static bool In(WeightList list, string one, string other)
     {
         var (first, second) = (list.Tensors[one], list.Tensors[other]);
-        if (!first.Entry.Shape.AsSpan().SequenceEqual(second.Entry.Shape) || Width(first) is not { } width || Width(second) is not { } otherWidth)
+        if (!first.Entry.Shape.AsSpan().SequenceEqual(second.Entry.Shape) || Width(first) is not { } width
+            || Width(second) is not { } otherWidth)
         {
             return false;
         }
@@ -29,7 +30,8 @@ internal static class SameNumbers
             var its = right.AsSpan(0, count * otherWidth);
             Fill(firstFile, mine, first.Entry.Offset + (at * width));
             Fill(secondFile, its, second.Entry.Offset + (at * otherWidth));
-            if (!(first.Entry.Type == second.Entry.Type && mine.SequenceEqual(its)) && !Same(mine, first.Entry.Type, its, second.Entry.Type, count))
+            if (!(first.Entry.Type == second.Entry.Type && mine.SequenceEqual(its))
+                && !Same(mine, first.Entry.Type, its, second.Entry.Type, count))
             {
                 return false;
             }
@@ -38,7 +40,8 @@ internal static class SameNumbers
         return true;
     }
 
-    private static int? Width(ListedTensor tensor) => ElementTypes.OfScales.Contains(tensor.Entry.Type) ? ElementTypes.BitsOf(tensor.Entry.Type) / 8 : null;
+    private static int? Width(ListedTensor tensor) =>
+        ElementTypes.OfScales.Contains(tensor.Entry.Type) ? ElementTypes.BitsOf(tensor.Entry.Type) / 8 : null;
 
     private static bool Same(ReadOnlySpan<byte> left, string leftType, ReadOnlySpan<byte> right, string rightType, int count)
     {
@@ -66,7 +69,8 @@ internal static class SameNumbers
         for (var done = 0; done < target.Length;)
         {
             var read = file.Read(target[done..], at + done);
-            done += read > 0 ? read : throw new CheckpointFormatException($"{file.Path} became shorter while it was read.", "Copy the checkpoint again.");
+            done += read > 0 ? read
+                : throw new CheckpointFormatException($"{file.Path} became shorter while it was read.", "Copy the checkpoint again.");
         }
     }
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace DeepSeekOps.Recipes.Weights;
 
 /// <summary>
@@ -38,10 +40,14 @@ public static class ShapeLimits
     {
         foreach (var (value, most, field) in new[]
         {
-            (shape.VocabSize, VocabSize, "vocab_size"), (shape.HiddenSize, HiddenSize, "hidden_size"), (shape.Layers, Layers, "num_hidden_layers"),
-            (shape.IntermediateSize, IntermediateSize, "intermediate_size"), (shape.MoeIntermediateSize, IntermediateSize, "moe_intermediate_size"),
-            (shape.Heads, Heads, "num_attention_heads"), (shape.QLoraRank, LoraRank, "q_lora_rank"), (shape.KvLoraRank, LoraRank, "kv_lora_rank"),
-            (shape.QkNopeHeadDim, HeadDim, "qk_nope_head_dim"), (shape.QkRopeHeadDim, HeadDim, "qk_rope_head_dim"), (shape.VHeadDim, HeadDim, "v_head_dim"),
+            (shape.VocabSize, VocabSize, "vocab_size"), (shape.HiddenSize, HiddenSize, "hidden_size"),
+            (shape.Layers, Layers, "num_hidden_layers"),
+            (shape.IntermediateSize, IntermediateSize, "intermediate_size"),
+            (shape.MoeIntermediateSize, IntermediateSize, "moe_intermediate_size"),
+            (shape.Heads, Heads, "num_attention_heads"), (shape.QLoraRank, LoraRank, "q_lora_rank"),
+            (shape.KvLoraRank, LoraRank, "kv_lora_rank"),
+            (shape.QkNopeHeadDim, HeadDim, "qk_nope_head_dim"), (shape.QkRopeHeadDim, HeadDim, "qk_rope_head_dim"),
+            (shape.VHeadDim, HeadDim, "v_head_dim"),
             (shape.RoutedExperts, RoutedExperts, "n_routed_experts"), (shape.SharedExperts, SharedExperts, "n_shared_experts"),
             (shape.ActiveExperts, ActiveExperts, "num_experts_per_tok"), (shape.Groups, Groups, "n_group"),
             (shape.MtpDepth, MtpDepth, "num_nextn_predict_layers"),
@@ -55,15 +61,17 @@ public static class ShapeLimits
 
         if (((long)shape.Layers + shape.MtpDepth) * shape.RoutedExperts > ExpertsOfAllLayers)
         {
-            yield return FormattableString.Invariant(
-                $"n_routed_experts is {shape.RoutedExperts} in each of {shape.Layers} layers: at most {ExpertsOfAllLayers} experts in all are taken");
+            yield return string.Create(CultureInfo.InvariantCulture,
+                $"n_routed_experts is {shape.RoutedExperts} in each of {shape.Layers} layers: at most {ExpertsOfAllLayers} "
+                    + $"experts in all are taken");
         }
 
         foreach (var (value, least, most, field) in Numbers(shape))
         {
             if (!(value >= least && value <= most))
             {
-                yield return FormattableString.Invariant($"{field} is {value}: it must be {(least == Above0 ? "above 0" : $"{least} or more")} and at most {most}");
+                yield return string.Create(CultureInfo.InvariantCulture, $"{field} is {value}: it must be "
+                    + $"{(least == Above0 ? "above 0" : $"{least} or more")} and at most {most}");
             }
         }
     }

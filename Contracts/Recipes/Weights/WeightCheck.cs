@@ -6,7 +6,8 @@ public sealed record WeightScale(string Tensor, ScaleBlock Block);
 /// <summary>What is to be known of a folder of weights before its numbers are read.</summary>
 /// <param name="AbsentMtp">Prefixes of MTP modules that the shape has and the folder has not.</param>
 /// <param name="Notes">What is there and not used, for people.</param>
-public sealed record WeightPlan(IReadOnlyDictionary<string, WeightScale> Scales, IReadOnlyList<string> AbsentMtp, IReadOnlyList<string> Notes);
+public sealed record WeightPlan(IReadOnlyDictionary<string, WeightScale> Scales, IReadOnlyList<string> AbsentMtp,
+    IReadOnlyList<string> Notes);
 
 /// <summary>
 /// Compares the tensors of a folder with those of a shape: every one there, of its size and in a type that is read, each float8 one with
@@ -32,7 +33,8 @@ public static class WeightCheck
         {
             var more = missing.Length > 1 ? $" and {missing.Length - 1} more of the {wanted.Count} that its config.json speaks of" : "";
             throw new CheckpointFormatException(
-                $"'{list.Folder}' has no tensor {missing[0]}{more}.", "Copy the checkpoint again, with every shard and the index of its own.");
+                $"'{list.Folder}' has no tensor {missing[0]}{more}.",
+                "Copy the checkpoint again, with every shard and the index of its own.");
         }
 
         var scales = new Dictionary<string, WeightScale>(StringComparer.Ordinal);
@@ -53,7 +55,8 @@ public static class WeightCheck
         if (!entry.Shape.AsSpan().SequenceEqual(weight.Dimensions))
         {
             throw new CheckpointFormatException(
-                $"{path}: tensor {weight.Name} is [{string.Join(", ", entry.Shape)}], the model wants [{string.Join(", ", weight.Dimensions)}].",
+                $"{path}: tensor {weight.Name} is [{string.Join(", ", entry.Shape)}], the model wants "
+                    + $"[{string.Join(", ", weight.Dimensions)}].",
                 "The weights belong to a model of another shape than config.json tells: copy both again.");
         }
 
@@ -91,7 +94,8 @@ public static class WeightCheck
         return BlockOf(entry.Shape, weight.Dimensions, quantization.Block) is { } block ? new WeightScale(entry.Name, block)
             : throw new CheckpointFormatException(
                 $"{path}: the scale {entry.Name} is [{string.Join(", ", entry.Shape)}], which is neither one for {weight.Name} "
-                + $"[{string.Join(", ", weight.Dimensions)}], nor one a row, nor one for each block of {quantization.Block.Rows} × {quantization.Block.Columns}.", Fix);
+                + $"[{string.Join(", ", weight.Dimensions)}], nor one a row, nor one for each block of {quantization.Block.Rows} × "
+                + $"{quantization.Block.Columns}.", Fix);
     }
 
     private static ScaleBlock? BlockOf(long[] scale, long[] weight, ScaleBlock block)
@@ -176,14 +180,20 @@ public static class WeightCheck
             var tied = name == WeightShapes.Head;
             throw new CheckpointFormatException(
                 $"'{list.Folder}': tensor {name} is not the same as {original}, "
-                + (tied ? "although tie_word_embeddings of its config.json says that they are one." : "which it shares with the main model here."),
-                tied ? "Write \"tie_word_embeddings\": false into config.json if the head is to be used, or take the tensor out of the file."
-                    : $"Write \"num_nextn_predict_layers\": {Math.Max(0, shape.MtpDepth - 1)} into config.json to leave the module out, or take the tensor out of the file.");
+                + (tied ? "although tie_word_embeddings of its config.json says that they are one."
+                    : "which it shares with the main model here."),
+                tied ? "Write \"tie_word_embeddings\": false into config.json if the head is to be used, or take "
+                    + "the tensor out of the file."
+                    : $"Write \"num_nextn_predict_layers\": {Math.Max(0, shape.MtpDepth - 1)} into config.json to leave the module out, or "
+                        + "take the tensor out of the file.");
         }
     }
 
-    /// <summary>Known tensors that change nothing: tables that are computed, and modules for further tokens (MTP) beyond those that are trained.</summary>
-    private static bool IsIdle(string name, ModelShape shape, WeightList list) => name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
+    /// <summary>
+    /// Known tensors that change nothing: tables that are computed, and modules for further tokens (MTP) beyond those that are trained.
+    /// </summary>
+    private static bool IsIdle(string name, ModelShape shape, WeightList list) =>
+        name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
         || (IsOfMtp(name, shape, list, out var number, out _) && number >= shape.Layers + shape.MtpDepth);
 
     private static bool IsOfMtp(string name, ModelShape shape, WeightList list, out int number, out string part)

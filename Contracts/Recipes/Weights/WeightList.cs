@@ -48,7 +48,8 @@ public sealed class WeightList
     }
 
     /// <summary>The text by which the list is known again: the header of the single file, or the index.</summary>
-    public static byte[] Identity(string folder) => IsThere(Path.Combine(folder, Single)) ? SafetensorsHeader.Read(Path.Combine(folder, Single)).Json
+    public static byte[] Identity(string folder) =>
+        IsThere(Path.Combine(folder, Single)) ? SafetensorsHeader.Read(Path.Combine(folder, Single)).Json
         : IsThere(Path.Combine(folder, Index)) ? NamedFile.ReadAll(Path.Combine(folder, Index), IndexBytesMax) : [];
 
     private static Dictionary<string, ListedTensor> Sharded(string folder, string index)
@@ -60,11 +61,13 @@ public sealed class WeightList
             if (!headers.TryGetValue(shard, out var header))
             {
                 headers[shard] = header = IsThere(Path.Combine(folder, shard)) ? SafetensorsHeader.Read(Path.Combine(folder, shard))
-                    : throw new CheckpointFormatException($"The shard {shard} that {index} lists is missing.", "Copy the checkpoint again.");
+                    : throw new CheckpointFormatException($"The shard {shard} that {index} lists is missing.",
+                        "Copy the checkpoint again.");
             }
 
             tensors[tensor] = header.Tensors.TryGetValue(tensor, out var entry) ? new ListedTensor(shard, entry)
-                : throw new CheckpointFormatException($"{index} places {tensor} in {shard}, which does not have it.", "Copy the checkpoint again.");
+                : throw new CheckpointFormatException($"{index} places {tensor} in {shard}, which does not have it.",
+                    "Copy the checkpoint again.");
         }
 
         return tensors;
@@ -83,12 +86,15 @@ public sealed class WeightList
         catch (Exception e) when (e is JsonException or FormatException or InvalidOperationException)
         {
             throw new CheckpointFormatException(
-                $"{index} has no readable weight_map ({(e is FormatException ? e.Message : JsonText.NotJson)}).", "Copy the checkpoint again.");
+                $"{index} has no readable weight_map ({(e is FormatException ? e.Message : JsonText.NotJson)}).",
+                "Copy the checkpoint again.");
         }
 
         // An index names files beside it, never a path that leads elsewhere.
-        return placed.Find(p => p.Shard.Length == 0 || p.Shard is "." or ".." || Path.GetFileName(p.Shard) != p.Shard) is { Tensor: not null } outside
-            ? throw new CheckpointFormatException($"{index} names '{outside.Shard}', which is not a file beside it.", "Copy the checkpoint again.")
+        return placed.Find(p => p.Shard.Length == 0 || p.Shard is "." or ".." || Path.GetFileName(p.Shard) != p.Shard)
+            is { Tensor: not null } outside
+            ? throw new CheckpointFormatException($"{index} names '{outside.Shard}', which is not a file beside it.",
+                "Copy the checkpoint again.")
             : placed;
     }
 

@@ -68,7 +68,8 @@ public static class WeightShapes
     {
         const string Layers = "model.layers.";
         return name.StartsWith(Layers, StringComparison.Ordinal)
-            && int.TryParse(name.AsSpan(Layers.Length, Math.Max(0, name.IndexOf('.', Layers.Length) - Layers.Length)), out var layer) ? layer : null;
+            && int.TryParse(name.AsSpan(Layers.Length, Math.Max(0, name.IndexOf('.', Layers.Length) - Layers.Length)), out var layer)
+            ? layer : null;
     }
 
     public static bool IsExperts(string name) =>
@@ -97,7 +98,8 @@ public static class WeightShapes
     }
 
     private static IEnumerable<WeightShape> Published(WeightShape weight) => IsExperts(weight.Name)
-        ? Parts(weight.Name, weight.Dimensions).Select(part => weight with { Name = part.Name, Dimensions = [part.Rows, weight.Dimensions[2]] })
+        ? Parts(weight.Name, weight.Dimensions)
+            .Select(part => weight with { Name = part.Name, Dimensions = [part.Rows, weight.Dimensions[2]] })
         : [weight];
 
     private static IEnumerable<WeightShape> Attention(ModelShape shape, string prefix)

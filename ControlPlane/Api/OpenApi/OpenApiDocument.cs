@@ -66,7 +66,8 @@ internal static partial class OpenApiDocument
             operation["description"] = comment;
         }
         var parameters = new JsonArray();
-        foreach (var field in method.InputType.Fields.InFieldNumberOrder().Where(field => inPath.Contains(field.Name) || rule.Body.Length == 0))
+        foreach (var field in method.InputType.Fields.InFieldNumberOrder()
+            .Where(field => inPath.Contains(field.Name) || rule.Body.Length == 0))
         {
             parameters.Add(schemas.Parameter(field, inPath.Contains(field.Name)));
         }
@@ -82,12 +83,17 @@ internal static partial class OpenApiDocument
         operation["responses"] = new JsonObject
         {
             ["200"] = new JsonObject { ["description"] = answer, ["content"] = Json(schemas.Reference(method.OutputType)) },
-            ["default"] = new JsonObject { ["description"] = "Refused: what is wrong, in words.", ["content"] = Json(OpenApiSchemas.ErrorReference()) },
+            ["default"] = new JsonObject
+            {
+                ["description"] = "Refused: what is wrong, in words.",
+                ["content"] = Json(OpenApiSchemas.ErrorReference()),
+            },
         };
         return operation;
     }
 
-    private static string TagOf(string path) => path.Split('/', StringSplitOptions.RemoveEmptyEntries) is [_, var noun, ..] ? noun.Split(':')[0] : "other";
+    private static string TagOf(string path) =>
+        path.Split('/', StringSplitOptions.RemoveEmptyEntries) is [_, var noun, ..] ? noun.Split(':')[0] : "other";
 
     private static JsonObject Json(JsonObject schema) => new() { ["application/json"] = new JsonObject { ["schema"] = schema } };
 

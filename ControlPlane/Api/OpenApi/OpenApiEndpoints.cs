@@ -15,7 +15,11 @@ internal static class OpenApiEndpoints
     private static readonly Lazy<JsonObject> Document = new(() =>
         OpenApiDocument.Of(OpsService.Descriptor, ProtoComments.Of(Proto()), ProgramVersion.Text));
 
-    private static readonly JsonSerializerOptions Readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Readable = new()
+    {
+        WriteIndented = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     public static void MapOpenApi(this IEndpointRouteBuilder routes)
     {
@@ -50,7 +54,8 @@ internal static class OpenApiEndpoints
         {
             foreach (var (verb, operation) in operations?.AsObject() ?? [])
             {
-                html.Append("<section><h2><span class=\"verb\">").Append(Safe(verb)).Append("</span> <code>").Append(Safe(path)).Append("</code></h2><p>")
+                html.Append("<section><h2><span class=\"verb\">").Append(Safe(verb)).Append("</span> <code>").Append(Safe(path))
+                    .Append("</code></h2><p>")
                     .Append(Safe((string?)(operation?["description"] ?? operation?["summary"]) ?? "")).Append("</p>");
                 AppendParameters(html, operation?["parameters"] as JsonArray ?? []);
                 html.Append("</section>\n");

@@ -91,7 +91,8 @@ internal sealed class OpenApiSchemas(ProtoComments comments)
             ["type"] = "string",
             ["enum"] = new JsonArray([.. field.EnumType.Values.Select(value => (JsonNode)value.Name)]),
         },
-        FieldType.Message when field.MessageType.ClrType == typeof(Timestamp) => new JsonObject { ["type"] = "string", ["format"] = "date-time" },
+        FieldType.Message when field.MessageType.ClrType == typeof(Timestamp) =>
+            new JsonObject { ["type"] = "string", ["format"] = "date-time" },
         FieldType.Message when field.MessageType.ClrType == typeof(Duration) =>
             new JsonObject { ["type"] = "string", ["description"] = "Seconds with a trailing s: \"1.5s\"." },
         FieldType.Message => Reference(field.MessageType),

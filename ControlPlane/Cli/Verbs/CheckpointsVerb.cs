@@ -52,11 +52,13 @@ internal static class CheckpointsVerb
         return command;
     }
 
-    public static void Write(Terminal terminal, IEnumerable<Checkpoint> checkpoints) => Columns.Write(terminal, Table, [.. checkpoints.Select(checkpoint =>
+    public static void Write(Terminal terminal, IEnumerable<Checkpoint> checkpoints) =>
+        Columns.Write(terminal, Table, [.. checkpoints.Select(checkpoint =>
         (IReadOnlyList<string>)
         [
             checkpoint.Stage, checkpoint.Step.ToString(CultureInfo.InvariantCulture), checkpoint.State, Words.Bytes(checkpoint.Bytes),
-            Words.Figure(checkpoint.Loss), Words.Count(checkpoint.Tokens), checkpoint.Stall is { } stall ? Words.Time(stall.ToTimeSpan()) : Words.None,
+            Words.Figure(checkpoint.Loss), Words.Count(checkpoint.Tokens),
+            checkpoint.Stall is { } stall ? Words.Time(stall.ToTimeSpan()) : Words.None,
             checkpoint.Path, checkpoint.Lineage,
         ])]);
 }

@@ -15,14 +15,17 @@ internal static class CloneVerb
         var stage = new Option<string?>("--stage") { Description = "The stage that --nodes is for.", HelpName = "NAME" };
         var set = new Option<string[]>("--set")
         {
-            Description = "Another value in the copy, such as seed=2 or stages.pretrain.tokens=300Ki; may be repeated.", HelpName = "KEY=VALUE", DefaultValueFactory = _ => [],
+            Description = "Another value in the copy, such as seed=2 or stages.pretrain.tokens=300Ki; may be repeated.",
+            HelpName = "KEY=VALUE", DefaultValueFactory = _ => [],
         };
-        var command = new Command("clone", "Prints a run's pipeline under another name, to be changed and submitted.") { name, newName, nodes, stage, set };
+        var command = new Command("clone", "Prints a run's pipeline under another name, to be changed and submitted.") { name, newName,
+            nodes, stage, set };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var request = new CloneRunRequest
             {
-                Name = parsed.GetValue(name), NewName = parsed.GetValue(newName), Nodes = parsed.GetValue(nodes), Stage = parsed.GetValue(stage) ?? "",
+                Name = parsed.GetValue(name), NewName = parsed.GetValue(newName), Nodes = parsed.GetValue(nodes),
+                Stage = parsed.GetValue(stage) ?? "",
             };
             var reply = await client.CloneRunAsync(request, ControlPlaneConnection.Options(cancellation));
             reply.Text = Changed(reply.Text, parsed.GetRequiredValue(set));

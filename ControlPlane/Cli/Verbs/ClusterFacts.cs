@@ -21,7 +21,8 @@ internal static class ClusterFacts
         if (cluster.Nodes.Count > 1 && cluster.Fragmentation is { FreeNodes: > 0 } scattered)
         {
             yield return string.Create(CultureInfo.InvariantCulture,
-                $"Free: {scattered.FreeNodes} whole nodes, {scattered.InWholeGroups} of them in whole groups of 8 under one leaf (fragmentation {scattered.Share * 100:0} %)");
+                $"Free: {scattered.FreeNodes} whole nodes, {scattered.InWholeGroups} of them in whole groups of 8 under one leaf "
+                    + $"(fragmentation {scattered.Share * 100:0} %)");
         }
 
         if (cluster.Spares > 0)
@@ -42,7 +43,8 @@ internal static class ClusterFacts
         foreach (var window in cluster.Maintenance)
         {
             string when = window.Active ? "out now, until" : $"out from {Words.Moment(window.From.ToDateTimeOffset())} to";
-            yield return $"Maintenance {window.Name}: {Words.NodeCount(window.Nodes.Count)} {when} {Words.Moment(window.Until.ToDateTimeOffset())}: {window.Reason}";
+            yield return $"Maintenance {window.Name}: {Words.NodeCount(window.Nodes.Count)} {when} "
+                + $"{Words.Moment(window.Until.ToDateTimeOffset())}: {window.Reason}";
         }
     }
 }

@@ -30,10 +30,13 @@ internal static class ClusterVerb
             }
             return ExitCode.Ok;
         });
-        command.Subcommands.Add(OnNode(terminal, "cordon", "Places nothing more on a node; what runs there goes on.", (c, n, o) => c.CordonNodeAsync(n, o)));
+        command.Subcommands.Add(
+            OnNode(terminal, "cordon", "Places nothing more on a node; what runs there goes on.", (c, n, o) => c.CordonNodeAsync(n, o)));
         command.Subcommands.Add(OnNode(terminal, "uncordon", "Lets a node be used again.", (c, n, o) => c.UncordonNodeAsync(n, o)));
-        command.Subcommands.Add(OnNode(terminal, "drain", "Cordons a node; what runs there saves and goes elsewhere.", (c, n, o) => c.DrainNodeAsync(n, o)));
-        command.Subcommands.Add(OnNode(terminal, "kill", "Simulated cluster: breaks a node with all that runs there.", (c, n, o) => c.KillNodeAsync(n, o)));
+        command.Subcommands.Add(
+            OnNode(terminal, "drain", "Cordons a node; what runs there saves and goes elsewhere.", (c, n, o) => c.DrainNodeAsync(n, o)));
+        command.Subcommands.Add(
+            OnNode(terminal, "kill", "Simulated cluster: breaks a node with all that runs there.", (c, n, o) => c.KillNodeAsync(n, o)));
         command.Subcommands.Add(OnNode(terminal, "heal", "Simulated cluster: mends a node.", (c, n, o) => c.HealNodeAsync(n, o)));
         command.Subcommands.Add(MaintenanceVerb.Build(terminal));
         return command;

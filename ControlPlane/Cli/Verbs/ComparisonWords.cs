@@ -3,7 +3,9 @@ using DeepSeekOps.Decisions.Simulation;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
-/// <summary>Means with their 95 % confidence intervals. An interval that goes beyond what the figure can be says only that seeds are too few.</summary>
+/// <summary>
+/// Means with their 95 % confidence intervals. An interval that goes beyond what the figure can be says only that seeds are too few.
+/// </summary>
 internal static class ComparisonWords
 {
     private const string TooFew = " (too few seeds)";
@@ -20,10 +22,12 @@ internal static class ComparisonWords
         : In(estimate.Mean, format) + Half(estimate, 1, format) + unit;
 
     /// <summary>Over another figure; an interval across zero says that none is better.</summary>
-    public static string Difference(Estimate? estimate) => estimate is null ? "-" : In(estimate.Mean, "+#,0;-#,0;0") + Half(estimate, 1, "#,0");
+    public static string Difference(Estimate? estimate) =>
+        estimate is null ? "-" : In(estimate.Mean, "+#,0;-#,0;0") + Half(estimate, 1, "#,0");
 
     public static IEnumerable<string> GaveUp(PolicyComparison comparison) => comparison.Policies.Where(p => !p.GaveUp.IsEmpty).Select(p =>
-        $"{p.Name}: {p.GaveUp.Length} of {comparison.Seeds.Length} runs gave up (seed {string.Join(", ", p.GaveUp)}) and count in no mean.");
+        $"{p.Name}: {p.GaveUp.Length} of {comparison.Seeds.Length} runs gave up "
+            + $"(seed {string.Join(", ", p.GaveUp)}) and count in no mean.");
 
     private static string Half(Estimate estimate, double scale, string format) =>
         estimate.HalfWidth is { } half ? " ± " + In(half * scale, format) : "";

@@ -21,7 +21,8 @@ internal static class DryRun
 
         if (foresight.Impossible.Length > 0)
         {
-            throw new RefusalException(foresight.Impossible, "Nothing would be changed; `dsops queue` and `dsops cluster` show how things stand.");
+            throw new RefusalException(foresight.Impossible,
+                "Nothing would be changed; `dsops queue` and `dsops cluster` show how things stand.");
         }
 
         foreach (string consequence in foresight.Consequences)

@@ -29,7 +29,8 @@ internal static class EventsVerb
         return command;
     }
 
-    private static async Task<int> PrintEvents(Terminal terminal, ParseResult parsed, string run, long after, CancellationToken cancellation)
+    private static async Task<int> PrintEvents(Terminal terminal, ParseResult parsed, string run, long after,
+        CancellationToken cancellation)
     {
         using var connection = await VerbAction.Connect(parsed, cancellation);
         var events = new List<Event>();
@@ -58,7 +59,8 @@ internal static class EventsVerb
         return ExitCode.Ok;
     }
 
-    private static async Task<int> FollowEvents(Terminal terminal, ParseResult parsed, string run, long after, CancellationToken cancellation)
+    private static async Task<int> FollowEvents(Terminal terminal, ParseResult parsed, string run, long after,
+        CancellationToken cancellation)
     {
         bool json = parsed.WantsJson();
         var fold = new LiveFold();
@@ -85,7 +87,9 @@ internal static class EventsVerb
         return ExitCode.Ok;
     }
 
-    /// <summary>"14:02:07  pretrain: placed on node-0", further lines of a long sentence under its beginning; the date where it is not today.</summary>
+    /// <summary>
+    /// "14:02:07  pretrain: placed on node-0", further lines of a long sentence under its beginning; the date where it is not today.
+    /// </summary>
     public static void Write(Terminal terminal, Event item, bool withRun = false)
     {
         string who = withRun ? item.Stage.Length > 0 ? $"{item.Run}/{item.Stage}" : item.Run : item.Stage;

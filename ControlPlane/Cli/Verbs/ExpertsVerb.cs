@@ -11,12 +11,18 @@ internal static class ExpertsVerb
     public static Command Build(Terminal terminal)
     {
         var name = VerbAction.RunName();
-        var stage = new Option<string?>("--stage") { Description = "Of this stage; without it, of the one that reported last.", HelpName = "NAME" };
-        var command = new Command("experts", "Shows how evenly tokens spread over the experts of each layer while a stage trains.") { name, stage };
+        var stage = new Option<string?>("--stage")
+        {
+            Description = "Of this stage; without it, of the one that reported last.",
+            HelpName = "NAME",
+        };
+        var command = new Command("experts", "Shows how evenly tokens spread over the experts of each layer while a stage trains.") { name,
+            stage };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var load = await client.GetExpertLoadAsync(
-                new GetExpertLoadRequest { Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" }, ControlPlaneConnection.Options(cancellation));
+                new GetExpertLoadRequest { Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" },
+                ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
                 await terminal.Output.WriteLineAsync(ProtoJson.Document(load));
@@ -42,9 +48,11 @@ internal static class ExpertsVerb
         terminal.Output.WriteLine("CV: standard deviation over the mean, EMPTY: experts without a token");
         ExpertLoadReport[] reports = load.First.Step == load.Newest.Step ? [load.Newest] : [load.First, load.Newest];
         // The newest stays longest where the terminal is narrow.
-        Column[] columns = [new("LAYER", 1), .. reports.SelectMany(report => ColumnsOf(report.Step, firstRank: report == load.Newest ? 2 : 6))];
+        Column[] columns = [new("LAYER", 1),
+            .. reports.SelectMany(report => ColumnsOf(report.Step, firstRank: report == load.Newest ? 2 : 6))];
         Columns.Write(terminal, columns, [.. load.Newest.Layers.Select((layer, row) =>
-            (IReadOnlyList<string>)[layer.Name, .. reports.SelectMany(report => row < report.Layers.Count ? Cells(report.Layers[row]) : [])])]);
+            (IReadOnlyList<string>)[layer.Name,
+                .. reports.SelectMany(report => row < report.Layers.Count ? Cells(report.Layers[row]) : [])])]);
     }
 
     private static IEnumerable<Column> ColumnsOf(long step, int firstRank) =>

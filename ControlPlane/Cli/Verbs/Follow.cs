@@ -50,14 +50,16 @@ internal static class Follow
                 if (!lost)
                 {
                     lost = true;
-                    await terminal.Error.WriteLineAsync("The control plane does not answer; waiting for it to return (training goes on without it).");
+                    await terminal.Error.WriteLineAsync(
+                        "The control plane does not answer; waiting for it to return (training goes on without it).");
                 }
             }
             await Task.Delay(Pause, cancellation);
         }
     }
 
-    private static bool IsLoss(Exception e) => e is RefusalException { Code: ExitCode.NotReachable } or RpcException { StatusCode: StatusCode.Unavailable };
+    private static bool IsLoss(Exception e) =>
+        e is RefusalException { Code: ExitCode.NotReachable } or RpcException { StatusCode: StatusCode.Unavailable };
 
     private static async Task<bool> IsStopping(ControlPlaneConnection connection, CancellationToken cancellation)
     {

@@ -3,7 +3,9 @@ using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
-/// <summary>What is wrong with the control plane, said before what it shows. On standard error, so that a list that is piped stays one.</summary>
+/// <summary>
+/// What is wrong with the control plane, said before what it shows. On standard error, so that a list that is piped stays one.
+/// </summary>
 internal static class HealthLines
 {
     public static async Task Write(OpsService.OpsServiceClient client, Terminal terminal, CancellationToken cancellation)

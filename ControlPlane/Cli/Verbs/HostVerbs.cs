@@ -14,7 +14,8 @@ internal static class HostVerbs
 
     private static Option<int?> Port() => Checked(new Option<int?>("--port")
     {
-        Description = $"Port of the dashboard and REST; 0 takes a free one. Default: {ControlPlaneOptions.UsualPort}, or a free one if that is taken.",
+        Description = $"Port of the dashboard and REST; 0 takes a free one. Default: {ControlPlaneOptions.UsualPort}, or a "
+            + "free one if that is taken.",
         HelpName = "N",
     });
 
@@ -26,14 +27,16 @@ internal static class HostVerbs
 
     private static Option<string?> Database() => new("--database")
     {
-        Description = "PostgreSQL, as \"Host=…;Username=…;Database=…\"; everybody may read a command line, so a password belongs elsewhere. "
+        Description =
+            "PostgreSQL, as \"Host=…;Username=…;Database=…\"; everybody may read a command line, so a password belongs elsewhere. "
             + "Default: a file in the data directory.",
         HelpName = "CONNECTION",
     };
 
     private static Option<string?> DatabaseFile() => new("--database-file")
     {
-        Description = $"File whose first line is what --database takes, with the password; {DatabaseText.Variable} in the environment does the same.",
+        Description = $"File whose first line is what --database takes, with the password; {DatabaseText.Variable} in the "
+            + "environment does the same.",
         HelpName = "FILE",
     };
 
@@ -55,14 +58,19 @@ internal static class HostVerbs
         var database = Database();
         var databaseFile = DatabaseFile();
         var rebind = Rebind();
-        var submit = new Option<string?>("--submit") { Description = "Pipeline file to submit when all is up; the same file again is the same run.", HelpName = "FILE" };
+        var submit = new Option<string?>("--submit")
+        {
+            Description = "Pipeline file to submit when all is up; the same file again is the same run.",
+            HelpName = "FILE",
+        };
         var data = SubmitVerb.Data();
         var cluster = Cluster("local");
         var nodes = Nodes(cluster);
         var timeFactor = TimeFactor();
         var faults = new Option<string>("--faults")
         {
-            Description = "Simulated cluster: published mix that its faults are drawn from.", DefaultValueFactory = _ => FaultMix.Llama3.Name,
+            Description = "Simulated cluster: published mix that its faults are drawn from.",
+            DefaultValueFactory = _ => FaultMix.Llama3.Name,
         };
         faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
         var seed = new Option<int>("--seed")
@@ -71,7 +79,9 @@ internal static class HostVerbs
         };
         var keepPods = KeepPods();
         var settings = Settings();
-        var command = new Command("dev", "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops it; the next start goes on.")
+        var command = new Command("dev",
+            "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops "
+                + "it; the next start goes on.")
         {
             submit, data, port, grpcPort, database, databaseFile, rebind, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
         };
@@ -146,7 +156,10 @@ internal static class HostVerbs
             int most = simulated ? 4096 : 64;
             if (Whole(result) is { } asked && (asked < 1 || asked > most))
             {
-                result.AddError(simulated ? $"--nodes must be between 1 and {most}." : $"--nodes must be between 1 and {most}: each node is a process of this machine.");
+                result.AddError(
+                    simulated
+                        ? $"--nodes must be between 1 and {most}." : $"--nodes must be between 1 and {most}: each node is a "
+                            + "process of this machine.");
             }
         });
         return nodes;
@@ -156,7 +169,8 @@ internal static class HostVerbs
     {
         var days = new Option<int>("--keep-pods")
         {
-            Description = "Local cluster: folders of ended pods, with the logs of their ranks, stay for so many days.", HelpName = "DAYS", DefaultValueFactory = _ => 7,
+            Description = "Local cluster: folders of ended pods, with the logs of their ranks, stay for so many days.", HelpName = "DAYS",
+            DefaultValueFactory = _ => 7,
         };
         days.Validators.Add(result =>
         {
@@ -176,7 +190,8 @@ internal static class HostVerbs
         };
         factor.Validators.Add(result =>
         {
-            if (result.Tokens is [var token] && double.TryParse(token.Value, CultureInfo.InvariantCulture, out double asked) && asked is not (>= 1 and <= 100_000))
+            if (result.Tokens is [var token] && double.TryParse(token.Value, CultureInfo.InvariantCulture, out double asked)
+                && asked is not (>= 1 and <= 100_000))
             {
                 result.AddError("--time-factor must be between 1 (real time) and 100000.");
             }

@@ -54,7 +54,8 @@ internal static class InfoVerbs
             await terminal.Output.WriteLineAsync($"dsops {ProgramVersion.Text} ({RuntimeInformation.FrameworkDescription})");
             await terminal.Output.WriteLineAsync(server is null
                 ? "control plane: none running here"
-                : $"control plane: {server.Version}, database {server.Database}, cluster {server.Cluster}, worker protocol {server.WorkerProtocol}");
+                : $"control plane: {server.Version}, database {server.Database}, cluster {server.Cluster}, worker "
+                    + $"protocol {server.WorkerProtocol}");
             return ExitCode.Ok;
         });
         return command;

@@ -14,9 +14,15 @@ internal static class LogsVerb
         var stage = new Option<string?>("--stage") { Description = "Only this stage. Default: all.", HelpName = "NAME" };
         var attempt = new Option<int>("--attempt") { Description = "Only this attempt of each stage. Default: all.", HelpName = "N" };
         var rank = new Option<int?>("--rank") { Description = "Only this rank.", HelpName = "N" };
-        var tail = new Option<int>("--tail") { Description = "How many of the last lines.", HelpName = "N", DefaultValueFactory = _ => 200 };
+        var tail = new Option<int>("--tail")
+        {
+            Description = "How many of the last lines.",
+            HelpName = "N",
+            DefaultValueFactory = _ => 200,
+        };
         var contains = new Option<string?>("--contains") { Description = "Only lines that contain this text.", HelpName = "TEXT" };
-        var command = new Command("logs", "Prints what the ranks of a run printed, over all attempts.") { name, follow, stage, attempt, rank, tail, contains };
+        var command = new Command("logs", "Prints what the ranks of a run printed, over all attempts.") { name, follow, stage, attempt,
+            rank, tail, contains };
         command.SetAction(async (parsed, cancellation) =>
         {
             var request = new GetLogsRequest
@@ -44,7 +50,8 @@ internal static class LogsVerb
         var reply = await connection.Client.GetLogsAsync(request, ControlPlaneConnection.Options(cancellation));
         if (reply.LeftOut > 0)
         {
-            await terminal.Error.WriteLineAsync($"note: {reply.LeftOut} older lines are left out, since the answer would be too large; ask for one rank, or with --contains.");
+            await terminal.Error.WriteLineAsync($"note: {reply.LeftOut} older lines are left out, since the answer would be too large; ask "
+                + $"for one rank, or with --contains.");
         }
         if (parsed.WantsJson())
         {

@@ -11,7 +11,11 @@ internal static class MfuVerb
 {
     public static Command Build(Terminal terminal)
     {
-        var golden = new Option<bool>("--golden") { Description = "The published figures beside what their formulas give.", Required = true };
+        var golden = new Option<bool>("--golden")
+        {
+            Description = "The published figures beside what their formulas give.",
+            Required = true,
+        };
         var command = new Command("mfu", "Model FLOPs utilisation: the formulas, held against what was published.") { golden };
         command.SetAction(async (parsed, _) =>
         {

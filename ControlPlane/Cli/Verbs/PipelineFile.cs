@@ -18,7 +18,8 @@ internal static class PipelineFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {
-            throw new RefusalException($"'{file}' cannot be read: {e.Message}", "Name a pipeline file, such as deploy/examples/deepseek-v3.yaml.", cause: e);
+            throw new RefusalException($"'{file}' cannot be read: {e.Message}",
+                "Name a pipeline file, such as deploy/examples/deepseek-v3.yaml.", cause: e);
         }
         var pipeline = PipelineText.Parse(text, Path.GetDirectoryName(Path.GetFullPath(file)));
         foreach (var warning in pipeline.Warnings)

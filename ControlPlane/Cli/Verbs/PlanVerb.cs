@@ -19,7 +19,8 @@ internal static class PlanVerb
 
     private static readonly Column[] Table =
     [
-        new("STAGE", 1), new("GPUS", 3, Right: true), new("STEPS", 2, Right: true), new("TOKENS", 2, Right: true), new("DAYS", 1, Right: true),
+        new("STAGE", 1), new("GPUS", 3, Right: true), new("STEPS", 2, Right: true), new("TOKENS", 2, Right: true),
+        new("DAYS", 1, Right: true),
         new("GPU-HOURS", 1, Right: true), new("STEP", 4, Right: true), new("BUBBLE", 6, Right: true), new("MEMORY", 5, Right: true),
         new("CHECKPOINT", 7, Right: true), new("FAILURES", 8, Right: true), new("ETTR", 9, Right: true),
     ];
@@ -29,16 +30,23 @@ internal static class PlanVerb
         var file = new Argument<string?>("file") { Description = "Pipeline file, YAML or JSON.", Arity = ArgumentArity.ZeroOrOne };
         var serving = new Option<string?>("--serving")
         {
-            Description = "Plan how a trained model is served, from the measured load of its experts: a run, or a JSON or CSV file.", HelpName = "RUN|FILE",
+            Description = "Plan how a trained model is served, from the measured load of its experts: a run, or a JSON or CSV file.",
+            HelpName = "RUN|FILE",
         };
-        var folder = new Option<string?>("--out") { Description = "With --serving: folder for the Kubernetes manifests.", HelpName = "DIR" };
+        var folder = new Option<string?>("--out")
+        {
+            Description = "With --serving: folder for the Kubernetes manifests.",
+            HelpName = "DIR",
+        };
         var image = new Option<string?>("--image") { Description = "With --out: image of the inference engine.", HelpName = "IMAGE" };
-        var command = new Command("plan", "Estimates time, memory, traffic, failures and price of a pipeline before it runs.") { file, serving, folder, image };
+        var command = new Command("plan", "Estimates time, memory, traffic, failures and price of a pipeline before it runs.") { file,
+            serving, folder, image };
         command.SetAction(async (parsed, cancellation) =>
         {
             if ((parsed.GetValue(file) is null) == (parsed.GetValue(serving) is null))
             {
-                throw new RefusalException("plan takes either a pipeline file or --serving.", "dsops plan FILE, or dsops plan --serving RUN.", ExitCode.Usage);
+                throw new RefusalException("plan takes either a pipeline file or --serving.",
+                    "dsops plan FILE, or dsops plan --serving RUN.", ExitCode.Usage);
             }
 
             if (parsed.GetValue(serving) is { } from)
@@ -63,7 +71,8 @@ internal static class PlanVerb
 
     private static void Print(PipelineForecast plan, Terminal terminal)
     {
-        terminal.Output.WriteLine(Say($"{plan.Name}: {Scaled(plan.Parameters)} parameters, {Scaled(plan.ActiveParameters)} active per token"));
+        terminal.Output.WriteLine(
+            Say($"{plan.Name}: {Scaled(plan.Parameters)} parameters, {Scaled(plan.ActiveParameters)} active per token"));
         if (plan.Days is not null)
         {
             string stages = Decisions.Words.Count(plan.Stages.Length, "stage", "stages together");
@@ -81,7 +90,8 @@ internal static class PlanVerb
 
     private static IReadOnlyList<string> RowOf(StageForecast stage) =>
     [
-        stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Scaled(stage.Tokens), Or(stage.Days, "0.0"), Scaled(stage.GpuHours),
+        stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Scaled(stage.Tokens), Or(stage.Days, "0.0"),
+        Scaled(stage.GpuHours),
         Or(stage.LastStep?.Seconds, "0.0 s"), Or(stage.LastStep?.BubbleShare, "0.0 %"), Or(stage.Memory?.Total / 1e9, "0 GB"),
         Decisions.Words.Size(stage.CheckpointBytes), Or(stage.Failures?.ExpectedFailures, "0.0"), Or(stage.Failures?.Ettr, "0.0 %"),
     ];
@@ -96,9 +106,10 @@ internal static class PlanVerb
             Say($"GFLOP per token: {stage.FlopsPerToken / 1e9:0.0} (matrix products with gate and MTP, causal, forward and backward)"),
             Say($"step: {step.BusySeconds:0.00} s busy, {step.BubbleSeconds:0.00} s bubble, {step.OptimizerSeconds:0.00} s optimizer"),
             Say($"chunks per step: {step.Chunks:0.#} on each of {step.DataParallel} data-parallel ranks"),
-            Say($"bubble: 1F1B {bubbles.OneForwardOneBackward:0.00} s, ZB1P {bubbles.ZeroBubble:0.00} s, DualPipe {bubbles.DualPipe:0.00} s"),
-            Say($"links, hidden behind the passes: all-to-all {step.AllToAllSeconds:0.00} s fabric and {step.NodeAllToAllSeconds:0.00} s NVLink, ")
-                + Say($"pipeline neighbours {step.PointToPointSeconds:0.00} s"),
+            Say($"bubble: 1F1B {bubbles.OneForwardOneBackward:0.00} s, ZB1P {bubbles.ZeroBubble:0.00} s, ")
+                + Say($"DualPipe {bubbles.DualPipe:0.00} s"),
+            Say($"links, hidden behind the passes: all-to-all {step.AllToAllSeconds:0.00} s fabric and ")
+                + Say($"{step.NodeAllToAllSeconds:0.00} s NVLink, pipeline neighbours {step.PointToPointSeconds:0.00} s"),
             Say($"memory GB: weights {memory.WeightsPerCopy / 1e9:0.000} x {memory.Copies}, gradients {memory.Gradients / 1e9:0.0}, ")
                 + Say($"optimizer {memory.Optimizer / 1e9:0.0}, activations {memory.Activations / 1e9:0.0}, ")
                 + Say($"buffers {memory.Buffers / 1e9:0.0} of {memory.Capacity / 1e9:0}"),

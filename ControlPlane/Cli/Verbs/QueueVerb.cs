@@ -13,7 +13,8 @@ internal static class QueueVerb
 {
     private static readonly Column[] Table =
     [
-        new("#", 3, Right: true), new("GANG", 1), new("NODES", 2, Right: true), new("PRIORITY", 6, Right: true), new("TEAM", 7), new("GROUP", 9),
+        new("#", 3, Right: true), new("GANG", 1), new("NODES", 2, Right: true), new("PRIORITY", 6, Right: true), new("TEAM", 7),
+        new("GROUP", 9),
         new("WAITS", 5, Right: true), new("STARTS", 4), new("WHY", 3, Flexible: true),
     ];
 
@@ -38,7 +39,8 @@ internal static class QueueVerb
         var before = new Option<string?>("--before") { Description = "Before this waiting gang.", HelpName = "RUN/STAGE" };
         var reason = Reason();
         var dryRun = DryRun.Option();
-        var command = new Command("move", "Puts a waiting gang before others. Quotas, groups, spares and maintenance hold for it as before.")
+        var command = new Command("move",
+            "Puts a waiting gang before others. Quotas, groups, spares and maintenance hold for it as before.")
         {
             gang, first, before, reason, dryRun,
         };
@@ -60,7 +62,12 @@ internal static class QueueVerb
             if (parsed.GetValue(dryRun))
             {
                 return await DryRun.Say(terminal, client, parsed,
-                    new ForeseeRequest { Action = "move", Gangs = { $"{moved.Run}/{moved.Stage}" }, Before = parsed.GetValue(before) ?? "" }, cancellation);
+                    new ForeseeRequest
+                    {
+                        Action = "move",
+                        Gangs = { $"{moved.Run}/{moved.Stage}" },
+                        Before = parsed.GetValue(before) ?? "",
+                    }, cancellation);
             }
             var cluster = await client.MoveWaitingGangAsync(request, ControlPlaneConnection.Options(cancellation));
             await Print(terminal, cluster, parsed.WantsJson());
@@ -71,23 +78,30 @@ internal static class QueueVerb
 
     private static Command Preempt(Terminal terminal)
     {
-        var gangs = new Argument<string[]>("gang") { Description = "Gangs that hold nodes, as RUN/STAGE.", Arity = ArgumentArity.OneOrMore };
+        var gangs = new Argument<string[]>("gang")
+        {
+            Description = "Gangs that hold nodes, as RUN/STAGE.",
+            Arity = ArgumentArity.OneOrMore,
+        };
         var heir = new Option<string?>("--for") { Description = "The waiting gang that goes before them.", HelpName = "RUN/STAGE" };
         var reason = Reason();
         var dryRun = DryRun.Option();
-        var command = new Command("preempt", "Asks gangs to save and give their nodes up; they wait and go on later.") { gangs, heir, reason, dryRun };
+        var command = new Command("preempt", "Asks gangs to save and give their nodes up; they wait and go on later.") { gangs, heir,
+            reason, dryRun };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var request = new GiveWayRequest { For = parsed.GetValue(heir) ?? "", Reason = parsed.GetValue(reason) ?? "" };
             request.Gangs.AddRange(parsed.GetValue(gangs) ?? []);
             if (parsed.GetValue(dryRun))
             {
-                return await DryRun.Say(terminal, client, parsed, new ForeseeRequest { Action = "preempt", Gangs = { request.Gangs }, For = request.For }, cancellation);
+                return await DryRun.Say(terminal, client, parsed,
+                    new ForeseeRequest { Action = "preempt", Gangs = { request.Gangs }, For = request.For }, cancellation);
             }
             var cluster = await client.GiveWayAsync(request, ControlPlaneConnection.Options(cancellation));
             if (!parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync($"{string.Join(", ", request.Gangs)} {(request.Gangs.Count == 1 ? "is" : "are")} asked to save and give way.");
+                await terminal.Output.WriteLineAsync($"{string.Join(", ", request.Gangs)} {(request.Gangs.Count == 1 ? "is" : "are")} "
+                    + $"asked to save and give way.");
             }
             await Print(terminal, cluster, parsed.WantsJson());
             return ExitCode.Ok;
@@ -116,7 +130,8 @@ internal static class QueueVerb
     }
 
     private static string Why(WaitingGang gang) =>
-        (gang.Moved.Length > 0 ? $"moved by hand ({gang.Moved}); " : "") + (gang.Restores ? "lost a node; " : "") + (gang.Wait?.Reasons.FirstOrDefault()?.Text ?? gang.Reason);
+        (gang.Moved.Length > 0 ? $"moved by hand ({gang.Moved}); " : "") + (gang.Restores ? "lost a node; " : "")
+            + (gang.Wait?.Reasons.FirstOrDefault()?.Text ?? gang.Reason);
 
     private static async Task Print(Terminal terminal, Cluster cluster, bool json)
     {
@@ -150,7 +165,8 @@ internal static class QueueVerb
     }
 
     private static StageId Gang(string text) => text.Split('/') is [{ Length: > 0 } run, { Length: > 0 } stage] ? new StageId(run, stage)
-        : throw new RefusalException($"'{text}' is no gang.", "Write it as RUN/STAGE; `dsops queue` lists those that wait.", ExitCode.Usage);
+        : throw new RefusalException($"'{text}' is no gang.", "Write it as RUN/STAGE; `dsops queue` lists those that wait.",
+            ExitCode.Usage);
 
     private static Option<string?> Reason() => new("--reason") { Description = "Why, for the timeline.", HelpName = "TEXT" };
 }

@@ -9,14 +9,20 @@ internal static class RetryVerb
     public static Command Build(Terminal terminal)
     {
         var name = VerbAction.RunName();
-        var stage = new Option<string?>("--stage") { Description = "Stage to go on from. Default: the one that failed.", HelpName = "NAME" };
+        var stage = new Option<string?>("--stage")
+        {
+            Description = "Stage to go on from. Default: the one that failed.",
+            HelpName = "NAME",
+        };
         var checkpoint = new Option<long?>("--from", "--checkpoint")
         {
-            Description = "Step of a checkpoint of that stage; what is newer is set aside. 0 begins the stage anew. Default: its newest good one.",
+            Description =
+                "Step of a checkpoint of that stage; what is newer is set aside. 0 begins the stage anew. Default: its newest good one.",
             HelpName = "STEP",
         };
         var dryRun = DryRun.Option();
-        var command = new Command("retry", "Goes on from a stage, and a checkpoint of it; what came later in the run is done again.") { name, stage, checkpoint, dryRun };
+        var command = new Command("retry",
+            "Goes on from a stage, and a checkpoint of it; what came later in the run is done again.") { name, stage, checkpoint, dryRun };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var request = new RetryRunRequest { Name = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" };

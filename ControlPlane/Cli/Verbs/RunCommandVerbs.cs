@@ -24,7 +24,8 @@ internal static class RunCommandVerbs
         {
             if (command.Options.Contains(dryRun) && parsed.GetValue(dryRun))
             {
-                return await DryRun.Say(terminal, client, parsed, new ForeseeRequest { Action = verb, Run = parsed.GetValue(name) ?? "" }, cancellation);
+                return await DryRun.Say(terminal, client, parsed, new ForeseeRequest { Action = verb, Run = parsed.GetValue(name) ?? "" },
+                    cancellation);
             }
             var request = new RunCommand { Name = parsed.GetValue(name), Reason = parsed.GetValue(reason) ?? "" };
             var run = await call(client, request, ControlPlaneConnection.Options(cancellation));

@@ -27,13 +27,16 @@ internal static class RunProgress
         }
         if (last is null || !States.IsEnded(last.State))
         {
-            throw new RefusalException($"The stream of {name} ended before the run did.", $"See `dsops show {name}`.", ExitCode.NotReachable);
+            throw new RefusalException($"The stream of {name} ended before the run did.", $"See `dsops show {name}`.",
+                ExitCode.NotReachable);
         }
-        terminal.Output.WriteLine(parsed.WantsJson() ? ProtoJson.Document(last) : Columns.Clean($"{last.Name} is {last.State}. {last.Reason}").TrimEnd());
+        terminal.Output.WriteLine(
+            parsed.WantsJson() ? ProtoJson.Document(last) : Columns.Clean($"{last.Name} is {last.State}. {last.Reason}").TrimEnd());
         return last.State == "completed" ? ExitCode.Ok : ExitCode.RunFailed;
     }
 
-    private static async Task<Run?> UntilEnd(Terminal terminal, ParseResult parsed, string name, Action<Run> show, CancellationToken cancellation)
+    private static async Task<Run?> UntilEnd(Terminal terminal, ParseResult parsed, string name, Action<Run> show,
+        CancellationToken cancellation)
     {
         Run? last = null;
         await Follow.Stream(
@@ -93,7 +96,9 @@ internal static class RunProgress
             }
             said[stage.Name] = now;
             string loss = stage.HasLoss ? $", loss {Words.Figure(stage.Loss)}" : "";
-            terminal.Error.WriteLine(Columns.Clean($"{stage.Name}: {stage.State}, step {Words.Steps(stage.Step, stage.TotalSteps)}{loss}. {stage.Reason}").TrimEnd());
+            terminal.Error.WriteLine(
+                Columns.Clean($"{stage.Name}: {stage.State}, step {Words.Steps(stage.Step, stage.TotalSteps)}{loss}. {stage.Reason}")
+                    .TrimEnd());
         }
     }
 }

@@ -8,7 +8,8 @@ internal static class RunsVerb
 {
     private static readonly Column[] Table =
     [
-        new("RUN", 1), new("STATE", 2), new("STAGE", 3), new("STEP", 4, Right: true), new("LOSS", 5, Right: true), new("MFU", 7, Right: true),
+        new("RUN", 1), new("STATE", 2), new("STAGE", 3), new("STEP", 4, Right: true), new("LOSS", 5, Right: true),
+        new("MFU", 7, Right: true),
         new("LEFT", 8, Right: true), new("TEAM", 9), new("WHY", 6, Flexible: true),
     ];
 
@@ -36,7 +37,8 @@ internal static class RunsVerb
             bool whole = parsed.GetValue(all) || parsed.WantsJson();
             var request = new ListRunsRequest
             {
-                Search = string.Join(' ', new[] { parsed.GetValue(part), parsed.GetValue(search) }.Where(text => !string.IsNullOrWhiteSpace(text))),
+                Search = string.Join(' ',
+                    new[] { parsed.GetValue(part), parsed.GetValue(search) }.Where(text => !string.IsNullOrWhiteSpace(text))),
                 PageSize = whole ? PageMost : Shown,
             };
             var runs = new List<RunSummary>();
@@ -84,7 +86,8 @@ internal static class RunsVerb
         if (runs.Count < reply.Total)
         {
             string states = string.Join(", ", reply.States.OrderByDescending(s => s.Value).Select(s => $"{s.Value} {s.Key}"));
-            terminal.Output.WriteLine($"… and {reply.Total - runs.Count} more ({states} in all): --all, or --search 'team:alpha state:failed'");
+            terminal.Output.WriteLine($"… and {reply.Total - runs.Count} more ({states} in all): --all, or --search "
+                + $"'team:alpha state:failed'");
         }
     }
 

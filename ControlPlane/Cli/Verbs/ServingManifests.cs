@@ -33,7 +33,8 @@ internal static class ServingManifests
             """));
         for (int layer = 0; layer < deployment.SlotExperts.Length; layer++)
         {
-            yaml.Append("    ").Append(JsonSerializer.Serialize(deployment.SlotExperts[layer])).Append(layer + 1 < deployment.SlotExperts.Length ? ",\n" : "]}\n");
+            yaml.Append("    ").Append(JsonSerializer.Serialize(deployment.SlotExperts[layer]))
+                .Append(layer + 1 < deployment.SlotExperts.Length ? ",\n" : "]}\n");
         }
 
         return yaml.ToString();

@@ -10,7 +10,8 @@ internal static class ShowVerb
 {
     private static readonly Column[] Stages =
     [
-        new("STAGE", 1), new("KIND", 8), new("STATE", 2), new("TRY", 7, Right: true), new("STEP", 3, Right: true), new("LOSS", 4, Right: true),
+        new("STAGE", 1), new("KIND", 8), new("STATE", 2), new("TRY", 7, Right: true), new("STEP", 3, Right: true),
+        new("LOSS", 4, Right: true),
         new("MFU", 6, Right: true), new("TOKENS/S", 9, Right: true), new("TOKENS", 5, Right: true), new("LEFT", 10, Right: true),
     ];
 
@@ -21,7 +22,8 @@ internal static class ShowVerb
 
     private static readonly Column[] Evaluations =
     [
-        new("STAGE", 3), new("MEASURED", 1), new("VALUE", 1, Right: true), new("95 % INTERVAL", 2), new("SAMPLES", 4, Right: true), new("STEP", 5, Right: true),
+        new("STAGE", 3), new("MEASURED", 1), new("VALUE", 1, Right: true), new("95 % INTERVAL", 2), new("SAMPLES", 4, Right: true),
+        new("STEP", 5, Right: true),
     ];
 
     public static Command Build(Terminal terminal)
@@ -31,7 +33,8 @@ internal static class ShowVerb
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             await HealthLines.Write(client, terminal, cancellation);
-            var run = await client.GetRunAsync(new GetRunRequest { Name = parsed.GetValue(name) }, ControlPlaneConnection.Options(cancellation));
+            var run =
+                await client.GetRunAsync(new GetRunRequest { Name = parsed.GetValue(name) }, ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
                 await terminal.Output.WriteLineAsync(ProtoJson.Document(run));
@@ -89,7 +92,8 @@ internal static class ShowVerb
             Columns.Write(terminal, Ranks, ranks);
         }
         var evaluations = run.Stages.SelectMany(stage => stage.Evaluations.Select(evaluation => (IReadOnlyList<string>)
-            [stage.Name, evaluation.Name, Words.Figure(evaluation.Value), Interval(evaluation), Text(evaluation.Samples), Text(evaluation.Step)])).ToArray();
+            [stage.Name, evaluation.Name, Words.Figure(evaluation.Value), Interval(evaluation), Text(evaluation.Samples),
+                Text(evaluation.Step)])).ToArray();
         if (evaluations.Length > 0)
         {
             ansi.WriteLine();
@@ -123,7 +127,8 @@ internal static class ShowVerb
 
     private static IReadOnlyList<string> RowOf(Stage stage) =>
     [
-        stage.Name, stage.Kind, stage.State, stage.Attempt > 0 ? Text(stage.Attempt) : Words.None, Words.Steps(stage.Step, stage.TotalSteps),
+        stage.Name, stage.Kind, stage.State, stage.Attempt > 0 ? Text(stage.Attempt) : Words.None,
+        Words.Steps(stage.Step, stage.TotalSteps),
         Words.Figure(stage.HasLoss ? stage.Loss : null), Words.Percent(stage.HasMfu ? stage.Mfu : null),
         stage.HasTokensPerSecond ? Words.Count((long)stage.TokensPerSecond) : Words.None,
         stage.Tokens > 0 ? Words.Count(stage.Tokens) : Words.None, stage.Remaining is { } left ? Words.Time(left.ToTimeSpan()) : Words.None,

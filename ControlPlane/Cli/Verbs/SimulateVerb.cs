@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Simulation;
 using Spectre.Console;
 
@@ -41,49 +42,57 @@ internal static class SimulateVerb
     public static Command Build(Terminal terminal)
     {
         var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON." };
-        var nodes = new Option<int?>("--nodes") { Description = "Nodes of the cluster beside the spares. Default: the most that a stage asks for." };
-        var spares = new Option<int?>("--spares") { Description = "Further nodes. Default: as many as leave 1 % chance of waiting for a repair." };
-        var faults = new Option<string>("--faults") { Description = "Published mix that faults are drawn from.", DefaultValueFactory = _ => FaultMix.Llama3.Name };
+        var nodes = new Option<int?>("--nodes")
+        {
+            Description = "Nodes of the cluster beside the spares. Default: the most that a stage asks for.",
+        };
+        var spares = new Option<int?>("--spares")
+        {
+            Description = "Further nodes. Default: as many as leave 1 % chance of waiting for a repair.",
+        };
+        var faults = new Option<string>("--faults")
+        {
+            Description = "Published mix that faults are drawn from.",
+            DefaultValueFactory = _ => FaultMix.Llama3.Name,
+        };
         faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
         var seed = new Option<int>("--seed") { Description = "The same seed gives the same course.", DefaultValueFactory = _ => 1 };
         var days = new Option<double?>("--days") { Description = "Stop after so many simulated days. Default: when the run has ended." };
         var compare = new Option<bool>("--compare")
         {
-            Description = "Play checkpoint intervals, spares, kinds of restart and timing models of other launchers side by side, each on the same seeds.",
+            Description = "Play checkpoint intervals, spares, kinds of restart and timing models of other launchers side by side, "
+                + "each on the same seeds.",
         };
-        var seeds = new Option<int>("--seeds") { Description = "Seeds that --compare plays, from --seed on.", DefaultValueFactory = _ => 5 };
-        var page = new Option<string?>("--report") { Description = "Write the result as one HTML page that needs no network.", HelpName = "FILE" };
-        var command = new Command("simulate", "Plays a whole pipeline on a virtual clock, with faults, by the control plane's own planners.")
+        var seeds = new Option<int>("--seeds")
+        {
+            Description = "Seeds that --compare plays, from --seed on.",
+            DefaultValueFactory = _ => 5,
+        };
+        var page = new Option<string?>("--report")
+        {
+            Description = "Write the result as one HTML page that needs no network.",
+            HelpName = "FILE",
+        };
+        var command = new Command("simulate",
+            "Plays a whole pipeline on a virtual clock, with faults, by the control plane's own planners.")
         {
             file, nodes, spares, faults, seed, days, compare, seeds, page,
         };
         command.SetAction(async (parsed, cancellation) =>
         {
             var pipeline = await PipelineFile.Read(parsed.GetValue(file)!, terminal, cancellation);
-            var limit = parsed.GetValue(days) switch
-            {
-                null => SimulatedPipeline.NoLimit,
-                <= 0 or > 3650 or double.NaN => throw new RefusalException(
-                    In($"--days is {parsed.GetValue(days)}; it must lie above 0 and up to 3650."), "Leave it out to play to the end.", ExitCode.Usage),
-                { } d => TimeSpan.FromDays(d),
-            };
+            var limit = Limit(parsed.GetValue(days));
             var mix = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults));
             var (what, lacks) = SimulatedPipeline.For(
-                pipeline, InRange(parsed.GetValue(nodes), "--nodes", 1), InRange(parsed.GetValue(spares), "--spares", 0), mix, parsed.GetValue(seed), limit);
+                pipeline, InRange(parsed.GetValue(nodes), "--nodes", 1), InRange(parsed.GetValue(spares), "--spares", 0), mix,
+                parsed.GetValue(seed), limit);
             if (what is null)
             {
                 throw new RefusalException(
                     $"Stage {lacks} names no GPU, so nothing says how long a step takes.", "Add 'resources: {gpu: h800}' to the pipeline.");
             }
 
-            if (pipeline.Stages.FirstOrDefault(s => pipeline.ResourcesOf(s).Nodes > what.Nodes + what.Spares) is { } large)
-            {
-                throw new RefusalException(
-                    $"Stage {large.Name} asks for {pipeline.ResourcesOf(large).Nodes} nodes; the cluster has {what.Nodes}"
-                    + $" and {Decisions.Words.Count(what.Spares, "spare", "spares")}.",
-                    "Give --nodes or --spares more, or the stage fewer.");
-            }
-
+            RequireRoom(pipeline, what);
             var comparison = parsed.GetValue(compare) ? Compared(what, InRange(parsed.GetValue(seeds), "--seeds", 2)!.Value,
                 terminal.Interactive && !parsed.WantsJson(), terminal, cancellation) : null;
             // A comparison has played the plain run too; only the page shows both.
@@ -93,26 +102,52 @@ internal static class SimulateVerb
                 await Write(path, SimulationPage.Of(report, what.Faults.Source, comparison), cancellation);
             }
 
-            if (parsed.WantsJson())
-            {
-                await terminal.Output.WriteLineAsync(comparison is null ? JsonSerializer.Serialize(report, Json) : JsonSerializer.Serialize(comparison, Json));
-            }
-            else if (comparison is not null)
-            {
-                Print(comparison, what, terminal);
-            }
-            else if (report is not null)
-            {
-                Print(report, what, terminal);
-            }
-
+            await Tell(report, comparison, what, parsed.WantsJson(), terminal);
             return ExitCode.Ok;
         });
         return command;
     }
 
+    private static async Task Tell(
+        SimulationReport? report, PolicyComparison? comparison, SimulatedPipeline what, bool json, Terminal terminal)
+    {
+        if (json)
+        {
+            await terminal.Output.WriteLineAsync(
+                comparison is null ? JsonSerializer.Serialize(report, Json) : JsonSerializer.Serialize(comparison, Json));
+        }
+        else if (comparison is not null)
+        {
+            Print(comparison, what, terminal);
+        }
+        else if (report is not null)
+        {
+            Print(report, what, terminal);
+        }
+    }
+
+    private static TimeSpan Limit(double? days) => days switch
+    {
+        null => SimulatedPipeline.NoLimit,
+        <= 0 or > 3650 or double.NaN => throw new RefusalException(
+            In($"--days is {days}; it must lie above 0 and up to 3650."), "Leave it out to play to the end.", ExitCode.Usage),
+        { } d => TimeSpan.FromDays(d),
+    };
+
+    private static void RequireRoom(PipelineSpec pipeline, SimulatedPipeline what)
+    {
+        if (pipeline.Stages.FirstOrDefault(s => pipeline.ResourcesOf(s).Nodes > what.Nodes + what.Spares) is { } large)
+        {
+            throw new RefusalException(
+                $"Stage {large.Name} asks for {pipeline.ResourcesOf(large).Nodes} nodes; the cluster has {what.Nodes}"
+                    + $" and {Decisions.Words.Count(what.Spares, "spare", "spares")}.",
+                "Give --nodes or --spares more, or the stage fewer.");
+        }
+    }
+
     /// <param name="watched">A person waits and has not asked for JSON: show how far it is, on the error stream.</param>
-    private static PolicyComparison Compared(SimulatedPipeline what, int seeds, bool watched, Terminal terminal, CancellationToken cancellation)
+    private static PolicyComparison Compared(SimulatedPipeline what, int seeds, bool watched, Terminal terminal,
+        CancellationToken cancellation)
     {
         var plays = PolicyComparison.Plays(what, seeds);
         var reports = new SimulationReport[plays.Length];
@@ -147,17 +182,20 @@ internal static class SimulateVerb
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new RefusalException($"--report is '{path}', which cannot be written: {e.Message}", "Name a file in a folder that exists.", cause: e);
+            throw new RefusalException($"--report is '{path}', which cannot be written: {e.Message}",
+                "Name a file in a folder that exists.", cause: e);
         }
     }
 
     private static void Print(PolicyComparison comparison, SimulatedPipeline what, Terminal terminal)
     {
-        Say(terminal, $"{comparison.Name} (simulated): faults {comparison.Faults}, seeds {comparison.Seeds[0]} to {comparison.Seeds[^1]}, mean with 95 % confidence interval");
+        Say(terminal, $"{comparison.Name} (simulated): faults {comparison.Faults}, seeds {comparison.Seeds[0]} "
+            + $"to {comparison.Seeds[^1]}, mean with 95 % confidence interval");
         terminal.Output.WriteLine();
         Columns.Write(terminal, Policies, [.. comparison.Policies.Select(p => new[]
         {
-            p.Name, ComparisonWords.Share(p.Ettr), ComparisonWords.Amount(p.LostGpuHours, "#,0", ""), ComparisonWords.Difference(p.LostGpuHoursBeyond),
+            p.Name, ComparisonWords.Share(p.Ettr), ComparisonWords.Amount(p.LostGpuHours, "#,0", ""),
+            ComparisonWords.Difference(p.LostGpuHoursBeyond),
             ComparisonWords.Amount(p.RecoverySeconds, "0", " s"), ComparisonWords.Amount(p.Days, "0.0", ""),
             In($"{p.Completed}/{comparison.Seeds.Length}"),
         })]);
@@ -176,7 +214,8 @@ internal static class SimulateVerb
     }
 
     private static int? InRange(int? count, string option, int least) => count is null || (count >= least && count <= 16_384) ? count
-        : throw new RefusalException($"{option} is {count}; it must lie between {least} and 16384.", $"Leave {option} out for the default.", ExitCode.Usage);
+        : throw new RefusalException($"{option} is {count}; it must lie between {least} and 16384.", $"Leave {option} out for the default.",
+            ExitCode.Usage);
 
     private static void Print(SimulationReport report, SimulatedPipeline what, Terminal terminal)
     {
@@ -192,13 +231,17 @@ internal static class SimulateVerb
         double total = report.GpuSeconds.Values.Sum();
         Columns.Write(terminal, Buckets,
         [
-            .. Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[SimulationReport.NameOf(b)])).Where(b => b.Seconds > 0)
-                .Select(b => new[] { WordsOf(b.Bucket).Name, In($"{b.Seconds / 3600:#,0}"), In($"{b.Seconds / total:0.00 %}"), WordsOf(b.Bucket).What }),
+            .. Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[SimulationReport.NameOf(b)]))
+                .Where(b => b.Seconds > 0)
+                .Select(b =>
+                    new[] { WordsOf(b.Bucket).Name, In($"{b.Seconds / 3600:#,0}"), In($"{b.Seconds / total:0.00 %}"),
+                        WordsOf(b.Bucket).What }),
         ]);
         terminal.Output.WriteLine();
         Columns.Write(terminal, Stages, [.. report.Stages.Select(s => new[]
         {
-            s.Name, s.State, In($"{s.Gpus:#,0}"), In($"{s.Attempts}"), In($"{s.Days:0.0}"), In($"{s.Ettr:0.0 %}"), In($"{s.ClosedForm:0.0 %}"),
+            s.Name, s.State, In($"{s.Gpus:#,0}"), In($"{s.Attempts}"), In($"{s.Days:0.0}"), In($"{s.Ettr:0.0 %}"),
+            In($"{s.ClosedForm:0.0 %}"),
             In($"{s.GpuHours / 1000:#,0.0}K"), In($"${s.Dollars / 1e6:0.000}M"),
         })]);
         if (!report.Causes.IsEmpty)
@@ -227,9 +270,10 @@ internal static class SimulateVerb
         _ => throw new System.Diagnostics.UnreachableException($"bucket {bucket}"),
     };
 
-    private static void Say(Terminal terminal, FormattableString text)
+    /// <summary>Numbers in it are written in one way: programs here know the invariant culture alone.</summary>
+    private static void Say(Terminal terminal, string text)
     {
-        foreach (string line in Columns.Wrap(In(text), terminal.Width))
+        foreach (string line in Columns.Wrap(text, terminal.Width))
         {
             terminal.Output.WriteLine(line);
         }

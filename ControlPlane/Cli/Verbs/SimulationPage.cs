@@ -5,7 +5,9 @@ using DeepSeekOps.Decisions.Simulation;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
-/// <summary>A simulation as one HTML page without scripts, fonts or pictures from elsewhere: it opens from a disk and a mail alike.</summary>
+/// <summary>
+/// A simulation as one HTML page without scripts, fonts or pictures from elsewhere: it opens from a disk and a mail alike.
+/// </summary>
 internal static class SimulationPage
 {
     private const int TimelineMax = 400;
@@ -72,13 +74,16 @@ internal static class SimulationPage
     private static void Ledger(StringBuilder page, SimulationReport report)
     {
         double total = report.GpuSeconds.Values.Sum();
-        var buckets = Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[SimulationReport.NameOf(b)])).Where(b => b.Seconds > 0).ToArray();
+        var buckets = Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[SimulationReport.NameOf(b)]))
+            .Where(b => b.Seconds > 0).ToArray();
         // Where nearly all is productive, the rest is what a reader came for: it has a bar of its own.
         double rest = buckets.Where(b => b.Bucket != GoodputBucket.Productive).Sum(b => b.Seconds);
         page.Append("<section><h2>Goodput ledger</h2>");
         Bar(page, "All GPU time", buckets, total);
         Bar(page, "What is not productive, enlarged", buckets.Where(b => b.Bucket != GoodputBucket.Productive), rest);
-        page.Append("<div class=\"scroll\"><table><tr><th>GPU time</th><th class=\"n\">hours</th><th class=\"n\">share</th><th>what it was</th></tr>");
+        page.Append(
+            "<div class=\"scroll\"><table><tr><th>GPU time</th><th class=\"n\">hours</th><th "
+                + "class=\"n\">share</th><th>what it was</th></tr>");
         foreach (var (bucket, seconds) in buckets)
         {
             var (name, what) = SimulateVerb.WordsOf(bucket);
@@ -104,11 +109,15 @@ internal static class SimulationPage
 
     private static void Stages(StringBuilder page, SimulationReport report)
     {
-        page.Append("<section><h2>Stages</h2><div class=\"scroll\"><table><tr><th>stage</th><th>state</th><th class=\"n\">GPUs</th><th class=\"n\">launches</th>"
-            + "<th class=\"n\">days</th><th class=\"n\">ETTR</th><th class=\"n\">closed form</th><th class=\"n\">GPU-hours</th><th class=\"n\">price</th></tr>");
+        page.Append(
+            "<section><h2>Stages</h2><div class=\"scroll\"><table><tr><th>stage</th><th>state</th><th class=\"n\">GPUs</th><th "
+                + "class=\"n\">launches</th>"
+            + "<th class=\"n\">days</th><th class=\"n\">ETTR</th><th class=\"n\">closed form</th><th class=\"n\">GPU-hours</th><th "
+            + "class=\"n\">price</th></tr>");
         foreach (var s in report.Stages)
         {
-            page.Append(In($"<tr><td>{Text(s.Name)}</td><td>{Text(s.State)}</td><td class=\"n\">{s.Gpus:#,0}</td><td class=\"n\">{s.Attempts}</td>"));
+            page.Append(In($"<tr><td>{Text(s.Name)}</td><td>{Text(s.State)}</td>"));
+            page.Append(In($"<td class=\"n\">{s.Gpus:#,0}</td><td class=\"n\">{s.Attempts}</td>"));
             page.Append(In($"<td class=\"n\">{s.Days:0.0}</td><td class=\"n\">{(s.Ettr is { } e ? In($"{e:0.00 %}") : "-")}</td>"));
             page.Append(In($"<td class=\"n\">{(s.ClosedForm is { } c ? In($"{c:0.00 %}") : "-")}</td>"));
             page.Append(In($"<td class=\"n\">{s.GpuHours / 1000:#,0.0}K</td><td class=\"n\">${s.Dollars / 1e6:0.000}M</td></tr>"));
@@ -125,11 +134,15 @@ internal static class SimulationPage
         }
 
         double most = Math.Max(1e-9, report.Causes.Max(c => c.LostGpuHours));
-        page.Append("<section><h2>Restarts by cause</h2><div class=\"scroll\"><table><tr><th>cause</th><th class=\"n\">faults</th><th class=\"n\">restarts</th>"
+        page.Append(
+            "<section><h2>Restarts by cause</h2><div class=\"scroll\"><table><tr><th>cause</th><th class=\"n\">faults</th><th "
+                + "class=\"n\">restarts</th>"
             + "<th class=\"n\">lost GPU-hours</th><th class=\"wide\"></th></tr>");
         foreach (var c in report.Causes)
         {
-            page.Append(In($"<tr><td>{Text(c.Cause)}</td><td class=\"n\">{c.Faults}</td><td class=\"n\">{c.Restarts}</td><td class=\"n\">{c.LostGpuHours:#,0}</td>"));
+            page.Append(
+                In($"<tr><td>{Text(c.Cause)}</td><td class=\"n\">{c.Faults}</td><td class=\"n\">{c.Restarts}</td>"));
+            page.Append(In($"<td class=\"n\">{c.LostGpuHours:#,0}</td>"));
             page.Append(In($"<td><div class=\"meter\"><span style=\"width:{c.LostGpuHours / most * 100:0.#}%\"></span></div></td></tr>"));
         }
 
@@ -141,13 +154,16 @@ internal static class SimulationPage
         double most = Math.Max(1e-9, comparison.Policies.Max(p => p.LostGpuHours?.Mean ?? 0));
         page.Append(In($"<section><h2>Policies</h2><p>Simulated; seeds {comparison.Seeds[0]} to {comparison.Seeds[^1]}"));
         page.Append(", mean ± 95 % confidence interval. Launchers are timing models.</p>");
-        page.Append("<div class=\"scroll\"><table><tr><th>policy</th><th class=\"n\">ETTR</th><th class=\"n\">lost GPU-hours</th><th class=\"wide\"></th>"
+        page.Append(
+            "<div class=\"scroll\"><table><tr><th>policy</th><th class=\"n\">ETTR</th><th class=\"n\">lost "
+                + "GPU-hours</th><th class=\"wide\"></th>"
             + "<th class=\"n\">beyond as planned</th><th class=\"n\">recovery</th><th class=\"n\">days</th></tr>");
         foreach (var p in comparison.Policies)
         {
             page.Append(In($"<tr><td>{Text(p.Name)}{Small(p.Source)}</td><td class=\"n\">{ComparisonWords.Share(p.Ettr)}</td>"));
             page.Append(In($"<td class=\"n\">{ComparisonWords.Amount(p.LostGpuHours, "#,0", "")}</td>"));
-            page.Append(In($"<td><div class=\"meter\"><span style=\"width:{(p.LostGpuHours?.Mean ?? 0) / most * 100:0.#}%\"></span></div></td>"));
+            page.Append(
+                In($"<td><div class=\"meter\"><span style=\"width:{(p.LostGpuHours?.Mean ?? 0) / most * 100:0.#}%\"></span></div></td>"));
             page.Append(In($"<td class=\"n\">{ComparisonWords.Difference(p.LostGpuHoursBeyond)}</td>"));
             page.Append(In($"<td class=\"n\">{ComparisonWords.Amount(p.RecoverySeconds, "0", " s")}</td>"));
             page.Append(In($"<td class=\"n\">{ComparisonWords.Amount(p.Days, "0.0", "")}</td></tr>"));
@@ -171,7 +187,9 @@ internal static class SimulationPage
 
         var start = report.Timeline[0].At;
         double days = Math.Max(1e-9, report.WallClockSeconds / 86_400);
-        page.Append("<section><h2>Timeline</h2><svg viewBox=\"0 0 1000 60\" role=\"img\" aria-label=\"events over the days\" preserveAspectRatio=\"none\">"
+        page.Append(
+            "<section><h2>Timeline</h2><svg viewBox=\"0 0 1000 60\" role=\"img\" aria-label=\"events over the days\" "
+                + "preserveAspectRatio=\"none\">"
             + "<line class=\"axis\" x1=\"0\" y1=\"50\" x2=\"1000\" y2=\"50\"/>");
         foreach (var e in report.Timeline)
         {
@@ -186,7 +204,8 @@ internal static class SimulationPage
         page.Append(In($"<details><summary>{told.Length} events</summary><div class=\"scroll\"><table>"));
         foreach (var e in told)
         {
-            page.Append(In($"<tr><td class=\"n\">day {(e.At - start).TotalDays:0.00}</td><td>{Text(e.Stage)}</td><td>{Text(e.Text)}</td></tr>"));
+            page.Append(
+                In($"<tr><td class=\"n\">day {(e.At - start).TotalDays:0.00}</td><td>{Text(e.Stage)}</td><td>{Text(e.Text)}</td></tr>"));
         }
 
         page.Append("</table></div></details></section>\n");

@@ -28,7 +28,8 @@ internal static class SubmitVerb
             SubmitRunReply reply;
             using (var connection = await VerbAction.Connect(parsed, cancellation))
             {
-                reply = await PipelineSubmission.Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation, parsed.GetValue(data), parsed.GetValue(adopt));
+                reply = await PipelineSubmission.Submit(connection.Client, path, text, parsed.GetValue(name) ?? "", cancellation,
+                    parsed.GetValue(data), parsed.GetValue(adopt));
             }
             Report(terminal, parsed, path, reply);
             return parsed.GetValue(watch) ? await RunProgress.Watch(terminal, parsed, reply.Run.Name, cancellation) : ExitCode.Ok;
@@ -38,7 +39,8 @@ internal static class SubmitVerb
 
     public static Option<string?> Data() => new("--data")
     {
-        Description = "Your own .txt or .jsonl files, separated by commas: they take the place of data.source in the file.", HelpName = "PATH",
+        Description = "Your own .txt or .jsonl files, separated by commas: they take the place of data.source in the file.",
+        HelpName = "PATH",
     };
 
     private static void Report(Terminal terminal, ParseResult parsed, string path, SubmitRunReply reply)

@@ -4,7 +4,9 @@ using Grpc.Core;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
-/// <summary>The timelines of all runs on the terminal of `dev`, from its start on: what a person would otherwise ask `dsops events -f` for.</summary>
+/// <summary>
+/// The timelines of all runs on the terminal of `dev`, from its start on: what a person would otherwise ask `dsops events -f` for.
+/// </summary>
 internal sealed class Timeline : IDisposable
 {
     /// <summary>Those that came last, where more than so many run at once: each is a stream of its own.</summary>
@@ -43,7 +45,9 @@ internal sealed class Timeline : IDisposable
         var token = stopping.Token;
         try
         {
-            using var call = client.WatchRuns(new ListRunsRequest { State = "active", PageSize = RunsFollowed, ChangesOnly = true }, cancellationToken: token);
+            using var call =
+                client.WatchRuns(new ListRunsRequest { State = "active", PageSize = RunsFollowed, ChangesOnly = true },
+                    cancellationToken: token);
             while (await call.ResponseStream.MoveNext(token))
             {
                 foreach (var run in call.ResponseStream.Current.Runs.Where(run => !States.IsEnded(run.State) && followed.Add(run.Name)))

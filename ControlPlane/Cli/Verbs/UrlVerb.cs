@@ -7,7 +7,8 @@ internal static class UrlVerb
 {
     public static Command Build(Terminal terminal)
     {
-        var command = new Command("url", "Prints the dashboard's address with the code that lets a browser in, as `dsops dev` did at its start.");
+        var command = new Command("url",
+            "Prints the dashboard's address with the code that lets a browser in, as `dsops dev` did at its start.");
         command.SetAction(parsed =>
         {
             var found = ControlPlaneConnection.Running(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory);

@@ -10,24 +10,42 @@ internal static class WorkerVerbs
 {
     public static Command Model() => Delegate(
         "model", "Looks into a model folder: `model params DIR` counts, `model check DIR` verifies.",
-        new Option<string?>("--parallel") { Description = "check: computed by a gang of rank processes on this machine, as dp=2,ep=2,pp=2.", HelpName = "LAYOUT" });
+        new Option<string?>("--parallel")
+        {
+            Description = "check: computed by a gang of rank processes on this machine, as dp=2,ep=2,pp=2.",
+            HelpName = "LAYOUT",
+        });
 
     public static Command Generate()
     {
-        var checkpoint = new Argument<string>("checkpoint") { Description = "A folder, or run/stage (its newest checkpoint), or run/stage/step of the data directory." };
+        var checkpoint = new Argument<string>("checkpoint")
+        {
+            Description = "A folder, or run/stage (its newest checkpoint), or run/stage/step of the data directory.",
+        };
         var prompt = new Option<string>("--prompt") { Description = "What the model is to continue.", Required = true, HelpName = "TEXT" };
         var chat = new Option<bool>("--chat") { Description = "Ask it as a question, in the form that fine-tuning taught." };
-        var speculation = new Option<bool>("--no-speculation") { Description = "Take one token per forward pass, also where the checkpoint has an MTP module to guess by." };
-        var average = new Option<bool>("--ema") { Description = "With the moving average of the weights, where pretraining kept one (ema)." };
+        var speculation = new Option<bool>("--no-speculation")
+        {
+            Description = "Take one token per forward pass, also where the checkpoint has an MTP module to guess by.",
+        };
+        var average = new Option<bool>("--ema")
+        {
+            Description = "With the moving average of the weights, where pretraining kept one (ema).",
+        };
         Option<string?>[] passed =
         [
             new("--max-tokens") { Description = "Maximum tokens to generate (default 64).", HelpName = "N" },
-            new("--temperature") { Description = "Default 0: greedy, the likeliest token each time; 1: the model's own distribution.", HelpName = "T" },
+            new("--temperature")
+            {
+                Description = "Default 0: greedy, the likeliest token each time; 1: the model's own distribution.",
+                HelpName = "T",
+            },
             new("--seed") { Description = "The same seed gives the same text (default 0).", HelpName = "N" },
             new("--tokenizer") { Description = "byte, or a tokenizer.json, where the checkpoint brings none.", HelpName = "NAME" },
             new("--device") { Description = "cpu, cuda, cuda:N or auto.", HelpName = "DEVICE" },
         ];
-        var command = new Command("generate", "Continues a prompt by a checkpoint, on this machine.") { checkpoint, prompt, chat, speculation, average };
+        var command = new Command("generate", "Continues a prompt by a checkpoint, on this machine.") { checkpoint, prompt, chat,
+            speculation, average };
         Array.ForEach(passed, command.Add);
         command.SetAction((parsed, _) => Start(
         [
@@ -44,13 +62,18 @@ internal static class WorkerVerbs
 
     private static Command Delegate(string verb, string description, params Option<string?>[] options)
     {
-        var arguments = new Argument<string[]>("arguments") { Description = "As the worker program takes them.", Arity = ArgumentArity.ZeroOrMore };
+        var arguments = new Argument<string[]>("arguments")
+        {
+            Description = "As the worker program takes them.",
+            Arity = ArgumentArity.ZeroOrMore,
+        };
         var command = new Command(verb, description) { arguments };
         Array.ForEach(options, command.Add);
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction((parsed, _) => Start(
         [
-            verb, .. parsed.GetValue(arguments) ?? [], .. options.SelectMany(o => parsed.GetValue(o) is { } value ? new[] { o.Name, value } : []),
+            verb, .. parsed.GetValue(arguments) ?? [],
+            .. options.SelectMany(o => parsed.GetValue(o) is { } value ? new[] { o.Name, value } : []),
             .. parsed.UnmatchedTokens, .. Json(parsed),
         ]));
         return command;

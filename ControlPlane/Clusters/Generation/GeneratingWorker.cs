@@ -18,7 +18,8 @@ internal sealed class GeneratingWorker : IAsyncDisposable
 
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _lastWords = new();
-    private readonly Channel<GenerationNews> _news = Channel.CreateUnbounded<GenerationNews>(new UnboundedChannelOptions { SingleWriter = true });
+    private readonly Channel<GenerationNews> _news =
+        Channel.CreateUnbounded<GenerationNews>(new UnboundedChannelOptions { SingleWriter = true });
 
     private GeneratingWorker(Process process)
     {
@@ -66,7 +67,8 @@ internal sealed class GeneratingWorker : IAsyncDisposable
     public async Task<string> HowItEnded()
     {
         await EndWithin(Farewell);
-        string how = _process.ExitCode > 128 ? $"was ended by signal {_process.ExitCode - 128}" : $"ended with exit code {_process.ExitCode}";
+        string how = _process.ExitCode > 128
+            ? $"was ended by signal {_process.ExitCode - 128}" : $"ended with exit code {_process.ExitCode}";
         return _lastWords.IsEmpty ? $"It {how}." : $"It {how}: {string.Join(' ', _lastWords)}";
     }
 

@@ -23,7 +23,8 @@ internal sealed class Generations(GenerationLimits limits, TimeProvider clock) :
     /// or "failed" where the worker is lost; each with its reason. Leaving the enumeration ends the text.
     /// </summary>
     /// <param name="what">Whose text it is, for whoever has to wait: "mini/pretrain step 40".</param>
-    public async IAsyncEnumerable<GenerationNews> Continue(Prompt prompt, string what, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<GenerationNews> Continue(Prompt prompt, string what, [EnumeratorCancellation]
+        CancellationToken cancellation)
     {
         if (!await _turn.WaitAsync(limits.WaitForTurn, cancellation))
         {
@@ -107,7 +108,8 @@ internal sealed class Generations(GenerationLimits limits, TimeProvider clock) :
         {
             return await Stopped(worker) is { Phase: "ended" } last
                 ? new GenerationNews(last) { Reason = last.Reason == "stopped" ? "time-limit" : last.Reason }
-                : Said("failed", $"The text was not made within {limits.TextWithin.TotalSeconds:0} s and the worker program did not stop; it was ended.");
+                : Said("failed", $"The text was not made within {limits.TextWithin.TotalSeconds:0} s and the worker program "
+                    + "did not stop; it was ended.");
         }
     }
 

@@ -69,7 +69,8 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
     {
         try
         {
-            return await Task.Run(() => CheckpointShelf.Read(_checkpointsFolder, stage), cancellation).WaitAsync(LookTime, _clock, cancellation);
+            return await Task.Run(() => CheckpointShelf.Read(_checkpointsFolder, stage), cancellation)
+                .WaitAsync(LookTime, _clock, cancellation);
         }
         catch (Exception e) when (e is TimeoutException or IOException or UnauthorizedAccessException)
         {
@@ -145,7 +146,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         }
     }
 
-    /// <summary>A leftover may save first, as at the end of the whole; others need not wait for it. True: nothing of it runs any more.</summary>
+    /// <summary>A leftover may save first, as at the end of the whole; others need not wait. True: nothing of it runs any more.</summary>
     private async Task<bool> AskToEnd(KeyValuePair<string, LocalPod> left, CancellationToken cancellation)
     {
         if (!_askedToEnd.TryGetValue(left.Key, out long asked))
@@ -159,7 +160,8 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         }
 
         return await Gone([.. new[] { left.Value.Agent }.OfType<ProcessIdentity>()], _options.FencePatience, cancellation)
-            || (_clock.GetElapsedTime(asked) > _options.StopPatience && await End([left], ProcessTable.SigUsr1, _options.FencePatience, left.Value.Reason, cancellation));
+            || (_clock.GetElapsedTime(asked) > _options.StopPatience
+                && await End([left], ProcessTable.SigUsr1, _options.FencePatience, left.Value.Reason, cancellation));
     }
 
     /// <summary>
@@ -225,7 +227,10 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
 
     private void Create(GangId gang, string node)
     {
-        var pod = new LocalPod { Run = gang.Stage.Run, Stage = gang.Stage.Stage, Gang = gang.Number, Node = node, CreatedAt = _clock.GetUtcNow() };
+        var pod = new LocalPod
+        {
+            Run = gang.Stage.Run, Stage = gang.Stage.Stage, Gang = gang.Number, Node = node, CreatedAt = _clock.GetUtcNow(),
+        };
         string folder = Path.Combine(_nodesFolder, node, "pods", pod.FolderName);
         if (Pods.TryGetValue(folder, out var existing) && existing.DeletedAt is null)
         {

@@ -23,7 +23,8 @@ internal static partial class ProcessTable
 
     public static string Boot { get; } = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
-    public static ProcessIdentity? Identify(int pid) => Read(pid) is { Alive: true } p ? new ProcessIdentity(pid, p.StartTicks, Boot) : null;
+    public static ProcessIdentity? Identify(int pid) =>
+        Read(pid) is { Alive: true } p ? new ProcessIdentity(pid, p.StartTicks, Boot) : null;
 
     /// <summary>False for a process that is gone, for another one under its pid, and for one that only waits to be reaped.</summary>
     public static bool Alive(ProcessIdentity process) =>
@@ -107,7 +108,8 @@ internal static partial class ProcessTable
 
         // "pid (name) state ppid pgrp session ...": the name may hold spaces and brackets.
         string[] fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
-        return (fields[0] is not ("Z" or "X"), fields[0] is "T" or "t", (uint.Parse(fields[6], CultureInfo.InvariantCulture) & KernelThread) != 0,
+        return (fields[0] is not ("Z" or "X"), fields[0] is "T" or "t",
+            (uint.Parse(fields[6], CultureInfo.InvariantCulture) & KernelThread) != 0,
             int.Parse(fields[3], CultureInfo.InvariantCulture), long.Parse(fields[19], CultureInfo.InvariantCulture));
     }
 

@@ -49,7 +49,8 @@ public sealed class SimulatedCluster : ITrainingCluster
 
     /// <summary>For views: from what its figures grow.</summary>
     public string InWords => string.Create(CultureInfo.InvariantCulture,
-        $"faults {options.Faults.Name} ({options.Faults.PerThousandNodeDays} per 1,000 node-days; {options.Faults.Source}), seed {options.Seed}, time x {options.TimeFactor:0.##}");
+        $"faults {options.Faults.Name} ({options.Faults.PerThousandNodeDays} per 1,000 node-days; {options.Faults.Source}), seed "
+            + $"{options.Seed}, time x {options.TimeFactor:0.##}");
 
     /// <summary>
     /// Simulated seconds. The world stands while this process does: a stop of ours, times the factor, would look like hours of silence.
@@ -72,7 +73,8 @@ public sealed class SimulatedCluster : ITrainingCluster
             double now = Now;
             var pods = gangs.Values.SelectMany(g => g.Pods).Select(p => p.Seen(now)).ToImmutableArray();
             var nodes = broken.Count == 0 ? fabric
-                : [.. fabric.Select(n => broken.TryGetValue(n.Id, out var b) ? n with { Health = NodeHealth.NotReady, Reason = b.Reason } : n)];
+                : [.. fabric.Select(
+                    n => broken.TryGetValue(n.Id, out var b) ? n with { Health = NodeHealth.NotReady, Reason = b.Reason } : n)];
             return Task.FromResult(new ClusterSnapshot(nodes, pods, clock.GetUtcNow()));
         }
     }
@@ -191,7 +193,8 @@ public sealed class SimulatedCluster : ITrainingCluster
         }
 
         bool stepping = gang.Attempt == assignment.Attempt;
-        var state = pod.RankError is not null ? RankState.Exited : !stepping ? RankState.Starting : gang.Done ? RankState.Done : RankState.Training;
+        var state = pod.RankError is not null ? RankState.Exited
+            : !stepping ? RankState.Starting : gang.Done ? RankState.Done : RankState.Training;
         var since = TimeSpan.FromSeconds(Math.Min(gang.SinceProgress(now), TimeSpan.FromDays(1).TotalSeconds));
         return [.. assignment.Ranks.Where(r => r.Node == pod.Node).Select(r => new RankSeen(
             r.Rank, 1, state == RankState.Exited && r.LocalRank > 0 ? RankState.Training : state, assignment.Attempt,
@@ -216,7 +219,8 @@ public sealed class SimulatedCluster : ITrainingCluster
 
     private void Strike(NodeId node, FaultCause fault, double now)
     {
-        var pod = gangs.Values.SelectMany(g => g.Pods).FirstOrDefault(p => p.Node == node && p.Assignment is not null && p.ExitCode is null);
+        var pod = gangs.Values.SelectMany(g => g.Pods)
+            .FirstOrDefault(p => p.Node == node && p.Assignment is not null && p.ExitCode is null);
         switch (fault.Effect)
         {
             case FaultEffect.RankExits:
@@ -235,7 +239,8 @@ public sealed class SimulatedCluster : ITrainingCluster
                 break;
             // A GPU that fails is found bad by the check after it, and its node goes to the repair with it.
             case FaultEffect.GpuFails or FaultEffect.NodeLost:
-                Break(node, $"{fault.Name}; back in {Decisions.Words.Duration(Calibration.Repair)} of simulated time", now + Calibration.Repair.TotalSeconds);
+                Break(node, $"{fault.Name}; back in {Decisions.Words.Duration(Calibration.Repair)} of simulated time",
+                    now + Calibration.Repair.TotalSeconds);
                 break;
             default:
                 throw new System.Diagnostics.UnreachableException($"effect {fault.Effect}");

@@ -11,10 +11,14 @@ namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 /// <summary>The pods of one gang, which step together or not at all.</summary>
 internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
 {
-    /// <summary>Ranks load weights and meet: ours, within the 5 to 20 minutes that arXiv 2410.21680 saw and the seconds of MegaScale.</summary>
+    /// <summary>
+    /// Ranks load weights and meet: ours, within the 5 to 20 minutes that arXiv 2410.21680 saw and the seconds of MegaScale.
+    /// </summary>
     private const double LoadSeconds = 60;
 
-    /// <summary>Steps of one turn at most, and samples that may wait to be taken: a ledger that falls behind slows the simulation down.</summary>
+    /// <summary>
+    /// Steps of one turn at most, and samples that may wait to be taken: a ledger that falls behind slows the simulation down.
+    /// </summary>
     private const int StepsPerTurn = 200;
 
     private SimulatedWork? work;
@@ -47,7 +51,10 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
     public void SpoilNextBatch() => spoilNext = true;
 
     /// <summary>Every rank of the newest launch is there and none has failed.</summary>
-    public bool Whole => Pods.All(p => p is { ExitCode: null, RankError: null, Hung: false } && p.Assignment is { } a && a.Attempt == Pods[0].Assignment?.Attempt);
+    public bool Whole =>
+        Pods.All(
+            p => p is { ExitCode: null, RankError: null, Hung: false } && p.Assignment is { } a
+                && a.Attempt == Pods[0].Assignment?.Attempt);
 
     /// <summary>Training up to now.</summary>
     public void Advance(double now, DateTimeOffset at, Random random)

@@ -81,8 +81,10 @@ internal sealed class SimulatedWork
             extra = extra.Add("reward", Math.Clamp(0.45 + (0.35 * progress) + (0.03 * Normal(random)), 0, 1));
         }
 
-        return new StepSample(step, at, stage.Kind == "rl" ? "rollout" : "simulated", Loss(tokens, progress) * (1 + (LossNoise * Normal(random))),
-            Math.Abs(0.25 + (0.5 * Math.Exp(-200 * progress)) + (0.02 * Normal(random))), LearningRateAt(tokens, step), tokens, seconds, attempt, extra);
+        return new StepSample(step, at, stage.Kind == "rl" ? "rollout" : "simulated",
+            Loss(tokens, progress) * (1 + (LossNoise * Normal(random))),
+            Math.Abs(0.25 + (0.5 * Math.Exp(-200 * progress)) + (0.02 * Normal(random))), LearningRateAt(tokens, step), tokens, seconds,
+            attempt, extra);
     }
 
     /// <summary>
@@ -92,7 +94,8 @@ internal sealed class SimulatedWork
     private double Loss(long tokens, double progress) => stage.Recipe switch
     {
         StageRecipe.Pretraining => Math.Min(Math.Log(pipeline.Model.VocabSize), Law(tokens)),
-        StageRecipe.ContextExtension => Law(pipeline.Stages.Select(s => s.Recipe).OfType<StageRecipe.Pretraining>().Sum(p => p.Tokens) + tokens),
+        StageRecipe.ContextExtension =>
+            Law(pipeline.Stages.Select(s => s.Recipe).OfType<StageRecipe.Pretraining>().Sum(p => p.Tokens) + tokens),
         _ => 0.9 + (0.5 * Math.Exp(-4 * progress)),
     };
 

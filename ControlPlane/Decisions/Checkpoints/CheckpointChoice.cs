@@ -58,10 +58,13 @@ public static class CheckpointChoice
         string because = chosen is { Reason.Length: > 0 } ? $": {chosen.Reason}" : "";
         return chosen switch
         {
-            null when step is null => (null, $"{stage} has no checkpoint that can be used yet; its first one can be tried as soon as it is durable."),
+            null when step is null =>
+                (null, $"{stage} has no checkpoint that can be used yet; its first one can be tried as soon as it is durable."),
             null => (null, $"{stage} has no checkpoint of step {step}; `dsops checkpoints {stage.Run}` lists those there are."),
-            { State: CheckpointState.Deleted } => (null, $"The checkpoint of {stage} step {step} was deleted{because}. Choose a newer one."),
-            { State: CheckpointState.Quarantined } => (null, $"The checkpoint of {stage} step {step} was refused{because}. Choose another one."),
+            { State: CheckpointState.Deleted } =>
+                (null, $"The checkpoint of {stage} step {step} was deleted{because}. Choose a newer one."),
+            { State: CheckpointState.Quarantined } =>
+                (null, $"The checkpoint of {stage} step {step} was refused{because}. Choose another one."),
             _ => (chosen, ""),
         };
     }
@@ -92,18 +95,21 @@ public static class CheckpointChoice
         int forget = checkpoints.Count(c => c.State == CheckpointState.Deleted) - DroppedRemembered;
         return [.. checkpoints.Where(c => c.State != CheckpointState.Deleted || forget-- <= 0).Select(c =>
             good.Contains(c) ? c with { State = CheckpointState.Deleted, Reason = $"the newest {least} are kept" }
-            : Gone(c, checkpoints) ? c with { State = CheckpointState.Deleted, Reason = $"{c.Reason}, and {SavesUntilGone} newer ones are good" }
+            : Gone(c, checkpoints)
+                ? c with { State = CheckpointState.Deleted, Reason = $"{c.Reason}, and {SavesUntilGone} newer ones are good" }
             : c)];
     }
 
     /// <summary>Set aside by a retry, and trained past since.</summary>
-    private static bool Gone(StageCheckpoint checkpoint, ImmutableArray<StageCheckpoint> all) => checkpoint.State == CheckpointState.Quarantined
+    private static bool Gone(StageCheckpoint checkpoint, ImmutableArray<StageCheckpoint> all) =>
+        checkpoint.State == CheckpointState.Quarantined
         && IsSetAside(checkpoint)
         && all.Count(c => c.Usable && c.Made.Attempt > checkpoint.Made.Attempt) >= SavesUntilGone;
 
     /// <summary>What a rank refused is not used again, unless a person puts it back.</summary>
     public static ImmutableArray<StageCheckpoint> Quarantine(ImmutableArray<StageCheckpoint> checkpoints, RefusedCheckpoint refused) =>
-        [.. checkpoints.Select(c => c.Usable && refused.Means(c.Made) ? c with { State = CheckpointState.Quarantined, Reason = refused.Reason } : c)];
+        [.. checkpoints.Select(
+            c => c.Usable && refused.Means(c.Made) ? c with { State = CheckpointState.Quarantined, Reason = refused.Reason } : c)];
 
     /// <summary>
     /// Sets aside what a person wants done again: everything beyond a step. The one of that step comes back if an earlier retry had set it

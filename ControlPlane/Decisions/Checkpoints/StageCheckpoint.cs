@@ -7,7 +7,8 @@ namespace DeepSeekOps.Decisions.Checkpoints;
 /// <summary>A checkpoint to load, and where it was made.</summary>
 /// <param name="Run">Empty: it was published, and no run here made it.</param>
 /// <param name="Path">Folder, relative to the cluster's checkpoint root; of a published one absolute.</param>
-/// <param name="Digest">SHA-256 over the manifest, hex; verified by the rank before it is used. Of a published one see <see cref="PublishedCheckpoint"/>.</param>
+/// <param name="Digest">SHA-256 over the manifest, hex; verified by the rank before it is used. Of a published one see
+/// <see cref="PublishedCheckpoint"/>.</param>
 /// <param name="DataCursor">Position in the data order, as the worker printed it.</param>
 public sealed record CheckpointRef(string Run, string Stage, long Step, string Path, string Digest, string DataCursor)
 {

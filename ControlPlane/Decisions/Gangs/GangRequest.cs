@@ -26,7 +26,9 @@ public sealed record GangRequest(
     /// <inheritdoc cref="ExpectedError"/>
     public string ExpectedBasis { get; init; } = "";
 
-    /// <summary>Nodes of one expert-parallel group (8 in DeepSeek-V3: EP64 over 8 nodes); such a group stays under one leaf where it can.</summary>
+    /// <summary>
+    /// Nodes of one expert-parallel group (8 in DeepSeek-V3: EP64 over 8 nodes); such a group stays under one leaf where it can.
+    /// </summary>
     public int GroupNodes { get; init; } = 1;
 
     /// <summary>Time the gang needs to write a checkpoint; the grace it gets when it is preempted.</summary>

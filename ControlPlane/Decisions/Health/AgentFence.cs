@@ -4,8 +4,8 @@ namespace DeepSeekOps.Decisions.Health;
 public static class AgentFence
 {
     /// <summary>
-    /// An agent beats each second, also while it waits; after ten missed beats another one of its gang may take its place. Sooner there are two
-    /// that speak for one node, of which the later one is no heir: an agent that ended is followed by another gang.
+    /// An agent beats each second, also while it waits; after ten missed beats another one of its gang may take its place. Sooner there are
+    /// two that speak for one node, of which the later one is no heir: an agent that ended is followed by another gang.
     /// </summary>
     public static TimeSpan HeirAfter { get; } = TimeSpan.FromSeconds(10);
 
@@ -15,7 +15,8 @@ public static class AgentFence
     {
         if (stage.Gang is not { } present)
         {
-            // Nobody is told anything but to stop, and what it brings is of its own gang's attempts, or steps of earlier ones: the door saw to it.
+            // Nobody is told anything but to stop, and what it brings is of its own gang's attempts, or steps of earlier ones: the door saw
+            // to it.
             return null;
         }
 
@@ -24,7 +25,8 @@ public static class AgentFence
             return $"this agent is of gang {gang} of {stage.Id}; attempt {attempt} is of gang {present.Id.Number}";
         }
 
-        bool another = vitals.On(node) is { } known && known.AgentId != agentId && known.Attempt >= present.Id.Number && attempt >= present.Id.Number
+        bool another = vitals.On(node) is { } known && known.AgentId != agentId && known.Attempt >= present.Id.Number
+            && attempt >= present.Id.Number
             && now.Since(known.Heard) < HeirAfter;
         return another ? $"{node} of {stage.Id} has an agent already, and it beats" : null;
     }

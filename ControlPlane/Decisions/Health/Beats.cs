@@ -8,7 +8,8 @@ public static class Beats
         bool told = !beat.Checkpoints.IsEmpty || !beat.RefusedCheckpoints.IsEmpty || !beat.Evaluations.IsEmpty || !beat.Notes.IsEmpty
             || !beat.Resumed.IsEmpty || !beat.LocalRestarts.IsEmpty;
         bool firstStep = stage.Launch != Launch.None
-            && (beat.Samples.Any(s => s.Attempt == stage.Attempt) || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.Step > stage.LaunchedFrom));
+            && (beat.Samples.Any(s => s.Attempt == stage.Attempt)
+                || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.Step > stage.LaunchedFrom));
         var known = before.On(beat.Node)?.Ranks ?? [];
         bool ended = beat.Ranks.Any(r => r.State is RankState.Exited or RankState.Done
             && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt && k.State == r.State));

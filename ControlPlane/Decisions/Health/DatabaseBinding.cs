@@ -20,7 +20,9 @@ public abstract record BindingVerdict
 {
     public const string Embedded = "the embedded database";
 
-    private const string Rebind = "To give the directory to this database for good, add --rebind: checkpoints stay, and agents that still run there are left alone and told of.";
+    private const string Rebind =
+        "To give the directory to this database for good, add --rebind: checkpoints stay, and agents that still run there "
+            + "are left alone and told of.";
 
     private BindingVerdict() { }
 
@@ -35,7 +37,8 @@ public abstract record BindingVerdict
     {
         _ when rebind => new Bind(Anew: true),
         { Bound: { } bound, OriginalStands: true } when bound.Identity == seen.Identity => new Refuse(
-            $"The data directory {seen.Folder} is a copy of {bound.Folder}, which is still there. Both would take the same runs and agents for theirs.",
+            $"The data directory {seen.Folder} is a copy of {bound.Folder}, which is still there. Both would take the same "
+                + "runs and agents for theirs.",
             "Use the original, or add --rebind to make the copy a directory of its own."),
         { Bound: { } bound } when bound.Identity == seen.Identity => new Bind(Anew: false),
         { Bound: { } bound } when bound.Place == Embedded && seen is { Place: Embedded, Identity: null } => new Refuse(
@@ -43,7 +46,8 @@ public abstract record BindingVerdict
             "Put the file or a backup of it back. Or begin an empty one with --rebind: checkpoints stay, but no run knows them any more."),
         { Bound: { } bound } => new Refuse(
             $"The data directory {seen.Folder} belongs to {bound.Place}, and this start names {Named(seen, bound)}.",
-            $"{(bound.Place == Embedded ? "Leave --database out" : $"Name that one with --database")}, or give this start a directory of its own with --data-dir. {Rebind}"),
+            $"{(bound.Place == Embedded ? "Leave --database out" : $"Name that one with --database")}, or give this start a directory of "
+                + $"its own with --data-dir. {Rebind}"),
         { FolderUsed: true, KnowsRuns: false } => new Refuse(
             $"The data directory {seen.Folder} holds checkpoints or agents of runs, and {seen.Place} knows no run.",
             $"Name the database that the directory was used with (--database), or put its dsops.db back. {Rebind}"),

@@ -33,6 +33,7 @@ public sealed record LayerBalance(string Name, double Busiest, int BusiestExpert
         double mean = ratios.Average(ratio => (double)ratio);
         double variance = ratios.Average(ratio => (ratio - mean) * (ratio - mean));
         return new LayerBalance(
-            name, busiest, ratios.IndexOf(busiest), ratios.Min(), mean > 0 ? Math.Sqrt(variance) / mean : 0, ratios.Count(ratio => ratio <= 0) / (double)ratios.Length);
+            name, busiest, ratios.IndexOf(busiest), ratios.Min(), mean > 0 ? Math.Sqrt(variance) / mean : 0,
+            ratios.Count(ratio => ratio <= 0) / (double)ratios.Length);
     }
 }

@@ -16,7 +16,9 @@ public enum FailureCause
     CheckpointRefused = 5,
     /// <summary>A person asked to go back to an earlier checkpoint.</summary>
     RolledBack = 6,
-    /// <summary>A rank cannot train on the data, tokenizer or numbers it was given. Every launch on every node would end the same.</summary>
+    /// <summary>
+    /// A rank cannot train on the data, tokenizer or numbers it was given. Every launch on every node would end the same.
+    /// </summary>
     BadInput = 7,
     /// <summary>A stage that was beyond step 0 has no checkpoint left that can be used. Only a person begins it again.</summary>
     NoCheckpoint = 8,

@@ -53,7 +53,8 @@ public static class FaultDetector
     {
         // One crash aborts the collectives of its peers, which end too: the first by time is the one to blame, not the first by node.
         var first = seen.AgentsOf(gang)
-            .SelectMany(agent => agent.Ranks.Select(rank => (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + (rank.SinceExit ?? TimeSpan.Zero))))
+            .SelectMany(
+            agent => agent.Ranks.Select(rank => (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + (rank.SinceExit ?? TimeSpan.Zero))))
             .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.LocalTry >= stage.LocalTry && x.Rank.State == RankState.Exited)
             .OrderByDescending(x => x.Ago).FirstOrDefault();
         return first.Rank is { } rank ? RankEnd.Of(stage, first.Agent.Node, rank, now - first.Ago, now) : null;
@@ -74,10 +75,12 @@ public static class FaultDetector
 
         string doing = rank.Halted ? "the process is stopped, by SIGSTOP or a debugger"
             : rank.Doing.Length == 0 ? "it did not say what it was doing" : $"phase {rank.Doing}";
-        string sentence = $"rank {rank.Rank} on {hung.Agent.Node} made no progress for {Words.Duration(rank.SinceProgress)} at step {rank.Step}"
+        string sentence = $"rank {rank.Rank} on {hung.Agent.Node} made no progress for "
+            + $"{Words.Duration(rank.SinceProgress)} at step {rank.Step}"
             + $" (limit {Words.Duration(Limit(rank))}; {doing})";
         return Of(stage, FailureCause.RankHung, sentence, $"hung at step {rank.Step}", hung.Agent.Node, false, seen,
-            now - seen.SilenceOf(hung.Agent) - rank.SinceProgress, now) with { Step = rank.Step };
+            now - seen.SilenceOf(hung.Agent) - rank.SinceProgress, now) with
+        { Step = rank.Step };
 
         TimeSpan Limit(RankSeen r) => r.State switch
         {
@@ -178,9 +181,11 @@ public static class FaultDetector
 
     private static TimeSpan Shortest(TimeSpan a, TimeSpan b, TimeSpan c) => a < b ? (a < c ? a : c) : b < c ? b : c;
 
-    private static long StepOf(WatchedStage stage, Observation seen) => Math.Max(stage.LaunchedFrom, (seen.Latest ?? stage.Latest)?.Step ?? 0);
+    private static long StepOf(WatchedStage stage, Observation seen) =>
+        Math.Max(stage.LaunchedFrom, (seen.Latest ?? stage.Latest)?.Step ?? 0);
 
-    /// <param name="heard">How long ago its agent was heard; null: never, and so not since the pods were made or we began to listen.</param>
+    /// <param name="heard">How long ago its agent was heard; null: never, and so not since the pods were made or we began to
+    /// listen.</param>
     private static TimeSpan Silence(WatchedStage stage, Observation seen, TimeSpan? heard)
     {
         var silent = heard ?? (stage.Launch == Launch.NewGang ? seen.PhaseFor : seen.WatchedFor);

@@ -7,7 +7,9 @@ namespace DeepSeekOps.Decisions.Health;
 /// <param name="Stage">With the attempt its name: told twice it counts once.</param>
 public sealed record NodeFailure(NodeId Node, StageId Stage, int Attempt, FailureCause Cause, DateTimeOffset At);
 
-/// <summary>What nodes did to gangs. Lemons, the few that fail again and again (40 in Meta's clusters, arXiv 2410.21680), come last.</summary>
+/// <summary>
+/// What nodes did to gangs. Lemons, the few that fail again and again (40 in Meta's clusters, arXiv 2410.21680), come last.
+/// </summary>
 public static class NodeHistory
 {
     /// <summary>A failure counts half after this: ours. Long enough to see a repeater, short enough that a repair shows.</summary>
@@ -18,7 +20,9 @@ public static class NodeHistory
 
     private const int KeptAtMost = 10_000;
 
-    /// <summary>How often the node has ended an attempt lately, each failure by its weight and halved with every week; 0: a clean record.</summary>
+    /// <summary>
+    /// How often the node has ended an attempt lately, each failure by its weight and halved with every week; 0: a clean record.
+    /// </summary>
     public static double Score(IEnumerable<NodeFailure> ofNode, DateTimeOffset now) =>
         Math.Round(ofNode.Sum(f => WeightOf(f.Cause) * Math.Pow(0.5, Math.Max(0, (now - f.At) / HalfLife))), 2);
 
@@ -54,7 +58,8 @@ public static class NodeHistory
         FailureCause.NodeLost or FailureCause.AgentLost => 1,
         FailureCause.RankHung => 0.5,
         FailureCause.RankExited or FailureCause.StartTimedOut => 0.25,
-        FailureCause.CheckpointRefused or FailureCause.RolledBack or FailureCause.BadInput or FailureCause.NoCheckpoint or FailureCause.NotFinite => 0,
+        FailureCause.CheckpointRefused or FailureCause.RolledBack or FailureCause.BadInput or FailureCause.NoCheckpoint
+            or FailureCause.NotFinite => 0,
         _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
     };
 }

@@ -17,7 +17,8 @@ public static class NumberBreak
     {
         foreach (var agent in seen.AgentsOf(gang))
         {
-            if (agent.Ranks.FirstOrDefault(r => r.Attempt == stage.Attempt && r.LocalTry >= stage.LocalTry && (r.Broke is not null || Ended(r))) is { } rank)
+            if (agent.Ranks.FirstOrDefault(
+                r => r.Attempt == stage.Attempt && r.LocalTry >= stage.LocalTry && (r.Broke is not null || Ended(r))) is { } rank)
             {
                 return Of(stage, agent.Node, rank.Broke ?? Unexplained(stage, rank), now - seen.SilenceOf(agent), now);
             }
@@ -34,8 +35,10 @@ public static class NumberBreak
     }
 
     /// <summary>Why a checkpoint that was just told must not be used, whatever its bytes; null: it may be.</summary>
-    public static string? Unfit(WatchedStage stage, CheckpointMade made) => !double.IsFinite(made.Loss) ? $"the loss of its step is {NotFinite.InWords(made.Loss)}"
-        : stage.LeftOut.FirstOrDefault(b => b.Attempt == made.Attempt && made.Step >= b.Step) is { } broken ? $"made after {broken.Why}" : null;
+    public static string? Unfit(WatchedStage stage, CheckpointMade made) =>
+        !double.IsFinite(made.Loss) ? $"the loss of its step is {NotFinite.InWords(made.Loss)}"
+        : stage.LeftOut.FirstOrDefault(b => b.Attempt == made.Attempt && made.Step >= b.Step) is { } broken
+            ? $"made after {broken.Why}" : null;
 
     private static bool Ended(RankSeen rank) => rank is { State: RankState.Exited, ExitCode: Exit };
 
@@ -44,11 +47,15 @@ public static class NumberBreak
         At(stage, "loss or gradient norm", double.NaN, rank.Step + 1) with { Value = "not finite" };
 
     private static NotFinite FromSample(WatchedStage stage, StepSample sample) => (double.IsFinite(sample.Loss)
-        ? At(stage, "gradient norm", sample.GradNorm, sample.Step) : At(stage, "loss", sample.Loss, sample.Step)) with { LearningRate = sample.LearningRate };
+        ? At(stage, "gradient norm", sample.GradNorm, sample.Step)
+        : At(stage, "loss", sample.Loss, sample.Step)) with
+    { LearningRate = sample.LearningRate };
 
     private static NotFinite At(WatchedStage stage, string what, double value, long step) =>
         new(what, NotFinite.InWords(value), step, BatchOrder.BatchOf(step, stage.LeftOut.Select(b => b.Batch)), 0, "", 0);
 
     private static Failure Of(WatchedStage stage, NodeId node, NotFinite broke, DateTimeOffset happened, DateTimeOffset now) =>
-        new(FailureCause.NotFinite, broke.Sentence, "", node, false, stage.Attempt, broke.Step, happened < now ? happened : now, now) { Broke = broke };
+        new(FailureCause.NotFinite, broke.Sentence, "", node, false, stage.Attempt, broke.Step, happened < now ? happened : now,
+            now)
+        { Broke = broke };
 }

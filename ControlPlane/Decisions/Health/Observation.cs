@@ -82,7 +82,9 @@ public sealed record Observation(
     /// <summary>The first sample of the newest attempt whose loss or gradient norm was not finite. Null: none was.</summary>
     public StepSample? Broken { get; init; }
 
-    /// <summary>Agents on the gang's nodes. A gang has hundreds of nodes and asks each second, so nothing here is nodes times agents.</summary>
+    /// <summary>
+    /// Agents on the gang's nodes. A gang has hundreds of nodes and asks each second, so nothing here is nodes times agents.
+    /// </summary>
     public IEnumerable<AgentVitals> AgentsOf(GangGrant gang)
     {
         var nodes = gang.Nodes.ToHashSet();

@@ -17,7 +17,8 @@ public static class Pace
     /// before is known.
     /// </summary>
     /// <param name="before">The last sample before them. Null: unknown.</param>
-    public static ImmutableArray<StepSample> AddTo(ImmutableArray<StepSample> samples, StepSample? before, PipelineSpec pipeline, string stage)
+    public static ImmutableArray<StepSample> AddTo(ImmutableArray<StepSample> samples, StepSample? before, PipelineSpec pipeline,
+        string stage)
     {
         var paced = ImmutableArray.CreateBuilder<StepSample>(samples.Length);
         foreach (var sample in samples.OrderBy(s => s.Attempt).ThenBy(s => s.Step))

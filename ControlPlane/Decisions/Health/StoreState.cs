@@ -35,10 +35,14 @@ public sealed record StoreSeen
 /// <summary>Whether the control plane can keep what it is told.</summary>
 public abstract record StoreState
 {
-    /// <summary>A write takes milliseconds and the next probe follows within two seconds, so that a hung database is told within five.</summary>
+    /// <summary>
+    /// A write takes milliseconds and the next probe follows within two seconds, so that a hung database is told within five.
+    /// </summary>
     public static readonly TimeSpan AnswersWithin = TimeSpan.FromSeconds(2.5);
 
-    /// <summary>A connection that was dropped (a database that restarts) is opened again by the next write; nobody needs to hear of it.</summary>
+    /// <summary>
+    /// A connection that was dropped (a database that restarts) is opened again by the next write; nobody needs to hear of it.
+    /// </summary>
     public static readonly TimeSpan ToldAfter = TimeSpan.FromSeconds(1);
 
     /// <summary>On a full disk a small write may pass between two that do not: as long as any failed lately, it is not over.</summary>
@@ -51,7 +55,8 @@ public abstract record StoreState
     public sealed record Unwritable(DateTimeOffset Since, StoreTrouble Trouble) : StoreState
     {
         /// <summary>For a person, with the time in it.</summary>
-        public string Sentence => string.Create(CultureInfo.InvariantCulture, $"The database cannot be written since {Since:HH:mm:ss} UTC: {Trouble.Why}.");
+        public string Sentence =>
+            string.Create(CultureInfo.InvariantCulture, $"The database cannot be written since {Since:HH:mm:ss} UTC: {Trouble.Why}.");
     }
 
     public static StoreState Decide(StoreSeen seen, DateTimeOffset now)
@@ -75,10 +80,12 @@ public abstract record StoreState
 
     /// <summary>The same trouble keeps the time that was told first, which ages of another clock would move by a hair each time.</summary>
     public StoreState After(StoreState before) =>
-        this is Unwritable now && before is Unwritable then && (now.Since - then.Since).Duration() < ToldAfter ? now with { Since = then.Since } : this;
+        this is Unwritable now && before is Unwritable then && (now.Since - then.Since).Duration() < ToldAfter
+            ? now with { Since = then.Since } : this;
 
     /// <summary>A failure at <paramref name="failed"/> ago begins a new trouble unless it belongs to the one before.</summary>
-    public static bool SameTrouble(TimeSpan? failed, TimeSpan? written) => failed is { } last && (written is not { } good || good > last || last < CalmAfter);
+    public static bool SameTrouble(TimeSpan? failed, TimeSpan? written) =>
+        failed is { } last && (written is not { } good || good > last || last < CalmAfter);
 
     private static bool Failing(StoreSeen seen) => SameTrouble(seen.Failed, seen.Written);
 

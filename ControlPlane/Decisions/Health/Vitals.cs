@@ -9,7 +9,8 @@ namespace DeepSeekOps.Decisions.Health;
 /// Beats repeat and overtake each other; state is taken from the newest, news from all. Agents are a list, not an array: each beat replaces
 /// one of thousands, and copying all of them would make a second's beats nodes times nodes.
 /// </summary>
-public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, News News, StepSample? Latest, ImmutableArray<double> StepSeconds)
+public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, News News, StepSample? Latest,
+    ImmutableArray<double> StepSeconds)
 {
     /// <summary>The longest of so many recent steps is what a hang is measured against.</summary>
     private const int StepsRemembered = 64;
@@ -19,7 +20,9 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
 
     public static Vitals Fresh(Instant now) => new(now, [], News.None, null, []);
 
-    /// <summary>The first sample of the newest attempt that told a loss or gradient norm that is not finite; later ones follow from it.</summary>
+    /// <summary>
+    /// The first sample of the newest attempt that told a loss or gradient norm that is not finite; later ones follow from it.
+    /// </summary>
     public StepSample? Broken { get; init; }
 
     public double? LongestStepSeconds => StepSeconds.IsEmpty ? null : StepSeconds.Max();
@@ -42,7 +45,8 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     public Vitals Take(AgentBeat beat, WatchedStage stage, bool rejoined, Instant now)
     {
         var news = new News(
-            Union(News.Checkpoints, beat.Checkpoints), Union(News.Refused, beat.RefusedCheckpoints), Union(News.Evaluations, beat.Evaluations),
+            Union(News.Checkpoints, beat.Checkpoints), Union(News.Refused, beat.RefusedCheckpoints),
+            Union(News.Evaluations, beat.Evaluations),
             Union(News.Notes, beat.Notes), News.Back)
         {
             Resumed = Union(News.Resumed, beat.Resumed),
@@ -78,7 +82,8 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
 
         int pid = old?.AgentId == beat.AgentId ? old.Pid : 0;
         var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId ? old.LaunchSeconds : beat.LaunchSeconds;
-        return told.With(new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch) { Beaten = true });
+        return told.With(
+            new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch) { Beaten = true });
     }
 
     /// <summary>After a break of ours nothing that was silent before it is held against anybody.</summary>
@@ -99,12 +104,15 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         },
     };
 
-    /// <summary>What a decision may see: agents of the gang that is held, what they told in a beat, and no sample of an older round.</summary>
+    /// <summary>
+    /// What a decision may see: agents of the gang that is held, what they told in a beat, and no sample of an older round.
+    /// </summary>
     public Observation Observe(WatchedStage stage, ClusterSnapshot? cluster, Instant now)
     {
         int gang = stage.Gang?.Id.Number ?? int.MaxValue;
         var latest = Latest is { } sample && sample.Attempt > stage.RoundBegan ? sample : null;
-        return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang).Select(a => a.Beaten ? a : a with { Ranks = [] })], News, latest, Since, now)
+        return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang).Select(a => a.Beaten ? a : a with { Ranks = [] })], News,
+            latest, Since, now)
         {
             LongestStepSeconds = LongestStepSeconds,
             Times = Times,
@@ -121,7 +129,8 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     {
         foreach (var sample in samples.Where(s => !double.IsFinite(s.Loss) || !double.IsFinite(s.GradNorm)))
         {
-            known = known is null || sample.Attempt > known.Attempt || (sample.Attempt == known.Attempt && sample.Step < known.Step) ? sample : known;
+            known = known is null || sample.Attempt > known.Attempt || (sample.Attempt == known.Attempt && sample.Step < known.Step)
+                ? sample : known;
         }
 
         return known;

@@ -5,7 +5,9 @@ using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Health;
 
-/// <summary>What whoever watches a stage's gang may know of the stage. The stage itself is a floor above, and says this of itself.</summary>
+/// <summary>
+/// What whoever watches a stage's gang may know of the stage. The stage itself is a floor above, and says this of itself.
+/// </summary>
 public sealed record WatchedStage(StageId Id, PipelineSpec Pipeline)
 {
     /// <summary>Null: none is held.</summary>

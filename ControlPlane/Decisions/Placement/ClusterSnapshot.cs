@@ -21,7 +21,9 @@ public enum NodeHealth
 /// <param name="Slots">GPUs (or CPU ranks on a laptop) that the node has.</param>
 public sealed record NodeSeen(NodeId Id, NodeHealth Health, string Reason, int Slots, ImmutableDictionary<string, string> Labels)
 {
-    /// <summary>How often it has ended an attempt lately, each failure by its weight and halved with every week; 0: a clean record.</summary>
+    /// <summary>
+    /// How often it has ended an attempt lately, each failure by its weight and halved with every week; 0: a clean record.
+    /// </summary>
     public double LemonScore { get; init; }
 }
 

@@ -64,7 +64,8 @@ public sealed record ClusterView(
         })];
         return new ClusterView(kind, simulated, nodes, pending, seen.At)
         {
-            Policy = policy, Fragmentation = FragmentationOf(nodes), Teams = TeamsOf(question), Fabric = Placement.Fabric.InWords(seen.Nodes),
+            Policy = policy, Fragmentation = FragmentationOf(nodes), Teams = TeamsOf(question),
+            Fabric = Placement.Fabric.InWords(seen.Nodes),
         };
     }
 
@@ -76,8 +77,10 @@ public sealed record ClusterView(
     }
 
     private static ImmutableArray<TeamView> TeamsOf(PlacementQuestion question) =>
-        [.. question.Policy.QuotaSlots.Keys.Concat(question.Held.Select(h => h.Team)).Concat(question.Waiting.Select(w => w.Team)).Distinct(StringComparer.Ordinal)
+        [.. question.Policy.QuotaSlots.Keys.Concat(question.Held.Select(h => h.Team)).Concat(question.Waiting.Select(w => w.Team))
+            .Distinct(StringComparer.Ordinal)
             .Order(StringComparer.Ordinal).Select(team => new TeamView(
-                team, question.Policy.QuotaSlots.TryGetValue(team, out int owns) ? owns : null, question.Held.Where(h => h.Team == team).Sum(h => h.Slots),
+                team, question.Policy.QuotaSlots.TryGetValue(team, out int owns) ? owns : null,
+                question.Held.Where(h => h.Team == team).Sum(h => h.Slots),
                 question.Waiting.Where(w => w.Team == team).Sum(w => w.Nodes * w.SlotsPerNode)))];
 }

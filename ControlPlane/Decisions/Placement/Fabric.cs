@@ -22,9 +22,11 @@ public static class Fabric
     public static ImmutableSortedDictionary<string, FabricPreset> Presets { get; } = new[]
     {
         new FabricPreset("h800-256", 32, int.MaxValue, 8, 1,
-            "8 planes of a two-layer fat tree of 64-port switches, one per GPU and NIC (rail), 50 GB/s each; no oversubscription (arXiv 2505.09343 section 5)"),
+            "8 planes of a two-layer fat tree of 64-port switches, one per GPU and NIC (rail), 50 GB/s each; no oversubscription "
+                + "(arXiv 2505.09343 section 5)"),
         new FabricPreset("llama3-24k", 2, 192, 1, 7,
-            "three-layer Clos: 2 nodes under a rack switch, 192 racks in a pod, pods joined with 1:7 oversubscription (arXiv 2407.21783 section 3.3.1)"),
+            "three-layer Clos: 2 nodes under a rack switch, 192 racks in a pod, pods joined with 1:7 oversubscription (arXiv "
+                + "2407.21783 section 3.3.1)"),
     }.ToImmutableSortedDictionary(p => p.Name, p => p, StringComparer.Ordinal);
 
     /// <summary>

@@ -87,7 +87,9 @@ internal sealed class FreeNodes
 
         // Thousands of gangs may be held, and only the nodes of this one can have become free.
         var member = MembersOf(request.Group);
-        int gained = grant.Nodes.Count(n => indexById.TryGetValue(n, out int i) && nodes[i].Health == NodeHealth.Ready && (member is null || member[i])
+        int gained =
+            grant.Nodes.Count(
+                n => indexById.TryGetValue(n, out int i) && nodes[i].Health == NodeHealth.Ready && (member is null || member[i])
             && freeSlots[i] < request.SlotsPerNode && freeSlots[i] + grant.SlotsPerNode >= request.SlotsPerNode);
         GiveBack(grant);
         return feasibleBefore + gained;
@@ -141,10 +143,12 @@ internal sealed class FreeNodes
         if (!largeEnough.TryGetValue(key, out int large))
         {
             var member = MembersOf(request.Group);
-            large = largeEnough[key] = Enumerable.Range(0, nodes.Length).Count(i => nodes[i].Slots >= request.SlotsPerNode && (member is null || member[i]));
+            large = largeEnough[key] = Enumerable.Range(0, nodes.Length)
+                .Count(i => nodes[i].Slots >= request.SlotsPerNode && (member is null || member[i]));
         }
 
-        // A cluster that has to keep spares free is that much smaller for whoever did not lose a node; a group only where no others are left.
+        // A cluster that has to keep spares free is that much smaller for whoever did not lose a node; a group only where no others are
+        // left.
         return request.Restores ? large : large - Math.Max(0, policy.Spares - (request.Group.Length == 0 ? 0 : nodes.Length - large));
     }
 
@@ -171,7 +175,9 @@ internal sealed class FreeNodes
     {
         var member = MembersOf(request.Group);
         return windows.None ? [] : [.. Enumerable.Range(0, nodes.Length)
-            .Where(i => nodes[i].Health is NodeHealth.Ready or NodeHealth.Maintenance && freeSlots[i] >= request.SlotsPerNode && (member is null || member[i]))
+            .Where(i =>
+                nodes[i].Health is NodeHealth.Ready or NodeHealth.Maintenance && freeSlots[i] >= request.SlotsPerNode
+                    && (member is null || member[i]))
             .Select(i => windows.FirstOverlap(i, now, request.Expected)).OfType<MaintenanceWindow>()
             .GroupBy(w => w).Select(g => (g.Key, g.Count())).OrderBy(g => g.Key.From)];
     }

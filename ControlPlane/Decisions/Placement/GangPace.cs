@@ -11,7 +11,9 @@ namespace DeepSeekOps.Decisions.Placement;
 /// <param name="RestartTook">Ranks' launch until their first step, as last measured; null: not measured.</param>
 public sealed record GangPace(GangId Gang, TimeSpan? Remaining, TimeSpan SinceSaved, TimeSpan? SaveTook, TimeSpan? RestartTook);
 
-/// <summary>A gang's newest pace, with the mean of its predicted ends and how they scatter: the error of the prediction, measured.</summary>
+/// <summary>
+/// A gang's newest pace, with the mean of its predicted ends and how they scatter: the error of the prediction, measured.
+/// </summary>
 /// <param name="End">Mean of the predicted ends, newer ones counting more.</param>
 /// <param name="Variance">Of the predicted ends, in square seconds.</param>
 public sealed record PaceSeen(GangPace Newest, DateTimeOffset At, DateTimeOffset? End, double Variance, int Predictions)
@@ -19,7 +21,10 @@ public sealed record PaceSeen(GangPace Newest, DateTimeOffset At, DateTimeOffset
     /// <summary>Share of the newest prediction in the mean: about the last ten count.</summary>
     private const double Newer = 0.1;
 
-    /// <summary>Fewer predictions have no scatter of their own: a tenth is taken instead. Never less than a hundredth, the planner's stated error of a step.</summary>
+    /// <summary>
+    /// Fewer predictions have no scatter of their own: a tenth is taken instead. Never less than a hundredth, the planner's stated error of
+    /// a step.
+    /// </summary>
     private const int PredictionsAtLeast = 6;
     private const double Unmeasured = 0.1;
     private const double Least = 0.01;
@@ -33,7 +38,8 @@ public sealed record PaceSeen(GangPace Newest, DateTimeOffset At, DateTimeOffset
         }
 
         var off = predicted - mean;
-        return new PaceSeen(pace, now, mean + (off * Newer), (1 - Newer) * (before.Variance + (Newer * off.TotalSeconds * off.TotalSeconds)), before.Predictions + 1);
+        return new PaceSeen(pace, now, mean + (off * Newer),
+            (1 - Newer) * (before.Variance + (Newer * off.TotalSeconds * off.TotalSeconds)), before.Predictions + 1);
     }
 
     /// <summary>Scatter of the predicted ends over the time that is left.</summary>
@@ -48,7 +54,8 @@ public sealed record PaceSeen(GangPace Newest, DateTimeOffset At, DateTimeOffset
 public static class Paces
 {
     /// <summary>A measured end beats a planned one.</summary>
-    public static ImmutableArray<GangGrant> Apply(ImmutableArray<GangGrant> held, IReadOnlyDictionary<StageId, PaceSeen> paces) => paces.Count == 0 ? held
+    public static ImmutableArray<GangGrant> Apply(ImmutableArray<GangGrant> held, IReadOnlyDictionary<StageId, PaceSeen> paces) =>
+        paces.Count == 0 ? held
         : [.. held.Select(h => paces.TryGetValue(h.Stage, out var pace) && pace.Newest.Gang == h.Id && pace.End is { } end
             ? h with { ExpectedEnd = end, EndError = pace.Error, EndBasis = pace.Basis } : h)];
 }

@@ -6,7 +6,8 @@ namespace DeepSeekOps.Decisions.Placement;
 /// <summary>
 /// A person put a waiting gang before others. It stays before those that it was put before, whoever of them starts or comes back; a
 /// gang that comes later stands where its priority puts it. Once it runs
-/// it does not give way to them either: or it would be stopped in the very tick in which it was placed. Quotas, groups, spares and maintenance hold for it as for everybody.
+/// it does not give way to them either: or it would be stopped in the very tick in which it was placed. Quotas, groups, spares and
+/// maintenance hold for it as for everybody.
 /// </summary>
 public sealed record HandMove(StageId Stage, ImmutableArray<StageId> Ahead, string Reason);
 

@@ -37,7 +37,8 @@ public static class Maintenance
         var active = policy.Maintenance.Where(w => w.Active(now)).ToImmutableArray();
         return active.IsEmpty ? seen : seen with
         {
-            Nodes = [.. seen.Nodes.Select(n => n.Health == NodeHealth.Ready && active.FirstOrDefault(w => w.Covers(n, policy.Groups)) is { } window
+            Nodes = [.. seen.Nodes.Select(
+                n => n.Health == NodeHealth.Ready && active.FirstOrDefault(w => w.Covers(n, policy.Groups)) is { } window
                 ? n with { Health = NodeHealth.Maintenance, Reason = $"maintenance {window}: {window.Reason}" } : n)],
         };
     }
@@ -46,12 +47,15 @@ public static class Maintenance
     public static string? Refusal(MaintenanceWindow window, ClusterSnapshot seen, PlacementPolicy policy, DateTimeOffset now)
     {
         var unknown = window.Nodes.Where(n => seen.Nodes.All(s => s.Id != n)).Take(3).ToArray();
-        return policy.Maintenance.Any(w => w.Name == window.Name) ? $"there is a maintenance {window.Name} already; cancel it, or take another name"
+        return policy.Maintenance.Any(w => w.Name == window.Name)
+            ? $"there is a maintenance {window.Name} already; cancel it, or take another name"
             : window.Until <= window.From ? $"maintenance {window.Name} ends before it begins"
             : window.Until <= now ? $"maintenance {window.Name} would be over already"
             : unknown.Length > 0 ? $"there is no node {string.Join(", ", unknown)}"
             : window.Group.Length > 0 && policy.Groups.All(g => g.Name != window.Group)
-                ? $"there is no group {window.Group}; {(policy.Groups.IsEmpty ? "the settings name none" : "there are " + string.Join(", ", policy.Groups.Select(g => g.Name)))}"
+                ? $"there is no group {window.Group}; "
+                    + (policy.Groups.IsEmpty ? "the settings name none"
+                        : $"there are {string.Join(", ", policy.Groups.Select(g => g.Name))}")
             : window.Nodes.IsEmpty && window.Group.Length == 0 ? $"maintenance {window.Name} names no nodes and no group" : null;
     }
 }

@@ -44,7 +44,9 @@ public static class PlacementForesight
             var victims = after.Preemptions.Where(p => p.For == stage).ToImmutableArray();
             told.AddRange(victims.Select(v => $"{v.Stage} saves a checkpoint, stops on all its nodes and waits: {v.Reason}."));
             string start = after.Pending[stage].Eta is { } eta ? $"; it should start in {Words.Duration(eta.Likely - question.Now)}" : "";
-            told.Add(victims.IsEmpty ? $"{stage} still waits: {after.Pending[stage].Reasons[0].Text}{start}." : $"{stage} starts when they have stopped.");
+            told.Add(
+                victims.IsEmpty
+                    ? $"{stage} still waits: {after.Pending[stage].Reasons[0].Text}{start}." : $"{stage} starts when they have stopped.");
         }
 
         told.Add($"{Words.Count(passed, "gang that stands before it waits", "gangs that stand before it wait")} behind it.");
@@ -55,7 +57,8 @@ public static class PlacementForesight
     {
         var without = Without(question, node);
         int running = question.Held.Count(h => h.Nodes.Contains(node));
-        string there = running == 0 ? "nothing runs there now" : $"{Words.Count(running, "gang that runs there goes", "gangs that run there go")} on";
+        string there = running == 0 ? "nothing runs there now"
+            : $"{Words.Count(running, "gang that runs there goes", "gangs that run there go")} on";
         return Exists(question, node) ?? new Foresight([
             $"Nothing more is placed on {node}; {there}.",
             .. NoLongerFits(question, without)]);
@@ -85,7 +88,8 @@ public static class PlacementForesight
         }
 
         return question.Waiting.Any(w => w.Stage == named)
-            ? new Foresight([.. AfterGivingBack(question with { Moves = question.Moves.Add(new HandMove(named, stages, "")) }, leaving, named)])
+            ? new Foresight(
+                [.. AfterGivingBack(question with { Moves = question.Moves.Add(new HandMove(named, stages, "")) }, leaving, named)])
             : Foresight.No($"{named} does not wait for nodes.");
     }
 
@@ -106,7 +110,8 @@ public static class PlacementForesight
         {
             string stops = $"{gang.Stage} saves a checkpoint and stops on all its {Words.Count(gang.Nodes.Length, "node", "nodes")}";
             yield return answer.Placed.Any(p => p.Grant.Stage == gang.Stage) ? $"{stops}, then starts again elsewhere at once."
-                : $"{stops}. There is no room for it then: {Words.Count(gang.Slots, "GPU", "GPUs")} of work will stand ({answer.Pending[gang.Stage].Reasons[0].Text}).";
+                : $"{stops}. There is no room for it then: {Words.Count(gang.Slots, "GPU", "GPUs")} of work will stand "
+                    + $"({answer.Pending[gang.Stage].Reasons[0].Text}).";
         }
 
         foreach (var gain in answer.Placed.Where(p => leaving.All(l => l.Stage != p.Grant.Stage) && p.Grant.Stage != heir))
@@ -116,7 +121,8 @@ public static class PlacementForesight
     }
 
     private static GangRequest Again(GangGrant held, DateTimeOffset now) =>
-        new(held.Stage, held.Gang + 1, held.Nodes.Length, held.SlotsPerNode, held.Priority, held.Team, now, ImmutableDictionary<NodeId, string>.Empty)
+        new(held.Stage, held.Gang + 1, held.Nodes.Length, held.SlotsPerNode, held.Priority, held.Team, now,
+            ImmutableDictionary<NodeId, string>.Empty)
         {
             Group = held.Group, Expected = held.ExpectedEnd - now, SaveTime = held.SaveTime,
         };

@@ -5,7 +5,8 @@ namespace DeepSeekOps.Decisions.Placement;
 
 /// <summary>Everything that placement may know when it decides.</summary>
 public sealed record PlacementQuestion(
-    ClusterSnapshot Cluster, ImmutableArray<GangGrant> Held, ImmutableArray<GangRequest> Waiting, PlacementPolicy Policy, DateTimeOffset Now)
+    ClusterSnapshot Cluster, ImmutableArray<GangGrant> Held, ImmutableArray<GangRequest> Waiting, PlacementPolicy Policy,
+    DateTimeOffset Now)
 {
     /// <summary>What people changed in the order, oldest first.</summary>
     public ImmutableArray<HandMove> Moves { get; init; } = [];
@@ -78,7 +79,8 @@ public static class PlacementQueue
             ahead++;
         }
 
-        return new PlacementAnswer(placed.ToImmutable(), preemptions.ToImmutable(), pending, [.. queue.Select(r => r.Stage), .. never.Select(r => r.Stage)]);
+        return new PlacementAnswer(placed.ToImmutable(), preemptions.ToImmutable(), pending,
+            [.. queue.Select(r => r.Stage), .. never.Select(r => r.Stage)]);
     }
 
     /// <summary>Why no cluster like this one ever has room for it, as "asks for …: write …". Null: it could start some day.</summary>
@@ -94,7 +96,8 @@ public static class PlacementQueue
     /// looked at themselves.
     /// </summary>
     private static List<GangRequest> Startable(
-        PlacementQuestion question, FreeNodes free, TeamShares shares, Dictionary<StageId, PlacementDecision.Pending> pending, List<GangRequest> never)
+        PlacementQuestion question, FreeNodes free, TeamShares shares, Dictionary<StageId, PlacementDecision.Pending> pending,
+        List<GangRequest> never)
     {
         var behind = WhyPending.Unlooked(question);
         var startable = new List<GangRequest>(question.Waiting.Length);
@@ -114,6 +117,8 @@ public static class PlacementQueue
         [.. waiting.OrderByDescending(r => r.Priority).ThenByDescending(r => r.Restores).ThenBy(r => shares.Of(r.Team)).ThenBy(r => r.Since)
             .ThenBy(r => r.Stage.ToString(), StringComparer.Ordinal)];
 
-    private static PlacementDecision.Placed? TryNow(GangRequest request, FreeNodes free, List<Reservation> reservations, DateTimeOffset now) =>
-        Placer.TryPlace(request, free, now) is { } candidate && reservations.TrueForAll(r => r.Allows(candidate.Grant, free)) ? candidate : null;
+    private static PlacementDecision.Placed? TryNow(GangRequest request, FreeNodes free, List<Reservation> reservations,
+        DateTimeOffset now) =>
+        Placer.TryPlace(request, free, now) is { } candidate && reservations.TrueForAll(r => r.Allows(candidate.Grant, free)) ? candidate
+            : null;
 }

@@ -46,7 +46,9 @@ internal static class Placer
         var zone = candidates.GroupBy(i => Fabric.ZoneOf(free[i]), StringComparer.Ordinal)
             .Select(g => g.ToList()).Where(g => g.Count >= request.Nodes).MinBy(g => g.Count) ?? candidates;
         var leaves = zone.GroupBy(i => Fabric.LeafOf(free[i]), StringComparer.Ordinal)
-            .Select(g => g.OrderBy(i => request.Avoid.ContainsKey(free[i].Id)).ThenBy(free.IsSpare).ThenBy(i => free[i].LemonScore).ThenBy(i => i).ToList())
+            .Select(g =>
+                g.OrderBy(i => request.Avoid.ContainsKey(free[i].Id)).ThenBy(free.IsSpare).ThenBy(i => free[i].LemonScore).ThenBy(i => i)
+                    .ToList())
             .ToList();
         if (leaves.Where(l => l.Count >= request.Nodes).MinBy(l => l.Count) is { } oneLeaf)
         {
@@ -56,7 +58,10 @@ internal static class Placer
         return FewestLeaves(request, leaves);
     }
 
-    /// <summary>Whole groups from the roomiest leaves first, the rest from the leaf it fits tightest; a group is split only when nothing else is left.</summary>
+    /// <summary>
+    /// Whole groups from the roomiest leaves first, the rest from the leaf it fits tightest; a group is split only when nothing else is
+    /// left.
+    /// </summary>
     private static List<int> FewestLeaves(GangRequest request, List<List<int>> leaves)
     {
         var chosen = new List<int>(request.Nodes);
@@ -91,7 +96,8 @@ internal static class Placer
         int zones = chosen.Select(i => Fabric.ZoneOf(free[i])).Distinct(StringComparer.Ordinal).Count();
         string where = request.Nodes == 1
             ? $"placed on {free[chosen[0]].Id}"
-            : $"placed on {request.Nodes} nodes ({free[chosen[0]].Id} … {free[chosen[^1]].Id}) under {Words.Count(leaves, "leaf", "leaves")}"
+            : $"placed on {request.Nodes} nodes ({free[chosen[0]].Id} … {free[chosen[^1]].Id}) under "
+                + $"{Words.Count(leaves, "leaf", "leaves")}"
                 + (zones > 1 ? $" in {zones} zones" : "");
         string avoided = string.Join(", ", chosen.Where(i => request.Avoid.ContainsKey(free[i].Id)).Take(3)
             .Select(i => $"{free[i].Id} ({request.Avoid[free[i].Id]})"));

@@ -18,7 +18,8 @@ public static class StartEstimates
         }
 
         var band = (at - now) * (reservation.Last?.EndError ?? 0);
-        string basis = reservation.Last is { } last ? $"{last.Stage} frees the last node, at an end from {Or(last.EndBasis, "what it said when it asked")}"
+        string basis = reservation.Last is { } last
+            ? $"{last.Stage} frees the last node, at an end from {Or(last.EndBasis, "what it said when it asked")}"
             : "the end of maintenance, as it is planned";
         return new StartEstimate(at - band, at, at + band, basis);
     }
@@ -31,7 +32,8 @@ public static class StartEstimates
     {
         var starts = new Dictionary<StageId, StartEstimate>();
         var order = answer.Order.Select((stage, i) => (stage, i)).ToDictionary(o => o.stage, o => o.i);
-        var waiting = question.Waiting.Where(w => order.ContainsKey(w.Stage)).OrderBy(w => order[w.Stage]).Take(GangsAtMost).ToImmutableArray();
+        var waiting = question.Waiting.Where(w => order.ContainsKey(w.Stage)).OrderBy(w => order[w.Stage]).Take(GangsAtMost)
+            .ToImmutableArray();
         var (held, now, error) = (question.Held, question.Now, 0.0);
         for (int end = 0; end < EndsAtMost && !waiting.IsEmpty; end++)
         {

@@ -5,7 +5,9 @@ using DeepSeekOps.Decisions.Planning;
 
 namespace DeepSeekOps.Decisions.Placement;
 
-/// <summary>What a person can do so that a gang starts sooner, with what it costs: nothing first, then time, then other people's work.</summary>
+/// <summary>
+/// What a person can do so that a gang starts sooner, with what it costs: nothing first, then time, then other people's work.
+/// </summary>
 internal static class StartWays
 {
     private const int NodesInACommand = 8;
@@ -30,7 +32,9 @@ internal static class StartWays
         return
         [
             new StartWay(WayKind.FewerNodes,
-                string.Create(CultureInfo.InvariantCulture, $"{Words.Count(option.Nodes, "node", "nodes")} now: +{option.LongerBy:P0} wall time by the plan, as a new run"),
+                string.Create(
+                    CultureInfo.InvariantCulture, $"{Words.Count(option.Nodes, "node", "nodes")} now: +{option.LongerBy:P0} wall time "
+                        + $"by the plan, as a new run"),
                 string.Create(CultureInfo.InvariantCulture,
                     $"dsops clone {request.Stage.Run} {name} --stage {request.Stage.Stage} --nodes {option.Nodes} | dsops submit -"))
             {
@@ -61,7 +65,8 @@ internal static class StartWays
         if (free.WindowsBefore(request) is [var (window, nodes), ..] && nodes >= missing)
         {
             yield return new StartWay(WayKind.EndMaintenance,
-                $"cancel maintenance {window}: its {Words.Count(nodes, "node is", "nodes are")} there at once, and its work has to be planned again",
+                $"cancel maintenance {window}: its {Words.Count(nodes, "node is", "nodes are")} there at once, and its "
+                    + "work has to be planned again",
                 window.ByHand ? $"dsops cluster maintenance cancel {window.Name}" : "")
             {
                 GpuHours = 0,
@@ -83,7 +88,8 @@ internal static class StartWays
         double certain = victims.Sum(v => Price(v, question).Certain);
         double? risk = victims.All(v => Price(v, question).AtRisk is not null) ? victims.Sum(v => Price(v, question).AtRisk) : null;
         bool measured = victims.All(v => Price(v, question).Measured);
-        string basis = measured ? "" : string.Create(CultureInfo.InvariantCulture, $" (restart taken as {Words.Duration(Calibration.Recovery)})");
+        string basis = measured ? ""
+            : string.Create(CultureInfo.InvariantCulture, $" (restart taken as {Words.Duration(Calibration.Recovery)})");
         string more = risk is { } lost ? string.Create(CultureInfo.InvariantCulture, $"; {lost:0.#} more if it cannot save") : "";
         string names = string.Join(" and ", victims.Select(v => $"{v.Stage} ({Words.Count(v.Nodes.Length, "node", "nodes")})"));
         yield return new StartWay(WayKind.Preempt,

@@ -82,7 +82,8 @@ internal static class Victims
     {
         var grace = Grace(victim);
         string why = reclaims is null ? $"priority {Priorities.Name(request.Priority)} over {Priorities.Name(victim.Priority)}"
-            : $"team {request.Team} is inside its quota, team {victim.Team} owns {reclaims.Owned(victim.Team)} GPUs and holds {reclaims.Held(victim.Team)}";
+            : $"team {request.Team} is inside its quota, team {victim.Team} owns {reclaims.Owned(victim.Team)} GPUs and holds "
+                + $"{reclaims.Held(victim.Team)}";
         return new Preemption(victim.Stage, victim.Gang, request.Stage, grace,
             $"gives way to {request.Stage} ({why}); it has {Words.Duration(grace)} to save first");
     }

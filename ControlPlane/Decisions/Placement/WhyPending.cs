@@ -11,18 +11,21 @@ internal static class WhyPending
     private const int WaysFor = 4;
 
     public static Pending First(
-        GangRequest request, FreeNodes free, Reservation reservation, ImmutableArray<Preemption> preemptions, int ahead, PlacementQuestion question)
+        GangRequest request, FreeNodes free, Reservation reservation, ImmutableArray<Preemption> preemptions, int ahead,
+        PlacementQuestion question)
     {
         var reasons = ImmutableArray.CreateBuilder<PendingReason>();
         reasons.Add(new PendingReason(PendingKind.Capacity, Shortage(request, free)));
         if (!preemptions.IsEmpty)
         {
             reasons.Add(new PendingReason(PendingKind.Preempting,
-                $"{string.Join(", ", preemptions.Select(p => p.Stage.ToString()))} {(preemptions.Length == 1 ? "is" : "are")} asked to save and give way"));
+                $"{string.Join(", ", preemptions.Select(p => p.Stage.ToString()))} {(preemptions.Length == 1 ? "is" : "are")} "
+                    + "asked to save and give way"));
         }
         else
         {
-            string place = ahead == 0 ? "first in the queue" : $"first of those that need {(request.Group.Length > 0 ? $"group {request.Group}" : "nodes of no group")}";
+            string place = ahead == 0 ? "first in the queue"
+                : $"first of those that need {(request.Group.Length > 0 ? $"group {request.Group}" : "nodes of no group")}";
             reasons.Add(new PendingReason(PendingKind.Promised, reservation.At is { } at
                 ? $"{place}, its nodes are reserved from {(at > question.Now ? $"{Words.Duration(at - question.Now)} from now" : "now")} on"
                 : $"{place}; start time unknown: no running gang has an expected end"));
@@ -37,16 +40,20 @@ internal static class WhyPending
         var named = question.Policy.Groups.FirstOrDefault(g => g.Name == request.Group);
         var (what, fix) = Misfit(request, largeEnough, question);
         return request.Group.Length > 0 && named is null ? Only(PendingKind.Group, $"can never start: it {what}", [])
-            : Only(PendingKind.Impossible, $"can never start: it {what}{fix("cancel it, and submit it with ")}", StartWays.Fewer(request, largeEnough));
+            : Only(PendingKind.Impossible, $"can never start: it {what}{fix("cancel it, and submit it with ")}",
+                StartWays.Fewer(request, largeEnough));
     }
 
-    /// <summary>What it asks for and what there is, and what to change of it, which is said of a run that waits as of one that is not submitted yet.</summary>
+    /// <summary>
+    /// What it asks for and what there is, and what to change of it, which is said of a run that waits as of one that is not submitted yet.
+    /// </summary>
     public static (string What, Func<string, string> Fix) Misfit(GangRequest request, int largeEnough, PlacementQuestion question)
     {
         var named = question.Policy.Groups.FirstOrDefault(g => g.Name == request.Group);
         if (request.Group.Length > 0 && named is null)
         {
-            string there = question.Policy.Groups.IsEmpty ? "this cluster names no groups" : $"there are {string.Join(", ", question.Policy.Groups.Select(g => g.Name))}";
+            string there = question.Policy.Groups.IsEmpty ? "this cluster names no groups"
+                : $"there are {string.Join(", ", question.Policy.Groups.Select(g => g.Name))}";
             return ($"asks for nodes of group {request.Group}, and {there}", _ => "");
         }
 
@@ -75,11 +82,14 @@ internal static class WhyPending
                 $"{feasible} nodes are free, but they are held together for {first.Stage} ({first.Nodes} nodes), and this gang "
                 + (request.Expected is null ? "does not say how long it runs" : "would not be done in time"))
             : new PendingReason(PendingKind.Capacity, Shortage(request, free));
-        return Pending.Of([binding, .. Others(request, free), new PendingReason(PendingKind.Behind, $"{Words.Count(ahead, "gang", "gangs")} ahead in the queue")],
+        return Pending.Of(
+            [binding, .. Others(request, free),
+                new PendingReason(PendingKind.Behind, $"{Words.Count(ahead, "gang", "gangs")} ahead in the queue")],
             null, ahead < WaysFor ? StartWays.For(request, free, question) : []);
     }
 
-    private static Pending Only(PendingKind kind, string text, ImmutableArray<StartWay> ways) => Pending.Of([new PendingReason(kind, text)], null, ways);
+    private static Pending Only(PendingKind kind, string text, ImmutableArray<StartWay> ways) =>
+        Pending.Of([new PendingReason(kind, text)], null, ways);
 
     private static string Shortage(GangRequest request, FreeNodes free)
     {
@@ -89,14 +99,16 @@ internal static class WhyPending
             + $"{feasible} of {free.Count} {(feasible == 1 ? "is" : "are")} free" + (counts.Length > 0 ? $" ({counts})" : "");
     }
 
-    private static ImmutableArray<PendingReason> Others(GangRequest request, FreeNodes free) => free.ObstaclesOf(request, ObstaclesTo).Others;
+    private static ImmutableArray<PendingReason> Others(GangRequest request, FreeNodes free) =>
+        free.ObstaclesOf(request, ObstaclesTo).Others;
 
     private static Obstacles ObstaclesTo(GangRequest request, FreeNodes free)
     {
         var excluded = free.Excluded(request);
         var counts = new[]
         {
-            (excluded.Busy, "busy"), (excluded.NotReady, "not ready"), (excluded.Unknown, "of unknown health"), (excluded.Cordoned, "cordoned"),
+            (excluded.Busy, "busy"), (excluded.NotReady, "not ready"), (excluded.Unknown, "of unknown health"),
+            (excluded.Cordoned, "cordoned"),
             (excluded.OutNow, "out for maintenance"), (excluded.OutSoon, "soon out for maintenance"), (excluded.Spares, "kept as spares"),
             (excluded.OtherGroup, $"not in group {request.Group}"),
         }.Where(p => p.Item1 > 0).OrderByDescending(p => p.Item1).Select(p => $"{p.Item1} {p.Item2}");
@@ -110,8 +122,11 @@ internal static class WhyPending
         var others = new List<(int Nodes, PendingReason Reason)>();
         foreach (var (window, nodes) in free.WindowsBefore(request))
         {
-            string until = request.Expected is null ? "the gang does not say how long it runs" : $"the gang would run for {Words.Duration(request.Expected.Value)}";
-            others.Add((nodes, new PendingReason(PendingKind.Maintenance, $"maintenance {window} takes {Words.Count(nodes, "node", "nodes")}, and {until}")));
+            string until = request.Expected is null ? "the gang does not say how long it runs"
+                : $"the gang would run for {Words.Duration(request.Expected.Value)}";
+            others.Add(
+                (nodes, new PendingReason(
+                    PendingKind.Maintenance, $"maintenance {window} takes {Words.Count(nodes, "node", "nodes")}, and {until}")));
         }
 
         if (excluded.Spares > 0)
@@ -124,7 +139,8 @@ internal static class WhyPending
         {
             int large = free.LargeEnough(request);
             others.Add((excluded.OtherGroup, new PendingReason(PendingKind.Group,
-                $"only group {request.Group} will do: it has {Words.Count(large, "node", "nodes")}, {free.Feasible(request).Count} of them free")));
+                $"only group {request.Group} will do: it has {Words.Count(large, "node", "nodes")}, "
+                    + $"{free.Feasible(request).Count} of them free")));
         }
 
         return others.OrderByDescending(o => o.Nodes).Select(o => o.Reason);

@@ -9,7 +9,9 @@ public static class Calibration
     /// <summary>Roofline time of a rank's matrix products in that step over its measured busy time, 1.13 + 1.99 + 0.48 + 13.95 s.</summary>
     public const double KernelEfficiency = 0.2685;
 
-    /// <summary>Parts of a chunk's busy time. Their sum is above one: a forward and a backward together take less than one after the other.</summary>
+    /// <summary>
+    /// Parts of a chunk's busy time. Their sum is above one: a forward and a backward together take less than one after the other.
+    /// </summary>
     public const double Forward = 0.335;
 
     public const double InputBackward = 0.595;
@@ -28,8 +30,8 @@ public static class Calibration
     public const double OptimizerBytes = 5.2424e9;
 
     /// <summary>
-    /// Share of its peak that a large matrix product reaches, in FP8 and in BF16. Assumed: it only says how much longer BF16 takes, about 1.3
-    /// times the FP8 step for V3.
+    /// Share of its peak that a large matrix product reaches, in FP8 and in BF16. Assumed: it only says how much longer BF16 takes, about
+    /// 1.3 times the FP8 step for V3.
     /// </summary>
     public const double ProductEfficiency = 0.6;
 

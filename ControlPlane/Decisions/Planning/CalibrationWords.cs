@@ -14,25 +14,31 @@ internal static class CalibrationWords
     {
         if (!spec.Stages.Any(s => Gpu.All.ContainsKey(spec.ResourcesOf(s).Gpu)))
         {
-            return ["no stage names a GPU, so nothing is timed and no error is stated; checkpoint write 10 GiB/s per node (arXiv 2408.14158)"];
+            return ["no stage names a GPU, so nothing is timed and no error is stated; checkpoint write 10 GiB/s "
+                + "per node (arXiv 2408.14158)"];
         }
 
         return
         [
-            $"kernel efficiency {Calibration.KernelEfficiency} of the FP8/BF16 roofline, exposed communication included (ISCA table 4, busy 17.55 s)",
+            $"kernel efficiency {Calibration.KernelEfficiency} of the FP8/BF16 roofline, exposed communication included "
+                + "(ISCA table 4, busy 17.55 s)",
             .. spec.Precision == Precision.Fp8 ? Array.Empty<string>() :
             [
-                $"{spec.Precision.ToString().ToLowerInvariant()}: products that FP8 training makes in FP8 reach {Calibration.ProductEfficiency:0 %} of either peak,"
+                $"{spec.Precision.ToString().ToLowerInvariant()}: products that FP8 training makes in FP8 reach "
+                    + $"{Calibration.ProductEfficiency:0 %} of either peak,"
                     + " all else takes as long as in FP8 (assumed)",
             ],
-            $"chunk parts: forward {Calibration.Forward}, input gradient {Calibration.InputBackward}, weight gradient {Calibration.WeightBackward}, "
+            $"chunk parts: forward {Calibration.Forward}, input gradient {Calibration.InputBackward}, weight gradient "
+                + $"{Calibration.WeightBackward}, "
                 + $"forward with backward {Calibration.OverlappedForwardAndBackward} (ISCA table 4)",
             $"bubble = formula x {Calibration.BubbleOverFormula} (ISCA table 4: 2.06 s measured)",
-            $"optimizer {Calibration.OptimizerSeconds} s per step with {Calibration.OptimizerBytes / 1e9:0.0} GB of states per GPU (ISCA table 4), in proportion to them",
+            $"optimizer {Calibration.OptimizerSeconds} s per step with {Calibration.OptimizerBytes / 1e9:0.0} GB of states per GPU (ISCA "
+                + "table 4), in proportion to them",
             "checkpoint write 10 GiB/s per node (arXiv 2408.14158), copy to host 25 GB/s (assumed)",
             $"{Calibration.TokensPerInstance} tokens per instance and output (assumed from report section 5.4); "
                 + "decoding 22 tokens/s per output, 14.8K per node (open-infra-index)",
-            $"{Calibration.FailuresPerThousandNodeDays} failures per 1000 node-days (arXiv 2407.21783 table 5), recovery 5 min, repair 24 h (assumed)",
+            $"{Calibration.FailuresPerThousandNodeDays} failures per 1000 node-days (arXiv 2407.21783 table 5), recovery 5 "
+                + "min, repair 24 h (assumed)",
             Error(spec),
         ];
     }
@@ -43,11 +49,14 @@ internal static class CalibrationWords
         string[] others = [.. Elsewhere(spec)];
         return others.Length == 0
             ? $"{AtPoint}, context extension 10 %, post-training 50 %, memory 25 %"
-            : $"{AtPoint}; this pipeline lies outside of it ({string.Join(", ", others)}): an estimate of about ±30 %, a judgement and not measured, as the "
+            : $"{AtPoint}; this pipeline lies outside of it ({string.Join(", ", others)}): an estimate of about ±30 %, a judgement "
+                + "and not measured, as the "
                 + "share of the roofline that kernels reach changes with each of these; post-training 50 %, memory 25 %";
     }
 
-    /// <summary>In what the pipeline differs from the step that was measured. Later stages on fewer GPUs have an error of their own.</summary>
+    /// <summary>
+    /// In what the pipeline differs from the step that was measured. Later stages on fewer GPUs have an error of their own.
+    /// </summary>
     private static IEnumerable<string> Elsewhere(PipelineSpec spec)
     {
         if (spec.Model != ModelShape.V3)

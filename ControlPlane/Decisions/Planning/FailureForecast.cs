@@ -1,7 +1,8 @@
 namespace DeepSeekOps.Decisions.Planning;
 
 /// <summary>What failures will cost a gang.</summary>
-/// <param name="Ettr">Expected share of the time that is training which counts. Null for tiny times between failures, where the form is wrong.</param>
+/// <param name="Ettr">Expected share of the time that is training which counts. Null for tiny times between failures, where the form is
+/// wrong.</param>
 /// <param name="BestInterval">Between checkpoints.</param>
 /// <param name="Spares">Nodes that leave less than one chance in a hundred of waiting for a repair.</param>
 public sealed record FailureForecast(

@@ -37,7 +37,8 @@ public sealed record GangNeeds
         var save = TimeSpan.FromSeconds(Math.Min(forecast.CheckpointSeconds, TimeSpan.FromHours(1).TotalSeconds));
         return new GangNeeds
         {
-            Expected = forecast.Duration is { } duration && duration < TimeSpan.FromDays(36_500) ? duration / Math.Max(0.1, forecast.Failures?.Ettr ?? 1) : null,
+            Expected = forecast.Duration is { } duration && duration < TimeSpan.FromDays(36_500)
+                ? duration / Math.Max(0.1, forecast.Failures?.Ettr ?? 1) : null,
             ExpectedError = Calibration.StatedError(stage.Kind),
             GroupNodes = Math.Max(1, layout.Expert / Math.Max(1, resources.RanksPerNode)),
             SaveTime = save > ShortestSave ? save : ShortestSave,
@@ -50,8 +51,10 @@ public sealed record GangNeeds
     {
         var resources = pipeline.ResourcesOf(stage);
         var layout = pipeline.ParallelismOf(stage);
-        return Enumerable.Range(1, resources.Nodes - 1).Reverse().Where(nodes => layout.Fits(nodes * resources.RanksPerNode)).Take(OptionsAtMost)
-            .Select(nodes => (Nodes: nodes, Forecast: StageForecasts.Of(pipeline, stage with { Resources = resources with { Nodes = nodes } })))
+        return Enumerable.Range(1, resources.Nodes - 1).Reverse().Where(nodes => layout.Fits(nodes * resources.RanksPerNode))
+            .Take(OptionsAtMost)
+            .Select(nodes =>
+                (Nodes: nodes, Forecast: StageForecasts.Of(pipeline, stage with { Resources = resources with { Nodes = nodes } })))
             .Where(f => f.Forecast is { Duration: not null, Memory: { } memory } && memory.Total <= memory.Capacity)
             .Select(f => new NodeOption(f.Nodes, ((f.Forecast.Duration ?? whole) / whole) - 1));
     }

@@ -29,7 +29,8 @@ public sealed record MemoryForecast(
         int copies = dual ? 2 : 1;
         double weightBytes = WeightBytes(spec.Precision);
         double optimizer = 4 + (spec.Optimizer.Bf16Moments ? 4 : 8);
-        double Sharded(int fromStage, double bytes) => layout.Zero >= fromStage ? bytes * ((routed / experts) + (shared / dense)) : bytes * (routed + shared);
+        double Sharded(int fromStage, double bytes) =>
+            layout.Zero >= fromStage ? bytes * ((routed / experts) + (shared / dense)) : bytes * (routed + shared);
         int chunks = layout.Pipeline + (dual ? 1 : 0);
         return new MemoryForecast(
             Sharded(3, weightBytes), copies, copies * Sharded(2, 4), copies * Sharded(1, optimizer),

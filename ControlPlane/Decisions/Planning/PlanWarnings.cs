@@ -1,4 +1,3 @@
-using System.Globalization;
 using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.Decisions.Planning;
@@ -20,13 +19,15 @@ internal static class PlanWarnings
         if (memory.Total > memory.Capacity * CrowdedMemory)
         {
             yield return Say(stage,
-                $"about {memory.Total / 1e9:0} GB of {memory.Capacity / 1e9:0} GB per GPU; more pipeline or expert ranks, or ZeRO, make room.");
+                $"about {memory.Total / 1e9:0} GB of {memory.Capacity / 1e9:0} GB per GPU; more pipeline or expert "
+                    + "ranks, or ZeRO, make room.");
         }
         double fewest = stage.Recipe is StageRecipe.Pretraining p ? step.Chunks * p.BatchSize.From / p.BatchSize.To : step.Chunks;
         if (layout.Schedule == PipelineSchedule.DualPipe && (fewest < 2 * layout.Pipeline || (int)fewest % 2 != 0))
         {
             yield return Say(stage,
-                $"DualPipe wants an even number of at least {2 * layout.Pipeline} chunks, a step has as few as {fewest:0.#}: plan another schedule there.");
+                $"DualPipe wants an even number of at least {2 * layout.Pipeline} chunks, a step has as few as {fewest:0.#}: "
+                    + "plan another schedule there.");
         }
         if (step.BubbleShare > LargeBubble)
         {
@@ -36,20 +37,25 @@ internal static class PlanWarnings
         if (step.AllToAllSeconds > step.BusySeconds)
         {
             yield return Say(stage,
-                $"expert traffic takes {step.AllToAllSeconds:0.0} s of fabric time, more than the {step.BusySeconds:0.0} s that could hide it.");
+                $"expert traffic takes {step.AllToAllSeconds:0.0} s of fabric time, more than the "
+                    + $"{step.BusySeconds:0.0} s that could hide it.");
         }
-        var interval = TimeSpan.FromSeconds(spec.CheckpointsOf(stage).EverySteps * (forecast.Duration!.Value.TotalSeconds / forecast.Steps));
+        var interval =
+            TimeSpan.FromSeconds(spec.CheckpointsOf(stage).EverySteps * (forecast.Duration!.Value.TotalSeconds / forecast.Steps));
         if (interval > 4 * failures.BestInterval && failures.ExpectedFailures > 0.5)
         {
             yield return Say(stage,
-                $"a checkpoint every {interval.TotalMinutes:0} min loses much at a failure; {failures.BestInterval.TotalMinutes:0.#} min would be best.");
+                $"a checkpoint every {interval.TotalMinutes:0} min loses much at a failure; "
+                    + $"{failures.BestInterval.TotalMinutes:0.#} min would be best.");
         }
         if (interval.TotalSeconds < forecast.CheckpointSeconds)
         {
             yield return Say(stage,
-                $"a checkpoint takes {forecast.CheckpointSeconds:0} s to be durable, longer than the {interval.TotalSeconds:0} s to the next one.");
+                $"a checkpoint takes {forecast.CheckpointSeconds:0} s to be durable, longer than the "
+                    + $"{interval.TotalSeconds:0} s to the next one.");
         }
     }
 
-    private static string Say(StageSpec stage, FormattableString text) => $"{stage.Name}: {text.ToString(CultureInfo.InvariantCulture)}";
+    // All programs run with the invariant culture alone (Directory.Build.props), so numbers in words are written in one way.
+    private static string Say(StageSpec stage, string text) => $"{stage.Name}: {text}";
 }

@@ -10,7 +10,8 @@ namespace DeepSeekOps.Decisions.Planning;
 /// where the pipeline names a GPU, otherwise in floating point operations, which only a measured step turns into time.
 /// </summary>
 /// <param name="Whole">Of the whole stage.</param>
-/// <param name="Error">The plan's stated error of <paramref name="Whole"/>; of operations, what generation and idle time may add to them.</param>
+/// <param name="Error">The plan's stated error of <paramref name="Whole"/>; of operations, what generation and idle time may add to
+/// them.</param>
 /// <param name="Availability">Share of the time that counts, with the failures that the plan expects; 1: none are reckoned.</param>
 public sealed record StageCourse(StageRecipe Recipe, StageLength Length, bool InSeconds, double Whole, double Error, double Availability)
 {
@@ -83,16 +84,20 @@ public sealed record StageCourse(StageRecipe Recipe, StageLength Length, bool In
         bool inSeconds = forecast.LastStep is not null;
         double error = inSeconds ? Calibration.StatedError(stage.Kind) : OperationsError;
         var course = new StageCourse(stage.Recipe, length, inSeconds,
-            forecast.Duration?.TotalSeconds ?? (forecast.Tokens * forecast.FlopsPerToken), error, Math.Clamp(forecast.Failures?.Ettr ?? 1, 0.1, 1));
+            forecast.Duration?.TotalSeconds ?? (forecast.Tokens * forecast.FlopsPerToken), error,
+            Math.Clamp(forecast.Failures?.Ettr ?? 1, 0.1, 1));
         return stage.Recipe switch
         {
             StageRecipe.Pretraining p when forecast.LastStep is { } last => course with
             {
-                TokenCost = last.BusySeconds / ((double)p.BatchSize.To * p.SequenceLength), FixedCost = last.BubbleSeconds + last.OptimizerSeconds,
+                TokenCost = last.BusySeconds / ((double)p.BatchSize.To * p.SequenceLength),
+                FixedCost = last.BubbleSeconds + last.OptimizerSeconds,
             },
             StageRecipe.Pretraining => course with { TokenCost = forecast.FlopsPerToken },
             StageRecipe.ContextExtension c => course.WithPhases(forecast, [.. c.Phases.Select(phase => (
-                phase.Steps, (double)phase.BatchSize * phase.SequenceLength * TokenFlops.Of(pipeline.ShapeAfter(stage), phase.SequenceLength).Training))]),
+                phase.Steps,
+                (double)phase.BatchSize * phase.SequenceLength * TokenFlops.Of(pipeline.ShapeAfter(stage),
+                    phase.SequenceLength).Training))]),
             _ => course,
         };
     }

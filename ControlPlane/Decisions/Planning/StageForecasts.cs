@@ -94,7 +94,8 @@ internal static class StageForecasts
         _ => 0,
     };
 
-    private sealed record Scope(Precision Precision, ModelShape Shape, Gpu Gpu, ParallelLayout Layout, ResourceSpec Resources, double OptimizerBytes)
+    private sealed record Scope(Precision Precision, ModelShape Shape, Gpu Gpu, ParallelLayout Layout, ResourceSpec Resources,
+        double OptimizerBytes)
     {
         public StepForecast Step(double tokens, int sequenceLength, double chunkTokens, int contextParallel) =>
             StepForecast.Of(Shape, Gpu, Precision, Layout, Resources, tokens, sequenceLength, chunkTokens, contextParallel, OptimizerBytes);

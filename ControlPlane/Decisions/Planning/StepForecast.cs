@@ -9,7 +9,8 @@ namespace DeepSeekOps.Decisions.Planning;
 /// <param name="Chunks">Micro-batches that pass a rank.</param>
 /// <param name="BusySeconds">Forward and backward passes of a rank.</param>
 /// <param name="BubbleSeconds">Waiting for other pipeline ranks, by the chosen schedule.</param>
-/// <param name="AllToAllSeconds">Expert traffic of a rank over the fabric alone, if nothing hid it; 0: no expert group leaves its node.</param>
+/// <param name="AllToAllSeconds">Expert traffic of a rank over the fabric alone, if nothing hid it; 0: no expert group leaves its
+/// node.</param>
 /// <param name="NodeAllToAllSeconds">Expert traffic of a rank over NVLink within nodes, if nothing hid it.</param>
 /// <param name="PointToPointSeconds">Activations and gradients between pipeline neighbours, if nothing hid them.</param>
 public sealed record StepForecast(
@@ -53,7 +54,8 @@ public sealed record StepForecast(
     {
         double low = LowPrecisionFlops(model, TokenFlops.Of(model, sequenceLength));
         double longer = (low / (gpu.PeakTflops(precision) * 1e12)) - (low / (gpu.Fp8Tflops * 1e12));
-        return (RooflineSeconds(model, gpu, Precision.Fp8, sequenceLength) / Calibration.KernelEfficiency) + (longer / Calibration.ProductEfficiency);
+        return (RooflineSeconds(model, gpu, Precision.Fp8, sequenceLength) / Calibration.KernelEfficiency)
+            + (longer / Calibration.ProductEfficiency);
     }
 
     /// <summary>Seconds that one GPU at its peaks needs to train one token.</summary>
@@ -83,7 +85,8 @@ public sealed record BubbleTable(double OneForwardOneBackward, double ZeroBubble
         return new BubbleTable(
             (pipeline - 1) * (Calibration.Forward + Backward) * scale,
             (pipeline - 1) * (Calibration.Forward + Backward - (2 * Calibration.WeightBackward)) * scale,
-            Math.Max(0, (pipeline / 2) - 1) * (Calibration.OverlappedForwardAndBackward + Backward - (3 * Calibration.WeightBackward)) * scale);
+            Math.Max(0, (pipeline / 2) - 1) * (Calibration.OverlappedForwardAndBackward + Backward - (3 * Calibration.WeightBackward))
+                * scale);
     }
 
     public double Of(PipelineSchedule schedule) => schedule switch

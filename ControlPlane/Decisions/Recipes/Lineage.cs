@@ -11,7 +11,8 @@ public static class Lineage
     }
 
     /// <summary>The published checkpoint that it begins with: the first stage's, where the pipeline names one.</summary>
-    public static PublishedCheckpoint? Published(this PipelineSpec pipeline, StageSpec stage) => pipeline.Origin(stage) is null ? pipeline.ModelFrom : null;
+    public static PublishedCheckpoint? Published(this PipelineSpec pipeline, StageSpec stage) =>
+        pipeline.Origin(stage) is null ? pipeline.ModelFrom : null;
 
     /// <summary>The stage of that name, if it comes before.</summary>
     public static StageSpec? Earlier(this PipelineSpec pipeline, StageSpec stage, string name) =>

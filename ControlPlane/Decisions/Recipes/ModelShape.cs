@@ -88,7 +88,8 @@ public sealed record ModelShape
 
     /// <summary>The longest sequence that such weights know: YaRN may reach beyond what config.json calls the context.</summary>
     [JsonIgnore]
-    public int ContextLength => Math.Max(MaxPositionEmbeddings, Yarn is null ? 0 : (int)Math.Min(int.MaxValue, Yarn.Factor * Yarn.OriginalLength));
+    public int ContextLength =>
+    Math.Max(MaxPositionEmbeddings, Yarn is null ? 0 : (int)Math.Min(int.MaxValue, Yarn.Factor * Yarn.OriginalLength));
 
     [JsonIgnore]
     public int QkHeadDim => QkNopeHeadDim + QkRopeHeadDim;
@@ -107,8 +108,17 @@ public sealed record ModelShape
 
     public static ModelShape V2Lite { get; } = V2 with
     {
-        HiddenSize = 2048, Layers = 27, IntermediateSize = 10944, MoeIntermediateSize = 1408, Heads = 16, QLoraRank = 0,
-        RoutedExperts = 64, Groups = 1, LimitedGroups = 1, TopkMethod = TopkMethod.Greedy, RoutedScalingFactor = 1.0,
+        HiddenSize = 2048,
+        Layers = 27,
+        IntermediateSize = 10944,
+        MoeIntermediateSize = 1408,
+        Heads = 16,
+        QLoraRank = 0,
+        RoutedExperts = 64,
+        Groups = 1,
+        LimitedGroups = 1,
+        TopkMethod = TopkMethod.Greedy,
+        RoutedScalingFactor = 1.0,
     };
 
     public static ModelShape Mini { get; } = new()

@@ -59,7 +59,8 @@ public sealed record PipelineSpec
     /// <summary>The same with another number of nodes for one stage, or for every stage.</summary>
     public PipelineSpec OnNodes(int nodes, string? stage) => this with
     {
-        Stages = [.. this.Stages.Select(s => stage is null || s.Name == stage ? s with { Resources = ResourcesOf(s) with { Nodes = nodes } } : s)],
+        Stages = [.. this.Stages.Select(
+            s => stage is null || s.Name == stage ? s with { Resources = ResourcesOf(s) with { Nodes = nodes } } : s)],
     };
 }
 

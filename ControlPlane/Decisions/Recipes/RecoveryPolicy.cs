@@ -3,7 +3,9 @@ namespace DeepSeekOps.Decisions.Recipes;
 /// <summary>When a stage is brought back, when it is given up, and how long silence is waited for.</summary>
 public sealed record RecoveryPolicy
 {
-    /// <summary>Restarts of one cause, within <see cref="Window"/> and without a new checkpoint, before the stage fails. Default: 20.</summary>
+    /// <summary>
+    /// Restarts of one cause, within <see cref="Window"/> and without a new checkpoint, before the stage fails. Default: 20.
+    /// </summary>
     public int MaxRestarts { get; init; } = 20;
 
     /// <summary>How far back restarts count. Default: 1 hour.</summary>
@@ -36,10 +38,14 @@ public sealed record RecoveryPolicy
     /// <summary>From the pods' creation to the first step. Default: 20 minutes.</summary>
     public TimeSpan StartWithin { get; init; } = TimeSpan.FromMinutes(20);
 
-    /// <summary>A gang's pod that the cluster does not list, and whose agent is silent, counts as gone after this. Default: 10 seconds.</summary>
+    /// <summary>
+    /// A gang's pod that the cluster does not list, and whose agent is silent, counts as gone after this. Default: 10 seconds.
+    /// </summary>
     public TimeSpan PodMissingFor { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>A node that the cluster calls not ready, and whose agent is silent, counts as lost after this. Default: 30 seconds.</summary>
+    /// <summary>
+    /// A node that the cluster calls not ready, and whose agent is silent, counts as lost after this. Default: 30 seconds.
+    /// </summary>
     public TimeSpan NodeNotReadyFor { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>

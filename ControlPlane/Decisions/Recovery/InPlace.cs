@@ -1,6 +1,8 @@
 namespace DeepSeekOps.Decisions.Recovery;
 
-/// <summary>The last rung takes every failure: the pods are there and warm, so a restart costs seconds where a new gang costs minutes.</summary>
+/// <summary>
+/// The last rung takes every failure: the pods are there and warm, so a restart costs seconds where a new gang costs minutes.
+/// </summary>
 internal static class InPlace
 {
     public static Remedy? Try(FailedAttempt failed) => new Remedy.InPlace(BackOff.Of(failed));

@@ -13,7 +13,8 @@ internal static class RestartBudget
         var (policy, failure) = (failed.Stage.Policy, failed.Failure);
         int before = failed.Restarts.Count(r => r.Cause == failure.Cause && failed.Now - r.At < policy.Window);
         return before < policy.MaxRestarts ? null
-            : new Remedy.GiveUp($"{before} restarts by '{failure.Cause.InWords()}' within {Words.Duration(policy.Window)} without a new checkpoint"
+            : new Remedy.GiveUp($"{before} restarts by '{failure.Cause.InWords()}' within {Words.Duration(policy.Window)} "
+                + "without a new checkpoint"
                 + $" (the budget is {policy.MaxRestarts}): {failure.Sentence}");
     }
 }

@@ -11,6 +11,7 @@ internal static class SameFault
         var failure = failed.Failure;
         int same = 1 + failed.Restarts.Reverse().TakeWhile(r => failure.Signature.Length > 0 && r.Signature == failure.Signature).Count();
         return failure.Signature.Length == 0 || same < failed.Stage.Policy.MaxSameFault ? null
-            : new Remedy.GiveUp($"{same} launches ended by the same fault without a new checkpoint beyond step {failed.Stage.LaunchedFrom}: {failure.Sentence}");
+            : new Remedy.GiveUp($"{same} launches ended by the same fault without a new checkpoint beyond step "
+                + $"{failed.Stage.LaunchedFrom}: {failure.Sentence}");
     }
 }

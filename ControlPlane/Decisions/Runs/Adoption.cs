@@ -6,8 +6,8 @@ using DeepSeekOps.Decisions.Stages;
 namespace DeepSeekOps.Decisions.Runs;
 
 /// <summary>
-/// What a new run makes of checkpoints that lie under its name already. The database that knew their run is lost, or the folder is another's:
-/// they are nobody's to train past, and nobody's to go on from without a word.
+/// What a new run makes of checkpoints that lie under its name already. The database that knew their run is lost, or the folder is
+/// another's: they are nobody's to train past, and nobody's to go on from without a word.
 /// </summary>
 public static class Adoption
 {
@@ -32,7 +32,8 @@ public static class Adoption
     }
 
     /// <summary>The work of a new run's stage, with what it may take for its own.</summary>
-    public static StageWork Registered(StageWork work, string registration, StageFolder? folder) => folder is not { Checkpoints.IsEmpty: false }
+    public static StageWork Registered(StageWork work, string registration, StageFolder? folder) =>
+        folder is not { Checkpoints.IsEmpty: false }
         ? work with { Registrations = [registration] }
         : work with
         {

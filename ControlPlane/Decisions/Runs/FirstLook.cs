@@ -12,7 +12,8 @@ public static class FirstLook
     public static string? CannotStart(PipelineSpec spec, PlacementQuestion question)
     {
         var gangs = spec.Stages.Select(stage => (stage.Name, Request: Asks(spec, stage, question.Now)));
-        var misfits = gangs.Select(g => (g.Name, Why: PlacementQueue.CannotStart(g.Request, question))).Where(g => g.Why is not null).ToImmutableArray();
+        var misfits = gangs.Select(g => (g.Name, Why: PlacementQueue.CannotStart(g.Request, question))).Where(g => g.Why is not null)
+            .ToImmutableArray();
         string who = misfits.Length == spec.Stages.Length ? spec.Name : string.Join(", ", misfits.Select(m => m.Name));
         return misfits.IsEmpty ? null
             : $"{who} could not start on this cluster as it is: it {misfits[0].Why}.";
@@ -21,7 +22,8 @@ public static class FirstLook
     private static GangRequest Asks(PipelineSpec spec, StageSpec stage, DateTimeOffset now)
     {
         var resources = spec.ResourcesOf(stage);
-        return new GangRequest(new StageId(spec.Name, stage.Name), 1, resources.Nodes, resources.RanksPerNode, 0, spec.Team, now, ImmutableDictionary<NodeId, string>.Empty)
+        return new GangRequest(new StageId(spec.Name, stage.Name), 1, resources.Nodes, resources.RanksPerNode, 0, spec.Team, now,
+            ImmutableDictionary<NodeId, string>.Empty)
         {
             Group = resources.Group,
         };

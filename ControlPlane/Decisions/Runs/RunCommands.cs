@@ -25,10 +25,13 @@ public static class RunCommands
     {
         var pipeline = submission.Pipeline;
         string registration = Adoption.RegistrationOf(now);
-        var stages = pipeline.Stages.Select((s, i) => Adoption.Registered(WorkOf(pipeline, s), registration, folders.IsDefaultOrEmpty ? null : folders[i]))
+        var stages =
+            pipeline.Stages.Select(
+                (s, i) => Adoption.Registered(WorkOf(pipeline, s), registration, folders.IsDefaultOrEmpty ? null : folders[i]))
             .Select(work => new RunStage(work, 0, null, null, null, null, false)).ToImmutableArray();
         int adopted = folders.IsDefaultOrEmpty ? 0 : folders.Sum(f => f?.Checkpoints.Length ?? 0);
-        string reason = $"new run of {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority {Priorities.Name((int)pipeline.Priority)}"
+        string reason = $"new run of {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority "
+            + $"{Priorities.Name((int)pipeline.Priority)}"
             + (adopted == 0 ? "" : $"; goes on from {Words.Count(adopted, "checkpoint", "checkpoints")} of an earlier run of this name");
         return new Run(submission.Name, pipeline, submission.Text, now, new RunPhase.Queued(), Intent.Train, reason, 0, 1, stages, [])
             .Say(now, "submitted", EventLevel.Info, reason);
@@ -90,7 +93,8 @@ public static class RunCommands
 
         if (index < run.Current && !run.Phase.Terminal && run.Phase is not RunPhase.Paused)
         {
-            return new CommandDecision.Refuse($"run {run.Name} is {NameOf(run.Phase)} in a later stage; pause or cancel it first, then retry from {name}");
+            return new CommandDecision.Refuse($"run {run.Name} is {NameOf(run.Phase)} in a later stage; pause or cancel it "
+                + $"first, then retry from {name}");
         }
 
         if (run.Intent == Intent.Cancel && !run.Phase.Terminal)
@@ -137,7 +141,11 @@ public static class RunCommands
         var forecast = RunForecast.Of(run, outlooks, reports, now);
         int next = run.Phase.Terminal ? -1 : run.Current;
         var views = run.Stages.Select((s, i) => s.Round > 0 && reports[i] is { } report ? report.View
-            : StageViews.NotBegun(s.Work, i == next) with { Outlook = outlooks[i], Remaining = RunForecast.Goes(run) ? outlooks[i]?.Likely : null });
+            : StageViews.NotBegun(s.Work, i == next) with
+            {
+                Outlook = outlooks[i],
+                Remaining = RunForecast.Goes(run) ? outlooks[i]?.Likely : null,
+            });
         return new RunView(run.Name, run.Pipeline.Team, NameOf(run.Phase), reason, run.SubmittedAt, ended, [.. views], run.Text, simulated)
         {
             Forecast = forecast,
@@ -170,7 +178,8 @@ public static class RunCommands
         var length = StageLength.Of(stage.Recipe);
         var resources = pipeline.ResourcesOf(stage);
         string student = stage.Recipe is StageRecipe.Distillation distillation ? distillation.StudentFrom : "";
-        return new StageWork(stage.Name, stage.Kind, length.Steps, length.Tokens, resources.Nodes, resources.RanksPerNode, (int)pipeline.Priority,
+        return new StageWork(stage.Name, stage.Kind, length.Steps, length.Tokens, resources.Nodes, resources.RanksPerNode,
+            (int)pipeline.Priority,
             pipeline.Team, pipeline.CheckpointsOf(stage).Keep, student.Length == 0 ? null : student, pipeline.Recovery)
         {
             Needs = GangNeeds.Of(pipeline, stage),

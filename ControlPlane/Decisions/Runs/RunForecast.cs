@@ -43,7 +43,9 @@ public sealed record RunForecast(TimeSpan Left, TimeSpan Low, TimeSpan High, str
         TimeSpan Until(DateTimeOffset at) => at > now ? at - now : TimeSpan.Zero;
     }
 
-    /// <summary>What each stage still takes: measured where it trains, else by the plan as the measured stages of the run bear it out.</summary>
+    /// <summary>
+    /// What each stage still takes: measured where it trains, else by the plan as the measured stages of the run bear it out.
+    /// </summary>
     public static ImmutableArray<StageOutlook?> Stages(Run run, ImmutableArray<StageReport?> reports)
     {
         // A scale holds for plans in the same unit: seconds of a GPU, or operations of whatever trains here.
@@ -67,7 +69,8 @@ public sealed record RunForecast(TimeSpan Left, TimeSpan Low, TimeSpan High, str
     {
         var ahead = stages.Select((s, i) => (Outlook: s, run.Stages[i].Work.Name)).Skip(run.Current).ToArray();
         string measured = string.Join(", ", ahead.Where(s => s.Outlook!.StepsMeasured > 0).Select(s => string.Create(
-            CultureInfo.InvariantCulture, $"{s.Name} by the median of its last {Words.Count(s.Outlook!.StepsMeasured, "step", "steps")}{Against(run, s.Name, s.Outlook!)}")));
+            CultureInfo.InvariantCulture, $"{s.Name} by the median of its last "
+                + $"{Words.Count(s.Outlook!.StepsMeasured, "step", "steps")}{Against(run, s.Name, s.Outlook!)}")));
         string planned = string.Join(", ", ahead.Where(s => s.Outlook!.StepsMeasured == 0).Select(s => s.Name));
         string plan = planned.Length == 0 ? "" : $"{planned} by the plan{(measured.Length > 0 ? " and that pace" : "")}";
         return string.Join("; ", new[] { measured, plan }.Where(text => text.Length > 0));

@@ -7,7 +7,8 @@ public static class RunMoves
 {
     /// <param name="kind">Of the event that tells it; null: the stage tells of it itself.</param>
     public static RunDecision To(
-        this Run run, RunPhase phase, string reason, DateTimeOffset now, string? kind = null, EventLevel level = EventLevel.Info, TimeSpan? took = null)
+        this Run run, RunPhase phase, string reason, DateTimeOffset now, string? kind = null, EventLevel level = EventLevel.Info,
+        TimeSpan? took = null)
     {
         var next = run with { Phase = phase, Reason = reason };
         return new RunDecision(kind is null ? next : next.Say(now, kind, level, reason, took), [], reason);

@@ -58,7 +58,8 @@ public static class RunPlanner
         {
             Phase.Completed => HandOn(run, report, now),
             Phase.Failed => Fail(run, $"stage {stage.Work.Name} failed: {report.Reason}", now),
-            Phase.Cancelled => run.To(new RunPhase.Cancelled(now), $"stage {stage.Work.Name} was cancelled", now, "cancelled", EventLevel.Warning),
+            Phase.Cancelled =>
+                run.To(new RunPhase.Cancelled(now), $"stage {stage.Work.Name} was cancelled", now, "cancelled", EventLevel.Warning),
             { GangOrNull.Nodes.Length: > 0 } when run.Phase is RunPhase.Queued =>
                 run.To(new RunPhase.Running(), $"stage {stage.Work.Name} has its nodes", now),
             _ => new RunDecision(run, [WishOf(run)], report is null ? $"begins stage {stage.Work.Name}"

@@ -58,7 +58,9 @@ public sealed record RunSearch(ImmutableArray<RunTerm> Terms, string Hint)
         return new RunSearch(terms.ToImmutable(), hint);
     }
 
-    /// <summary>What is kept beside a run so that <see cref="RunField.Any"/> is one look: its fields in small letters, a line each.</summary>
+    /// <summary>
+    /// What is kept beside a run so that <see cref="RunField.Any"/> is one look: its fields in small letters, a line each.
+    /// </summary>
     public static string TextOf(RunView run) =>
         string.Join('\n', (string[])[run.Name, run.Team, .. run.Groups, run.State]).ToLower(CultureInfo.InvariantCulture);
 }

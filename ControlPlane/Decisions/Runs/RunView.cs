@@ -39,17 +39,21 @@ public sealed record RunView(
         Reason = Short(Reason),
         Stages = [.. Stages.Select(s => s with
         {
-            Reason = "", Ranks = [], Evaluations = [], Pending = null, BeganFrom = "", RestartsByCause = ImmutableDictionary<string, int>.Empty,
+            Reason = "", Ranks = [], Evaluations = [], Pending = null, BeganFrom = "",
+            RestartsByCause = ImmutableDictionary<string, int>.Empty,
         })],
     };
 
-    private static string Short(string text) => text.Length <= SummaryReasonMax ? text : string.Concat(text.AsSpan(0, SummaryReasonMax - 1), "…");
+    private static string Short(string text) =>
+        text.Length <= SummaryReasonMax ? text : string.Concat(text.AsSpan(0, SummaryReasonMax - 1), "…");
 }
 
 /// <summary>How old a view may be before it has to say so.</summary>
 public static class Freshness
 {
-    /// <summary>A tick is due each second and a page repaints twice a second: who sees more than a few of them missing has to know.</summary>
+    /// <summary>
+    /// A tick is due each second and a page repaints twice a second: who sees more than a few of them missing has to know.
+    /// </summary>
     public static readonly TimeSpan Fresh = TimeSpan.FromSeconds(5);
 
     /// <summary>Null: it is as good as of now.</summary>

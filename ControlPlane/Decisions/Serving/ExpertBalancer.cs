@@ -36,7 +36,8 @@ public static class ExpertBalancer
     private static int[] PlaceLayer(IReadOnlyList<double> weights, int slots, int groups, int nodes, int gpus)
     {
         var groupSize = weights.Count / groups;
-        var groupWeights = Enumerable.Range(0, groups).Select(g => Enumerable.Range(g * groupSize, groupSize).Sum(e => weights[e])).ToArray();
+        var groupWeights = Enumerable.Range(0, groups).Select(g => Enumerable.Range(g * groupSize, groupSize).Sum(e => weights[e]))
+            .ToArray();
         var placed = new List<int>(slots);
         foreach (var node in Packs(groupWeights, nodes))
         {

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace DeepSeekOps.Decisions.Serving;
 
@@ -42,7 +43,8 @@ public sealed record ExpertLoads(ImmutableArray<ImmutableArray<double>> Layers, 
             }
             else if (Layers[layer].Any(l => !double.IsFinite(l) || l < 0))
             {
-                yield return FormattableString.Invariant($"layer {layer}, expert {wrong}: the load is {Layers[layer][wrong]}; it must be a number of tokens");
+                yield return string.Create(CultureInfo.InvariantCulture,
+                    $"layer {layer}, expert {wrong}: the load is {Layers[layer][wrong]}; it must be a number of tokens");
             }
             else if (Layers[layer].Sum() <= 0)
             {
@@ -73,15 +75,18 @@ public sealed record ServingUnit(string Name, int Nodes, int Gpus, string Layout
     ];
 
     /// <summary>Physical experts of a layer on each GPU: room for all experts and the redundant ones.</summary>
-    public int SlotsPerGpu(int experts) => (int)Math.Ceiling(((SharedRouted ? experts + 1 : experts) + Math.Floor(experts * Redundancy)) / Gpus);
+    public int SlotsPerGpu(int experts) =>
+        (int)Math.Ceiling(((SharedRouted ? experts + 1 : experts) + Math.Floor(experts * Redundancy)) / Gpus);
 }
 
 /// <summary>A unit with its placement.</summary>
-/// <param name="SlotExperts">Per layer, the expert of each slot in GPU order. The shared expert, where it has slots, is the number after the last.</param>
+/// <param name="SlotExperts">Per layer, the expert of each slot in GPU order. The shared expert, where it has slots, is the number after
+/// the last.</param>
 /// <param name="Before">Load of the busiest GPU over the mean, of the worst layer, with experts in order and none twice.</param>
 /// <param name="After">…with this placement.</param>
 public sealed record ServingDeployment(
-    ServingUnit Unit, int SlotsPerGpu, ImmutableArray<ImmutableArray<int>> SlotExperts, ImmutableArray<double> BeforeByLayer, ImmutableArray<double> AfterByLayer)
+    ServingUnit Unit, int SlotsPerGpu, ImmutableArray<ImmutableArray<int>> SlotExperts, ImmutableArray<double> BeforeByLayer,
+    ImmutableArray<double> AfterByLayer)
 {
     public int Slots => SlotsPerGpu * Unit.Gpus;
 
@@ -101,9 +106,11 @@ public sealed record ServingPlan(int Layers, int Experts, ImmutableArray<Serving
     public ImmutableArray<string> Notes =>
     [
         .. Deployments.Where(d => d.Unit.Gpus > 2 * Experts).Select(d =>
-            $"{d.Unit.Name}: {Experts} experts on {d.Unit.Gpus} GPUs; most GPUs only repeat an expert. A unit of at most {Experts} GPUs fits this model."),
+            $"{d.Unit.Name}: {Experts} experts on {d.Unit.Gpus} GPUs; most GPUs only repeat an expert. A unit of at most "
+                + $"{Experts} GPUs fits this model."),
         .. Deployments.Where(d => d.Unit.SharedRouted).Select(d =>
-            $"{d.Unit.Name}: 'before' has the shared expert, which every token goes to, on one GPU alone; most of the gain is from repeating it."),
+            $"{d.Unit.Name}: 'before' has the shared expert, which every token goes to, on one GPU alone; most of the "
+                + "gain is from repeating it."),
     ];
 
     /// <param name="loads">Without <see cref="ExpertLoads.Problems"/>.</param>
@@ -115,7 +122,8 @@ public sealed record ServingPlan(int Layers, int Experts, ImmutableArray<Serving
     {
         int perGpu = slotExperts.Count / gpus;
         var replicas = slotExperts.CountBy(e => e).ToDictionary();
-        double busiest = Enumerable.Range(0, gpus).Max(g => Enumerable.Range(g * perGpu, perGpu).Sum(s => load[slotExperts[s]] / replicas[slotExperts[s]]));
+        double busiest = Enumerable.Range(0, gpus)
+            .Max(g => Enumerable.Range(g * perGpu, perGpu).Sum(s => load[slotExperts[s]] / replicas[slotExperts[s]]));
         return busiest / (load.Sum() / gpus);
     }
 
@@ -129,7 +137,9 @@ public sealed record ServingPlan(int Layers, int Experts, ImmutableArray<Serving
         var inOrder = InOrder(layers[0].Length, unit.Gpus, perGpu);
         var before = layers.Select(l => BeforeOf(l, unit.Gpus)).ToImmutableArray();
         // The balancer is greedy: a layer that happens to lie better as it is stays so.
-        var placed = layers.Select((l, i) => ImbalanceOf(l, balanced.SlotExperts[i], unit.Gpus) <= before[i] ? balanced.SlotExperts[i] : inOrder).ToImmutableArray();
+        var placed =
+            layers.Select((l, i) => ImbalanceOf(l, balanced.SlotExperts[i], unit.Gpus) <= before[i] ? balanced.SlotExperts[i] : inOrder)
+                .ToImmutableArray();
         return new ServingDeployment(unit, perGpu, placed, before, [.. layers.Select((l, i) => ImbalanceOf(l, placed[i], unit.Gpus))]);
     }
 
@@ -139,7 +149,9 @@ public sealed record ServingPlan(int Layers, int Experts, ImmutableArray<Serving
         return load.Chunk(block).Max(own => own.Sum()) / (load.Sum() / gpus);
     }
 
-    /// <summary>Experts in order, as many to a GPU as before; slots that are left repeat an expert of the same GPU, or of an idle GPU any.</summary>
+    /// <summary>
+    /// Experts in order, as many to a GPU as before; slots that are left repeat an expert of the same GPU, or of an idle GPU any.
+    /// </summary>
     private static ImmutableArray<int> InOrder(int experts, int gpus, int perGpu)
     {
         int block = (experts + gpus - 1) / gpus;

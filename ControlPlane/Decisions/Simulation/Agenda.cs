@@ -1,6 +1,8 @@
 namespace DeepSeekOps.Decisions.Simulation;
 
-/// <summary>What is to happen, in the order of its time; among equals in the order in which it was entered, so that a seed replays.</summary>
+/// <summary>
+/// What is to happen, in the order of its time; among equals in the order in which it was entered, so that a seed replays.
+/// </summary>
 internal sealed class Agenda(DateTimeOffset start)
 {
     /// <summary>

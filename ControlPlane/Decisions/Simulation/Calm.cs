@@ -28,7 +28,8 @@ internal static class Calm
         {
             var job = cluster.JobOf(pod);
             bool starts = pod.Phase == PodPhase.Pending && expected.Contains(JobState.Loading);
-            bool works = pod.Alive && !pod.Hung && pod.Ranks is RanksDo.Load or RanksDo.Train && pod.Launched == stage.Attempt && job is not null
+            bool works = pod.Alive && !pod.Hung && pod.Ranks is RanksDo.Load or RanksDo.Train && pod.Launched == stage.Attempt
+                && job is not null
                 && expected.Contains(job.State) && pod.Untold.TrueForAll(u => u.Sequence > 0);
             if (!cluster.Nodes[pod.Node].Up || !(starts || works))
             {

@@ -2,7 +2,9 @@ using System.Collections.Immutable;
 
 namespace DeepSeekOps.Decisions.Simulation;
 
-/// <summary>Mean of a few draws with the half width of its 95 % confidence interval, by Student's t. Null: one draw says nothing of it.</summary>
+/// <summary>
+/// Mean of a few draws with the half width of its 95 % confidence interval, by Student's t. Null: one draw says nothing of it.
+/// </summary>
 public sealed record Estimate(double Mean, double? HalfWidth)
 {
     /// <summary>Two-sided 95 % quantiles for 1 to 30 degrees of freedom; beyond, the normal's.</summary>
@@ -43,14 +45,16 @@ public sealed record ComparedPolicy(
     Estimate? RecoverySeconds, int Completed, ImmutableArray<long> GaveUp);
 
 /// <summary>Policies side by side, each on the same seeds. Everything in it is simulated.</summary>
-public sealed record PolicyComparison(string Name, bool Simulated, string Faults, ImmutableArray<long> Seeds, ImmutableArray<ComparedPolicy> Policies)
+public sealed record PolicyComparison(string Name, bool Simulated, string Faults, ImmutableArray<long> Seeds,
+    ImmutableArray<ComparedPolicy> Policies)
 {
     private static readonly ImmutableArray<GoodputBucket> Lost =
         [GoodputBucket.LostWork, GoodputBucket.Detection, GoodputBucket.Restart, GoodputBucket.Queue, GoodputBucket.Checkpoint];
 
     /// <summary>All simulations that a comparison needs, in order of policy and then seed. Each is independent of the others.</summary>
     public static ImmutableArray<SimulatedPipeline> Plays(SimulatedPipeline what, int seeds) =>
-        [.. SimulatedPolicy.All.SelectMany(policy => Enumerable.Range(0, seeds).Select(i => policy.Apply(what) with { Seed = what.Seed + i }))];
+        [.. SimulatedPolicy.All.SelectMany(
+            policy => Enumerable.Range(0, seeds).Select(i => policy.Apply(what) with { Seed = what.Seed + i }))];
 
     /// <param name="reports">Of <see cref="Plays"/>, in its order.</param>
     public static PolicyComparison Of(SimulatedPipeline what, int seeds, IReadOnlyList<SimulationReport> reports)

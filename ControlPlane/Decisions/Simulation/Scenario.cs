@@ -8,7 +8,8 @@ namespace DeepSeekOps.Decisions.Simulation;
 /// <param name="BeatLateSeconds">A beat that is late is so by up to this; later ones overtake it.</param>
 /// <param name="CrashDown">How long the control plane is away after a crash.</param>
 public sealed record Chaos(
-    double BeatLost, double BeatTwice, double BeatLate, double BeatLateSeconds, double Crash, TimeSpan CrashDown, double ClusterSilent, double Refusal)
+    double BeatLost, double BeatTwice, double BeatLate, double BeatLateSeconds, double Crash, TimeSpan CrashDown, double ClusterSilent,
+    double Refusal)
 {
     public static Chaos None { get; } = new(0, 0, 0, 0, 0, TimeSpan.Zero, 0, 0);
 }

@@ -38,7 +38,8 @@ public sealed record SimulatedPipeline(
         }
 
         int all = nodes ?? pipeline.Stages.Max(s => pipeline.ResourcesOf(s).Nodes);
-        return (new SimulatedPipeline(pipeline, all, spares ?? SparesFor(all, faults), Math.Max(8, pipeline.Stages.Max(s => pipeline.ResourcesOf(s).RanksPerNode)),
+        return (new SimulatedPipeline(pipeline, all, spares ?? SparesFor(all, faults),
+            Math.Max(8, pipeline.Stages.Max(s => pipeline.ResourcesOf(s).RanksPerNode)),
             faults, seed, limit, stages.ToImmutable()), "");
     }
 

@@ -34,11 +34,13 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
         new("always a new gang", "no restart in place", p => p with { Deciders = NewGangs }),
         new("torchrun at its best", $"15 s keep-alive, 14 s restart measured with 4 ranks (torchrun 1.13.1); {Generous}",
             p => Launcher(p, nodeNoticed: 15, beforeLoad: 14, beforePods: 0)),
-        new("torchrun, large rendezvous", $"the same with 10 min of rendezvous, the low end of what PyTorch's source says of large jobs; {Generous}",
+        new("torchrun, large rendezvous", "the same with 10 min of rendezvous, the low end of what PyTorch's source says "
+            + $"of large jobs; {Generous}",
             p => Launcher(p, nodeNoticed: 15, beforeLoad: 600, beforePods: 0)),
         new("JobSet recreate", $"65 s from exit to action (JobSet issue 928), 300 s eviction after 50 s not ready (Kubernetes); {Generous}",
             p => Launcher(p, nodeNoticed: 350, beforeLoad: 0, beforePods: 65) with { Deciders = NewGangs }),
-        new("Slurm defaults", $"495 s until a node is down, 130 s from there to the restart (Slurm 22.05.8, measured with 64 and 256 slurmd); {Generous}",
+        new("Slurm defaults", "495 s until a node is down, 130 s from there to the restart (Slurm 22.05.8, measured with 64 "
+            + $"and 256 slurmd); {Generous}",
             p => Launcher(p, nodeNoticed: 495, beforeLoad: 0, beforePods: 130) with { Deciders = NewGangs }),
     ];
 
@@ -50,15 +52,21 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
         }),
     };
 
-    private static SimulatedPipeline BestInterval(SimulatedPipeline pipeline) => pipeline.Faults.PerThousandNodeDays <= 0 ? pipeline : pipeline with
-    {
-        Stages = pipeline.Stages.ToImmutableDictionary(s => s.Key, s =>
+    private static SimulatedPipeline BestInterval(SimulatedPipeline pipeline) =>
+        pipeline.Faults.PerThousandNodeDays <= 0 ? pipeline : pipeline with
         {
-            var between = TimeSpan.FromDays(1000 / (pipeline.Faults.PerThousandNodeDays * pipeline.Pipeline.ResourcesOf(pipeline.Pipeline.Stage(s.Key.Stage)).Nodes));
-            var best = FailureForecast.BestIntervalOf(between, TimeSpan.FromSeconds(s.Value.StallSeconds), TimeSpan.FromSeconds(s.Value.DurableSeconds));
-            return s.Value with { CheckpointEvery = (int)Math.Max(1, Math.Round(best.TotalSeconds / s.Value.StepSeconds)) };
-        }),
-    };
+            Stages = pipeline.Stages.ToImmutableDictionary(s => s.Key, s =>
+            {
+                var between =
+                    TimeSpan.FromDays(
+                        1000 / (pipeline.Faults.PerThousandNodeDays * pipeline.Pipeline.ResourcesOf(pipeline.Pipeline.Stage(s.Key.Stage))
+                            .Nodes));
+                var best =
+                    FailureForecast.BestIntervalOf(between, TimeSpan.FromSeconds(s.Value.StallSeconds),
+                        TimeSpan.FromSeconds(s.Value.DurableSeconds));
+                return s.Value with { CheckpointEvery = (int)Math.Max(1, Math.Round(best.TotalSeconds / s.Value.StepSeconds)) };
+            }),
+        };
 
     /// <summary>Seconds: until a lost node is noticed, and before ranks load or pods are made.</summary>
     private static SimulatedPipeline Launcher(SimulatedPipeline pipeline, double nodeNoticed, double beforeLoad, double beforePods)
@@ -71,8 +79,12 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
             {
                 Recovery = pipeline.Pipeline.Recovery with
                 {
-                    NodeNotReadyFor = TimeSpan.Zero, HangFloor = NcclWatchdog, HangUnlearnt = NcclWatchdog, SilentFor = noticed > NcclWatchdog ? noticed : NcclWatchdog,
-                    MaxRestarts = int.MaxValue, MaxSameFault = int.MaxValue,
+                    NodeNotReadyFor = TimeSpan.Zero,
+                    HangFloor = NcclWatchdog,
+                    HangUnlearnt = NcclWatchdog,
+                    SilentFor = noticed > NcclWatchdog ? noticed : NcclWatchdog,
+                    MaxRestarts = int.MaxValue,
+                    MaxSameFault = int.MaxValue,
                 },
             },
             Timing = timing with

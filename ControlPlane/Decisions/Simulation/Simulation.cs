@@ -100,7 +100,8 @@ public sealed class Simulation
     public IEnumerable<(GangId Gang, NodeId Node)> LiveAgents => cluster.LivePods.Select(p => (p.Gang, p.Node));
 
     /// <summary>Pods that were made and have not ended, whether their agent runs already or not.</summary>
-    public IEnumerable<(GangId Gang, NodeId Node)> MadePods => cluster.Pods.Where(p => p.Phase != PodPhase.Exited).Select(p => (p.Gang, p.Node));
+    public IEnumerable<(GangId Gang, NodeId Node)> MadePods =>
+        cluster.Pods.Where(p => p.Phase != PodPhase.Exited).Select(p => (p.Gang, p.Node));
 
     /// <summary>When something last went wrong with a stage's gang.</summary>
     public DateTimeOffset? LastFaultOf(StageId stage) => cluster.LastFault.TryGetValue(stage, out var at) ? at : null;

@@ -8,7 +8,8 @@ namespace DeepSeekOps.Decisions.Simulation;
 
 /// <summary>A stage of a simulated run.</summary>
 /// <param name="Ettr">Training that counts over GPUs × time from its first request to its end. Null: it never asked.</param>
-/// <param name="ClosedForm">The plan's formula with this simulation's rate of faults and mean recovery. Null where it does not hold.</param>
+/// <param name="ClosedForm">The plan's formula with this simulation's rate of faults and mean recovery. Null where it does not
+/// hold.</param>
 public sealed record SimulatedStage(
     string Name, string State, int Gpus, int Attempts, double Days, double? Ettr, double? ClosedForm, double GpuHours, double Dollars);
 
@@ -22,7 +23,8 @@ public sealed record SimulatedCause(string Cause, int Faults, int Restarts, doub
 /// <param name="Goodput">Productive over everything that the cluster had.</param>
 /// <param name="MeanRecoverySeconds">From a fault to the next step, over all that were recovered from. Null: none was.</param>
 public sealed record SimulationReport(
-    string Name, bool Simulated, long Seed, string Faults, int Nodes, int Spares, int Gpus, string State, double WallClockSeconds, double? Ettr,
+    string Name, bool Simulated, long Seed, string Faults, int Nodes, int Spares, int Gpus, string State, double WallClockSeconds,
+    double? Ettr,
     double Goodput, double? MeanRecoverySeconds, double GpuHours, double Dollars, ImmutableSortedDictionary<string, double> GpuSeconds,
     ImmutableSortedDictionary<string, int> RestartsByCause, ImmutableArray<SimulatedCause> Causes, ImmutableArray<SimulatedStage> Stages,
     ImmutableArray<RunEvent> Timeline, long Events)
@@ -41,7 +43,8 @@ public sealed record SimulationReport(
         var restarts = accounts.Values.SelectMany(a => a.RestartsByCause).GroupBy(r => r.Key, StringComparer.Ordinal)
             .ToImmutableSortedDictionary(g => g.Key, g => g.Sum(r => r.Value), StringComparer.Ordinal);
         var causes = ledger.LostByCause.Keys.Union(ended.Cluster.Faults.Keys).Union(restarts.Keys).Select(c => new SimulatedCause(
-            c, ended.Cluster.Faults.GetValueOrDefault(c), restarts.GetValueOrDefault(c), ledger.LostByCause.GetValueOrDefault(c).TotalHours));
+            c, ended.Cluster.Faults.GetValueOrDefault(c), restarts.GetValueOrDefault(c),
+            ledger.LostByCause.GetValueOrDefault(c).TotalHours));
         double asked = stages.Sum(s => s.Gpus * s.Days);
         return new SimulationReport(
             what.Pipeline.Name, true, what.Seed, what.Faults.Name, ended.Gpus / what.SlotsPerNode, what.Spares, ended.Gpus,
@@ -83,7 +86,8 @@ public sealed record SimulationReport(
 
         var between = TimeSpan.FromDays(1000 / (what.Faults.PerThousandNodeDays * nodes));
         return between < TimeSpan.FromHours(1) || took < 10 * between || meanRecovery is not { } recovery ? null
-            : FailureForecast.EttrOf(between, interval, TimeSpan.FromSeconds(timing.StallSeconds), TimeSpan.FromSeconds(timing.DurableSeconds),
+            : FailureForecast.EttrOf(between, interval, TimeSpan.FromSeconds(timing.StallSeconds),
+                TimeSpan.FromSeconds(timing.DurableSeconds),
                 TimeSpan.FromSeconds(recovery));
     }
 }

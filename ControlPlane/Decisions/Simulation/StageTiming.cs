@@ -8,7 +8,8 @@ namespace DeepSeekOps.Decisions.Simulation;
 /// <param name="CheckpointEvery">Steps between two checkpoints.</param>
 /// <param name="StallSeconds">Training waits this long for a save.</param>
 /// <param name="DurableSeconds">From the start of a save until it is durable.</param>
-public sealed record StageTiming(double StepSeconds, int CheckpointEvery, double StallSeconds, double DurableSeconds, double CheckpointBytes, double TokensPerStep)
+public sealed record StageTiming(double StepSeconds, int CheckpointEvery, double StallSeconds, double DurableSeconds,
+    double CheckpointBytes, double TokensPerStep)
 {
     /// <summary>
     /// The stated curve of a simulated loss, by tokens of the stage: Hoffmann et al. 2022 (arXiv 2203.15556, equation 10 and approach 3).
@@ -31,10 +32,12 @@ public sealed record StageTiming(double StepSeconds, int CheckpointEvery, double
 /// <param name="EndPod">From the order until nothing of the pod runs.</param>
 /// <param name="NotReadyAfter">Until the cluster says that a node is gone (Kubernetes: node-monitor-grace-period).</param>
 public sealed record ClusterTiming(
-    (double From, double To) PodStart, (double From, double To) Load, double EndPod, double NotReadyAfter, TimeSpan Repair, StepNoise StepNoise)
+    (double From, double To) PodStart, (double From, double To) Load, double EndPod, double NotReadyAfter, TimeSpan Repair,
+    StepNoise StepNoise)
 {
     /// <summary>
-    /// 50 s is Kubernetes' default since 1.32. Pod start and load are assumed; the plan's five minutes from failure to first step are longer.
+    /// 50 s is Kubernetes' default since 1.32. Pod start and load are assumed; the plan's five minutes from failure to first step are
+    /// longer.
     /// </summary>
     public static ClusterTiming Default { get; } =
         new(PodStart: (10, 30), Load: (60, 120), EndPod: 5, NotReadyAfter: 50, Calibration.Repair, StepNoise.Measured);

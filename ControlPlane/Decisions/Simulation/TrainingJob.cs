@@ -112,7 +112,9 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
         if (done > 0 && blockFrom + done > Step)
         {
             Step = blockFrom + done;
-            LastStepSeconds = (stepEnds[done - 1] - (done > 1 ? stepEnds[done - 2] : stepEnds[0] - TimeSpan.FromSeconds(Timing.StepSeconds))).TotalSeconds;
+            LastStepSeconds =
+                (stepEnds[done - 1]
+                    - (done > 1 ? stepEnds[done - 2] : stepEnds[0] - TimeSpan.FromSeconds(Timing.StepSeconds))).TotalSeconds;
             ProgressAt = stepEnds[done - 1];
         }
     }

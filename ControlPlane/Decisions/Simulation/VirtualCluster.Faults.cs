@@ -27,7 +27,8 @@ internal sealed partial class VirtualCluster
 
         var pod = Pods.FirstOrDefault(p => p.Node == node.Id && p.Alive);
         // A fault of the program needs a program, and a machine that nobody uses is checked before it is used.
-        if (pod is null && cause.Effect is FaultEffect.RankExits or FaultEffect.RankHangs or FaultEffect.AgentEnds or FaultEffect.NumbersBreak)
+        if (pod is null
+            && cause.Effect is FaultEffect.RankExits or FaultEffect.RankHangs or FaultEffect.AgentEnds or FaultEffect.NumbersBreak)
         {
             return;
         }
@@ -82,7 +83,8 @@ internal sealed partial class VirtualCluster
         node.Up = false;
         agenda.After(Agenda.Round(timing.NotReadyAfter), () => Notice(node));
         // Repairs take very different times: exponential, and no shorter than it takes to be noticed.
-        agenda.After(Agenda.Round((timing.NotReadyAfter * 2) - (timing.Repair.TotalSeconds * Math.Log(1 - random.NextDouble()))), () => Repair(node));
+        agenda.After(Agenda.Round((timing.NotReadyAfter * 2) - (timing.Repair.TotalSeconds * Math.Log(1 - random.NextDouble()))),
+            () => Repair(node));
     }
 
     private void Notice(VirtualNode node)

@@ -41,7 +41,8 @@ internal sealed partial class VirtualCluster
         }
 
         Ledger.Enter(GoodputBucket.Repair, "", repair, span);
-        Ledger.Enter(queued is null ? GoodputBucket.Idle : GoodputBucket.Queue, queued is { } stage ? AccountOf(stage).Cause : "", free, span);
+        Ledger.Enter(queued is null ? GoodputBucket.Idle : GoodputBucket.Queue, queued is { } stage ? AccountOf(stage).Cause : "", free,
+            span);
     }
 
     private (GoodputBucket Bucket, string Cause) DoneBy(GangGrant grant, Stage? stage)
@@ -49,7 +50,8 @@ internal sealed partial class VirtualCluster
         string cause = AccountOf(grant.Stage).Cause;
         var waiting = cause.Length > 0 ? GoodputBucket.Restart : GoodputBucket.StartUp;
         var job = jobs.Values.Where(j => j.Gang.Id == grant.Id).MaxBy(j => j.Attempt);
-        bool unnoticed = stage is not null && job is not null && stage.Attempt == job.Attempt && stage.Phase is Phase.Running or Phase.Starting or Phase.Restarting;
+        bool unnoticed = stage is not null && job is not null && stage.Attempt == job.Attempt
+            && stage.Phase is Phase.Running or Phase.Starting or Phase.Restarting;
         return job?.State switch
         {
             JobState.Training => (GoodputBucket.Productive, ""),

@@ -38,7 +38,8 @@ internal sealed partial class VirtualCluster
     /// <summary>Chance that a checkpoint is refused when it is loaded.</summary>
     public double RefusalChance { get; init; }
 
-    public StageAccount AccountOf(StageId stage) => accounts.TryGetValue(stage, out var known) ? known : accounts[stage] = new StageAccount();
+    public StageAccount AccountOf(StageId stage) =>
+        accounts.TryGetValue(stage, out var known) ? known : accounts[stage] = new StageAccount();
 
     public TrainingJob? JobOf(VirtualPod pod) => jobs.GetValueOrDefault((pod.Stage, pod.Launched));
 

@@ -30,7 +30,8 @@ internal sealed partial class VirtualCluster(
     public ClusterSnapshot Observe()
     {
         nodesSeen ??= [.. machines.Select(m => nodes[m.Id].AsSeen())];
-        podsSeen ??= [.. Pods.Select(p => new PodSeen(p.Gang, p.Node, PhaseSeen(p), null, p.Phase == PodPhase.Exited ? p.ExitCode : null, p.Error))];
+        podsSeen ??= [.. Pods.Select(
+            p => new PodSeen(p.Gang, p.Node, PhaseSeen(p), null, p.Phase == PodPhase.Exited ? p.ExitCode : null, p.Error))];
         return new ClusterSnapshot(nodesSeen.Value, podsSeen.Value, agenda.Now);
     }
 

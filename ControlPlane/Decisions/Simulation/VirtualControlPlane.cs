@@ -21,7 +21,9 @@ public sealed record Deciders(
     public Func<StageEngine, IEnumerable<StageEffect>> Tick { get; init; } = engine => engine.Tick();
 
     /// <summary>How it hears a beat.</summary>
-    public Func<StageEngine, AgentBeat, Instant, WorkerReply> Hear { get; init; } = (engine, beat, now) => engine.Heartbeat(beat, now, _ => beat.Sequence).Reply;
+    public Func<StageEngine, AgentBeat, Instant,
+        WorkerReply> Hear
+    { get; init; } = (engine, beat, now) => engine.Heartbeat(beat, now, _ => beat.Sequence).Reply;
 }
 
 /// <summary>The process has ended, between a write and what was to be done about it.</summary>
@@ -107,7 +109,8 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     private bool RunTurn(string name)
     {
         var run = Runs[name];
-        var moved = run.Stages.Select(s => Stages.GetValueOrDefault(new StageId(name, s.Work.Name))).Select(s => (s?.Phase.GetType(), s?.Round, s?.Wish)).ToList();
+        var moved = run.Stages.Select(s => Stages.GetValueOrDefault(new StageId(name, s.Work.Name)))
+            .Select(s => (s?.Phase.GetType(), s?.Round, s?.Wish)).ToList();
         if (decidedOn.TryGetValue(name, out var before) && ReferenceEquals(before.Run, run) && before.Moved.SequenceEqual(moved))
         {
             // The same run and phases give the same decision, and reports of 2,048 ranks are dear.
@@ -120,7 +123,8 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
         var next = decision.Next;
         Told.AddRange(next.Outbox);
         // A gate that waits for a person gets one who says go.
-        if (next is { Phase: RunPhase.Paused } && RunCommands.Resume(next, "the simulated person says go", clock()) is CommandDecision.Take go)
+        if (next is { Phase: RunPhase.Paused }
+            && RunCommands.Resume(next, "the simulated person says go", clock()) is CommandDecision.Take go)
         {
             next = go.Next;
         }
@@ -210,7 +214,8 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
             EngineOf(preemption.Stage).Preempt(preemption);
         }
 
-        return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision ?? answer.Pending.GetValueOrDefault(request.Stage);
+        return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision
+            ?? answer.Pending.GetValueOrDefault(request.Stage);
     }
 
     private ClusterSnapshot Seen() => cluster.Observe().With(policy, clock());

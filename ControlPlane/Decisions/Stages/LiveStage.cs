@@ -24,7 +24,9 @@ internal static class LiveStage
         return busy || !known ? null : final.Ref(stage.Id);
     }
 
-    /// <summary>A pod of the gang was ended with the whole cluster, by whoever stopped that: the gang has to be made anew, and nothing failed.</summary>
+    /// <summary>
+    /// A pod of the gang was ended with the whole cluster, by whoever stopped that: the gang has to be made anew, and nothing failed.
+    /// </summary>
     public static bool StoppedWithCluster(Stage stage, GangGrant gang, Observation seen) =>
         seen.Cluster?.Pods.Any(p => p.Gang == gang.Id && p.Phase == PodPhase.Stopped) ?? false;
 
@@ -37,7 +39,8 @@ internal static class LiveStage
         }
 
         var moved = seen.AgentsOf(gang).SelectMany(a => a.Ranks)
-            .Where(r => r.Attempt == stage.Attempt && r.State != RankState.Exited && (r.Step > stage.LaunchedFrom || r.State == RankState.Done));
+            .Where(r =>
+                r.Attempt == stage.Attempt && r.State != RankState.Exited && (r.Step > stage.LaunchedFrom || r.State == RankState.Done));
         return moved.Any() ? stage.LaunchedFrom + 1 : null;
     }
 
@@ -49,7 +52,8 @@ internal static class LiveStage
     {
         bool resume = stage.LaunchedFrom > 0 && !stage.Checkpoints.Any(c => c.Usable && c.Made.Step == stage.LaunchedFrom)
             && stage.Checkpoints.Any(c => c.State == CheckpointState.Quarantined && c.Made.Step == stage.LaunchedFrom)
-            && seen.AgentsOf(gang).SelectMany(a => a.Ranks).Any(r => r.Attempt == stage.Attempt && r is { State: RankState.Exited, ExitCode: not FaultDetector.NoCheckpointExit });
+            && seen.AgentsOf(gang).SelectMany(a => a.Ranks)
+                .Any(r => r.Attempt == stage.Attempt && r is { State: RankState.Exited, ExitCode: not FaultDetector.NoCheckpointExit });
         var begin = seen.News.Refused.FirstOrDefault(r => r.Path == stage.Wish.BeginFrom?.Path || r.Path == stage.Wish.StudentFrom?.Path);
         // A rank that trains has loaded what it began with; that it is refused later ends nothing.
         if ((!resume && begin is null) || stage.Phase is Phase.Running || FirstStep(stage, gang, seen) is not null)
@@ -82,7 +86,8 @@ internal static class LiveStage
         if (running.Save is { } save && (newest > save.After || doubtful is null))
         {
             // The request stays while the node is in doubt, answered or not: one doubt asks for one checkpoint.
-            return doubtful is null ? stage.To(running with { Save = null }, "trains") : stage.Stay($"trains; {save.Reason}, saved at step {newest}");
+            return doubtful is null ? stage.To(running with { Save = null }, "trains")
+                : stage.Stay($"trains; {save.Reason}, saved at step {newest}");
         }
 
         if (doubtful is not null && running.Save is null)
@@ -95,7 +100,8 @@ internal static class LiveStage
         string at = step is null ? "trains" : $"trains at step {step.Step} of {stage.Wish.Work.TotalSteps}";
         string trains = Silence.Of(stage, seen) is { } silence ? $"{at}; {silence.Words}" : at;
         return stage.Stay(SaveOverdue.Of(stage, seen) is not { } overdue ? trains
-            : stage.Wish.Intent == Intent.Pause ? $"the pause waits for a checkpoint, so that nothing is lost; {trains}; {overdue}; or cancel the run"
+            : stage.Wish.Intent == Intent.Pause
+                ? $"the pause waits for a checkpoint, so that nothing is lost; {trains}; {overdue}; or cancel the run"
             : $"{trains}; {overdue}");
     }
 
@@ -144,7 +150,8 @@ internal static class LiveStage
         int agents = seen.AgentsOf(gang).Count();
         int ranks = seen.Agents.SelectMany(a => a.Ranks).Count(r => r.Attempt == stage.Attempt && r.State != RankState.Exited);
         return $"attempt {stage.Attempt} from step {stage.LaunchedFrom}: {agents} of {gang.Nodes.Length} agents are here,"
-            + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet" + (Silence.Of(stage, seen) is { } silence ? $"; {silence.Words}" : "");
+            + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet" + (Silence.Of(stage, seen) is { } silence
+                ? $"; {silence.Words}" : "");
     }
 
     private static string Seconds(TimeSpan span) =>

@@ -30,7 +30,10 @@ public sealed record Stage(
     /// <summary>The newest launch of the current attempt that an agent made by itself; 0: none.</summary>
     public int LocalTry { get; init; }
 
-    /// <summary>Batches that no launch trains, in the order in which they broke. Kept by a retry that goes on; one from a named step trains those after it anew.</summary>
+    /// <summary>
+    /// Batches that no launch trains, in the order in which they broke. Kept by a retry that goes on; one from a named step trains those
+    /// after it anew.
+    /// </summary>
     public ImmutableArray<LeftOutBatch> LeftOut { get; init; } = [];
 
     [JsonIgnore]

@@ -118,10 +118,11 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     }
 
     /// <summary>What people and the run may see of the stage. Null: nobody has asked for it.</summary>
-    public StageReport? Report(Instant now) => Stage is null ? null : StageViews.Report(Stage, Reason, ObserveAt(Stage, LookedAt?.Cluster, now) with
-    {
-        Placement = LookedAt?.Placement,
-    }, DecidedAt);
+    public StageReport? Report(Instant now) =>
+        Stage is null ? null : StageViews.Report(Stage, Reason, ObserveAt(Stage, LookedAt?.Cluster, now) with
+        {
+            Placement = LookedAt?.Placement,
+        }, DecidedAt);
 
     /// <summary>What a stage that trains tells placement of its pace. Null: nothing is measured.</summary>
     public GangPace? Pace(Instant now) => Stage is null ? null : StagePace.Of(Stage, ObserveAt(Stage, null, now));

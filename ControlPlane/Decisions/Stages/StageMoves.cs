@@ -53,7 +53,8 @@ internal static class StageMoves
         return next.To(new Phase.Restarting(gang, now), reason);
     }
 
-    public static Decision Stop(this Stage stage, GangGrant gang, Ending then, string reason, DateTimeOffset now, TimeSpan? saveWithin = null) =>
+    public static Decision Stop(this Stage stage, GangGrant gang, Ending then, string reason, DateTimeOffset now,
+        TimeSpan? saveWithin = null) =>
         stage.To(new Phase.Stopping(gang, now, then, saveWithin), reason);
 
     /// <summary>A request that is taken back holds no pods; it is released by the same way as a gang.</summary>
@@ -112,6 +113,7 @@ internal static class StageMoves
             EndedAt = null,
             Evaluations = [.. stage.Evaluations.Where(e => e.Step <= from)],
         };
-        return next.Say(now, "retried", EventLevel.Info, $"begins again: {stage.Wish.Reason}; {CheckpointChoice.FromWhere(next.Checkpoints)}");
+        return next.Say(now, "retried",
+            EventLevel.Info, $"begins again: {stage.Wish.Reason}; {CheckpointChoice.FromWhere(next.Checkpoints)}");
     }
 }

@@ -84,7 +84,10 @@ internal static class StageNews
         };
         if (NumberBreak.Unfit(stage.Watched, made) is { } unfit)
         {
-            return (stage with { Checkpoints = [.. kept.Select(c => c.Made == made ? c with { State = CheckpointState.Quarantined, Reason = unfit } : c)] })
+            return (stage with
+            {
+                Checkpoints = [.. kept.Select(c => c.Made == made ? c with { State = CheckpointState.Quarantined, Reason = unfit } : c)],
+            })
                 .Say(now, "checkpoint-refused", EventLevel.Warning, $"checkpoint of step {made.Step} is not used: {unfit}");
         }
 
@@ -105,9 +108,11 @@ internal static class StageNews
 
         var failure = RankEnd.Of(stage.Watched, restart.Node, restart.Ended, restart.At, restart.At);
         bool madeStep = restart.Ended.Step > stage.LaunchedFrom;
-        string text = $"{failure.Sentence}; {restart.Reason} (for {Words.Duration(restart.Alone)}), so its agent launched it again by itself:"
+        string text = $"{failure.Sentence}; {restart.Reason} (for {Words.Duration(restart.Alone)}), so its agent "
+            + "launched it again by itself:"
             + $" local try {restart.LocalTry} of attempt {restart.Attempt}";
-        var happened = new RunEvent(restart.At, stage.Id.Run, stage.Id.Stage, restart.Attempt, "restarted-by-agent", EventLevel.Warning, text)
+        var happened = new RunEvent(restart.At, stage.Id.Run, stage.Id.Stage, restart.Attempt, "restarted-by-agent", EventLevel.Warning,
+            text)
         {
             Node = restart.Node.Name,
             Step = restart.Ended.Step,
@@ -133,12 +138,16 @@ internal static class StageNews
         long newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? -1;
         var next = stage with
         {
-            Checkpoints = CheckpointChoice.Retain(found.Aggregate(stage.Checkpoints, (all, made) => Add(stage, all, made)), work.KeepCheckpoints),
+            Checkpoints =
+                CheckpointChoice.Retain(found.Aggregate(stage.Checkpoints, (all, made) => Add(stage, all, made)), work.KeepCheckpoints),
             Restarts = found[^1].Step > newest ? [] : stage.Restarts,
         };
         string what = found.Length == 1 ? $"a checkpoint that nobody had reported was found on disk: step {found[0].Step}"
             : $"{found.Length} checkpoints that nobody had reported were found on disk: steps {found[0].Step} to {found[^1].Step}";
-        return next.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "checkpoint-found", EventLevel.Info, what) { Step = found[^1].Step });
+        return next.Say(
+            new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "checkpoint-found", EventLevel.Info,
+                what)
+            { Step = found[^1].Step });
     }
 
     /// <summary>The rank looked last, when nothing else could write any more: what it goes on from is what counts.</summary>
@@ -158,7 +167,9 @@ internal static class StageNews
         long step = resumed.From?.Step ?? 0;
         return step == stage.LaunchedFrom ? next : (next with { LaunchedFrom = step }).Say(new RunEvent(
             now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "goes-on-from", EventLevel.Info,
-            $"attempt {stage.Attempt} goes on from step {step}, the newest whole checkpoint on disk; step {stage.LaunchedFrom} was expected") { Step = step });
+            $"attempt {stage.Attempt} goes on from step {step}, the newest whole checkpoint on disk; "
+                + $"step {stage.LaunchedFrom} was expected")
+        { Step = step });
     }
 
     private static ImmutableArray<StageCheckpoint> Add(Stage stage, ImmutableArray<StageCheckpoint> all, CheckpointMade made) =>
@@ -172,11 +183,15 @@ internal static class StageNews
         }
 
         var next = stage with { Checkpoints = CheckpointChoice.Quarantine(stage.Checkpoints, refused) };
-        string then = CheckpointChoice.Newest(next.Checkpoints) is { } older ? $"the newest before it is step {older.Made.Step}" : "no other is known";
-        return next.Say(now, "checkpoint-refused", EventLevel.Warning, $"checkpoint {refused.Path} is not used again: {refused.Reason}; {then}");
+        string then = CheckpointChoice.Newest(next.Checkpoints) is { } older
+            ? $"the newest before it is step {older.Made.Step}" : "no other is known";
+        return next.Say(now, "checkpoint-refused",
+            EventLevel.Warning, $"checkpoint {refused.Path} is not used again: {refused.Reason}; {then}");
     }
 
-    /// <summary>The same thing measured at the same step counts once, by its latest attempt. One look at each, however many there are.</summary>
+    /// <summary>
+    /// The same thing measured at the same step counts once, by its latest attempt. One look at each, however many there are.
+    /// </summary>
     private static Stage TakeEvaluations(Stage stage, ImmutableArray<Evaluation> told)
     {
         if (told.IsEmpty)

@@ -9,11 +9,14 @@ namespace DeepSeekOps.Decisions.Stages;
 /// What a stage still takes, between two ends that it misses once in ten times each. The one forecast of the control plane: the queue,
 /// pages and the command line all have it from here.
 /// </summary>
-/// <param name="Scale">Measured time over the plan's cost of the same steps, or what it was taken to be. Null: neither measured nor planned.</param>
+/// <param name="Scale">Measured time over the plan's cost of the same steps, or what it was taken to be. Null: neither measured nor
+/// planned.</param>
 /// <param name="StepsMeasured">Steps that <paramref name="Scale"/> is the median of; 0: it is the plan's, or another stage's.</param>
 public sealed record StageOutlook(TimeSpan Likely, TimeSpan Low, TimeSpan High, double? Scale, int StepsMeasured)
 {
-    /// <summary>Of its newest steps the median counts: one that took ten times as long, or the first after a restart, moves nothing.</summary>
+    /// <summary>
+    /// Of its newest steps the median counts: one that took ten times as long, or the first after a restart, moves nothing.
+    /// </summary>
     private const int StepsAsked = 32;
 
     /// <summary>Fewer steps scatter by more than their own spread shows; compiling and filling caches is in the first.</summary>
@@ -57,10 +60,13 @@ public sealed record StageOutlook(TimeSpan Likely, TimeSpan Low, TimeSpan High, 
         return Between(course, left, scale, error, ratios.Length);
     }
 
-    /// <summary>Of a stage that has not begun, by the plan and how others of its run compare with theirs. Null: nothing turns the plan into time.</summary>
+    /// <summary>
+    /// Of a stage that has not begun, by the plan and how others of its run compare with theirs. Null: nothing turns the plan into time.
+    /// </summary>
     public static StageOutlook? ByPlan(PipelineSpec pipeline, string stage, double? scale)
     {
-        return StageCourse.Of(pipeline, stage) is not { } course || (scale is null && !course.InSeconds) ? null : Between(course, course.After(0, 0), scale ?? 1, course.Error, 0);
+        return StageCourse.Of(pipeline, stage) is not { } course || (scale is null && !course.InSeconds) ? null
+            : Between(course, course.After(0, 0), scale ?? 1, course.Error, 0);
     }
 
     private static StageOutlook Between(StageCourse course, double cost, double scale, double error, int steps)

@@ -10,7 +10,8 @@ public static class StagePace
     /// <summary>Null: nothing is measured, since it does not train.</summary>
     public static GangPace? Of(Stage stage, Observation seen)
     {
-        if (stage.Phase is not Phase.Running { Gang: var gang } || (seen.Latest ?? stage.Latest) is not { } sample || sample.Attempt != stage.Attempt)
+        if (stage.Phase is not Phase.Running { Gang: var gang } || (seen.Latest ?? stage.Latest) is not { } sample
+            || sample.Attempt != stage.Attempt)
         {
             return null;
         }

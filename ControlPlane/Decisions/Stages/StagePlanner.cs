@@ -39,7 +39,8 @@ public static class StagePlanner
     /// The decision moves the stage, and so may choose what the next launch goes on from: it is taken again with the stage's folder looked
     /// at. Looking is for these moments, not for each tick.
     /// </summary>
-    public static bool WantsLook(Stage before, Stage next) => before.Attempt != next.Attempt || before.Phase.GetType() != next.Phase.GetType();
+    public static bool WantsLook(Stage before, Stage next) =>
+        before.Attempt != next.Attempt || before.Phase.GetType() != next.Phase.GetType();
 
     /// <summary>The nodes that the stage asks for. Null: none.</summary>
     public static GangRequest? RequestFor(Stage stage)
@@ -106,7 +107,8 @@ public static class StagePlanner
         var broke = NumberBreak.Find(stage.Watched, gang, seen, now);
         if (broke is null && LiveStage.Finished(stage, gang, seen) is { } final)
         {
-            return stage.Stop(gang, new Ending.Complete(final), $"step {final.Step} is the last and its checkpoint durable", now, EndByItself);
+            return stage.Stop(gang, new Ending.Complete(final), $"step {final.Step} is the last and its checkpoint durable", now,
+                EndByItself);
         }
 
         // A pause that cannot save would throw away what was trained: it waits, and training goes on.
@@ -235,7 +237,8 @@ public static class StagePlanner
 
     private static Stage TakeUp(Stage stage, DateTimeOffset now) => stage.Wish.Round > stage.Round ? stage.BeginRound(now) : stage;
 
-    private static Decision StopByWish(Stage stage, GangGrant gang, DateTimeOffset now, TimeSpan? saveWithin) => stage.Wish.Intent == Intent.Pause
+    private static Decision StopByWish(Stage stage, GangGrant gang, DateTimeOffset now, TimeSpan? saveWithin) =>
+        stage.Wish.Intent == Intent.Pause
         ? stage.Stop(gang, new Ending.Pause(stage.Wish.Reason), $"pausing: {stage.Wish.Reason}", now, saveWithin)
         : stage.Stop(gang, new Ending.Cancel(stage.Wish.Reason), $"cancelling: {stage.Wish.Reason}", now);
 

@@ -12,14 +12,18 @@ public static class StageRecovery
     internal static Decision Recover(Stage stage, GangGrant gang, Failure found, Observation seen, DateTimeOffset now)
     {
         bool madeStep = stage.Phase is Phase.Running || LiveStage.FirstStep(stage, gang, seen) is not null;
-        var (failure, remedy) = Ladder.Climb(new FailedAttempt(stage.Watched, found, madeStep, stage.Restarts, stage.Wish.BeginFrom is null, now));
+        var (failure, remedy) =
+            Ladder.Climb(new FailedAttempt(stage.Watched, found, madeStep, stage.Restarts, stage.Wish.BeginFrom is null, now));
         return remedy switch
         {
-            Remedy.GiveUp given => Tell(stage, failure, "no further launch", now).Stop(gang, new Ending.Fail(given.Reason), given.Reason, now),
+            Remedy.GiveUp given =>
+                Tell(stage, failure, "no further launch", now).Stop(gang, new Ending.Fail(given.Reason), given.Reason, now),
             Remedy.AnotherGang elsewhere => Elsewhere(Count(stage, failure, madeStep, now), gang, failure, elsewhere, now),
             Remedy.WithoutBatch without =>
-                Again(Count(LeaveOut(stage, without.Broke), failure, madeStep, now), gang, failure, WithoutBatch.InWords(without.Broke), without.After, now),
-            Remedy.InPlace here => Again(Count(stage, failure, madeStep, now), gang, failure, $"restarting in place{Wait(here.After)}", here.After, now),
+                Again(Count(LeaveOut(stage, without.Broke), failure, madeStep, now), gang, failure, WithoutBatch.InWords(without.Broke),
+                    without.After, now),
+            Remedy.InPlace here =>
+                Again(Count(stage, failure, madeStep, now), gang, failure, $"restarting in place{Wait(here.After)}", here.After, now),
             _ => throw new UnreachableException($"remedy {remedy}"),
         };
     }
@@ -30,7 +34,8 @@ public static class StageRecovery
         var begun = stage.BeginRound(now);
         var failure = new Failure(FailureCause.RolledBack, $"rolled back at step {step}: {stage.Wish.Reason}", "", gang.Nodes[0], false,
             stage.Attempt, step, now, now);
-        return Tell(Count(begun, failure, madeStep: true, now), failure, CheckpointChoice.FromWhere(begun.Checkpoints), now).RestartInPlace(gang, now);
+        return Tell(Count(begun, failure, madeStep: true, now), failure, CheckpointChoice.FromWhere(begun.Checkpoints), now)
+            .RestartInPlace(gang, now);
     }
 
     /// <summary>Writes a failure into the budget and opens the incident; one that is open already keeps its beginning.</summary>
@@ -60,9 +65,13 @@ public static class StageRecovery
 
     private static Decision Elsewhere(Stage counted, GangGrant gang, Failure failure, Remedy.AnotherGang remedy, DateTimeOffset now)
     {
-        var moved = counted with { Avoid = counted.Avoid.RemoveAll(a => a.Node == remedy.Avoid).Add(new(remedy.Avoid, failure.Sentence, now)) };
+        var moved = counted with
+        {
+            Avoid = counted.Avoid.RemoveAll(a => a.Node == remedy.Avoid).Add(new(remedy.Avoid, failure.Sentence, now)),
+        };
         string words = $"a new gang that avoids {remedy.Avoid}{Wait(remedy.After)}; {CheckpointChoice.FromWhere(counted.Checkpoints)}";
-        return Tell(moved, failure, words, now).Stop(gang, new Ending.Relaunch(failure.Sentence, now + remedy.After), failure.Sentence, now);
+        return Tell(moved, failure, words, now)
+            .Stop(gang, new Ending.Relaunch(failure.Sentence, now + remedy.After), failure.Sentence, now);
     }
 
     private static Decision Again(Stage counted, GangGrant gang, Failure failure, string remedy, TimeSpan after, DateTimeOffset now)

@@ -25,7 +25,9 @@ public sealed record StageView(
     ImmutableArray<RankView> Ranks, DateTimeOffset? StartedAt, DateTimeOffset? EndedAt, TimeSpan? Remaining, long? CheckpointStep,
     ImmutableArray<Evaluation> Evaluations, ImmutableDictionary<string, int> RestartsByCause)
 {
-    /// <summary>When state and reason were last decided, with all that had been heard by then. Null: they do not change by themselves.</summary>
+    /// <summary>
+    /// When state and reason were last decided, with all that had been heard by then. Null: they do not change by themselves.
+    /// </summary>
     public DateTimeOffset? AsOf { get; init; }
 
     /// <summary>The checkpoint that it begins from; empty: not begun, or from random initialisation.</summary>
@@ -37,6 +39,8 @@ public sealed record StageView(
     /// <summary>What is left of it, with its band. Null: nothing measured or planned says it.</summary>
     public StageOutlook? Outlook { get; init; }
 
-    /// <summary>While queued: why it waits, when it should start, and what would start it sooner. Null: not asked yet, or not waiting.</summary>
+    /// <summary>
+    /// While queued: why it waits, when it should start, and what would start it sooner. Null: not asked yet, or not waiting.
+    /// </summary>
     public PlacementDecision.Pending? Pending { get; init; }
 }

@@ -56,7 +56,8 @@ public static class StageViews
         var outlook = StageOutlook.Of(stage, seen);
         return new StageView(
             work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, Told(work),
-            LossOf(sample), Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null, sample is { Learned: true } ? sample.GradNorm : null, sample?.LearningRate,
+            LossOf(sample), Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null,
+            sample is { Learned: true } ? sample.GradNorm : null, sample?.LearningRate,
             sample?.Phase ?? "", Ranks(stage, seen), stage.StartedAt, stage.EndedAt, live ? outlook?.Likely : null,
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
             stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
@@ -88,7 +89,8 @@ public static class StageViews
             // A process of an older attempt may still be told of, for the sake of how it ended.
             var rank = agent?.Ranks.FirstOrDefault(r => r.Rank == placement.Rank && r.Attempt == stage.Attempt);
             bool fresh = agent is not null && seen.SilenceOf(agent) <= stage.Policy.UnknownAfter;
-            return new RankView(placement.Rank, placement.Node.Name, rank?.Pid ?? 0, fresh && rank is not null ? rank.State : RankState.Unknown,
+            return new RankView(placement.Rank, placement.Node.Name, rank?.Pid ?? 0,
+                fresh && rank is not null ? rank.State : RankState.Unknown,
                 agent?.Heard.At, agent?.Pid ?? 0)
             {
                 SeenAgo = agent is null ? null : seen.SilenceOf(agent),

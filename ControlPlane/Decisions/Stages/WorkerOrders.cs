@@ -6,7 +6,9 @@ using DeepSeekOps.Decisions.Health;
 
 namespace DeepSeekOps.Decisions.Stages;
 
-/// <summary>What an agent is told, from the stage as it is written and what the agent just said. The attempt's number fences out the past.</summary>
+/// <summary>
+/// What an agent is told, from the stage as it is written and what the agent just said. The attempt's number fences out the past.
+/// </summary>
 public static class WorkerOrders
 {
     /// <summary>Where a gang of several ranks meets; by attempt, so that a lingering socket of an older attempt is never joined.</summary>
@@ -17,7 +19,9 @@ public static class WorkerOrders
     /// <summary>Each of a gang's agents asks each second whether its node is in it.</summary>
     private static readonly ConditionalWeakTable<GangGrant, FrozenSet<NodeId>> NodesOf = [];
 
-    /// <summary>A write takes milliseconds; one that has not ended after so long is waited for by nobody. Longer than a slow disk's worst flush.</summary>
+    /// <summary>
+    /// A write takes milliseconds; one that has not ended after so long is waited for by nobody. Longer than a slow disk's worst flush.
+    /// </summary>
     public static TimeSpan UndecidedAfter { get; } = TimeSpan.FromSeconds(3);
 
     public static TimeSpan BeatEvery { get; } = TimeSpan.FromSeconds(1);
@@ -36,7 +40,8 @@ public static class WorkerOrders
 
         if (attempt < gang.Id.Number || attempt > stage.Attempt)
         {
-            return new WorkerOrder.Stop($"attempt {attempt} is over; {stage.Id} is at attempt {stage.Attempt} of gang {gang.Id.Number}", null);
+            return new WorkerOrder.Stop($"attempt {attempt} is over; {stage.Id} is at attempt {stage.Attempt} of gang {gang.Id.Number}",
+                null);
         }
 
         if (!NodesOf.GetValue(gang, g => g.Nodes.ToFrozenSet()).Contains(node))

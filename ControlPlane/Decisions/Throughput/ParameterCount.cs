@@ -25,12 +25,14 @@ public sealed record ParameterCount(
         long expert = 3 * h * m.MoeIntermediateSize;
         long gate = (h * m.RoutedExperts) + (m.TopkMethod == TopkMethod.NoauxTc ? m.RoutedExperts : 0);
         long moeLayer = attention + (2 * h) + ((m.RoutedExperts + m.SharedExperts) * expert) + gate;
-        return new ParameterCount(m, attention, expert, 3 * h * m.IntermediateSize, gate, 2 * h, m.VocabSize * h, moeLayer + (2 * h * h) + (3 * h));
+        return new ParameterCount(m, attention, expert, 3 * h * m.IntermediateSize, gate, 2 * h, m.VocabSize * h,
+            moeLayer + (2 * h * h) + (3 * h));
     }
 
     /// <summary>Everything but routed experts, embedding and head, in the layers of the main model.</summary>
     public long NonRoutedLayers =>
-        (Shape.Layers * (Attention + LayerNorms)) + (Shape.DenseLayers * DenseMlp) + (Shape.MoeLayers * ((Shape.SharedExperts * Expert) + Gate));
+        (Shape.Layers * (Attention + LayerNorms)) + (Shape.DenseLayers * DenseMlp)
+            + (Shape.MoeLayers * ((Shape.SharedExperts * Expert) + Gate));
 
     public long RoutedExperts => Shape.MoeLayers * Shape.RoutedExperts * Expert;
 

@@ -30,7 +30,8 @@ public sealed record TokenFlops(
         double head = 2 * h * m.VocabSize;
         return new TokenFlops(
             m.Layers * projections, m.Layers * core, m.MoeLayers * experts, m.DenseLayers * 6 * h * m.IntermediateSize,
-            ((double)m.MoeLayers * (m.ActiveExperts + m.SharedExperts) * m.MoeIntermediateSize) + ((double)m.DenseLayers * m.IntermediateSize),
+            ((double)m.MoeLayers * (m.ActiveExperts + m.SharedExperts) * m.MoeIntermediateSize)
+                + ((double)m.DenseLayers * m.IntermediateSize),
             m.MoeLayers * gate, 2 * h, head,
             m.MtpDepth * (projections + core + experts + gate + (4 * h * h) + head), m.MtpDepth * core);
     }

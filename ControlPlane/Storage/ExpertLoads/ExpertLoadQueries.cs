@@ -26,11 +26,13 @@ public sealed class ExpertLoadQueries(OpsConnections connections, ChangeFeed fee
     {
         await using var context = connections.Context();
         stage ??= await Newest(context, run, cancellation);
-        return stage is null ? null : await Read(context, new StageId(run, stage), await Living(context, new StageId(run, stage), cancellation), cancellation);
+        return stage is null ? null
+            : await Read(context, new StageId(run, stage), await Living(context, new StageId(run, stage), cancellation), cancellation);
     }
 
     /// <summary>The history now, null where nothing was told yet, and again whenever it is another one.</summary>
-    public async IAsyncEnumerable<ExpertLoadHistory?> Follow(string run, string? stage, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<ExpertLoadHistory?> Follow(string run, string? stage, [EnumeratorCancellation]
+        CancellationToken cancellation)
     {
         (string? Stage, List<(int, long)> Living)? told = null;
         await foreach (bool _ in feed.Follow(run, LookAgain, cancellation))
@@ -47,7 +49,8 @@ public sealed class ExpertLoadQueries(OpsConnections connections, ChangeFeed fee
     }
 
     private static Task<string?> Newest(OpsDb context, string run, CancellationToken cancellation) =>
-        context.ExpertLoads.Where(l => l.Run == run).OrderByDescending(l => l.At).Select(l => (string?)l.Stage).FirstOrDefaultAsync(cancellation);
+        context.ExpertLoads.Where(l => l.Run == run).OrderByDescending(l => l.At).Select(l => (string?)l.Stage)
+            .FirstOrDefaultAsync(cancellation);
 
     /// <summary>Attempt and step of what no newer attempt did again, by step.</summary>
     private static async Task<List<(int Attempt, long Step)>> Living(OpsDb context, StageId stage, CancellationToken cancellation)
@@ -62,7 +65,8 @@ public sealed class ExpertLoadQueries(OpsConnections connections, ChangeFeed fee
         var begins = await context.SeriesChunks.Where(c => c.Run == stage.Run && c.Stage == stage.Stage)
             .GroupBy(c => c.Attempt).Select(g => new { Attempt = g.Key, Step = g.Min(c => c.FirstStep) }).ToListAsync(cancellation);
         begins.AddRange(keys);
-        return [.. keys.Where(k => !begins.Any(b => b.Attempt > k.Attempt && b.Step <= k.Step)).OrderBy(k => k.Step).Select(k => (k.Attempt, k.Step))];
+        return [.. keys.Where(k => !begins.Any(b => b.Attempt > k.Attempt && b.Step <= k.Step)).OrderBy(k => k.Step)
+            .Select(k => (k.Attempt, k.Step))];
     }
 
     private static async Task<ExpertLoadHistory?> Read(
@@ -76,7 +80,8 @@ public sealed class ExpertLoadQueries(OpsConnections connections, ChangeFeed fee
         var lines = (await Of(context, stage).Select(l => new { l.Attempt, l.Step, l.Busiest }).ToListAsync(cancellation))
             .ToDictionary(l => (l.Attempt, l.Step), l => ExpertLoadBytes.Singles(l.Busiest));
         // One that is thinned between two reads is not drawn.
-        return await One(context, stage, living[0], cancellation) is { } first && await One(context, stage, living[^1], cancellation) is { } newest
+        return await One(context, stage, living[0], cancellation) is { } first
+            && await One(context, stage, living[^1], cancellation) is { } newest
             ? new ExpertLoadHistory(stage.Stage, first, newest,
                 [.. living.Where(lines.ContainsKey).Select(key => new BusiestExperts(key.Step, key.Attempt, lines[key]))])
             : null;
@@ -86,7 +91,8 @@ public sealed class ExpertLoadQueries(OpsConnections connections, ChangeFeed fee
     {
         var row = await Of(context, stage).SingleOrDefaultAsync(l => l.Attempt == key.Attempt && l.Step == key.Step, cancellation);
         return row is null ? null : new ExpertLoad(
-            row.Step, new DateTimeOffset(DateTime.SpecifyKind(row.At, DateTimeKind.Utc)), row.Attempt, row.FirstLayer, row.MtpBlocks, row.Experts,
+            row.Step, new DateTimeOffset(DateTime.SpecifyKind(row.At, DateTimeKind.Utc)), row.Attempt, row.FirstLayer, row.MtpBlocks,
+            row.Experts,
             ExpertLoadBytes.Halves(row.Body));
     }
 

@@ -36,7 +36,9 @@ public sealed class ExpertLoadWriter(WriteLanes lanes, ChangeFeed feed)
 
     private int waiting;
 
-    /// <summary>Never waits. Null: too much is waiting for the database, send it again later. The task ends when they are on the disk.</summary>
+    /// <summary>
+    /// Never waits. Null: too much is waiting for the database, send it again later. The task ends when they are on the disk.
+    /// </summary>
     public Task? TryWrite(StageId stage, ImmutableArray<ExpertLoad> loads)
     {
         if (Interlocked.Increment(ref waiting) > WaitingMax)
@@ -65,7 +67,8 @@ public sealed class ExpertLoadWriter(WriteLanes lanes, ChangeFeed feed)
     [
         new(Insert, ("run", stage.Run), ("stage", stage.Stage), ("attempt", load.Attempt), ("step", load.Step), ("at", load.At.UtcDateTime),
             ("first_layer", load.FirstLayer), ("mtp_blocks", load.MtpBlocks), ("experts", load.Experts),
-            ("busiest", ExpertLoadBytes.OfSingles([.. load.Layers().Select(layer => (float)layer.Busiest)])), ("body", ExpertLoadBytes.OfHalves(load.Ratios))),
+            ("busiest", ExpertLoadBytes.OfSingles([.. load.Layers().Select(layer => (float)layer.Busiest)])),
+            ("body", ExpertLoadBytes.OfHalves(load.Ratios))),
         new(Thin, ("run", stage.Run), ("stage", stage.Stage), ("kept", (long)KeptMax)),
     ];
 }

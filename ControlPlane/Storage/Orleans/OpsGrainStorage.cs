@@ -15,7 +15,8 @@ public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections
         """;
 
     private const string Update =
-        "UPDATE grain_state SET version = version + 1, payload = @payload WHERE state_name = @name AND grain_id = @grain AND version = @version";
+        "UPDATE grain_state SET version = version + 1, payload = @payload WHERE state_name = @name AND grain_id = "
+            + "@grain AND version = @version";
 
     private const string Delete = "DELETE FROM grain_state WHERE state_name = @name AND grain_id = @grain AND version = @version";
 
@@ -74,7 +75,8 @@ public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections
     {
         if (rows == 0)
         {
-            throw new InconsistentStateException($"{stateName} of {grain} was written by another activation since version {etag ?? "0"}.", "", etag ?? "");
+            throw new InconsistentStateException($"{stateName} of {grain} was written by another activation since version {etag ?? "0"}.",
+                "", etag ?? "");
         }
     }
 }

@@ -16,7 +16,8 @@ public sealed class OpsMembership(OpsConnections connections) : IMembershipTable
     public async Task InitializeMembershipTable(bool tryInitTableVersion)
     {
         await using var connection = await connections.Open(CancellationToken.None);
-        await Execute(connection, null, "INSERT INTO member_version (id, version) VALUES (@id, 0) ON CONFLICT (id) DO NOTHING", ("id", VersionId));
+        await Execute(connection, null, "INSERT INTO member_version (id, version) VALUES (@id, 0) ON CONFLICT (id) DO NOTHING",
+            ("id", VersionId));
     }
 
     public Task<MembershipTableData> ReadAll() => Read(null);
@@ -28,7 +29,8 @@ public sealed class OpsMembership(OpsConnections connections) : IMembershipTable
             "INSERT INTO member (silo, etag, alive_at, body) VALUES (@silo, 1, @alive, @body) ON CONFLICT (silo) DO NOTHING",
             ("silo", entry.SiloAddress.ToParsableString()), ("alive", Utc(entry.IAmAliveTime)), ("body", MemberJson.Write(entry))));
 
-    public Task<bool> UpdateRow(MembershipEntry entry, string etag, TableVersion tableVersion) => Change(tableVersion, (connection, transaction) =>
+    public Task<bool> UpdateRow(MembershipEntry entry, string etag, TableVersion tableVersion) =>
+        Change(tableVersion, (connection, transaction) =>
         Execute(connection, transaction,
             "UPDATE member SET etag = etag + 1, alive_at = @alive, body = @body WHERE silo = @silo AND etag = @etag",
             ("silo", entry.SiloAddress.ToParsableString()), ("alive", Utc(entry.IAmAliveTime)), ("body", MemberJson.Write(entry)),
@@ -46,7 +48,8 @@ public sealed class OpsMembership(OpsConnections connections) : IMembershipTable
     {
         var all = await ReadAll();
         await using var connection = await connections.Open(CancellationToken.None);
-        foreach (var (member, _) in all.Members.Where(m => m.Item1.Status == SiloStatus.Dead && Utc(m.Item1.IAmAliveTime) < beforeDate.UtcDateTime))
+        foreach (var (member,
+            _) in all.Members.Where(m => m.Item1.Status == SiloStatus.Dead && Utc(m.Item1.IAmAliveTime) < beforeDate.UtcDateTime))
         {
             await Execute(connection, null, "DELETE FROM member WHERE silo = @silo", ("silo", member.SiloAddress.ToParsableString()));
         }
@@ -113,7 +116,8 @@ public sealed class OpsMembership(OpsConnections connections) : IMembershipTable
 
     private static DateTime Utc(DateTime time) => DateTime.SpecifyKind(time, DateTimeKind.Utc);
 
-    private static async Task<int> Execute(DbConnection connection, DbTransaction? transaction, string sql, params (string Name, object Value)[] parameters)
+    private static async Task<int> Execute(DbConnection connection, DbTransaction? transaction, string sql,
+        params (string Name, object Value)[] parameters)
     {
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
@@ -131,14 +135,17 @@ public sealed class OpsMembership(OpsConnections connections) : IMembershipTable
 internal static class MemberJson
 {
     private sealed record Member(
-        string Silo, SiloStatus Status, string HostName, string SiloName, string? RoleName, int ProxyPort, DateTime StartTime, int UpdateZone, int FaultZone,
+        string Silo, SiloStatus Status, string HostName, string SiloName, string? RoleName, int ProxyPort, DateTime StartTime,
+        int UpdateZone, int FaultZone,
         Suspicion[] Suspicions);
 
     private sealed record Suspicion(string By, DateTime At);
 
     public static string Write(MembershipEntry entry) => JsonSerializer.Serialize(new Member(
-        entry.SiloAddress.ToParsableString(), entry.Status, entry.HostName, entry.SiloName, entry.RoleName, entry.ProxyPort, entry.StartTime,
-        entry.UpdateZone, entry.FaultZone, [.. (entry.SuspectTimes ?? []).Select(s => new Suspicion(s.Item1.ToParsableString(), s.Item2))]));
+        entry.SiloAddress.ToParsableString(), entry.Status, entry.HostName, entry.SiloName, entry.RoleName, entry.ProxyPort,
+        entry.StartTime,
+        entry.UpdateZone, entry.FaultZone,
+        [.. (entry.SuspectTimes ?? []).Select(s => new Suspicion(s.Item1.ToParsableString(), s.Item2))]));
 
     public static MembershipEntry Read(string body)
     {

@@ -10,7 +10,8 @@ public sealed class OpsReminders(WriteLanes lanes, OpsConnections connections) :
     private const string Columns = "SELECT grain_id, name, start_at, period_ticks, etag FROM reminder";
 
     private const string Upsert = """
-        INSERT INTO reminder (grain_id, name, start_at, period_ticks, grain_hash, etag) VALUES (@grain, @name, @start, @period, @hash, @etag)
+        INSERT INTO reminder (grain_id, name, start_at, period_ticks, grain_hash, etag)
+        VALUES (@grain, @name, @start, @period, @hash, @etag)
         ON CONFLICT (grain_id, name) DO UPDATE
         SET start_at = excluded.start_at, period_ticks = excluded.period_ticks, grain_hash = excluded.grain_hash, etag = excluded.etag
         """;
@@ -22,7 +23,8 @@ public sealed class OpsReminders(WriteLanes lanes, OpsConnections connections) :
     public async Task<ReminderTableData> ReadRows(uint begin, uint end)
     {
         string range = begin < end ? "grain_hash > @begin AND grain_hash <= @end" : "grain_hash > @begin OR grain_hash <= @end";
-        return new ReminderTableData(await Read($"{Columns} WHERE {range}", command => command.Add("begin", (long)begin).Add("end", (long)end)));
+        return new ReminderTableData(
+            await Read($"{Columns} WHERE {range}", command => command.Add("begin", (long)begin).Add("end", (long)end)));
     }
 
     public async Task<ReminderEntry?> ReadRow(GrainId grainId, string reminderName)

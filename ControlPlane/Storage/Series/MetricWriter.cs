@@ -106,7 +106,8 @@ public sealed partial class MetricWriter : IAsyncDisposable
             {
                 if (!chunks.TryGetValue((stage, sample.Attempt), out var open))
                 {
-                    chunks[(stage, sample.Attempt)] = open = await OpenChunks.Load(connections, stage, sample.Attempt, CancellationToken.None);
+                    chunks[(stage, sample.Attempt)] =
+                        open = await OpenChunks.Load(connections, stage, sample.Attempt, CancellationToken.None);
                 }
 
                 touched.Add(open);
@@ -158,7 +159,8 @@ public sealed partial class MetricWriter : IAsyncDisposable
         }
 
         // A reader's exception hides what happened behind "a transient failure".
-        string why = (failure as StoreUnwritableException)?.Trouble.Why ?? StoreFailure.Of(failure, connections.Database)?.Why ?? failure.Message;
+        string why = (failure as StoreUnwritableException)?.Trouble.Why ?? StoreFailure.Of(failure, connections.Database)?.Why
+            ?? failure.Message;
         LogNotWritten(log, batches.Sum(b => b.Samples.Length), stage, why);
         batches.ForEach(b => b.Durable.TrySetException(failure));
     }

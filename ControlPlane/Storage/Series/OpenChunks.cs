@@ -68,7 +68,8 @@ internal sealed class OpenChunks(OpsConnections connections, StageId stage, int 
         {
             await using var context = connections.Context();
             points = new SeriesPoints();
-            points.AddBody(await OfAttempt(context).Where(c => c.Name == name && c.FirstStep == first).Select(c => c.Body).SingleAsync(cancellation));
+            points.AddBody(
+                await OfAttempt(context).Where(c => c.Name == name && c.FirstStep == first).Select(c => c.Body).SingleAsync(cancellation));
             line.Loaded[first] = points;
         }
 

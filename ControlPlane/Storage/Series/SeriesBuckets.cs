@@ -52,11 +52,14 @@ internal static class SeriesBuckets
 
     private static BucketedLine ToBuckets(SeriesLine line, int[] kept, DrawnLine drawn)
     {
-        float[] Column(Func<SeriesHead, double> of) => [.. kept.Select(b => drawn.Heads[b].Points == 0 ? float.NaN : (float)of(drawn.Heads[b]))];
+        float[] Column(Func<SeriesHead, double> of) =>
+            [.. kept.Select(b => drawn.Heads[b].Points == 0 ? float.NaN : (float)of(drawn.Heads[b]))];
         return new BucketedLine(line.NameIndex, line.Attempt, Column(h => h.Min), Column(h => h.Max),
             // A sum of equal values, divided, may leave their range by a rounding.
             Column(h => Math.Clamp(h.Sum / h.Points, h.Min, h.Max)),
-            [.. kept.Select(b => drawn.Heads[b] is { LastNotFinite: { } none } ? (float)none : drawn.Heads[b].Points == 0 ? float.NaN : (float)drawn.Heads[b].Last)],
+            [.. kept.Select(
+                b => drawn.Heads[b] is { LastNotFinite: { } none } ? (float)none
+                    : drawn.Heads[b].Points == 0 ? float.NaN : (float)drawn.Heads[b].Last)],
             [.. kept.Select(b => (float)drawn.Heads[b].NotFinite)],
             drawn.Smoothed is null ? null : [.. kept.Select(b => (float)drawn.Smoothed[b])]);
     }

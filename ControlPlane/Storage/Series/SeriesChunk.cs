@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace DeepSeekOps.ControlPlane.Storage.Series;
 
-/// <summary>Where the points of a chunk lie. All series of an attempt have a point at each of its steps, so they share one of these.</summary>
+/// <summary>
+/// Where the points of a chunk lie. All series of an attempt have a point at each of its steps, so they share one of these.
+/// </summary>
 internal sealed record ChunkPlaces(double[] Step, double[] Tokens, double[] UnixSeconds)
 {
     public double[] On(SeriesAxis axis) => axis switch { SeriesAxis.Step => Step, SeriesAxis.Tokens => Tokens, _ => UnixSeconds };
@@ -12,7 +14,9 @@ internal sealed record ChunkPlaces(double[] Step, double[] Tokens, double[] Unix
         && UnixSeconds.AsSpan().SequenceEqual(other.UnixSeconds);
 }
 
-/// <summary>A chunk as charts want it: its columns, and its head with what a stored head does not know, the points that are no numbers.</summary>
+/// <summary>
+/// A chunk as charts want it: its columns, and its head with what a stored head does not know, the points that are no numbers.
+/// </summary>
 internal sealed class SeriesChunk
 {
     public SeriesChunk(ChunkPlaces places, double[] values)
@@ -34,7 +38,8 @@ internal sealed class SeriesChunk
     {
         if (body.Length % SeriesPoints.BytesPerPoint != 0)
         {
-            throw new InvalidDataException($"a series chunk of {body.Length} bytes is not whole points of {SeriesPoints.BytesPerPoint} bytes");
+            throw new InvalidDataException($"a series chunk of {body.Length} bytes is not whole points of "
+                + $"{SeriesPoints.BytesPerPoint} bytes");
         }
 
         // The columns are little-endian, as is every machine that .NET runs on with such bodies.
@@ -95,7 +100,8 @@ internal sealed class ChunkCache
     /// <param name="rows">All chunks of the line after the last full one that is known, in order.</param>
     public LineHeads Learn(LineKey key, LineHeads known, IReadOnlyList<ChunkHead> rows)
     {
-        var learned = new LineHeads([.. known.Full, .. rows.TakeWhile(r => r.Full)], [.. rows.SkipWhile(r => r.Full)], TimeProvider.System.GetTimestamp());
+        var learned = new LineHeads([.. known.Full, .. rows.TakeWhile(r => r.Full)], [.. rows.SkipWhile(r => r.Full)],
+            TimeProvider.System.GetTimestamp());
         lock (gate)
         {
             if (heads.Count >= HeadsMax)

@@ -75,7 +75,8 @@ public static class SeriesEndpoints
             names = [.. (await series.Summaries(query.Run, query.Stage, http.RequestAborted)).Select(s => s.Name)];
         }
 
-        // The first row is there before the first byte: what fails until then still has a status of its own, and what fails later breaks the transfer off.
+        // The first row is there before the first byte: what fails until then still has a status of its own, and what fails later breaks
+        // the transfer off.
         var rows = series.Export(query, names, http.RequestAborted).GetAsyncEnumerator(http.RequestAborted);
         http.Response.RegisterForDisposeAsync(rows);
         bool any = await rows.MoveNextAsync();
@@ -83,21 +84,26 @@ public static class SeriesEndpoints
             $"{query.Run}-{query.Stage}{(simulated ? "-simulated" : "")}.csv");
     }
 
-    private static async Task WriteCsv(Stream body, bool any, IAsyncEnumerator<ExportRow> rows, ImmutableArray<string> names, bool simulated)
+    private static async Task WriteCsv(Stream body, bool any, IAsyncEnumerator<ExportRow> rows, ImmutableArray<string> names,
+        bool simulated)
     {
         await using var writer = new StreamWriter(body, new UTF8Encoding(false), leaveOpen: true);
-        await writer.WriteAsync($"attempt,superseded,step,tokens,time,{string.Join(',', names.Select(Quote))}{(simulated ? ",simulated" : "")}\n");
+        string last = simulated ? ",simulated" : "";
+        await writer.WriteAsync($"attempt,superseded,step,tokens,time,{string.Join(',', names.Select(Quote))}{last}\n");
         for (; any; any = await rows.MoveNextAsync())
         {
             var row = rows.Current;
-            string time = DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(row.UnixSeconds * 1000)).ToString("O", CultureInfo.InvariantCulture);
+            string time = DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(row.UnixSeconds * 1000))
+                .ToString("O", CultureInfo.InvariantCulture);
             string values = string.Join(',', row.Values.Select(v => v?.ToString("R", CultureInfo.InvariantCulture) ?? ""));
             await writer.WriteAsync(string.Create(CultureInfo.InvariantCulture,
                 $"{row.Attempt},{(row.Superseded ? 1 : 0)},{row.Step},{row.Tokens},{time},{values}{(simulated ? ",1" : "")}\n"));
         }
     }
 
-    /// <summary>A spreadsheet computes what begins like a formula, and runs some of it; behind a ' it is text. Names come from workers.</summary>
+    /// <summary>
+    /// A spreadsheet computes what begins like a formula, and runs some of it; behind a ' it is text. Names come from workers.
+    /// </summary>
     internal static string Quote(string text)
     {
         string harmless = text.AsSpan().TrimStart().IndexOfAny("=+-@") == 0 || text.AsSpan().IndexOfAny("\t\r\n") == 0 ? $"'{text}" : text;
@@ -109,11 +115,14 @@ public static class SeriesEndpoints
         var (query, problems) = SeriesParameters.Live(http.Request.Query);
         if (!http.WebSockets.IsWebSocketRequest)
         {
-            problems = problems.Add(new ParameterProblem("Upgrade", http.Request.Headers.Upgrade.ToString(), "open /series/live?run=NAME as a WebSocket"));
+            problems =
+                problems.Add(
+                    new ParameterProblem("Upgrade", http.Request.Headers.Upgrade.ToString(), "open /series/live?run=NAME as a WebSocket"));
         }
         else if (IsForeign(http.Request))
         {
-            problems = problems.Add(new ParameterProblem("Origin", http.Request.Headers.Origin.ToString(), "open it from a page of this server"));
+            problems =
+                problems.Add(new ParameterProblem("Origin", http.Request.Headers.Origin.ToString(), "open it from a page of this server"));
         }
 
         if (query is null || !problems.IsEmpty)

@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace DeepSeekOps.ControlPlane.Storage.Series;
 
-/// <summary>Points of one series in order of steps, in columns. The body of a chunk is these columns, little-endian, one after the other.</summary>
+/// <summary>
+/// Points of one series in order of steps, in columns. The body of a chunk is these columns, little-endian, one after the other.
+/// </summary>
 public sealed class SeriesPoints
 {
     /// <summary>int64 step, float64 tokens, float64 unix seconds, float64 value.</summary>

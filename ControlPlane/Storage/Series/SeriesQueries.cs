@@ -11,7 +11,9 @@ namespace DeepSeekOps.ControlPlane.Storage.Series;
 public sealed record SeriesSummary(
     string Stage, string Name, long Points, long FirstStep, long LastStep, double Last, double Min, double Max, long NotFinite);
 
-/// <summary>Reads series for people. The newest attempt wins from the step it began at; what older attempts did beyond is a ghost.</summary>
+/// <summary>
+/// Reads series for people. The newest attempt wins from the step it began at; what older attempts did beyond is a ghost.
+/// </summary>
 public sealed class SeriesQueries(OpsConnections connections)
 {
     private readonly ChunkCache cache = new();
@@ -38,7 +40,8 @@ public sealed class SeriesQueries(OpsConnections connections)
                 last = SeriesChunk.Of(body).Values[^1];
             }
 
-            summaries.Add(new SeriesSummary(series.Key.Stage, series.Key.Name, all.Points, chunks.Min(c => c.FirstStep), chunks.Max(c => c.LastStep),
+            summaries.Add(
+                new SeriesSummary(series.Key.Stage, series.Key.Name, all.Points, chunks.Min(c => c.FirstStep), chunks.Max(c => c.LastStep),
                 last, all.Min, all.Max, chunks.Sum(c => (long)c.NotFinite)));
         }
 
@@ -61,9 +64,11 @@ public sealed class SeriesQueries(OpsConnections connections)
 
         return (SeriesBuckets.Draw(Lines(stage, query, edges, byStep, points), edges, query.Axis, query.Smooth), stage.Tag);
 
-        // A head is enough for a chunk inside one bucket; it does not know which of its points are no numbers, and where a newer attempt cuts.
+        // A head is enough for a chunk inside one bucket; it does not know which of its points are no numbers, and where a newer attempt
+        // cuts.
         bool NeedsPoints(ChunkHead c) => c.LastStep >= edges.From && c.FirstStep <= edges.To
-            && (c.HasNotFinite || !edges.InOne(c.FirstStep, c.LastStep) || stage.CutThrough(c) || cache.Find(reader.KeyOf(c), c.FirstStep) is not null);
+            && (c.HasNotFinite || !edges.InOne(c.FirstStep, c.LastStep) || stage.CutThrough(c)
+                || cache.Find(reader.KeyOf(c), c.FirstStep) is not null);
     }
 
     /// <summary>Of many runs the same series in few buckets, for a list: one call, not one for each row.</summary>
@@ -73,7 +78,8 @@ public sealed class SeriesQueries(OpsConnections connections)
         var pictures = new List<SeriesPicture>(stages.Count);
         foreach (var (run, stage) in stages)
         {
-            pictures.Add((await Buckets(new SeriesQuery(run, stage, [name], null, null, px, SeriesAxis.Step, false, 0), cancellation)).Picture);
+            pictures.Add(
+                (await Buckets(new SeriesQuery(run, stage, [name], null, null, px, SeriesAxis.Step, false, 0), cancellation)).Picture);
         }
 
         return pictures;
@@ -81,7 +87,8 @@ public sealed class SeriesQueries(OpsConnections connections)
 
     /// <summary>All points of some series (none named: all), step by step, attempt after attempt.</summary>
     internal async IAsyncEnumerable<ExportRow> Export(
-        SeriesQuery query, ImmutableArray<string> names, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+        SeriesQuery query, ImmutableArray<string> names, [System.Runtime.CompilerServices.EnumeratorCancellation]
+            CancellationToken cancellation)
     {
         await using var context = connections.Context();
         var stage = await StageChunks.Read(context, cache, query.Run, query.Stage, names, cancellation);

@@ -39,12 +39,14 @@ internal sealed class SeriesParameters(IQueryCollection query)
         string x = parameters.OneOf("x", "step", "tokens", "time");
         string scale = parameters.OneOf("scale", "lin", "log");
         var parsed = new SeriesQuery(
-            parameters.Text("run"), parameters.Text("stage"), parameters.Names(required: true), parameters.Number("from"), parameters.Number("to"),
+            parameters.Text("run"), parameters.Text("stage"), parameters.Names(required: true), parameters.Number("from"),
+            parameters.Number("to"),
             (int)(parameters.Number("px", 1, PxMax, whole: true) ?? 600), Enum.Parse<SeriesAxis>(x, ignoreCase: true), scale == "log",
             parameters.Number("smooth", 0, SmoothMax) ?? 0);
         if (parsed is { LogX: true, Axis: SeriesAxis.Time })
         {
-            parameters.Problem("scale", "log", "write scale=lin with x=time, or x=step or x=tokens with scale=log: a date has no logarithm");
+            parameters.Problem("scale", "log",
+                "write scale=lin with x=time, or x=step or x=tokens with scale=log: a date has no logarithm");
         }
 
         if (parsed is { LogX: true, From: <= 0 })
@@ -61,11 +63,13 @@ internal sealed class SeriesParameters(IQueryCollection query)
     }
 
     /// <summary>"of=run/stage,run/stage": as many as a page of the list has rows.</summary>
-    public static (ImmutableArray<(string Run, string Stage)> Stages, string Name, int Px, ImmutableArray<ParameterProblem> Problems) Sparks(IQueryCollection query)
+    public static (ImmutableArray<(string Run, string Stage)> Stages, string Name, int Px,
+        ImmutableArray<ParameterProblem> Problems) Sparks(IQueryCollection query)
     {
         var parameters = new SeriesParameters(query);
         parameters.KnownOnly("of", "name", "px");
-        string[][] stages = [.. query["of"].ToString().Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct()
+        string[][] stages =
+            [.. query["of"].ToString().Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct()
             .Select(text => text.Split('/'))];
         if (stages.Length is 0 or > SparksMax || stages.Any(parts => parts.Length != 2 || parts.Any(part => part.Length is 0 or > TextMax)))
         {
@@ -123,7 +127,8 @@ internal sealed class SeriesParameters(IQueryCollection query)
     private ImmutableArray<string> Names(bool required)
     {
         string text = query["names"].ToString();
-        ImmutableArray<string> names = [.. text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct()];
+        ImmutableArray<string> names =
+            [.. text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct()];
         if (names.Length > NamesMax || (required && names.IsEmpty))
         {
             Problem("names", text, $"write 1 to {NamesMax} names of series with commas between, such as names=loss,grad_norm");
@@ -157,7 +162,8 @@ internal sealed class SeriesParameters(IQueryCollection query)
             return value;
         }
 
-        string range = min > double.MinValue ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $" from {min} to {max}") : "";
+        string range = min > double.MinValue ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $" from {min} to {max}")
+            : "";
         Problem(field, text, $"write a {(whole ? "whole " : "")}number{range}");
         return null;
     }

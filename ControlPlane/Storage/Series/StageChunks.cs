@@ -59,7 +59,8 @@ internal sealed class StageChunks
             {
                 string[] wanted = [.. same.Select(l => l.Key.Name)];
                 long after = same.Min(l => l.Value.After);
-                var rows = await ofStage.Where(c => c.Attempt == attempt && wanted.Contains(c.Name) && c.FirstStep > after).OrderBy(c => c.FirstStep)
+                var rows = await ofStage.Where(c => c.Attempt == attempt && wanted.Contains(c.Name) && c.FirstStep > after)
+                    .OrderBy(c => c.FirstStep)
                     .Select(c => new ChunkHead(
                         c.Name, c.Attempt, c.FirstStep, c.LastStep, c.Body.Length, new SeriesHead(c.Points, c.Min, c.Max, c.Sum, c.Last)))
                     .ToListAsync(cancellation);
@@ -93,7 +94,9 @@ internal sealed class StageChunks
 /// <summary>Points of chunks: those that are known from memory, the others by few questions to the database.</summary>
 internal sealed class ChunkReader(ChunkCache cache, OpsDb context, string run, string stage)
 {
-    /// <summary>Of so many chunks in a row that half are wanted, all are read by one range; scattered ones are named, so many at a time.</summary>
+    /// <summary>
+    /// Of so many chunks in a row that half are wanted, all are read by one range; scattered ones are named, so many at a time.
+    /// </summary>
     private const int NamedAtOnce = 200;
 
     public ChunkCache.LineKey KeyOf(ChunkHead chunk) => new(run, stage, chunk.Name, chunk.Attempt);
@@ -139,7 +142,8 @@ internal sealed class ChunkReader(ChunkCache cache, OpsDb context, string run, s
             yield break;
         }
 
-        var line = context.SeriesChunks.Where(c => c.Run == key.Run && c.Stage == key.Stage && c.Name == key.Name && c.Attempt == key.Attempt);
+        var line =
+            context.SeriesChunks.Where(c => c.Run == key.Run && c.Stage == key.Stage && c.Name == key.Name && c.Attempt == key.Attempt);
         if (missing.Count * 2 >= ofLine || missing.Count <= 2)
         {
             var (first, last) = (missing.Keys.Min(), missing.Keys.Max());

@@ -15,8 +15,10 @@ public static class ClusterMap
 
     /// <summary>Runs that hold nodes, by name, each with the letter it has on the map; the 53rd and later share the last.</summary>
     public static IReadOnlyList<MapRun> Runs(Contracts.Ops.V1.Cluster cluster) =>
-        [.. cluster.Nodes.SelectMany(n => n.Work).GroupBy(w => w.Run).OrderBy(g => g.Key, StringComparer.Ordinal).Select((g, i) => new MapRun(
-            g.Key, Letters[Math.Min(i, Letters.Length - 1)], g.Sum(w => w.Slots), g.Where(w => w.HasMfu).Select(w => (double?)w.Mfu).LastOrDefault()))];
+        [.. cluster.Nodes.SelectMany(n => n.Work).GroupBy(w => w.Run).OrderBy(g => g.Key, StringComparer.Ordinal)
+            .Select((g, i) => new MapRun(
+            g.Key, Letters[Math.Min(i, Letters.Length - 1)], g.Sum(w => w.Slots),
+            g.Where(w => w.HasMfu).Select(w => (double?)w.Mfu).LastOrDefault()))];
 
     public static string Cells(Contracts.Ops.V1.Cluster cluster, IReadOnlyList<MapRun> runs)
     {
@@ -62,11 +64,18 @@ public static class ClusterMap
     public static IEnumerable<(string State, int Count)> Tally(Contracts.Ops.V1.Cluster cluster) =>
         cluster.Nodes.SelectMany(n => Slots(n)).CountBy(s => s.State).Select(p => (p.Key, p.Value)).OrderByDescending(p => p.Value);
 
-    private static char NodeCode(string state) => state switch { "ready" => 'r', "not-ready" => 'n', "cordoned" => 'c', "maintenance" => 'm', _ => 'u' };
+    private static char NodeCode(string state) =>
+        state switch { "ready" => 'r', "not-ready" => 'n', "cordoned" => 'c', "maintenance" => 'm', _ => 'u' };
 
     private static char SlotCode(string state) => state switch
     {
-        "free" => '.', "starting" => 's', "training" => 't', "saving" => 'w', "done" => 'd', "exited" => 'x', _ => 'u',
+        "free" => '.',
+        "starting" => 's',
+        "training" => 't',
+        "saving" => 'w',
+        "done" => 'd',
+        "exited" => 'x',
+        _ => 'u',
     };
 }
 

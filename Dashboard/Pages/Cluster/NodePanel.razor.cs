@@ -60,7 +60,9 @@ public sealed partial class NodePanel
         (busy, asked, told) = (true, null, "");
         try
         {
-            var after = await act.Call(Ops, new NodeCommand { Name = Node.Name, Reason = reason }, new CallOptions(deadline: Faults.DeadlineFromNow()));
+            var after =
+                await act.Call(Ops, new NodeCommand { Name = Node.Name, Reason = reason },
+                    new CallOptions(deadline: Faults.DeadlineFromNow()));
             told = $"{after.Name} is {Words.Status.Of(after.State).Word}.";
         }
         catch (RpcException refused)
@@ -75,4 +77,5 @@ public sealed partial class NodePanel
 }
 
 public sealed record NodeAct(
-    string Word, string Icon, bool Asks, string Effect, Func<OpsService.OpsServiceClient, NodeCommand, CallOptions, AsyncUnaryCall<Node>> Call);
+    string Word, string Icon, bool Asks, string Effect,
+    Func<OpsService.OpsServiceClient, NodeCommand, CallOptions, AsyncUnaryCall<Node>> Call);

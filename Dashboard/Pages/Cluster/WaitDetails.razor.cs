@@ -59,6 +59,7 @@ public sealed partial class WaitDetails
             return;
         }
 
-        await Ops.GiveWayAsync(new GiveWayRequest { Gangs = { way.Victims }, For = Gang, Reason = "from the dashboard" }, deadline: Faults.DeadlineFromNow());
+        await Ops.GiveWayAsync(new GiveWayRequest { Gangs = { way.Victims }, For = Gang, Reason = "from the dashboard" },
+            deadline: Faults.DeadlineFromNow());
     }
 }

@@ -30,7 +30,8 @@ public sealed partial class WaitingList
         try
         {
             await Ops.MoveWaitingGangAsync(
-                new MoveWaitingGangRequest { Run = gang.Run, Stage = gang.Stage, Reason = "from the dashboard" }, deadline: Faults.DeadlineFromNow());
+                new MoveWaitingGangRequest { Run = gang.Run, Stage = gang.Stage, Reason = "from the dashboard" },
+                deadline: Faults.DeadlineFromNow());
             told = $"{Name(gang)} is moved to the front.";
         }
         catch (RpcException refused)

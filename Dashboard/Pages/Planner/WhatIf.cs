@@ -45,7 +45,9 @@ public sealed record WhatIf
     /// <summary>Rounded up to whole sequences, which a file has to name.</summary>
     public long Tokens => (long)Math.Ceiling(TrillionTokens * 1e12 / SequenceLength) * SequenceLength;
 
-    /// <summary>The pipeline file it stands for. Its data are the built-in ones: a plan reads none, and a file that is not here would stop it.</summary>
+    /// <summary>
+    /// The pipeline file it stands for. Its data are the built-in ones: a plan reads none, and a file that is not here would stop it.
+    /// </summary>
     public string Text => string.Create(CultureInfo.InvariantCulture, $$"""
         apiVersion: deepseekops/v1
         name: what-if
@@ -68,7 +70,8 @@ public sealed record WhatIf
 }
 
 /// <summary>One slider: it stops only where something was built or published.</summary>
-public sealed record Dial(string Key, string Word, string Unit, ImmutableArray<int> Stops, Func<WhatIf, int> Read, Func<WhatIf, int, WhatIf> Set)
+public sealed record Dial(string Key, string Word, string Unit, ImmutableArray<int> Stops, Func<WhatIf, int> Read,
+    Func<WhatIf, int, WhatIf> Set)
 {
     public static readonly ImmutableArray<Dial> All =
     [
@@ -80,8 +83,10 @@ public sealed record Dial(string Key, string Word, string Unit, ImmutableArray<i
         new("data", "Data parallel", "DP, sets nodes", [1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048],
             w => (int)w.DataParallel, (w, v) => w.WithDataParallel(v)),
         new("micro", "Micro-batch", "sequences", [1, 2, 4, 8, 16], w => w.MicroBatch, (w, v) => w with { MicroBatch = v }),
-        new("sequence", "Sequence length", "tokens", [2048, 4096, 8192, 16384, 32768, 65536, 131072], w => w.SequenceLength, (w, v) => w with { SequenceLength = v }),
-        new("batch", "Batch", "sequences per step", [512, 1024, 1920, 3072, 4096, 7680, 15360, 30720], w => w.BatchSize, (w, v) => w with { BatchSize = v }),
+        new("sequence", "Sequence length", "tokens", [2048, 4096, 8192, 16384, 32768, 65536, 131072], w => w.SequenceLength,
+            (w, v) => w with { SequenceLength = v }),
+        new("batch", "Batch", "sequences per step", [512, 1024, 1920, 3072, 4096, 7680, 15360, 30720], w => w.BatchSize,
+            (w, v) => w with { BatchSize = v }),
     ];
 
     /// <summary>The stop nearest to where it stands, so that a value between two stops still has a place on the slider.</summary>

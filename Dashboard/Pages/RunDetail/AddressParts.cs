@@ -3,7 +3,8 @@ using System.Globalization;
 namespace DeepSeekOps.Dashboard.Pages.RunDetail;
 
 /// <summary>How the charts are drawn, as the address has it.</summary>
-public sealed record ChartView(string? X = null, string? Smooth = null, string? Log = null, string? Series = null, string? From = null, string? To = null);
+public sealed record ChartView(string? X = null, string? Smooth = null, string? Log = null, string? Series = null, string? From = null,
+    string? To = null);
 
 /// <summary>Which events the timeline shows, as the address has it.</summary>
 public sealed record EventFilter(string? Find = null, string? Level = null);
@@ -12,5 +13,6 @@ public sealed record EventFilter(string? Find = null, string? Level = null);
 public sealed record LogFilter(int? Attempt = null, int? Rank = null, string? Contains = null, string? Follow = null)
 {
     /// <summary>An address is typed by people too: what is no number counts as left out.</summary>
-    public static int? Number(string? text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+    public static int? Number(string? text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
 }

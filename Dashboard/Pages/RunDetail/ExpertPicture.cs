@@ -24,7 +24,8 @@ public static class ExpertPicture
 
     public static LayerLoad Worst(ExpertLoadReport report) => report.Layers.MaxBy(layer => layer.Busiest) ?? new LayerLoad();
 
-    private static IEnumerable<ExpertLoadPoint> Whole(ExpertLoad load) => load.Points.Where(point => point.Busiest.Count == load.Newest.Layers.Count);
+    private static IEnumerable<ExpertLoadPoint> Whole(ExpertLoad load) =>
+        load.Points.Where(point => point.Busiest.Count == load.Newest.Layers.Count);
 
     private static string Encode(IEnumerable<float> ratios)
     {
@@ -32,7 +33,8 @@ public static class ExpertPicture
         byte[] bytes = new byte[2 * values.Length];
         for (int i = 0; i < values.Length; i++)
         {
-            BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(2 * i), (ushort)Math.Clamp(MathF.Round(values[i] * PerUnit), 0, ushort.MaxValue));
+            BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(2 * i),
+                (ushort)Math.Clamp(MathF.Round(values[i] * PerUnit), 0, ushort.MaxValue));
         }
 
         return Convert.ToBase64String(bytes);

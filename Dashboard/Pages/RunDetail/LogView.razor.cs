@@ -50,7 +50,14 @@ public sealed partial class LogView : IAsyncDisposable
         asked = wanted;
         await DisposeAsync();
         (lines, trouble) = ([], null);
-        var request = new GetLogsRequest { Run = Run.Name, Stage = stageName, Attempt = Attempt ?? 0, Tail = 2000, Contains = Contains ?? "" };
+        var request = new GetLogsRequest
+        {
+            Run = Run.Name,
+            Stage = stageName,
+            Attempt = Attempt ?? 0,
+            Tail = 2000,
+            Contains = Contains ?? "",
+        };
         if (Rank is { } rank)
         {
             request.Rank = rank;

@@ -43,7 +43,9 @@ public static class Results
     public static IReadOnlyList<ResultGroup> Of(Run run) =>
         [.. run.Stages
             .SelectMany(s => s.Evaluations.GroupBy(e => e.Name).Select(same => (Stage: s.Name, Evaluation: same.MaxBy(e => e.Step)!)))
-            .Select(found => (Title: Title(found.Evaluation.Name), Row: new ResultRow(found.Stage, WordOf(found.Stage, found.Evaluation.Name), found.Evaluation)))
+            .Select(found =>
+                (Title: Title(found.Evaluation.Name),
+                    Row: new ResultRow(found.Stage, WordOf(found.Stage, found.Evaluation.Name), found.Evaluation)))
             .GroupBy(found => found.Title, found => found.Row)
             .Select(g => Group(g.Key, [.. g]))];
 

@@ -42,7 +42,8 @@ public sealed partial class RunActions
 
     private async Task Ask(ActionOffer action)
     {
-        var parameters = new DialogParameters<ConfirmDialog> { { d => d.Action, action }, { d => d.Run, Run }, { d => d.WithStage, action == Retry } };
+        var parameters = new DialogParameters<ConfirmDialog> { { d => d.Action, action }, { d => d.Run, Run },
+            { d => d.WithStage, action == Retry } };
         var dialog = await Dialogs.ShowAsync<ConfirmDialog>($"{action.Word} {Run.Name}?", parameters);
         if (await dialog.Result is { Canceled: false, Data: Confirmed confirmed })
         {
@@ -65,7 +66,8 @@ public sealed partial class RunActions
                 _ => Ops.RetryRunAsync(new RetryRunRequest { Name = Run.Name, Stage = confirmed.Stage }, options),
             });
             // The stages' reasons are of the moment before: what follows from the command, the page tells as it happens.
-            Snackbar.Add($"{Run.Name}: {action.Word.ToLowerInvariant()} is asked for; it is {Words.Status.Of(after.State).Word} now.", MudBlazor.Severity.Success);
+            Snackbar.Add($"{Run.Name}: {action.Word.ToLowerInvariant()} is asked for; it is {Words.Status.Of(after.State).Word} now.",
+                MudBlazor.Severity.Success);
         }
         catch (RpcException refused)
         {

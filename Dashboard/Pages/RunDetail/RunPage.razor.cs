@@ -55,7 +55,8 @@ public sealed partial class RunPage : IAsyncDisposable
         var name = Name;
         runStream = Subscription.Begin(stop => Ops.WatchRun(new GetRunRequest { Name = name }, cancellationToken: stop), ShowRun, Clock);
         eventStream = Subscription.Begin(
-            stop => Ops.WatchEvents(new ListEventsRequest { Run = name, After = events.IsEmpty ? 0 : events[^1].Number }, cancellationToken: stop),
+            stop => Ops.WatchEvents(new ListEventsRequest { Run = name, After = events.IsEmpty ? 0 : events[^1].Number },
+                cancellationToken: stop),
             ShowEvents,
             Clock);
     }

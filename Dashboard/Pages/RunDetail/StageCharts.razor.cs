@@ -41,7 +41,8 @@ public sealed partial class StageCharts
 
     private ImmutableArray<string> Usual => StageSeries.Shown(Stage.Kind, named);
 
-    private ImmutableArray<string> Shown => string.IsNullOrEmpty(Series) ? Usual : [.. Series.Split(',', StringSplitOptions.RemoveEmptyEntries)];
+    private ImmutableArray<string> Shown =>
+        string.IsNullOrEmpty(Series) ? Usual : [.. Series.Split(',', StringSplitOptions.RemoveEmptyEntries)];
 
     private IEnumerable<string> All => Usual.Union(named).Union(Shown);
 

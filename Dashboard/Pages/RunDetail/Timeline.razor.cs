@@ -27,7 +27,9 @@ public sealed partial class Timeline
 
     private string? Level => Filter.Level;
 
-    /// <summary>Checkpoints that follow each other are one row, unless a person looks for words: then each event that has them is shown.</summary>
+    /// <summary>
+    /// Checkpoints that follow each other are one row, unless a person looks for words: then each event that has them is shown.
+    /// </summary>
     private IReadOnlyList<TimelineRow> Rows => Newest > 0
         ? TimelineRow.Of(Events, Newest)
         : TimelineRow.Of(Events.Where(Matches), fold: string.IsNullOrEmpty(Text));

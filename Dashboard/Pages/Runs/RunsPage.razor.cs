@@ -4,7 +4,9 @@ using Microsoft.AspNetCore.Components;
 
 namespace DeepSeekOps.Dashboard.Pages.Runs;
 
-/// <summary>One page of the runs there are. Search, order and counts are the server's, so that the oldest of ten thousand is found.</summary>
+/// <summary>
+/// One page of the runs there are. Search, order and counts are the server's, so that the oldest of ten thousand is found.
+/// </summary>
 public sealed partial class RunsPage : IAsyncDisposable
 {
     /// <summary>Rows of a page: a few screens, a few kilobytes.</summary>

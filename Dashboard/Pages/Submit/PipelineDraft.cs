@@ -38,7 +38,8 @@ public sealed class PipelineDraft
         }
         catch (Exception fault) when (IsNoYaml(fault))
         {
-            return new(text, [], fault is YamlException { Start.Line: var line } ? $"Line {line}: {fault.Message}" : "This is no YAML yet.");
+            return new(text, [],
+                fault is YamlException { Start.Line: var line } ? $"Line {line}: {fault.Message}" : "This is no YAML yet.");
         }
     }
 
@@ -80,7 +81,8 @@ public sealed class PipelineDraft
                 where c.Value is YamlScalarNode { Style: not (ScalarStyle.Literal or ScalarStyle.Folded) }
                 let key = ((YamlScalarNode)c.Key).Value
                 where key != "apiVersion"
-                select new DraftField(prefix + key, key, ((YamlScalarNode)c.Value).Value ?? "", (int)c.Value.Start.Index, (int)c.Value.End.Index)],
+                select new DraftField(prefix + key, key, ((YamlScalarNode)c.Value).Value ?? "", (int)c.Value.Start.Index,
+                    (int)c.Value.End.Index)],
             [.. shown.Where(c => c.Value is not YamlScalarNode).Select(c => ((YamlScalarNode)c.Key).Value ?? "")]);
     }
 
@@ -116,15 +118,21 @@ public sealed class PipelineDraft
     private static string Written(string value)
     {
         // In braces too, so that a value with a comma stays one value inside {a: 1, b: 2}.
-        return Reads($"k: {value}") && Reads($"{{k: {value}}}")
-            ? value
-            : $"\"{value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal)}\"";
+        if (Reads($"k: {value}") && Reads($"{{k: {value}}}"))
+        {
+            return value;
+        }
+
+        string escaped = value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)
+            .Replace("\n", "\\n", StringComparison.Ordinal);
+        return $"\"{escaped}\"";
 
         bool Reads(string line)
         {
             try
             {
-                return value.Length > 0 && Load(line).Documents[0].RootNode is YamlMappingNode { Children.Count: 1 } map && Scalar(map, "k") == value;
+                return value.Length > 0 && Load(line).Documents[0].RootNode is YamlMappingNode { Children.Count: 1 } map
+                    && Scalar(map, "k") == value;
             }
             catch (Exception fault) when (IsNoYaml(fault))
             {

@@ -73,7 +73,8 @@ public sealed partial class SubmitPage
         {
             string name = Nodes is null ? $"{Clone}-2" : $"{Clone}-{Nodes}n";
             var reply = await Ops.CloneRunAsync(
-                new CloneRunRequest { Name = Clone, NewName = name, Nodes = Nodes ?? 0, Stage = Stage ?? "" }, deadline: Faults.DeadlineFromNow());
+                new CloneRunRequest { Name = Clone, NewName = name, Nodes = Nodes ?? 0, Stage = Stage ?? "" },
+                deadline: Faults.DeadlineFromNow());
             return reply.Text;
         }
         catch (RpcException fault)
@@ -90,7 +91,9 @@ public sealed partial class SubmitPage
         {
             try
             {
-                var reply = await Ops.CheckPipelineAsync(new CheckPipelineRequest { Text = Examples.Text(name) ?? "" }, deadline: Faults.DeadlineFromNow());
+                var reply =
+                    await Ops.CheckPipelineAsync(new CheckPipelineRequest { Text = Examples.Text(name) ?? "" },
+                        deadline: Faults.DeadlineFromNow());
                 notes[name] = Note(reply);
             }
             catch (RpcException)

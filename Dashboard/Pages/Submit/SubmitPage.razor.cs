@@ -73,7 +73,8 @@ public sealed partial class SubmitPage : IAsyncDisposable
             (problems, plan, checkTrouble, checking) = ([.. reply.Problems.OrderBy(p => p.Line)], reply.Plan, null, false);
             cannotStart = reply.CannotStart;
         }
-        catch (Exception old) when (token.IsCancellationRequested && old is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
+        catch (Exception old) when (token.IsCancellationRequested
+            && old is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
         {
             // A newer text is being checked, or nobody looks any more.
         }
@@ -90,7 +91,9 @@ public sealed partial class SubmitPage : IAsyncDisposable
         (refused, occupied) = (null, false);
         try
         {
-            var reply = await Ops.SubmitRunAsync(new SubmitRunRequest { Text = draft?.Text ?? "", Adopt = adopt }, deadline: Faults.DeadlineFromNow());
+            var reply =
+                await Ops.SubmitRunAsync(new SubmitRunRequest { Text = draft?.Text ?? "", Adopt = adopt },
+                    deadline: Faults.DeadlineFromNow());
             if (!reply.Created)
             {
                 Snackbar.Add($"{reply.Run.Name} was there already with this very pipeline.", MudBlazor.Severity.Info);

@@ -7,7 +7,8 @@ namespace DeepSeekOps.Dashboard.Pages.Try;
 /// <summary>All that a person has set on the page, as typed: the address keeps it, the request is made of it.</summary>
 /// <param name="Step">Empty: the newest checkpoint that can be used.</param>
 /// <param name="Chat">Null: as the stage's kind suggests.</param>
-public sealed record Ask(string Run, string Stage, string Step, string Prompt, bool? Chat, string Temperature, string MaxTokens, string Seed, bool Speculate)
+public sealed record Ask(string Run, string Stage, string Step, string Prompt, bool? Chat, string Temperature, string MaxTokens,
+    string Seed, bool Speculate)
 {
     public const string UsualTemperature = "0";
     public const string UsualMaxTokens = "64";
@@ -24,16 +25,19 @@ public sealed record Ask(string Run, string Stage, string Step, string Prompt, b
         NameValueCollection values = System.Web.HttpUtility.ParseQueryString(query);
         bool? chat = values["chat"] switch { "on" => true, "off" => false, _ => null };
         return new Ask(
-            values["run"] ?? "", values["stage"] ?? "", values["step"] ?? "", values["prompt"] ?? "", chat, values["temperature"] ?? UsualTemperature,
+            values["run"] ?? "", values["stage"] ?? "", values["step"] ?? "", values["prompt"] ?? "", chat,
+            values["temperature"] ?? UsualTemperature,
             values["max"] ?? UsualMaxTokens, values["seed"] ?? UsualSeed, values["speculation"] != "off");
     }
 
     /// <summary>Only what differs from the usual; null takes a parameter out of the address.</summary>
     public IReadOnlyDictionary<string, object?> Parameters => new Dictionary<string, object?>
     {
-        ["run"] = NotEmpty(Run), ["stage"] = NotEmpty(Stage), ["step"] = NotEmpty(Step), ["prompt"] = PromptIsTooLongForTheAddress ? null : NotEmpty(Prompt),
+        ["run"] = NotEmpty(Run), ["stage"] = NotEmpty(Stage), ["step"] = NotEmpty(Step),
+        ["prompt"] = PromptIsTooLongForTheAddress ? null : NotEmpty(Prompt),
         ["chat"] = Chat switch { true => "on", false => "off", null => null },
-        ["temperature"] = Unusual(Temperature, UsualTemperature), ["max"] = Unusual(MaxTokens, UsualMaxTokens), ["seed"] = Unusual(Seed, UsualSeed),
+        ["temperature"] = Unusual(Temperature, UsualTemperature), ["max"] = Unusual(MaxTokens, UsualMaxTokens),
+        ["seed"] = Unusual(Seed, UsualSeed),
         ["speculation"] = Speculate ? null : "off",
     };
 
@@ -54,7 +58,8 @@ public sealed record Ask(string Run, string Stage, string Step, string Prompt, b
         var request = new GenerateRequest
         {
             Run = run, Stage = stage, Prompt = Prompt, Chat = chat, Temperature = double.Parse(Temperature, CultureInfo.InvariantCulture),
-            MaxTokens = int.Parse(MaxTokens, CultureInfo.InvariantCulture), Seed = long.Parse(Seed, CultureInfo.InvariantCulture), NoSpeculation = !Speculate,
+            MaxTokens = int.Parse(MaxTokens, CultureInfo.InvariantCulture), Seed = long.Parse(Seed, CultureInfo.InvariantCulture),
+            NoSpeculation = !Speculate,
         };
         if (long.TryParse(Step, NumberStyles.None, CultureInfo.InvariantCulture, out long step))
         {

@@ -36,7 +36,8 @@ public sealed class TextInTheMaking(OpsService.OpsServiceClient ops, Func<Task> 
         said.Clear();
         try
         {
-            using var call = ops.Generate(request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime + Deadline, cancellationToken: stop);
+            using var call =
+                ops.Generate(request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime + Deadline, cancellationToken: stop);
             while (await call.ResponseStream.MoveNext(stop))
             {
                 Last = call.ResponseStream.Current;
@@ -45,7 +46,8 @@ public sealed class TextInTheMaking(OpsService.OpsServiceClient ops, Func<Task> 
                 await changed();
             }
         }
-        catch (Exception stopped) when (stop.IsCancellationRequested && stopped is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
+        catch (Exception stopped) when (stop.IsCancellationRequested
+            && stopped is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
         {
             Ended = "stopped";
         }

@@ -10,5 +10,6 @@ public static class TryLinks
 
     /// <summary>The page with this checkpoint chosen.</summary>
     public static string To(string run, Checkpoint checkpoint) => string.Create(
-        CultureInfo.InvariantCulture, $"/try?run={Uri.EscapeDataString(run)}&stage={Uri.EscapeDataString(checkpoint.Stage)}&step={checkpoint.Step}");
+        CultureInfo.InvariantCulture,
+            $"/try?run={Uri.EscapeDataString(run)}&stage={Uri.EscapeDataString(checkpoint.Stage)}&step={checkpoint.Step}");
 }

@@ -54,7 +54,10 @@ public sealed partial class TryPage : IAsyncDisposable
 
     private bool CanGenerate => cannot is null && checkpoints is not null && ask.Problem is null && !text.Making;
 
-    private string hint => text.Making ? "" : cannot is null && ask.Problem is { } problem && (ask.Prompt.Length > 0 || problem.Contains('\'', StringComparison.Ordinal)) ? problem
+    private string hint =>
+        text.Making ? ""
+            : cannot is null && ask.Problem is { } problem && (ask.Prompt.Length > 0 || problem.Contains('\'', StringComparison.Ordinal))
+                ? problem
         : "Ctrl-Enter generates";
 
     protected override void OnInitialized()
@@ -98,7 +101,8 @@ public sealed partial class TryPage : IAsyncDisposable
     private async Task List()
     {
         await Find();
-        string newest = run is null ? "" : run.Name + '/' + string.Join(';', run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.State}"));
+        string newest = run is null ? ""
+            : run.Name + '/' + string.Join(';', run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.State}"));
         if (run is null || newest == listed)
         {
             return;
@@ -129,7 +133,8 @@ public sealed partial class TryPage : IAsyncDisposable
     {
         if (ask.Step.Length == 0)
         {
-            return ofStage.Any(c => c.CanBeTried()) ? null : $"{stageName} has no checkpoint yet. Its first one can be tried as soon as it is durable.";
+            return ofStage.Any(c => c.CanBeTried()) ? null
+                : $"{stageName} has no checkpoint yet. Its first one can be tried as soon as it is durable.";
         }
 
         var chosen = ofStage.LastOrDefault(c => $"{c.Step}" == ask.Step);

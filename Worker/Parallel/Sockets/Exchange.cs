@@ -21,7 +21,8 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
     public void Send(PeerLink link, nint from, long bytes) => Add(link, from, bytes, sends: true, null);
 
     /// <param name="arrived">Is told how many bytes are there, each time more are.</param>
-    public void Receive(PeerLink link, nint into, long bytes, Action<long>? arrived = null) => Add(link, into, bytes, sends: false, arrived);
+    public void Receive(PeerLink link, nint into, long bytes, Action<long>? arrived = null) =>
+        Add(link, into, bytes, sends: false, arrived);
 
     /// <exception cref="PeerLostException">A rank is gone, or nothing moved for the limit.</exception>
     /// <exception cref="CollectiveAbortedException">The calls were aborted.</exception>
@@ -40,7 +41,8 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
                 }
                 if (Stopwatch.GetElapsedTime(moved) > limit)
                 {
-                    throw new PeerLostException(_open[0].Link.Rank, $"neither sent nor took anything for {limit.TotalSeconds:0} s in call {calls.Made}");
+                    throw new PeerLostException(
+                        _open[0].Link.Rank, $"neither sent nor took anything for {limit.TotalSeconds:0} s in call {calls.Made}");
                 }
                 Wait();
             }
@@ -68,7 +70,8 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
             _all.Add(new Transfer());
         }
         var transfer = _all[_used++];
-        (transfer.Link, transfer.At, transfer.Bytes, transfer.Done, transfer.Sends, transfer.Arrived) = (link, at, bytes, 0L, sends, arrived);
+        (transfer.Link, transfer.At, transfer.Bytes, transfer.Done, transfer.Sends, transfer.Arrived) = (link, at, bytes, 0L, sends,
+            arrived);
         _open.Add(transfer);
     }
 
@@ -106,7 +109,11 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
         }
         for (var i = 0; i < _open.Count; i++)
         {
-            _polled[i] = new PollDescriptor { Descriptor = _open[i].Link.Descriptor, Wanted = (short)(_open[i].Sends ? PollDescriptor.Out : PollDescriptor.In) };
+            _polled[i] = new PollDescriptor
+            {
+                Descriptor = _open[i].Link.Descriptor,
+                Wanted = (short)(_open[i].Sends ? PollDescriptor.Out : PollDescriptor.In),
+            };
         }
         fixed (PollDescriptor* first = _polled)
         {

@@ -5,10 +5,13 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Parallel.Sockets;
 
-/// <summary>Sends to single ranks on a thread of its own: whoever sends goes on computing, whether the other rank takes it yet or not.</summary>
+/// <summary>
+/// Sends to single ranks on a thread of its own: whoever sends goes on computing, whether the other rank takes it yet or not.
+/// </summary>
 internal sealed class Outbound : IDisposable
 {
-    private readonly Channel<(PeerLink Link, Tensor Copy)> _waiting = Channel.CreateUnbounded<(PeerLink, Tensor)>(new() { SingleReader = true });
+    private readonly Channel<(PeerLink Link,
+        Tensor Copy)> _waiting = Channel.CreateUnbounded<(PeerLink, Tensor)>(new() { SingleReader = true });
     private readonly Exchange _exchange;
     private readonly Thread _thread;
     private volatile Exception? _failure;

@@ -65,7 +65,8 @@ public sealed class PeerDoor : IDisposable
         catch (Exception e) when (e is SocketException or IOException and not PeerLostException or OperationCanceledException)
         {
             calls.ThrowIfAborted();
-            throw new PeerLostException(peer, e is OperationCanceledException ? $"was not met within {limit.TotalSeconds:0} s" : $"cannot be reached ({e.Message})", e);
+            throw new PeerLostException(peer,
+                e is OperationCanceledException ? $"was not met within {limit.TotalSeconds:0} s" : $"cannot be reached ({e.Message})", e);
         }
     }
 
@@ -103,7 +104,8 @@ public sealed class PeerDoor : IDisposable
         {
             await socket.ConnectAsync(member.Host, member.Port, ended);
             using var stream = new NetworkStream(socket, ownsSocket: false);
-            RankFrames.Write(stream, new PeerHello { Token = roster.Token, Gang = roster.Gang, Term = roster.Term, Group = group, Rank = own });
+            RankFrames.Write(stream,
+                new PeerHello { Token = roster.Token, Gang = roster.Gang, Term = roster.Term, Group = group, Rank = own });
             var answer = await RankFrames.Read(stream, PeerWelcome.Parser, ended);
             return answer is null ? throw new PeerLostException(peer, "closed its connection at the greeting")
                 : answer.Refused.Length > 0 ? throw new PeerLostException(peer, $"refused the connection: {answer.Refused}") : socket;
@@ -167,7 +169,8 @@ public sealed class PeerDoor : IDisposable
     private static string WhyNot(PeerHello hello, Roster roster) =>
         hello.Gang != roster.Gang ? $"this is gang {roster.Gang}, not {hello.Gang}"
         : hello.Term < roster.Term ? $"term {hello.Term} is over; this is term {roster.Term}"
-        : hello.Rank < 0 || hello.Rank >= roster.Members.Length ? $"the gang has ranks 0 to {roster.Members.Length - 1}, not {hello.Rank}" : "";
+        : hello.Rank < 0 || hello.Rank >= roster.Members.Length
+            ? $"the gang has ranks 0 to {roster.Members.Length - 1}, not {hello.Rank}" : "";
 
     private async Task<Roster> RosterOf(long term)
     {

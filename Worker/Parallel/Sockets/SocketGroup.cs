@@ -12,9 +12,12 @@ namespace DeepSeekOps.Worker.Parallel.Sockets;
 /// <param name="name">The same on all of its ranks, another than that of the gang's other groups.</param>
 /// <param name="members">Ranks of the gang, in the group's order.</param>
 /// <param name="limit">So long a call may wait without a byte moving.</param>
-public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own, PeerDoor door, Calls calls, TimeSpan limit) : IProcessGroup, IDisposable
+public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own, PeerDoor door, Calls calls,
+    TimeSpan limit) : IProcessGroup, IDisposable
 {
-    /// <summary>Up to here everybody sends everything to everybody: one latency instead of 2 · (ranks − 1), for as many times the bytes.</summary>
+    /// <summary>
+    /// Up to here everybody sends everything to everybody: one latency instead of 2 · (ranks − 1), for as many times the bytes.
+    /// </summary>
     private const int DirectBytes = 64 * 1024;
     private const int DirectRanks = 8;
 
@@ -35,7 +38,8 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
         {
             using var scope = NewDisposeScope();
             Tensor[] own = [.. alike];
-            var flat = own is [{ is_sparse: false } single] && InPlace(single, alike.Key) ? single : cat([.. own.Select(t => t.detach().reshape(-1).to(alike.Key, CPU))]);
+            var flat = own is [{ is_sparse: false } single] && InPlace(single, alike.Key) ? single
+                : cat([.. own.Select(t => t.detach().reshape(-1).to(alike.Key, CPU))]);
             Sum(flat);
             if (!ReferenceEquals(flat, own[0]))
             {
@@ -133,7 +137,8 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
                 _exchange.Run();
             }
         }
-        for (int reach = place == 0 ? 1 : (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)place + 1); place + reach < Ranks; reach *= 2)
+        for (int reach = place == 0 ? 1 : (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)place + 1); place + reach < Ranks;
+        reach *= 2)
         {
             _exchange.Send(Link((place + reach + from) % Ranks), at, bytes);
         }
@@ -208,7 +213,8 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
     /// <summary>What sums are made in: halves and bfloat16 in float32.</summary>
     private static ScalarType Exact(ScalarType type) => type is ScalarType.BFloat16 or ScalarType.Float16 ? ScalarType.Float32 : type;
 
-    private static bool InPlace(Tensor tensor, ScalarType type) => tensor.device_type == DeviceType.CPU && tensor.dtype == type && tensor.is_contiguous();
+    private static bool InPlace(Tensor tensor, ScalarType type) =>
+        tensor.device_type == DeviceType.CPU && tensor.dtype == type && tensor.is_contiguous();
 
     private void Sum(Tensor flat)
     {
@@ -233,7 +239,9 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
         }
     }
 
-    /// <summary>Round the ring: afterwards the segment <paramref name="whole"/> holds the sum over all ranks, the others partial sums.</summary>
+    /// <summary>
+    /// Round the ring: afterwards the segment <paramref name="whole"/> holds the sum over all ranks, the others partial sums.
+    /// </summary>
     private void Scatter(Tensor flat, int whole)
     {
         var (at, size, count) = (TensorMemory.Address(flat), flat.element_size(), flat.numel());

@@ -16,7 +16,8 @@ public sealed class SocketMesh : IDisposable
     {
         if (roster.Members.Length != layout.Ranks)
         {
-            throw new InvalidDataException($"The roster of {roster.Gang} names {roster.Members.Length} ranks, its layout has {layout.Ranks}.");
+            throw new InvalidDataException($"The roster of {roster.Gang} names {roster.Members.Length} ranks, its "
+                + $"layout has {layout.Ranks}.");
         }
         door.Form(roster);
         var (calls, neighbours) = (new Calls(), layout.NeighboursOf(rank));
@@ -31,7 +32,8 @@ public sealed class SocketMesh : IDisposable
             return group;
         }
         Mesh = new Mesh(
-            calls, Group("world", [.. Enumerable.Range(0, layout.Ranks)]), Group("data", neighbours.Data), Group("experts", neighbours.Experts),
+            calls, Group("world", [.. Enumerable.Range(0, layout.Ranks)]), Group("data", neighbours.Data),
+            Group("experts", neighbours.Experts),
             Group("replicas", neighbours.Replicas), Group("pipeline", neighbours.Pipeline), Group("model", neighbours.Model))
         {
             Ends = layout.Pipeline > 1 && neighbours.Ends.Contains(rank) ? Group("ends", neighbours.Ends) : null,

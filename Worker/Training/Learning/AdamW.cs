@@ -114,8 +114,8 @@ public sealed class AdamW : IDisposable
         || (mesh.Experts.Own == 0 && !(_embedsTwice && _names[i] == WeightShapes.Embedding && mesh.Pipeline.Own > 0));
 
     /// <summary>
-    /// Sums up the gradients of all rows, clips them to the norm of the options, updates the weights and clears the gradients. Where the norm is not finite nothing is
-    /// changed: that is looked at on the device, so that no step waits for it.
+    /// Sums up the gradients of all rows, clips them to the norm of the options, updates the weights and clears the gradients. Where the
+    /// norm is not finite nothing is changed: that is looked at on the device, so that no step waits for it.
     /// </summary>
     /// <returns>The gradients' norm before clipping, a scalar still on the device.</returns>
     public Tensor Update(double learningRate, Mesh mesh)
@@ -125,7 +125,8 @@ public sealed class AdamW : IDisposable
         int[] byKernel = [.. learning.Where(i => CudaKernels.Serve(Gradient(i)))];
         int[] byLibtorch = [.. learning.Except(byKernel)];
         var gradients = Array.ConvertAll(byLibtorch, i => Gradient(i).to(ScalarType.Float32));
-        var norm = Norm([.. byKernel.Where(i => IsCounted(i, mesh))], [.. byLibtorch.Index().Where(g => IsCounted(g.Item, mesh)).Select(g => gradients[g.Index])], mesh.Model);
+        var norm = Norm([.. byKernel.Where(i => IsCounted(i, mesh))],
+            [.. byLibtorch.Index().Where(g => IsCounted(g.Item, mesh)).Select(g => gradients[g.Index])], mesh.Model);
         var sound = norm.isfinite().to(ScalarType.Float32);
         foreach (var i in learning)
         {
@@ -148,7 +149,8 @@ public sealed class AdamW : IDisposable
         return norm;
     }
 
-    private Tensor Gradient(int i) => (_sums[i] ?? _leaves[i].grad) is { } gradient ? gradient : throw new InvalidOperationException(_names[i]);
+    private Tensor Gradient(int i) =>
+        (_sums[i] ?? _leaves[i].grad) is { } gradient ? gradient : throw new InvalidOperationException(_names[i]);
 
     /// <summary>Over all parts of the model: a rank knows the norms of what it holds.</summary>
     private Tensor Norm(int[] byKernel, Tensor[] gradients, IProcessGroup model)
@@ -178,7 +180,8 @@ public sealed class AdamW : IDisposable
         var (first, second) = (Of(_first), Of(_second));
         if (_options.Bf16Moments)
         {
-            (first, second) = (Array.ConvertAll(first, m => m.to(ScalarType.Float32)), Array.ConvertAll(second, m => m.to(ScalarType.Float32)));
+            (first, second) = (Array.ConvertAll(first, m => m.to(ScalarType.Float32)),
+                Array.ConvertAll(second, m => m.to(ScalarType.Float32)));
         }
         Operators.FusedAdamW(
             Of(_weights), gradients, first, second, Of(_steps),

@@ -25,12 +25,20 @@ public sealed class GangCheck : IDisposable
         (_rank, _mesh) = (rank, mesh);
         _reference = ReferenceNumbers.Open(folder);
         _model = ModelFolder.Load(
-            folder, rank.Device, _reference.Positions, _reference.WithMtp, part: shape => ModelPart.At(shape, rank.Layout, rank.Place), experts: mesh.Experts);
+            folder, rank.Device, _reference.Positions, _reference.WithMtp, part: shape => ModelPart.At(shape, rank.Layout, rank.Place),
+            experts: mesh.Experts);
         _reference.Check(_model.Shape);
         var adamw = _reference.Expected.Adamw;
         _optimizer = new AdamW(
             [.. _model.Trained],
-            new Optimizer { Beta1 = adamw.Betas[0], Beta2 = adamw.Betas[1], Epsilon = adamw.Eps, WeightDecay = adamw.WeightDecay, GradClip = adamw.Clip },
+            new Optimizer
+            {
+                Beta1 = adamw.Betas[0],
+                Beta2 = adamw.Betas[1],
+                Epsilon = adamw.Eps,
+                WeightDecay = adamw.WeightDecay,
+                GradClip = adamw.Clip,
+            },
             _model.EmbedsTwice);
     }
 
@@ -51,7 +59,8 @@ public sealed class GangCheck : IDisposable
         using var scope = NewDisposeScope();
         var part = new ReferencePart();
         var logits = _reference.Logits();
-        var loss = Learn(_reference.Tokens, (first, own) => part.Logits = Math.Max(part.Logits, (own - logits.narrow(0, first, own.shape[0])).abs().max().item<float>()));
+        var loss = Learn(_reference.Tokens,
+            (first, own) => part.Logits = Math.Max(part.Logits, (own - logits.narrow(0, first, own.shape[0])).abs().max().item<float>()));
         part.Loss = Deviation(loss, _reference.Expected.Loss);
         foreach (var (name, squared) in _optimizer.TakeSquaredNorms(_mesh))
         {
@@ -83,7 +92,8 @@ public sealed class GangCheck : IDisposable
         // One sequence a micro-batch where there is a pipeline to fill; else all at once.
         var micro = _mesh.Pipeline.Ranks > 1 ? 1 : own;
         var sum = zeros([], float64);
-        MicroBatch[] batches = [.. Enumerable.Range(0, own / micro).Select(i => new MicroBatch(batch.narrow(0, first + (i * micro), micro)))];
+        MicroBatch[] batches =
+            [.. Enumerable.Range(0, own / micro).Select(i => new MicroBatch(batch.narrow(0, first + (i * micro), micro)))];
         new PipelinePass(_model, _mesh.Pipeline, Backward).Run(batches, training: false, (number, output) =>
         {
             if (output.Logits is not { } logits)
@@ -105,7 +115,8 @@ public sealed class GangCheck : IDisposable
         if (batch.shape[0] % layout.Data != 0)
         {
             throw new InvalidDataException(
-                $"{batch.shape[0]} sequences cannot be dealt evenly to the {layout.Data} ranks (dp × ep) that take different ones: use a divisor of {batch.shape[0]}.");
+                $"{batch.shape[0]} sequences cannot be dealt evenly to the {layout.Data} ranks (dp × ep) that take different ones: use a "
+                    + $"divisor of {batch.shape[0]}.");
         }
     }
 

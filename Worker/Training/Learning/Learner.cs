@@ -18,13 +18,15 @@ public sealed class Learner : IDisposable
 
     /// <param name="rank">Which part of the model it learns: by the place in its gang's layout.</param>
     public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, RankContext rank, Precision precision, Mesh mesh)
-        : this(ModelShapes.FromProto(config), options, seed, emaDecay, rank.Device, precision, mesh, shape => ModelPart.At(shape, rank.Layout, rank.Place))
+        : this(ModelShapes.FromProto(config), options, seed, emaDecay, rank.Device, precision, mesh,
+            shape => ModelPart.At(shape, rank.Layout, rank.Place))
     {
     }
 
     /// <param name="part">Null: the whole model.</param>
     public Learner(
-        ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32, Mesh? mesh = null,
+        ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32,
+        Mesh? mesh = null,
         Func<ModelShape, ModelPart>? part = null)
     {
         Mesh = mesh ?? Mesh.Alone();
@@ -48,10 +50,15 @@ public sealed class Learner : IDisposable
 
     public Device Device => _parameters[0].Weight.device;
 
-    /// <summary>Moving average of the weights (report section 3.2.3): a model can be judged by it before its learning rate has decayed.</summary>
+    /// <summary>
+    /// Moving average of the weights (report section 3.2.3): a model can be judged by it before its learning rate has decayed.
+    /// </summary>
     public bool HasAverage => _average.Count > 0;
 
-    /// <summary>The average as a whole model, under the published names: views, as <see cref="DeepSeekModel.PublishedTensors"/>. Biases are those of now.</summary>
+    /// <summary>
+    /// The average as a whole model, under the published names: views, as <see cref="DeepSeekModel.PublishedTensors"/>. Biases are those of
+    /// now.
+    /// </summary>
     public IEnumerable<(string Name, Tensor Value)> Average => Model.PublishedTensors()
         .Where(t => !_average.ContainsKey(t.Name) && t.Name.EndsWith("e_score_correction_bias", StringComparison.Ordinal))
         .Concat(_average.SelectMany(a => PublishedViews.Of(a.Key, a.Value, Model.Part.FirstExpert)));
@@ -113,7 +120,9 @@ public sealed class Learner : IDisposable
         autograd.backward([.. roots], [.. gradients.Select((g, i) => g ?? ones_like(roots[i]))]);
     }
 
-    /// <summary>Updates by the gradients that the ranks of all rows sum up to: each weighs its own by its share of the whole batch.</summary>
+    /// <summary>
+    /// Updates by the gradients that the ranks of all rows sum up to: each weighs its own by its share of the whole batch.
+    /// </summary>
     /// <returns>The gradients' norm, still on the device.</returns>
     public Tensor Update(double learningRate)
     {
@@ -146,7 +155,9 @@ public sealed class Learner : IDisposable
         }
     }
 
-    /// <summary>Tokens per routed expert in the newest step that was balanced, [layers][experts]; what a serving plan is made from. Empty: none was.</summary>
+    /// <summary>
+    /// Tokens per routed expert in the newest step that was balanced, [layers][experts]; what a serving plan is made from. Empty: none was.
+    /// </summary>
     public IReadOnlyList<float[]> ExpertLoads() => [.. _loads.Select(l => l.to(ScalarType.Float32).cpu().data<float>().ToArray())];
 
     public void Dispose()

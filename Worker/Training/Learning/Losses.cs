@@ -7,21 +7,25 @@ namespace DeepSeekOps.Worker.Training.Learning;
 
 public static class Losses
 {
-    /// <summary>Mean over the places that are learned. Where there is none it is 0 and has no gradient: libtorch's own mean is 0/0 there.</summary>
+    /// <summary>
+    /// Mean over the places that are learned. Where there is none it is 0 and has no gradient: libtorch's own mean is 0/0 there.
+    /// </summary>
     /// <param name="logits">[batch, seq, vocab]</param>
     /// <param name="labels">[batch, seq], <see cref="ChatTemplate.Ignored"/> where nothing is learned.</param>
     public static Tensor CrossEntropy(Tensor logits, Tensor labels)
     {
         var flat = labels.reshape(-1);
         var sum = nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), flat, ignore_index: ChatTemplate.Ignored, reduction: nn.Reduction.Sum);
+            logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), flat, ignore_index: ChatTemplate.Ignored,
+            reduction: nn.Reduction.Sum);
         return sum / (flat != ChatTemplate.Ignored).sum().clamp(min: 1);
     }
 
     /// <summary>L_MTP = 1/D · Σ_k CE_k (report eq. 24-25, before lambda): depth k at place i says token i + 1 + k.</summary>
     /// <param name="labels">[batch, seq]: the token after each place.</param>
     /// <param name="segments">[batch, seq]: nothing is predicted from one segment into the next; null: there is but one.</param>
-    public static Tensor? MultiToken(ModelOutput output, Tensor labels, Tensor? segments = null) => MultiToken(output.MtpLogits, labels, segments);
+    public static Tensor? MultiToken(ModelOutput output, Tensor labels, Tensor? segments = null) =>
+        MultiToken(output.MtpLogits, labels, segments);
 
     /// <inheritdoc cref="MultiToken(ModelOutput, Tensor, Tensor?)"/>
     public static Tensor? MultiToken(IReadOnlyList<Tensor> mtpLogits, Tensor labels, Tensor? segments = null)

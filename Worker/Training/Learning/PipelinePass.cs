@@ -15,7 +15,8 @@ public sealed record MicroBatch(Tensor Tokens, Tensor? Segments = null);
 /// with the layers before, and its gradient goes back there. Alone it is plain accumulation over micro-batches.
 /// </summary>
 /// <param name="backward">Runs a backward pass from these roots with these gradients; null: 1.</param>
-public sealed class PipelinePass(DeepSeekModel model, IProcessGroup pipeline, Action<IReadOnlyList<Tensor>, IReadOnlyList<Tensor?>> backward)
+public sealed class PipelinePass(DeepSeekModel model, IProcessGroup pipeline,
+    Action<IReadOnlyList<Tensor>, IReadOnlyList<Tensor?>> backward)
 {
     private readonly Dictionary<int, Flight> _flying = [];
 
@@ -52,7 +53,9 @@ public sealed class PipelinePass(DeepSeekModel model, IProcessGroup pipeline, Ac
         {
             pipeline.Send(output.Hidden, pipeline.Own + 1);
         }
-        _flying.Add(number, new Flight(before?.DetachFromDisposeScope(), model.Part.Ends ? null : output.Hidden.DetachFromDisposeScope(), own?.DetachFromDisposeScope()));
+        _flying.Add(number,
+            new Flight(before?.DetachFromDisposeScope(), model.Part.Ends ? null : output.Hidden.DetachFromDisposeScope(),
+                own?.DetachFromDisposeScope()));
     }
 
     private void Backward(int number)
@@ -77,7 +80,8 @@ public sealed class PipelinePass(DeepSeekModel model, IProcessGroup pipeline, Ac
             backward(roots, gradients);
             if (flight.Before is { } before)
             {
-                pipeline.Send(before.grad ?? throw new InvalidOperationException("What came into these layers has no gradient."), pipeline.Own - 1);
+                pipeline.Send(before.grad ?? throw new InvalidOperationException("What came into these layers has no gradient."),
+                    pipeline.Own - 1);
             }
         }
     }

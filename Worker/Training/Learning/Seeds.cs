@@ -11,5 +11,6 @@ public static class Seeds
     /// </summary>
     /// <param name="data">The rank's place among those that take other rows. The first one's numbers are those of a rank alone.</param>
     public static long Of(long seed, string stream, long step, int data = 0) =>
-        (long)(new SeededRandom(seed, data == 0 ? stream : $"{stream}/data-{data.ToString(CultureInfo.InvariantCulture)}", step).NextUInt64() >> 1);
+        (long)(new SeededRandom(seed, data == 0 ? stream : $"{stream}/data-{data.ToString(CultureInfo.InvariantCulture)}",
+            step).NextUInt64() >> 1);
 }

@@ -11,7 +11,8 @@ namespace DeepSeekOps.Worker.Training.Learning;
 /// <param name="Mfu">Against <paramref name="PeakTflops"/>; null where no peak is known.</param>
 public sealed record StepFigures(
     string Model, string Precision, string Moments, string Device, long Parameters, int Batch, int SequenceLength,
-    double StepSeconds, double FastestSeconds, double TokensPerSecond, double Tflops, double? PeakTflops, double? Mfu, double FirstLoss, double LastLoss);
+    double StepSeconds, double FastestSeconds, double TokensPerSecond, double Tflops, double? PeakTflops, double? Mfu, double FirstLoss,
+    double LastLoss);
 
 /// <summary>Whole training steps (forward, loss, backward, clipping, AdamW, balance) of a model on random tokens that repeat.</summary>
 public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider clock)
@@ -21,13 +22,33 @@ public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider 
     /// <summary>V3 in 2.6 billion parameters, which train on one GPU of 80 GB.</summary>
     public static ModelShape OneGpu { get; } = ModelShapes.Presets["v3"] with
     {
-        VocabSize = 32768, HiddenSize = 2048, Layers = 12, DenseLayers = 1, IntermediateSize = 5632, MoeIntermediateSize = 1024,
-        Heads = 16, QLoraRank = 768, RoutedExperts = 32, ActiveExperts = 4, Groups = 4, LimitedGroups = 2, MtpDepth = 0,
+        VocabSize = 32768,
+        HiddenSize = 2048,
+        Layers = 12,
+        DenseLayers = 1,
+        IntermediateSize = 5632,
+        MoeIntermediateSize = 1024,
+        Heads = 16,
+        QLoraRank = 768,
+        RoutedExperts = 32,
+        ActiveExperts = 4,
+        Groups = 4,
+        LimitedGroups = 2,
+        MtpDepth = 0,
     };
 
-    public StepFigures Measure(string name, Precision precision, bool bf16Moments, int batch, int sequenceLength, int steps, double? peakTflops)
+    public StepFigures Measure(string name, Precision precision, bool bf16Moments, int batch, int sequenceLength, int steps,
+        double? peakTflops)
     {
-        var optimizer = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 1, Bf16Moments = bf16Moments };
+        var optimizer = new Optimizer
+        {
+            Beta1 = 0.9,
+            Beta2 = 0.95,
+            Epsilon = 1e-8,
+            WeightDecay = 0.1,
+            GradClip = 1,
+            Bf16Moments = bf16Moments,
+        };
         using var outer = NewDisposeScope();
         using var learner = new Learner(shape, optimizer, seed: 1, emaDecay: 0, device, precision);
         random.manual_seed(1);
@@ -49,11 +70,14 @@ public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider 
         var tokens = (double)batch * sequenceLength;
         var tflops = tokens * FlopsPerToken(shape, sequenceLength) / median / 1e12;
         return new StepFigures(
-            name, precision.ToString().ToLowerInvariant(), bf16Moments ? "bf16" : "fp32", device.ToString(), WeightShapes.Count(shape), batch, sequenceLength,
+            name, precision.ToString().ToLowerInvariant(), bf16Moments ? "bf16" : "fp32", device.ToString(), WeightShapes.Count(shape),
+            batch, sequenceLength,
             median, seconds[0], tokens / median, tflops, peakTflops, tflops / peakTflops, losses[0], losses[^1]);
     }
 
-    /// <summary>6 per active weight of a product, and causal attention at half its square; recomputation and MTP count as nothing.</summary>
+    /// <summary>
+    /// 6 per active weight of a product, and causal attention at half its square; recomputation and MTP count as nothing.
+    /// </summary>
     public static double FlopsPerToken(ModelShape shape, int sequenceLength)
     {
         double hidden = shape.HiddenSize, heads = shape.Heads;

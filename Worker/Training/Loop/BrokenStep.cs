@@ -11,7 +11,8 @@ internal static class BrokenStep
 
     private static readonly Dictionary<string, string> Words = new()
     {
-        ["reward"] = "reward", ["kl"] = "distance to the reference model (kl)", ["mtp_loss"] = "multi-token loss", ["balance_loss"] = "balance loss",
+        ["reward"] = "reward", ["kl"] = "distance to the reference model (kl)", ["mtp_loss"] = "multi-token loss",
+        ["balance_loss"] = "balance loss",
         ["teacher_kl"] = "distance to the teacher (teacher_kl)",
     };
 
@@ -34,7 +35,8 @@ internal static class BrokenStep
         return string.Join("; ", all.Take(PlacesTold)) + (all.Length > PlacesTold ? $" and {all.Length - PlacesTold} more" : "");
     }
 
-    private static (string, double) Named(KeyValuePair<string, double> extra) => (Words.GetValueOrDefault(extra.Key, extra.Key), extra.Value);
+    private static (string, double) Named(KeyValuePair<string, double> extra) =>
+        (Words.GetValueOrDefault(extra.Key, extra.Key), extra.Value);
 
     private static int MicroBatch(StepResult result)
     {

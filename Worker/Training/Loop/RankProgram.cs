@@ -51,8 +51,10 @@ public sealed class RankProgram : IDisposable
         LibtorchLoading.Require();
         LibtorchLoading.SetThreads(Math.Max(1, work.Threads));
         var layout = GangLayout.Of(work.Layout, work.WorldSize);
-        using var gang = launch.Roster is { } roster && _door is { } door ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door) : null;
-        using var check = new GangCheck(work.Folder, new RankContext(launch.Rank, layout, CPU, Math.Max(1, work.Threads)), gang?.Mesh ?? Mesh.Alone());
+        using var gang = launch.Roster is { } roster && _door is { } door ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door)
+            : null;
+        using var check = new GangCheck(work.Folder, new RankContext(launch.Rank, layout, CPU, Math.Max(1, work.Threads)),
+            gang?.Mesh ?? Mesh.Alone());
         link.Report(new RankReport { Reference = check.Run() });
         // Whoever leaves first must not be missed by those that still compute.
         gang?.Mesh.World.Barrier();
@@ -66,7 +68,8 @@ public sealed class RankProgram : IDisposable
         {
             // Submission refuses it; a launch that comes here all the same would come again the same.
             throw new InvalidDataException(
-                $"The plan asks for {assignment.WorldSize} ranks that train together; this worker trains with one. Write 'nodes: 1' and 'ranksPerNode: 1'.");
+                $"The plan asks for {assignment.WorldSize} ranks that train together; this worker trains with one. Write 'nodes: "
+                    + "1' and 'ranksPerNode: 1'.");
         }
         LibtorchLoading.Require();
         var rank = RankContext.Of(launch, Environment.ProcessorCount);
@@ -86,6 +89,7 @@ public sealed class RankProgram : IDisposable
         Console.WriteLine($"{assignment.Attempt.Stage}: model and data ready after {Stopwatch.GetElapsedTime(began).TotalSeconds:F2} s");
         stopping.ThrowIfCancellationRequested();
         loop.Run();
-        Console.WriteLine($"{assignment.Attempt.Stage}: ended at step {loop.Position.Step} after {Stopwatch.GetElapsedTime(began).TotalSeconds:F1} s");
+        Console.WriteLine($"{assignment.Attempt.Stage}: ended at step {loop.Position.Step} after "
+            + $"{Stopwatch.GetElapsedTime(began).TotalSeconds:F1} s");
     }
 }

@@ -97,7 +97,9 @@ public sealed class StageLoop : IDisposable
         _work.Dispose();
     }
 
-    /// <summary>Orders reach the ranks of a gang one after another: the first rank's word counts, so that all end, and save, at the same step.</summary>
+    /// <summary>
+    /// Orders reach the ranks of a gang one after another: the first rank's word counts, so that all end, and save, at the same step.
+    /// </summary>
     private RankStop? AgreedStop() => _link.StopOrder is { Save: false } now ? now
         : _mesh.World.Broadcast(_link.StopOrder is null ? 0 : 1) > 0 ? _link.StopOrder ?? new RankStop { Save = true } : null;
 
@@ -106,7 +108,8 @@ public sealed class StageLoop : IDisposable
         _link.Progress(RankState.Starting, "restoring", 0);
         var found = _folder.FindUsable(_assignment.ResumeFrom);
         _link.Resumed(found is null ? null : CheckpointSaver.ReportOf(
-            found, Path.GetRelativePath(_plan.CheckpointRoot, found.Path), TimeSpan.Zero, TimeSpan.Zero, File.GetLastWriteTimeUtc(Path.Combine(found.Path, Manifest.FileName))));
+            found, Path.GetRelativePath(_plan.CheckpointRoot, found.Path), TimeSpan.Zero, TimeSpan.Zero,
+            File.GetLastWriteTimeUtc(Path.Combine(found.Path, Manifest.FileName))));
         if (found is { } checkpoint)
         {
             _position = checkpoint.Manifest.Position;
@@ -183,10 +186,12 @@ public sealed class StageLoop : IDisposable
         var seconds = _clock.GetElapsedTime(began).TotalSeconds;
         var next = _position with
         {
-            Step = _position.Step + 1, Tokens = _position.Tokens + result.Tokens,
+            Step = _position.Step + 1,
+            Tokens = _position.Tokens + result.Tokens,
             // A step of nothing leaves the model, and so the newest loss, as they were.
             Loss = result.Learned ? loss : _position.Loss,
-            Document = _work.DataCursor.Document, Offset = _work.DataCursor.Offset,
+            Document = _work.DataCursor.Document,
+            Offset = _work.DataCursor.Offset,
         };
         var sample = ToSample(result, next, norm, seconds);
         if (BrokenStep.Of(result, loss, norm) is { } broke)
@@ -285,7 +290,9 @@ public sealed class StageLoop : IDisposable
         _savedStep = _position.Step;
     }
 
-    /// <summary>Here, at the step itself: a good checkpoint has finite weights, moments and averages. One sum of each tensor on its device.</summary>
+    /// <summary>
+    /// Here, at the step itself: a good checkpoint has finite weights, moments and averages. One sum of each tensor on its device.
+    /// </summary>
     private void RequireFinite(Dictionary<string, IReadOnlyList<(string Name, Tensor Value)>> tensors)
     {
         foreach (var (file, own) in tensors)

@@ -17,7 +17,8 @@ internal sealed record AnswerBatch(InstanceBatch Own, StageContext Context, long
         var batch = PackedInstances.Pack(own, length, context.Tokenizer.Special.Pad);
         using var counts = tensor([batch.LearnedTokens, batch.Segments.Count(s => s > 0), batch.Rows], ScalarType.Int64, context.Device);
         context.Mesh.Data.AllReduce([counts]);
-        return counts.cpu().data<long>().ToArray() is [var learned, var tokens, var rows] ? new AnswerBatch(batch, context, learned, tokens, rows)
+        return counts.cpu().data<long>().ToArray() is [var learned, var tokens, var rows]
+            ? new AnswerBatch(batch, context, learned, tokens, rows)
             : throw new InvalidOperationException("three counts");
     }
 

@@ -28,7 +28,9 @@ internal sealed record Answers(Tensor Tokens, Tensor Labels, Tensor Segments, Te
         return new Answers(tokens, labels, segments, output.Logits, loss, multiToken, total);
     }
 
-    /// <summary>What a step tells of them: the loss of the whole batch, and beside <paramref name="extra"/> what the MTP modules lost.</summary>
+    /// <summary>
+    /// What a step tells of them: the loss of the whole batch, and beside <paramref name="extra"/> what the MTP modules lost.
+    /// </summary>
     public StepResult ToResult(AnswerBatch batch, string phase, Tensor norm, double rate, Dictionary<string, double> extra)
     {
         var means = MultiToken is null ? batch.Means(Loss) : batch.Means(Loss, MultiToken);

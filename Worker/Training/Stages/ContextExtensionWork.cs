@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
-/// <summary>Phases of longer and longer sequences under YaRN (report section 4.3), each measured by needles in haystacks of its length.</summary>
+/// <summary>
+/// Phases of longer and longer sequences under YaRN (report section 4.3), each measured by needles in haystacks of its length.
+/// </summary>
 public sealed class ContextExtensionWork(StageContext context, ContextExtension plan) : IStageWork
 {
     private readonly Learner _learner = context.NewLearner(context.Plan.Model);
@@ -47,7 +49,8 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
         var within = Enter(position.Step);
         var phase = plan.Phases[_phase];
         var recipe = new Recipe(
-            Schedules.LearningRateAt(phase.LearningRate, within, within * phase.BatchSize * phase.SequenceLength, phase.Steps), plan.Gamma, plan.Alpha, plan.Lambda);
+            Schedules.LearningRateAt(phase.LearningRate, within, within * phase.BatchSize * phase.SequenceLength, phase.Steps), plan.Gamma,
+            plan.Alpha, plan.Lambda);
         return Packed.Step(
             position.Step + 1, position.Step + 1 == TotalSteps, phase.Name, phase.BatchSize, phase.BatchSize, phase.SequenceLength, recipe);
     }

@@ -37,7 +37,8 @@ public sealed class DistillationWork : IStageWork
         if (shape.VocabSize != context.Plan.Model.VocabSize)
         {
             throw new InvalidDataException(
-                $"The student's vocab_size {shape.VocabSize} differs from the teacher's {context.Plan.Model.VocabSize}; give both the same tokenizer.");
+                $"The student's vocab_size {shape.VocabSize} differs from the teacher's {context.Plan.Model.VocabSize}; give "
+                    + "both the same tokenizer.");
         }
         _long = new LongExamples(context.Link, plan.SequenceLength);
         Learner = context.NewLearner(shape);
@@ -49,10 +50,12 @@ public sealed class DistillationWork : IStageWork
     public long TotalSteps => _plan.Epochs * FineTuningWork.StepsPerEpoch(_plan.Samples, _plan.BatchSize);
 
     public (long Document, int Offset, string InWords) DataCursor =>
-        (_next, 0, _samples.Count == 0 ? "no sample" : $"pass {_next / _samples.Count}, sample {_next % _samples.Count} of {_samples.Count} kept");
+        (_next, 0,
+            _samples.Count == 0 ? "no sample" : $"pass {_next / _samples.Count}, sample {_next % _samples.Count} of {_samples.Count} kept");
 
     public IEnumerable<string> LastBatch => Enumerable.Range(1, _plan.BatchSize)
-        .Where(i => _next >= i && _samples.Count > 0).Select(i => $"the teacher's sample {(_next - i) % _samples.Count} of pass {(_next - i) / _samples.Count}").Reverse();
+        .Where(i => _next >= i && _samples.Count > 0)
+        .Select(i => $"the teacher's sample {(_next - i) % _samples.Count} of pass {(_next - i) / _samples.Count}").Reverse();
 
     private double Temperature => _plan.Temperature > 0 ? _plan.Temperature : 1;
 
@@ -143,7 +146,9 @@ public sealed class DistillationWork : IStageWork
         Tensor teacher;
         using (no_grad())
         {
-            teacher = (_teacher.Forward(answers.Tokens, answers.Segments, training: false).Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
+            teacher =
+                (_teacher.Forward(answers.Tokens, answers.Segments, training: false)
+                    .Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
         }
         var student = (answers.Logits.to(ScalarType.Float32) / Temperature).log_softmax(-1);
         var unlearned = answers.Labels == ChatTemplate.Ignored;
@@ -169,7 +174,8 @@ public sealed class DistillationWork : IStageWork
         if (_samples.Count == 0)
         {
             throw new InvalidDataException(
-                $"The verifier rejected all {_plan.Samples} samples of the teacher: there is nothing to distil. Begin from a better checkpoint.");
+                $"The verifier rejected all {_plan.Samples} samples of the teacher: there is nothing to distil. Begin "
+                    + "from a better checkpoint.");
         }
         _context.Link.Note($"The teacher drew {_plan.Samples} samples; the verifier kept {_samples.Count}.");
         _context.Evaluation.Report("samples_kept", Interval.Of(_samples.Count, _plan.Samples), 0);
@@ -184,7 +190,8 @@ public sealed class DistillationWork : IStageWork
         {
             var (pass, within) = Math.DivRem(place, _samples.Count);
             var sample = _samples[(int)new Permutation(_samples.Count, _context.Plan.Seed + pass)[within]];
-            return new Instance([.. sample.Prompt, .. sample.Said], [.. sample.Prompt.Select(_ => false), .. sample.Said.Select(_ => true)]);
+            return new Instance([.. sample.Prompt, .. sample.Said],
+                [.. sample.Prompt.Select(_ => false), .. sample.Said.Select(_ => true)]);
         })];
     }
 

@@ -20,7 +20,8 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
     private const long UnreadDocuments = 1L << 40;
 
     /// <summary>Share of held-out problems answered rightly, and of answers in the form that was taught.</summary>
-    public (Interval Right, Interval WellFormed) Accuracy(DeepSeekModel model, VerifierRule rule, int maxNewTokens, double temperature, long step)
+    public (Interval Right, Interval WellFormed) Accuracy(DeepSeekModel model, VerifierRule rule, int maxNewTokens, double temperature,
+        long step)
     {
         var (right, formed) = (0, 0);
         random.manual_seed(0);
@@ -29,7 +30,8 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
             link.Progress(RankState.Training, "evaluating", step);
             var problems = Enumerable.Range(start, Math.Min(Rows, data.HeldOutCount - start)).Select(data.HeldOutProblem).ToList();
             var outputs = Sampler.Generate(
-                model, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, tokenizer))], maxNewTokens, temperature, tokenizer.Special, link.Stopping);
+                model, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, tokenizer))], maxNewTokens, temperature, tokenizer.Special,
+                link.Stopping);
             for (var i = 0; i < outputs.Count; i++)
             {
                 var text = tokenizer.Decode(outputs[i].Ids);
@@ -106,7 +108,8 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
             }).ToList();
             var longest = needles.Max(n => tokenizer.Encode(n.Secret).Count);
             var outputs = Sampler.Generate(
-                model, [.. needles.Select(n => new[] { tokenizer.Special.Bos }.Concat(tokenizer.Encode(n.Prompt)).TakeLast(sequenceLength - longest).ToArray())],
+                model, [.. needles.Select(
+                    n => new[] { tokenizer.Special.Bos }.Concat(tokenizer.Encode(n.Prompt)).TakeLast(sequenceLength - longest).ToArray())],
                 longest, temperature: 0, tokenizer.Special, link.Stopping);
             found += outputs.Zip(needles).Count(p => tokenizer.Decode(p.First.Ids).StartsWith(p.Second.Secret, StringComparison.Ordinal));
         }

@@ -40,7 +40,8 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
         if (_pairs.ConversationCount == 0)
         {
             throw new InvalidDataException(
-                "The data has no conversations to fine-tune on: give sft.data a .jsonl with \"question\" and \"answer\", or \"messages\" in which an assistant answers.");
+                "The data has no conversations to fine-tune on: give sft.data a .jsonl with \"question\" and \"answer\", or \"messages\" "
+                    + "in which an assistant answers.");
         }
         if (resumed is null)
         {

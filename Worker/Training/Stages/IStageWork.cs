@@ -9,7 +9,8 @@ namespace DeepSeekOps.Worker.Training.Stages;
 /// <summary>What one optimizer step did.</summary>
 /// <param name="Norm">The gradients' norm before clipping.</param>
 /// <param name="Tokens">Tokens this step trained.</param>
-public sealed record StepResult(string Phase, Tensor Loss, Tensor Norm, double LearningRate, long Tokens, IReadOnlyDictionary<string, double> Extra)
+public sealed record StepResult(string Phase, Tensor Loss, Tensor Norm, double LearningRate, long Tokens,
+    IReadOnlyDictionary<string, double> Extra)
 {
     /// <summary>False: the batch had no token to learn, so loss and norm are of nothing.</summary>
     public bool Learned { get; init; } = true;
@@ -28,7 +29,9 @@ public interface IStageWork : IDisposable
 
     Learner Learner { get; }
 
-    /// <summary>Once per launch, after the weights are there. <paramref name="resumed"/> is the checkpoint's folder, null at the stage's beginning.</summary>
+    /// <summary>
+    /// Once per launch, after the weights are there. <paramref name="resumed"/> is the checkpoint's folder, null at the stage's beginning.
+    /// </summary>
     void Prepare(Position position, string? resumed);
 
     /// <summary>One step, inside the loop's dispose scope.</summary>

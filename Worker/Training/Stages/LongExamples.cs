@@ -3,7 +3,9 @@ using DeepSeekOps.Worker.Data;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
-/// <summary>Examples that do not fit into a row of a stage: told when the first is met, and once more, counted, at the stage's end.</summary>
+/// <summary>
+/// Examples that do not fit into a row of a stage: told when the first is met, and once more, counted, at the stage's end.
+/// </summary>
 internal sealed class LongExamples(IRankLink link, int sequenceLength)
 {
     private long _examples;
@@ -33,7 +35,8 @@ internal sealed class LongExamples(IRankLink link, int sequenceLength)
     {
         if (_cut + _unlearned > 0)
         {
-            link.Note($"{_cut} of {_examples} examples of this launch were longer than their row of {sequenceLength} tokens (the longest has {_longest}) and were cut; "
+            link.Note($"{_cut} of {_examples} examples of this launch were longer than their row of {sequenceLength} tokens (the longest "
+                + $"has {_longest}) and were cut; "
                 + $"{_unlearned} had no answer left to learn, and added nothing.");
         }
     }

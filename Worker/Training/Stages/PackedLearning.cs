@@ -11,7 +11,9 @@ namespace DeepSeekOps.Worker.Training.Stages;
 /// <summary>The values of one pretraining step (report section 4.2).</summary>
 public sealed record Recipe(double LearningRate, double Gamma, double Alpha, double Lambda);
 
-/// <summary>One step over packed documents: next-token loss, lambda × multi-token loss, alpha × sequence-wise balance, then the experts' bias.</summary>
+/// <summary>
+/// One step over packed documents: next-token loss, lambda × multi-token loss, alpha × sequence-wise balance, then the experts' bias.
+/// </summary>
 public sealed class PackedLearning(StageContext context, Learner learner)
 {
     public PackedDocuments Documents { get; } = new(context.Data, context.Tokenizer, context.Plan.Seed, context.Plan.Data.FimRate);
@@ -75,7 +77,11 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         var tells = !_loadTold || last || step % LoadEvery == 0;
         _loadTold = true;
         var (extra, load) = sums.ToHost(context.Mesh.Pipeline, tells);
-        return new StepResult(phase, sums.Loss, norm, recipe.LearningRate, (long)batch * sequenceLength, extra) { ExpertLoad = load, MicroBatches = totals };
+        return new StepResult(phase, sums.Loss, norm, recipe.LearningRate, (long)batch * sequenceLength, extra)
+        {
+            ExpertLoad = load,
+            MicroBatches = totals,
+        };
     }
 
     /// <summary>Ranks that share experts meet in each layer of each micro-batch: all must have as many.</summary>
@@ -91,11 +97,14 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         }
     }
 
-    /// <summary>A pipeline without a word about micro-batches takes two for each of its ranks, so that it is full half of the time.</summary>
+    /// <summary>
+    /// A pipeline without a word about micro-batches takes two for each of its ranks, so that it is full half of the time.
+    /// </summary>
     private int MicroRows(int asked, int own) => asked > 0 ? Math.Min(asked, own)
         : context.Mesh.Pipeline.Ranks == 1 ? own : Math.Max(1, own / (2 * context.Mesh.Pipeline.Ranks));
 
-    private static Tensor? Sum(Tensor? sum, Tensor? more, double weight) => more is null ? sum : sum is null ? weight * more : sum + (weight * more);
+    private static Tensor? Sum(Tensor? sum, Tensor? more, double weight) =>
+        more is null ? sum : sum is null ? weight * more : sum + (weight * more);
 
     /// <summary>What micro-batches add up to, in tensors of the step's scope.</summary>
     private sealed class Sums(DeepSeekModel model, Device device)
@@ -146,7 +155,8 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             {
                 return (extra, null);
             }
-            // Tokens of each expert over the layer's mean: 1 is perfect balance. [layers, experts], of which most steps take the busiest only.
+            // Tokens of each expert over the layer's mean: 1 is perfect balance. [layers, experts], of which most steps take the busiest
+            // only.
             var ratios = OfAllLayers(pipeline);
             ratios = ratios / ratios.mean([1], keepdim: true).clamp(min: 1e-9);
             var told = (tells ? ratios : ratios.amax([1])).cpu().data<float>().ToArray();

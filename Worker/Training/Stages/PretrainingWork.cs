@@ -40,7 +40,8 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
 
     public StepResult Step(Position position) => Packed.Step(
         position.Step + 1, position.Step + 1 == TotalSteps,
-        plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.BatchSize.Micro, plan.SequenceLength,
+        plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens),
+        plan.BatchSize.Micro, plan.SequenceLength,
         new Recipe(
             Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps, plan.Tokens),
             Schedules.MilestoneAt(plan.Gamma, position.Tokens), plan.Alpha, Schedules.MilestoneAt(plan.Lambda, position.Tokens)));
@@ -74,12 +75,14 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
         context.Evaluation.Report($"expert_excess_{when}", excess, step);
         if (step > 0 && context.Data.DocumentCount is null)
         {
-            context.Evaluation.Report($"needle_{plan.SequenceLength}", context.Evaluation.Needles(_learner.Model, plan.SequenceLength, step), step);
+            context.Evaluation.Report($"needle_{plan.SequenceLength}",
+                context.Evaluation.Needles(_learner.Model, plan.SequenceLength, step), step);
         }
         if (step > 0 && _learner.HasAverage && context.Data.DocumentCount is null)
         {
             context.Evaluation.Report(
-                "heldout_loss_ema", _learner.WithAverage(() => context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step)).Loss, step);
+                "heldout_loss_ema", _learner.WithAverage(() => context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step)).Loss,
+                step);
         }
     }
 

@@ -56,7 +56,8 @@ public sealed class ReinforcementWork : IStageWork
     {
         if (_context.Data.ProblemCount == 0)
         {
-            throw new InvalidDataException("The data has no problems to reinforce on: give data.source a .jsonl with \"question\" and \"answer\".");
+            throw new InvalidDataException(
+                "The data has no problems to reinforce on: give data.source a .jsonl with \"question\" and \"answer\".");
         }
         _nextQuestion = position.Document;
         if (resumed is not null && ModelWeights.Has(resumed, ReferenceFile))
@@ -82,13 +83,15 @@ public sealed class ReinforcementWork : IStageWork
     {
         _context.Link.Progress(RankState.Training, "rollout", position.Step);
         var problems = Draw();
-        var prompts = problems.SelectMany(p => Enumerable.Repeat(ChatTemplate.Prompt(p.Question, _context.Tokenizer), _plan.GroupSize)).ToList();
+        var prompts = problems.SelectMany(p => Enumerable.Repeat(ChatTemplate.Prompt(p.Question, _context.Tokenizer), _plan.GroupSize))
+            .ToList();
         var outputs = Sampler.Generate(
             Learner.Model, prompts, _plan.MaxNewTokens, _plan.Temperature, _context.Tokenizer.Special, _context.Link.Stopping);
         // Only now: a rollout that is broken off has used up no questions.
         _nextQuestion += _plan.Questions;
         var texts = outputs.ConvertAll(o => _context.Tokenizer.Decode(o.Ids));
-        var rewards = outputs.Select((output, i) => _context.Evaluation.IsRight(_rule, output, problems[i / _plan.GroupSize]) ? 1.0 : 0.0).ToList();
+        var rewards = outputs.Select((output, i) => _context.Evaluation.IsRight(_rule, output, problems[i / _plan.GroupSize]) ? 1.0 : 0.0)
+            .ToList();
         var advantage = Losses.GroupAdvantage(rewards, _plan.GroupSize);
 
         _context.Link.Progress(RankState.Training, "training", position.Step);
@@ -101,7 +104,8 @@ public sealed class ReinforcementWork : IStageWork
             _referenceReplaced = true;
         }
         var count = new RolloutCount(
-            outputs.Count, outputs.Count(o => !o.Ended), problems.Count, advantage.Chunk(_plan.GroupSize).Count(group => Array.TrueForAll(group, a => a == 0)));
+            outputs.Count, outputs.Count(o => !o.Ended), problems.Count,
+            advantage.Chunk(_plan.GroupSize).Count(group => Array.TrueForAll(group, a => a == 0)));
         _counted = _counted.Plus(count);
         return new StepResult("grpo", loss, norm, rate, outputs.Sum(o => o.Prompt.Length + o.Ids.Length), new Dictionary<string, double>
         {
@@ -167,7 +171,8 @@ public sealed class ReinforcementWork : IStageWork
             var policy = Said(Learner.Model, start, count);
             // One mini-batch is trained by the policy that drew it: the ratio is 1, and needs no second pass.
             var drawnBy = old is null ? policy.detach() : Part(old);
-            var (loss, kl) = Losses.Grpo(policy, drawnBy, Part(reference), Part(advantages), Part(rows.Said), _plan.ClipEpsilon, _plan.KlBeta);
+            var (loss, kl) =
+                Losses.Grpo(policy, drawnBy, Part(reference), Part(advantages), Part(rows.Said), _plan.ClipEpsilon, _plan.KlBeta);
             Learner.Backward(loss);
             norms.Add(Learner.Update(rate));
             losses.Add(loss.detach());

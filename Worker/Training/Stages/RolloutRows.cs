@@ -28,7 +28,8 @@ public sealed record RolloutRows(Tensor Inputs, Tensor Targets, Tensor Segments,
             }
         }
         var mask = tensor(said).reshape(outputs.Count, width).to(context.Device);
-        return new RolloutRows(context.Tensor(inputs, outputs.Count), context.Tensor(targets, outputs.Count), context.Tensor(segments, outputs.Count), mask);
+        return new RolloutRows(context.Tensor(inputs, outputs.Count), context.Tensor(targets, outputs.Count),
+            context.Tensor(segments, outputs.Count), mask);
     }
 
     /// <param name="temperature">Of the sampling: the policy is what was drawn from. 0 counts as 1.</param>
@@ -36,6 +37,7 @@ public sealed record RolloutRows(Tensor Inputs, Tensor Targets, Tensor Segments,
     public Tensor LogProbabilities(DeepSeekModel model, int start, int count, double temperature)
     {
         var logits = model.Forward(Inputs.narrow(0, start, count), Segments.narrow(0, start, count), training: false).Logits;
-        return Losses.LogProbabilities(logits.to(ScalarType.Float32) / (temperature > 0 ? temperature : 1), Targets.narrow(0, start, count));
+        return Losses.LogProbabilities(logits.to(ScalarType.Float32) / (temperature > 0 ? temperature : 1),
+            Targets.narrow(0, start, count));
     }
 }

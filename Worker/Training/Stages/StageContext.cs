@@ -25,12 +25,14 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
         if (tokenizer.VocabSize > plan.Model.VocabSize)
         {
             throw new InvalidDataException(
-                $"The tokenizer has {tokenizer.VocabSize} ids, the model's vocab_size is {plan.Model.VocabSize}. Set model.vocabSize to at least {tokenizer.VocabSize}.");
+                $"The tokenizer has {tokenizer.VocabSize} ids, the model's vocab_size is {plan.Model.VocabSize}. Set model.vocabSize to at "
+                    + $"least {tokenizer.VocabSize}.");
         }
         return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, rank, mesh);
     }
 
-    public Learner NewLearner(ModelConfig model, double emaDecay = 0) => new(model, Plan.Optimizer, Plan.Seed, emaDecay, Rank, Plan.Precision, Mesh);
+    public Learner NewLearner(ModelConfig model, double emaDecay = 0) =>
+        new(model, Plan.Optimizer, Plan.Seed, emaDecay, Rank, Plan.Precision, Mesh);
 
     public IStageWork NewWork() => Plan.WorkCase switch
     {

@@ -46,7 +46,8 @@ public sealed class UndistilledStudent : IDisposable
             var norm = _learner.Update(Schedules.LearningRateAt(_plan.LearningRate, step, tokens, steps)).ToDouble();
             if (!double.IsFinite(norm))
             {
-                _context.Link.Note($"The student without a teacher is not measured: its gradient norm became {(double.IsNaN(norm) ? "NaN" : "infinite")} at its step {step + 1}.");
+                _context.Link.Note("The student without a teacher is not measured: its gradient norm became "
+                    + $"{(double.IsNaN(norm) ? "NaN" : "infinite")} at its step {step + 1}.");
                 return null;
             }
             tokens += batch.Tokens;

@@ -54,7 +54,9 @@ public sealed class AccessKeyTests
     {
         string[] all = [Key.PeoplesToken, Key.PageCode, Key.CookieValue, Key.CookieName];
         Assert.Equal(all.Length, all.Distinct().Count());
-        Assert.False(Key.IsPeoplesToken(Key.CookieValue) || Key.IsPeoplesToken(Key.PageCode) || Key.IsCookie(Key.PeoplesToken) || Key.IsPageCode(Key.CookieValue));
+        Assert.False(
+            Key.IsPeoplesToken(Key.CookieValue) || Key.IsPeoplesToken(Key.PageCode) || Key.IsCookie(Key.PeoplesToken)
+                || Key.IsPageCode(Key.CookieValue));
         Assert.True(Key.IsPeoplesToken(Key.PeoplesToken) && Key.IsPageCode(Key.PageCode) && Key.IsCookie(Key.CookieValue));
     }
 

@@ -69,7 +69,8 @@ public sealed class AccessTests : IAsyncLifetime
             using var answer = await Get(path, token);
             string body = await answer.Content.ReadAsStringAsync(Cancelled);
             Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
-            Assert.Contains("as the user who started `dsops dev`", System.Text.RegularExpressions.Regex.Unescape(body), StringComparison.Ordinal);
+            Assert.Contains("as the user who started `dsops dev`", System.Text.RegularExpressions.Regex.Unescape(body),
+                StringComparison.Ordinal);
             Assert.Contains("--data-dir", body, StringComparison.Ordinal);
         }
         Assert.NotEqual(HttpStatusCode.Unauthorized, (await Get(path, key.PeoplesToken)).StatusCode);
@@ -104,10 +105,13 @@ public sealed class AccessTests : IAsyncLifetime
         Assert.DoesNotContain(key.PeoplesToken, cookie, StringComparison.Ordinal);
         Assert.DoesNotContain(key.PageCode, cookie, StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, (await WithCookie(HttpMethod.Get, "/v1/version", cookie.Split(';')[0], origin: null)).StatusCode);
-        Assert.Equal(HttpStatusCode.NotFound, (await WithCookie(HttpMethod.Post, "/v1/runs/x:pause", cookie.Split(';')[0], endpoints.Http)).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound,
+            (await WithCookie(HttpMethod.Post, "/v1/runs/x:pause", cookie.Split(';')[0], endpoints.Http)).StatusCode);
         // Another port of this machine is the same site to a browser, and another's page all the same.
-        Assert.Equal(HttpStatusCode.Forbidden, (await WithCookie(HttpMethod.Post, "/v1/runs/x:pause", cookie.Split(';')[0], "http://127.0.0.1:1")).StatusCode);
-        Assert.Equal(HttpStatusCode.Forbidden, (await WithCookie(HttpMethod.Post, "/v1/runs/x:pause", cookie.Split(';')[0], origin: null)).StatusCode);
+        Assert.Equal(HttpStatusCode.Forbidden,
+            (await WithCookie(HttpMethod.Post, "/v1/runs/x:pause", cookie.Split(';')[0], "http://127.0.0.1:1")).StatusCode);
+        Assert.Equal(HttpStatusCode.Forbidden,
+            (await WithCookie(HttpMethod.Post, "/v1/runs/x:pause", cookie.Split(';')[0], origin: null)).StatusCode);
     }
 
     [Theory]
@@ -130,7 +134,8 @@ public sealed class AccessTests : IAsyncLifetime
         {
             using var socket = new ClientWebSocket();
             socket.Options.SetRequestHeader("Origin", endpoints.Http);
-            await Assert.ThrowsAsync<WebSocketException>(() => socket.ConnectAsync(new Uri($"ws://127.0.0.1:{endpoints.HttpPort}{path}"), Cancelled));
+            await Assert.ThrowsAsync<WebSocketException>(
+                () => socket.ConnectAsync(new Uri($"ws://127.0.0.1:{endpoints.HttpPort}{path}"), Cancelled));
         }
     }
 
@@ -140,10 +145,14 @@ public sealed class AccessTests : IAsyncLifetime
         foreach (string token in new[] { "", "wrong", key.CookieValue })
         {
             using var channel = TokenChannel.To(endpoints.Grpc, token);
-            var refused = await Refused(new OpsService.OpsServiceClient(channel).GetVersionAsync(new GetVersionRequest(), cancellationToken: Cancelled));
+            var refused =
+                await Refused(
+                    new OpsService.OpsServiceClient(channel).GetVersionAsync(new GetVersionRequest(), cancellationToken: Cancelled));
             Assert.Equal(StatusCode.Unauthenticated, refused.StatusCode);
             Assert.Contains("--data-dir", refused.Status.Detail, StringComparison.Ordinal);
-            var report = await Refused(new WorkerService.WorkerServiceClient(channel).RegisterAsync(Registration(Agent), cancellationToken: Cancelled));
+            var report =
+                await Refused(
+                    new WorkerService.WorkerServiceClient(channel).RegisterAsync(Registration(Agent), cancellationToken: Cancelled));
             Assert.Equal(StatusCode.Unauthenticated, report.StatusCode);
         }
     }
@@ -152,10 +161,13 @@ public sealed class AccessTests : IAsyncLifetime
     public async Task People_do_not_report_and_agents_do_not_command()
     {
         using var people = TokenChannel.To(endpoints.Grpc, key.PeoplesToken);
-        var report = await Refused(new WorkerService.WorkerServiceClient(people).RegisterAsync(Registration(Agent), cancellationToken: Cancelled));
+        var report =
+            await Refused(new WorkerService.WorkerServiceClient(people).RegisterAsync(Registration(Agent), cancellationToken: Cancelled));
         Assert.Equal(StatusCode.PermissionDenied, report.StatusCode);
         using var agent = TokenChannel.To(endpoints.Grpc, key.AgentToken(Agent));
-        var command = await Refused(new OpsService.OpsServiceClient(agent).CancelRunAsync(new RunCommand { Name = "mini" }, cancellationToken: Cancelled));
+        var command =
+            await Refused(
+                new OpsService.OpsServiceClient(agent).CancelRunAsync(new RunCommand { Name = "mini" }, cancellationToken: Cancelled));
         Assert.Equal(StatusCode.PermissionDenied, command.StatusCode);
     }
 
@@ -179,9 +191,12 @@ public sealed class AccessTests : IAsyncLifetime
             var refused = await Refused(client.RegisterAsync(Registration(other), cancellationToken: Cancelled));
             Assert.True(refused.StatusCode == StatusCode.PermissionDenied, what);
             var beat = new HeartbeatRequest { Node = other.Node.Name, AgentId = "a", Attempt = Attempt(other), Sequence = 1 };
-            Assert.True((await Refused(client.HeartbeatAsync(beat, cancellationToken: Cancelled))).StatusCode == StatusCode.PermissionDenied, what);
+            Assert.True(
+                (await Refused(client.HeartbeatAsync(beat, cancellationToken: Cancelled))).StatusCode == StatusCode.PermissionDenied, what);
             var batch = new LogBatch { Node = other.Node.Name, Attempt = Attempt(other) };
-            Assert.True((await Refused(client.ReportLogsAsync(batch, cancellationToken: Cancelled))).StatusCode == StatusCode.PermissionDenied, what);
+            Assert.True(
+                (await Refused(client.ReportLogsAsync(batch, cancellationToken: Cancelled))).StatusCode == StatusCode.PermissionDenied,
+                what);
         }
     }
 
@@ -204,7 +219,8 @@ public sealed class AccessTests : IAsyncLifetime
         evaluation.Evaluations.Add(new EvaluationReport { Attempt = 1, Step = 7, Name = "heldout", At = at });
         foreach (var refused in new[] { unborn, checkpoint, evaluation })
         {
-            Assert.Equal(StatusCode.PermissionDenied, (await Refused(client.HeartbeatAsync(refused, cancellationToken: Cancelled))).StatusCode);
+            Assert.Equal(StatusCode.PermissionDenied,
+                (await Refused(client.HeartbeatAsync(refused, cancellationToken: Cancelled))).StatusCode);
         }
     }
 
@@ -219,7 +235,8 @@ public sealed class AccessTests : IAsyncLifetime
         Assert.Contains("frame-ancestors 'self'", policy, StringComparison.Ordinal);
         // Pages write a plus as a character reference, others do not.
         Assert.Contains($"nonce=\"{nonce}\"", WebUtility.HtmlDecode(page), StringComparison.Ordinal);
-        Assert.DoesNotContain(nonce, await (await Get("/", key.PeoplesToken)).Content.ReadAsStringAsync(Cancelled), StringComparison.Ordinal);
+        Assert.DoesNotContain(nonce, await (await Get("/", key.PeoplesToken)).Content.ReadAsStringAsync(Cancelled),
+            StringComparison.Ordinal);
         foreach (string path in new[] { "/", "/v1/version", "/v1/no-such-call", "/healthz", "/_framework/blazor.web.js" })
         {
             using var any = await Get(path, key.PeoplesToken);
@@ -232,7 +249,8 @@ public sealed class AccessTests : IAsyncLifetime
     public void Nothing_listens_but_the_pages_and_grpc()
     {
         string[] listening = [.. File.ReadLines("/proc/self/net/tcp").Concat(File.ReadLines("/proc/self/net/tcp6"))
-            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(columns => columns[3] == "0A").Select(columns => columns[1])];
+            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(columns => columns[3] == "0A")
+            .Select(columns => columns[1])];
         string Port(int port) => $":{port.ToString("X4", CultureInfo.InvariantCulture)}";
         Assert.Contains(listening, address => address.EndsWith(Port(endpoints.HttpPort), StringComparison.Ordinal));
         Assert.Contains(listening, address => address.EndsWith(Port(endpoints.GrpcPort), StringComparison.Ordinal));
@@ -242,7 +260,8 @@ public sealed class AccessTests : IAsyncLifetime
     private static RegisterRequest Registration(AgentClaims agent) =>
         new() { Protocol = 1, Node = agent.Node.Name, AgentId = "a", Attempt = Attempt(agent) };
 
-    private static AttemptRef Attempt(AgentClaims agent) => new() { Run = agent.Gang.Stage.Run, Stage = agent.Gang.Stage.Stage, Attempt = agent.Gang.Number };
+    private static AttemptRef Attempt(AgentClaims agent) =>
+        new() { Run = agent.Gang.Stage.Run, Stage = agent.Gang.Stage.Stage, Attempt = agent.Gang.Number };
 
     private static async Task<RpcException> Refused<T>(AsyncUnaryCall<T> call)
     {

@@ -57,8 +57,10 @@ public sealed class AnswerSizeTests : IAsyncLifetime
         foreach (int[] some in Enumerable.Range(0, 10_000).Chunk(250))
         {
             await Task.WhenAll(some.Select(i => registry.Record(
-                new RunView($"old-{i:00000}", "research", "completed", new string('y', 2_000), DateTimeOffset.UnixEpoch.AddMinutes(i), null, [],
-                    new string('#', 5_000), false) { Parameters = 1 }, Cancellation)));
+                new RunView($"old-{i:00000}", "research", "completed", new string('y', 2_000), DateTimeOffset.UnixEpoch.AddMinutes(i), null,
+                    [],
+                    new string('#', 5_000), false)
+                { Parameters = 1 }, Cancellation)));
         }
 
         var names = new HashSet<string>();
@@ -74,7 +76,9 @@ public sealed class AnswerSizeTests : IAsyncLifetime
         while (request.PageToken.Length > 0);
         Assert.Equal(10_001, names.Count);
         Assert.Equal((10_001, 10_000), (reply.All, reply.States["completed"]));
-        Assert.Equal("old-00000", Assert.Single((await ops.ListRunsAsync(new ListRunsRequest { Search = "old-00000" }, cancellationToken: Cancellation)).Runs).Name);
+        Assert.Equal("old-00000",
+            Assert.Single((await ops.ListRunsAsync(new ListRunsRequest { Search = "old-00000" }, cancellationToken: Cancellation)).Runs)
+                .Name);
     }
 
     [Fact]
@@ -82,7 +86,8 @@ public sealed class AnswerSizeTests : IAsyncLifetime
     {
         for (int i = 0; i < 60; i++)
         {
-            await ops.SubmitRunAsync(new SubmitRunRequest { Text = Text($"long-{i}") + new string('#', 94_000) }, cancellationToken: Cancellation);
+            await ops.SubmitRunAsync(new SubmitRunRequest { Text = Text($"long-{i}") + new string('#', 94_000) },
+                cancellationToken: Cancellation);
         }
 
         var reply = await ops.ListRunsAsync(new ListRunsRequest(), cancellationToken: Cancellation);
@@ -98,7 +103,8 @@ public sealed class AnswerSizeTests : IAsyncLifetime
     {
         await app!.Services.GetRequiredService<EventWriter>().Append(
             [.. Enumerable.Range(0, 1_500).Select(i => new RunEvent(
-                DateTimeOffset.UnixEpoch.AddSeconds(i), "big", "pretrain", 1, "note", EventLevel.Warning, $"{i} {new string('x', 16_000)}"))], Cancellation);
+                DateTimeOffset.UnixEpoch.AddSeconds(i), "big", "pretrain", 1, "note",
+                EventLevel.Warning, $"{i} {new string('x', 16_000)}"))], Cancellation);
         var texts = new List<string>();
         var request = new ListEventsRequest { Run = "big", PageSize = 1_000 };
         ListEventsReply reply;
@@ -119,8 +125,10 @@ public sealed class AnswerSizeTests : IAsyncLifetime
         foreach (int[] some in Enumerable.Range(1, 16_000).Chunk(250))
         {
             await Task.WhenAll(some.Select(i => registry.Record(new StageId("big", "pretrain"), new StageCheckpoint(
-                new CheckpointMade(i * 15, $"big/pretrain/step-{i * 15}", 1 << 30, new string('a', 64), i, 2, "epoch 0", TimeSpan.Zero, TimeSpan.Zero,
-                    DateTimeOffset.UnixEpoch.AddSeconds(i / 10), 1, false), CheckpointState.Deleted, new string('z', 900), ""), Cancellation)));
+                new CheckpointMade(i * 15, $"big/pretrain/step-{i * 15}", 1 << 30, new string('a', 64), i, 2, "epoch 0", TimeSpan.Zero,
+                    TimeSpan.Zero,
+                    DateTimeOffset.UnixEpoch.AddSeconds(i / 10), 1, false), CheckpointState.Deleted, new string('z', 900), ""),
+                    Cancellation)));
         }
 
         var steps = new List<long>();
@@ -160,7 +168,9 @@ public sealed class AnswerSizeTests : IAsyncLifetime
         var reply = await ops.CheckPipelineAsync(new CheckPipelineRequest { Text = text }, cancellationToken: Cancellation);
         Assert.InRange(reply.Problems.Count, 2, 101);
         Assert.InRange(reply.CalculateSize(), 1, 1 << 20);
-        var refused = await Assert.ThrowsAsync<RpcException>(() => ops.SubmitRunAsync(new SubmitRunRequest { Text = text }, cancellationToken: Cancellation).ResponseAsync);
+        var refused =
+            await Assert.ThrowsAsync<RpcException>(
+                () => ops.SubmitRunAsync(new SubmitRunRequest { Text = text }, cancellationToken: Cancellation).ResponseAsync);
         Assert.Equal(StatusCode.InvalidArgument, refused.StatusCode);
         Assert.Contains("more; mend these first.", refused.Status.Detail, StringComparison.Ordinal);
     }

@@ -30,7 +30,8 @@ public sealed class BeatLimitTests
     }
 
     [Fact]
-    public void Whatever_is_cut_stays_whole_characters_within_the_limit() => (from text in Gen.String from most in Gen.Int[2, 40] select (text, most)).Sample(one =>
+    public void Whatever_is_cut_stays_whole_characters_within_the_limit() =>
+    (from text in Gen.String from most in Gen.Int[2, 40] select (text, most)).Sample(one =>
     {
         string cut = Door.Words(one.text, one.most);
         Assert.InRange(cut.Length, 0, one.most);
@@ -45,7 +46,8 @@ public sealed class BeatLimitTests
     public void Seconds_of_a_step_are_a_time(double seconds)
     {
         var beat = Beat(0);
-        beat.Samples.Add(new StepSample { Step = 1, At = At, StepSeconds = seconds, Loss = double.NaN, GradNorm = double.PositiveInfinity });
+        beat.Samples.Add(
+            new StepSample { Step = 1, At = At, StepSeconds = seconds, Loss = double.NaN, GradNorm = double.PositiveInfinity });
         Assert.Contains("samples.stepSeconds", Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail, StringComparison.Ordinal);
         beat.Samples[0].StepSeconds = 0.5;
         // A loss that is none is news.
@@ -73,7 +75,8 @@ public sealed class BeatLimitTests
         }
         else
         {
-            Assert.Contains("mini/pretrain/step-00000010", Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail, StringComparison.Ordinal);
+            Assert.Contains("mini/pretrain/step-00000010", Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail,
+                StringComparison.Ordinal);
         }
     }
 

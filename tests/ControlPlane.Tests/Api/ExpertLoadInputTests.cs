@@ -31,6 +31,7 @@ public sealed class ExpertLoadInputTests
 
     private static ExpertLoadReport Report(int experts, int mtp, float[] ratios) => new()
     {
-        Step = 5, At = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch), Attempt = 1, FirstLayer = 3, MtpBlocks = mtp, Experts = experts, Ratios = { ratios },
+        Step = 5, At = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch), Attempt = 1, FirstLayer = 3, MtpBlocks = mtp,
+        Experts = experts, Ratios = { ratios },
     };
 }

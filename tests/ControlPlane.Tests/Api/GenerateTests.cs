@@ -115,7 +115,15 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     public async Task What_cannot_be_tried_is_said_in_words(
         StatusCode code, string words, string run, string stage, string prompt, long step = 4, double temperature = 0, int maxTokens = 20)
     {
-        var request = new GenerateRequest { Run = run, Stage = stage, Prompt = prompt, Step = step, Temperature = temperature, MaxTokens = maxTokens };
+        var request = new GenerateRequest
+        {
+            Run = run,
+            Stage = stage,
+            Prompt = prompt,
+            Step = step,
+            Temperature = temperature,
+            MaxTokens = maxTokens,
+        };
         var refused = await Assert.ThrowsAsync<RpcException>(() => Text(request));
         Assert.Equal(code, refused.StatusCode);
         Assert.Contains(words, refused.Status.Detail, StringComparison.Ordinal);
@@ -145,7 +153,8 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     [Fact]
     public async Task One_text_at_a_time_and_leaving_it_makes_room_for_the_next()
     {
-        await using var generations = new Generations(new GenerationLimits { WaitForTurn = TimeSpan.FromMilliseconds(50) }, TimeProvider.System);
+        await using var generations = new Generations(new GenerationLimits { WaitForTurn = TimeSpan.FromMilliseconds(50) },
+            TimeProvider.System);
         await using var first = generations.Continue(Endless(), "first", Cancelled).GetAsyncEnumerator(Cancelled);
         while (first.Current is not { Tokens: > 0 })
         {
@@ -218,16 +227,20 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
 
     private Generations Generations => trained.App.Services.GetRequiredService<Generations>();
 
-    private static GenerateRequest Ask() => new() { Run = "tiny", Stage = "pretrain", Prompt = "1+1", MaxTokens = 20, Temperature = 1, Seed = 5 };
+    private static GenerateRequest Ask() =>
+        new() { Run = "tiny", Stage = "pretrain", Prompt = "1+1", MaxTokens = 20, Temperature = 1, Seed = 5 };
 
-    private Prompt Short() => new() { Folder = trained.CheckpointFolder("tiny/pretrain/step-00000004"), Text = "1+1", MaxTokens = 20, Speculate = true };
+    private Prompt Short() =>
+        new() { Folder = trained.CheckpointFolder("tiny/pretrain/step-00000004"), Text = "1+1", MaxTokens = 20, Speculate = true };
 
     /// <summary>As long as the model has places for.</summary>
     private Prompt Endless() => new(Short()) { MaxTokens = 60, Speculate = false, Temperature = 100 };
 
     private async Task<List<GenerateReply>> Text(GenerateRequest request)
     {
-        using var call = trained.Ops.Generate(request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddMinutes(1), cancellationToken: Cancelled);
+        using var call =
+            trained.Ops.Generate(request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddMinutes(1),
+                cancellationToken: Cancelled);
         return await call.ResponseStream.ReadAllAsync(Cancelled).ToListAsync(Cancelled);
     }
 

@@ -40,7 +40,8 @@ public sealed class HostileInputTests : IAsyncLifetime
         await app.StartAsync(TestContext.Current.CancellationToken);
         key = app.Services.GetRequiredService<AccessKey>();
         channel = TokenChannel.To(endpoints.Grpc, key.PeoplesToken);
-        agents = TokenChannel.To(endpoints.Grpc, key.AgentToken(new AgentClaims(new GangId(new StageId("no-such-run", "no-such-run"), 1), new NodeId("no-such-run"))));
+        agents = TokenChannel.To(endpoints.Grpc,
+            key.AgentToken(new AgentClaims(new GangId(new StageId("no-such-run", "no-such-run"), 1), new NodeId("no-such-run"))));
     }
 
     public async ValueTask DisposeAsync()
@@ -83,7 +84,8 @@ public sealed class HostileInputTests : IAsyncLifetime
             var refused = await Assert.ThrowsAsync<RpcException>(async () =>
             {
                 using var call = ops.Generate(
-                    request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin, cancellationToken: TestContext.Current.CancellationToken);
+                    request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin,
+                    cancellationToken: TestContext.Current.CancellationToken);
                 await call.ResponseStream.MoveNext(TestContext.Current.CancellationToken);
             });
             Assert.True(refused.StatusCode is StatusCode.InvalidArgument or StatusCode.NotFound, refused.Status.ToString());
@@ -107,9 +109,11 @@ public sealed class HostileInputTests : IAsyncLifetime
     {
         var ops = new OpsService.OpsServiceClient(channel);
         var refused = await Assert.ThrowsAsync<RpcException>(async () =>
-            await ops.SubmitRunAsync(new SubmitRunRequest { Text = "name: x\nteem: y\nstages: []\n" }, cancellationToken: TestContext.Current.CancellationToken));
+            await ops.SubmitRunAsync(new SubmitRunRequest { Text = "name: x\nteem: y\nstages: []\n" },
+                cancellationToken: TestContext.Current.CancellationToken));
         Assert.Equal(StatusCode.InvalidArgument, refused.StatusCode);
-        Assert.Contains(refused.GetRpcStatus()?.GetDetail<PipelineProblems>()?.Problems ?? [], problem => problem.Field.Contains("teem", StringComparison.Ordinal));
+        Assert.Contains(refused.GetRpcStatus()?.GetDetail<PipelineProblems>()?.Problems ?? [],
+            problem => problem.Field.Contains("teem", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -136,7 +140,8 @@ public sealed class HostileInputTests : IAsyncLifetime
         try
         {
             var by = method.Service == WorkerService.Descriptor ? agents : channel;
-            await (by ?? throw new InvalidOperationException("not started")).CreateCallInvoker().AsyncUnaryCall(untyped, null, deadline, request);
+            await (by ?? throw new InvalidOperationException("not started")).CreateCallInvoker()
+                .AsyncUnaryCall(untyped, null, deadline, request);
             return Status.DefaultSuccess;
         }
         catch (RpcException e)
@@ -158,7 +163,8 @@ public sealed class HostileInputTests : IAsyncLifetime
     private static IMessage Filled(MessageDescriptor type, string text, int number, double real, int depth)
     {
         var message = type.Parser.ParseFrom([]);
-        foreach (var field in type.Fields.InFieldNumberOrder().Where(field => !field.IsMap && (depth > 0 || field.FieldType != FieldType.Message)))
+        foreach (var field in type.Fields.InFieldNumberOrder()
+            .Where(field => !field.IsMap && (depth > 0 || field.FieldType != FieldType.Message)))
         {
             // The protocol must be right for the rest of a registration to be looked at.
             object value = field is { Name: "protocol" } ? 1 : field.FieldType switch

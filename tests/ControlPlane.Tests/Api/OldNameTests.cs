@@ -27,7 +27,8 @@ public sealed class OldNameTests
         await StorageHosting.Prepare(database, cancelled);
         await using var app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
         await app.StartAsync(cancelled);
-        await app.Services.GetRequiredService<IGrainFactory>().GetGrain<IRunGrain>(name).Submit(TestPipelines.Of(name, ("pretrain", 1_000_000)), cancelled);
+        await app.Services.GetRequiredService<IGrainFactory>().GetGrain<IRunGrain>(name)
+            .Submit(TestPipelines.Of(name, ("pretrain", 1_000_000)), cancelled);
         using var http = new HttpClient { BaseAddress = new Uri(endpoints.Http) };
         string token = app.Services.GetRequiredService<AccessKey>().PeoplesToken;
         http.DefaultRequestHeaders.Authorization = new("Bearer", token);
@@ -35,10 +36,14 @@ public sealed class OldNameTests
         var ops = new OpsService.OpsServiceClient(channel);
 
         Assert.Equal(name, (await ops.GetRunAsync(new GetRunRequest { Name = name }, cancellationToken: cancelled)).Name);
-        var other = await Assert.ThrowsAsync<RpcException>(async () => await ops.CancelRunAsync(new RunCommand { Name = name + "\t" }, cancellationToken: cancelled));
+        var other =
+            await Assert.ThrowsAsync<RpcException>(
+                async () => await ops.CancelRunAsync(new RunCommand { Name = name + "\t" }, cancellationToken: cancelled));
         Assert.Equal(StatusCode.InvalidArgument, other.StatusCode);
         // A key of nothing but blanks is none: it was an internal error, and a stack trace in the log.
-        var blank = await Assert.ThrowsAsync<RpcException>(async () => await ops.GetRunAsync(new GetRunRequest { Name = "\n" }, cancellationToken: cancelled));
+        var blank =
+            await Assert.ThrowsAsync<RpcException>(
+                async () => await ops.GetRunAsync(new GetRunRequest { Name = "\n" }, cancellationToken: cancelled));
         Assert.Equal(StatusCode.InvalidArgument, blank.StatusCode);
         using var empty = new StringContent("{}", System.Text.Encoding.UTF8, "application/json");
         using var answer = await http.PostAsync(new Uri($"/v1/runs/{inAddress}:cancel", UriKind.Relative), empty, cancelled);

@@ -102,7 +102,8 @@ public sealed class RestTests : IAsyncLifetime
         request.Headers.Host = host;
         var (status, body) = await Read(await http.SendAsync(request, TestContext.Current.CancellationToken));
         Assert.Equal(expected, status);
-        Assert.True(expected == HttpStatusCode.OK || ((string?)body["message"])?.Contains(host, StringComparison.Ordinal) == true, body.ToJsonString());
+        Assert.True(expected == HttpStatusCode.OK || ((string?)body["message"])?.Contains(host, StringComparison.Ordinal) == true,
+            body.ToJsonString());
     }
 
     [Theory]
@@ -111,7 +112,10 @@ public sealed class RestTests : IAsyncLifetime
     [InlineData("own", HttpStatusCode.NotFound)]
     public async Task A_page_from_elsewhere_cannot_change_a_run(string origin, HttpStatusCode expected)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/runs/nobody:pause") { Content = new StringContent("{}", Encoding.UTF8, "application/json") };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/runs/nobody:pause")
+        {
+            Content = new StringContent("{}", Encoding.UTF8, "application/json"),
+        };
         request.Headers.TryAddWithoutValidation("Origin", origin == "own" ? http.BaseAddress?.GetLeftPart(UriPartial.Authority) : origin);
         Assert.Equal(expected, (await Read(await http.SendAsync(request, TestContext.Current.CancellationToken))).Status);
     }

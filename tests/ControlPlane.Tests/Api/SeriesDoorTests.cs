@@ -12,7 +12,9 @@ using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Api;
 
-/// <summary>Series have an answer of their own where there is nothing to answer with: an empty file would say that a run has no points.</summary>
+/// <summary>
+/// Series have an answer of their own where there is nothing to answer with: an empty file would say that a run has no points.
+/// </summary>
 public sealed class SeriesDoorTests(PrivatePostgres postgres) : IAsyncLifetime
 {
     private const string Pipeline = """

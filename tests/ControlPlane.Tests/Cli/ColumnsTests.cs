@@ -45,7 +45,13 @@ public sealed class ColumnsTests
     {
         using var output = new StringWriter { NewLine = "\n" };
         var terminal = new Terminal(output, TextWriter.Null, width, Colors: false, Interactive: false);
-        var mini = new RunSummary { Name = "mini", State = "running", Team = "research", Reason = "stage pretrain is running: trains at step 120 of 305" };
+        var mini = new RunSummary
+        {
+            Name = "mini",
+            State = "running",
+            Team = "research",
+            Reason = "stage pretrain is running: trains at step 120 of 305",
+        };
         mini.Stages.Add(new StageSummary { Name = "pretrain", State = "running", Step = 120, TotalSteps = 305, Loss = 2.312 });
         var big = new RunSummary { Name = "big", State = "failed", Team = "research", Reason = why };
         big.Stages.Add(new StageSummary { Name = "sft", State = "failed", Step = 7, TotalSteps = 250 });

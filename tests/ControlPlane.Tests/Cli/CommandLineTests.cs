@@ -94,14 +94,16 @@ public sealed class CommandLineTests
         var stage = JsonNode.Parse(ProtoJson.Document(run))?["stages"]?[0]?.AsObject();
         Assert.NotNull(stage);
         Assert.All(
-            new[] { "name", "kind", "state", "reason", "attempt", "step", "totalSteps", "tokens", "loss", "mfu", "ranks", "remainingSeconds" },
+            new[] { "name", "kind", "state", "reason", "attempt", "step", "totalSteps", "tokens", "loss", "mfu", "ranks",
+                "remainingSeconds" },
             field => Assert.True(stage.ContainsKey(field), field));
         Assert.Equal("NaN", (string?)stage["loss"]);
         Assert.Null(stage["mfu"]);
         Assert.Equal(305, (long?)stage["totalSteps"]);
     }
 
-    private static Terminal Terminal(int width, TextWriter output, TextWriter error) => new(output, error, width, Colors: false, Interactive: false);
+    private static Terminal Terminal(int width, TextWriter output, TextWriter error) =>
+        new(output, error, width, Colors: false, Interactive: false);
 
     private static async Task<(int Code, string Output, string Error)> Run(int width, params string[] arguments)
     {

@@ -13,7 +13,8 @@ public sealed class EventFoldTests
     [Fact]
     public void Checkpoints_that_follow_each_other_are_one_line()
     {
-        Event[] events = [Of(0, "started"), .. Enumerable.Range(1, 27).Select(second => Of(second, "checkpoint")), Of(28, "rank-exited"), Of(29, "checkpoint")];
+        Event[] events = [Of(0, "started"), .. Enumerable.Range(1, 27).Select(second => Of(second, "checkpoint")), Of(28, "rank-exited"),
+            Of(29, "checkpoint")];
         var folded = EventFold.Of(events).ToArray();
         Assert.Equal(["started", "checkpoint", "rank-exited", "checkpoint"], folded.Select(item => item.Kind));
         Assert.StartsWith("27 checkpoints in 26 s, all durable; the last: checkpoint at 27", folded[1].Text, StringComparison.Ordinal);
@@ -30,7 +31,8 @@ public sealed class EventFoldTests
 
     [Fact]
     public void Nothing_but_checkpoints_is_ever_left_out_and_the_order_stays() =>
-        Gen.Select(Gen.OneOf(Gen.Const("checkpoint"), Gen.Const("started"), Gen.Const("note")), Gen.OneOf(Gen.Const("a"), Gen.Const("b"))).Array[0, 40].Sample(kinds =>
+        Gen.Select(Gen.OneOf(Gen.Const("checkpoint"), Gen.Const("started"), Gen.Const("note")),
+            Gen.OneOf(Gen.Const("a"), Gen.Const("b"))).Array[0, 40].Sample(kinds =>
         {
             Event[] events = [.. kinds.Select((kind, second) => Of(second, kind.Item1, kind.Item2))];
             var live = new LiveFold();
@@ -53,6 +55,7 @@ public sealed class EventFoldTests
 
     private static Event Of(int second, string kind, string stage = "pretrain") => new()
     {
-        Run = "mini", Stage = stage, Kind = kind, Level = "info", Text = $"{kind} at {second}", At = Timestamp.FromDateTimeOffset(Start.AddSeconds(second)),
+        Run = "mini", Stage = stage, Kind = kind, Level = "info", Text = $"{kind} at {second}",
+        At = Timestamp.FromDateTimeOffset(Start.AddSeconds(second)),
     };
 }

@@ -16,14 +16,16 @@ public sealed class ExpertsVerbTests
     {
         string[] lines = Written(width, Load(1, 235_000)).TrimEnd().Split('\n');
         Assert.All(lines.Where(line => width == 80 || char.IsDigit(line[0])), line => Assert.InRange(line.Length, 0, width));
-        Assert.Contains(lines, line => line.Contains("BUSY@235000", StringComparison.Ordinal) && line.Contains("BUSY@1 ", StringComparison.Ordinal) == first);
+        Assert.Contains(lines,
+            line => line.Contains("BUSY@235000", StringComparison.Ordinal) && line.Contains("BUSY@1 ", StringComparison.Ordinal) == first);
         Assert.Equal(first ? 9 : 5, Assert.Single(lines, line => line.StartsWith('7')).Replace(" %", "%", StringComparison.Ordinal)
             .Split(' ', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 
     [Fact]
     public void A_stage_that_told_once_shows_one_report() =>
-        Assert.Contains("LAYER  BUSY@1  IDLE    CV   EMPTY\n7        1.75  0.25  0.53  50.0 %", Written(80, Load(1, 1)), StringComparison.Ordinal);
+        Assert.Contains("LAYER  BUSY@1  IDLE    CV   EMPTY\n7        1.75  0.25  0.53  50.0 %", Written(80, Load(1, 1)),
+            StringComparison.Ordinal);
 
     [Fact]
     public void Programs_get_every_ratio_as_a_number()
@@ -33,12 +35,22 @@ public sealed class ExpertsVerbTests
         Assert.Equal(1.75, (double)layer["busiest"]!);
     }
 
-    private static ExpertLoad Load(long first, long newest) => new() { Stage = "pretrain", Experts = 2, First = Report(first), Newest = Report(newest) };
+    private static ExpertLoad Load(long first, long newest) =>
+        new() { Stage = "pretrain", Experts = 2, First = Report(first), Newest = Report(newest) };
 
     private static ExpertLoadReport Report(long step) => new()
     {
         Step = step, Attempt = 1,
-        Layers = { new LayerLoad { Name = "7", Busiest = 1.75, BusiestExpert = 1, Idlest = 0.25, Variation = 0.53, WithoutTokens = 0.5, Ratios = { 0.25f, 1.75f } } },
+        Layers = { new LayerLoad
+        {
+            Name = "7",
+            Busiest = 1.75,
+            BusiestExpert = 1,
+            Idlest = 0.25,
+            Variation = 0.53,
+            WithoutTokens = 0.5,
+            Ratios = { 0.25f, 1.75f },
+        } },
     };
 
     private static string Written(int width, ExpertLoad load)

@@ -17,7 +17,8 @@ public sealed class PlainTextTests
 {
     private static readonly string[] Steers =
     [
-        "\u009b31m", "\u202e", "\u2066", "\x1b[2J", "\a", "\0", "\r", "\u2028", "\ud800", "\udc00", "\u00ad", "\ufeff", "\U000E0041", "\U0001F642", "loss", "漢", "é",
+        "\u009b31m", "\u202e", "\u2066", "\x1b[2J", "\a", "\0", "\r", "\u2028", "\ud800", "\udc00", "\u00ad", "\ufeff", "\U000E0041",
+        "\U0001F642", "loss", "漢", "é",
     ];
 
     private static readonly Gen<string> Nasty = Gen.OneOf(
@@ -28,8 +29,11 @@ public sealed class PlainTextTests
     public void Nothing_that_steers_a_terminal_is_left_and_nothing_else_is_lost() => Nasty.Sample(text =>
     {
         string plain = PlainText.Of(text);
-        Assert.Equal(text.Length, plain.Length + text.EnumerateRunes().Count(r => r.Utf16SequenceLength == 2 && Rune.GetUnicodeCategory(r) == UnicodeCategory.Format));
-        Assert.DoesNotContain(plain.EnumerateRunes(), r => Rune.GetUnicodeCategory(r) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator);
+        Assert.Equal(text.Length,
+            plain.Length
+                + text.EnumerateRunes().Count(r => r.Utf16SequenceLength == 2 && Rune.GetUnicodeCategory(r) == UnicodeCategory.Format));
+        Assert.DoesNotContain(plain.EnumerateRunes(),
+            r => Rune.GetUnicodeCategory(r) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator);
         Assert.Equal(text.EnumerateRunes().Count(Rune.IsLetterOrDigit), plain.EnumerateRunes().Count(Rune.IsLetterOrDigit));
         // A half character becomes the mark for one.
         Assert.Equal(plain, Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(plain)));
@@ -49,7 +53,8 @@ public sealed class PlainTextTests
     {
         using var output = new StringWriter { NewLine = "\n" };
         using var error = new StringWriter { NewLine = "\n" };
-        await CommandLine.Run(["no-\u009bsuch\x1b[2J\u202e-verb"], new Terminal(output, error, 80, Colors: false, Interactive: false), CancellationToken.None);
+        await CommandLine.Run(["no-\u009bsuch\x1b[2J\u202e-verb"], new Terminal(output, error, 80, Colors: false, Interactive: false),
+            CancellationToken.None);
         Assert.Contains("no- such [2J -verb", error.ToString(), StringComparison.Ordinal);
         Assert.Contains("\n", error.ToString(), StringComparison.Ordinal);
     }

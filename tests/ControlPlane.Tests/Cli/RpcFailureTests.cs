@@ -15,6 +15,7 @@ public sealed class RpcFailureTests
         Assert.Equal((Away, "", ExitCode.NotReachable), (refusal.Message, refusal.Fix, refusal.Code));
 
         var refused = new HttpRequestException("Connection refused");
-        Assert.Equal("The control plane does not answer.", RpcFailure.From(new RpcException(new Status(StatusCode.Unavailable, "Error starting gRPC call.", refused))).Message);
+        Assert.Equal("The control plane does not answer.",
+            RpcFailure.From(new RpcException(new Status(StatusCode.Unavailable, "Error starting gRPC call.", refused))).Message);
     }
 }

@@ -16,7 +16,8 @@ public sealed class ServingPlanTests : IDisposable
     public async Task Manifests_are_yaml_that_carries_the_placement_for_as_many_pods_as_nodes()
     {
         string loads = Loads("loads.json", $"[[{string.Join(',', Enumerable.Range(1, 256))}]]");
-        var (code, output, error) = await Run("plan", "--serving", loads, "--out", Path.Combine(folder, "out"), "--image", "registry.example/engine:1", "--json");
+        var (code, output, error) = await Run("plan", "--serving", loads, "--out", Path.Combine(folder, "out"), "--image",
+            "registry.example/engine:1", "--json");
         Assert.True(code == ExitCode.Ok, error);
         foreach (var deployment in JsonNode.Parse(output)!["deployments"]!.AsArray())
         {
@@ -68,7 +69,9 @@ public sealed class ServingPlanTests : IDisposable
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        int code = await CommandLine.Run(args, new Terminal(output, error, 100, Colors: false, Interactive: false), TestContext.Current.CancellationToken);
+        int code =
+            await CommandLine.Run(args, new Terminal(output, error, 100, Colors: false, Interactive: false),
+                TestContext.Current.CancellationToken);
         return (code, output.ToString(), error.ToString());
     }
 }

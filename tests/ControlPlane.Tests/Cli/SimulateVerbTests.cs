@@ -31,7 +31,8 @@ public sealed class SimulateVerbTests
     public async Task Without_faults_only_checkpoints_and_the_start_take_time_from_training()
     {
         var report = await Simulated("--faults", "none", "--days", "1");
-        Assert.All(new[] { "lostWork", "detection", "restart", "queue", "repair" }, bucket => Assert.Equal(0, (double)report["gpuSeconds"]![bucket]!));
+        Assert.All(new[] { "lostWork", "detection", "restart", "queue", "repair" },
+            bucket => Assert.Equal(0, (double)report["gpuSeconds"]![bucket]!));
         Assert.InRange((double)report["ettr"]!, 0.99, 1);
     }
 
@@ -54,7 +55,8 @@ public sealed class SimulateVerbTests
             Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
             Assert.Contains("<span class=\"badge\">simulated</span>", page, StringComparison.Ordinal);
             Assert.Contains("prefers-color-scheme:dark", page, StringComparison.Ordinal);
-            Assert.All(report["causes"]!.AsArray(), cause => Assert.Contains($"<td>{cause!["cause"]}</td>", page, StringComparison.Ordinal));
+            Assert.All(report["causes"]!.AsArray(),
+                cause => Assert.Contains($"<td>{cause!["cause"]}</td>", page, StringComparison.Ordinal));
             Assert.Contains($"{(double)report["gpuSeconds"]!["productive"]! / 3600:#,0}</td>", page, StringComparison.Ordinal);
         }
         finally
@@ -137,7 +139,9 @@ public sealed class SimulateVerbTests
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        int code = await CommandLine.Run(args, new Terminal(output, error, width, Colors: false, Interactive: false), TestContext.Current.CancellationToken);
+        int code =
+            await CommandLine.Run(args, new Terminal(output, error, width, Colors: false, Interactive: false),
+                TestContext.Current.CancellationToken);
         return (code, output.ToString(), error.ToString());
     }
 

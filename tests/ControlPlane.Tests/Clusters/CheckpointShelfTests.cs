@@ -19,7 +19,8 @@ public sealed class CheckpointShelfTests : IDisposable
     {
         string manifest = Make(120);
         var seen = Assert.Single(CheckpointShelf.Read(root.FullName, Stage).Checkpoints);
-        Assert.Equal((120L, 3, "mini/pretrain/step-00000120", "reg"), (seen.Made.Step, seen.Made.Attempt, seen.Made.Path, seen.Registration));
+        Assert.Equal((120L, 3, "mini/pretrain/step-00000120", "reg"),
+            (seen.Made.Step, seen.Made.Attempt, seen.Made.Path, seen.Registration));
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(manifest))), seen.Made.Digest);
         Assert.True(double.IsNaN(seen.Made.Loss));
     }
@@ -57,7 +58,8 @@ public sealed class CheckpointShelfTests : IDisposable
     }
 
     [Fact]
-    public void A_stage_without_a_folder_has_no_checkpoints() => Assert.Empty(CheckpointShelf.Read(root.FullName, new StageId("none", "at-all")).Checkpoints);
+    public void A_stage_without_a_folder_has_no_checkpoints() =>
+    Assert.Empty(CheckpointShelf.Read(root.FullName, new StageId("none", "at-all")).Checkpoints);
 
     private string Make(long step, string? folder = null, int bytes = 3, string run = "mini")
     {

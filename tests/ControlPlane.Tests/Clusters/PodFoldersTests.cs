@@ -8,7 +8,8 @@ public sealed class PodFoldersTests
     private static readonly DateTimeOffset Now = new(2026, 1, 8, 0, 0, 0, TimeSpan.Zero);
     private static readonly TimeSpan Week = TimeSpan.FromDays(7);
 
-    private static KeyValuePair<string, LocalPod> Pod(int gang, double? deletedDaysAgo, string stage = "pretrain") => new($"/nodes/node-0/pods/mini.{stage}.{gang}",
+    private static KeyValuePair<string, LocalPod> Pod(int gang, double? deletedDaysAgo, string stage = "pretrain") =>
+        new($"/nodes/node-0/pods/mini.{stage}.{gang}",
         new LocalPod
         {
             Run = "mini", Stage = stage, Gang = gang, Node = "node-0", CreatedAt = Now - TimeSpan.FromDays(30),
@@ -26,7 +27,8 @@ public sealed class PodFoldersTests
     public void Of_one_stage_only_the_newest_stay_however_new_the_others_are()
     {
         var pods = new Dictionary<string, LocalPod>(
-            [.. Enumerable.Range(1, 76).Select(gang => Pod(gang, 0)), Pod(77, null), .. Enumerable.Range(1, 3).Select(gang => Pod(gang, 0, "sft"))]);
+            [.. Enumerable.Range(1, 76).Select(gang => Pod(gang, 0)), Pod(77, null),
+                .. Enumerable.Range(1, 3).Select(gang => Pod(gang, 0, "sft"))]);
         string[] over = [.. PodFolders.Over(pods, Week, Now)];
         Assert.Equal(76 - PodFolders.KeptOfStage, over.Length);
         Assert.DoesNotContain(over, f => f.Contains("sft", StringComparison.Ordinal) || pods[f].Gang > 76 - PodFolders.KeptOfStage);

@@ -61,7 +61,8 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         Assert.Equal(8, victim.Work.Single().Ranks.Count);
         Assert.InRange(victim.Work.Single().Mfu, 0.2, 0.6);
 
-        Assert.Equal("not-ready", (await Ops.KillNodeAsync(new NodeCommand { Name = victim.Name, Reason = "a test pulled the plug" }, Call())).State);
+        Assert.Equal("not-ready",
+            (await Ops.KillNodeAsync(new NodeCommand { Name = victim.Name, Reason = "a test pulled the plug" }, Call())).State);
         var lost = await Told(e => e.Text.Contains("pulled the plug", StringComparison.Ordinal) && e.Level != "info", after: 0);
         var back = await Told("recovered", after: lost.Number);
 
@@ -99,7 +100,9 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         await Told("checkpoint", after: 0);
 
         wear.Faults = FaultMix.Llama3 with { PerThousandNodeDays = 1500 };
-        var struck = await Told(e => e.Level != "info" && FaultMix.Llama3.Causes.Any(f => e.Text.Contains(f.Name, StringComparison.Ordinal)), after: 0);
+        var struck =
+            await Told(e => e.Level != "info" && FaultMix.Llama3.Causes.Any(f => e.Text.Contains(f.Name, StringComparison.Ordinal)),
+                after: 0);
         wear.Faults = FaultMix.None;
         var back = await Told("recovered", after: struck.Number);
 
@@ -116,7 +119,8 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         }
         // By the plan first, by the pace once it is measured.
         var cluster = await Watched(c => c.Waiting is [{ Wait.Start: { } start }, { Wait.Start: not null }]
-            && start.Basis.Contains("its measured pace", StringComparison.Ordinal) && c.Waiting.All(w => w.Wait.Ways.Any(y => y.HasGpuHoursAtRisk)));
+            && start.Basis.Contains("its measured pace", StringComparison.Ordinal)
+            && c.Waiting.All(w => w.Wait.Ways.Any(y => y.HasGpuHoursAtRisk)));
         var (ahead, behind) = (cluster.Waiting[0], cluster.Waiting[1]);
         var preempt = behind.Wait.Ways.Single(w => w.Kind == "preempt");
         Assert.Equal("capacity", behind.Wait.Reasons[0].Kind);
@@ -125,7 +129,9 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         // Its save takes seconds and the restart 5 minutes, on 1,024 GPUs.
         Assert.InRange(preempt.GpuHours, 1024 * 5 / 60.0, 1024 * 8 / 60.0);
 
-        var moved = await Ops.MoveWaitingGangAsync(new MoveWaitingGangRequest { Run = behind.Run, Stage = "pretrain", Reason = "a paper is due" }, Call());
+        var moved =
+            await Ops.MoveWaitingGangAsync(new MoveWaitingGangRequest { Run = behind.Run, Stage = "pretrain", Reason = "a paper is due" },
+                Call());
         Assert.Equal([behind.Run, ahead.Run], moved.Waiting.Select(w => w.Run));
         Assert.Equal("a paper is due", moved.Waiting[0].Moved);
         var again = await Assert.ThrowsAsync<RpcException>(async () =>
@@ -133,7 +139,8 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         Assert.Equal(StatusCode.FailedPrecondition, again.StatusCode);
 
         await Ops.GiveWayAsync(new GiveWayRequest { Gangs = { preempt.Victims }, For = $"{behind.Run}/pretrain" }, Call());
-        var after = await Watched(c => c.Waiting.All(w => w.Run != behind.Run) && c.Waiting.Any(w => $"{w.Run}/{w.Stage}" == preempt.Victims[0]));
+        var after =
+            await Watched(c => c.Waiting.All(w => w.Run != behind.Run) && c.Waiting.Any(w => $"{w.Run}/{w.Stage}" == preempt.Victims[0]));
         Assert.Contains(after.Nodes, n => n.Run == behind.Run);
         var run = await Ops.GetRunAsync(new GetRunRequest { Name = ahead.Run }, Call());
         Assert.NotEmpty(run.Stages[0].Wait.Reasons);
@@ -176,7 +183,8 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         throw new InvalidOperationException("The cluster's stream ended.");
     }
 
-    private static CallOptions Call() => new(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + Patience, cancellationToken: TestContext.Current.CancellationToken);
+    private static CallOptions Call() =>
+        new(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + Patience, cancellationToken: TestContext.Current.CancellationToken);
 
     private Task<Event> Told(string kind, long after) => Told(e => e.Kind == kind, after);
 

@@ -40,14 +40,16 @@ public sealed class AcknowledgementTests
         {
             turn = next;
             untold.Add((++sequence, sequence));
-            acknowledgements.Take(Beat(sequence, untold.Select(u => u.Step)), TestPipelines.Of("mini", ("pretrain", 1000)).Pipeline, ledger);
+            acknowledgements.Take(Beat(sequence, untold.Select(u => u.Step)), TestPipelines.Of("mini", ("pretrain", 1000)).Pipeline,
+                ledger);
             if ((next & 4) != 0 && writes.TryDequeue(out var write))
             {
                 Finish(write, fails: (next & 8) != 0);
             }
 
             long taken = acknowledgements.Durable;
-            Assert.All(untold.Where(u => u.Sequence <= taken), u => Assert.Superset(new HashSet<(string, long)> { ("sample", u.Step), ("load", u.Step) }, disk));
+            Assert.All(untold.Where(u => u.Sequence <= taken),
+                u => Assert.Superset(new HashSet<(string, long)> { ("sample", u.Step), ("load", u.Step) }, disk));
             untold.RemoveAll(u => u.Sequence <= taken);
         }
 
@@ -73,7 +75,9 @@ public sealed class AcknowledgementTests
 
     private static AgentBeat Beat(long sequence, IEnumerable<long> steps) => new(
         new NodeId("node-0"), "agent", Stage, 1, sequence, [],
-        [.. steps.Select(step => new StepSample(step, default, "main", 1, 1, 1e-3, step, 0.1, 1, ImmutableDictionary<string, double>.Empty))], [], [], [],
+        [.. steps.Select(
+            step => new StepSample(step, default, "main", 1, 1, 1e-3, step, 0.1, 1, ImmutableDictionary<string, double>.Empty))], [], [],
+            [],
         ImmutableDictionary<string, double>.Empty, [], [.. steps.Select(step => new ExpertLoad(step, default, 1, 1, 0, 2, [1, 1]))]);
 
     internal static Ledger LedgerOf(Func<ImmutableArray<StepSample>, Task?> samples, Func<ImmutableArray<ExpertLoad>, Task?> loads) => new()

@@ -25,7 +25,8 @@ internal sealed class DictionaryStorage : IGrainStorage
     {
         if (rows.TryGetValue(Key(stateName, grainId), out var row))
         {
-            (grainState.State, grainState.ETag, grainState.RecordExists) = (json.Deserialize<T>(BinaryData.FromString(row.Json)), $"{row.Version}", true);
+            (grainState.State, grainState.ETag,
+                grainState.RecordExists) = (json.Deserialize<T>(BinaryData.FromString(row.Json)), $"{row.Version}", true);
         }
 
         return Task.CompletedTask;

@@ -24,7 +24,8 @@ public sealed class GrainStateTests
 
         Assert.Equal((before.State, before.PipelineText, before.SubmittedAt), (after.State, after.PipelineText, after.SubmittedAt));
         var (was, stage) = (before.Stages[0], after.Stages[0]);
-        Assert.Equal((was.State, was.Attempt, was.CheckpointStep, was.StartedAt), (stage.State, stage.Attempt, stage.CheckpointStep, stage.StartedAt));
+        Assert.Equal((was.State, was.Attempt, was.CheckpointStep, was.StartedAt),
+            (stage.State, stage.Attempt, stage.CheckpointStep, stage.StartedAt));
         Assert.Equal(1, stage.RestartsByCause["rank exited"]);
         Assert.Equal([1, 0], nodes.Select(n => n.SlotsUsed));
     }

@@ -29,7 +29,8 @@ public sealed class NumbersBreakTests
         Assert.Equal([8L], Assert.Single(agent.Orders.OfType<WorkerOrder.RestartRanks>()).Assignment.LeftOut);
         Assert.Equal(1, view.Stages[0].RestartsByCause["not finite"]);
         var told = Assert.Single(world.Events, e => e.Kind == "not-finite");
-        Assert.Equal("the loss became NaN at step 8 (micro-batch 2); batch 8 (pairs.jsonl, line 7) is left out; goes on from step 5", told.Text);
+        Assert.Equal("the loss became NaN at step 8 (micro-batch 2); batch 8 (pairs.jsonl, line 7) is left out; goes on from step 5",
+            told.Text);
     }
 
     [Fact]
@@ -43,11 +44,13 @@ public sealed class NumbersBreakTests
 
         Assert.Equal("failed", failed.State);
         Assert.Equal(2, failed.Stages[0].Attempt);
-        Assert.Contains("the loss became NaN at step 8 (micro-batch 2), the second time within 500 steps", failed.Reason, StringComparison.Ordinal);
+        Assert.Contains("the loss became NaN at step 8 (micro-batch 2), the second time within 500 steps", failed.Reason,
+            StringComparison.Ordinal);
         Assert.Contains("batch 8 was left out", failed.Reason, StringComparison.Ordinal);
         string[] changes =
         [
-            "learningRate", "optimizer.gradClip", "model.initStd", "the data of batch 9: pairs.jsonl, line 7", "dsops clone mini", "dsops retry mini",
+            "learningRate", "optimizer.gradClip", "model.initStd", "the data of batch 9: pairs.jsonl, line 7", "dsops clone mini",
+            "dsops retry mini",
         ];
         foreach (string change in changes)
         {

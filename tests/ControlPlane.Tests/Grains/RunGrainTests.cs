@@ -52,7 +52,9 @@ public sealed class RunGrainTests
         var restart = Assert.IsType<WorkerOrder.RestartRanks>(agent.Orders.Single(o => o is WorkerOrder.RestartRanks));
         long from = restart.Assignment.ResumeFrom!.Step;
         Assert.InRange(from, 5, step);
-        Assert.Contains(world.Events, e => e.Text == $"rank 0 on node-0 was ended by signal 9 (SIGKILL) at step {step}; restarting in place; goes on from step {from}");
+        Assert.Contains(world.Events,
+            e => e.Text
+                == $"rank 0 on node-0 was ended by signal 9 (SIGKILL) at step {step}; restarting in place; goes on from step {from}");
         Assert.Contains(world.Events, e => e.Kind == "recovered"
             && e.Text.StartsWith($"trains again: first new step {from + 1} after ", StringComparison.Ordinal));
     }
@@ -90,7 +92,8 @@ public sealed class RunGrainTests
 
         Assert.Equal("completed", view.State);
         Assert.Equal(["node-0", "node-1"], world.Cluster.Agents.Select(a => a.Node.Name));
-        Assert.Contains(world.Events, e => e.Kind == "agent-lost" && e.Text.Contains("a new gang that avoids node-0", StringComparison.Ordinal));
+        Assert.Contains(world.Events,
+            e => e.Kind == "agent-lost" && e.Text.Contains("a new gang that avoids node-0", StringComparison.Ordinal));
         Assert.Contains(world.Events, e => e.Kind == "recovered");
     }
 

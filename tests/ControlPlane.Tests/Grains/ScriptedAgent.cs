@@ -121,19 +121,22 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
         return reply;
     }
 
-    private IEnumerable<RefusedCheckpoint> Refusals() => Refuses.Select(path => new RefusedCheckpoint(path, "its digest is not the manifest's"));
+    private IEnumerable<RefusedCheckpoint> Refusals() =>
+        Refuses.Select(path => new RefusedCheckpoint(path, "its digest is not the manifest's"));
 
     private void Train(DateTimeOffset now)
     {
         if (rank is not { State: RankState.Training } || Stands)
         {
-            rank = rank is { State: RankState.Training } ? rank with { SinceProgress = rank.SinceProgress + TimeSpan.FromSeconds(30) } : rank;
+            rank = rank is { State: RankState.Training } ? rank with { SinceProgress = rank.SinceProgress + TimeSpan.FromSeconds(30) }
+                : rank;
             return;
         }
 
         if (Spoilt.Contains(BatchOrder.BatchOf(rank.Step + 1, leftOut)))
         {
-            var broke = new NotFinite("loss", "NaN", rank.Step + 1, BatchOrder.BatchOf(rank.Step + 1, leftOut), 2, "pairs.jsonl, line 7", 1e-3);
+            var broke = new NotFinite("loss", "NaN", rank.Step + 1, BatchOrder.BatchOf(rank.Step + 1, leftOut), 2, "pairs.jsonl, line 7",
+                1e-3);
             rank = rank with { State = RankState.Exited, ExitCode = NumberBreak.Exit, Error = broke.Sentence, Broke = broke };
             return;
         }
@@ -162,7 +165,9 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
     {
         bool final = rank!.Step == last;
         checkpointsCarriedBy = sequence + 1;
-        checkpoints.Add(new CheckpointMade(rank.Step, $"{stage}/step-{rank.Step:00000000}", 1000, $"digest-{rank.Step}", rank.Step * 100, LossOf(rank.Step),
+        checkpoints.Add(
+            new CheckpointMade(rank.Step, $"{stage}/step-{rank.Step:00000000}", 1000, $"digest-{rank.Step}", rank.Step * 100,
+                LossOf(rank.Step),
             $"sample {rank.Step}", TimeSpan.FromMilliseconds(10), TimeSpan.FromMilliseconds(20), now, attempt, final));
         rank = final ? rank with { State = RankState.Done } : rank;
     }
@@ -213,7 +218,8 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
         (attempt, leftOut) = (assignment.Attempt, assignment.LeftOut);
         last = StageLength.Of(assignment.Pipeline.Stage(stage.Stage).Recipe).Steps;
         bool refused = assignment.ResumeFrom is { } from && Refuses.Contains(from.Path);
-        rank = new RankSeen(0, pid + (100 * attempt), refused ? RankState.Exited : RankState.Training, attempt, assignment.ResumeFrom?.Step ?? 0,
+        rank = new RankSeen(0, pid + (100 * attempt), refused ? RankState.Exited : RankState.Training, attempt,
+            assignment.ResumeFrom?.Step ?? 0,
             "forward", TimeSpan.Zero, refused ? 1 : null, refused ? "checkpoint refused" : "", 0);
     }
 }

@@ -26,7 +26,8 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
     /// <summary>What lies in stages' checkpoint folders; of others it cannot be seen.</summary>
     public ConcurrentDictionary<StageId, StageFolder> Folders { get; } = [];
 
-    public Task<StageFolder?> LookAtCheckpoints(StageId stage, CancellationToken cancellation) => Task.FromResult(Folders.GetValueOrDefault(stage));
+    public Task<StageFolder?> LookAtCheckpoints(StageId stage, CancellationToken cancellation) =>
+        Task.FromResult(Folders.GetValueOrDefault(stage));
 
     public ImmutableArray<ScriptedAgent> Agents
     {

@@ -17,7 +17,9 @@ using Orleans.TestingHost;
 
 namespace DeepSeekOps.ControlPlane.Tests.Grains;
 
-/// <summary>A silo with a scripted cluster, a clock that tests move, and a ledger of lists. The silo can be killed and begun again.</summary>
+/// <summary>
+/// A silo with a scripted cluster, a clock that tests move, and a ledger of lists. The silo can be killed and begun again.
+/// </summary>
 internal sealed class World : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);

@@ -51,7 +51,8 @@ public sealed class CalmLoggingTests
     private ILogger Logger()
     {
         var services = new ServiceCollection().AddLogging(logging => logging.AddProvider(new Lines(lines)));
-        services.AddSingleton<LoggerFactory>().AddSingleton<TimeProvider>(clock).AddSingleton<RecurringFailures>().AddSingleton<ILoggerFactory, CalmLogging>();
+        services.AddSingleton<LoggerFactory>().AddSingleton<TimeProvider>(clock).AddSingleton<RecurringFailures>()
+            .AddSingleton<ILoggerFactory, CalmLogging>();
         return services.BuildServiceProvider().GetRequiredService<ILoggerFactory>().CreateLogger("StageGrain");
     }
 
@@ -76,7 +77,8 @@ public sealed class CalmLoggingTests
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter) =>
             lines.Add(formatter(state, exception) + (exception is null ? "" : $"\n{exception}"));
 
         public void Dispose()

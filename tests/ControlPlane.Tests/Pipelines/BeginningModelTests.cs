@@ -29,7 +29,8 @@ public sealed class BeginningModelTests : IDisposable
         Assert.Equal(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes)), spec.ModelFrom.Digest);
         var plan = TrainingPlans.ToProto(spec, "s");
         Assert.Equal((64, 4.0, true), (plan.Model.HiddenSize, plan.Model.Yarn.Factor, plan.Model.Yarn.HasMscale));
-        Assert.StartsWith($"{spec.ModelFrom.Folder} (sha256 {spec.ModelFrom.Digest[..12]}", CheckpointRef.Of(spec.ModelFrom).Lineage, StringComparison.Ordinal);
+        Assert.StartsWith($"{spec.ModelFrom.Folder} (sha256 {spec.ModelFrom.Digest[..12]}", CheckpointRef.Of(spec.ModelFrom).Lineage,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -47,7 +48,8 @@ public sealed class BeginningModelTests : IDisposable
         Assert.Empty(elsewhere.Problems.Select(p => p.ToString()));
         Assert.Equal(spec.Model, elsewhere.Spec!.Model);
         Assert.Empty(PipelineDiff.Between(spec, elsewhere.Spec));
-        Assert.Equal(JsonSerializer.Serialize(spec), JsonSerializer.Serialize(JsonSerializer.Deserialize<PipelineSpec>(JsonSerializer.Serialize(spec))));
+        Assert.Equal(JsonSerializer.Serialize(spec),
+            JsonSerializer.Serialize(JsonSerializer.Deserialize<PipelineSpec>(JsonSerializer.Serialize(spec))));
     }
 
     [Theory]
@@ -97,7 +99,8 @@ public sealed class BeginningModelTests : IDisposable
         Shards("model");
         var parse = Parsed("from: w");
         Assert.NotNull(parse.Spec);
-        Assert.Contains("has both model.safetensors and model.safetensors.index.json", Assert.Single(parse.Warnings).Message, StringComparison.Ordinal);
+        Assert.Contains("has both model.safetensors and model.safetensors.index.json", Assert.Single(parse.Warnings).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -231,7 +234,8 @@ public sealed class BeginningModelTests : IDisposable
             long bytes = dimensions.Aggregate(1L, (a, b) => a * b) * ElementTypes.BitsOf(type)!.Value / 8;
             json[name] = new JsonObject
             {
-                ["dtype"] = type, ["shape"] = new JsonArray([.. dimensions.Select(d => (JsonNode)d)]), ["data_offsets"] = new JsonArray(end, end + bytes),
+                ["dtype"] = type, ["shape"] = new JsonArray([.. dimensions.Select(d => (JsonNode)d)]),
+                ["data_offsets"] = new JsonArray(end, end + bytes),
             };
             end += bytes;
         }

@@ -39,14 +39,18 @@ public sealed class ClusterSettingsTests
 
         Assert.Null(parse.Settings);
         string[] fields = [.. parse.Problems.Select(p => p.Field)];
-        Assert.Equal(["spares", "preemptAbove", "teams[1].name", "groups[0]", "groups[1].name", "maintenance[0].from", "maintenance[0].for", "maintenance[1]"], fields);
+        Assert.Equal(
+            ["spares", "preemptAbove", "teams[1].name", "groups[0]", "groups[1].name", "maintenance[0].from", "maintenance[0].for",
+                "maintenance[1]"], fields);
         Assert.All(parse.Problems, p => Assert.True(p.Line > 0 && p.Fix.Length > 0, p.ToString()));
     }
 
     [Fact]
     public void Never_is_a_gap_and_nodes_may_be_named()
     {
-        var settings = ClusterSettingsText.Parse("{apiVersion: deepseekops/v1, preemptAbove: never, groups: [{name: quiet, nodes: [node-0000]}]}").Settings!;
+        var settings =
+            ClusterSettingsText.Parse("{apiVersion: deepseekops/v1, preemptAbove: never, groups: [{name: quiet, nodes: [node-0000]}]}")
+                .Settings!;
         Assert.Null(settings.ToPolicy().PreemptAbove);
         Assert.Equal(new NodeId("node-0000"), Assert.Single(settings.Groups[0].Nodes));
     }

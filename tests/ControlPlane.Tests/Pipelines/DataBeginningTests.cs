@@ -31,8 +31,10 @@ public sealed class DataBeginningTests : IDisposable
     [Theory]
     [InlineData("source: x.jsonl", "{\"text\": \"a\"}\n", "sft", "data.source", "needs conversations")]
     [InlineData("source: x.txt", "a\n", "sft", "data.source", "needs conversations")]
-    [InlineData("source: x.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", "sft", "data.source", "needs conversations")]
-    public void A_stage_that_learns_answers_is_told_that_its_data_has_none(string data, string content, string kind, string field, string said)
+    [InlineData("source: x.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", "sft", "data.source",
+        "needs conversations")]
+    public void A_stage_that_learns_answers_is_told_that_its_data_has_none(string data, string content, string kind, string field,
+        string said)
     {
         File.WriteAllText(Path.Combine(folder.FullName, data.Split(' ')[1]), content);
         string stage = $"\n  - {{name: more, kind: {kind}, instances: 8, sequenceLength: 64, batchSize: 2, learningRate: 1e-3}}";
@@ -59,7 +61,9 @@ public sealed class DataBeginningTests : IDisposable
     {
         Directory.CreateDirectory(Path.Combine(folder.FullName, "a, b"));
         File.WriteAllText(Path.Combine(folder.FullName, "a, b", "x.txt"), "text");
-        var parse = PipelineText.Parse($"{PipelineTextTests.OneStage}\ndata: {{source: x.txt}}", Path.Combine(folder.FullName, "a, b"), File.Exists);
+        var parse =
+            PipelineText.Parse($"{PipelineTextTests.OneStage}\ndata: {{source: x.txt}}", Path.Combine(folder.FullName, "a, b"),
+                File.Exists);
         Assert.Empty(parse.Errors.Select(e => e.ToString()));
         Assert.Equal([Path.Combine(folder.FullName, "a, b", "x.txt")], DeepSeekOps.Recipes.Data.DataSource.Split(parse.Spec!.Data.Source));
         var again = PipelineText.Parse(PipelineText.ToYaml(parse.Spec), null, File.Exists);
@@ -82,7 +86,8 @@ public sealed class DataBeginningTests : IDisposable
     [InlineData(82, false)]
     public void An_output_has_to_fit_into_the_context_with_its_question(int maxNewTokens, bool fits)
     {
-        string text = $"{PipelineTextTests.OneStage}\n  - {{name: rl, kind: rl, steps: 10, questions: 8, groupSize: 4, maxNewTokens: {maxNewTokens}, learningRate: 1e-4}}";
+        string text = $"{PipelineTextTests.OneStage}\n  - {{name: rl, kind: rl, steps: 10, questions: 8, groupSize: 4, maxNewTokens: "
+            + $"{maxNewTokens}, learningRate: 1e-4}}";
         var problems = PipelineText.Parse(text).Errors.Where(p => p.Field.EndsWith("maxNewTokens", StringComparison.Ordinal));
         Assert.Equal(fits, !problems.Any());
     }

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Pipelines;
 
-/// <summary>In .NET $ matches before a last line feed too: a value must not end in one and still be taken for what stands before it.</summary>
+/// <summary>
+/// In .NET $ matches before a last line feed too: a value must not end in one and still be taken for what stands before it.
+/// </summary>
 public sealed class LineFeedTests
 {
     [Theory]
@@ -28,10 +30,13 @@ public sealed class LineFeedTests
     public void A_number_with_anything_behind_it_is_none()
     {
         Gen<string> OneOf(params string[] texts) => Gen.OneOf(texts.Select(Gen.Const).ToArray());
-        Gen.Select(OneOf("1", "64", "1Mi", "1e-3", "2.5", "10s", "50%"), OneOf("\n", "\r\n", "\u2028", " \n"), (number, end) => number + end).Sample(text =>
+        Gen.Select(OneOf("1", "64", "1Mi", "1e-3", "2.5", "10s", "50%"), OneOf("\n", "\r\n", "\u2028", " \n"),
+            (number, end) => number + end).Sample(text =>
         {
             string value = System.Text.Json.JsonSerializer.Serialize(text);
-            var parse = PipelineText.Parse($"apiVersion: deepseekops/v1\nname: a\nmodel: mini\nstages:\n- name: b\n  kind: sft\n  instances: {value}\n");
+            var parse =
+                PipelineText.Parse("apiVersion: deepseekops/v1\nname: a\nmodel: mini\nstages:\n- name: b\n  kind: "
+                    + $"sft\n  instances: {value}\n");
             Assert.Contains(parse.Errors, problem => problem.Field == "stages[0].instances");
         });
     }

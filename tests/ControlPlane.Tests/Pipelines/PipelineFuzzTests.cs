@@ -10,7 +10,8 @@ namespace DeepSeekOps.ControlPlane.Tests.Pipelines;
 public sealed class PipelineFuzzTests
 {
     private static readonly string[] Snippets =
-        [":", "-", "{", "}", "[", "]", "\n", "  ", "\t", "\"", "'", "#", "&a", "*a", "<<: ", "!!int", "|", ">", "0", "-1", "1e999", "999999T", "null",
+        [":", "-", "{", "}", "[", "]", "\n", "  ", "\t", "\"", "'", "#", "&a", "*a", "<<: ", "!!int", "|", ">", "0", "-1", "1e999",
+            "999999T", "null",
             "stages:", "kind: rl", "𝛾", "\0", "\uFEFF", "? ", "%", "@", "`", "9223372036854775807", "0.0000001", ",", "Ki", "from: sft",
             "studentFrom: distill", "groups: 0", "150%", "%", "1e9%"];
 
@@ -65,9 +66,11 @@ public sealed class PipelineFuzzTests
                 long steps = StageLength.Of(tokens, length, new BatchRamp { From = from, To = from + more, OverTokens = tokens / 2 }).Steps;
                 return TokenShares.Resolve(new StageRecipe.Pretraining
                 {
-                    Tokens = tokens, SequenceLength = length, BatchSize = new BatchRamp { From = from, To = from + more, OverTokens = tokens / 2 },
+                    Tokens = tokens, SequenceLength = length,
+                    BatchSize = new BatchRamp { From = from, To = from + more, OverTokens = tokens / 2 },
                     LearningRate = steps < 3 ? LearningRate.Constant(rate) : new(
-                        [new(CurveShape.Linear, rate, null, 1), new(CurveShape.Cosine, rate / 10, null, 2), new(CurveShape.Constant, rate / 7, tokens, null)]),
+                        [new(CurveShape.Linear, rate, null, 1), new(CurveShape.Cosine, rate / 10, null, 2),
+                            new(CurveShape.Constant, rate / 7, tokens, null)]),
                     Gamma = new Milestone(rate, 0, tokens * at / 100) { AtPercent = at % 2 == 0 ? null : at / 4m },
                     Lambda = Milestone.Always(ema), EmaDecay = Math.Min(ema, 0.999), Alpha = rate / 3,
                 });
@@ -80,7 +83,7 @@ public sealed class PipelineFuzzTests
                 Name = name, Team = name, Priority = (Priority)(priority * 100), Seed = count, Model = bit ? ModelShape.Mini
                     : ModelShape.Mini with { HiddenSize = 256, Layers = 3, RopeTheta = 1 + (1e6 * rate) },
                 Data = new DataSpec { FimRate = rate, Heldout = count, Source = path },
-                    Optimizer = new AdamW { Beta1 = rate * 0.99, Epsilon = rate, Bf16Moments = bit },
+                Optimizer = new AdamW { Beta1 = rate * 0.99, Epsilon = rate, Bf16Moments = bit },
                 Recovery = new() { Window = duration, BackOffMax = duration + TimeSpan.FromSeconds(1), MaxRestarts = count },
                 Checkpoints = new CheckpointPolicy { EverySteps = count, Keep = 2 + priority },
                 Stages =
@@ -89,15 +92,18 @@ public sealed class PipelineFuzzTests
                     new StageSpec
                     {
                         Name = "r", BeginFrom = bit ? "p" : "",
-                        Gates = bit ? [new Gate.Approval(), new Gate.Metric("p", "loss", rate, null)] : [new Gate.Metric("p", "a b", null, -rate)],
-                        Recipe = new StageRecipe.ReinforcementLearning { Steps = count, Questions = 2, GroupSize = 2 + priority, MaxNewTokens = 16,
+                        Gates = bit ? [new Gate.Approval(), new Gate.Metric("p", "loss", rate, null)]
+                            : [new Gate.Metric("p", "a b", null, -rate)],
+                        Recipe = new StageRecipe.ReinforcementLearning { Steps = count, Questions = 2, GroupSize = 2 + priority,
+                            MaxNewTokens = 16,
                             LearningRate = LearningRate.Constant(rate), KlBeta = rate, Verifier = "exact" },
                         Checkpoints = bit ? new CheckpointPolicy { EverySteps = 1, Keep = 5 } : null,
                     },
                     new StageSpec
                     {
                         Name = "d", Recipe = new StageRecipe.Distillation { Student = ModelShape.MiniStudent with { VocabSize = 272 },
-                            Samples = count, BatchSize = 1, SequenceLength = 77, LearningRate = LearningRate.Constant(rate), LogitWeight = rate,
+                            Samples = count, BatchSize = 1, SequenceLength = 77, LearningRate = LearningRate.Constant(rate),
+                            LogitWeight = rate,
                             Verifier = "boxed" },
                     },
                 ],

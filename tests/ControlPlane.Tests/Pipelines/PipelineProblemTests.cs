@@ -45,14 +45,17 @@ public sealed class PipelineProblemTests
     [InlineData("learningRate: 1e-3",
         "learningRate: [{shape: linear, to: 1, until: 4Ki}, {shape: constant, to: 1, until: 2Ki}, {shape: constant, to: 1}]",
         "stages[0].learningRate[1]", "ascending")]
-    [InlineData("learningRate: 1e-3", "learningRate: [{shape: linear, to: 1, until: 65Ki}]", "stages[0].learningRate[0].until", "The stage ends before")]
-    [InlineData("learningRate: 1e-3", "learningRate: [{shape: linear, to: 1}, {shape: constant, to: 1}]", "stages[0].learningRate[0]", "no end")]
+    [InlineData("learningRate: 1e-3", "learningRate: [{shape: linear, to: 1, until: 65Ki}]", "stages[0].learningRate[0].until",
+        "The stage ends before")]
+    [InlineData("learningRate: 1e-3", "learningRate: [{shape: linear, to: 1}, {shape: constant, to: 1}]", "stages[0].learningRate[0]",
+        "no end")]
     [InlineData("learningRate: 1e-3", "learningRate: [{shape: linear, to: 1, until: 1Ki, untilStep: 2}, {shape: constant, to: 1}]",
         "stages[0].learningRate[0]", "two ends")]
     [InlineData("learningRate: 1e-3", "learningRate: [{shape: cosinus, to: 1}]", "stages[0].learningRate[0].shape", "unknown")]
     [InlineData("learningRate: 1e-3", "learningRate: nan", "stages[0].learningRate", "no number")]
     [InlineData("model: mini", "model: {preset: mini, groups: 3}", "model.groups", "equal groups")]
-    [InlineData("model: mini", "model: {preset: mini, layers: 1000, routedExperts: 1024}", "model.routedExperts", "more than 250,000 in all")]
+    [InlineData("model: mini", "model: {preset: mini, layers: 1000, routedExperts: 1024}", "model.routedExperts",
+        "more than 250,000 in all")]
     [InlineData("model: mini", "model: {preset: mini, activeExperts: 9}", "model.activeExperts", "only 8")]
     [InlineData("model: mini", "model: {preset: mini, vocabSize: 100}", "model.vocabSize", "byte tokenizer")]
     [InlineData("model: mini", "model: {layers: 2}", "model", "hyper-parameters are missing")]
@@ -78,7 +81,9 @@ public sealed class PipelineProblemTests
     [Fact]
     public void A_missing_data_file_is_named_with_its_full_path()
     {
-        var parsed = PipelineText.Parse($"{PipelineTextTests.OneStage}\ndata: {{source: \"here.txt,gone.txt\"}}", "/data", file => file == "/data/here.txt");
+        var parsed =
+            PipelineText.Parse($"{PipelineTextTests.OneStage}\ndata: {{source: \"here.txt,gone.txt\"}}", "/data",
+                file => file == "/data/here.txt");
         var problem = Assert.Single(parsed.Errors);
         Assert.Equal("data.source", problem.Field);
         Assert.Contains("/data/gone.txt", problem.Message, StringComparison.Ordinal);
@@ -111,8 +116,10 @@ public sealed class PipelineProblemTests
     [Fact]
     public void Text_that_could_blow_up_is_refused_in_words()
     {
-        Assert.Contains("nested deeper", Assert.Single(PipelineText.Parse(new string('[', 100_000)).Errors).Message, StringComparison.Ordinal);
-        Assert.Contains("characters", Assert.Single(PipelineText.Parse(new string('x', 2_000_000)).Errors).Message, StringComparison.Ordinal);
+        Assert.Contains("nested deeper", Assert.Single(PipelineText.Parse(new string('[', 100_000)).Errors).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("characters", Assert.Single(PipelineText.Parse(new string('x', 2_000_000)).Errors).Message,
+            StringComparison.Ordinal);
         string wide = $"a: [{string.Join(',', Enumerable.Range(0, 30_000))}]";
         Assert.Contains("more than 20,000 values", Assert.Single(PipelineText.Parse(wide).Errors).Message, StringComparison.Ordinal);
     }
@@ -120,7 +127,9 @@ public sealed class PipelineProblemTests
     [Fact]
     public void A_doubtful_pipeline_runs_with_a_warning()
     {
-        var parsed = PipelineText.Parse($"{PipelineTextTests.OneStage}\n    gamma: {{before: 1, after: 0, at: 1M}}\ncheckpoints: {{everySteps: 1000}}");
+        var parsed =
+            PipelineText.Parse($"{PipelineTextTests.OneStage}\n    gamma: {{before: 1, after: 0, at: "
+                + $"1M}}\ncheckpoints: {{everySteps: 1000}}");
         Assert.NotNull(parsed.Spec);
         Assert.Equal(["stages[0].name", "stages[0].gamma"], parsed.Warnings.Select(w => w.Field));
     }

@@ -110,7 +110,8 @@ public sealed class PipelineTextTests
     [Fact]
     public void Relative_data_paths_begin_at_the_files_own_folder()
     {
-        var parsed = PipelineText.Parse($"{OneStage}\ndata: {{source: \"a.txt, ../b.jsonl\", tokenizer: t/tokenizer.json}}", "/data/pipelines");
+        var parsed =
+            PipelineText.Parse($"{OneStage}\ndata: {{source: \"a.txt, ../b.jsonl\", tokenizer: t/tokenizer.json}}", "/data/pipelines");
         Assert.Equal("/data/pipelines/a.txt,/data/b.jsonl", parsed.Spec!.Data.Source);
         Assert.Equal("/data/pipelines/t/tokenizer.json", parsed.Spec.Data.Tokenizer);
     }
@@ -129,7 +130,8 @@ public sealed class PipelineTextTests
         var after = before with { Seed = 2, Stages = [.. before.Stages.Where(s => s.Name != "extend")] };
         var lines = PipelineDiff.Between(before, after);
         Assert.Contains("seed: 1 -> 2", lines);
-        Assert.All(lines.Where(l => !l.StartsWith("seed", StringComparison.Ordinal)), l => Assert.StartsWith("stages[extend]", l, StringComparison.Ordinal));
+        Assert.All(lines.Where(l => !l.StartsWith("seed", StringComparison.Ordinal)),
+            l => Assert.StartsWith("stages[extend]", l, StringComparison.Ordinal));
         Assert.Empty(PipelineDiff.Between(before, before));
     }
 

@@ -8,7 +8,8 @@ public sealed class SingleRankTests
     [Theory]
     [InlineData("nodes: 1", "nodes: 2", "resources.nodes", "2 × 1 = 2 ranks")]
     [InlineData("nodes: 1", "nodes: 1, ranksPerNode: 2", "resources.ranksPerNode", "1 × 2 = 2 ranks")]
-    public void What_cannot_train_together_is_refused_where_it_would_run_and_planned_elsewhere(string good, string bad, string field, string words)
+    public void What_cannot_train_together_is_refused_where_it_would_run_and_planned_elsewhere(string good, string bad, string field,
+        string words)
     {
         const string Text = """
             apiVersion: deepseekops/v1
@@ -18,7 +19,8 @@ public sealed class SingleRankTests
             stages:
               - {name: a, kind: pretraining, tokens: 1Mi, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}
             """;
-        Assert.DoesNotContain(PipelineText.Parse(Text, singleRanks: true).Errors, p => p.Field.StartsWith("resources", StringComparison.Ordinal));
+        Assert.DoesNotContain(PipelineText.Parse(Text, singleRanks: true).Errors,
+            p => p.Field.StartsWith("resources", StringComparison.Ordinal));
         string wide = Text.Replace(good, bad, StringComparison.Ordinal);
         var problem = Assert.Single(PipelineText.Parse(wide, singleRanks: true).Errors);
         Assert.Equal((field, 4), (problem.Field, problem.Line));

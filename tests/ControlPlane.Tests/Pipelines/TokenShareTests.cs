@@ -38,11 +38,15 @@ public sealed class TokenShareTests
     public void The_examples_have_the_tokens_that_they_had_in_counts()
     {
         // mini.yaml may be tuned to other tokens: at those of the counts, its shares are the counts.
-        string asMany = PipelineText.ToYaml(PipelineText.Parse(Examples.Mini, settings: [new PipelineSetting("stages.pretrain.tokens", "600Ki")]).Spec!);
+        string asMany =
+            PipelineText.ToYaml(
+                PipelineText.Parse(Examples.Mini, settings: [new PipelineSetting("stages.pretrain.tokens", "600Ki")]).Spec!);
         Assert.Empty(PipelineDiff.Between(With("mini", PretrainOf(Examples.OfTests)), With("mini", PretrainOf(asMany))));
         var v3 = PretrainOf(Examples.Read("deepseek-v3"));
-        Assert.Equal((469_000_000_000, 14_300_000_000_000, 10_000_000_000_000), (v3.BatchSize.OverTokens, v3.Gamma.AtTokens, v3.Lambda.AtTokens));
-        Assert.Equal([null, 10_000_000_000_000, 14_300_000_000_000, 14_633_000_000_000, 14_800_000_000_000], v3.LearningRate.Pieces.Select(p => p.UntilTokens));
+        Assert.Equal((469_000_000_000, 14_300_000_000_000, 10_000_000_000_000),
+            (v3.BatchSize.OverTokens, v3.Gamma.AtTokens, v3.Lambda.AtTokens));
+        Assert.Equal([null, 10_000_000_000_000, 14_300_000_000_000, 14_633_000_000_000, 14_800_000_000_000],
+            v3.LearningRate.Pieces.Select(p => p.UntilTokens));
     }
 
     [Fact]
@@ -50,8 +54,11 @@ public sealed class TokenShareTests
     {
         string yaml = PipelineText.ToYaml(PipelineText.Parse(Examples.Mini).Spec!);
         Assert.Contains("at: 96.6667%", yaml, StringComparison.Ordinal);
-        var half = PretrainOf(PipelineText.ToYaml(PipelineText.Parse(yaml, settings: [new PipelineSetting("stages.pretrain.tokens", "300Ki")]).Spec!));
-        Assert.Equal((307_200, 296_960, 207_360, 10_240), (half.Tokens, half.Gamma.AtTokens, half.Lambda.AtTokens, half.BatchSize.OverTokens));
+        var half =
+            PretrainOf(
+                PipelineText.ToYaml(PipelineText.Parse(yaml, settings: [new PipelineSetting("stages.pretrain.tokens", "300Ki")]).Spec!));
+        Assert.Equal((307_200, 296_960, 207_360, 10_240),
+            (half.Tokens, half.Gamma.AtTokens, half.Lambda.AtTokens, half.BatchSize.OverTokens));
         Assert.Equal([null, 204_800, 296_960, 303_616, 307_200], half.LearningRate.Pieces.Select(p => p.UntilTokens));
     }
 
@@ -93,5 +100,6 @@ public sealed class TokenShareTests
     private static StageRecipe.Pretraining PretrainOf(string text) =>
         Assert.IsType<StageRecipe.Pretraining>(PipelineText.Parse(text).Spec!.Stage("pretrain").Recipe);
 
-    private static PipelineSpec With(string name, StageRecipe recipe) => new() { Name = name, Stages = [new StageSpec { Name = "pretrain", Recipe = recipe }] };
+    private static PipelineSpec With(string name, StageRecipe recipe) =>
+        new() { Name = name, Stages = [new StageSpec { Name = "pretrain", Recipe = recipe }] };
 }

@@ -15,15 +15,19 @@ public sealed class TrainingPlanTests
     {
         var plan = TrainingPlans.ToProto(Mini, "pretrain", "/checkpoints");
         var work = plan.Pretraining;
-        Assert.Equal((614_400, 128, 4, 8, 20_480), (work.Tokens, work.SequenceLength, work.BatchSize.From, work.BatchSize.To, work.BatchSize.OverTokens));
+        Assert.Equal((614_400, 128, 4, 8, 20_480),
+            (work.Tokens, work.SequenceLength, work.BatchSize.From, work.BatchSize.To, work.BatchSize.OverTokens));
         Assert.Equal(["linear", "constant", "cosine", "constant", "constant"], work.LearningRate.Pieces.Select(p => p.Shape));
         Assert.True(work.LearningRate.Pieces[0].HasUntilStep && !work.LearningRate.Pieces[0].HasUntilTokens);
         Assert.Equal(409_600, work.LearningRate.Pieces[1].UntilTokens);
         Assert.Equal((0.001, 0.0, 593_920), (work.Gamma.Before, work.Gamma.After, work.Gamma.AtTokens));
         Assert.Equal((0.3, 0.1, 1e-4, 0.999), (work.Lambda.Before, work.Lambda.After, work.Alpha, work.EmaDecay));
-        Assert.Equal((1L, "cpu", 20, 3, "/checkpoints"), (plan.Seed, plan.Device, plan.Checkpoints.EverySteps, plan.Checkpoints.Keep, plan.CheckpointRoot));
-        Assert.Equal((0.9, 0.95, 0.1, 1.0), (plan.Optimizer.Beta1, plan.Optimizer.Beta2, plan.Optimizer.WeightDecay, plan.Optimizer.GradClip));
-        Assert.Equal(("builtin:arithmetic", "byte", 0.1, 200), (plan.Data.Source, plan.Data.Tokenizer, plan.Data.FimRate, plan.Data.Heldout));
+        Assert.Equal((1L, "cpu", 20, 3, "/checkpoints"),
+            (plan.Seed, plan.Device, plan.Checkpoints.EverySteps, plan.Checkpoints.Keep, plan.CheckpointRoot));
+        Assert.Equal((0.9, 0.95, 0.1, 1.0),
+            (plan.Optimizer.Beta1, plan.Optimizer.Beta2, plan.Optimizer.WeightDecay, plan.Optimizer.GradClip));
+        Assert.Equal(("builtin:arithmetic", "byte", 0.1, 200),
+            (plan.Data.Source, plan.Data.Tokenizer, plan.Data.FimRate, plan.Data.Heldout));
         Assert.Null(plan.BeginFrom);
         Assert.Null(plan.Model.Yarn);
         Assert.Equal(Contracts.Worker.V1.Precision.Fp32, plan.Precision);
@@ -36,7 +40,8 @@ public sealed class TrainingPlanTests
         var layout = TrainingPlans.ToProto(v3, "pretrain").Layout;
         Assert.Equal((16, 1, 64), (layout.Pipeline, layout.Tensor, layout.Expert));
         Assert.Equal(v3.ResourcesOf(v3.Stage("pretrain")).Ranks, layout.Pipeline * layout.Tensor * layout.Data);
-        Assert.Equal(new Contracts.Worker.V1.ParallelLayout { Pipeline = 1, Tensor = 1, Data = 1, Expert = 1 }, TrainingPlans.ToProto(Mini, "rl").Layout);
+        Assert.Equal(new Contracts.Worker.V1.ParallelLayout { Pipeline = 1, Tensor = 1, Data = 1, Expert = 1 },
+            TrainingPlans.ToProto(Mini, "rl").Layout);
     }
 
     [Fact]
@@ -48,7 +53,8 @@ public sealed class TrainingPlanTests
             Mini.Stages.Select(s => TrainingPlans.ToProto(Mini, s.Name).WorkCase));
         var sft = (StageRecipe.SupervisedFineTuning)Mini.Stage("sft").Recipe;
         var work = TrainingPlans.ToProto(Mini, "sft").Sft;
-        Assert.Equal((sft.Instances, sft.Epochs, sft.SequenceLength, sft.BatchSize), (work.Instances, work.Epochs, work.SequenceLength, work.BatchSize));
+        Assert.Equal((sft.Instances, sft.Epochs, sft.SequenceLength, sft.BatchSize),
+            (work.Instances, work.Epochs, work.SequenceLength, work.BatchSize));
         Assert.False(work.LearningRate.Pieces[^1].HasUntilStep || work.LearningRate.Pieces[^1].HasUntilTokens);
         var rl = (StageRecipe.ReinforcementLearning)Mini.Stage("rl").Recipe;
         var rollout = TrainingPlans.ToProto(Mini, "rl").Rl;
@@ -97,7 +103,8 @@ public sealed class TrainingPlanTests
             model.RoutedScalingFactor));
         var phases = TrainingPlans.ToProto(spec, "extend").ContextExtension.Phases;
         Assert.Equal([(32768, 1000L, 1920), (131072, 1000L, 480)], phases.Select(p => (p.SequenceLength, p.Steps, p.BatchSize)));
-        Assert.Equal((40.0, 4096, 32.0, 1.0), (phases[1].Yarn.Factor, phases[1].Yarn.OriginalLength, phases[1].Yarn.BetaFast, phases[1].Yarn.BetaSlow));
+        Assert.Equal((40.0, 4096, 32.0, 1.0),
+            (phases[1].Yarn.Factor, phases[1].Yarn.OriginalLength, phases[1].Yarn.BetaFast, phases[1].Yarn.BetaSlow));
         Assert.Equal(Contracts.Worker.V1.Precision.Fp8, TrainingPlans.ToProto(spec, "rl").Precision);
     }
 }

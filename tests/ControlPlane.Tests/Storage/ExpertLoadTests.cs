@@ -29,7 +29,8 @@ public sealed class ExpertLoadTests(PrivatePostgres postgres)
         Assert.Equal(load with { Step = 1, Ratios = default }, history.First with { Ratios = default });
         Assert.Equal(load.Ratios, history.First.Ratios);
         Assert.Equal(["3", "4", "mtp 1"], history.Newest.Layers().Select(l => l.Name));
-        Assert.Equal(["1: 2 1.75 1", "5: 2 1.75 1", "10: 1 1 1.5"], history.Points.Select(p => FormattableString.Invariant($"{p.Step}: {string.Join(' ', p.Ratios)}")));
+        Assert.Equal(["1: 2 1.75 1", "5: 2 1.75 1", "10: 1 1 1.5"],
+            history.Points.Select(p => FormattableString.Invariant($"{p.Step}: {string.Join(' ', p.Ratios)}")));
     }
 
     [Theory, MemberData(nameof(Databases))]
@@ -62,7 +63,8 @@ public sealed class ExpertLoadTests(PrivatePostgres postgres)
     }
 
     /// <summary>Attempts that each go on from a step the last one had done, by whether each told at each step.</summary>
-    private static readonly Gen<(int Begin, int Steps)[]> Attempts = Gen.Select(Gen.Int[0, 40], Gen.Int[1, 30], (begin, steps) => (begin, steps)).Array[1, 6];
+    private static readonly Gen<(int Begin, int Steps)[]> Attempts = Gen.Select(Gen.Int[0, 40], Gen.Int[1, 30],
+        (begin, steps) => (begin, steps)).Array[1, 6];
 
     [Fact]
     public async Task The_living_line_is_that_of_whoever_did_a_step_last() => await Attempts.SampleAsync(async attempts =>
@@ -94,7 +96,8 @@ public sealed class ExpertLoadTests(PrivatePostgres postgres)
     {
         await using var database = await TestDatabase.Create(DatabaseKind.Sqlite, postgres);
         var room = database.Room();
-        await using var following = room.GetRequiredService<ExpertLoadQueries>().Follow("mini", null, Cancellation).GetAsyncEnumerator(Cancellation);
+        await using var following = room.GetRequiredService<ExpertLoadQueries>().Follow("mini", null, Cancellation)
+            .GetAsyncEnumerator(Cancellation);
         Assert.True(await following.MoveNextAsync());
         Assert.Null(following.Current);
         await Write(room, Load(1, 1));
@@ -113,7 +116,8 @@ public sealed class ExpertLoadTests(PrivatePostgres postgres)
         Assert.Equal(Math.Sqrt(0.5), layer.Variation, 9);
     }
 
-    private static ExpertLoad Load(int attempt, long step) => new(step, DateTimeOffset.UnixEpoch.AddSeconds(step), attempt, 1, 0, 2, [0.5f, 1.5f]);
+    private static ExpertLoad Load(int attempt, long step) =>
+        new(step, DateTimeOffset.UnixEpoch.AddSeconds(step), attempt, 1, 0, 2, [0.5f, 1.5f]);
 
     private static async Task Write(ServiceProvider room, params ImmutableArray<ExpertLoad> loads)
     {

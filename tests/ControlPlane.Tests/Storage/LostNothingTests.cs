@@ -54,7 +54,8 @@ public sealed class LostNothingTests(PrivatePostgres postgres)
     {
         await using var connections = new OpsConnections(database.Database);
         await using var context = connections.Context();
-        var chunks = await context.SeriesChunks.Where(c => c.Run == stage.Run).OrderBy(c => c.Attempt).ThenBy(c => c.FirstStep).ToListAsync();
+        var chunks = await context.SeriesChunks.Where(c => c.Run == stage.Run).OrderBy(c => c.Attempt).ThenBy(c => c.FirstStep)
+            .ToListAsync();
         foreach (var line in chunks.GroupBy(c => c.Name))
         {
             var steps = line.SelectMany(c => StepsOf(c.Body).Select(step => (c.Attempt, step))).ToList();
@@ -174,7 +175,8 @@ public sealed class LostNothingTests(PrivatePostgres postgres)
             last = new AgentBeat(
                 new NodeId("node-0"), "agent", stage, attempt, sequence, [], [.. untold.Select(u => u.Sample)], [], [], [],
                 ImmutableDictionary<string, double>.Empty, [],
-                [.. untold.Where(u => HasLoad(u.Sample.Step)).Select(u => new ExpertLoad(u.Sample.Step, u.Sample.At, u.Sample.Attempt, 1, 0, 2, [1, 1]))]);
+                [.. untold.Where(u => HasLoad(u.Sample.Step))
+                    .Select(u => new ExpertLoad(u.Sample.Step, u.Sample.At, u.Sample.Attempt, 1, 0, 2, [1, 1]))]);
             acknowledgements.Take(last, Pipeline, Ledger());
             long taken = acknowledgements.Durable;
             untold.RemoveAll(u => u.Sequence <= taken);
@@ -192,7 +194,8 @@ public sealed class LostNothingTests(PrivatePostgres postgres)
             room ??= database.Room(services => services.AddSingleton<WriteLanes>(_ => lanes.Begin()));
             var (metrics, experts) = (room.GetRequiredService<MetricWriter>(), room.GetRequiredService<ExpertLoadWriter>());
             return AcknowledgementTests.LedgerOf(
-                samples => Newest(metrics.TryWrite(stage, samples, out var durable) ? durable : null), loads => Newest(experts.TryWrite(stage, loads)));
+                samples => Newest(metrics.TryWrite(stage, samples, out var durable) ? durable : null),
+                loads => Newest(experts.TryWrite(stage, loads)));
         }
 
         private Task? Newest(Task? written)

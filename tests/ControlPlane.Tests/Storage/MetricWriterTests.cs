@@ -34,7 +34,8 @@ public sealed class MetricWriterTests(PrivatePostgres postgres)
         await Write(room, Samples(2, 601, 1200, extraLoss: 100));
 
         var (picture, _) = await room.GetRequiredService<SeriesQueries>().Buckets(
-            new SeriesQuery("mini", "pretrain", ["loss"], null, null, 4000, SeriesAxis.Step, false, 0), TestContext.Current.CancellationToken);
+            new SeriesQuery("mini", "pretrain", ["loss"], null, null, 4000, SeriesAxis.Step, false, 0),
+            TestContext.Current.CancellationToken);
         Assert.Equal([0, 1], picture.Lines.Select(l => l.Attempt));
         Assert.Equal(Enumerable.Range(1, 1200).Select(s => (double)s), picture.X);
         for (int i = 0; i < 1200; i++)
@@ -52,7 +53,8 @@ public sealed class MetricWriterTests(PrivatePostgres postgres)
         await Write(database.Room(), [Sample(1, 1, 2), Sample(1, 2, double.NaN), Sample(1, 3, double.PositiveInfinity)]);
 
         var loss = Assert.Single(await Summaries(database), s => s.Name == "loss");
-        Assert.Equal((1, 2.0, 2.0, double.PositiveInfinity, 3, 2), (loss.Points, loss.Min, loss.Max, loss.Last, loss.LastStep, loss.NotFinite));
+        Assert.Equal((1, 2.0, 2.0, double.PositiveInfinity, 3, 2),
+            (loss.Points, loss.Min, loss.Max, loss.Last, loss.LastStep, loss.NotFinite));
     }
 
     [Fact]

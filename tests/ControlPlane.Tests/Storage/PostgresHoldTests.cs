@@ -60,7 +60,8 @@ public sealed class PostgresHoldTests(PrivatePostgres postgres)
         await using var connection = new NpgsqlConnection(((OpsDatabase.Postgres)database.Database).ConnectionString);
         await connection.OpenAsync(TestContext.Current.CancellationToken);
         await using var end = new NpgsqlCommand(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'dsops (holds%' AND datname = current_database()", connection);
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'dsops (holds%' AND "
+                + "datname = current_database()", connection);
         await end.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
     }
 }

@@ -31,7 +31,8 @@ public sealed class RunListTests(PrivatePostgres postgres)
         Assert.Equal(["running", "failed", "failed"], first.Runs.Where((_, i) => i is 9 or 10 or 99).Select(r => r.State));
         Assert.True(first.Runs[0].SubmittedAt > first.Runs[1].SubmittedAt);
 
-        foreach (string search in (string[])["run-00000", "name=run-00000", "team:oldest", "OLDEST", "group=west -state:failed team:old*", "ru*00000"])
+        foreach (string search in (string[])["run-00000", "name=run-00000", "team:oldest", "OLDEST", "group=west -state:failed team:old*",
+            "ru*00000"])
         {
             var found = await list.Page(new RunListQuery(search, "", null, 100), Cancellation);
             Assert.Equal(("run-00000", 1, 10_000), (Assert.Single(found.Runs).Name, found.Total, found.All));
@@ -41,7 +42,8 @@ public sealed class RunListTests(PrivatePostgres postgres)
         Assert.Equal(10, (await list.Page(new RunListQuery("", "active", null, 1), Cancellation)).Total);
         await room.GetRequiredService<RunRegistry>().Record(Run("run-newest", "queued", 20_000), Cancellation);
         var again = await list.Page(new RunListQuery("", "", null, 1_001), Cancellation);
-        Assert.Equal([("running", 0), ("failed", 10), ("queued", 1000)], again.Runs.Select((r, i) => (r.State, i)).DistinctBy(r => r.State));
+        Assert.Equal([("running", 0), ("failed", 10), ("queued", 1000)],
+            again.Runs.Select((r, i) => (r.State, i)).DistinctBy(r => r.State));
         Assert.Equal(11, (await list.Unfinished(Cancellation)).Length);
         Assert.Empty((await list.Page(new RunListQuery("100%_\\", "", null, 10), Cancellation)).Runs);
     }
@@ -61,7 +63,8 @@ public sealed class RunListTests(PrivatePostgres postgres)
             Assert.Equal(seen.Count, page.Before - (page.Total - 250));
             seen.AddRange(page.Runs.Select(r => r.Name));
             place = page.Next is null ? null : RunListPlace.FromToken(page.Next.ToToken());
-            await room.GetRequiredService<RunRegistry>().Record(Run($"run-new-{seen.Count}", "running", 100_000 + seen.Count), Cancellation);
+            await room.GetRequiredService<RunRegistry>()
+                .Record(Run($"run-new-{seen.Count}", "running", 100_000 + seen.Count), Cancellation);
         }
         while (place is not null);
         Assert.Equal(Enumerable.Range(0, 250).Select(i => $"run-{i:00000}").Order(), seen.Order());
@@ -75,7 +78,8 @@ public sealed class RunListTests(PrivatePostgres postgres)
         for (int i = 0; i < 60; i++)
         {
             await room.GetRequiredService<RunRegistry>().Record(
-                Run($"run-{i:00000}", "completed", i) with { PipelineText = new string('#', 94_000), Reason = new string('x', 5_000) }, Cancellation);
+                Run($"run-{i:00000}", "completed", i) with { PipelineText = new string('#', 94_000), Reason = new string('x', 5_000) },
+                Cancellation);
         }
 
         var page = await room.GetRequiredService<RunListQueries>().Page(new RunListQuery("", "", null, 100), Cancellation);
@@ -120,7 +124,8 @@ public sealed class RunListTests(PrivatePostgres postgres)
     }
 
     private static RunView Run(string name, string state, int minute) => new(
-        name, minute == 0 ? "oldest" : "research", state, "", Began.AddMinutes(minute), null, ImmutableArray<StageView>.Empty, "text", false)
+        name, minute == 0 ? "oldest" : "research", state, "", Began.AddMinutes(minute), null, ImmutableArray<StageView>.Empty, "text",
+        false)
     {
         Parameters = 1, Groups = minute == 0 ? ["east", "west"] : [],
     };

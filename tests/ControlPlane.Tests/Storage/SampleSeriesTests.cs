@@ -26,5 +26,6 @@ public sealed class SampleSeriesTests
     }
 
     private static StepSample Sample(long step, long tokens, double answers) => new(
-        step, Now, "", 1, 0, 1e-3, tokens, 0.001, 1, ImmutableDictionary<string, double>.Empty.Add("answer_tokens", answers).Add("peak_tflops", 0.1));
+        step, Now, "", 1, 0, 1e-3, tokens, 0.001, 1,
+        ImmutableDictionary<string, double>.Empty.Add("answer_tokens", answers).Add("peak_tflops", 0.1));
 }

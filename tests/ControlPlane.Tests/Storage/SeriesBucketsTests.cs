@@ -35,7 +35,8 @@ public sealed class SeriesBucketsTests
         });
 
     [Fact]
-    public void A_constant_series_stays_that_constant() => Gen.Select(Gen.Float[-1000, 1000], Gen.Int[1, 600], Gen.Double[0.01, 0.999], Gen.Int[1, 50])
+    public void A_constant_series_stays_that_constant() =>
+    Gen.Select(Gen.Float[-1000, 1000], Gen.Int[1, 600], Gen.Double[0.01, 0.999], Gen.Int[1, 50])
         .Sample((constant, points, smooth, px) =>
         {
             var line = Draw([.. Enumerable.Repeat((double)constant, points)], new BucketEdges(1, points, px, false), smooth).Lines[0];
@@ -66,7 +67,8 @@ public sealed class SeriesBucketsTests
     });
 
     [Fact]
-    public void Points_that_are_no_numbers_are_counted_and_spoil_nothing() => Gen.Select(Values, Gen.Int[1, 40], Gen.Bool.Array[1, 600]).Sample((values, px, bad) =>
+    public void Points_that_are_no_numbers_are_counted_and_spoil_nothing() =>
+    Gen.Select(Values, Gen.Int[1, 40], Gen.Bool.Array[1, 600]).Sample((values, px, bad) =>
     {
         double[] holed = [.. values.Select((v, i) => i < bad.Length && bad[i] ? i % 2 == 0 ? double.NaN : double.NegativeInfinity : v)];
         var line = Draw(holed, new BucketEdges(1, values.Length, px, false), 0).Lines[0];

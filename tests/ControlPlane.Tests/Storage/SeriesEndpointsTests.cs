@@ -64,7 +64,8 @@ public sealed class SeriesEndpointsTests(PrivatePostgres postgres)
         await using var server = await Serve(database);
         using var client = Client(server);
         await Write(server, 1, 600);
-        string[] lines = (await client.GetStringAsync("/series/export.csv?run=mini&stage=pretrain&names=loss,mfu", Cancellation)).Split('\n');
+        string[] lines =
+            (await client.GetStringAsync("/series/export.csv?run=mini&stage=pretrain&names=loss,mfu", Cancellation)).Split('\n');
         Assert.Equal("attempt,superseded,step,tokens,time,loss,mfu", lines[0]);
         Assert.Equal("1,0,600,2457600,1970-01-12T13:56:40.0000000+00:00,9.4,0.4", lines[600]);
         Assert.Equal(602, lines.Length);
@@ -77,7 +78,8 @@ public sealed class SeriesEndpointsTests(PrivatePostgres postgres)
         await using var server = await Serve(database, simulated: true);
         using var client = Client(server);
         await Write(server, 1, 20);
-        using var reply = await client.GetAsync(new Uri("/series/export.csv?run=mini&stage=pretrain&names=loss", UriKind.Relative), Cancellation);
+        using var reply =
+            await client.GetAsync(new Uri("/series/export.csv?run=mini&stage=pretrain&names=loss", UriKind.Relative), Cancellation);
         string[] lines = (await reply.Content.ReadAsStringAsync(Cancellation)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal("mini-pretrain-simulated.csv", reply.Content.Headers.ContentDisposition?.FileName);
         Assert.EndsWith(",simulated", lines[0], StringComparison.Ordinal);

@@ -15,12 +15,14 @@ public sealed class SeriesQueriesTests(PrivatePostgres postgres)
     {
         await using var database = await TestDatabase.Create(kind, postgres);
         var room = database.Room();
-        await MetricWriterTests.Write(room, [.. MetricWriterTests.Samples(1, 1, 5000).Select(s => s.Step is 700 or 4999 ? s with { Loss = double.NaN } : s)]);
+        await MetricWriterTests.Write(room,
+            [.. MetricWriterTests.Samples(1, 1, 5000).Select(s => s.Step is 700 or 4999 ? s with { Loss = double.NaN } : s)]);
         await MetricWriterTests.Write(room, MetricWriterTests.Samples(2, 4001, 6000, extraLoss: 3));
         var series = room.GetRequiredService<SeriesQueries>();
         foreach (var axis in Enum.GetValues<SeriesAxis>())
         {
-            foreach (var (px, smooth, from) in ((int, double, double?)[])[(7, 0, null), (3000, 0, null), (50, 0.9, null), (40, 0, axis == SeriesAxis.Step ? 2500 : null)])
+            foreach (var (px, smooth, from) in ((int, double, double?)[])[(7, 0, null), (3000, 0, null), (50, 0.9, null),
+                (40, 0, axis == SeriesAxis.Step ? 2500 : null)])
             {
                 var query = new SeriesQuery("mini", "pretrain", ["loss", "mfu"], from, null, px, axis, false, smooth);
                 var first = (await series.Buckets(query, TestContext.Current.CancellationToken)).Picture;
@@ -31,7 +33,8 @@ public sealed class SeriesQueriesTests(PrivatePostgres postgres)
                     foreach (var (a, b) in first.Lines.Zip(again.Lines))
                     {
                         Assert.Equal((a.NameIndex, a.Attempt), (b.NameIndex, b.Attempt));
-                        Assert.Equal(a.Min.Concat(a.Max).Concat(a.Last).Concat(a.NotFinite), b.Min.Concat(b.Max).Concat(b.Last).Concat(b.NotFinite));
+                        Assert.Equal(a.Min.Concat(a.Max).Concat(a.Last).Concat(a.NotFinite),
+                            b.Min.Concat(b.Max).Concat(b.Last).Concat(b.NotFinite));
                         Assert.All(a.Mean.Zip(b.Mean), m => Assert.Equal(m.First, m.Second, 1e-5f));
                         Assert.Equal(a.Smoothed, b.Smoothed);
                     }
@@ -62,7 +65,8 @@ public sealed class SeriesQueriesTests(PrivatePostgres postgres)
         await using var database = await TestDatabase.Create(DatabaseKind.Sqlite, postgres);
         var room = database.Room();
         await MetricWriterTests.Write(room, MetricWriterTests.Samples(1, 1, 1000));
-        var pictures = await room.GetRequiredService<SeriesQueries>().Sparks([("mini", "pretrain"), ("none", "such")], "loss", 96, TestContext.Current.CancellationToken);
+        var pictures = await room.GetRequiredService<SeriesQueries>()
+            .Sparks([("mini", "pretrain"), ("none", "such")], "loss", 96, TestContext.Current.CancellationToken);
         Assert.Equal([96, 0], pictures.Select(p => p.Lines[0].Mean.Length));
     }
 }

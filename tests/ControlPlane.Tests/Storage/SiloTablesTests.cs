@@ -25,7 +25,8 @@ public sealed class SiloTablesTests(PrivatePostgres postgres)
         for (int round = 0; round < 10; round++)
         {
             var next = (await table.ReadAll()).Version.Next();
-            bool[] joined = await Task.WhenAll(Enumerable.Range(0, 8).Select(i => Task.Run(() => table.InsertRow(Silo((round * 8) + i), next))));
+            bool[] joined =
+                await Task.WhenAll(Enumerable.Range(0, 8).Select(i => Task.Run(() => table.InsertRow(Silo((round * 8) + i), next))));
             Assert.Single(joined, won => won);
         }
 
@@ -64,7 +65,8 @@ public sealed class SiloTablesTests(PrivatePostgres postgres)
             await table.UpsertRow(Reminder(grain));
         }
 
-        foreach (var (begin, end) in new[] { (0u, uint.MaxValue / 3), (uint.MaxValue / 3, uint.MaxValue / 2), (uint.MaxValue / 2, 0u), (7u, 7u) })
+        foreach (var (begin, end) in new[] { (0u, uint.MaxValue / 3), (uint.MaxValue / 3, uint.MaxValue / 2), (uint.MaxValue / 2, 0u),
+            (7u, 7u) })
         {
             var wanted = grains.Where(g => begin < end
                 ? g.GetUniformHashCode() > begin && g.GetUniformHashCode() <= end
@@ -82,7 +84,8 @@ public sealed class SiloTablesTests(PrivatePostgres postgres)
         string older = (await table.UpsertRow(Reminder(Grain)))!;
         string newer = (await table.UpsertRow(Reminder(Grain)))!;
         Assert.False(await table.RemoveRow(Grain, "wake", older));
-        Assert.Equal((newer, TimeSpan.FromMinutes(1)), ((await table.ReadRow(Grain, "wake"))!.ETag, (await table.ReadRow(Grain, "wake"))!.Period));
+        Assert.Equal((newer, TimeSpan.FromMinutes(1)),
+            ((await table.ReadRow(Grain, "wake"))!.ETag, (await table.ReadRow(Grain, "wake"))!.Period));
         Assert.True(await table.RemoveRow(Grain, "wake", newer));
         Assert.Null(await table.ReadRow(Grain, "wake"));
     }
@@ -114,7 +117,8 @@ public sealed class SiloTablesTests(PrivatePostgres postgres)
         await storage.WriteStateAsync("state", Grain, new GrainState<Holder> { State = new Holder() });
         var conflict = storage.WriteStateAsync("state", Grain, new GrainState<Holder> { State = new Holder() });
         await Task.WhenAll(Enumerable.Range(0, 200).Select(i =>
-            storage.WriteStateAsync("state", GrainId.Create("run", $"neighbour-{i}"), new GrainState<Holder> { State = new Holder { Text = "kept" } })));
+            storage.WriteStateAsync("state", GrainId.Create("run", $"neighbour-{i}"),
+                new GrainState<Holder> { State = new Holder { Text = "kept" } })));
         await Assert.ThrowsAsync<InconsistentStateException>(() => conflict);
         var last = new GrainState<Holder> { State = new Holder() };
         await Storage(database).ReadStateAsync("state", GrainId.Create("run", "neighbour-199"), last);
@@ -129,13 +133,16 @@ public sealed class SiloTablesTests(PrivatePostgres postgres)
 
     private static ReminderEntry Reminder(GrainId grain) => new()
     {
-        GrainId = grain, ReminderName = "wake", StartAt = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc), Period = TimeSpan.FromMinutes(1),
+        GrainId = grain, ReminderName = "wake", StartAt = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc),
+        Period = TimeSpan.FromMinutes(1),
     };
 
     private static MembershipEntry Silo(int number) => new()
     {
-        SiloAddress = SiloAddress.New(IPAddress.Loopback, 10_000 + number, 1), Status = SiloStatus.Active, HostName = "host", SiloName = $"silo-{number}",
-        ProxyPort = 30_000, StartTime = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc), IAmAliveTime = new DateTime(2026, 1, 1, 0, 1, 0, DateTimeKind.Utc),
+        SiloAddress = SiloAddress.New(IPAddress.Loopback, 10_000 + number, 1), Status = SiloStatus.Active, HostName = "host",
+        SiloName = $"silo-{number}",
+        ProxyPort = 30_000, StartTime = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc),
+        IAmAliveTime = new DateTime(2026, 1, 1, 0, 1, 0, DateTimeKind.Utc),
     };
 
     internal sealed class Holder

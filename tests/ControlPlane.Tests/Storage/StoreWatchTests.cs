@@ -29,7 +29,8 @@ public sealed class StoreWatchTests(PrivatePostgres postgres)
     [InlineData("deleted", "it was deleted")]
     [InlineData("replaced", "another file was put in its place")]
     [InlineData("moved", "it was moved to")]
-    public async Task A_file_that_is_deleted_or_replaced_or_moved_while_it_is_open_is_told_and_not_written_any_more(string what, string words)
+    public async Task A_file_that_is_deleted_or_replaced_or_moved_while_it_is_open_is_told_and_not_written_any_more(string what,
+        string words)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "only Linux tells the name of an open file");
         await using var database = await TestDatabase.Create(DatabaseKind.Sqlite, postgres);
@@ -56,7 +57,8 @@ public sealed class StoreWatchTests(PrivatePostgres postgres)
         probe.Look();
         Assert.Contains(words, Assert.IsType<StoreState.Unwritable>(watch.Now).Sentence, StringComparison.Ordinal);
         await Assert.ThrowsAsync<StoreUnwritableException>(() =>
-            room.GetRequiredService<WriteLanes>().Run("", [new Statement("UPDATE store SET beats = 0")], TestContext.Current.CancellationToken));
+            room.GetRequiredService<WriteLanes>()
+                .Run("", [new Statement("UPDATE store SET beats = 0")], TestContext.Current.CancellationToken));
         if (what == "moved")
         {
             File.Move(aside, path);
@@ -73,10 +75,12 @@ public sealed class StoreWatchTests(PrivatePostgres postgres)
         var room = database.Room();
         var probe = Probe(room);
         await probe.Beat();
-        await room.GetRequiredService<WriteLanes>().Run("", [new Statement("UPDATE store SET identity = 'other'")], TestContext.Current.CancellationToken);
+        await room.GetRequiredService<WriteLanes>()
+            .Run("", [new Statement("UPDATE store SET identity = 'other'")], TestContext.Current.CancellationToken);
         await probe.Beat();
         probe.Look();
-        Assert.Contains("another database", Assert.IsType<StoreState.Unwritable>(room.GetRequiredService<StoreWatch>().Now).Sentence, StringComparison.Ordinal);
+        Assert.Contains("another database", Assert.IsType<StoreState.Unwritable>(room.GetRequiredService<StoreWatch>().Now).Sentence,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -85,7 +89,8 @@ public sealed class StoreWatchTests(PrivatePostgres postgres)
         await using var database = await TestDatabase.Create(DatabaseKind.Sqlite, postgres);
         var room = database.Room();
         await Assert.ThrowsAsync<SqliteException>(() =>
-            room.GetRequiredService<WriteLanes>().Run("", [new Statement("UPDATE no_such_table SET x = 1")], TestContext.Current.CancellationToken));
+            room.GetRequiredService<WriteLanes>()
+                .Run("", [new Statement("UPDATE no_such_table SET x = 1")], TestContext.Current.CancellationToken));
         Assert.IsType<StoreState.Writable>(room.GetRequiredService<StoreWatch>().Now);
     }
 
@@ -98,7 +103,8 @@ public sealed class StoreWatchTests(PrivatePostgres postgres)
     [InlineData(10, "reading or writing")]
     public void The_words_and_the_fix_fit_the_cause(int code, string words)
     {
-        var trouble = StoreFailure.Of(new SqliteException($"SQLite Error {code}: 'malformed'.", code), new OpsDatabase.Sqlite("/tmp/dsops.db"));
+        var trouble =
+            StoreFailure.Of(new SqliteException($"SQLite Error {code}: 'malformed'.", code), new OpsDatabase.Sqlite("/tmp/dsops.db"));
         Assert.Contains(words, trouble!.Why, StringComparison.Ordinal);
         Assert.Equal(code == 13, trouble.Fix.Contains("Free space", StringComparison.Ordinal));
         Assert.DoesNotMatch(@"\.\s*\z", trouble.Why);
@@ -111,7 +117,9 @@ public sealed class StoreWatchTests(PrivatePostgres postgres)
     [InlineData("23505", null)]
     public void Of_postgresql_too_and_a_duplicate_key_is_none_of_its_troubles(string state, string? words)
     {
-        var trouble = StoreFailure.Of(new PostgresException("no.", "FATAL", "FATAL", state), new OpsDatabase.Postgres("Host=db;Database=ops;Password=secret"));
+        var trouble =
+            StoreFailure.Of(new PostgresException("no.", "FATAL", "FATAL", state),
+                new OpsDatabase.Postgres("Host=db;Database=ops;Password=secret"));
         Assert.Equal(words is null, trouble is null);
         Assert.Contains(words ?? "", trouble?.Why ?? "", StringComparison.Ordinal);
         Assert.DoesNotContain("secret", $"{trouble}", StringComparison.Ordinal);

@@ -10,7 +10,8 @@ public sealed class CheckpointChoiceTests
 
     private static readonly ImmutableArray<StageCheckpoint> Three =
     [
-        Of(20, CheckpointState.Deleted, "the newest 2 are kept"), Of(40, CheckpointState.Good, ""), Of(60, CheckpointState.Quarantined, "it is truncated"),
+        Of(20, CheckpointState.Deleted, "the newest 2 are kept"), Of(40, CheckpointState.Good, ""),
+        Of(60, CheckpointState.Quarantined, "it is truncated"),
     ];
 
     [Fact]
@@ -33,5 +34,6 @@ public sealed class CheckpointChoiceTests
         Assert.Contains("as soon as it is durable", CheckpointChoice.ToTry(Stage, [], step: null).Reason, StringComparison.Ordinal);
 
     private static StageCheckpoint Of(long step, CheckpointState state, string reason) => new(
-        new CheckpointMade(step, $"mini/pretrain/step-{step:D8}", 1, "", 1, 1, "", TimeSpan.Zero, TimeSpan.Zero, DateTimeOffset.UnixEpoch, 1, false), state, reason, "");
+        new CheckpointMade(step, $"mini/pretrain/step-{step:D8}", 1, "", 1, 1, "", TimeSpan.Zero, TimeSpan.Zero, DateTimeOffset.UnixEpoch,
+            1, false), state, reason, "");
 }

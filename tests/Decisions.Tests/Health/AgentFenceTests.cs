@@ -25,7 +25,8 @@ public sealed class AgentFenceTests
     [Fact]
     public void The_agent_of_a_new_gang_takes_over_at_once_from_that_of_an_older_one()
     {
-        var vitals = Vitals.Fresh(Instant.OfOneClock(Now)).Take(new AgentRegistration("", Node, "old", 1, Stage.Id, Gang - 1, []), Instant.OfOneClock(Now));
+        var vitals = Vitals.Fresh(Instant.OfOneClock(Now))
+            .Take(new AgentRegistration("", Node, "old", 1, Stage.Id, Gang - 1, []), Instant.OfOneClock(Now));
         Assert.Null(Refusal(vitals, "new", Gang, Gang, Now));
     }
 
@@ -47,13 +48,15 @@ public sealed class AgentFenceTests
         Assert.Same(honest, AgentFence.Within(honest, Stage.Watched));
     }
 
-    private static Vitals Known(string agent) => Vitals.Fresh(Instant.OfOneClock(Now)).Take(new AgentRegistration("", Node, agent, 1, Stage.Id, Gang, []), Instant.OfOneClock(Now));
+    private static Vitals Known(string agent) =>
+        Vitals.Fresh(Instant.OfOneClock(Now)).Take(new AgentRegistration("", Node, agent, 1, Stage.Id, Gang, []), Instant.OfOneClock(Now));
 
     private static string? Refusal(Vitals vitals, string agent, int attempt, int gang, DateTimeOffset now) =>
         AgentFence.Refusal(vitals, Stage.Watched, Node, agent, attempt, gang, Instant.OfOneClock(now));
 
     private static AgentBeat Beat(IEnumerable<long> steps) => new(Node, "first", Stage.Id, Gang, 1, [],
-        [.. steps.Select(step => new StepSample(step, Now, "", 1, 1, 1, step, 1, Gang, ImmutableDictionary<string, double>.Empty))], [], [], [],
+        [.. steps.Select(step => new StepSample(step, Now, "", 1, 1, 1, step, 1, Gang, ImmutableDictionary<string, double>.Empty))], [], [],
+        [],
         ImmutableDictionary<string, double>.Empty, [], []);
 
     private static Stage Running()

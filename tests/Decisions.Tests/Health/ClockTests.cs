@@ -41,7 +41,8 @@ public sealed class ClockTests
         var vitals = running.Vitals.Written(News.None, stopping.Watched, running.Now);
         var late = running.After(stopping.Policy.SaveWithin + TimeSpan.FromSeconds(1));
         Assert.NotEmpty(StagePlanner.Decide(stopping, vitals.Observe(stopping.Watched, running.Cluster, late), late.At).Actions);
-        Assert.Empty(StagePlanner.Decide(stopping, vitals.NotBefore(late).Observe(stopping.Watched, running.Cluster, late), late.At).Actions);
+        Assert.Empty(
+            StagePlanner.Decide(stopping, vitals.NotBefore(late).Observe(stopping.Watched, running.Cluster, late), late.At).Actions);
     }
 
     [Fact]
@@ -62,7 +63,10 @@ public sealed class ClockTests
     [Fact]
     public void A_wait_between_launches_is_no_longer_because_the_clock_was_set_back()
     {
-        var waiting = running.Stage with { Phase = new Phase.BackingOff(running.Gang, running.Now.At, running.Now.At + TimeSpan.FromSeconds(4)) };
+        var waiting = running.Stage with
+        {
+            Phase = new Phase.BackingOff(running.Gang, running.Now.At, running.Now.At + TimeSpan.FromSeconds(4)),
+        };
         var vitals = running.Vitals.Written(News.None, waiting.Watched, running.Now);
         foreach (int seconds in new[] { 3, 5 })
         {

@@ -33,8 +33,10 @@ public sealed class DatabaseBindingTests
     public void A_deleted_file_and_another_file_in_its_place_are_refused()
     {
         Assert.Contains("is gone", Refused(Decide(OfFile, null, BindingVerdict.Embedded, used: true)).Why, StringComparison.Ordinal);
-        Assert.Contains("another database in its place", Refused(Decide(OfFile, "b", BindingVerdict.Embedded)).Why, StringComparison.Ordinal);
-        Assert.Contains("another database in its place", Refused(Decide(OfServer, "b", Server, knowsRuns: true)).Why, StringComparison.Ordinal);
+        Assert.Contains("another database in its place", Refused(Decide(OfFile, "b", BindingVerdict.Embedded)).Why,
+            StringComparison.Ordinal);
+        Assert.Contains("another database in its place", Refused(Decide(OfServer, "b", Server, knowsRuns: true)).Why,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -44,14 +46,17 @@ public sealed class DatabaseBindingTests
     [Fact]
     public void A_copy_is_refused_while_the_original_stands_and_a_moved_directory_is_not()
     {
-        var copy = new BindingSeen(OfFile, "a", BindingVerdict.Embedded, "/data/copy", KnowsRuns: true, FolderUsed: true, OriginalStands: true);
+        var copy = new BindingSeen(OfFile, "a", BindingVerdict.Embedded, "/data/copy", KnowsRuns: true, FolderUsed: true,
+            OriginalStands: true);
         Assert.Contains("copy of /data/.dsops", Refused(BindingVerdict.Decide(copy, rebind: false)).Why, StringComparison.Ordinal);
         Assert.Equal(new BindingVerdict.Bind(false), BindingVerdict.Decide(copy with { OriginalStands = false }, rebind: false));
         Assert.Equal(new BindingVerdict.Bind(true), BindingVerdict.Decide(copy, rebind: true));
     }
 
-    private static BindingVerdict Decide(DatabaseBinding? bound, string? identity, string place, bool knowsRuns = false, bool used = false) =>
-        BindingVerdict.Decide(new BindingSeen(bound, identity, place, "/data/.dsops", knowsRuns, used, OriginalStands: false), rebind: false);
+    private static BindingVerdict Decide(DatabaseBinding? bound, string? identity, string place, bool knowsRuns = false,
+        bool used = false) =>
+        BindingVerdict.Decide(new BindingSeen(bound, identity, place, "/data/.dsops", knowsRuns, used, OriginalStands: false),
+            rebind: false);
 
     private static BindingVerdict.Refuse Refused(BindingVerdict verdict) => Assert.IsType<BindingVerdict.Refuse>(verdict);
 }

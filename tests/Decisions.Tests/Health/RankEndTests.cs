@@ -29,8 +29,12 @@ public sealed class RankEndTests
     [Fact]
     public void The_same_fault_is_known_by_how_where_and_at_which_step_it_ended()
     {
-        var fault = Ended(1) with { Fault = "System.InvalidOperationException at DeepSeekOps.Worker.Training.Loop.StageLoop.<Step>b__12_0 0x7fffa1" };
-        Assert.Equal(Of(fault).Signature, Of(fault with { Fault = fault.Fault.Replace("12_0 0x7fffa1", "7_3 0x10bc", StringComparison.Ordinal) }).Signature);
+        var fault = Ended(1) with
+        {
+            Fault = "System.InvalidOperationException at DeepSeekOps.Worker.Training.Loop.StageLoop.<Step>b__12_0 0x7fffa1",
+        };
+        Assert.Equal(Of(fault).Signature,
+            Of(fault with { Fault = fault.Fault.Replace("12_0 0x7fffa1", "7_3 0x10bc", StringComparison.Ordinal) }).Signature);
         Assert.NotEqual(Of(fault).Signature, Of(fault with { Fault = "System.IO.IOException at DeepSeekOps.Worker.Data.Read" }).Signature);
         Assert.NotEqual(Of(fault).Signature, Of(fault with { Step = 6 }).Signature);
         Assert.NotEqual(Of(fault).Signature, Of(fault with { ExitCode = 3 }).Signature);
@@ -43,7 +47,8 @@ public sealed class RankEndTests
         Assert.Equal("", Of(Ended(143, step: 0)).Signature);
         var memory = Of(Ended(137, step: 4) with { MemoryKill = "cgroup oom_kill went 3 → 4" });
         Assert.NotEqual("", memory.Signature);
-        Assert.Equal("rank 0 on node-0 was ended by signal 9 (SIGKILL), probably out of memory (cgroup oom_kill went 3 → 4) at step 4", memory.Sentence);
+        Assert.Equal("rank 0 on node-0 was ended by signal 9 (SIGKILL), probably out of memory (cgroup oom_kill went 3 → 4) at step 4",
+            memory.Sentence);
     }
 
     [Fact]
@@ -82,7 +87,8 @@ public sealed class RankEndTests
     public void What_an_agent_did_by_itself_is_told_once_and_counts_as_a_launch()
     {
         var running = new RunningStage();
-        var restart = new LocalRestart(running.Node, running.Now.At, running.Stage.Attempt, 1, Ended(1, 30) with { Attempt = running.Stage.Attempt },
+        var restart = new LocalRestart(running.Node, running.Now.At, running.Stage.Attempt, 1,
+            Ended(1, 30) with { Attempt = running.Stage.Attempt },
             TimeSpan.FromSeconds(12), "the control plane at http://127.0.0.1:1 does not answer: Unavailable");
         var news = running.Observe(running.Now) with { News = News.None with { LocalRestarts = [restart] } };
         var told = StagePlanner.Decide(running.Stage, news, running.Now.At).Next;
@@ -91,7 +97,8 @@ public sealed class RankEndTests
         Assert.Equal((1, running.Stage.Attempt), (told.LocalTry, told.Attempt));
         Assert.Equal(1, told.RestartsByCause[FailureCause.RankExited]);
         var line = Assert.Single(told.Outbox, e => e.Kind == "restarted-by-agent");
-        Assert.Contains("does not answer: Unavailable (for 12 s), so its agent launched it again by itself: local try 1", line.Text, StringComparison.Ordinal);
+        Assert.Contains("does not answer: Unavailable (for 12 s), so its agent launched it again by itself: local try 1", line.Text,
+            StringComparison.Ordinal);
         Assert.Empty(again.Outbox);
         Assert.Equal(told.RestartsByCause, again.RestartsByCause);
     }

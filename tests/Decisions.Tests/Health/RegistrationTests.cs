@@ -11,8 +11,10 @@ public sealed class RegistrationTests
     {
         var running = new RunningStage();
         var late = running.After(TimeSpan.FromHours(3));
-        var registration = new AgentRegistration("", running.Node, running.Vitals.Agents[0].AgentId, 1, running.Stage.Id, running.Stage.Attempt, []);
+        var registration = new AgentRegistration("", running.Node, running.Vitals.Agents[0].AgentId, 1, running.Stage.Id,
+            running.Stage.Attempt, []);
         var vitals = running.Vitals.Take(registration, late);
-        Assert.IsType<Phase.Running>(StagePlanner.Decide(running.Stage, vitals.Observe(running.Stage.Watched, running.Cluster, late), late.At).Next.Phase);
+        Assert.IsType<Phase.Running>(
+            StagePlanner.Decide(running.Stage, vitals.Observe(running.Stage.Watched, running.Cluster, late), late.At).Next.Phase);
     }
 }

@@ -57,6 +57,7 @@ internal sealed class RunningStage
 
     public AgentBeat Beat(Stage stage, long step) => BeatOf(stage, Rank(stage, step));
 
-    private AgentBeat BeatOf(Stage stage, params RankSeen[] ranks) => new(Node, Vitals.Agents[0].AgentId, stage.Id, stage.Attempt, Vitals.Agents[0].Sequence + 1,
+    private AgentBeat BeatOf(Stage stage, params RankSeen[] ranks) =>
+        new(Node, Vitals.Agents[0].AgentId, stage.Id, stage.Attempt, Vitals.Agents[0].Sequence + 1,
         [.. ranks], [], [], [], [], ImmutableDictionary<string, double>.Empty, [], []);
 }

@@ -28,9 +28,11 @@ public sealed class SilenceTests
     public void A_stopped_process_is_told_at_once_with_what_wakes_it()
     {
         var agent = Silence.Of(running.Stage, running.Observe(running.Now, running.With(running.Pod with { Halted = true })))!;
-        Assert.Contains("is stopped, by SIGSTOP or a debugger: `kill -CONT 42` wakes it (given up at 10 min)", agent.Words, StringComparison.Ordinal);
+        Assert.Contains("is stopped, by SIGSTOP or a debugger: `kill -CONT 42` wakes it (given up at 10 min)", agent.Words,
+            StringComparison.Ordinal);
         running.Hear(running.Rank(running.Stage) with { Halted = true });
-        Assert.Contains("`kill -CONT 7` wakes it (a hang at 60 s)", Silence.Of(running.Stage, running.Observe(running.Now))!.Words, StringComparison.Ordinal);
+        Assert.Contains("`kill -CONT 7` wakes it (a hang at 60 s)", Silence.Of(running.Stage, running.Observe(running.Now))!.Words,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -29,7 +29,8 @@ public sealed class StoreStateTests
     {
         // The probe writes 1.5 s after the last write and is looked at each second.
         var hung = new StoreSeen { Written = Seconds(5), Waiting = Seconds(2.5) };
-        Assert.Contains("gives no answer", Assert.IsType<StoreState.Unwritable>(StoreState.Decide(hung, Now)).Sentence, StringComparison.Ordinal);
+        Assert.Contains("gives no answer", Assert.IsType<StoreState.Unwritable>(StoreState.Decide(hung, Now)).Sentence,
+            StringComparison.Ordinal);
         Assert.IsType<StoreState.Writable>(StoreState.Decide(hung with { Waiting = Seconds(1) }, Now));
     }
 
@@ -43,12 +44,20 @@ public sealed class StoreStateTests
         {
             var first = failed is null ? null : failed + (longer ?? TimeSpan.Zero);
             var state = StoreState.Decide(
-                new StoreSeen { Written = written, Failed = failed, FailedFirst = first, Trouble = failed is null ? null : Full, Waiting = waiting }, Now);
+                new StoreSeen
+                {
+                    Written = written,
+                    Failed = failed,
+                    FailedFirst = first,
+                    Trouble = failed is null ? null : Full,
+                    Waiting = waiting,
+                }, Now);
             Assert.True(state is StoreState.Writable || (state is StoreState.Unwritable { Since: var since } && since <= Now));
             Assert.False(state is StoreState.Unwritable && failed is null && waiting is null);
         });
 
-    private static readonly Gen<TimeSpan?> Ages = Gen.Select(Gen.Bool, Gen.Double[0, 100], (none, s) => none ? (TimeSpan?)null : TimeSpan.FromSeconds(s));
+    private static readonly Gen<TimeSpan?> Ages =
+        Gen.Select(Gen.Bool, Gen.Double[0, 100], (none, s) => none ? (TimeSpan?)null : TimeSpan.FromSeconds(s));
 
     private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(seconds);
 }

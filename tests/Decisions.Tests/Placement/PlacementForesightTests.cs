@@ -40,16 +40,23 @@ public sealed class PlacementForesightTests
             var first = PlacementQueue.Decide(question with { Moves = moves });
             var held = first.Placed.Select(p => p.Grant).ToImmutableArray();
             var rest = waiting.RemoveAll(w => held.Any(h => h.Stage == w.Stage));
-            var second = PlacementQueue.Decide(question with { Held = held, Waiting = rest, Moves = moves.RemoveAll(m => held.Any(h => h.Stage == m.Stage)) });
-            Assert.DoesNotContain(second.Preemptions, p => moves.Any(m => m.Stage == p.Stage && p.For is { } heir && m.Ahead.Contains(heir)));
+            var second =
+                PlacementQueue.Decide(
+                    question with { Held = held, Waiting = rest, Moves = moves.RemoveAll(m => held.Any(h => h.Stage == m.Stage)) });
+            Assert.DoesNotContain(second.Preemptions,
+                p => moves.Any(m => m.Stage == p.Stage && p.For is { } heir && m.Ahead.Contains(heir)));
         });
 
     [Fact]
     public void Draining_a_full_cluster_says_how_many_GPUs_will_stand()
     {
-        var question = Question(2) with { Held = [Holds("big", "node-0000", 100) with { Nodes = [new NodeId("node-0000"), new NodeId("node-0001")] }] };
+        var question = Question(2) with
+        {
+            Held = [Holds("big", "node-0000", 100) with { Nodes = [new NodeId("node-0000"), new NodeId("node-0001")] }],
+        };
         var told = PlacementForesight.Drain(question, new NodeId("node-0001")).Consequences;
-        Assert.Contains("big/s saves a checkpoint and stops on all its 2 nodes. There is no room for it then: 16 GPUs of work will stand", told[0], StringComparison.Ordinal);
+        Assert.Contains("big/s saves a checkpoint and stops on all its 2 nodes. There is no room for it then: 16 GPUs of work will stand",
+            told[0], StringComparison.Ordinal);
         var roomy = PlacementForesight.Drain(Question(3) with { Held = question.Held }, new NodeId("node-0001")).Consequences;
         Assert.Contains("starts again elsewhere at once", roomy[0], StringComparison.Ordinal);
         Assert.Equal("There is no node named nope.", PlacementForesight.Drain(question, new NodeId("nope")).Impossible);
@@ -58,11 +65,15 @@ public sealed class PlacementForesightTests
     [Fact]
     public void Moving_says_whether_it_starts_whom_it_passes_and_that_some_can_never_start()
     {
-        var question = Question(1, Waits("high", 1, 100), Waits("low", 1, 0), Waits("huge", 9, 0)) with { Held = [Holds("a", "node-0000", 100)] };
+        var question = Question(1, Waits("high", 1, 100), Waits("low", 1, 0), Waits("huge", 9, 0)) with
+        {
+            Held = [Holds("a", "node-0000", 100)],
+        };
         var waits = PlacementForesight.Move(question, new StageId("low", "s"), null);
         Assert.Contains(waits.Consequences, c => c.StartsWith("low/s still waits:", StringComparison.Ordinal));
         Assert.Contains("1 gang that stands before it waits behind it.", waits.Consequences);
-        Assert.StartsWith("huge/s can never start", PlacementForesight.Move(question, new StageId("huge", "s"), null).Impossible, StringComparison.Ordinal);
+        Assert.StartsWith("huge/s can never start", PlacementForesight.Move(question, new StageId("huge", "s"), null).Impossible,
+            StringComparison.Ordinal);
         var starts = PlacementForesight.Move(question with { Held = [] }, new StageId("low", "s"), null);
         Assert.StartsWith("low/s starts at once on node-0000", starts.Consequences[0], StringComparison.Ordinal);
     }
@@ -77,7 +88,8 @@ public sealed class PlacementForesightTests
             var foreseen = PlacementForesight.Move(question, stage, null);
             var (moves, refusal) = HandMoves.Add([], PlacementQueue.Decide(question).Order, stage, null, "");
             bool starts = refusal is null && PlacementQueue.Decide(question with { Moves = moves }).Placed.Any(p => p.Grant.Stage == stage);
-            Assert.Equal(starts, foreseen.Impossible.Length == 0 && foreseen.Consequences[0].Contains("starts at once", StringComparison.Ordinal));
+            Assert.Equal(starts,
+                foreseen.Impossible.Length == 0 && foreseen.Consequences[0].Contains("starts at once", StringComparison.Ordinal));
         });
 
     private static PlacementQuestion Question(int nodes, params GangRequest[] waiting) =>

@@ -14,19 +14,24 @@ public sealed class PlacementLawTests
 
     private static readonly Gen<GangRequest> AnyRequest =
         Gen.Select(Gen.Int[0, 40], Gen.Int[1, 24], Gen.Int[1, 8], Gen.Int[0, 3], Gen.Int[0, 3], Gen.Int[0, 600], Gen.Int[0, 11])
-            .Select((name, nodes, slots, priority, team, minutes, kind) => new GangRequest(new StageId($"r{name}", "s"), 1, nodes, slots, priority * 100,
+            .Select((name, nodes, slots, priority, team, minutes, kind) =>
+                new GangRequest(new StageId($"r{name}", "s"), 1, nodes, slots, priority * 100,
                 $"team-{team}", Now.AddSeconds(name), ImmutableDictionary<NodeId, string>.Empty)
-            {
-                Expected = minutes == 0 ? null : TimeSpan.FromMinutes(minutes), Restores = kind % 3 == 0, Group = kind < 4 ? "front" : kind == 4 ? "nowhere" : "",
-            });
+                {
+                    Expected = minutes == 0 ? null : TimeSpan.FromMinutes(minutes), Restores = kind % 3 == 0,
+                    Group = kind < 4 ? "front" : kind == 4 ? "nowhere" : "",
+                });
 
-    private static readonly Gen<MaintenanceWindow> AnyWindow = Gen.Select(Gen.Int[-300, 600], Gen.Int[1, 300], Gen.Int[0, 60], Gen.Int[1, 30], Gen.Bool)
+    private static readonly Gen<MaintenanceWindow> AnyWindow =
+        Gen.Select(Gen.Int[-300, 600], Gen.Int[1, 300], Gen.Int[0, 60], Gen.Int[1, 30], Gen.Bool)
         .Select((from, minutes, first, nodes, ofGroup) => new MaintenanceWindow($"w{from}-{first}",
-            ofGroup ? [] : [.. Fabric.H800(96).Skip(first).Take(nodes).Select(n => n.Id)], ofGroup ? "front" : "", Now.AddMinutes(from), Now.AddMinutes(from + minutes), "x"));
+            ofGroup ? [] : [.. Fabric.H800(96).Skip(first).Take(nodes).Select(n => n.Id)], ofGroup ? "front" : "", Now.AddMinutes(from),
+            Now.AddMinutes(from + minutes), "x"));
 
     private static readonly Gen<PlacementQuestion> AnyQuestion =
         Gen.Select(Gen.Int[2, 96], AnyRequest.Array[0, 25], AnyWindow.Array[0, 4], Gen.Int[0, 8], Gen.Bool)
-            .Select((nodes, requests, windows, spares, borrow) => new PlacementQuestion(new ClusterSnapshot(Fabric.H800(nodes), [], Now), [],
+            .Select((nodes, requests, windows, spares, borrow) =>
+                new PlacementQuestion(new ClusterSnapshot(Fabric.H800(nodes), [], Now), [],
                 [.. requests.DistinctBy(r => r.Stage)],
                 new PlacementPolicy(ImmutableDictionary<string, int>.Empty.Add("team-0", 64).Add("team-1", 400), borrow, 100)
                 {
@@ -55,7 +60,9 @@ public sealed class PlacementLawTests
         foreach (var grant in placed.Select(p => p.Grant))
         {
             int before = Whole(question, held), after = Whole(question, held.Add(grant));
-            Assert.True(grant.Restores || after == before || after >= question.Policy.Spares, $"{grant.Stage} left {after} of {question.Policy.Spares} spares");
+            Assert.True(
+                grant.Restores || after == before
+                    || after >= question.Policy.Spares, $"{grant.Stage} left {after} of {question.Policy.Spares} spares");
             held = held.Add(grant);
         }
     });
@@ -80,7 +87,9 @@ public sealed class PlacementLawTests
         {
             Assert.StartsWith(pending.Reasons[0].Text, pending.Reason, StringComparison.Ordinal);
             var request = question.Waiting.Single(w => w.Stage == stage);
-            Assert.True(request.Group != "nowhere" || pending.Reason.Contains("nodes of group nowhere, and there are front", StringComparison.Ordinal));
+            Assert.True(
+                request.Group != "nowhere"
+                    || pending.Reason.Contains("nodes of group nowhere, and there are front", StringComparison.Ordinal));
         }
     });
 
@@ -109,26 +118,33 @@ public sealed class PlacementLawTests
     public void A_move_outlives_the_gang_it_was_made_before()
     {
         StageId[] gangs = [.. "abc".Select(c => new StageId($"{c}", "s"))];
-        var waiting = gangs.Select((g, i) => new GangRequest(g, 1, 4, 8, (3 - i) * 100, "t", Now, ImmutableDictionary<NodeId, string>.Empty)).ToImmutableArray();
+        var waiting =
+            gangs.Select((g, i) => new GangRequest(g, 1, 4, 8, (3 - i) * 100, "t", Now, ImmutableDictionary<NodeId, string>.Empty))
+                .ToImmutableArray();
         var question = new PlacementQuestion(new ClusterSnapshot(Fabric.H800(2), [], Now), [], waiting, PlacementPolicy.Default, Now);
         var (moves, _) = HandMoves.Add([], [.. gangs], gangs[2], gangs[0], "due");
 
         var left = question with { Moves = moves, Waiting = waiting.RemoveAt(0), Cluster = new ClusterSnapshot(Fabric.H800(4), [], Now) };
 
         Assert.Equal("c", Assert.Single(PlacementQueue.Decide(left).Placed).Grant.Stage.Run);
-        Assert.Contains("does not wait for nodes; waiting: b/s", HandMoves.Add([], [gangs[1]], gangs[0], null, "").Refusal, StringComparison.Ordinal);
+        Assert.Contains("does not wait for nodes; waiting: b/s", HandMoves.Add([], [gangs[1]], gangs[0], null, "").Refusal,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_team_inside_its_quota_takes_back_what_was_borrowed_and_nothing_more()
     {
-        var policy = new PlacementPolicy(ImmutableDictionary<string, int>.Empty.Add("owner", 128).Add("other", 128), Borrow: true, PreemptAbove: null);
-        GangGrant Held(string run, int first, int nodes) => new(new StageId(run, "s"), 1, [.. Fabric.H800(32).Skip(first).Take(nodes).Select(n => n.Id)], 8, Now)
-        {
-            Team = "other", Priority = 100,
-        };
-        GangRequest Asks(int nodes) => new(new StageId("mine", "s"), 1, nodes, 8, 100, "owner", Now, ImmutableDictionary<NodeId, string>.Empty);
-        var question = new PlacementQuestion(new ClusterSnapshot(Fabric.H800(32), [], Now), [Held("a", 0, 16), Held("b", 16, 16)], [Asks(16)], policy, Now);
+        var policy = new PlacementPolicy(ImmutableDictionary<string, int>.Empty.Add("owner", 128).Add("other", 128), Borrow: true,
+            PreemptAbove: null);
+        GangGrant Held(string run, int first, int nodes) =>
+            new(new StageId(run, "s"), 1, [.. Fabric.H800(32).Skip(first).Take(nodes).Select(n => n.Id)], 8, Now)
+            {
+                Team = "other", Priority = 100,
+            };
+        GangRequest Asks(int nodes) =>
+            new(new StageId("mine", "s"), 1, nodes, 8, 100, "owner", Now, ImmutableDictionary<NodeId, string>.Empty);
+        var question = new PlacementQuestion(new ClusterSnapshot(Fabric.H800(32), [], Now), [Held("a", 0, 16), Held("b", 16, 16)],
+            [Asks(16)], policy, Now);
 
         var back = Assert.Single(PlacementQueue.Decide(question).Preemptions);
         Assert.Contains("team owner is inside its quota, team other owns 128 GPUs and holds 256", back.Reason, StringComparison.Ordinal);
@@ -140,16 +156,25 @@ public sealed class PlacementLawTests
     public void Prices_are_those_of_the_gangs_own_save_restart_and_unsaved_work()
     {
         var held = new GangGrant(new StageId("b", "s"), 3, [.. Fabric.H800(32).Select(n => n.Id)], 8, Now) { Priority = 100 };
-        var request = new GangRequest(new StageId("a", "s"), 1, 16, 8, 100, "t", Now, ImmutableDictionary<NodeId, string>.Empty) { Options = [new NodeOption(8, 0.93)] };
-        var pace = PaceSeen.Of(null, new GangPace(held.Id, TimeSpan.FromHours(10), TimeSpan.FromMinutes(6), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2)), Now, 1);
-        var question = new PlacementQuestion(new ClusterSnapshot(Fabric.H800(32), [], Now), Paces.Apply([held], new Dictionary<StageId, PaceSeen> { [held.Stage] = pace }),
-            [request], PlacementPolicy.Default, Now) { Paces = new Dictionary<StageId, PaceSeen> { [held.Stage] = pace } };
+        var request = new GangRequest(new StageId("a", "s"), 1, 16, 8, 100, "t", Now, ImmutableDictionary<NodeId, string>.Empty)
+        {
+            Options = [new NodeOption(8, 0.93)],
+        };
+        var pace =
+            PaceSeen.Of(null,
+                new GangPace(held.Id, TimeSpan.FromHours(10), TimeSpan.FromMinutes(6), TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(2)),
+                Now, 1);
+        var question = new PlacementQuestion(new ClusterSnapshot(Fabric.H800(32), [], Now),
+            Paces.Apply([held], new Dictionary<StageId, PaceSeen> { [held.Stage] = pace }),
+            [request], PlacementPolicy.Default, Now)
+        { Paces = new Dictionary<StageId, PaceSeen> { [held.Stage] = pace } };
 
         var pending = PlacementQueue.Decide(question).Pending[request.Stage];
 
         var way = Assert.Single(pending.Ways);
         Assert.Equal((256 * 3 / 60.0, 256 * 6 / 60.0), (Math.Round(way.GpuHours ?? 0, 6), Math.Round(way.GpuHoursAtRisk ?? 0, 6)));
-        Assert.Equal((Now.AddHours(9), Now.AddHours(10), Now.AddHours(11)), (pending.Eta!.Earliest, pending.Eta.Likely, pending.Eta.Latest));
+        Assert.Equal((Now.AddHours(9), Now.AddHours(10), Now.AddHours(11)),
+            (pending.Eta!.Earliest, pending.Eta.Likely, pending.Eta.Latest));
         Assert.Contains("too new to have a scatter", pending.Eta.Basis, StringComparison.Ordinal);
         var free = PlacementQueue.Decide(question with { Held = [held with { Nodes = held.Nodes[..20] }] }).Pending[request.Stage];
         Assert.Equal("8 nodes now: +93 % wall time by the plan, as a new run", free.Ways[0].Text);
@@ -165,7 +190,8 @@ public sealed class PlacementLawTests
             var at = Now.AddSeconds(5 * i);
             var left = TimeSpan.FromHours(10) - TimeSpan.FromSeconds(5 * i);
             steady = PaceSeen.Of(steady, new GangPace(new GangId(new StageId("a", "s"), 1), left, default, null, null), at, 1);
-            wild = PaceSeen.Of(wild, new GangPace(new GangId(new StageId("a", "s"), 1), left * (i % 2 == 0 ? 0.8 : 1.2), default, null, null), at, 1);
+            wild = PaceSeen.Of(wild,
+                new GangPace(new GangId(new StageId("a", "s"), 1), left * (i % 2 == 0 ? 0.8 : 1.2), default, null, null), at, 1);
         }
 
         Assert.Equal(0.01, steady!.Error);
@@ -178,17 +204,21 @@ public sealed class PlacementLawTests
     {
         var lemon = Fabric.H800(4)[0].Id;
         var failures = Enumerable.Range(1, 3).Aggregate(ImmutableArray<NodeFailure>.Empty,
-            (known, i) => NodeHistory.Add(known, new NodeFailure(lemon, new StageId("a", "s"), i, Decisions.Health.FailureCause.NodeLost, Now)));
+            (known, i) =>
+            NodeHistory.Add(known, new NodeFailure(lemon, new StageId("a", "s"), i, Decisions.Health.FailureCause.NodeLost, Now)));
         failures = NodeHistory.Add(failures, new NodeFailure(lemon, new StageId("a", "s"), 3, Decisions.Health.FailureCause.NodeLost, Now));
-        failures = NodeHistory.Add(failures, new NodeFailure(lemon, new StageId("a", "s"), 9, Decisions.Health.FailureCause.RolledBack, Now));
+        failures =
+            NodeHistory.Add(failures, new NodeFailure(lemon, new StageId("a", "s"), 9, Decisions.Health.FailureCause.RolledBack, Now));
         var seen = new ClusterSnapshot(Fabric.H800(4), [], Now).With(failures);
         var request = new GangRequest(new StageId("b", "s"), 1, 3, 8, 100, "t", Now, ImmutableDictionary<NodeId, string>.Empty);
 
         Assert.Equal(3, seen.Nodes[0].LemonScore);
-        Assert.DoesNotContain(lemon, PlacementQueue.Decide(new PlacementQuestion(seen, [], [request], PlacementPolicy.Default, Now)).Placed[0].Grant.Nodes);
+        Assert.DoesNotContain(lemon,
+            PlacementQueue.Decide(new PlacementQuestion(seen, [], [request], PlacementPolicy.Default, Now)).Placed[0].Grant.Nodes);
         Assert.Equal(1.5, NodeHistory.Score(failures, Now.AddDays(7)));
     }
 
     private static int Whole(PlacementQuestion question, ImmutableArray<GangGrant> held) => question.Cluster.Nodes.Count(n =>
-        held.All(h => !h.Nodes.Contains(n.Id)) && !question.Policy.Maintenance.Any(w => w.Active(Now) && w.Covers(n, question.Policy.Groups)));
+        held.All(h => !h.Nodes.Contains(n.Id))
+            && !question.Policy.Maintenance.Any(w => w.Active(Now) && w.Covers(n, question.Policy.Groups)));
 }

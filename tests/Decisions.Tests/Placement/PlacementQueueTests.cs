@@ -12,13 +12,17 @@ public sealed class PlacementQueueTests
 
     private static readonly Gen<GangRequest> AnyRequest =
         Gen.Select(Gen.Int[0, 40], Gen.Int[1, 40], Gen.Int[1, 8], Gen.Int[0, 3], Gen.Int[0, 3], Gen.Int[0, 100], Gen.Int[0, 600])
-            .Select((name, nodes, slots, priority, team, since, minutes) => Request($"r{name}", nodes, slots, priority * 100, $"team-{team}", since)
-                with { Expected = minutes == 0 ? null : TimeSpan.FromMinutes(minutes), GroupNodes = minutes % 2 == 0 ? 8 : 1 });
+            .Select((name, nodes, slots, priority, team, since, minutes) =>
+                Request($"r{name}", nodes, slots, priority * 100, $"team-{team}", since)
+                with
+                { Expected = minutes == 0 ? null : TimeSpan.FromMinutes(minutes), GroupNodes = minutes % 2 == 0 ? 8 : 1 });
 
     private static readonly Gen<PlacementQuestion> AnyQuestion =
         Gen.Select(Gen.Int[1, 96], AnyRequest.Array[0, 30], Gen.Int[0, 5].Array[96], Gen.Bool)
             .Select((nodes, requests, health, borrow) => new PlacementQuestion(
-                new ClusterSnapshot([.. Fabric.H800(nodes).Select((n, i) => n with { Health = health[i] > 3 ? (NodeHealth)(health[i] - 3) : NodeHealth.Ready })], [], Now),
+                new ClusterSnapshot(
+                    [.. Fabric.H800(nodes)
+                        .Select((n, i) => n with { Health = health[i] > 3 ? (NodeHealth)(health[i] - 3) : NodeHealth.Ready })], [], Now),
                 [], [.. requests.DistinctBy(r => r.Stage)],
                 PlacementPolicy.Default with { Borrow = borrow, QuotaSlots = Quotas() }, Now));
 
@@ -80,8 +84,12 @@ public sealed class PlacementQueueTests
         {
             var at = Now.AddMinutes(minute);
             held = [.. held.Where(h => h.ExpectedEnd > at)];
-            waiting.Add(Request($"small{made++}", random.Next(1, 8), 8, 0, "b", since: 2 + minute) with { Expected = TimeSpan.FromMinutes(random.Next(5, 60)) });
-            var answer = PlacementQueue.Decide(new PlacementQuestion(cluster, held, [.. waiting.Where(_ => minute > 0 || _.Stage.Run != "big")],
+            waiting.Add(
+                Request($"small{made++}", random.Next(1, 8), 8, 0, "b",
+                    since: 2 + minute) with
+                { Expected = TimeSpan.FromMinutes(random.Next(5, 60)) });
+            var answer =
+                PlacementQueue.Decide(new PlacementQuestion(cluster, held, [.. waiting.Where(_ => minute > 0 || _.Stage.Run != "big")],
                 PlacementPolicy.Default, at));
             held = [.. held, .. answer.Placed.Select(p => p.Grant)];
             waiting.RemoveAll(w => answer.Placed.Any(p => p.Grant.Stage == w.Stage));
@@ -113,12 +121,18 @@ public sealed class PlacementQueueTests
     public void An_urgent_gang_pushes_out_the_cheapest_lower_ones_after_a_checkpoint()
     {
         var old = Grant("old", 16, null) with { Priority = 0, At = Now.AddHours(-9), SaveTime = TimeSpan.FromSeconds(100) };
-        var young = Grant("young", 16, null, first: 16) with { Priority = 0, At = Now.AddMinutes(-5), SaveTime = TimeSpan.FromSeconds(100) };
+        var young = Grant("young", 16, null, first: 16) with
+        {
+            Priority = 0,
+            At = Now.AddMinutes(-5),
+            SaveTime = TimeSpan.FromSeconds(100),
+        };
         var answer = PlacementQueue.Decide(Ask(32, [old, young], [Request("urgent", 16, 8, 200, "a", since: 0)]));
         var preemption = Assert.Single(answer.Preemptions);
         Assert.Equal("young", preemption.Stage.Run);
         Assert.Equal(TimeSpan.FromSeconds(300), preemption.Grace);
-        Assert.Contains("young/s is asked to save and give way", answer.Pending[new StageId("urgent", "s")].Reason, StringComparison.Ordinal);
+        Assert.Contains("young/s is asked to save and give way", answer.Pending[new StageId("urgent", "s")].Reason,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -135,7 +149,9 @@ public sealed class PlacementQueueTests
         var answer = PlacementQueue.Decide(Ask(256, [], [Request("v3", 128, 8, 0, "a", since: 0) with { GroupNodes = 8 }]));
         var nodes = Assert.Single(answer.Placed).Grant.Nodes;
         Assert.Equal(nodes.OrderBy(n => n.Name, StringComparer.Ordinal), nodes);
-        Assert.All(nodes.Chunk(8), group => Assert.Single(group.Select(n => int.Parse(n.Name[5..], System.Globalization.CultureInfo.InvariantCulture) / 32).Distinct()));
+        Assert.All(nodes.Chunk(8),
+            group => Assert.Single(
+                group.Select(n => int.Parse(n.Name[5..], System.Globalization.CultureInfo.InvariantCulture) / 32).Distinct()));
         Assert.Contains("under 4 leaves", answer.Placed[0].Reason, StringComparison.Ordinal);
     }
 
@@ -156,10 +172,12 @@ public sealed class PlacementQueueTests
         var answer = PlacementQueue.Decide(Ask(4, [], [Request("huge", 5, 8, 0, "a", since: 0)]));
         var pending = answer.Pending[new StageId("huge", "s")];
         Assert.StartsWith(
-            "can never start: it asks for 5 nodes that take 8 ranks and the cluster has 4: cancel it, and submit it with fewer resources.nodes",
+            "can never start: it asks for 5 nodes that take 8 ranks and the cluster has 4: cancel it, and submit it "
+                + "with fewer resources.nodes",
             pending.Reason, StringComparison.Ordinal);
         var wide = PlacementQueue.Decide(Ask(4, [], [Request("wide", 1, 9, 0, "a", since: 0)])).Pending[new StageId("wide", "s")];
-        Assert.EndsWith("has 0; the largest node takes 8: cancel it, and submit it with resources.ranksPerNode of at most 8", wide.Reason, StringComparison.Ordinal);
+        Assert.EndsWith("has 0; the largest node takes 8: cancel it, and submit it with resources.ranksPerNode of at most 8", wide.Reason,
+            StringComparison.Ordinal);
         Assert.Equal((PendingKind.Impossible, 1), (pending.Reasons[0].Kind, pending.Reasons.Length));
     }
 

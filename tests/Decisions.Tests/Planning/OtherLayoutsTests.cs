@@ -33,7 +33,8 @@ public sealed class OtherLayoutsTests
     [InlineData(32, 8, 3, 7)]
     [InlineData(64, 1, 7.875, 0)]
     [InlineData(1, 8, 0, 0)]
-    public void Expert_traffic_goes_to_at_most_the_limited_nodes_and_over_NVLink_within_one(int expert, int ranksPerNode, double fabric, double nvlink)
+    public void Expert_traffic_goes_to_at_most_the_limited_nodes_and_over_NVLink_within_one(int expert, int ranksPerNode, double fabric,
+        double nvlink)
     {
         var traffic = ExpertTraffic.Of(new ModelShape(), new ParallelLayout { Expert = expert }, ranksPerNode);
         Assert.Equal(fabric, traffic.FabricCopies, 1e-9);
@@ -53,14 +54,25 @@ public sealed class OtherLayoutsTests
     {
         var (low, high) = (StepOf(V3), PipelineForecast.Of(V3 with { Precision = Precision.Bf16 }));
         Assert.InRange(high.Stages[0].LastStep!.BusySeconds / low.BusySeconds, 1.2, 1.45);
-        Assert.Contains(high.Calibrated, w => w.Contains("(assumed)", StringComparison.Ordinal) && w.StartsWith("bf16", StringComparison.Ordinal));
+        Assert.Contains(high.Calibrated,
+            w => w.Contains("(assumed)", StringComparison.Ordinal) && w.StartsWith("bf16", StringComparison.Ordinal));
     }
 
     [Fact]
     public void The_optimizers_time_is_that_of_the_states_which_a_rank_holds()
     {
         Assert.Equal(0.29, StepOf(V3).OptimizerSeconds, 0.001);
-        var small = V3 with { Model = new ModelShape { Layers = 27, HiddenSize = 2048, RoutedExperts = 64, IntermediateSize = 10944, MoeIntermediateSize = 1408 } };
+        var small = V3 with
+        {
+            Model = new ModelShape
+            {
+                Layers = 27,
+                HiddenSize = 2048,
+                RoutedExperts = 64,
+                IntermediateSize = 10944,
+                MoeIntermediateSize = 1408,
+            },
+        };
         Assert.InRange(StepOf(small).OptimizerSeconds, 0, 0.03);
     }
 

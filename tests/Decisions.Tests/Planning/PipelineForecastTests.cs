@@ -12,7 +12,8 @@ public sealed class PipelineForecastTests
     private static readonly PipelineSpec V3 = new()
     {
         Name = "v3", Precision = Precision.Fp8, Optimizer = new AdamW { Bf16Moments = true }, Parallelism = Layout,
-        Resources = new ResourceSpec { Nodes = 256, RanksPerNode = 8, Gpu = "h800" }, Checkpoints = new CheckpointPolicy { EverySteps = 15 },
+        Resources = new ResourceSpec { Nodes = 256, RanksPerNode = 8, Gpu = "h800" },
+        Checkpoints = new CheckpointPolicy { EverySteps = 15 },
         Stages =
         [
             new StageSpec
@@ -38,12 +39,20 @@ public sealed class PipelineForecastTests
             },
             new StageSpec
             {
-                Name = "sft", Resources = new ResourceSpec { Nodes = 64, RanksPerNode = 8, Gpu = "h800" }, Parallelism = Layout with { Expert = 32 },
-                Recipe = new StageRecipe.SupervisedFineTuning { Instances = 1_500_000, Epochs = 2, SequenceLength = 32768, BatchSize = 2800 },
+                Name = "sft", Resources = new ResourceSpec { Nodes = 64, RanksPerNode = 8, Gpu = "h800" },
+                Parallelism = Layout with { Expert = 32 },
+                Recipe = new StageRecipe.SupervisedFineTuning
+                {
+                    Instances = 1_500_000,
+                    Epochs = 2,
+                    SequenceLength = 32768,
+                    BatchSize = 2800,
+                },
             },
             new StageSpec
             {
-                Name = "rl", Resources = new ResourceSpec { Nodes = 64, RanksPerNode = 8, Gpu = "h800" }, Parallelism = Layout with { Expert = 32 },
+                Name = "rl", Resources = new ResourceSpec { Nodes = 64, RanksPerNode = 8, Gpu = "h800" },
+                Parallelism = Layout with { Expert = 32 },
                 Recipe = new StageRecipe.ReinforcementLearning { Steps = 400, Questions = 32, GroupSize = 16, MaxNewTokens = 16384 },
             },
         ],
@@ -100,7 +109,8 @@ public sealed class PipelineForecastTests
 
     [Fact]
     public void The_plan_says_that_the_ramp_begins_below_DualPipes_chunks() =>
-        Assert.Contains(Plan.Warnings, w => w.Contains("at least 32 chunks", StringComparison.Ordinal) && w.Contains("24", StringComparison.Ordinal));
+        Assert.Contains(Plan.Warnings,
+            w => w.Contains("at least 32 chunks", StringComparison.Ordinal) && w.Contains("24", StringComparison.Ordinal));
 
     [Fact]
     public void DualPipe_has_the_smallest_bubble_and_1F1B_the_largest()
@@ -120,7 +130,8 @@ public sealed class PipelineForecastTests
     {
         var between = TimeSpan.FromHours(hours);
         var interval = FailureForecast.BestIntervalOf(between, TimeSpan.FromSeconds(stall), TimeSpan.Zero);
-        Assert.Equal(ettr, FailureForecast.EttrOf(between, interval, TimeSpan.FromSeconds(stall), TimeSpan.Zero, TimeSpan.FromSeconds(recovery)), 0.001);
+        Assert.Equal(ettr,
+            FailureForecast.EttrOf(between, interval, TimeSpan.FromSeconds(stall), TimeSpan.Zero, TimeSpan.FromSeconds(recovery)), 0.001);
     }
 
     [Theory]

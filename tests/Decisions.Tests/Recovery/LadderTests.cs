@@ -13,9 +13,12 @@ public sealed class LadderTests
     [Fact]
     public void Each_rung_that_is_written_stands_in_the_ladder_once()
     {
-        var written = typeof(Ladder).Assembly.GetTypes().Select(t => t.GetMethod("Try", BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic))
-            .OfType<MethodInfo>().Where(m => m.GetParameters() is [var only] && only.ParameterType == typeof(FailedAttempt)).Select(m => m.DeclaringType!.Name);
-        Assert.Equal(written.Order(StringComparer.Ordinal), Ladder.Rungs.Select(r => r.Try.Method.DeclaringType!.Name).Order(StringComparer.Ordinal));
+        var written = typeof(Ladder).Assembly.GetTypes()
+            .Select(t => t.GetMethod("Try", BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic))
+            .OfType<MethodInfo>().Where(m => m.GetParameters() is [var only] && only.ParameterType == typeof(FailedAttempt))
+            .Select(m => m.DeclaringType!.Name);
+        Assert.Equal(written.Order(StringComparer.Ordinal),
+            Ladder.Rungs.Select(r => r.Try.Method.DeclaringType!.Name).Order(StringComparer.Ordinal));
         Assert.Equal(Ladder.Rungs.Length, Ladder.Rungs.Select(r => r.Name).Distinct().Count());
     }
 
@@ -38,7 +41,10 @@ public sealed class LadderTests
     [Fact]
     public void What_a_person_asked_for_waits_for_nothing_and_is_never_given_up()
     {
-        var fruitless = Failed(FailureCause.RolledBack) with { Restarts = [.. Enumerable.Repeat(Before(FailureCause.RolledBack, ""), 100)] };
+        var fruitless = Failed(FailureCause.RolledBack) with
+        {
+            Restarts = [.. Enumerable.Repeat(Before(FailureCause.RolledBack, ""), 100)],
+        };
         Assert.Equal(new Remedy.InPlace(TimeSpan.Zero), Ladder.Climb(fruitless).Remedy);
     }
 
@@ -55,7 +61,10 @@ public sealed class LadderTests
     [Fact]
     public void Two_exits_in_a_row_on_one_node_before_a_step_suspect_the_node()
     {
-        var again = Failed(FailureCause.RankExited, "exit 1 at step 3") with { Restarts = [Before(FailureCause.RankExited, "exit 1 at step 2")] };
+        var again = Failed(FailureCause.RankExited, "exit 1 at step 3") with
+        {
+            Restarts = [Before(FailureCause.RankExited, "exit 1 at step 2")],
+        };
         var (failure, remedy) = Ladder.Climb(again);
         Assert.True(failure.NodeIsSuspect);
         Assert.IsType<Remedy.AnotherGang>(remedy);
@@ -66,5 +75,6 @@ public sealed class LadderTests
         new WatchedStage(new StageId("a", "pretrain"), new PipelineSpec()) { Attempt = 2 },
         new Failure(cause, "it ended", signature, new NodeId("node-0"), false, 2, 3, Now, Now), MadeStep: false, [], FromRandom: true, Now);
 
-    private static Restart Before(FailureCause cause, string signature) => new(Now.AddMinutes(-1), cause, signature, 1, MadeStep: false, new NodeId("node-0"));
+    private static Restart Before(FailureCause cause, string signature) =>
+        new(Now.AddMinutes(-1), cause, signature, 1, MadeStep: false, new NodeId("node-0"));
 }

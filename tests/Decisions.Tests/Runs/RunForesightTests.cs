@@ -21,8 +21,10 @@ public sealed class RunForesightTests
     [Fact]
     public void A_cancel_says_the_steps_since_the_last_checkpoint_and_what_becomes_free()
     {
-        var told = RunForesight.Cancel(Run("running", Stage("pretrain", "running", 2_186, 2_150), Stage("sft", "waiting", 0, null)), Pipeline).Consequences;
-        Assert.Equal("pretrain ends now without saving: 36 steps since the checkpoint of step 2,150 are lost, about 6 min of work.", told[0]);
+        var told = RunForesight.Cancel(Run("running", Stage("pretrain", "running", 2_186, 2_150), Stage("sft", "waiting", 0, null)),
+            Pipeline).Consequences;
+        Assert.Equal("pretrain ends now without saving: 36 steps since the checkpoint of step 2,150 are lost, about 6 min of work.",
+            told[0]);
         Assert.Equal("16 GPUs on 2 nodes become free for whoever waits.", told[1]);
         Assert.StartsWith("1 stage that has not begun will not begin.", told[2], StringComparison.Ordinal);
     }
@@ -30,16 +32,20 @@ public sealed class RunForesightTests
     [Fact]
     public void A_pause_loses_no_step_and_of_what_has_ended_nothing_can_be_asked()
     {
-        Assert.Contains("loses no step", RunForesight.Pause(Run("running", Stage("pretrain", "running", 30, 20)), Pipeline).Consequences[0], StringComparison.Ordinal);
-        Assert.Equal("v3 has ended (failed): there is nothing to pause.", RunForesight.Pause(Run("failed", Stage("pretrain", "failed", 30, 20)), Pipeline).Impossible);
-        Assert.StartsWith("Nothing of it runs", RunForesight.Cancel(Run("queued", Stage("pretrain", "queued", 0, null)), Pipeline).Consequences[0], StringComparison.Ordinal);
+        Assert.Contains("loses no step", RunForesight.Pause(Run("running", Stage("pretrain", "running", 30, 20)), Pipeline).Consequences[0],
+            StringComparison.Ordinal);
+        Assert.Equal("v3 has ended (failed): there is nothing to pause.",
+            RunForesight.Pause(Run("failed", Stage("pretrain", "failed", 30, 20)), Pipeline).Impossible);
+        Assert.StartsWith("Nothing of it runs",
+            RunForesight.Cancel(Run("queued", Stage("pretrain", "queued", 0, null)), Pipeline).Consequences[0], StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_retry_says_what_it_sets_aside_of_this_stage_and_of_later_ones()
     {
         var run = Run("failed", Stage("pretrain", "completed", 600, 600), Stage("sft", "failed", 45, 40));
-        Assert.Equal("sft goes on from its checkpoint of step 40; 5 steps that it had made are set aside.", RunForesight.Retry(run, "", null).Consequences[0]);
+        Assert.Equal("sft goes on from its checkpoint of step 40; 5 steps that it had made are set aside.",
+            RunForesight.Retry(run, "", null).Consequences[0]);
         Assert.Equal(["pretrain begins anew, from step 0; 600 steps that it had made are set aside.",
             "sft comes later and is done again: 45 steps set aside, their results and lines stay on the timeline.",
             "Files of checkpoints are not deleted by it."], RunForesight.Retry(run, "pretrain", 0).Consequences);
@@ -57,7 +63,8 @@ public sealed class RunForesightTests
     private static RunView Run(string state, params StageView[] stages) => new("v3", "t", state, "", Now, null, [.. stages], "", false);
 
     private static StageView Stage(string name, string state, long step, long? checkpoint) => new(
-        name, "pretraining", state, "", 1, step, 600, step * 1_000, 0, null, null, 100, null, null, "", [], null, null, null, checkpoint, [],
+        name, "pretraining", state, "", 1, step, 600, step * 1_000, 0, null, null, 100, null, null, "", [], null, null, null, checkpoint,
+        [],
         ImmutableDictionary<string, int>.Empty);
 
     private static StageSpec Of(string name) => new()

@@ -42,10 +42,12 @@ public sealed class RunSearchTests
     {
         var stage = StageViews.NotBegun(new StageWork("pretrain", "pretraining", 10, 10, 1, 1, 0, "a", 3, null, new RecoveryPolicy())) with
         {
-            Reason = new string('x', 10_000), Ranks = [.. Enumerable.Range(0, 2048).Select(r => new RankView(r, "node", 1, default, null, 1))],
+            Reason = new string('x', 10_000),
+            Ranks = [.. Enumerable.Range(0, 2048).Select(r => new RankView(r, "node", 1, default, null, 1))],
         };
         var run = new RunView("big", "a", "running", new string('y', 10_000), DateTimeOffset.UnixEpoch, null,
-            [stage], new string('#', 94_000), false) { Parameters = 7, Groups = ["west"] };
+            [stage], new string('#', 94_000), false)
+        { Parameters = 7, Groups = ["west"] };
         var summary = run.Summary();
         Assert.Equal(("", 300, 7L), (summary.PipelineText, summary.Reason.Length, summary.Parameters));
         Assert.Empty(summary.Stages[0].Ranks);

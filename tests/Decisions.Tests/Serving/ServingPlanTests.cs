@@ -19,7 +19,8 @@ public sealed class ServingPlanTests
     [Fact]
     public void A_unit_far_larger_than_the_model_draws_a_warning_and_V3s_own_do_not()
     {
-        static IEnumerable<string> TooLarge(int experts) => ServingPlan.Of(new ExpertLoads([[.. Enumerable.Repeat(1.0, experts)]], 8, 8)).Notes
+        static IEnumerable<string> TooLarge(int experts) =>
+            ServingPlan.Of(new ExpertLoads([[.. Enumerable.Repeat(1.0, experts)]], 8, 8)).Notes
             .Where(n => n.Contains("only repeat an expert", StringComparison.Ordinal));
         Assert.Empty(TooLarge(256));
         Assert.Contains(TooLarge(8), n => n.StartsWith("decode: 8 experts on 320 GPUs", StringComparison.Ordinal));
@@ -67,7 +68,8 @@ public sealed class ServingPlanTests
     [InlineData("1,2", 1, 5, "expertsPerToken is 5; it must lie between 1 and 2")]
     public void Wrong_loads_are_told_in_words(string loads, int groups, int perToken, string says)
     {
-        var layers = loads.Split(';').Select(l => l.Split(',').Select(v => double.Parse(v, System.Globalization.CultureInfo.InvariantCulture)).ToImmutableArray());
+        var layers = loads.Split(';')
+            .Select(l => l.Split(',').Select(v => double.Parse(v, System.Globalization.CultureInfo.InvariantCulture)).ToImmutableArray());
         Assert.Contains(says, Assert.Single(new ExpertLoads([.. layers], groups, perToken).Problems()), StringComparison.Ordinal);
     }
 }

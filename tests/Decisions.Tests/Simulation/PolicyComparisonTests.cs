@@ -17,7 +17,12 @@ public sealed class PolicyComparisonTests
                 new StageSpec
                 {
                     Name = "pretrain",
-                    Recipe = new StageRecipe.Pretraining { Tokens = 14_800_000_000_000, SequenceLength = 4096, BatchSize = new BatchRamp { From = 3072, To = 15360 } },
+                    Recipe = new StageRecipe.Pretraining
+                    {
+                        Tokens = 14_800_000_000_000,
+                        SequenceLength = 4096,
+                        BatchSize = new BatchRamp { From = 3072, To = 15360 },
+                    },
                 },
             ],
         },

@@ -26,14 +26,17 @@ public sealed class CheckpointLawTests
         }
 
         long newest = world.Whole.Where(c => c.Attempt > world.Stage.RoundBegan).Select(c => c.Step).DefaultIfEmpty(0).Max();
-        Assert.True(world.Stage.LaunchedFrom >= newest, $"attempt {world.Stage.Attempt} from {world.Stage.LaunchedFrom}; step {newest} lies on the disk");
+        Assert.True(
+            world.Stage.LaunchedFrom
+                >= newest, $"attempt {world.Stage.Attempt} from {world.Stage.LaunchedFrom}; step {newest} lies on the disk");
     });
 
     [Fact]
     public void None_is_called_deleted_before_two_newer_ones_were_durable() => Every((world, before) =>
     {
         var old = before.Checkpoints.ToDictionary(c => c.Made.Step);
-        foreach (var gone in world.Stage.Checkpoints.Where(c => c.State == CheckpointState.Deleted && old.GetValueOrDefault(c.Made.Step)?.State != c.State))
+        foreach (var gone in world.Stage.Checkpoints.Where(
+            c => c.State == CheckpointState.Deleted && old.GetValueOrDefault(c.Made.Step)?.State != c.State))
         {
             // They may be refused in the same breath: what a rank deletes it deletes when they are durable.
             int newer = world.Stage.Checkpoints.Count(c => c.Made.Step > gone.Made.Step || c.Made.Attempt > gone.Made.Attempt);
@@ -45,7 +48,8 @@ public sealed class CheckpointLawTests
     public void A_stage_that_had_a_checkpoint_begins_at_step_0_only_where_a_person_said_so() => Every((world, before) =>
     {
         bool had = before.Checkpoints.Any(c => c.Made.Attempt > world.Stage.RoundBegan);
-        Assert.False(had && world.Stage.Round == before.Round && world.Stage.Attempt > before.Attempt && world.Stage.LaunchedFrom == 0, world.Stage.Reason);
+        Assert.False(had && world.Stage.Round == before.Round && world.Stage.Attempt > before.Attempt && world.Stage.LaunchedFrom == 0,
+            world.Stage.Reason);
     });
 
     [Fact]
@@ -63,7 +67,8 @@ public sealed class CheckpointLawTests
         var world = Trained();
         var rank = world.Live.First().Rank! with { State = RankState.Exited, ExitCode = 137 };
         world.Apply(Happening.ControlPlaneDies);
-        var vitals = world.Vitals.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Seen);
+        var vitals =
+            world.Vitals.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Seen);
         Assert.Empty(Assert.Single(vitals.Observe(world.Stage.Watched, null, world.Seen).Agents).Ranks);
         var heard = vitals.Take(world.Live.First().Beat(world.Stage.Id) with { Ranks = [rank] }, world.Stage.Watched, false, world.Seen);
         Assert.NotEmpty(Assert.Single(heard.Observe(world.Stage.Watched, null, world.Seen).Agents).Ranks);

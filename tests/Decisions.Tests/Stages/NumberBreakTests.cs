@@ -20,7 +20,11 @@ public sealed class NumberBreakTests
     [InlineData(57, 1, 58, false)]
     public void A_break_is_forgotten_after_as_many_steps_as_the_policy_says(long first, int forgottenAfter, long second, bool fails)
     {
-        var stage = Broken(Stage with { Wish = Stage.Wish with { Work = Stage.Wish.Work with { Recovery = new() { BreakForgottenAfter = forgottenAfter } } } }, first);
+        var stage =
+            Broken(Stage with
+            {
+                Wish = Stage.Wish with { Work = Stage.Wish.Work with { Recovery = new() { BreakForgottenAfter = forgottenAfter } } },
+            }, first);
         Assert.Equal(fails, BreaksAgain.Judge(stage.Watched, At(second), fromRandom: true) is not null);
     }
 
@@ -33,7 +37,8 @@ public sealed class NumberBreakTests
 
     [Fact]
     public void A_break_before_any_step_has_no_batch_to_leave_out_and_fails_at_once() =>
-        Assert.Contains("before any step", BreaksAgain.Judge(Stage.Watched, At(0) with { Batch = 0 }, fromRandom: true)!.Reason, StringComparison.Ordinal);
+        Assert.Contains("before any step", BreaksAgain.Judge(Stage.Watched, At(0) with { Batch = 0 }, fromRandom: true)!.Reason,
+            StringComparison.Ordinal);
 
     [Fact]
     public void A_retry_that_goes_on_keeps_what_is_left_out_and_one_from_a_named_step_trains_anew_what_comes_after_it()
@@ -41,7 +46,11 @@ public sealed class NumberBreakTests
         var stage = Broken(Broken(Stage, 10), 20);
         Assert.Equal([10L, 21], stage.LeftOut.Select(b => b.Batch));
         Stage Retried(long? from) => StagePlanner.Decide(
-            stage with { Phase = new Phase.Failed("a second break", StageWorld.Epoch), Wish = stage.Wish with { Round = 2, FromStep = from } },
+            stage with
+            {
+                Phase = new Phase.Failed("a second break", StageWorld.Epoch),
+                Wish = stage.Wish with { Round = 2, FromStep = from },
+            },
             Vitals.Fresh(Seen).Observe(stage.Watched, null, Seen), StageWorld.Epoch).Next;
         Assert.Equal([10L, 21], Retried(null).LeftOut.Select(b => b.Batch));
         Assert.Equal([10L], Retried(15).LeftOut.Select(b => b.Batch));

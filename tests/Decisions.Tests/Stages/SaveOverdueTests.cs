@@ -16,8 +16,10 @@ public sealed class SaveOverdueTests
         var waits = Decide(stage, stage.Checkpoints[^1].Made.Step + (2 * Every(stage)) + 1);
         Assert.IsType<Phase.Running>(waits.Next.Phase);
         Assert.Contains("the pause waits for a checkpoint", waits.Reason, StringComparison.Ordinal);
-        Assert.Contains($"last durable checkpoint: step {stage.Checkpoints[^1].Made.Step}, {(2 * Every(stage)) + 1} steps ago", waits.Reason, StringComparison.Ordinal);
-        var training = Decide(stage with { Wish = stage.Wish with { Intent = Intent.Train } }, stage.Checkpoints[^1].Made.Step + (2 * Every(stage)) + 1);
+        Assert.Contains($"last durable checkpoint: step {stage.Checkpoints[^1].Made.Step}, {(2 * Every(stage)) + 1} steps ago",
+            waits.Reason, StringComparison.Ordinal);
+        var training = Decide(stage with { Wish = stage.Wish with { Intent = Intent.Train } },
+            stage.Checkpoints[^1].Made.Step + (2 * Every(stage)) + 1);
         Assert.Contains("last durable checkpoint", training.Reason, StringComparison.Ordinal);
     }
 

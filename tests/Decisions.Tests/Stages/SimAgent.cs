@@ -8,8 +8,8 @@ using DeepSeekOps.Decisions.Stages;
 namespace DeepSeekOps.Decisions.Tests.Stages;
 
 /// <summary>
-/// An agent with one rank that counts steps; everything since its start stands in each beat, as if nothing were acknowledged. Its rank saves
-/// onto the stage's disk, and goes on from the newest whole checkpoint there.
+/// An agent with one rank that counts steps; everything since its start stands in each beat, as if nothing were acknowledged. Its rank
+/// saves onto the stage's disk, and goes on from the newest whole checkpoint there.
 /// </summary>
 /// <param name="spoilt">Batches whose numbers break each time that they are trained.</param>
 internal sealed class SimAgent(NodeId node, GangId gang, List<CheckpointOnDisk> disk, IReadOnlySet<long> spoilt)
@@ -80,7 +80,8 @@ internal sealed class SimAgent(NodeId node, GangId gang, List<CheckpointOnDisk> 
 
     public AgentBeat Beat(StageId stage) => new(node, $"agent-{Gang.Number}", stage, Attempt, ++sequence, Ranks,
         sample is null ? [] : [sample], [.. made], [], [], ImmutableDictionary<string, double>.Empty,
-        [.. refusals], []) { Resumed = [.. resumed] };
+        [.. refusals], [])
+    { Resumed = [.. resumed] };
 
     public void Obey(WorkerOrder order, IReadOnlySet<string> refused, DateTimeOffset now)
     {
@@ -112,7 +113,8 @@ internal sealed class SimAgent(NodeId node, GangId gang, List<CheckpointOnDisk> 
     {
         (Attempt, leftOut) = (assignment.Attempt, assignment.LeftOut);
         long wanted = assignment.ResumeFrom?.Step ?? 0;
-        var candidates = disk.Where(c => c.Made.Attempt > assignment.RoundBegan || c.Made.Step <= wanted).OrderByDescending(c => c.Made.Step).ToList();
+        var candidates = disk.Where(c => c.Made.Attempt > assignment.RoundBegan || c.Made.Step <= wanted)
+            .OrderByDescending(c => c.Made.Step).ToList();
         foreach (var bad in candidates.TakeWhile(c => damaged.Contains(c.Made.Path)))
         {
             refusals.Add(new RefusedCheckpoint(bad.Made.Path, "truncated") { Attempt = Attempt, Digest = bad.Made.Digest });

@@ -11,7 +11,9 @@ using Xunit;
 
 namespace DeepSeekOps.Decisions.Tests.Stages;
 
-/// <summary>The one forecast, on a DeepSeek-V3 whose every step is drawn: the plan's time for its batch, with the noise of a real run.</summary>
+/// <summary>
+/// The one forecast, on a DeepSeek-V3 whose every step is drawn: the plan's time for its batch, with the noise of a real run.
+/// </summary>
 public sealed class StageOutlookTests
 {
     private static readonly StageRecipe.Pretraining Recipe = new()
@@ -24,7 +26,8 @@ public sealed class StageOutlookTests
     {
         Name = "v3", Precision = Precision.Fp8, Optimizer = new AdamW { Bf16Moments = true },
         Parallelism = new ParallelLayout { Pipeline = 16, Expert = 64, Zero = 1, Schedule = PipelineSchedule.DualPipe },
-        Resources = new ResourceSpec { Nodes = 256, RanksPerNode = 8, Gpu = "h800" }, Checkpoints = new CheckpointPolicy { EverySteps = 15 },
+        Resources = new ResourceSpec { Nodes = 256, RanksPerNode = 8, Gpu = "h800" },
+        Checkpoints = new CheckpointPolicy { EverySteps = 15 },
         Stages =
         [
             new StageSpec { Name = "pretrain", Recipe = Recipe },
@@ -40,7 +43,11 @@ public sealed class StageOutlookTests
                     ],
                 },
             },
-            new StageSpec { Name = "rl", Recipe = new StageRecipe.ReinforcementLearning { Steps = 400, Questions = 32, GroupSize = 16, MaxNewTokens = 16384 } },
+            new StageSpec
+            {
+                Name = "rl",
+                Recipe = new StageRecipe.ReinforcementLearning { Steps = 400, Questions = 32, GroupSize = 16, MaxNewTokens = 16384 },
+            },
         ],
     };
 
@@ -116,11 +123,14 @@ public sealed class StageOutlookTests
         double planned = Plan.Days!.Value * 1.2, total = (walk[at - 1].At + view.Forecast!.Left).TotalDays;
         Assert.InRange(total / planned, 0.9, 1.1);
         Assert.True(view.Forecast.Low < view.Forecast.Left && view.Forecast.Left < view.Forecast.High);
-        Assert.Equal("pretrain by the median of its last 32 steps (20 % slower than planned); extend, rl by the plan and that pace", view.Forecast.Basis);
+        Assert.Equal("pretrain by the median of its last 32 steps (20 % slower than planned); extend, rl by the plan and that pace",
+            view.Forecast.Basis);
         Assert.All(view.Stages, s => Assert.NotNull(s.Remaining));
         Assert.Equal(view.Forecast.Left.TotalSeconds, view.Stages.Sum(s => s.Remaining!.Value.TotalSeconds), 1.0);
 
-        Assert.Null(RunCommands.View(run with { Intent = Intent.Pause, Phase = new RunPhase.Pausing() }, [report, null, null], "", true, Began).Forecast);
+        Assert.Null(
+            RunCommands.View(run with { Intent = Intent.Pause, Phase = new RunPhase.Pausing() }, [report, null, null], "", true,
+                Began).Forecast);
     }
 
     [Fact]
@@ -132,7 +142,8 @@ public sealed class StageOutlookTests
         Assert.Equal("pretrain, extend, rl by the plan", view.Forecast.Basis);
 
         var unknown = new PlacementDecision.Pending("first in the queue", [], null, []);
-        var report = new StageReport(Gang.Stage, 1, new Phase.Waiting(), "", null, [], StageViews.NotBegun(run.Stages[0].Work) with { State = "queued", Pending = unknown });
+        var report = new StageReport(Gang.Stage, 1, new Phase.Waiting(), "", null, [],
+            StageViews.NotBegun(run.Stages[0].Work) with { State = "queued", Pending = unknown });
         run = run with { Stages = run.Stages.SetItem(0, run.Stages[0] with { Round = 1 }) };
         Assert.Null(RunCommands.View(run, [report, null, null], "waits", true, Began).Forecast);
         var known = unknown with { Eta = new StartEstimate(Began, Began.AddDays(10), Began.AddDays(20), "") };
@@ -171,8 +182,11 @@ public sealed class StageOutlookTests
         var wish = new StageWish(Gang.Stage, 1, Intent.Train, "", work, V3, null, null, null);
         return Stage.New(wish) with
         {
-            Attempt = attempt, Phase = new Phase.Running(Gang, Began, null), StartedAt = Began,
-            Latest = new StepSample(step, Began, "", 2, 1, 1, last.Time.Tokens, last.Time.Seconds, attempt, ImmutableDictionary<string, double>.Empty),
+            Attempt = attempt,
+            Phase = new Phase.Running(Gang, Began, null),
+            StartedAt = Began,
+            Latest = new StepSample(step, Began, "", 2, 1, 1, last.Time.Tokens, last.Time.Seconds, attempt,
+                ImmutableDictionary<string, double>.Empty),
         };
     }
 

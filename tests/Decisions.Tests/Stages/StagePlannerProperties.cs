@@ -33,7 +33,8 @@ public sealed class StagePlannerProperties
     [Fact]
     public void The_budget_of_a_cause_is_never_exceeded() => Every((world, _) =>
     {
-        int worst = world.Stage.Restarts.Where(r => r.Cause != FailureCause.RolledBack).GroupBy(r => r.Cause).Select(g => g.Count()).DefaultIfEmpty().Max();
+        int worst = world.Stage.Restarts.Where(r => r.Cause != FailureCause.RolledBack).GroupBy(r => r.Cause).Select(g => g.Count())
+            .DefaultIfEmpty().Max();
         Assert.True(worst <= world.Stage.Policy.MaxRestarts, $"{worst} restarts of one cause without a checkpoint");
     });
 

@@ -12,7 +12,8 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 /// <summary>What can happen to a stage. The numbers choose whom it happens to.</summary>
 public enum Happening
 {
-    Tick, TickCrashingBeforeActions, TickCrashingBeforeWrite, ControlPlaneDies, Beat, BeatAgain, LateBeat, KillRank, Crash, KillAgent, NodeNotReady,
+    Tick, TickCrashingBeforeActions, TickCrashingBeforeWrite, ControlPlaneDies, Beat, BeatAgain, LateBeat, KillRank, Crash, KillAgent,
+    NodeNotReady,
     NodeReady, Pause, Resume, Cancel, Retry, MinutePasses, ClusterBlind, ClusterSees, RefuseCheckpoint, Preempt, ClusterStops,
     TrainsUnheard, RetryFromNewest, SpoilNextBatch,
 }
@@ -90,13 +91,17 @@ internal sealed class StageWorld
             case Happening.MinutePasses: Now += TimeSpan.FromMinutes(1); Beat(); break;
             case Happening.ClusterBlind: blind = true; break;
             case Happening.ClusterSees: blind = false; break;
-            case Happening.RefuseCheckpoint when CheckpointChoice.Newest(Stage.Checkpoints) is { } newest: refused.Add(newest.Made.Path); break;
+            case Happening.RefuseCheckpoint
+                when CheckpointChoice.Newest(Stage.Checkpoints) is { } newest:
+                refused.Add(newest.Made.Path); break;
             case Happening.SpoilNextBatch when Live.FirstOrDefault() is { Rank: { } rank }:
                 spoilt.Add(BatchOrder.BatchOf(rank.Step + 1, Stage.LeftOut.Select(b => b.Batch)));
                 break;
             case Happening.ClusterStops: Live.ToList().ForEach(a => a.StopWithCluster()); Forget(); break;
             case Happening.Preempt when Stage.Phase.GangOrNull is { } gang:
-                engine.Preempt(new Preemption(Stage.Id, gang.Gang, new StageId("other", "stage"), TimeSpan.FromSeconds(5), "preempted for other/stage")); break;
+                engine.Preempt(
+                    new Preemption(Stage.Id, gang.Gang, new StageId("other", "stage"), TimeSpan.FromSeconds(5),
+                        "preempted for other/stage")); break;
         }
     }
 
@@ -134,7 +139,8 @@ internal sealed class StageWorld
         switch (effect)
         {
             case StageEffect.Look look:
-                look.Seen(blind || !look.Cluster ? null : Snapshot(), look.Request is { } request ? Place(request) : null, Seen, awakeSince: default);
+                look.Seen(blind || !look.Cluster ? null : Snapshot(), look.Request is { } request ? Place(request) : null, Seen,
+                    awakeSince: default);
                 break;
             case StageEffect.LookAtCheckpoints folder:
                 folder.Found = new StageFolder("disk", [.. Disk.OrderBy(c => c.Made.Step)]);
@@ -170,12 +176,15 @@ internal sealed class StageWorld
         }
     }
 
-    /// <summary>A gang may be stopped because somebody asked, something failed, or it is done; never for silence within the grace.</summary>
+    /// <summary>
+    /// A gang may be stopped because somebody asked, something failed, or it is done; never for silence within the grace.
+    /// </summary>
     private void NoteWrongs(Stage before, Stage next, Observation seen)
     {
         bool stops = before.Phase is Phase.Running
             && next.Phase is Phase.Stopping { Then: Ending.Relaunch or Ending.Fail } or Phase.Restarting or Phase.BackingOff;
-        bool healthy = Live.Any(a => a.Gang == before.Phase.GangOrNull?.Id && a.Rank is { State: RankState.Training } r && r.Attempt == before.Attempt)
+        bool healthy =
+            Live.Any(a => a.Gang == before.Phase.GangOrNull?.Id && a.Rank is { State: RankState.Training } r && r.Attempt == before.Attempt)
             && before.Phase is Phase.Running;
         bool asked = before.Wish.Round > before.Round || seen.Preemption?.Victim == before.Phase.GangOrNull?.Id || notReady.Count > 0;
         // A failure that the agent told of is true even when, by now, nothing of it can be seen.
@@ -236,7 +245,9 @@ internal sealed class StageWorld
             ImmutableDictionary<string, string>.Empty))],
         [.. agents.Select(a => new PodSeen(a.Gang, a.Node, a.Phase, 1, a.Alive ? null : 137, ""))], Now);
 
-    private static StageWish Wish(int round, Intent intent, long? from) => new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
-        new StageWork("pretrain", "pretraining", Steps, Steps * 100, 1, 1, 100, "research", 3, null, new RecoveryPolicy { MaxRestarts = 5 }),
+    private static StageWish Wish(int round, Intent intent, long? from) =>
+        new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
+        new StageWork("pretrain", "pretraining", Steps, Steps * 100, 1, 1, 100, "research", 3, null,
+            new RecoveryPolicy { MaxRestarts = 5 }),
         new PipelineSpec(), null, null, from);
 }

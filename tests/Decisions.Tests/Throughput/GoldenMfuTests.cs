@@ -88,7 +88,9 @@ public sealed class GoldenMfuTests
         // 40.6 with gate and MTP, where the published 38.94 counts neither.
         Assert.Equal(0.406, Mfu.Live(spec, stage, 1, 272.80e9 / 86400)!.Value, 3);
         Assert.Null(Mfu.Live(spec with { Resources = new ResourceSpec() }, stage, 1, 1000));
-        Assert.Equal(0.5, Mfu.Live(spec with { Resources = new ResourceSpec() }, stage, 1, 0.5e12 / Mfu.FlopsPerToken(spec, stage, 1)!.Value, 1.0)!.Value, 9);
+        Assert.Equal(0.5,
+            Mfu.Live(spec with { Resources = new ResourceSpec() }, stage, 1, 0.5e12 / Mfu.FlopsPerToken(spec, stage, 1)!.Value, 1.0)!.Value,
+            9);
         Assert.Null(Mfu.Live(spec, stage with { Recipe = new StageRecipe.ReinforcementLearning() }, 1, 1000));
     }
 }

@@ -41,7 +41,8 @@ public sealed class AgentProcessTests
         await test.Ledger.Until(l => l.Samples.Any(s => s.Attempt == 2), "a step of attempt 2");
         string parts = string.Join(", ", test.Ledger.Do(l => l.Beats[^1].LaunchSeconds.Select(p => $"{p.Key} {p.Value:0.000} s").ToList()));
         TestContext.Current.TestOutputHelper?.WriteLine(
-            $"rank killed -> exit told {told.TotalSeconds:0.000} s -> first step {TimeProvider.System.GetElapsedTime(killed).TotalSeconds:0.000} s ({parts})");
+            $"rank killed -> exit told {told.TotalSeconds:0.000} s -> first step "
+                + $"{TimeProvider.System.GetElapsedTime(killed).TotalSeconds:0.000} s ({parts})");
         Assert.Equal(11, test.Ledger.Do(l => l.Samples.First(s => s.Attempt == 2).Step));
         await test.Ledger.Until(l => l.Lines.ContainsKey((2, 0, 0)), "lines of attempt 2 from 0");
         Assert.Single(test.Ledger.Do(l => l.Ranks));
@@ -83,7 +84,8 @@ public sealed class AgentProcessTests
             await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
             await test.StopControlPlane();
             long told = test.Ledger.Do(l => l.Samples[^1].Step);
-            await AgentUnderTest.Seen(async () => (await UntoldSteps.Open(first.Start.Assignment)!.Recall(long.MaxValue, 1)).Count > told + 20);
+            await AgentUnderTest.Seen(
+                async () => (await UntoldSteps.Open(first.Start.Assignment)!.Recall(long.MaxValue, 1)).Count > told + 20);
             AgentUnderTest.Kill(test.Agent.Id);
             await AgentUnderTest.Gone(test.Rank(1).Pid);
 
@@ -96,7 +98,8 @@ public sealed class AgentProcessTests
             test.StartAgent([]);
             await test.Ledger.Until(l => l.Ranks.Any(r => r.State == RankState.Done) && l.Samples[^1].Step == resumed + 5, "done");
             Assert.Equal(
-                [.. Enumerable.Range(1, (int)resumed).Select(i => (1, (long)i)), .. Enumerable.Range((int)resumed + 1, 5).Select(i => (2, (long)i))],
+                [.. Enumerable.Range(1, (int)resumed).Select(i => (1, (long)i)),
+                    .. Enumerable.Range((int)resumed + 1, 5).Select(i => (2, (long)i))],
                 test.Ledger.Do(l => l.Samples.Select(s => (s.Attempt, s.Step)).Order().ToList()));
 
             test.Ledger.Do(l => l.Order = new Order { Stop = new Stop { Reason = "test" } });

@@ -40,7 +40,9 @@ public sealed class AlonePlanTests
         }
 
         Assert.Null(Decide(wanted, Alone, Now.AddHours(1), Ended(1, wanted.LocalTry)));
-        var saved = Assert.IsType<Wanted.Training>(AgentPlan.CheckpointSeen(wanted, new CheckpointReport { Attempt = 2, Step = 40, Path = "step-40", Digest = "d" }));
+        var saved =
+            Assert.IsType<Wanted.Training>(
+                AgentPlan.CheckpointSeen(wanted, new CheckpointReport { Attempt = 2, Step = 40, Path = "step-40", Digest = "d" }));
         var again = Decide(saved, Alone, Now, Ended(1, saved.LocalTry))!;
         Assert.Equal(4, again.LocalTry);
         Assert.Equal(40, again.Assignment.ResumeFrom.Step);

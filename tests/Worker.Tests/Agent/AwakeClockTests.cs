@@ -35,7 +35,8 @@ public sealed class AwakeClockTests
     }
 
     [Fact]
-    public void Short_turns_add_up_and_time_never_goes_back() => Gen.Select(Gen.Int[0, 20_000], Gen.Int[-10_000, 10_000]).Array[1, 50].Sample(turns =>
+    public void Short_turns_add_up_and_time_never_goes_back() =>
+    Gen.Select(Gen.Int[0, 20_000], Gen.Int[-10_000, 10_000]).Array[1, 50].Sample(turns =>
     {
         var clocks = new TwoClocks();
         var awake = new AwakeClock(clocks);

@@ -10,7 +10,8 @@ public sealed class MemoryKillsTests : IDisposable
     private readonly string root = Directory.CreateTempSubdirectory("dsops-memory-").FullName;
 
     [Theory]
-    [InlineData("9:name=systemd:/\n4:memory:/pod/rank\n0::/\n", "sys/fs/cgroup/memory/pod/rank/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n")]
+    [InlineData("9:name=systemd:/\n4:memory:/pod/rank\n0::/\n", "sys/fs/cgroup/memory/pod/rank/memory.oom_control",
+        "oom_kill_disable 0\nunder_oom 0\n")]
     [InlineData("0::/pod/rank\n", "sys/fs/cgroup/pod/rank/memory.events", "low 0\nhigh 7\nmax 12\noom 1\n")]
     public void A_counter_that_went_up_while_the_rank_lived_is_evidence(string cgroup, string file, string before)
     {

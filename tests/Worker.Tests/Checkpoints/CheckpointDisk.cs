@@ -66,7 +66,10 @@ internal sealed class CheckpointDisk : IDisposable
         var sha256 = SafetensorsWriter.Write(weights, [("model.norm.weight", tensor)]);
         var file = new ManifestFile(Weights, new FileInfo(weights).Length, sha256);
         var manifest = new Manifest(
-            Manifest.CurrentFormat, "run", "pretrain", attempt, 1, new Position(step, step * 100, 0, 0, 1.5), "", final, null, [file]) { Registration = registration };
+            Manifest.CurrentFormat, "run", "pretrain", attempt, 1, new Position(step, step * 100, 0, 0, 1.5), "", final, null, [file])
+        {
+            Registration = registration,
+        };
         File.WriteAllBytes(Path.Combine(folder, Manifest.FileName), manifest.ToBytes());
     }
 }

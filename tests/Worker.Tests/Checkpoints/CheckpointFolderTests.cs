@@ -6,7 +6,9 @@ using Xunit;
 
 namespace DeepSeekOps.Worker.Tests.Checkpoints;
 
-/// <summary>What a launch makes of the folder that it finds: the newest whole checkpoint, and nothing is lost that a person may want.</summary>
+/// <summary>
+/// What a launch makes of the folder that it finds: the newest whole checkpoint, and nothing is lost that a person may want.
+/// </summary>
 public sealed class CheckpointFolderTests : IDisposable
 {
     private readonly CheckpointDisk _disk = new();
@@ -171,7 +173,8 @@ public sealed class CheckpointFolderTests : IDisposable
         {
             _disk.Save(folder, step, attempt: 1, keep: 2);
         }
-        Assert.Equal(["step-00000540", "step-00000560", "superseded-step-00000520.attempt-1", "superseded-step-00000540.attempt-1"], _disk.Names);
+        Assert.Equal(["step-00000540", "step-00000560", "superseded-step-00000520.attempt-1", "superseded-step-00000540.attempt-1"],
+            _disk.Names);
     }
 
     [Fact]
@@ -193,7 +196,8 @@ public sealed class CheckpointFolderTests : IDisposable
         Assert.Equal(20, _disk.Open(attempt: 2, registration: "").FindUsable(null)?.Step);
         File.WriteAllText(
             Path.Combine(_disk.PathOf("step-00000020"), Manifest.FileName),
-            File.ReadAllText(Path.Combine(_disk.PathOf("step-00000020"), Manifest.FileName)).Replace("\"registration\": \"\"", "\"unknown\": \"\"", StringComparison.Ordinal));
+            File.ReadAllText(Path.Combine(_disk.PathOf("step-00000020"), Manifest.FileName))
+                .Replace("\"registration\": \"\"", "\"unknown\": \"\"", StringComparison.Ordinal));
         Assert.Equal(20, _disk.Open(attempt: 2, registration: "").FindUsable(null)?.Step);
     }
 
@@ -214,8 +218,11 @@ public sealed class CheckpointFolderTests : IDisposable
         {
             using var disk = new CheckpointDisk();
             const int RoundBegan = 2;
-            var made = steps.Select((s, i) => (Step: 20L * (i + 1), State: s.Item1, Late: s.Item2, Own: s.Item3 > 0)).Where(m => m.State > 0).ToList();
-            var refs = made.ToDictionary(m => m.Step, m => disk.Make(m.Step, m.Late ? RoundBegan + 1 : RoundBegan, m.Own ? CheckpointDisk.Registration : "other"));
+            var made = steps.Select((s, i) => (Step: 20L * (i + 1), State: s.Item1, Late: s.Item2, Own: s.Item3 > 0))
+                .Where(m => m.State > 0).ToList();
+            var refs =
+                made.ToDictionary(m => m.Step,
+                    m => disk.Make(m.Step, m.Late ? RoundBegan + 1 : RoundBegan, m.Own ? CheckpointDisk.Registration : "other"));
             made.Where(m => m.State == 2).ToList().ForEach(m => disk.Damage(m.Step));
             var wanted = made.Where(m => m.Own).Select(m => refs[m.Step]).ElementAtOrDefault(known);
             var candidates = made.Where(m => m.Own && (m.Late || m.Step <= (wanted?.Step ?? 0)));

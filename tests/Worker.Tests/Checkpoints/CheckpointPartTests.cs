@@ -38,7 +38,8 @@ public sealed class CheckpointPartTests : IDisposable
         var manifest = Manifest.Verify(folder, made.Digest);
         Assert.Equal(["part.rank-0-of-2.json", "part.rank-1-of-2.json"], manifest.Parts);
         Assert.Equal(
-            ["config.json", "model.rank-0-of-2.safetensors", "model.rank-1-of-2.safetensors", "part.rank-0-of-2.json", "part.rank-1-of-2.json"],
+            ["config.json", "model.rank-0-of-2.safetensors", "model.rank-1-of-2.safetensors", "part.rank-0-of-2.json",
+                "part.rank-1-of-2.json"],
             manifest.Files.Select(f => f.Name).Order(StringComparer.Ordinal));
         Assert.Equal(made.Bytes, new DirectoryInfo(folder).EnumerateFiles().Sum(f => f.Length));
         var (a, b) = (zeros(3), zeros(3));
@@ -75,7 +76,8 @@ public sealed class CheckpointPartTests : IDisposable
             Directory.EnumerateDirectories(Folder).Select(d => Path.GetFileName(d)).Order(StringComparer.Ordinal));
         Assert.Equal(
             ["config.json", "model.rank-0-of-3.safetensors", "part.rank-0-of-3.json"],
-            Directory.EnumerateFiles(Path.Combine(Folder, ".step-00000004.attempt-2.tmp")).Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal));
+            Directory.EnumerateFiles(Path.Combine(Folder, ".step-00000004.attempt-2.tmp")).Select(f => Path.GetFileName(f))
+                .Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -83,17 +85,20 @@ public sealed class CheckpointPartTests : IDisposable
     {
         using var scope = NewDisposeScope();
         var whole = arange(12, dtype: ScalarType.Float32).reshape(4, 3);
-        PartTensor Piece(int rank, long from, long rows) => new(File, "w", [4, 3], $"model.rank-{rank}-of-2.safetensors") { Offset = [from, 0], Extent = [rows, 3] };
+        PartTensor Piece(int rank, long from, long rows) =>
+            new(File, "w", [4, 3], $"model.rank-{rank}-of-2.safetensors") { Offset = [from, 0], Extent = [rows, 3] };
         var read = zeros(4, 3);
         ModelWeights.LoadInto([("w", read)], ByHand(whole, Piece(0, 0, 1), Piece(1, 1, 3)), File);
         Assert.True(read.equal(whole).all().item<bool>());
 
         string Refused(params PartTensor[] pieces) =>
-            Assert.Throws<RefusedCheckpointException>(() => ModelWeights.LoadInto([("w", zeros(4, 3))], ByHand(whole, pieces), File)).Message;
+            Assert.Throws<RefusedCheckpointException>(() => ModelWeights.LoadInto([("w", zeros(4, 3))], ByHand(whole, pieces), File))
+                .Message;
         Assert.Contains("hold 6 of the 12 numbers of w", Refused(Piece(0, 0, 2)), StringComparison.Ordinal);
         Assert.Contains("of another shape", Refused(Piece(0, 0, 2) with { Shape = [2, 3] }), StringComparison.Ordinal);
         Assert.Contains("of another shape", Refused(Piece(0, 3, 2)), StringComparison.Ordinal);
-        Assert.Contains("does not list ../w.safetensors", Refused(Piece(0, 0, 4) with { File = "../w.safetensors" }), StringComparison.Ordinal);
+        Assert.Contains("does not list ../w.safetensors", Refused(Piece(0, 0, 4) with { File = "../w.safetensors" }),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -121,15 +126,19 @@ public sealed class CheckpointPartTests : IDisposable
             var sha256 = SafetensorsWriter.Write(Path.Combine(folder, own), [("w", whole.narrow(0, from, rows))]);
             files.Add(new ManifestFile(own, new FileInfo(Path.Combine(folder, own)).Length, sha256));
             lists.Add(new CheckpointPart(rank, 2).ListName);
-            System.IO.File.WriteAllBytes(Path.Combine(folder, lists[^1]), new PartList(rank, 2, 1, 4, [files[^1]], [pieces[rank]]).ToBytes());
+            System.IO.File.WriteAllBytes(Path.Combine(folder, lists[^1]),
+                new PartList(rank, 2, 1, 4, [files[^1]], [pieces[rank]]).ToBytes());
         }
         WriteManifest(folder, [.. files, .. lists.Select(l => new ManifestFile(l, 1, ""))], lists);
         return folder;
     }
 
-    private static void WriteManifest(string folder, IReadOnlyList<ManifestFile> files, IReadOnlyList<string> parts) => System.IO.File.WriteAllBytes(
+    private static void WriteManifest(string folder, IReadOnlyList<ManifestFile> files, IReadOnlyList<string> parts) =>
+        System.IO.File.WriteAllBytes(
         Path.Combine(folder, Manifest.FileName),
-        new Manifest(Manifest.CurrentFormat, "run", "pretrain", 1, 1, new Position(4, 64, 1, 2, 1), "", false, null, files) { Parts = parts }.ToBytes());
+        new Manifest(Manifest.CurrentFormat, "run", "pretrain", 1, 1, new Position(4, 64, 1, 2, 1), "", false, null,
+            files)
+        { Parts = parts }.ToBytes());
 
     private CheckpointFolder Open(CheckpointPart part, int attempt, bool clean = true) =>
         new(_mini.Root, new LaunchBounds("run", "pretrain", clean ? attempt : 0, 0, [""]) { Part = part }, _link);
@@ -149,7 +158,8 @@ public sealed class CheckpointPartTests : IDisposable
         saver.Save(
             new Manifest(Manifest.CurrentFormat, "run", "pretrain", attempt, 1, new Position(step, 64, 1, 2, 1), "", false, null, []),
             new Snapshot(
-                new Dictionary<string, IReadOnlyList<(string, Tensor)>> { [File] = [(name, tensor)] }, new Dictionary<string, byte[]> { ["config.json"] = "{}"u8.ToArray() }));
+                new Dictionary<string, IReadOnlyList<(string, Tensor)>> { [File] = [(name, tensor)] },
+                new Dictionary<string, byte[]> { ["config.json"] = "{}"u8.ToArray() }));
         saver.Wait();
     }
 }

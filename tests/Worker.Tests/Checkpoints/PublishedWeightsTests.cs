@@ -105,7 +105,8 @@ public sealed class PublishedWeightsTests : IDisposable
         }
         using var published = ModelFolder.Load(folder, CPU);
         using var scope = NewDisposeScope();
-        var (one, other) = (whole.PublishedTensors().Single(t => t.Name == name).Value, published.PublishedTensors().Single(t => t.Name == name).Value);
+        var (one, other) = (whole.PublishedTensors().Single(t => t.Name == name).Value,
+            published.PublishedTensors().Single(t => t.Name == name).Value);
         // Three bits of fraction: within a sixteenth, and not 64 times too large.
         Assert.True(allclose(one, other, rtol: 1 / 15.0, atol: 1e-4));
     }
@@ -221,7 +222,9 @@ public sealed class PublishedWeightsTests : IDisposable
                 break;
             case "config":
                 var path = Path.Combine(folder, ConfigJson.FileName);
-                File.WriteAllText(path, File.ReadAllText(path).Replace("\"routed_scaling_factor\": 2.5", "\"routed_scaling_factor\": 2", StringComparison.Ordinal));
+                File.WriteAllText(path,
+                    File.ReadAllText(path)
+                        .Replace("\"routed_scaling_factor\": 2.5", "\"routed_scaling_factor\": 2", StringComparison.Ordinal));
                 break;
             case "gone":
                 Directory.Delete(folder, recursive: true);

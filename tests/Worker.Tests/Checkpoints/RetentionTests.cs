@@ -38,7 +38,8 @@ public sealed class RetentionTests : IDisposable
             _mini.Launch(plan, "pretrain", attempt: 2, from: first.Checkpoints.Single(c => c.Step == 12), roundBegan: 1), StopAt(15));
         Assert.Equal(13, second.Samples[0].Step);
         Assert.Equal(["step-00000012", "step-00000015", "superseded-step-00000014.attempt-1"], Names());
-        using var third = MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 3, from: second.Checkpoints[^1], roundBegan: 1), StopAt(18));
+        using var third =
+            MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 3, from: second.Checkpoints[^1], roundBegan: 1), StopAt(18));
         Assert.Equal(["step-00000016", "step-00000018"], Names());
         Assert.Equal(OnDisk(), Listed(listed, second.Checkpoints.Concat(third.Checkpoints), 2));
     }
@@ -58,7 +59,8 @@ public sealed class RetentionTests : IDisposable
     /// <summary>Without the journal of steps, which an agent would take away at the stage's end: these ranks have none.</summary>
     private List<string> Names() =>
     [
-        .. Directory.EnumerateDirectories(Path.Combine(_mini.Root, "test", "pretrain")).Select(d => Path.GetFileName(d)).Where(n => n != "untold").Order(),
+        .. Directory.EnumerateDirectories(Path.Combine(_mini.Root, "test", "pretrain")).Select(d => Path.GetFileName(d))
+            .Where(n => n != "untold").Order(),
     ];
 
     private List<long> OnDisk() =>
@@ -67,11 +69,13 @@ public sealed class RetentionTests : IDisposable
     private static List<long> Listed(ImmutableArray<StageCheckpoint> before, IEnumerable<CheckpointReport> told, int keep) =>
         [.. Take(before, told, keep).Where(c => c.Usable).Select(c => c.Made.Step)];
 
-    private static ImmutableArray<StageCheckpoint> Take(ImmutableArray<StageCheckpoint> before, IEnumerable<CheckpointReport> told, int keep) =>
+    private static ImmutableArray<StageCheckpoint> Take(ImmutableArray<StageCheckpoint> before, IEnumerable<CheckpointReport> told,
+        int keep) =>
         told.Aggregate(before, (listed, c) => CheckpointChoice.Retain(CheckpointChoice.Add(listed, MadeOf(c), ""), keep));
 
     private static CheckpointMade MadeOf(CheckpointReport c) => new(
-        c.Step, c.Path, c.Bytes, c.Digest, c.Tokens, c.Loss, c.DataCursor, TimeSpan.Zero, TimeSpan.Zero, DateTimeOffset.UnixEpoch, c.Attempt, c.Final);
+        c.Step, c.Path, c.Bytes, c.Digest, c.Tokens, c.Loss, c.DataCursor, TimeSpan.Zero, TimeSpan.Zero, DateTimeOffset.UnixEpoch,
+        c.Attempt, c.Final);
 
     private static Action<Agent.RecordingRankLink, RankReport> StopAt(long step) => (link, report) =>
     {

@@ -41,7 +41,8 @@ public sealed class SaveFailureTests : IDisposable
         var plan = _mini.Plan("pretrain");
         using var link = new Agent.RecordingRankLink();
         using var saver = new CheckpointSaver(
-            new CheckpointFolder(_mini.Root, new LaunchBounds("test", "pretrain", 1, 0, [""]), link), plan.Checkpoints, link, TimeProvider.System);
+            new CheckpointFolder(_mini.Root, new LaunchBounds("test", "pretrain", 1, 0, [""]), link), plan.Checkpoints, link,
+            TimeProvider.System);
         var manifest = new Manifest(Manifest.CurrentFormat, "test", "pretrain", 1, 1, new Position(4, 64, 1, 2, 1), "", false, null, []);
         // A name that no file can have stands for any fault of the program.
         var texts = new Dictionary<string, byte[]> { ["a\0b"] = [1] };

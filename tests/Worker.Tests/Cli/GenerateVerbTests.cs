@@ -50,7 +50,8 @@ public sealed class GenerateVerbTests : IDisposable
         }
 
         var errors = new StringWriter();
-        Assert.Equal(1, GenerateVerb.Run(["run/pretrain", "--prompt", "a", "--tokenizer", "byte", "--data-dir", _data], TextWriter.Null, errors));
+        Assert.Equal(1,
+            GenerateVerb.Run(["run/pretrain", "--prompt", "a", "--tokenizer", "byte", "--data-dir", _data], TextWriter.Null, errors));
         Assert.Contains(file, errors.ToString(), StringComparison.Ordinal);
     }
 
@@ -61,7 +62,8 @@ public sealed class GenerateVerbTests : IDisposable
         var output = new StringWriter();
         var errors = new StringWriter();
         var exit = GenerateVerb.Run(
-            [checkpoint, "--prompt", "12+7", "--max-tokens", "20", "--json", "--tokenizer", "byte", "--data-dir", _data, .. more], output, errors);
+            [checkpoint, "--prompt", "12+7", "--max-tokens", "20", "--json", "--tokenizer", "byte", "--data-dir", _data, .. more], output,
+            errors);
         Assert.True(exit == 0, errors.ToString());
         return JsonDocument.Parse(output.ToString()).RootElement;
     }

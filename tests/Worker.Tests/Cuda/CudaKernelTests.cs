@@ -66,7 +66,8 @@ public class CudaKernelTests : DrawingTests
         using var scope = NewDisposeScope();
         var x = Random(Gpu(), 256, 384) * 3;
         var made = CudaKernels.Quantise(x, squares);
-        foreach (var (source, values, scales) in new[] { (x, made.Values, made.Scales), (x.t().contiguous(), made.Turned, made.TurnedScales) })
+        foreach (var (source, values, scales) in new[] { (x, made.Values, made.Scales),
+            (x.t().contiguous(), made.Turned, made.TurnedScales) })
         {
             var (expected, expectedScales) = Fp8.Quantise(source.cpu(), squares ? 128 : 1);
             Assert.True(equal(expected, values.to(float32).cpu()).all().item<bool>());
@@ -80,7 +81,8 @@ public class CudaKernelTests : DrawingTests
     {
         using var scope = NewDisposeScope();
         var device = Gpu();
-        var (x, weight, seed) = (Random(device, 256, 512).requires_grad_(), Random(device, 1024, 512).requires_grad_(), Random(device, 256, 1024));
+        var (x, weight, seed) = (Random(device, 256, 512).requires_grad_(), Random(device, 1024, 512).requires_grad_(),
+            Random(device, 256, 1024));
         Assert.True(Fp8Linear.Takes(x, weight));
         var y = Fp8Linear.Forward(x, weight);
         y.backward([seed]);
@@ -112,7 +114,8 @@ public class CudaKernelTests : DrawingTests
 
         Assert.True(Fp8Mlp.Takes(x, weights[0]));
         var one = Pass(Fp8Mlp.Forward);
-        var three = Pass((a, gate, up, down) => Fp8Linear.Forward(Operators.Silu(Fp8Linear.Forward(a, gate)) * Fp8Linear.Forward(a, up), down));
+        var three =
+            Pass((a, gate, up, down) => Fp8Linear.Forward(Operators.Silu(Fp8Linear.Forward(a, gate)) * Fp8Linear.Forward(a, up), down));
         Near(three.Output, one.Output, 0.02);
         Assert.All(three.Gradients.Zip(one.Gradients), pair => Near(pair.First, pair.Second, 0.02));
     }
@@ -124,7 +127,8 @@ public class CudaKernelTests : DrawingTests
         var device = Gpu();
         var (gateUp, weight, grad) = (Random(device, 256, 2 * 384), rand(256, device: device), Random(device, 256, 384));
         var halves = gateUp.chunk(2, -1);
-        Same(CudaKernels.Quantise(CudaKernels.SwiGlu(halves[0], halves[1], weight), squares: false), CudaKernels.QuantiseSwiGlu(gateUp, weight));
+        Same(CudaKernels.Quantise(CudaKernels.SwiGlu(halves[0], halves[1], weight), squares: false),
+            CudaKernels.QuantiseSwiGlu(gateUp, weight));
         var (gradients, ofWeight) = (empty_like(gateUp), empty_like(weight));
         var into = gradients.chunk(2, -1);
         CudaKernels.SwiGluBackward(halves[0], halves[1], weight, grad, into[0], into[1], ofWeight);
@@ -132,7 +136,8 @@ public class CudaKernelTests : DrawingTests
         Same(CudaKernels.Quantise(gradients, squares: false), made);
         Near(ofWeight, madeWeight!, 1e-4);
         var sources = tensor(Enumerable.Range(0, 128).Select(i => i % 3 == 0 ? -1 : (i * 7) % 256).ToArray(), dtype: int32, device: device);
-        var selected = where((sources < 0).unsqueeze(1), zeros_like(grad.narrow(0, 0, 128)), grad.index_select(0, sources.clamp(min: 0).to(int64)));
+        var selected = where((sources < 0).unsqueeze(1), zeros_like(grad.narrow(0, 0, 128)),
+            grad.index_select(0, sources.clamp(min: 0).to(int64)));
         Same(CudaKernels.Quantise(selected, squares: false), CudaKernels.QuantiseSelected(grad, sources));
     }
 
@@ -149,7 +154,8 @@ public class CudaKernelTests : DrawingTests
         var ofTile = Enumerable.Range(0, (int)rows / 128).Select(t => ends.Count(e => e <= t * 128)).ToArray();
         var groups = new RowGroups(rows, tensor(ofTile, dtype: int32, device: device), tensor(ends, dtype: int32, device: device));
         var (x, w, y) = (Random(device, rows, k), Random(device, loads.Length * n, k), Random(device, rows, n));
-        var (qx, qw, qy) = (CudaKernels.Quantise(x, squares: false), CudaKernels.Quantise(w, squares: true), CudaKernels.Quantise(y, squares: false));
+        var (qx, qw, qy) = (CudaKernels.Quantise(x, squares: false), CudaKernels.Quantise(w, squares: true),
+            CudaKernels.Quantise(y, squares: false));
         var product = Fp8Products.Rows(qx.Values, qx.Scales, qw.Values, qw.Scales, groups, turned: false);
         var back = Fp8Products.Rows(qy.Values, qy.Scales, qw.Turned, qw.TurnedScales, groups, turned: true);
         var sums = Fp8Products.Tokens(qy.Turned, qy.TurnedScales, qx.Turned, qx.TurnedScales, groups);
@@ -172,7 +178,15 @@ public class CudaKernelTests : DrawingTests
     {
         using var scope = NewDisposeScope();
         var device = Gpu();
-        var shape = ModelShapes.Presets["mini"] with { HiddenSize = 256, MoeIntermediateSize = 128, InitStd = 0.1, Layers = 1, DenseLayers = 0, MtpDepth = 0 };
+        var shape = ModelShapes.Presets["mini"] with
+        {
+            HiddenSize = 256,
+            MoeIntermediateSize = 128,
+            InitStd = 0.1,
+            Layers = 1,
+            DenseLayers = 0,
+            MtpDepth = 0,
+        };
         Assert.SkipUnless(Fp8Experts.Takes(Random(device, 8, 256), 128), "This GPU is no Hopper.");
         (Tensor Output, Dictionary<string, Tensor> Gradients) Pass(Precision precision)
         {
@@ -186,11 +200,14 @@ public class CudaKernelTests : DrawingTests
                 }
             }
             weights.Round();
-            var u = (randn(2, 100, 256).to(device) * 2).to(ScalarType.BFloat16).to(weights.Mixed ? ScalarType.BFloat16 : float32).requires_grad_();
-            var output = new MixtureOfExperts(shape, weights, "model.layers.0.mlp.", new Alone(new Calls())).Forward(u, balance: false).Output;
+            var u = (randn(2, 100, 256).to(device) * 2).to(ScalarType.BFloat16).to(weights.Mixed ? ScalarType.BFloat16 : float32)
+                .requires_grad_();
+            var output = new MixtureOfExperts(shape, weights, "model.layers.0.mlp.", new Alone(new Calls())).Forward(u,
+                balance: false).Output;
             output.backward([(randn(2, 100, 256).to(device) / 10).to(u.dtype)]);
             CustomBackward.ThrowIfFailed();
-            var gradients = weights.Trained.Where(t => t.Name.Contains("mlp.", StringComparison.Ordinal)).ToDictionary(t => t.Name, t => t.Leaf.grad!);
+            var gradients = weights.Trained.Where(t => t.Name.Contains("mlp.", StringComparison.Ordinal))
+                .ToDictionary(t => t.Name, t => t.Leaf.grad!);
             gradients.Add("u", u.grad!);
             return (output, gradients);
         }
@@ -208,7 +225,15 @@ public class CudaKernelTests : DrawingTests
         using var scope = NewDisposeScope();
         var device = Gpu();
         var shape = ModelShapes.Presets["mini"];
-        var options = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 0.5, Bf16Moments = bf16Moments };
+        var options = new Optimizer
+        {
+            Beta1 = 0.9,
+            Beta2 = 0.95,
+            Epsilon = 1e-8,
+            WeightDecay = 0.1,
+            GradClip = 0.5,
+            Bf16Moments = bf16Moments,
+        };
         using var cpuLearner = new Learner(shape, options, 3, 0, CPU, Precision.Bf16);
         using var gpuLearner = new Learner(shape, options, 3, 0, device, Precision.Bf16);
         ModelWeights.Copy(cpuLearner.Model, gpuLearner.Model);
@@ -232,8 +257,16 @@ public class CudaKernelTests : DrawingTests
         var device = Gpu();
         var shape = ModelShapes.Presets["mini"] with
         {
-            HiddenSize = 512, Heads = 8, QkNopeHeadDim = 64, QkRopeHeadDim = 64, VHeadDim = 64, QLoraRank = 512, KvLoraRank = 512,
-            IntermediateSize = 512, MoeIntermediateSize = 512, MtpDepth = 0,
+            HiddenSize = 512,
+            Heads = 8,
+            QkNopeHeadDim = 64,
+            QkRopeHeadDim = 64,
+            VHeadDim = 64,
+            QLoraRank = 512,
+            KvLoraRank = 512,
+            IntermediateSize = 512,
+            MoeIntermediateSize = 512,
+            MtpDepth = 0,
         };
         var (exact, rounded) = (Curve(shape, Precision.Fp32, device), Curve(shape, precision, device));
         Assert.True(exact[^1] < exact[0] - 1, $"nothing was learned ({exact[0]} to {exact[^1]})");

@@ -21,13 +21,15 @@ public sealed class DataFileTests : IDisposable
     [InlineData("a.jsonl", "[\"x\"]", "line 1: it is not a JSON object")]
     [InlineData("a.jsonl", "\n\r\n{\"text\": null}", "line 3: \"text\" is null where a text belongs")]
     [InlineData("a.jsonl", "{\"messages\": []}", "\"messages\" is not a list with messages in it")]
-    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"tool\", \"content\": \"x\"}]}", "message 2: \"role\" is a tool's")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"tool\", \"content\": \"x\"}]}",
+        "message 2: \"role\" is a tool's")]
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"function\", \"content\": \"x\"}]}", "message 1: \"role\" is a tool's")]
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"boss\", \"content\": \"x\"}]}", "message 1: \"role\" is not system")]
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{}]}]}", "\"tool_calls\" is set")]
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": null, \"tool_calls\": []}]}", "\"content\" is null")]
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": \"x\", \"weight\": 0}]}", "\"weight\" is set")]
-    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": {}}]}]}", "has a part that is no text")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": {}}]}]}",
+        "has a part that is no text")]
     [InlineData("a.jsonl", "{\"tools\": [{}], \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}", "\"tools\" is set")]
     [InlineData("a.jsonl", "{\"prompt\": \"x\"}", "it has none of the keys that are read")]
     [InlineData("a.jsonl", "{\"text\": \"x\", \"score\": NaN}", "line 1: it is not a JSON object: byte 24 fits none")]
@@ -68,7 +70,8 @@ public sealed class DataFileTests : IDisposable
     public void Text_of_Windows_in_two_bytes_a_character_is_told_as_such()
     {
         var path = Write("a.txt", Encoding.Unicode.GetPreamble().Concat(Encoding.Unicode.GetBytes("Oak")).ToArray());
-        Assert.Contains("is UTF-16", Assert.Throws<BadInputException>(() => DataFile.CheckBeginning(path, All)).What, StringComparison.Ordinal);
+        Assert.Contains("is UTF-16", Assert.Throws<BadInputException>(() => DataFile.CheckBeginning(path, All)).What,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -77,7 +80,9 @@ public sealed class DataFileTests : IDisposable
     [InlineData("mark.jsonl", "\uFEFF{\"text\": \"The oak stands.\"}", "The oak stands.")]
     [InlineData("mark.txt", "\uFEFFThe oak stands.", "The oak stands.")]
     [InlineData("crlf.jsonl", "\r\n{\"text\": \"The oak\\r\\nstands.\"}\r\n\r\n", "The oak\r\nstands.")]
-    [InlineData("parts.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"Oak\"}, {\"type\": \"text\", \"text\": \"?\"}]}, "
+    [InlineData("parts.jsonl",
+        "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"Oak\"}, {\"type\": "
+            + "\"text\", \"text\": \"?\"}]}, "
         + "{\"role\": \"assistant\", \"content\": \"Oak.\", \"tool_calls\": null}]}", "Oak?\nOak.")]
     [InlineData("nul.jsonl", "{\"text\": \"a\\u0000b\"}", "a\0b")]
     [InlineData("a, b.txt", "comma", "comma")]
@@ -108,8 +113,10 @@ public sealed class DataFileTests : IDisposable
     {
         Gen<byte[]> line = Gen.OneOf(
             One("{\"text\": \"a\"}", "{\"question\": \"a\", \"answer\": \"b\"}", "", " ", "\r", "{", "\uFEFF", "{\"text\": 1}", "\u00a0",
-                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": [{\"type\": \"text\", \"text\": \"b\"}]}]}",
-                "{\"text\": \"\\ud800\"}", "{\"\\ud800\": 1, \"text\": \"a\"}", "{\"messages\": 3}", "{\"messages\": [{\"role\": 1}]}", "{\"messages\": [{\"weight\": 1e999}]}")
+                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": [{\"type\": "
+                    + "\"text\", \"text\": \"b\"}]}]}",
+                "{\"text\": \"\\ud800\"}", "{\"\\ud800\": 1, \"text\": \"a\"}", "{\"messages\": 3}", "{\"messages\": [{\"role\": 1}]}",
+                "{\"messages\": [{\"weight\": 1e999}]}")
                 .Select(Encoding.UTF8.GetBytes),
             Gen.Byte.Array[0, 6]);
         Gen.Select(line.Array[0, 6], One("f.txt", "f.jsonl")).Sample((lines, name) =>
@@ -136,7 +143,8 @@ public sealed class DataFileTests : IDisposable
 
     private static Gen<string> One(params string[] of) => Gen.Int[0, of.Length - 1].Select(i => of[i]);
 
-    private static bool Documents(FileData data) => Enumerable.Range(0, (int)data.DocumentCount!.Value).All(i => data.Document(i) is not null);
+    private static bool Documents(FileData data) =>
+        Enumerable.Range(0, (int)data.DocumentCount!.Value).All(i => data.Document(i) is not null);
 
     private static string Said(Func<bool> read)
     {

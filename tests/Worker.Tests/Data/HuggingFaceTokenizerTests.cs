@@ -12,7 +12,8 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
 
     /// <summary>Any character that there is: emoji, ideographs, lone marks, private use, not yet assigned, controls.</summary>
     private static readonly Gen<string> AnyText = Gen.OneOf(
-        Gen.Int[0, 0x10FFFF], Gen.Int[0, 0x7F], Gen.Int[0x1F300, 0x1FAFF], Gen.Int[0x20000, 0x3134F], Gen.Int[0x300, 0x36F], Gen.Int[0xE000, 0xF8FF],
+        Gen.Int[0, 0x10FFFF], Gen.Int[0, 0x7F], Gen.Int[0x1F300, 0x1FAFF], Gen.Int[0x20000, 0x3134F], Gen.Int[0x300, 0x36F],
+        Gen.Int[0xE000, 0xF8FF],
         Gen.Int[0, Often.Length - 1].Select(i => Often[i])).Where(Rune.IsValid).Array[0, 60]
         .Select(runes => string.Concat(runes.Select(r => new Rune(r).ToString())));
 
@@ -28,9 +29,11 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
         var (file, cases) = TokenizerFixtures.Golden();
         var tokenizer = Opened(file);
         Assert.All(cases, c => Assert.Equal(c.Ids, tokenizer.Encode(c.Text)));
-        Assert.Equal((0, 1, 128803, 128804, 128815), (tokenizer.Special.Bos, tokenizer.Special.Eos, tokenizer.Special.User, tokenizer.Special.Assistant, tokenizer.VocabSize));
+        Assert.Equal((0, 1, 128803, 128804, 128815),
+            (tokenizer.Special.Bos, tokenizer.Special.Eos, tokenizer.Special.User, tokenizer.Special.Assistant, tokenizer.VocabSize));
         // Marks that a text names are those marks; the text of all else comes back.
-        Assert.All(cases.Where(c => !c.Text.Contains("<｜", StringComparison.Ordinal) && !c.Text.Contains("<|EOT", StringComparison.Ordinal)),
+        Assert.All(
+            cases.Where(c => !c.Text.Contains("<｜", StringComparison.Ordinal) && !c.Text.Contains("<|EOT", StringComparison.Ordinal)),
             c => Assert.Equal(c.Text, tokenizer.Decode(c.Ids)));
         Assert.Equal("hiyes", tokenizer.Decode(cases.Single(c => c.Text.StartsWith("<｜User", StringComparison.Ordinal)).Ids));
     }
@@ -86,7 +89,9 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
              "special_tokens": {"<｜begin▁of▁sentence｜>": {"id": "<｜begin▁of▁sentence｜>", "ids": [256], "tokens": ["<｜begin▁of▁sentence｜>"]}}}
             """);
         dressed["truncation"] = JsonNode.Parse("""{"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}""");
-        dressed["padding"] = JsonNode.Parse("""{"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "x"}""");
+        dressed["padding"] = JsonNode.Parse("""
+            {"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "x"}
+            """);
         Assert.Equal(Opened(plain).Encode("A longer text."), Opened(dressed).Encode("A longer text."));
     }
 

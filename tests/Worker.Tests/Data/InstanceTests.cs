@@ -15,7 +15,8 @@ public sealed class InstanceTests
     public void Only_the_answer_and_its_end_are_learned()
     {
         var instance = Render("1+1=?", "2");
-        Assert.Equal([Bytes.Special.Bos, Bytes.Special.User, .. Bytes.Encode("1+1=?"), Bytes.Special.Assistant, '2', Bytes.Special.Eos], instance.Ids);
+        Assert.Equal([Bytes.Special.Bos, Bytes.Special.User, .. Bytes.Encode("1+1=?"), Bytes.Special.Assistant, '2', Bytes.Special.Eos],
+            instance.Ids);
         Assert.Equal([.. Enumerable.Repeat(false, 8), true, true], instance.Learned);
     }
 

@@ -6,7 +6,8 @@ namespace DeepSeekOps.Worker.Tests.Data;
 
 public sealed class PackedDocumentsTests
 {
-    private static PackedDocuments Stream(double fimRate = 0.1) => new(new BuiltinData(seed: 3, heldOut: 10), new ByteTokenizer(), seed: 3, fimRate);
+    private static PackedDocuments Stream(double fimRate = 0.1) =>
+        new(new BuiltinData(seed: 3, heldOut: 10), new ByteTokenizer(), seed: 3, fimRate);
 
     [Fact]
     public void A_stream_resumed_at_its_cursor_goes_on_with_the_same_tokens() =>

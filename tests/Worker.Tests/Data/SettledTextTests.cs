@@ -30,7 +30,9 @@ public sealed class SettledTextTests
     {
         var tokenizer = new ByteTokenizer();
         var random = new SeededRandom(seed, "settled", 0);
-        int[] ids = [.. Enumerable.Range(0, 2_000).Select(_ => random.NextDouble() < 0.5 ? (int)(random.NextDouble() * 128) : (int)(random.NextDouble() * 264))];
+        int[] ids =
+            [.. Enumerable.Range(0, 2_000)
+                .Select(_ => random.NextDouble() < 0.5 ? (int)(random.NextDouble() * 128) : (int)(random.NextDouble() * 264))];
         var (text, said) = (new SettledText(tokenizer), new StringBuilder());
         for (var at = 0; at < ids.Length;)
         {

@@ -3,7 +3,9 @@ using System.Text.Json.Nodes;
 
 namespace DeepSeekOps.Worker.Tests.Data;
 
-/// <summary>tokenizer.json files: the published DeepSeek-V3's, cut to the words of some texts, and small ones with the other families' patterns.</summary>
+/// <summary>
+/// tokenizer.json files: the published DeepSeek-V3's, cut to the words of some texts, and small ones with the other families' patterns.
+/// </summary>
 internal static class TokenizerFixtures
 {
     /// <summary>How the families split text before byte-level BPE.</summary>
@@ -63,10 +65,12 @@ internal static class TokenizerFixtures
             vocabulary[$"no word of these texts {id}"] = id;
         }
 
-        var added = golden["added"]!.AsArray().Select(a => (Id: a![0]!.GetValue<int>(), Text: a[1]!.GetValue<string>(), a[2]!.GetValue<bool>(), a[3]!.GetValue<bool>()))
+        var added = golden["added"]!.AsArray()
+            .Select(a => (Id: a![0]!.GetValue<int>(), Text: a[1]!.GetValue<string>(), a[2]!.GetValue<bool>(), a[3]!.GetValue<bool>()))
             .Concat(Enumerable.Range(0, 800).Select(i => (Id: 128_000 + i, Text: $"<｜place▁holder▁no▁{i}｜>", false, true)))
             .OrderBy(a => a.Id).Select(a => (JsonNode)Added(a.Id, a.Text, a.Item3, a.Item4));
-        var tokenizer = Whole(golden["pre_tokenizer"]!.DeepClone(), vocabulary, golden["merges"]!.DeepClone().AsArray(), new JsonArray([.. added]));
+        var tokenizer = Whole(golden["pre_tokenizer"]!.DeepClone(), vocabulary, golden["merges"]!.DeepClone().AsArray(),
+            new JsonArray([.. added]));
         return (tokenizer, [.. golden["cases"]!.AsArray().Select(c => (c!["text"]!.GetValue<string>(), c["ids"].Deserialize<int[]>()!))]);
     }
 
@@ -82,7 +86,13 @@ internal static class TokenizerFixtures
         ["version"] = "1.0", ["truncation"] = null, ["padding"] = null, ["added_tokens"] = added,
         ["normalizer"] = new JsonObject { ["type"] = "Sequence", ["normalizers"] = new JsonArray() },
         ["pre_tokenizer"] = steps,
-        ["post_processor"] = new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = true, ["trim_offsets"] = false, ["use_regex"] = true },
+        ["post_processor"] = new JsonObject
+        {
+            ["type"] = "ByteLevel",
+            ["add_prefix_space"] = true,
+            ["trim_offsets"] = false,
+            ["use_regex"] = true,
+        },
         ["decoder"] = new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = true, ["trim_offsets"] = true, ["use_regex"] = true },
         ["model"] = new JsonObject
         {
@@ -93,6 +103,7 @@ internal static class TokenizerFixtures
 
     private static JsonObject Added(int id, string content, bool special, bool normalized) => new()
     {
-        ["id"] = id, ["content"] = content, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = normalized, ["special"] = special,
+        ["id"] = id, ["content"] = content, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = normalized,
+        ["special"] = special,
     };
 }

@@ -19,7 +19,8 @@ public sealed partial class TrainingDataTests : IDisposable
         var wordings = heldOut.Select(p => Wording(p.Question)).ToHashSet();
         var trained = Enumerable.Range(0, 20_000).Select(i => data.TrainingProblem(i)).ToList();
         Assert.DoesNotContain(trained, p => wordings.Contains(Wording(p.Question)));
-        var read = Enumerable.Range(0, 5_000).SelectMany(i => data.Document(i).Split('\n')).Where(line => line.Contains('?', StringComparison.Ordinal));
+        var read = Enumerable.Range(0, 5_000).SelectMany(i => data.Document(i).Split('\n'))
+            .Where(line => line.Contains('?', StringComparison.Ordinal));
         Assert.DoesNotContain(read, line => wordings.Contains(Wording(line[..(line.IndexOf('?', StringComparison.Ordinal) + 1)])));
         Assert.Subset(trained.Select(p => p.Solution).ToHashSet(), heldOut.Select(p => p.Solution).ToHashSet());
         Assert.True(wordings.Count > 40);
@@ -28,13 +29,20 @@ public sealed partial class TrainingDataTests : IDisposable
     [Fact]
     public void Conversations_of_several_turns_are_fine_tuned_on_and_never_become_problems()
     {
-        string Line(params string[] roles) => $$"""{"messages":[{{string.Join(',', roles.Select((r, i) => $$"""{"role":"{{r}}","content":"{{i}}"}"""))}}]}""";
+        string Line(params string[] roles)
+        {
+            var messages = roles.Select((r, i) => $$"""{"role":"{{r}}","content":"{{i}}"}""");
+            return $$"""{"messages":[{{string.Join(',', messages)}}]}""";
+        }
+
         string[] lines =
-            [Line("user", "assistant"), Line("user", "assistant", "user", "assistant"), Line("system", "user", "assistant"), Line("assistant", "user")];
+            [Line("user", "assistant"), Line("user", "assistant", "user", "assistant"), Line("system", "user", "assistant"),
+                Line("assistant", "user")];
         var data = FileData.Open([Write("chat.jsonl", string.Join('\n', lines))], seed: 1, heldOut: 0);
         Assert.Equal((4L, 1L, 3L), (data.DocumentCount, data.ProblemCount, data.ConversationCount));
         string Words(long index) => string.Join(' ', data.TrainingConversation(index).Turns.Select(t => $"{t.By}{t.Text}"));
-        Assert.Equal(["User0 Assistant1", "User0 Assistant1 User2 Assistant3", "System0 User1 Assistant2", "User0 Assistant1"], Enumerable.Range(0, 4).Select(i => Words(i)));
+        Assert.Equal(["User0 Assistant1", "User0 Assistant1 User2 Assistant3", "System0 User1 Assistant2", "User0 Assistant1"],
+            Enumerable.Range(0, 4).Select(i => Words(i)));
     }
 
     [Fact]
@@ -43,10 +51,13 @@ public sealed partial class TrainingDataTests : IDisposable
         var tokenizer = new ByteTokenizer();
         var special = tokenizer.Special;
         string Message(string role, char content) => $$"""{"role":"{{role}}","content":"{{content}}"}""";
-        string[] messages = [Message("user", 'a'), Message("assistant", 'b'), Message("system", 's'), Message("user", 'c'), Message("assistant", 'd')];
+        string[] messages = [Message("user", 'a'), Message("assistant", 'b'), Message("system", 's'), Message("user", 'c'),
+            Message("assistant", 'd')];
         var talk = Conversation.FromJson($$"""{"messages":[{{string.Join(',', messages)}}]}""");
         var made = ChatTemplate.Render(talk, tokenizer);
-        Assert.Equal([special.Bos, 's', special.User, 'a', special.Assistant, 'b', special.Eos, special.User, 'c', special.Assistant, 'd', special.Eos], made.Ids);
+        Assert.Equal(
+            [special.Bos, 's', special.User, 'a', special.Assistant, 'b', special.Eos, special.User, 'c', special.Assistant, 'd',
+                special.Eos], made.Ids);
         Assert.Equal([5, 6, 10, 11], Enumerable.Range(0, made.Ids.Length).Where(i => made.Learned[i]));
     }
 
@@ -106,7 +117,8 @@ public sealed partial class TrainingDataTests : IDisposable
             .Where(d => d.Split(" So the code is ").Length == 2).Select(d => d.Length).ToList();
         Assert.InRange(needles.Count, 330, 480);
         Assert.InRange(needles.Max(), most * 0.8, most);
-        Assert.All(Enumerable.Range(0, 200).Select(i => data.Document(i)).Where(d => d.Contains("So the code is", StringComparison.Ordinal)), d =>
+        Assert.All(
+            Enumerable.Range(0, 200).Select(i => data.Document(i)).Where(d => d.Contains("So the code is", StringComparison.Ordinal)), d =>
             Assert.Equal(d[d.IndexOf("The code is ", StringComparison.Ordinal) + 12], d[^2]));
     }
 

@@ -7,7 +7,8 @@ namespace DeepSeekOps.Worker.Tests.Libtorch;
 [SupportedOSPlatform("linux")]
 public class GlibcxxMendTests
 {
-    private static readonly string Bridge = Path.Combine(AppContext.BaseDirectory, "runtimes", "linux-x64", "native", "libLibTorchSharp.so");
+    private static readonly string Bridge =
+        Path.Combine(AppContext.BaseDirectory, "runtimes", "linux-x64", "native", "libLibTorchSharp.so");
 
     [Fact]
     public void Mending_changes_one_byte()

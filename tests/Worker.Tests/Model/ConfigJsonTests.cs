@@ -40,8 +40,10 @@ public class ConfigJsonTests : DrawingTests
     {
         Assert.Equal(ModelShapes.Presets["v3"] with { InitStd = 0.02, MtpDepth = 0 }, Config("{\"model_type\": \"deepseek_v3\"}").Shape);
         var v2 = Config("{\"model_type\": \"deepseek_v2\", \"num_experts_per_tok\": 6}").Shape;
-        Assert.Equal((32000, 4096, 32, 0, 11008, 1407, 32), (v2.VocabSize, v2.HiddenSize, v2.Layers, v2.DenseLayers, v2.IntermediateSize, v2.MoeIntermediateSize, v2.Heads));
-        Assert.Equal((1536, 512, 64, 2, 6, 1, 1, false, 1.0, 2048), (v2.QLoraRank, v2.KvLoraRank, v2.RoutedExperts, v2.SharedExperts, v2.ActiveExperts, v2.Groups,
+        Assert.Equal((32000, 4096, 32, 0, 11008, 1407, 32),
+            (v2.VocabSize, v2.HiddenSize, v2.Layers, v2.DenseLayers, v2.IntermediateSize, v2.MoeIntermediateSize, v2.Heads));
+        Assert.Equal((1536, 512, 64, 2, 6, 1, 1, false, 1.0, 2048),
+            (v2.QLoraRank, v2.KvLoraRank, v2.RoutedExperts, v2.SharedExperts, v2.ActiveExperts, v2.Groups,
             v2.LimitedGroups, v2.NormTopkProb, v2.RoutedScalingFactor, v2.MaxPositionEmbeddings));
         Assert.Equal(RoutingMethod.Softmax, v2.Routing);
         var refusal = Assert.Throws<CheckpointFormatException>(() => Config("{\"model_type\": \"deepseek_v2\"}"));
@@ -49,7 +51,8 @@ public class ConfigJsonTests : DrawingTests
     }
 
     [Theory]
-    [InlineData("\"quant_method\": \"fp8\", \"fmt\": \"e4m3\", \"activation_scheme\": \"dynamic\", \"scale_fmt\": \"ue8m0\", \"weight_block_size\": [64, 32]", 64)]
+    [InlineData("\"quant_method\": \"fp8\", \"fmt\": \"e4m3\", \"activation_scheme\": \"dynamic\", \"scale_fmt\": \"ue8m0\", "
+        + "\"weight_block_size\": [64, 32]", 64)]
     [InlineData("\"quant_method\": \"compressed-tensors\", \"format\": \"float-quantized\"", 128)]
     [InlineData("\"quant_method\": \"compressed-tensors\", \"format\": \"float-quantized\", \"config_groups\": {\"group_0\": {\"weights\": "
         + "{\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"block\", \"symmetric\": true, \"block_structure\": [32, 32]}}}", 32)]
@@ -62,10 +65,13 @@ public class ConfigJsonTests : DrawingTests
     [InlineData("\"quant_method\": \"fp8\", \"fmt\": \"e5m2\"", "fmt is 'e5m2'")]
     [InlineData("\"quant_method\": \"fp8\", \"weight_block_size\": [0, 128]", "weight_block_size is not two numbers")]
     [InlineData("\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"", "format is 'pack-quantized'")]
-    [InlineData("\"quant_method\": \"compressed-tensors\", \"transform_config\": {\"config_groups\": {\"u\": 1}}", "transform_config is set")]
-    [InlineData("\"quant_method\": \"compressed-tensors\", \"config_groups\": {\"g\": {\"weights\": {\"num_bits\": 4}}}", "config_groups.g.weights.num_bits is not 8")]
+    [InlineData("\"quant_method\": \"compressed-tensors\", \"transform_config\": {\"config_groups\": {\"u\": 1}}",
+        "transform_config is set")]
+    [InlineData("\"quant_method\": \"compressed-tensors\", \"config_groups\": {\"g\": {\"weights\": {\"num_bits\": 4}}}",
+        "config_groups.g.weights.num_bits is not 8")]
     public void Weights_in_fewer_bits_of_another_kind_are_refused_by_their_field(string config, string said) => Assert.Contains(
-        said, Assert.Throws<CheckpointFormatException>(() => Config($"{{\"quantization_config\": {{{config}}}}}")).What, StringComparison.Ordinal);
+        said, Assert.Throws<CheckpointFormatException>(() => Config($"{{\"quantization_config\": {{{config}}}}}")).What,
+        StringComparison.Ordinal);
 
     [Fact]
     public void Old_and_new_transformers_say_the_same_of_rope()
@@ -108,7 +114,8 @@ public class ConfigJsonTests : DrawingTests
     [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"long_factor\": [1.5]}", "rope_scaling.long_factor is [1.5]")]
     [InlineData("\"tie_word_embeddings\": 1", "tie_word_embeddings is 1")]
     [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"attention_factor\": 1.2}", "attention_factor is 1.2")]
-    [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}, \"rope_parameters\": {\"rope_type\": \"default\"}", "both there and differ")]
+    [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}, \"rope_parameters\": {\"rope_type\": \"default\"}",
+        "both there and differ")]
     [InlineData("\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}", "differ by layer")]
     [InlineData("\"num_nextn_predict_layers\": 2000000000", "num_nextn_predict_layers is 2000000000: at most 8")]
     [InlineData("\"first_k_dense_replace\": 2147483647", "first_k_dense_replace is 2147483647")]
@@ -128,9 +135,12 @@ public class ConfigJsonTests : DrawingTests
 
     [Theory]
     [InlineData("\"final_logit_softcapping\": null, \"use_qk_norm\": false, \"layer_types\": [], \"hidden_dropout\": 0.0")]
-    [InlineData("\"_name_or_path\": \"deepseek-ai/DeepSeek-V3\", \"transformers_version\": \"4.33.1\", \"auto_map\": {\"AutoConfig\": \"configuration.Config\"}")]
-    [InlineData("\"ep_size\": 1, \"pretraining_tp\": 1, \"seq_aux\": true, \"aux_loss_alpha\": 0.001, \"bos_token_id\": 0, \"eos_token_id\": 1, \"use_cache\": true")]
-    public void A_field_that_changes_nothing_or_is_switched_off_may_stay(string fields) => Assert.Equal(Parse("\"hidden_act\": \"silu\""), Parse(fields));
+    [InlineData("\"_name_or_path\": \"deepseek-ai/DeepSeek-V3\", \"transformers_version\": \"4.33.1\", \"auto_map\": {\"AutoConfig\": "
+        + "\"configuration.Config\"}")]
+    [InlineData("\"ep_size\": 1, \"pretraining_tp\": 1, \"seq_aux\": true, \"aux_loss_alpha\": 0.001, \"bos_token_id\": 0, "
+        + "\"eos_token_id\": 1, \"use_cache\": true")]
+    public void A_field_that_changes_nothing_or_is_switched_off_may_stay(string fields) =>
+    Assert.Equal(Parse("\"hidden_act\": \"silu\""), Parse(fields));
 
     /// <summary>Two billion layers were listed tensor by tensor until the memory was gone, while every other submission waited.</summary>
     [Theory]
@@ -184,7 +194,9 @@ public class ConfigJsonTests : DrawingTests
     /// <summary>What transformers would fill in does not fit so small a model: it is said, unless the test says otherwise.</summary>
     private static ModelShape Parse(string field)
     {
-        string[] usual = [.. new[] { ("first_k_dense_replace", 0), ("n_group", 1), ("topk_group", 1), ("n_shared_experts", 0), ("routed_scaling_factor", 1) }
+        string[] usual =
+            [.. new[] { ("first_k_dense_replace", 0), ("n_group", 1), ("topk_group", 1), ("n_shared_experts", 0),
+                ("routed_scaling_factor", 1) }
             .Where(f => !field.Contains($"\"{f.Item1}\"", StringComparison.Ordinal)).Select(f => $"\"{f.Item1}\": {f.Item2}")];
         return Config($"{{{string.Join(", ", [Common, .. usual, field])}}}").Shape;
     }

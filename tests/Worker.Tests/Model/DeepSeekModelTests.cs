@@ -34,12 +34,19 @@ public class DeepSeekModelTests : DrawingTests
     [InlineData(24, RoutingMethod.SigmoidWithBias, 8, 1, true)]
     [InlineData(0, RoutingMethod.Softmax, 1, 1, false)]
     [InlineData(24, RoutingMethod.SoftmaxGroups, 4, 1, true)]
-    public void Decoding_by_latents_gives_the_logits_of_the_whole_forward(int qLora, RoutingMethod routing, int groups, int limited, bool yarn)
+    public void Decoding_by_latents_gives_the_logits_of_the_whole_forward(int qLora, RoutingMethod routing, int groups, int limited,
+        bool yarn)
     {
         using var scope = NewDisposeScope();
         using var model = Made(Mini with
         {
-            QLoraRank = qLora, Routing = routing, Groups = groups, LimitedGroups = limited, ActiveExperts = 2, VHeadDim = 24, InitStd = 0.2,
+            QLoraRank = qLora,
+            Routing = routing,
+            Groups = groups,
+            LimitedGroups = limited,
+            ActiveExperts = 2,
+            VHeadDim = 24,
+            InitStd = 0.2,
             Yarn = yarn ? new YarnScaling(4, 128, Mscale: 1, MscaleAllDim: 0.7) : null,
         });
         var tokens = randint(0, 272, [3, 12], int64);
@@ -59,7 +66,8 @@ public class DeepSeekModelTests : DrawingTests
         using var whole = Made(Mini);
         var weights = whole.PublishedTensors().ToDictionary(t => t.Name, t => t.Value);
         // Fewer layers of fewer experts, in another precision: what is there is as it is in the whole.
-        using var part = new DeepSeekModel(Mini with { Layers = Mini.DenseLayers + 1, RoutedExperts = 8, MtpDepth = 0 }, CPU, ScalarType.Float64);
+        using var part = new DeepSeekModel(Mini with { Layers = Mini.DenseLayers + 1, RoutedExperts = 8, MtpDepth = 0 }, CPU,
+            ScalarType.Float64);
         part.Initialise(7);
         var held = part.PublishedTensors().Where(t => !t.Name.Contains("gate.", StringComparison.Ordinal)).ToList();
         Assert.Contains(held, t => t.Name.Contains("experts.7.up_proj", StringComparison.Ordinal));
@@ -80,7 +88,9 @@ public class DeepSeekModelTests : DrawingTests
             }
             // Five standard errors of a sample as large as the tensor.
             var (samples, allowed) = (value.numel(), 5 * Mini.InitStd / Math.Sqrt(value.numel()));
-            Assert.True(Math.Abs(value.mean().item<float>()) < allowed && Math.Abs(value.std().item<float>() - Mini.InitStd) < allowed, $"{name}, {samples}");
+            Assert.True(
+                Math.Abs(value.mean().item<float>()) < allowed
+                    && Math.Abs(value.std().item<float>() - Mini.InitStd) < allowed, $"{name}, {samples}");
         }
     }
 
@@ -119,7 +129,8 @@ public class DeepSeekModelTests : DrawingTests
         Assert.Equal(2 * 16 * Mini.ActiveExperts, output.ExpertLoads[0].sum().item<float>());
         Assert.Equal(2 * 14 * Mini.ActiveExperts, output.ExpertLoads[^1].sum().item<float>());
         Assert.Equal([2L, 14, 272], output.MtpLogits[1].shape);
-        (output.Logits.pow(2).mean() + output.MtpLogits[0].pow(2).mean() + output.MtpLogits[1].pow(2).mean() + output.BalanceLoss!).backward();
+        (output.Logits.pow(2).mean() + output.MtpLogits[0].pow(2).mean() + output.MtpLogits[1].pow(2).mean()
+            + output.BalanceLoss!).backward();
         Assert.All(model.Parameters, p => Assert.NotNull(p.Value.grad));
     }
 

@@ -66,9 +66,9 @@ public class Fp8Tests : DrawingTests
             Assert.InRange(((actual - exact).norm() / exact.norm()).item<float>(), 1e-3, 0.06);
     }
 
-    // The report's quarter of a percent (section 3.3) is on smoothed losses of long runs. Here thirty steps on fresh data, the mean of the last
-    // ten: by seed -0.34, +0.39, +0.30 and +0.60 % were measured, so the mean over four seeds scatters by 0.2 %. Kernels on a GPU are held to
-    // a quarter of a percent after 200 steps (CudaKernelTests).
+    // The report's quarter of a percent (section 3.3) is on smoothed losses of long runs. Here thirty steps on fresh data, the mean of the
+    // last ten: by seed -0.34, +0.39, +0.30 and +0.60 % were measured, so the mean over four seeds scatters by 0.2 %. Kernels on a GPU are
+    // held to a quarter of a percent after 200 steps (CudaKernelTests).
     [Fact]
     public void Training_the_mini_model_in_fp8_follows_bf16_within_half_a_percent_over_four_seeds()
     {
@@ -91,7 +91,8 @@ public class Fp8Tests : DrawingTests
     public void Coarser_blocks_lose_more_of_the_gradients_that_training_meets()
     {
         using var scope = NewDisposeScope();
-        using var learner = new Learner(ModelShapes.Presets["mini-student"], new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8 }, seed: 3, emaDecay: 0, CPU);
+        using var learner = new Learner(ModelShapes.Presets["mini-student"], new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8 },
+            seed: 3, emaDecay: 0, CPU);
         var random = new Random(5);
         Tensor? gradient = null;
         for (var step = 0; step < 30; step++)
@@ -131,7 +132,8 @@ public class Fp8Tests : DrawingTests
     {
         using var scope = NewDisposeScope();
         var optimizer = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1 };
-        using var learner = new Learner(ModelShapes.Presets[preset] with { MtpDepth = 0 }, optimizer, seed: seed, emaDecay: 0, CPU, precision);
+        using var learner = new Learner(ModelShapes.Presets[preset] with { MtpDepth = 0 }, optimizer, seed: seed, emaDecay: 0, CPU,
+            precision);
         var random = new Random(5);
         var losses = new List<float>();
         for (var step = 1; step <= 30; step++)

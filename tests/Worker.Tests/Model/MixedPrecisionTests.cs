@@ -28,7 +28,8 @@ public class MixedPrecisionTests : DrawingTests
         var gradient = x.grad!.clone();
         x.grad.zero_();
 
-        var plain = (x.index_select(0, order.div(active, RoundingMode.floor)) * factor).index_select(0, order.argsort()).view(-1, active, 8).sum(1);
+        var plain = (x.index_select(0, order.div(active, RoundingMode.floor)) * factor).index_select(0, order.argsort()).view(-1, active, 8)
+            .sum(1);
         plain.backward([seed]);
         CustomBackward.ThrowIfFailed();
         Assert.True(allclose(plain, gathered, rtol: 1e-5, atol: 1e-6));
@@ -44,7 +45,8 @@ public class MixedPrecisionTests : DrawingTests
         var tokens = randint(0, 272, [2, 24], int64);
         var (a, b) = (exact.Forward(tokens), mixed.Forward(tokens));
         Assert.Equal(ScalarType.BFloat16, b.Logits.dtype);
-        Assert.InRange(((a.Logits - b.Logits.to(float32)).norm() / a.Logits.norm()).item<float>(), 1e-5, 0.1); // a rounded score may choose another expert
+        // a rounded score may choose another expert
+        Assert.InRange(((a.Logits - b.Logits.to(float32)).norm() / a.Logits.norm()).item<float>(), 1e-5, 0.1);
         (b.Logits.to(float32).pow(2).mean() + b.MtpLogits[0].to(float32).pow(2).mean() + b.BalanceLoss!).backward();
         CustomBackward.ThrowIfFailed();
         Assert.All(mixed.Trained, w => Assert.Equal(
@@ -97,7 +99,8 @@ public class MixedPrecisionTests : DrawingTests
     [InlineData("cuda:x", "Use cpu, cuda, cuda:N or auto")]
     [InlineData("cuda:99", "")]
     public void A_device_that_is_not_there_is_refused_in_words(string text, string says) =>
-        Assert.Contains(says, Assert.Throws<InvalidDataException>(() => ComputeDevice.Parse(text, "The plan's device")).Message, StringComparison.Ordinal);
+        Assert.Contains(says, Assert.Throws<InvalidDataException>(() => ComputeDevice.Parse(text, "The plan's device")).Message,
+            StringComparison.Ordinal);
 
     private static DeepSeekModel Made(Precision precision)
     {

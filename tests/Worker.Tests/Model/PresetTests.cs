@@ -11,7 +11,8 @@ public sealed class PresetTests
     public static TheoryData<string> Names => [.. Decided.Presets.Keys];
 
     [Fact]
-    public void Planner_and_worker_know_the_same_presets() => Assert.Equal(Decided.Presets.Keys, ModelShapes.Presets.Keys.Order(StringComparer.Ordinal));
+    public void Planner_and_worker_know_the_same_presets() =>
+    Assert.Equal(Decided.Presets.Keys, ModelShapes.Presets.Keys.Order(StringComparer.Ordinal));
 
     [Theory]
     [MemberData(nameof(Names))]
@@ -23,6 +24,7 @@ public sealed class PresetTests
             .Select(p => (Planned: p, Trained: typeof(ModelShape).GetProperty(p.Name)))
             .Where(p => p.Trained is not null).ToList();
         Assert.True(shared.Count >= 22, $"only {shared.Count} hyper-parameters have the same name on both sides");
-        Assert.All(shared, p => Assert.Equal((p.Planned.Name, p.Planned.GetValue(planned)), (p.Planned.Name, p.Trained?.GetValue(trained))));
+        Assert.All(shared,
+            p => Assert.Equal((p.Planned.Name, p.Planned.GetValue(planned)), (p.Planned.Name, p.Trained?.GetValue(trained))));
     }
 }

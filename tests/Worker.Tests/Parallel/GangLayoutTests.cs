@@ -9,7 +9,8 @@ namespace DeepSeekOps.Worker.Tests.Parallel;
 public sealed class GangLayoutTests
 {
     private static readonly Gen<ParallelLayout> Layouts = Gen.Select(Gen.Int[1, 8], Gen.Int[1, 4], Gen.Int[1, 6], Gen.Int[1, 4])
-        .Select((pipeline, tensor, groups, expert) => new ParallelLayout { Pipeline = pipeline, Tensor = tensor, Data = groups * expert, Expert = expert });
+        .Select((pipeline, tensor, groups, expert) =>
+            new ParallelLayout { Pipeline = pipeline, Tensor = tensor, Data = groups * expert, Expert = expert });
 
     [Fact]
     public void Every_rank_of_a_layout_has_a_place_of_its_own() => Layouts.Sample(layout =>
@@ -25,7 +26,8 @@ public sealed class GangLayoutTests
     });
 
     [Fact]
-    public void The_rows_of_a_batch_are_dealt_out_in_order_and_each_once() => Gen.Select(Gen.Int[1, 16], Gen.Int[0, 100]).Sample((ranks, rows) =>
+    public void The_rows_of_a_batch_are_dealt_out_in_order_and_each_once() =>
+    Gen.Select(Gen.Int[1, 16], Gen.Int[0, 100]).Sample((ranks, rows) =>
     {
         var next = 0;
         for (var rank = 0; rank < ranks; rank++)
@@ -45,12 +47,15 @@ public sealed class GangLayoutTests
     [InlineData(8, 3, 1, 4, 1, false)]
     [InlineData(6, 2, 1, 4, 1, false)]
     [InlineData(1, 0, 0, 0, 0, true)]
-    public void A_layout_that_does_not_fit_its_ranks_is_refused_with_its_numbers(int ranks, int pipeline, int tensor, int data, int expert, bool fits)
+    public void A_layout_that_does_not_fit_its_ranks_is_refused_with_its_numbers(int ranks, int pipeline, int tensor, int data, int expert,
+        bool fits)
     {
         var layout = new ParallelLayout { Pipeline = pipeline, Tensor = tensor, Data = data, Expert = expert };
         var problem = Record.Exception(() => GangLayout.Of(layout, ranks));
         Assert.Equal(fits, problem is null);
-        Assert.True(fits || problem is InvalidDataException && problem.Message.StartsWith($"{ranks} ranks cannot be laid out", StringComparison.Ordinal));
+        Assert.True(
+            fits || problem is InvalidDataException
+                && problem.Message.StartsWith($"{ranks} ranks cannot be laid out", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -60,8 +65,13 @@ public sealed class GangLayoutTests
     public void A_rank_takes_its_part_of_the_cores_of_its_own_node(int rank, int told, int threads)
     {
         // Two ranks on the first node, five on the second.
-        var launch = new RankLaunch { Rank = rank, Assignment = new Assignment { WorldSize = 7, Plan = new TrainingPlan { Device = "cpu", Threads = told } } };
-        launch.Assignment.Ranks.Add(Enumerable.Range(0, 7).Select(r => new RankPlacement { Rank = r, Node = r < 2 ? "a" : "b", LocalRank = r < 2 ? r : r - 2 }));
+        var launch = new RankLaunch
+        {
+            Rank = rank,
+            Assignment = new Assignment { WorldSize = 7, Plan = new TrainingPlan { Device = "cpu", Threads = told } },
+        };
+        launch.Assignment.Ranks.Add(
+            Enumerable.Range(0, 7).Select(r => new RankPlacement { Rank = r, Node = r < 2 ? "a" : "b", LocalRank = r < 2 ? r : r - 2 }));
         var who = RankContext.Of(launch, cores: 10);
         Assert.Equal((rank, threads, rank), (who.Rank, who.Threads, who.Place.Data));
     }
@@ -70,6 +80,7 @@ public sealed class GangLayoutTests
     public void A_launch_for_a_rank_that_the_gang_does_not_have_is_bad_input()
     {
         var launch = new RankLaunch { Rank = 2, Assignment = new Assignment { WorldSize = 2, Plan = new TrainingPlan { Device = "cpu" } } };
-        Assert.Contains("rank 2 of a gang of 2", Assert.Throws<InvalidDataException>(() => RankContext.Of(launch, 4)).Message, StringComparison.Ordinal);
+        Assert.Contains("rank 2 of a gang of 2", Assert.Throws<InvalidDataException>(() => RankContext.Of(launch, 4)).Message,
+            StringComparison.Ordinal);
     }
 }

@@ -27,7 +27,9 @@ public sealed class LayoutTests : IDisposable
         .Select((pipeline, expert, replicas) => new GangLayout(pipeline * (1 << expert) * replicas, pipeline, 1, 1 << expert))
         .Where(layout => layout.Ranks is > 1 and <= 8);
 
-    /// <summary>Routing is a choice: where two experts are all but equal a last bit decides, and free runs part. 20 steps stay together.</summary>
+    /// <summary>
+    /// Routing is a choice: where two experts are all but equal a last bit decides, and free runs part. 20 steps stay together.
+    /// </summary>
     [Fact]
     public void Twenty_free_steps_of_any_layout_are_those_of_one_process()
     {
@@ -48,7 +50,9 @@ public sealed class LayoutTests : IDisposable
         }, iter: 3, threads: 1);
     }
 
-    /// <summary>Every weight of the model lies somewhere, and wherever it lies it is that of one process: two steps, so that moments count.</summary>
+    /// <summary>
+    /// Every weight of the model lies somewhere, and wherever it lies it is that of one process: two steps, so that moments count.
+    /// </summary>
     [Fact]
     public void Weights_of_any_layout_are_those_of_one_process()
     {
@@ -71,7 +75,8 @@ public sealed class LayoutTests : IDisposable
         var plan = Plan();
         plan.Pretraining.BatchSize.From = plan.Pretraining.BatchSize.To = 6;
         var layout = new GangLayout(4, 1, 1, 2);
-        var failed = Assert.Throws<AggregateException>(() => SocketRanks.Run(layout, (rank, mesh) => Learn(plan, mesh, rank, layout, steps: 1)));
+        var failed =
+            Assert.Throws<AggregateException>(() => SocketRanks.Run(layout, (rank, mesh) => Learn(plan, mesh, rank, layout, steps: 1)));
         Assert.All(failed.InnerExceptions, e => Assert.Contains("set batchSize to a multiple of 4", e.Message, StringComparison.Ordinal));
     }
 
@@ -99,8 +104,10 @@ public sealed class LayoutTests : IDisposable
         }
         double[] Extra(string name) => [.. results.Select(r => r.Result.Extra[name])];
         return new Learned(
-            [.. results.Select(r => r.Loss)], [.. results.Select(r => r.Norm)], Extra("balance_loss"), Extra("mtp_loss"), Extra("expert_load_max"),
-            work.Learner.Model.PublishedTensors().ToDictionary(t => t.Name, t => t.Value.detach().contiguous().flatten().data<float>().ToArray()));
+            [.. results.Select(r => r.Loss)], [.. results.Select(r => r.Norm)], Extra("balance_loss"), Extra("mtp_loss"),
+            Extra("expert_load_max"),
+            work.Learner.Model.PublishedTensors()
+                .ToDictionary(t => t.Name, t => t.Value.detach().contiguous().flatten().data<float>().ToArray()));
     }
 
     private sealed record Learned(

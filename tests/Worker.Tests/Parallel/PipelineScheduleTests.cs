@@ -50,7 +50,8 @@ public sealed class PipelineScheduleTests
 
     private static int Play(int ranks, int count)
     {
-        var left = Enumerable.Range(0, ranks).Select(rank => new Queue<PipelineTask>(PipelineSchedule.OneForwardOneBackward(ranks, rank, count))).ToList();
+        var left = Enumerable.Range(0, ranks)
+            .Select(rank => new Queue<PipelineTask>(PipelineSchedule.OneForwardOneBackward(ranks, rank, count))).ToList();
         var (free, done) = (new int[ranks], new Dictionary<(int Rank, PipelineTask Task), int>());
         while (left.Exists(l => l.Count > 0))
         {

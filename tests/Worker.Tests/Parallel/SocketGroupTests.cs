@@ -29,7 +29,8 @@ public sealed class SocketGroupTests
             using var scope = NewDisposeScope();
             var (floats, halves, counts) = (Own(rank, length), Own(rank, 11).to(ScalarType.BFloat16), full(3, (long)rank));
             mesh.World.AllReduce([floats, halves, counts]);
-            return (Floats: floats.data<float>().ToArray(), Halves: halves.to(ScalarType.Float32).data<float>().ToArray(), Counts: counts.data<long>().ToArray());
+            return (Floats: floats.data<float>().ToArray(), Halves: halves.to(ScalarType.Float32).data<float>().ToArray(),
+                Counts: counts.data<long>().ToArray());
         });
         using var scope = NewDisposeScope();
         var sum = Enumerable.Range(0, ranks).Select(rank => Own(rank, length).to(float64)).Aggregate((a, b) => a + b);
@@ -74,14 +75,17 @@ public sealed class SocketGroupTests
                 using var scope = NewDisposeScope();
                 long[] sent = [.. Enumerable.Range(0, ranks).Select(to => Count(rank, to))];
                 long[] received = [.. Enumerable.Range(0, ranks).Select(from => Count(from, rank))];
-                var rows = Enumerable.Range(0, ranks).SelectMany(to => Enumerable.Repeat((float)((rank * 10) + to), (int)Count(rank, to) * width)).ToArray();
+                var rows = Enumerable.Range(0, ranks)
+                    .SelectMany(to => Enumerable.Repeat((float)((rank * 10) + to), (int)Count(rank, to) * width)).ToArray();
                 var arrived = mesh.World.AllToAll(tensor(rows).view(rows.Length / width, width), sent, received);
                 return arrived.shape[0] == 0 ? [] : arrived.data<float>().ToArray();
             });
             for (var rank = 0; rank < ranks; rank++)
             {
                 var own = rank;
-                Assert.Equal(Enumerable.Range(0, ranks).SelectMany(from => Enumerable.Repeat((float)((from * 10) + own), (int)Count(from, own) * width)), got[rank]);
+                Assert.Equal(
+                    Enumerable.Range(0, ranks)
+                        .SelectMany(from => Enumerable.Repeat((float)((from * 10) + own), (int)Count(from, own) * width)), got[rank]);
             }
         }, iter: 20, threads: 1);
     }
@@ -98,7 +102,8 @@ public sealed class SocketGroupTests
                     using var scope = NewDisposeScope();
                     var own = full(5, (float)rank);
                     mesh.World.Broadcast(own, from);
-                    return (own.data<float>()[4], mesh.World.Broadcast(rank + 7), mesh.World.AllGather(full(1, (long)rank)).data<long>().ToArray());
+                    return (own.data<float>()[4], mesh.World.Broadcast(rank + 7),
+                        mesh.World.AllGather(full(1, (long)rank)).data<long>().ToArray());
                 });
                 Assert.All(told, t => Assert.Equal((from, 7), (t.Item1, t.Item2)));
                 Assert.All(told, t => Assert.Equal(Enumerable.Range(0, ranks).Select(r => (long)r), t.Item3));
@@ -153,7 +158,8 @@ public sealed class SocketGroupTests
             waiting.Wait(TestContext.Current.CancellationToken);
             throw new InvalidOperationException("enough");
         }));
-        Assert.Contains(failed.InnerExceptions, e => e is CollectiveAbortedException && e.Message.Contains("rank 1 failed", StringComparison.Ordinal));
+        Assert.Contains(failed.InnerExceptions,
+            e => e is CollectiveAbortedException && e.Message.Contains("rank 1 failed", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Parallel;
 
-/// <summary>Ranks of a gang as threads of the test: they meet at a barrier at each call, and add up in the order of their numbers.</summary>
+/// <summary>
+/// Ranks of a gang as threads of the test: they meet at a barrier at each call, and add up in the order of their numbers.
+/// </summary>
 internal sealed class ThreadRanks(int size) : IDisposable
 {
     private readonly Barrier _meeting = new(size);

@@ -103,7 +103,8 @@ public sealed class SafetensorsTests : DrawingTests, IDisposable
     }
 
     [Theory]
-    [InlineData("""{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"v":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}""", "lie over each other")]
+    [InlineData("""{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"v":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}""",
+        "lie over each other")]
     [InlineData("""{"w":{"dtype":"F32","shape":[9223372036854775807,8],"data_offsets":[0,16]}}""", "impossible shape")]
     [InlineData("""{"w":{"dtype":"F99","shape":[4],"data_offsets":[0,16]}}""", "dtype F99, which is not known")]
     [InlineData("""{"w":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}}""", "-4")]
@@ -140,7 +141,8 @@ public sealed class SafetensorsTests : DrawingTests, IDisposable
         }
 
         File.WriteAllText(index, """{"weight_map":{"a":"../elsewhere.safetensors"}}""");
-        Assert.Contains("not a file beside it", Assert.Throws<CheckpointFormatException>(() => WeightList.Read(folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("not a file beside it", Assert.Throws<CheckpointFormatException>(() => WeightList.Read(folder)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -13,7 +13,13 @@ public sealed class WeightCheckTests : IDisposable
 
     private static readonly ModelShape Shape = ModelShapes.Presets["mini"] with
     {
-        VocabSize = 40, HiddenSize = 16, IntermediateSize = 200, MoeIntermediateSize = 4, Layers = 2, RoutedExperts = 4, ActiveExperts = 2,
+        VocabSize = 40,
+        HiddenSize = 16,
+        IntermediateSize = 200,
+        MoeIntermediateSize = 4,
+        Layers = 2,
+        RoutedExperts = 4,
+        ActiveExperts = 2,
     };
 
     private static readonly Quantization CompressedTensors = Quantization.None with { Method = "compressed-tensors" };
@@ -156,7 +162,13 @@ public sealed class WeightCheckTests : IDisposable
             try
             {
                 var (shape, quantization) = ConfigJson.Parse(damagedConfig, "config.json");
-                WeightCheck.Compare(shape with { Layers = Math.Min(shape.Layers, 4), MtpDepth = Math.Min(shape.MtpDepth, 4), RoutedExperts = Math.Min(shape.RoutedExperts, 64) },
+                WeightCheck.Compare(
+                    shape with
+                    {
+                        Layers = Math.Min(shape.Layers, 4),
+                        MtpDepth = Math.Min(shape.MtpDepth, 4),
+                        RoutedExperts = Math.Min(shape.RoutedExperts, 64),
+                    },
                     quantization, WeightList.Read(_folder.FullName));
             }
             catch (CheckpointFormatException e)
@@ -169,7 +181,8 @@ public sealed class WeightCheckTests : IDisposable
     private WeightPlan Compared(Quantization? quantization = null, bool tied = false)
     {
         File.WriteAllBytes(Path.Combine(_folder.FullName, WeightList.Single), Header());
-        return WeightCheck.Compare(Shape with { TiedEmbeddings = tied }, quantization ?? Quantization.None, WeightList.Read(_folder.FullName));
+        return WeightCheck.Compare(Shape with { TiedEmbeddings = tied }, quantization ?? Quantization.None,
+            WeightList.Read(_folder.FullName));
     }
 
     private void Refused(string said, Quantization? quantization = null, bool tied = false)
@@ -191,7 +204,8 @@ public sealed class WeightCheckTests : IDisposable
             var bytes = shape.Aggregate(1L, (a, b) => a * b) * ElementTypes.BitsOf(type)!.Value / 8;
             json[name] = new JsonObject
             {
-                ["dtype"] = type, ["shape"] = new JsonArray([.. shape.Select(s => (JsonNode)s)]), ["data_offsets"] = new JsonArray(end, end + bytes),
+                ["dtype"] = type, ["shape"] = new JsonArray([.. shape.Select(s => (JsonNode)s)]),
+                ["data_offsets"] = new JsonArray(end, end + bytes),
             };
             end += bytes;
             damaged.AddRange(_damaged.Contains(name) ? [end - 1] : []);

@@ -34,17 +34,21 @@ internal sealed class MiniPlans : IDisposable
             case "pretrain":
                 plan.Pretraining = new Pretraining
                 {
-                    Tokens = 24 * 4 * 16, SequenceLength = 16, BatchSize = new BatchSize { From = 4, To = 4, Micro = 2 }, LearningRate = rate, Alpha = 1e-4,
-                    Gamma = new Milestone { Before = 0.001, AtTokens = 1000 }, Lambda = new Milestone { Before = 0.3, After = 0.1, AtTokens = 700 }, EmaDecay = 0.9,
+                    Tokens = 24 * 4 * 16, SequenceLength = 16, BatchSize = new BatchSize { From = 4, To = 4, Micro = 2 },
+                    LearningRate = rate, Alpha = 1e-4,
+                    Gamma = new Milestone { Before = 0.001, AtTokens = 1000 },
+                    Lambda = new Milestone { Before = 0.3, After = 0.1, AtTokens = 700 }, EmaDecay = 0.9,
                 };
                 break;
             case "extend":
                 var yarn = new Yarn { Factor = 2, OriginalLength = 32, BetaFast = 32, BetaSlow = 1, Mscale = 1, MscaleAllDim = 1 };
                 plan.ContextExtension = new ContextExtension { Alpha = 1e-4, Lambda = 0.1 };
-                plan.ContextExtension.Phases.Add(new ContextPhase { Name = "48", SequenceLength = 48, Steps = 12, BatchSize = 2, LearningRate = rate, Yarn = yarn });
+                plan.ContextExtension.Phases.Add(
+                    new ContextPhase { Name = "48", SequenceLength = 48, Steps = 12, BatchSize = 2, LearningRate = rate, Yarn = yarn });
                 var wider = yarn.Clone();
                 wider.Factor = 5;
-                plan.ContextExtension.Phases.Add(new ContextPhase { Name = "144", SequenceLength = 144, Steps = 12, BatchSize = 1, LearningRate = rate, Yarn = wider });
+                plan.ContextExtension.Phases.Add(
+                    new ContextPhase { Name = "144", SequenceLength = 144, Steps = 12, BatchSize = 1, LearningRate = rate, Yarn = wider });
                 break;
             case "sft":
                 plan.Sft = new SupervisedFineTuning { Instances = 48, Epochs = 2, SequenceLength = 96, BatchSize = 4, LearningRate = rate };
@@ -59,7 +63,8 @@ internal sealed class MiniPlans : IDisposable
             case "distill":
                 plan.Distillation = new Distillation
                 {
-                    Samples = 48, Epochs = 2, SequenceLength = 96, BatchSize = 4, LearningRate = rate, LogitWeight = 0.5, Temperature = 1, Verifier = "exact",
+                    Samples = 48, Epochs = 2, SequenceLength = 96, BatchSize = 4, LearningRate = rate, LogitWeight = 0.5, Temperature = 1,
+                    Verifier = "exact",
                     MeasureUndistilled = true,
                 };
                 break;
@@ -71,7 +76,8 @@ internal sealed class MiniPlans : IDisposable
     public string Questions(params string[] answers)
     {
         var path = Path.Combine(Root, $"{string.Concat(answers)}.jsonl");
-        File.WriteAllLines(path, Enumerable.Range('q', 10).SelectMany(q => answers.Select(a => $$"""{"question":"{{(char)q}}","answer":"{{a}}"}""")));
+        File.WriteAllLines(path,
+            Enumerable.Range('q', 10).SelectMany(q => answers.Select(a => $$"""{"question":"{{(char)q}}","answer":"{{a}}"}""")));
         return path;
     }
 
@@ -86,14 +92,17 @@ internal sealed class MiniPlans : IDisposable
         return new CheckpointRef { Path = final.Path, Digest = final.Digest, Step = final.Step, Run = "tuned", Stage = "sft" };
     }
 
-    public RankLaunch Launch(TrainingPlan plan, string stage, int attempt = 1, CheckpointReport? from = null, string run = "test", int roundBegan = 0) => new()
-    {
-        Assignment = new Assignment
+    public RankLaunch Launch(TrainingPlan plan, string stage, int attempt = 1, CheckpointReport? from = null, string run = "test",
+        int roundBegan = 0) => new()
         {
-            Attempt = new AttemptRef { Run = run, Stage = stage, Attempt = attempt }, WorldSize = 1, Plan = plan, RoundBegan = roundBegan,
-            ResumeFrom = from is null ? null : new CheckpointRef { Path = from.Path, Digest = from.Digest, Step = from.Step, Run = run, Stage = stage },
-        },
-    };
+            Assignment = new Assignment
+            {
+                Attempt = new AttemptRef { Run = run, Stage = stage, Attempt = attempt }, WorldSize = 1, Plan = plan,
+                RoundBegan = roundBegan,
+                ResumeFrom = from is null ? null
+                : new CheckpointRef { Path = from.Path, Digest = from.Digest, Step = from.Step, Run = run, Stage = stage },
+            },
+        };
 
     public static RecordingRankLink Train(RankLaunch launch, Action<RecordingRankLink, RankReport>? onReport = null)
     {
@@ -113,9 +122,12 @@ internal sealed class MiniPlans : IDisposable
 
     public static ModelConfig Model() => new()
     {
-        VocabSize = 272, HiddenSize = 16, Layers = 2, DenseLayers = 1, IntermediateSize = 32, MoeIntermediateSize = 16, Heads = 2, QLoraRank = 8, KvLoraRank = 8,
-        QkNopeHeadDim = 8, QkRopeHeadDim = 8, VHeadDim = 8, RoutedExperts = 4, SharedExperts = 1, ActiveExperts = 2, Groups = 2, LimitedGroups = 1,
-        TopkMethod = "noaux_tc", NormTopkProb = true, RoutedScalingFactor = 2.5, MtpDepth = 1, RopeTheta = 10000, RmsNormEps = 1e-6, InitStd = 0.02,
+        VocabSize = 272, HiddenSize = 16, Layers = 2, DenseLayers = 1, IntermediateSize = 32, MoeIntermediateSize = 16, Heads = 2,
+        QLoraRank = 8, KvLoraRank = 8,
+        QkNopeHeadDim = 8, QkRopeHeadDim = 8, VHeadDim = 8, RoutedExperts = 4, SharedExperts = 1, ActiveExperts = 2, Groups = 2,
+        LimitedGroups = 1,
+        TopkMethod = "noaux_tc", NormTopkProb = true, RoutedScalingFactor = 2.5, MtpDepth = 1, RopeTheta = 10000, RmsNormEps = 1e-6,
+        InitStd = 0.02,
         MaxPositionEmbeddings = 128,
     };
 }

@@ -27,7 +27,8 @@ public sealed class BrokenOffTests : IDisposable
         Assert.DoesNotContain(first.Reports, r => r.Done is not null);
         using var second = MiniPlans.Train(_mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]));
         Assert.Equal(
-            whole.Evaluations.Where(e => e.Step > 0).Select(e => (e.Name, e.Value, e.Step)), second.Evaluations.Select(e => (e.Name, e.Value, e.Step)));
+            whole.Evaluations.Where(e => e.Step > 0).Select(e => (e.Name, e.Value, e.Step)),
+            second.Evaluations.Select(e => (e.Name, e.Value, e.Step)));
         Assert.Equal(whole.Samples.Skip((int)step).Select(s => (s.Step, s.Loss)), second.Samples.Select(s => (s.Step, s.Loss)));
         Assert.Single(second.Reports, r => r.Done is not null);
     }
@@ -59,7 +60,8 @@ public sealed class BrokenOffTests : IDisposable
         var told = link.Reports.Where(r => r.Progress is not null).Select(r => (r.Progress.Step, r.Progress.CollectiveSequence)).ToList();
         Assert.Equal(told.Select(t => t.CollectiveSequence).Order(), told.Select(t => t.CollectiveSequence));
         // Each step has calls of its own: gradients and norm at least.
-        Assert.All(told.GroupBy(t => t.Step).Select(g => g.First().CollectiveSequence).Chunk(2).Where(p => p.Length == 2), p => Assert.True(p[1] > p[0] + 1));
+        Assert.All(told.GroupBy(t => t.Step).Select(g => g.First().CollectiveSequence).Chunk(2).Where(p => p.Length == 2),
+            p => Assert.True(p[1] > p[0] + 1));
     }
 
     private static Action<Agent.RecordingRankLink, RankReport> StopIn(string phase, long step, bool save = true) => (link, report) =>

@@ -60,7 +60,8 @@ public sealed class NotFiniteTests : IDisposable
     public void The_micro_batch_that_broke_is_named()
     {
         using var scope = NewDisposeScope();
-        var step = new StepResult("4Ki", tensor(float.NaN), tensor(float.NaN), 1e-3, 64, new Dictionary<string, double> { ["mtp_loss"] = double.NaN })
+        var step = new StepResult("4Ki", tensor(float.NaN), tensor(float.NaN), 1e-3, 64,
+            new Dictionary<string, double> { ["mtp_loss"] = double.NaN })
         {
             MicroBatches = [tensor(1f), tensor(float.NaN), tensor(float.NaN)],
         };
@@ -83,7 +84,9 @@ public sealed class NotFiniteTests : IDisposable
             learner.Backward(factor * Losses.CrossEntropy(learner.Model.Forward(ids).Logits, ids));
             learner.Update(1e-2);
         }
-        float[] All() => [.. learner.Model.PublishedTensors().Concat(learner.Optimizer.State).SelectMany(t => t.Value.to(ScalarType.Float32).data<float>().ToArray())];
+        float[] All() =>
+            [.. learner.Model.PublishedTensors().Concat(learner.Optimizer.State)
+                .SelectMany(t => t.Value.to(ScalarType.Float32).data<float>().ToArray())];
         Step(1);
         var before = All();
         Step(spoilt);
@@ -143,7 +146,8 @@ public sealed class NotFiniteTests : IDisposable
             (file["bytes"], file["sha256"]) = (17, Manifest.Sha256Of(Path.Combine(folder, "model.safetensors")));
         });
         using var second = MiniPlans.Train(_mini.Launch(plan, "pretrain", attempt: 2, from: newest));
-        Assert.Contains("is not a whole safetensors file", Assert.Single(second.Reports, r => r.Refused is not null).Refused.Reason, StringComparison.Ordinal);
+        Assert.Contains("is not a whole safetensors file", Assert.Single(second.Reports, r => r.Refused is not null).Refused.Reason,
+            StringComparison.Ordinal);
         Assert.Equal(5, second.Samples[0].Step);
     }
 
@@ -167,7 +171,9 @@ public sealed class NotFiniteTests : IDisposable
     public void The_cause_is_named_before_what_is_made_of_it()
     {
         using var scope = NewDisposeScope();
-        StepResult Of(string name) => new("grpo", tensor(1f), tensor(1f), 1e-3, 64, new Dictionary<string, double> { ["format_rate"] = 1, [name] = double.PositiveInfinity });
+        StepResult Of(string name) =>
+            new("grpo", tensor(1f), tensor(1f), 1e-3, 64,
+                new Dictionary<string, double> { ["format_rate"] = 1, [name] = double.PositiveInfinity });
         Assert.Equal("distance to the reference model (kl)", BrokenStep.Of(Of("kl"), double.NaN, double.NaN)!.What);
         Assert.Equal("loss", BrokenStep.Of(Of("mtp_loss"), double.NaN, double.NaN)!.What);
         Assert.Equal("multi-token loss", BrokenStep.Of(Of("mtp_loss"), 1, double.NaN)!.What);
@@ -184,7 +190,9 @@ public sealed class NotFiniteTests : IDisposable
         var special = new ByteTokenizer().Special;
         foreach (var temperature in (double[])[0, 1])
         {
-            var broken = Assert.Throws<NotFiniteException>(() => { Sampler.Generate(model, [[1, 2, 3]], 4, temperature, special, CancellationToken.None); });
+            var broken =
+                Assert.Throws<NotFiniteException>(
+                    () => { Sampler.Generate(model, [[1, 2, 3]], 4, temperature, special, CancellationToken.None); });
             Assert.Equal("logit of a sampled answer", broken.Broke.What);
         }
     }
@@ -254,9 +262,11 @@ public sealed class NotFiniteTests : IDisposable
         }
         var pieces = new[]
         {
-            new LearningRatePiece { Shape = "constant", To = 1e-3, UntilStep = after }, new LearningRatePiece { Shape = "constant", To = rate },
+            new LearningRatePiece { Shape = "constant", To = 1e-3, UntilStep = after },
+            new LearningRatePiece { Shape = "constant", To = rate },
         };
-        foreach (var schedule in (LearningRate?[])[plan.Pretraining?.LearningRate, plan.Sft?.LearningRate, plan.Rl?.LearningRate, plan.Distillation?.LearningRate,
+        foreach (var schedule in (LearningRate?[])[plan.Pretraining?.LearningRate, plan.Sft?.LearningRate, plan.Rl?.LearningRate,
+            plan.Distillation?.LearningRate,
             .. plan.ContextExtension?.Phases.Select(p => p.LearningRate) ?? []])
         {
             schedule?.Pieces.Clear();

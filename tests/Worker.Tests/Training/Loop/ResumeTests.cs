@@ -38,7 +38,8 @@ public sealed class ResumeTests : IDisposable
         using var second = MiniPlans.Train(_mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]));
         Assert.Equal(4, first.Samples.Count);
         Assert.Equal(20, second.Samples.Count);
-        Assert.Equal(whole.Samples.Skip(4).Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)), second.Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
+        Assert.Equal(whole.Samples.Skip(4).Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)),
+            second.Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
         Assert.Equal(Measured(whole), Measured(second));
         Assert.True(whole.Checkpoints[^1].Final && second.Checkpoints[^1].Final);
     }
@@ -86,7 +87,8 @@ public sealed class ResumeTests : IDisposable
         var plan = PlanWithBeginning(stage);
         using var whole = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage, run: "whole"), 7, 13));
         using var first = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage), 7, 13), StopAt(6));
-        using var second = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]), 7, 13), StopAt(10));
+        using var second =
+            MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage, attempt: 2, from: first.Checkpoints[^1]), 7, 13), StopAt(10));
         // What the checkpoint has passed over stands in it: also a control plane that has forgotten the list changes nothing of the past.
         using var third = MiniPlans.Train(LeavingOut(_mini.Launch(plan, stage, attempt: 3, from: second.Checkpoints[^1]), 13));
         Assert.Equal(whole.Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)),
@@ -216,7 +218,14 @@ public sealed class ResumeTests : IDisposable
         using var before = MiniPlans.Train(_mini.Launch(_mini.Plan("pretrain"), "pretrain"));
         var final = before.Checkpoints[^1];
         var plan = _mini.Plan("sft");
-        plan.BeginFrom = new CheckpointRef { Path = final.Path, Digest = final.Digest, Step = final.Step, Run = "test", Stage = "pretrain" };
+        plan.BeginFrom = new CheckpointRef
+        {
+            Path = final.Path,
+            Digest = final.Digest,
+            Step = final.Step,
+            Run = "test",
+            Stage = "pretrain",
+        };
         using var after = MiniPlans.Train(_mini.Launch(plan, "sft"));
         var manifest = Manifest.Verify(Path.Combine(_mini.Root, after.Checkpoints[^1].Path), after.Checkpoints[^1].Digest);
         Assert.Equal(new Lineage("test", "pretrain", final.Step, final.Digest), manifest.BeganFrom);
@@ -245,7 +254,12 @@ public sealed class ResumeTests : IDisposable
 
     private static long AllocatedByAStep(int width)
     {
-        var shape = ModelShapes.FromProto(MiniPlans.Model()) with { HiddenSize = width, IntermediateSize = 2 * width, MoeIntermediateSize = width };
+        var shape = ModelShapes.FromProto(MiniPlans.Model()) with
+        {
+            HiddenSize = width,
+            IntermediateSize = 2 * width,
+            MoeIntermediateSize = width,
+        };
         var optimizer = new Optimizer { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.1, GradClip = 1 };
         using var learner = new Learner(shape, optimizer, seed: 1, emaDecay: 0.9, torch.CPU);
         var tokens = torch.arange(64).view(4, 16);
@@ -269,9 +283,11 @@ public sealed class ResumeTests : IDisposable
         return launch;
     }
 
-    private Manifest ManifestOf(CheckpointReport checkpoint) => Manifest.Verify(Path.Combine(_mini.Root, checkpoint.Path), checkpoint.Digest);
+    private Manifest ManifestOf(CheckpointReport checkpoint) =>
+        Manifest.Verify(Path.Combine(_mini.Root, checkpoint.Path), checkpoint.Digest);
 
-    private string WeightsOf(CheckpointReport checkpoint) => ManifestOf(checkpoint).Files.Single(f => f.Name == ModelWeights.FileName).Sha256;
+    private string WeightsOf(CheckpointReport checkpoint) =>
+        ManifestOf(checkpoint).Files.Single(f => f.Name == ModelWeights.FileName).Sha256;
 
     private static IEnumerable<(string, double, int)> Measured(Agent.RecordingRankLink link) =>
         link.Evaluations.Where(e => e.Step > 4).Select(e => (e.Name, e.Value, e.Samples));

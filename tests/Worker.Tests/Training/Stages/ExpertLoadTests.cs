@@ -16,7 +16,8 @@ public sealed class ExpertLoadTests : IDisposable
     [InlineData("pretrain", "noaux_tc")]
     [InlineData("pretrain", "group_limited_greedy")]
     [InlineData("extend", "noaux_tc")]
-    public void A_stage_that_balances_experts_tells_the_load_of_each_with_its_first_each_fifth_and_its_last_step(string stage, string routing)
+    public void A_stage_that_balances_experts_tells_the_load_of_each_with_its_first_each_fifth_and_its_last_step(string stage,
+        string routing)
     {
         var plan = _mini.Plan(stage);
         plan.Model.TopkMethod = routing;
@@ -37,7 +38,8 @@ public sealed class ExpertLoadTests : IDisposable
         var told = link.ExpertLoads.Single(l => l.Step == 20);
         // The checkpoint of the step counts on another way.
         string file = Path.Combine(_mini.Root, link.Checkpoints.Single(c => c.Step == 20).Path, ExpertLoadsJson.FileName);
-        var counted = JsonNode.Parse(File.ReadAllText(file))!["loads"]!.AsArray().Select(layer => layer!.AsArray().Select(n => (float)n!).ToArray());
+        var counted = JsonNode.Parse(File.ReadAllText(file))!["loads"]!.AsArray()
+            .Select(layer => layer!.AsArray().Select(n => (float)n!).ToArray());
         Assert.Equal(counted.SelectMany(layer => layer.Select(n => n / layer.Average())), told.Ratios, (a, b) => Math.Abs(a - b) < 1e-5);
         Assert.Equal(link.Samples.Single(s => s.Step == 20).Extra["expert_load_max"], told.Ratios.Max(), 1e-6);
     }
@@ -66,5 +68,6 @@ public sealed class ExpertLoadTests : IDisposable
         Assert.Equal(Ratios(whole.ExpertLoads.Skip(2)), Ratios(second.ExpertLoads.Skip(1)));
     }
 
-    private static IEnumerable<string> Ratios(IEnumerable<ExpertLoadReport> loads) => loads.Select(l => $"{l.Step}: {string.Join(' ', l.Ratios)}");
+    private static IEnumerable<string> Ratios(IEnumerable<ExpertLoadReport> loads) =>
+        loads.Select(l => $"{l.Step}: {string.Join(' ', l.Ratios)}");
 }

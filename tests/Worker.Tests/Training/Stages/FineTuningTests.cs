@@ -18,7 +18,12 @@ public sealed class FineTuningTests : IDisposable
     {
         var plan = _mini.Plan("sft");
         plan.Sft.Data = Path.Combine(_mini.Root, "chat.jsonl");
-        string Line(params string[] roles) => $$"""{"messages":[{{string.Join(',', roles.Select(r => $$"""{"role":"{{r}}","content":"x"}"""))}}]}""";
+        string Line(params string[] roles)
+        {
+            var messages = roles.Select(r => $$"""{"role":"{{r}}","content":"x"}""");
+            return $$"""{"messages":[{{string.Join(',', messages)}}]}""";
+        }
+
         File.WriteAllLines(plan.Sft.Data, [Line("user", "assistant"), Line("system", "user", "assistant", "user", "assistant")]);
         (plan.Sft.Instances, plan.Sft.BatchSize, plan.Sft.Epochs) = (2, 2, 1);
         using var link = MiniPlans.Train(_mini.Launch(plan, "sft"));
@@ -30,7 +35,8 @@ public sealed class FineTuningTests : IDisposable
     {
         var plan = _mini.Plan("sft");
         plan.Sft.Data = Path.Combine(_mini.Root, "texts.jsonl");
-        File.WriteAllLines(plan.Sft.Data, ["""{"text":"x"}""", """{"messages":[{"role":"assistant","content":"x"},{"role":"user","content":"x"}]}"""]);
+        File.WriteAllLines(plan.Sft.Data,
+            ["""{"text":"x"}""", """{"messages":[{"role":"assistant","content":"x"},{"role":"user","content":"x"}]}"""]);
         var refused = Assert.Throws<InvalidDataException>(() => MiniPlans.Train(_mini.Launch(plan, "sft")));
         Assert.StartsWith("The data has no conversations to fine-tune on", refused.Message, StringComparison.Ordinal);
     }

@@ -29,13 +29,15 @@ public sealed class NothingToLearnTests : IDisposable
 
         Assert.True(link.Checkpoints[^1].Final);
         Assert.Equal(16, link.Samples.Count);
-        Assert.All(link.Samples, s => Assert.True(double.IsFinite(s.Loss) && double.IsFinite(s.GradNorm), $"step {s.Step}: {s.Loss}, {s.GradNorm}"));
+        Assert.All(link.Samples,
+            s => Assert.True(double.IsFinite(s.Loss) && double.IsFinite(s.GradNorm), $"step {s.Step}: {s.Loss}, {s.GradNorm}"));
         Assert.Equal(2, link.Samples.Count(s => s.GradNorm == 0 && s.Extra["answer_tokens"] == 0));
         Assert.All(link.Samples.Zip(link.Samples.Skip(1)).Where(pair => pair.Second.Extra["answer_tokens"] == 0),
             pair => Assert.Equal(pair.First.Loss, pair.Second.Loss));
         string[] notes = [.. link.Reports.Where(r => r.Note is not null).Select(r => r.Note.Text)];
         Assert.Single(notes, n => n.StartsWith("An example of 107 tokens is longer than its row of 24", StringComparison.Ordinal));
-        Assert.Single(notes, n => n.StartsWith("2 of 16 examples of this launch were longer than their row of 24 tokens", StringComparison.Ordinal));
+        Assert.Single(notes,
+            n => n.StartsWith("2 of 16 examples of this launch were longer than their row of 24 tokens", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -47,7 +49,8 @@ public sealed class NothingToLearnTests : IDisposable
         File.WriteAllLines(plan.Sft.Data, Enumerable.Repeat($$"""{"question":"{{new string('x', 100)}}","answer":"yes"}""", 2));
         using var link = MiniPlans.Train(_mini.Launch(plan, "sft"));
         byte[][] Files(string name) => [.. link.Checkpoints.Select(c => File.ReadAllBytes(Path.Combine(_mini.Root, c.Path, name)))];
-        Assert.All((string[])["model.safetensors", "optimizer.safetensors"], name => Assert.Single(Files(name).Select(Convert.ToHexString).Distinct()));
+        Assert.All((string[])["model.safetensors", "optimizer.safetensors"],
+            name => Assert.Single(Files(name).Select(Convert.ToHexString).Distinct()));
     }
 
     [Fact]
@@ -57,12 +60,15 @@ public sealed class NothingToLearnTests : IDisposable
             using var scope = NewDisposeScope();
             random.manual_seed(seed);
             var logits = randn([rows, length, 11]).requires_grad_();
-            var labels = randint(0, 11, [rows, length], dtype: int64).masked_fill(rand([rows, length]) * 100 < percent, ChatTemplate.Ignored);
+            var labels = randint(0, 11, [rows, length], dtype: int64)
+                .masked_fill(rand([rows, length]) * 100 < percent, ChatTemplate.Ignored);
             var loss = Losses.CrossEntropy(logits, labels);
             loss.backward();
             Assert.True(logits.grad!.isfinite().all().item<bool>());
             bool any = (labels != ChatTemplate.Ignored).any().item<bool>();
-            var expected = any ? nn.functional.cross_entropy(logits.reshape(-1, 11), labels.reshape(-1), ignore_index: ChatTemplate.Ignored).item<float>() : 0;
+            var expected = any
+                ? nn.functional.cross_entropy(logits.reshape(-1, 11), labels.reshape(-1), ignore_index: ChatTemplate.Ignored).item<float>()
+                : 0;
             Assert.Equal(expected, loss.item<float>(), 1e-6);
             Assert.True(any || logits.grad.abs().max().item<float>() == 0);
         }, iter: 200);
@@ -86,7 +92,8 @@ public sealed class NothingToLearnTests : IDisposable
     {
         using var scope = NewDisposeScope();
         var none = zeros([2, 3]);
-        var (loss, kl) = Losses.Grpo(none, none, none, tensor(Losses.GroupAdvantage([1, 1], 2), dtype: ScalarType.Float32), none, clip: 0.2, beta: 0.1);
+        var (loss, kl) =
+            Losses.Grpo(none, none, none, tensor(Losses.GroupAdvantage([1, 1], 2), dtype: ScalarType.Float32), none, clip: 0.2, beta: 0.1);
         Assert.Equal((0.0, 0.0), (Math.Abs(loss.ToDouble()), kl.ToDouble()));
     }
 

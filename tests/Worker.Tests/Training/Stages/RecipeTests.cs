@@ -54,7 +54,8 @@ public sealed class RecipeTests
     [InlineData(234_500_000_000, 9216)]
     [InlineData(469_000_000_000, 15360)]
     public void The_batch_rises_linearly_in_tokens(long tokens, int sequences) =>
-        Assert.Equal(sequences, Schedules.BatchAt(new BatchSize { From = 3072, To = 15360, OverTokens = 469_000_000_000, Micro = 1 }, tokens));
+        Assert.Equal(sequences,
+            Schedules.BatchAt(new BatchSize { From = 3072, To = 15360, OverTokens = 469_000_000_000, Micro = 1 }, tokens));
 
     [Fact]
     public void An_advantage_is_measured_against_its_own_group()

@@ -69,7 +69,9 @@ public sealed class ReinforcementTests : IDisposable
         var width = outputs.Max(o => o.Prompt.Length);
         var steps = outputs.Max(o => o.Ids.Length);
         using var cache = model.NewCache(outputs.Count, width + steps);
-        var input = tensor(outputs.SelectMany(o => Enumerable.Repeat((long)pad, width - o.Prompt.Length).Concat(o.Prompt.Select(t => (long)t))).ToArray())
+        var input =
+            tensor(outputs.SelectMany(o => Enumerable.Repeat((long)pad, width - o.Prompt.Length).Concat(o.Prompt.Select(t => (long)t)))
+                .ToArray())
             .reshape(outputs.Count, width);
         var real = tensor(outputs.SelectMany(o => Enumerable.Range(0, width).Select(i => i >= width - o.Prompt.Length)).ToArray())
             .reshape(outputs.Count, width);
