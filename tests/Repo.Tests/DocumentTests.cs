@@ -35,6 +35,37 @@ public sealed partial class DocumentTests
         Assert.Contains("bash tests/run", readme, StringComparison.Ordinal);
     }
 
+    /// <summary>Its checklists go by names of files and test classes: a name that moved would send a newcomer nowhere.</summary>
+    [Fact]
+    public void Whatever_the_guide_for_contributors_names_is_there()
+    {
+        string[] quoted = [.. Quoted().Matches(Repository.Read("docs/CONTRIBUTING.md")).Select(m => m.Groups[1].Value).Distinct()];
+        string[] files = [.. quoted.Where(q => FileName().IsMatch(q) || q.StartsWith("ControlPlane/", StringComparison.Ordinal))];
+        string[] classes = [.. quoted.Where(q => TestClass().IsMatch(q))];
+        Assert.True(files.Length > 40 && classes.Length > 20, "the guide names its files and tests in back quotes");
+        var names = Repository.Files().Select(Path.GetFileName).ToHashSet(StringComparer.Ordinal);
+        Assert.Empty(files.Where(f => f.Contains('/') ? !Path.Exists(Path.Combine(Repository.Root, f)) : !names.Contains(f)));
+        Assert.Empty(classes.Where(c => !names.Contains($"{c}.cs")));
+    }
+
+    [Fact]
+    public void No_two_decisions_have_one_number()
+    {
+        var byNumber = Repository.Files(".md").Where(f => f.StartsWith("docs/decisions/", StringComparison.Ordinal))
+            .Select(Path.GetFileName)
+            .GroupBy(f => f!.Split('-')[0]).Where(g => g.Count() > 1);
+        Assert.Empty(byNumber.Select(g => string.Join(" and ", g)));
+    }
+
+    [GeneratedRegex("`([^`\\s]+)`")]
+    private static partial Regex Quoted();
+
+    [GeneratedRegex(@"^[\w./]+\.(cs|proto|txt|js|md|yaml)\z")]
+    private static partial Regex FileName();
+
+    [GeneratedRegex(@"^[A-Z]\w+(Tests|Properties)\z")]
+    private static partial Regex TestClass();
+
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();
 

@@ -36,6 +36,15 @@ public sealed partial class FloorTests
     }
 
     [Fact]
+    public void The_drawing_of_the_floors_has_the_floors()
+    {
+        string drawing = Repository.Read("docs/architecture.md").Split("```")
+            .Single(block => block.TrimStart().StartsWith("Simulation ", StringComparison.Ordinal));
+        string[] drawn = [.. drawing.Trim().Split('\n').Select(line => line.Split(' ')[0])];
+        Assert.Equal([.. Decisions.Skip(1).Reverse(), "(the"], drawn);
+    }
+
+    [Fact]
     public void Floors_of_decisions_use_only_those_below()
     {
         var floorOf =

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
@@ -49,6 +50,22 @@ public sealed partial class StyleTests
                 .Select(l => $"{t.Path}:{l.Index + 1}: {l.Item.Length} columns");
         })];
         Assert.Empty(wide);
+    }
+
+    /// <summary>As an editor formats it by .editorconfig, so that a change shows what was changed.</summary>
+    [Fact]
+    public async Task The_formatter_finds_no_white_space_to_change()
+    {
+        string[] words = ["format", "whitespace", "--folder", ".", "--verify-no-changes", "--exclude", "artifacts"];
+        var start = new ProcessStartInfo("dotnet", words)
+        {
+            WorkingDirectory = Repository.Root, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        using var formatter = Process.Start(start) ?? throw new InvalidOperationException("dotnet did not start");
+        var problems = formatter.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        string said = await formatter.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken) + await problems;
+        await formatter.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(formatter.ExitCode == 0, $"run: dotnet {string.Join(' ', words.Where(w => w != "--verify-no-changes"))}\n{said}");
     }
 
     [Fact]
