@@ -27,36 +27,24 @@ internal static class PipelinePlans
 
     private static Proto.StagePlan ToPlan(PipelineSpec spec, StageSpec stage)
     {
-        var length = StageLength.Of(stage.Recipe);
+        var length = stage.Recipe.Length();
         var resources = spec.ResourcesOf(stage);
         int everySteps = Math.Max(1, spec.CheckpointsOf(stage).EverySteps);
         var shape = spec.ShapeAfter(stage);
         int moment = spec.Optimizer.Bf16Moments ? Bf16MomentBytes : MomentBytes;
         return new Proto.StagePlan
         {
-            Name = stage.Name, Kind = stage.Kind, Steps = length.Steps, Tokens = (long)Math.Round(StageLength.PlannedTokens(stage.Recipe)),
+            Name = stage.Name, Kind = stage.Kind, Steps = length.Steps, Tokens = (long)Math.Round(stage.Recipe.PlannedTokens()),
             Nodes = resources.Nodes,
             Ranks = resources.Nodes * resources.RanksPerNode,
             // The last step is saved whether or not it is one of every so many.
             Checkpoints = (int)Math.Min(int.MaxValue, (length.Steps + everySteps - 1) / everySteps),
-            CheckpointBytes = ParameterCount.Of(shape).TotalWithMtp * (WeightBytes + (2 * moment) + Averaged(stage.Recipe)),
+            // The moving average of the weights, where one is kept, is saved beside them.
+            CheckpointBytes = ParameterCount.Of(shape).TotalWithMtp
+                * (WeightBytes + (2 * moment) + (stage.Recipe.KeepsAverage() ? WeightBytes : 0)),
             BeginsFrom = spec.Origin(stage) is { } origin ? $"the final checkpoint of {origin.Name}"
                 : spec.ModelFrom is { } published ? published.Folder : "random initialisation",
-            FlopsPerToken = TokenFlops.Of(shape, SequenceLength(stage.Recipe)).Training,
+            FlopsPerToken = TokenFlops.Of(shape, stage.Recipe.LongestSequence()).Training,
         };
     }
-
-    /// <summary>The moving average of the weights, where one is kept, is saved beside them.</summary>
-    private static int Averaged(StageRecipe recipe) => recipe is StageRecipe.Pretraining { EmaDecay: > 0 } ? WeightBytes : 0;
-
-    /// <summary>The longest the stage trains at.</summary>
-    private static int SequenceLength(StageRecipe recipe) => recipe switch
-    {
-        StageRecipe.Pretraining p => p.SequenceLength,
-        StageRecipe.ContextExtension c => c.Phases.Max(phase => phase.SequenceLength),
-        StageRecipe.SupervisedFineTuning s => s.SequenceLength,
-        StageRecipe.ReinforcementLearning r => r.MaxNewTokens,
-        StageRecipe.Distillation d => d.SequenceLength,
-        _ => throw new System.Diagnostics.UnreachableException($"recipe {recipe}"),
-    };
 }

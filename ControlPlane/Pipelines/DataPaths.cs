@@ -32,8 +32,11 @@ internal static class DataPaths
                     : DataSource.Join(DataSource.Split(spec.Data.Source).Select(At)),
                 Tokenizer = spec.Data.Tokenizer == "byte" ? "byte" : At(spec.Data.Tokenizer),
             },
-            Stages = [.. spec.Stages.Select(stage => stage.Recipe is StageRecipe.SupervisedFineTuning { Data.Length: > 0 } sft
-                ? stage with { Recipe = sft with { Data = At(sft.Data) } } : stage)],
+            Stages = [.. spec.Stages.Select(stage => stage with
+            {
+                Recipe = stage.Recipe.Match<StageRecipe>(
+                    p => p, c => c, sft => sft.Data.Length > 0 ? sft with { Data = At(sft.Data) } : sft, r => r, d => d),
+            })],
         };
     }
 
@@ -57,15 +60,11 @@ internal static class DataPaths
         }
         foreach (var (stage, i) in spec.Stages.Select((s, i) => (s, i)))
         {
-            if (stage.Recipe is StageRecipe.SupervisedFineTuning { Data.Length: > 0 } sft)
+            if (stage.Recipe.Match(_ => "", _ => "", sft => sft.Data, _ => "", _ => "") is { Length: > 0 } own)
             {
-                var seen = CheckData(sft.Data, $"stages[{i}].data", linesOnly: true, reading);
-                reading.Check(
-                    seen is not
-                    {
-                        Whole: true,
-                        Conversations: 0
-                    }, $"stages[{i}].data", $"'{sft.Data}' has no conversation in which somebody is answered.",
+                var seen = CheckData(own, $"stages[{i}].data", linesOnly: true, reading);
+                reading.Check(seen is not { Whole: true, Conversations: 0 }, $"stages[{i}].data",
+                    $"'{own}' has no conversation in which somebody is answered.",
                     "Write \"question\" and \"answer\", or \"messages\" in which an assistant answers.", []);
             }
         }
@@ -126,14 +125,11 @@ internal static class DataPaths
         }
         foreach (var (stage, i) in spec.Stages.Select((s, i) => (s, i)))
         {
-            string? lacks = stage.Recipe switch
-            {
-                StageRecipe.ReinforcementLearning or StageRecipe.Distillation when seen.Sum(s => s!.Problems) == 0 =>
-                    "problems: lines with \"question\" and \"answer\"",
-                StageRecipe.SupervisedFineTuning { Data.Length: 0 } when seen.Sum(s => s!.Conversations) == 0 =>
-                    "conversations: lines with \"question\" and \"answer\", or with \"messages\" in which an assistant answers",
-                _ => null,
-            };
+            string? problems = seen.Sum(s => s!.Problems) == 0 ? "problems: lines with \"question\" and \"answer\"" : null;
+            string? conversations = seen.Sum(s => s!.Conversations) == 0
+                ? "conversations: lines with \"question\" and \"answer\", or with \"messages\" in which an assistant answers" : null;
+            string? lacks = stage.Recipe.Match(
+                _ => null, _ => null, sft => sft.Data.Length == 0 ? conversations : null, _ => problems, _ => problems);
             reading.Check(lacks is null, "data.source", $"Stage '{stage.Name}' needs {lacks}; the data has none.",
                 "Name a .jsonl that has them.", [$"stages[{i}]"]);
         }

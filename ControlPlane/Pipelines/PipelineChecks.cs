@@ -80,10 +80,9 @@ internal static class PipelineChecks
             : $"Earlier stages are: {string.Join(", ", before)}.";
         reading.Check(stage.Name.Length == 0 || !before.Contains(stage.Name), $"{at}.name", $"There is a stage '{stage.Name}' already.",
             "Give each stage a name of its own.", []);
-        reading.Check(
-            stage.BeginFrom.Length == 0 || before.Contains(stage.BeginFrom), $"{at}.from", $"'{stage.BeginFrom}' is no earlier stage.",
-            earlier, []);
-        if (stage.Recipe is StageRecipe.Distillation { StudentFrom: { Length: > 0 } from })
+        reading.Check(stage.BeginFrom.Length == 0 || before.Contains(stage.BeginFrom), $"{at}.from",
+            $"'{stage.BeginFrom}' is no earlier stage.", earlier, []);
+        if (stage.Recipe.SecondOrigin() is { Length: > 0 } from)
         {
             reading.Check(before.Contains(from), $"{at}.studentFrom", $"'{from}' is no earlier stage.", earlier, []);
         }

@@ -111,7 +111,7 @@ public static class PipelineText
     {
         Stages = [.. spec.Stages.Select((stage, i) => stage with
         {
-            Recipe = TokenShares.Resolve(stage.Recipe),
+            Recipe = stage.Recipe.WithoutShares(),
             Gates = [.. stage.Gates.Select(
                 g => g is Gate.Metric { Stage: "" } m && i > 0 ? m with { Stage = spec.Stages[i - 1].Name } : g)],
         })],

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Schedules;
 using static DeepSeekOps.Decisions.Recipes.StageRecipe;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;

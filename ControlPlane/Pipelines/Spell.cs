@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Schedules;
 using DeepSeekOps.Recipes.Weights;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
@@ -36,8 +37,8 @@ internal static class Spell
     public static Notation<TimeSpan> Duration(TimeSpan min, TimeSpan max) => new DurationNotation(min, max);
 
     public static Notation<BatchRamp> BatchRamp { get; } = new ShortOrFull<BatchRamp>(
-        new ProjectedNotation<int, BatchRamp>(Batch, Decisions.Recipes.BatchRamp.Constant, r => r.To),
-        ramp => ramp == Decisions.Recipes.BatchRamp.Constant(ramp.To),
+        new ProjectedNotation<int, BatchRamp>(Batch, DeepSeekOps.Recipes.Schedules.BatchRamp.Constant, r => r.To),
+        ramp => ramp == DeepSeekOps.Recipes.Schedules.BatchRamp.Constant(ramp.To),
         new Mapping<BatchRamp>("a batch ramp", new BatchRamp())
             .With("from", Batch, r => r.From, (r, v) => r with { From = v }, "Sequences per step at the beginning.", required: true)
             .With("to", Batch, r => r.To, (r, v) => r with { To = v }, "Sequences per step at the end of the ramp.", required: true)
@@ -61,7 +62,7 @@ internal static class Spell
                 "Step of the stage at which it ends.");
 
     public static Notation<LearningRate> LearningRate { get; } = new ShortOrFull<LearningRate>(
-        new ProjectedNotation<double, LearningRate>(Rate, Decisions.Recipes.LearningRate.Constant, r => r.Pieces[0].To),
+        new ProjectedNotation<double, LearningRate>(Rate, DeepSeekOps.Recipes.Schedules.LearningRate.Constant, r => r.Pieces[0].To),
         rate => rate.IsConstant,
         new ProjectedNotation<ImmutableArray<LearningRatePiece>, LearningRate>(
             new ListNotation<LearningRatePiece>(Piece, 1, 100, "pieces of the learning rate"), pieces => new LearningRate(pieces),
@@ -69,8 +70,8 @@ internal static class Spell
         node => node is TextNode.Scalar);
 
     public static Notation<Milestone> Milestone { get; } = new ShortOrFull<Milestone>(
-        new ProjectedNotation<double, Milestone>(Weight, Decisions.Recipes.Milestone.Always, m => m.After),
-        milestone => milestone == Decisions.Recipes.Milestone.Always(milestone.After),
+        new ProjectedNotation<double, Milestone>(Weight, DeepSeekOps.Recipes.Schedules.Milestone.Always, m => m.After),
+        milestone => milestone == DeepSeekOps.Recipes.Schedules.Milestone.Always(milestone.After),
         new Mapping<Milestone>("a value with a milestone", new Milestone(0, 0, 0))
             .With("before", Weight, m => m.Before, (m, v) => m with { Before = v }, "The value at the beginning.", required: true)
             .With("after", Weight, m => m.After, (m, v) => m with { After = v }, "The value from the milestone on.", required: true)

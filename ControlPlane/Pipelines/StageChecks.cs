@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
@@ -14,30 +15,17 @@ internal static class StageChecks
     public static void Check(PipelineSpec spec, StageSpec stage, string at, Reading reading)
     {
         var scope = new Scope(spec, stage, at, reading);
-        switch (stage.Recipe)
-        {
-            case StageRecipe.Pretraining pretraining:
-                Pretraining(pretraining, scope);
-                break;
-            case StageRecipe.ContextExtension extension:
-                ContextExtension(extension, scope);
-                break;
-            case StageRecipe.SupervisedFineTuning sft:
-                scope.Length(sft.SequenceLength, "");
-                Instances(sft.Instances, sft.BatchSize, sft.LearningRate, scope);
-                break;
-            case StageRecipe.ReinforcementLearning rl:
-                ReinforcementLearning(rl, scope);
-                break;
-            case StageRecipe.Distillation distillation:
-                Distillation(distillation, scope);
-                break;
-        }
+        stage.Recipe.Match<Action>(
+            pretraining => () => Pretraining(pretraining, scope),
+            extension => () => ContextExtension(extension, scope),
+            sft => () => FineTuning(sft, scope),
+            rl => () => ReinforcementLearning(rl, scope),
+            distillation => () => Distillation(distillation, scope))();
         bool random = reading.Sound("stages") && reading.Sound("model") && spec.Origin(stage) is null && spec.ModelFrom is null;
-        scope.Fits(!random || stage.Recipe is StageRecipe.Pretraining,
-            "kind", $"A {stage.Kind} stage cannot be the first: there are no weights to begin with.",
+        scope.Fits(!random || stage.Recipe.BeginsAtRandom, "kind",
+            $"A {stage.Kind} stage cannot be the first: there are no weights to begin with.",
             "Put a pretraining stage before it, or name a folder of weights in 'model.from'.");
-        long steps = scope.AllSound ? StageLength.Of(stage.Recipe).Steps : long.MaxValue;
+        long steps = scope.AllSound ? stage.Recipe.Length().Steps : long.MaxValue;
         scope.Warn(!reading.Sound("checkpoints") || spec.CheckpointsOf(stage).EverySteps <= steps, "name",
             $"'{stage.Name}' has {steps} {(steps == 1 ? "step" : "steps")} and saves every {spec.CheckpointsOf(stage).EverySteps}: "
                 + "only its end is saved, and a failure begins it again.",
@@ -74,7 +62,7 @@ internal static class StageChecks
             $"Write at most {CountNotation.Short(p.Tokens)}.", "tokens");
         if (countable && scope.Sound("tokens", "sequenceLength", "batchSize"))
         {
-            Pieces(p.LearningRate, "learningRate", StageLength.Of(p).Steps, p.Tokens, p, scope);
+            Pieces(p.LearningRate, "learningRate", p.Length().Steps, p.Tokens, p, scope);
         }
     }
 
@@ -108,13 +96,19 @@ internal static class StageChecks
         }
     }
 
+    private static void FineTuning(StageRecipe.SupervisedFineTuning sft, Scope scope)
+    {
+        scope.Length(sft.SequenceLength, "");
+        Instances(sft.Instances, sft.BatchSize, sft.LearningRate, scope);
+    }
+
     private static void Instances(int count, int batch, LearningRate rate, Scope scope)
     {
         scope.Fits(batch <= count, "batchSize", $"A step takes {batch}, but there are only {count}.", $"Write at most {count}.",
             "instances", "samples");
         if (scope.AllSound)
         {
-            Pieces(rate, "learningRate", StageLength.Of(scope.Stage.Recipe).Steps, null, null, scope);
+            Pieces(rate, "learningRate", scope.Stage.Recipe.Length().Steps, null, null, scope);
         }
     }
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Decisions.Recipes;
 using Proto = DeepSeekOps.Contracts.Worker.V1;
+using Schedules = DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
@@ -46,39 +47,13 @@ public static class TrainingPlans
         return plan;
     }
 
-    private static void SetWork(TrainingPlan plan, PipelineSpec pipeline, StageSpec stage, CheckpointRef? studentFrom)
-    {
-        switch (stage.Recipe)
-        {
-            case StageRecipe.Pretraining p:
-                plan.Pretraining = ToProto(p);
-                break;
-            case StageRecipe.ContextExtension c:
-                plan.ContextExtension = new ContextExtension
-                {
-                    Gamma = c.Gamma,
-                    Alpha = c.Alpha,
-                    Lambda = c.Lambda,
-                    Phases = { c.Phases.Select(ToProto) },
-                };
-                break;
-            case StageRecipe.SupervisedFineTuning s:
-                plan.Sft = new SupervisedFineTuning
-                {
-                    Instances = s.Instances, Epochs = s.Epochs, SequenceLength = s.SequenceLength, BatchSize = s.BatchSize,
-                    LearningRate = ToProto(s.LearningRate), Data = s.Data, Lambda = s.Lambda,
-                };
-                break;
-            case StageRecipe.ReinforcementLearning r:
-                plan.Rl = ToProto(r);
-                break;
-            case StageRecipe.Distillation d:
-                plan.Distillation = ToProto(d, pipeline, stage, studentFrom);
-                break;
-            default:
-                throw new UnreachableException($"recipe {stage.Recipe}");
-        }
-    }
+    private static void SetWork(TrainingPlan plan, PipelineSpec pipeline, StageSpec stage, CheckpointRef? studentFrom) =>
+        stage.Recipe.Match<Action>(
+        pretraining => () => plan.Pretraining = ToProto(pretraining),
+        extension => () => plan.ContextExtension = ToProto(extension),
+        tuning => () => plan.Sft = ToProto(tuning),
+        reinforcement => () => plan.Rl = ToProto(reinforcement),
+        distillation => () => plan.Distillation = ToProto(distillation, pipeline, stage, studentFrom))();
 
     private static ModelConfig ToProto(ModelShape shape, Decisions.Recipes.ContextPhase? extension) => new()
     {
@@ -137,10 +112,10 @@ public static class TrainingPlans
         EmaDecay = p.EmaDecay,
     };
 
-    private static Proto.Milestone ToProto(Decisions.Recipes.Milestone milestone) =>
+    private static Proto.Milestone ToProto(Schedules.Milestone milestone) =>
         new() { Before = milestone.Before, After = milestone.After, AtTokens = milestone.AtTokens };
 
-    private static Proto.LearningRate ToProto(Decisions.Recipes.LearningRate rate) => new()
+    private static Proto.LearningRate ToProto(Schedules.LearningRate rate) => new()
     {
         Pieces =
         {
@@ -160,12 +135,21 @@ public static class TrainingPlans
         },
     };
 
-    private static string ShapeWord(CurveShape shape) => shape switch
+    private static string ShapeWord(Schedules.CurveShape shape) => shape switch
     {
-        CurveShape.Linear => "linear",
-        CurveShape.Constant => "constant",
-        CurveShape.Cosine => "cosine",
+        Schedules.CurveShape.Linear => "linear",
+        Schedules.CurveShape.Constant => "constant",
+        Schedules.CurveShape.Cosine => "cosine",
         _ => throw new UnreachableException($"shape {shape}"),
+    };
+
+    private static ContextExtension ToProto(StageRecipe.ContextExtension c) =>
+        new() { Gamma = c.Gamma, Alpha = c.Alpha, Lambda = c.Lambda, Phases = { c.Phases.Select(ToProto) } };
+
+    private static SupervisedFineTuning ToProto(StageRecipe.SupervisedFineTuning s) => new()
+    {
+        Instances = s.Instances, Epochs = s.Epochs, SequenceLength = s.SequenceLength, BatchSize = s.BatchSize,
+        LearningRate = ToProto(s.LearningRate), Data = s.Data, Lambda = s.Lambda,
     };
 
     private static Proto.ContextPhase ToProto(Decisions.Recipes.ContextPhase phase) => new()

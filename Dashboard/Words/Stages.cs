@@ -29,16 +29,6 @@ public static class Stages
 
     /// <summary>A run runs also while its stage is started again; who looks wants to see that.</summary>
     public static string Shown(Run run) =>
-        run.State == "running" && InFocus(run) is { State: "restarting" or "backing-off" or "starting" or "stopping" } stage ? stage.State
-            : run.State;
-
-    public static string Kind(string kind) => kind switch
-    {
-        "pretraining" => "Pretraining",
-        "context-extension" => "Context extension",
-        "sft" => "Supervised fine-tuning",
-        "rl" => "Reinforcement learning",
-        "distillation" => "Distillation",
-        _ => kind,
-    };
+        run.State == "running" && InFocus(run) is { State: "restarting" or "backing-off" or "starting" or "stopping" } stage
+            ? stage.State : run.State;
 }

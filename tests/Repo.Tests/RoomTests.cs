@@ -8,11 +8,12 @@ namespace DeepSeekOps.Repo.Tests;
 public sealed partial class RoomTests
 {
     [Fact]
-    public void Decisions_references_nothing()
+    public void Decisions_has_no_package_and_refers_only_to_what_the_worker_counts_by_too()
     {
         var project = XDocument.Parse(Repository.Read("ControlPlane/Decisions/Decisions.csproj"));
-        Assert.DoesNotContain(project.Descendants(),
-            e => e.Name.LocalName is "PackageReference" or "ProjectReference" or "FrameworkReference");
+        Assert.DoesNotContain(project.Descendants(), e => e.Name.LocalName is "PackageReference" or "FrameworkReference");
+        var reference = Assert.Single(project.Descendants("ProjectReference"));
+        Assert.Equal("../../Contracts/Recipes/Recipes.csproj", (string?)reference.Attribute("Include"));
     }
 
     [Theory]
@@ -46,7 +47,9 @@ public sealed partial class RoomTests
     }
 
     [Theory]
-    [InlineData("ControlPlane/Decisions/", "using (DeepSeekOps\\.(ControlPlane|Contracts)|Microsoft|System\\.(IO|Net|Threading))\\b")]
+    [InlineData("ControlPlane/Decisions/",
+        @"using (DeepSeekOps\.(ControlPlane|Contracts|Recipes(?!\.Schedules;))|Microsoft|System\.(IO|Net|Threading))\b")]
+    [InlineData("Contracts/Recipes/Schedules/", @"using (System\.(IO|Net|Threading)|DeepSeekOps)\b")]
     [InlineData("ControlPlane/Grains/", "using (DeepSeekOps\\.Contracts|Microsoft\\.EntityFrameworkCore|k8s|Npgsql|Grpc)\\b")]
     [InlineData("ControlPlane/Clusters/", "using (DeepSeekOps\\.ControlPlane\\.Grains|Microsoft\\.EntityFrameworkCore)\\b")]
     [InlineData("ControlPlane/Storage/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Clusters)|DeepSeekOps\\.Contracts|k8s)\\b")]

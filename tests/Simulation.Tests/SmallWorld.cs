@@ -4,6 +4,7 @@ using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
+using DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.Simulation.Tests;
 

@@ -91,7 +91,7 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
         Step = assignment.ResumeFrom?.Step ?? 0;
         Tokens = work.TokensAt(Step);
         lastProgress = Pods.Max(p => p.LaunchedAt) + LoadSeconds;
-        stepSeconds = work.StepSeconds(Tokens, random);
+        stepSeconds = work.StepSeconds(Step + 1, Tokens, random);
         stepEnds = lastProgress + stepSeconds;
     }
 
@@ -120,7 +120,7 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
             stepEnds += work.CheckpointStall.TotalSeconds;
         }
 
-        stepSeconds = work.StepSeconds(Tokens, random);
+        stepSeconds = work.StepSeconds(Step + 1, Tokens, random);
         stepEnds += stepSeconds;
     }
 

@@ -18,22 +18,30 @@ internal sealed class SimulatedWork
 
     private const double LossNoise = 0.004;
 
+    private const string Steady = "simulated";
+    private const string Rollout = "rollout";
+
     private readonly PipelineSpec pipeline;
     private readonly StageSpec stage;
     private readonly StageForecast forecast;
-    private readonly StageLength length;
+    private readonly StageCourse? course;
+    private readonly string doing;
+    private readonly long pretrained;
     private readonly double parameters;
 
     public SimulatedWork(PipelineSpec pipeline, string name)
     {
         this.pipeline = pipeline;
         stage = pipeline.Stage(name);
-        length = StageLength.Of(stage.Recipe);
+        Steps = stage.Recipe.Length().Steps;
+        course = StageCourse.Of(pipeline, name);
+        doing = stage.Recipe.Match(_ => Steady, _ => Steady, _ => Steady, _ => Rollout, _ => Steady);
+        pretrained = pipeline.Stages.Select(s => s.Recipe).OfType<StageRecipe.Pretraining>().Sum(p => p.Tokens);
         forecast = PipelineForecast.Of(pipeline).Stages.First(s => s.Name == name);
         parameters = ParameterCount.Of(pipeline.ShapeAfter(stage)).Total;
     }
 
-    public long Steps => length.Steps;
+    public long Steps { get; }
 
     public int CheckpointEvery => Math.Max(1, pipeline.CheckpointsOf(stage).EverySteps);
 
@@ -43,92 +51,43 @@ internal sealed class SimulatedWork
 
     public TimeSpan CheckpointStall => TimeSpan.FromSeconds((forecast.Memory?.Optimizer ?? 0) / Calibration.HostCopyBytesPerSecond);
 
-    public double StepSeconds(long tokensBefore, Random random)
-    {
-        double seconds = stage.Recipe is StageRecipe.Pretraining p && forecast.LastStep is { } full
-            ? (full.BusySeconds * p.BatchSize.At(tokensBefore) / p.BatchSize.To) + full.BubbleSeconds + full.OptimizerSeconds
-            : forecast.Duration is { } whole ? whole.TotalSeconds / Steps : UnknownStepSeconds;
-        return seconds * StepNoise.Measured.Draw(random);
-    }
+    /// <param name="step">Counts from 1.</param>
+    public double StepSeconds(long step, long tokensBefore, Random random) =>
+        (course is { InSeconds: true } ? course.StepAt(step, tokensBefore) : UnknownStepSeconds) * StepNoise.Measured.Draw(random);
 
-    public long TokensAfter(long step, long tokensBefore) => stage.Recipe is StageRecipe.Pretraining p
-        ? tokensBefore + ((long)p.BatchSize.At(tokensBefore) * p.SequenceLength)
-        : (long)(length.Tokens * (double)step / Steps);
+    public long TokensAfter(long step, long tokensBefore) => stage.Recipe.TokensAfter(step, tokensBefore);
 
-    /// <summary>Tokens that have been trained when a step ends; the ramp of pretraining is walked.</summary>
-    public long TokensAt(long step)
-    {
-        if (stage.Recipe is not StageRecipe.Pretraining p)
-        {
-            return TokensAfter(step, 0);
-        }
-
-        long tokens = 0, done = 0;
-        for (; done < step && tokens < p.BatchSize.OverTokens; done++)
-        {
-            tokens = TokensAfter(done + 1, tokens);
-        }
-
-        return tokens + ((step - done) * p.BatchSize.To * p.SequenceLength);
-    }
+    /// <summary>Tokens that have been trained when a step ends.</summary>
+    public long TokensAt(long step) => stage.Recipe.TokensAt(step);
 
     public StepSample Sample(long step, long tokens, double seconds, int attempt, DateTimeOffset at, Random random)
     {
         double progress = (double)step / Steps;
         var extra = ImmutableDictionary<string, double>.Empty;
-        if (stage.Recipe is StageRecipe.ReinforcementLearning)
+        if (doing == Rollout)
         {
             extra = extra.Add("reward", Math.Clamp(0.45 + (0.35 * progress) + (0.03 * Normal(random)), 0, 1));
         }
 
-        return new StepSample(step, at, stage.Kind == "rl" ? "rollout" : "simulated",
-            Loss(tokens, progress) * (1 + (LossNoise * Normal(random))),
-            Math.Abs(0.25 + (0.5 * Math.Exp(-200 * progress)) + (0.02 * Normal(random))), LearningRateAt(tokens, step), tokens, seconds,
-            attempt, extra);
+        return new StepSample(step, at, doing, Loss(tokens, progress) * (1 + (LossNoise * Normal(random))),
+            Math.Abs(0.25 + (0.5 * Math.Exp(-200 * progress)) + (0.02 * Normal(random))),
+            stage.Recipe.LearningRateAt(step - 1, tokens), tokens, seconds, attempt, extra);
     }
 
     /// <summary>
     /// Pretraining and context extension: the law of Hoffmann et al. (arXiv 2203.15556, approach 3), never above that of a uniform
     /// guess. The other stages fall from 1.4 to 0.9: a shape, not a prediction.
     /// </summary>
-    private double Loss(long tokens, double progress) => stage.Recipe switch
+    private double Loss(long tokens, double progress)
     {
-        StageRecipe.Pretraining => Math.Min(Math.Log(pipeline.Model.VocabSize), Law(tokens)),
-        StageRecipe.ContextExtension =>
-            Law(pipeline.Stages.Select(s => s.Recipe).OfType<StageRecipe.Pretraining>().Sum(p => p.Tokens) + tokens),
-        _ => 0.9 + (0.5 * Math.Exp(-4 * progress)),
-    };
+        return stage.Recipe.Match(
+            _ => Math.Min(Math.Log(pipeline.Model.VocabSize), Law(tokens)), _ => Law(pretrained + tokens),
+            _ => Falling(), _ => Falling(), _ => Falling());
+
+        double Falling() => 0.9 + (0.5 * Math.Exp(-4 * progress));
+    }
 
     private double Law(double tokens) => 1.69 + (406.4 / Math.Pow(parameters, 0.34)) + (410.7 / Math.Pow(Math.Max(1, tokens), 0.28));
-
-    private double LearningRateAt(long tokens, long step)
-    {
-        var pieces = stage.Recipe switch
-        {
-            StageRecipe.Pretraining p => p.LearningRate.Pieces,
-            StageRecipe.SupervisedFineTuning s => s.LearningRate.Pieces,
-            _ => [],
-        };
-        double from = 0, start = 0;
-        foreach (var piece in pieces)
-        {
-            double end = piece.UntilTokens ?? (piece.UntilStep is { } until ? (double)until * tokens / step : length.Tokens);
-            if (tokens <= end)
-            {
-                double share = end <= start ? 1 : (tokens - start) / (end - start);
-                return piece.Shape switch
-                {
-                    CurveShape.Linear => from + ((piece.To - from) * share),
-                    CurveShape.Cosine => piece.To + ((from - piece.To) * (1 + Math.Cos(Math.PI * share)) / 2),
-                    _ => piece.To,
-                };
-            }
-
-            (from, start) = (piece.To, end);
-        }
-
-        return from;
-    }
 
     private static double Normal(Random random) =>
         Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());

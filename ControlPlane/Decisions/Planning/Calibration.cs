@@ -41,8 +41,8 @@ public static class Calibration
     /// <summary>Copy from the GPU to host memory; training waits for this part of a save.</summary>
     public const double HostCopyBytesPerSecond = 25e9;
 
-    /// <inheritdoc cref="Recipes.StageLength.TokensPerInstance"/>
-    public const double TokensPerInstance = Recipes.StageLength.TokensPerInstance;
+    /// <inheritdoc cref="Recipes.StageRecipe.TokensPerInstance"/>
+    public const double TokensPerInstance = Recipes.StageRecipe.TokensPerInstance;
 
     /// <summary>Of one output while it is generated (open-infra-index, day 6: 20 to 22).</summary>
     public const double DecodedTokensPerSecond = 22;
@@ -58,12 +58,4 @@ public static class Calibration
 
     /// <summary>Failures that end a job (Llama 3, arXiv 2407.21783 table 5).</summary>
     public const double FailuresPerThousandNodeDays = 3.79;
-
-    /// <summary>Of a stage's time, as <see cref="CalibrationWords"/> says it.</summary>
-    public static double StatedError(string kind) => kind switch
-    {
-        "pretraining" => 0.01,
-        "context-extension" => 0.10,
-        _ => 0.50,
-    };
 }

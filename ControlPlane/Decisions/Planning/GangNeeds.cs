@@ -39,7 +39,7 @@ public sealed record GangNeeds
         {
             Expected = forecast.Duration is { } duration && duration < TimeSpan.FromDays(36_500)
                 ? duration / Math.Max(0.1, forecast.Failures?.Ettr ?? 1) : null,
-            ExpectedError = Calibration.StatedError(stage.Kind),
+            ExpectedError = stage.Recipe.StatedError,
             GroupNodes = Math.Max(1, layout.Expert / Math.Max(1, resources.RanksPerNode)),
             SaveTime = save > ShortestSave ? save : ShortestSave,
             Group = resources.Group,

@@ -16,8 +16,11 @@ public sealed record StageForecast(
     /// <summary>Over the whole stage, against the BF16 peak. Null where there is no GPU to reckon with.</summary>
     public double? Mfu { get; init; }
 
-    /// <summary>Context extension: of one step of each of its phases. Empty otherwise, and where there is no GPU to reckon with.</summary>
-    public ImmutableArray<double> PhaseSeconds { get; init; } = [];
+    /// <summary>A full step of each segment of the stage: of a context extension, of each phase. Empty where no GPU is named.</summary>
+    public ImmutableArray<StepForecast> SegmentSteps { get; init; } = [];
+
+    /// <summary>Part of the duration in which outputs are sampled.</summary>
+    public double SamplingSeconds { get; init; }
 
     public double? TokensPerDay => Tokens / Days;
 

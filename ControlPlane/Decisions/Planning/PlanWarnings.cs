@@ -22,7 +22,8 @@ internal static class PlanWarnings
                 $"about {memory.Total / 1e9:0} GB of {memory.Capacity / 1e9:0} GB per GPU; more pipeline or expert "
                     + "ranks, or ZeRO, make room.");
         }
-        double fewest = stage.Recipe is StageRecipe.Pretraining p ? step.Chunks * p.BatchSize.From / p.BatchSize.To : step.Chunks;
+        var last = stage.Recipe.Segments(layout, spec.ResourcesOf(stage).Ranks)[^1];
+        double fewest = step.Chunks * last.TokensOfStep(0) / last.StepTokens;
         if (layout.Schedule == PipelineSchedule.DualPipe && (fewest < 2 * layout.Pipeline || (int)fewest % 2 != 0))
         {
             yield return Say(stage,

@@ -1,3 +1,6 @@
+using System.Text.Json.Serialization;
+using DeepSeekOps.Recipes.Schedules;
+
 namespace DeepSeekOps.Decisions.Recipes;
 
 /// <summary>YaRN as applied to the decoupled shared key (report section 4.3).</summary>
@@ -32,6 +35,9 @@ public sealed record ContextPhase
     public LearningRate LearningRate { get; init; } = LearningRate.Constant(0);
 
     public Yarn? Yarn { get; init; }
+
+    [JsonIgnore]
+    public long StepTokens => (long)BatchSize * SequenceLength;
 
     /// <summary>Ranks that share one sequence. Takes its ranks from data parallelism.</summary>
     public int ContextParallel { get; init; } = 1;

@@ -23,19 +23,13 @@ public static class Lineage
         pipeline.Origin(stage) is { } origin ? pipeline.ShapeAfter(origin) : pipeline.Model;
 
     public static ModelShape ShapeAfter(this PipelineSpec pipeline, StageSpec stage) =>
-        stage.Recipe is StageRecipe.Distillation { Student: { } student } ? student : pipeline.ShapeBefore(stage);
+        stage.Recipe.ShapeAfter(pipeline.ShapeBefore(stage));
 
     /// <summary>The last context extension before it, whose positions are in force. Null: as in pretraining.</summary>
     public static ContextPhase? ExtensionBefore(this PipelineSpec pipeline, StageSpec stage) =>
         pipeline.Origin(stage) is { } origin ? pipeline.ExtensionAfter(origin) : null;
 
-    /// <summary>A student that begins at random has positions of its own.</summary>
-    public static ContextPhase? ExtensionAfter(this PipelineSpec pipeline, StageSpec stage) => stage.Recipe switch
-    {
-        StageRecipe.ContextExtension { Phases: [.., var last] } => last,
-        StageRecipe.Distillation d => pipeline.Earlier(stage, d.StudentFrom) is { } from ? pipeline.ExtensionAfter(from) : null,
-        _ => pipeline.ExtensionBefore(stage),
-    };
+    public static ContextPhase? ExtensionAfter(this PipelineSpec pipeline, StageSpec stage) => stage.Recipe.ExtensionAfter(pipeline, stage);
 
     /// <summary>The longest sequence that the weights it begins with know.</summary>
     public static int ContextBefore(this PipelineSpec pipeline, StageSpec stage) =>

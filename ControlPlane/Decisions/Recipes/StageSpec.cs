@@ -22,7 +22,7 @@ public sealed record StageSpec
 
     public CheckpointPolicy? Checkpoints { get; init; }
 
-    /// <summary>"pretraining", "context-extension", "sft", "rl", "distillation".</summary>
+    /// <summary>The word that a pipeline writes for it.</summary>
     [JsonIgnore]
     public string Kind => Recipe.Kind;
 }

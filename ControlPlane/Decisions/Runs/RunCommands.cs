@@ -175,11 +175,11 @@ public static class RunCommands
 
     private static StageWork WorkOf(PipelineSpec pipeline, StageSpec stage)
     {
-        var length = StageLength.Of(stage.Recipe);
+        var length = stage.Recipe.Length();
         var resources = pipeline.ResourcesOf(stage);
-        string student = stage.Recipe is StageRecipe.Distillation distillation ? distillation.StudentFrom : "";
-        return new StageWork(stage.Name, stage.Kind, length.Steps, length.Tokens, resources.Nodes, resources.RanksPerNode,
-            (int)pipeline.Priority,
+        string student = stage.Recipe.SecondOrigin();
+        return new StageWork(
+            stage.Name, stage.Kind, length.Steps, length.Tokens, resources.Nodes, resources.RanksPerNode, (int)pipeline.Priority,
             pipeline.Team, pipeline.CheckpointsOf(stage).Keep, student.Length == 0 ? null : student, pipeline.Recovery)
         {
             Needs = GangNeeds.Of(pipeline, stage),

@@ -63,7 +63,7 @@ internal sealed partial class VirtualCluster
         var on = assignment.Ranks.Select(r => r.Node).Distinct().ToImmutableArray();
         var gang = new GangGrant(stage, pod.Gang.Number, on, assignment.Ranks.Length / on.Length, agenda.Now);
         long from = assignment.ResumeFrom?.Step ?? 0;
-        long total = Recipes.StageLength.Of(assignment.Pipeline.Stage(stage.Stage).Recipe).Steps;
+        long total = assignment.Pipeline.Stage(stage.Stage).Recipe.Length().Steps;
         // Earlier attempts matter no more once all their ranks are gone.
         foreach (var old in jobs.Where(j => j.Key.Stage == stage && j.Value.State is JobState.Broken or JobState.Done).ToList())
         {

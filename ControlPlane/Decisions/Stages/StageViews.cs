@@ -38,7 +38,7 @@ public static class StageViews
     }
 
     /// <summary>0: nobody knows before, so there is nothing to compare with what it has trained.</summary>
-    private static long Told(StageWork work) => StageLength.IsToldInTokens(work.Kind) ? work.TotalTokens : 0;
+    private static long Told(StageWork work) => StageRecipe.Kinds[work.Kind].IsToldInTokens ? work.TotalTokens : 0;
 
     /// <summary>A stage that its run has not asked for yet.</summary>
     /// <param name="next">Its turn has come.</param>

@@ -30,25 +30,6 @@ public static class Mfu
     }
 
     /// <summary>Operations to train one token at a step of a stage. Null for RL.</summary>
-    public static double? FlopsPerToken(PipelineSpec pipeline, StageSpec stage, long step) => stage.Recipe switch
-    {
-        StageRecipe.Pretraining p => TokenFlops.Of(pipeline.ShapeBefore(stage), p.SequenceLength).Training,
-        StageRecipe.ContextExtension c => TokenFlops.Of(pipeline.ShapeBefore(stage), PhaseAt(c, step).SequenceLength).Training,
-        StageRecipe.SupervisedFineTuning s => TokenFlops.Of(pipeline.ShapeBefore(stage), s.SequenceLength).Training,
-        StageRecipe.Distillation d => TokenFlops.Of(pipeline.ShapeAfter(stage), d.SequenceLength).Training,
-        _ => null,
-    };
-
-    private static ContextPhase PhaseAt(StageRecipe.ContextExtension extension, long step)
-    {
-        foreach (var phase in extension.Phases)
-        {
-            if (step <= phase.Steps)
-            {
-                return phase;
-            }
-            step -= phase.Steps;
-        }
-        return extension.Phases[^1];
-    }
+    public static double? FlopsPerToken(PipelineSpec pipeline, StageSpec stage, long step) =>
+        stage.Recipe.SequenceOf(step) is { } length ? TokenFlops.Of(pipeline.ShapeAfter(stage), length).Training : null;
 }

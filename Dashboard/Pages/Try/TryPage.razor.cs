@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Dashboard.Streams;
+using DeepSeekOps.Dashboard.Words;
 using Grpc.Core;
 using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Components.Routing;
@@ -41,7 +42,7 @@ public sealed partial class TryPage : IAsyncDisposable
 
     private string stageName => stage?.Name ?? ask.Stage;
 
-    private bool chat => ask.Chat ?? stage?.Kind is "sft" or "rl" or "distillation";
+    private bool chat => ask.Chat ?? (stage is not null && StageKind.Of(stage.Kind).Answers);
 
     private IEnumerable<Checkpoint> ofStage => (checkpoints ?? []).Where(c => c.Stage == stageName);
 

@@ -4,6 +4,7 @@ using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
+using Counted = DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
@@ -15,12 +16,14 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
     private readonly Learner _learner = context.NewLearner(context.Plan.Model);
     // Texts as long as each phase's sequences: reading far back is learned from nothing else.
     private readonly ITrainingData[] _sources = [.. plan.Phases.Select(p => context.Data.ForContext(p.SequenceLength))];
+    private readonly long[] _steps = [.. plan.Phases.Select(p => p.Steps)];
+    private readonly Counted.LearningRate[] _rates = [.. plan.Phases.Select(p => p.LearningRate.ToRecord())];
     private PackedLearning? _packed;
     private int _phase = -1;
 
     public Learner Learner => _learner;
 
-    public long TotalSteps { get; } = plan.Phases.Sum(p => p.Steps);
+    public long TotalSteps { get; } = plan.Length().Steps;
 
     public (long Document, int Offset, string InWords) DataCursor =>
         (Packed.Documents.Cursor.Document, Packed.Documents.Cursor.Offset, Packed.Documents.Cursor.InWords(context.Data.DocumentCount));
@@ -40,7 +43,7 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
             MeasureBefore();
         }
         // The phase of the last step, which may still have to be measured.
-        SetPhase(At(Math.Max(0, position.Step - 1)).Phase);
+        SetPhase(Counted.StageLength.PhaseAt(_steps, Math.Max(0, position.Step - 1)).Phase);
         Packed.Documents.Begin(_sources[_phase], new DataCursor(position.Document, position.Offset));
     }
 
@@ -49,8 +52,7 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
         var within = Enter(position.Step);
         var phase = plan.Phases[_phase];
         var recipe = new Recipe(
-            Schedules.LearningRateAt(phase.LearningRate, within, within * phase.BatchSize * phase.SequenceLength, phase.Steps), plan.Gamma,
-            plan.Alpha, plan.Lambda);
+            _rates[_phase].At(within, within * phase.BatchSize * phase.SequenceLength, phase.Steps), plan.Gamma, plan.Alpha, plan.Lambda);
         return Packed.Step(
             position.Step + 1, position.Step + 1 == TotalSteps, phase.Name, phase.BatchSize, phase.BatchSize, phase.SequenceLength, recipe);
     }
@@ -95,7 +97,7 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
     /// <returns>Steps done within the phase that this step belongs to.</returns>
     private long Enter(long step)
     {
-        var (phase, within) = At(step);
+        var (phase, within) = Counted.StageLength.PhaseAt(_steps, step);
         if (phase != _phase)
         {
             SetPhase(phase);
@@ -108,15 +110,5 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
     {
         _phase = phase;
         _learner.Model.SetYarn(plan.Phases[phase].Yarn);
-    }
-
-    private (int Phase, long Within) At(long step)
-    {
-        var (phase, within) = (0, step);
-        while (phase < plan.Phases.Count - 1 && within >= plan.Phases[phase].Steps)
-        {
-            within -= plan.Phases[phase++].Steps;
-        }
-        return (phase, within);
     }
 }

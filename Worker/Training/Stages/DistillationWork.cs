@@ -9,6 +9,7 @@ using DeepSeekOps.Worker.Sampling;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
+using Counted = DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
@@ -27,12 +28,13 @@ public sealed class DistillationWork : IStageWork
     private readonly VerifierRule _rule;
     private readonly DeepSeekModel _teacher;
     private readonly LongExamples _long;
+    private readonly Counted.LearningRate _rate;
     private List<Sample> _samples = [];
     private long _next;
 
     public DistillationWork(StageContext context, Distillation plan)
     {
-        (_context, _plan, _rule) = (context, plan, Verifier.Parse(plan.Verifier));
+        (_context, _plan, _rule, _rate) = (context, plan, Verifier.Parse(plan.Verifier), plan.LearningRate.ToRecord());
         var shape = plan.Student ?? context.Plan.Model;
         if (shape.VocabSize != context.Plan.Model.VocabSize)
         {
@@ -47,7 +49,7 @@ public sealed class DistillationWork : IStageWork
 
     public Learner Learner { get; }
 
-    public long TotalSteps => _plan.Epochs * FineTuningWork.StepsPerEpoch(_plan.Samples, _plan.BatchSize);
+    public long TotalSteps => _plan.Length().Steps;
 
     public (long Document, int Offset, string InWords) DataCursor =>
         (_next, 0,
@@ -86,8 +88,8 @@ public sealed class DistillationWork : IStageWork
     {
         var batch = AnswerBatch.Pack(Take(), _plan.SequenceLength, _context);
         _long.Take(batch.Own);
-        var rate = Schedules.LearningRateAt(_plan.LearningRate, position.Step, position.Tokens, TotalSteps);
-        var epoch = 1 + (position.Step / FineTuningWork.StepsPerEpoch(_plan.Samples, _plan.BatchSize));
+        var rate = _rate.At(position.Step, position.Tokens, TotalSteps);
+        var epoch = 1 + (position.Step / Counted.StageLength.StepsPerEpoch(_plan.Samples, _plan.BatchSize));
         var phase = $"epoch-{epoch.ToString(CultureInfo.InvariantCulture)}";
         if (batch.Learned == 0)
         {

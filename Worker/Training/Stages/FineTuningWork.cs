@@ -5,6 +5,7 @@ using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
+using Counted = DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
@@ -16,12 +17,14 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     private readonly Learner _learner = context.NewLearner(context.Plan.Model);
     private readonly ITrainingData _pairs = plan.Data.Length > 0 ? FileData.Open([plan.Data], context.Plan.Seed, heldOut: 0) : context.Data;
     private readonly LongExamples _long = new(context.Link, plan.SequenceLength);
+    private readonly Counted.LearningRate _rate = plan.LearningRate.ToRecord();
+    private readonly long _epochSteps = Counted.StageLength.StepsPerEpoch(plan.Instances, plan.BatchSize);
     private long _next;
     private IReadOnlyList<long> _drawn = [];
 
     public Learner Learner => _learner;
 
-    public long TotalSteps { get; } = plan.Epochs * StepsPerEpoch(plan.Instances, plan.BatchSize);
+    public long TotalSteps { get; } = plan.Length().Steps;
 
     public (long Document, int Offset, string InWords) DataCursor =>
         (_next, 0, $"epoch {_next / Math.Max(1, plan.Instances)}, instance {_next % Math.Max(1, plan.Instances)}");
@@ -31,8 +34,6 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     public IEnumerable<(string File, byte[] Text)> OwnTexts => [];
 
     public IEnumerable<string> LastBatch => _drawn.Select(_pairs.ConversationPlace);
-
-    public static long StepsPerEpoch(int instances, int batch) => (instances + batch - 1) / batch;
 
     public void Prepare(Position position, string? resumed)
     {
@@ -53,8 +54,8 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     {
         var batch = AnswerBatch.Pack(Draw(), plan.SequenceLength, context);
         _long.Take(batch.Own);
-        var rate = Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps);
-        var phase = $"epoch-{(1 + (position.Step / StepsPerEpoch(plan.Instances, plan.BatchSize))).ToString(CultureInfo.InvariantCulture)}";
+        var rate = _rate.At(position.Step, position.Tokens, TotalSteps);
+        var phase = $"epoch-{(1 + (position.Step / _epochSteps)).ToString(CultureInfo.InvariantCulture)}";
         if (batch.Learned == 0)
         {
             return batch.Nothing(phase, rate);

@@ -5,6 +5,7 @@ using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
+using Counted = DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
@@ -12,11 +13,14 @@ namespace DeepSeekOps.Worker.Training.Stages;
 public sealed class PretrainingWork(StageContext context, Pretraining plan) : IStageWork
 {
     private readonly Learner _learner = context.NewLearner(context.Plan.Model, plan.EmaDecay);
+    private readonly Counted.BatchRamp _batch = plan.BatchSize.ToRecord();
+    private readonly Counted.LearningRate _rate = plan.LearningRate.ToRecord();
+    private readonly (Counted.Milestone Gamma, Counted.Milestone Lambda) _weights = (plan.Gamma.ToRecord(), plan.Lambda.ToRecord());
     private PackedLearning? _packed;
 
     public Learner Learner => _learner;
 
-    public long TotalSteps { get; } = StepsOf(plan);
+    public long TotalSteps { get; } = plan.Length().Steps;
 
     public (long Document, int Offset, string InWords) DataCursor =>
         (Packed.Documents.Cursor.Document, Packed.Documents.Cursor.Offset, Packed.Documents.Cursor.InWords(context.Data.DocumentCount));
@@ -40,11 +44,10 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
 
     public StepResult Step(Position position) => Packed.Step(
         position.Step + 1, position.Step + 1 == TotalSteps,
-        plan.SequenceLength.ToString(CultureInfo.InvariantCulture), Schedules.BatchAt(plan.BatchSize, position.Tokens),
-        plan.BatchSize.Micro, plan.SequenceLength,
+        plan.SequenceLength.ToString(CultureInfo.InvariantCulture), _batch.At(position.Tokens), _batch.Micro, plan.SequenceLength,
         new Recipe(
-            Schedules.LearningRateAt(plan.LearningRate, position.Step, position.Tokens, TotalSteps, plan.Tokens),
-            Schedules.MilestoneAt(plan.Gamma, position.Tokens), plan.Alpha, Schedules.MilestoneAt(plan.Lambda, position.Tokens)));
+            _rate.At(position.Step, position.Tokens, TotalSteps, plan.Tokens), _weights.Gamma.At(position.Tokens), plan.Alpha,
+            _weights.Lambda.At(position.Tokens)));
 
     public void AfterStep(long stepsDone)
     {
@@ -58,7 +61,7 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
     {
         for (var i = 0L; i < steps; i++)
         {
-            Packed.Documents.Next(Schedules.BatchAt(plan.BatchSize, position.Tokens), plan.SequenceLength);
+            Packed.Documents.Next(_batch.At(position.Tokens), plan.SequenceLength);
         }
     }
 
@@ -84,20 +87,5 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
                 "heldout_loss_ema", _learner.WithAverage(() => context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step)).Loss,
                 step);
         }
-    }
-
-    private static long StepsOf(Pretraining plan)
-    {
-        var (steps, tokens) = (0L, 0L);
-        for (; tokens < plan.Tokens; steps++)
-        {
-            if (tokens >= plan.BatchSize.OverTokens)
-            {
-                var perStep = (long)Schedules.BatchAt(plan.BatchSize, tokens) * plan.SequenceLength;
-                return steps + ((plan.Tokens - tokens + perStep - 1) / perStep);
-            }
-            tokens += (long)Schedules.BatchAt(plan.BatchSize, tokens) * plan.SequenceLength;
-        }
-        return steps;
     }
 }

@@ -8,6 +8,7 @@ using DeepSeekOps.Worker.Sampling;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
+using Counted = DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
@@ -24,6 +25,7 @@ public sealed class ReinforcementWork : IStageWork
     private readonly ReinforcementLearning _plan;
     private readonly VerifierRule _rule;
     private readonly DeepSeekModel _reference;
+    private readonly Counted.LearningRate _rate;
     private long _nextQuestion;
     private long _drawing = -1;
     private RolloutCount _counted = RolloutCount.None;
@@ -31,7 +33,7 @@ public sealed class ReinforcementWork : IStageWork
 
     public ReinforcementWork(StageContext context, ReinforcementLearning plan)
     {
-        (_context, _plan, _rule) = (context, plan, Verifier.Parse(plan.Verifier));
+        (_context, _plan, _rule, _rate) = (context, plan, Verifier.Parse(plan.Verifier), plan.LearningRate.ToRecord());
         Learner = context.NewLearner(context.Plan.Model);
         // In the policy's own precision: where both have the same weights the distance is nothing.
         _reference = new DeepSeekModel(context.Plan.Model, context.Device, context.Plan.Precision);
@@ -39,7 +41,7 @@ public sealed class ReinforcementWork : IStageWork
 
     public Learner Learner { get; }
 
-    public long TotalSteps => _plan.Steps;
+    public long TotalSteps => _plan.Length().Steps;
 
     public (long Document, int Offset, string InWords) DataCursor => (_nextQuestion, 0, $"question {_nextQuestion}");
 
@@ -95,7 +97,7 @@ public sealed class ReinforcementWork : IStageWork
         var advantage = Losses.GroupAdvantage(rewards, _plan.GroupSize);
 
         _context.Link.Progress(RankState.Training, "training", position.Step);
-        var rate = Schedules.LearningRateAt(_plan.LearningRate, position.Step, position.Tokens, TotalSteps);
+        var rate = _rate.At(position.Step, position.Tokens, TotalSteps);
         var rows = RolloutRows.Lay(outputs, _context);
         var (loss, norm, kl, norms) = Learn(rows, advantage, rate);
         if (_plan.ReferenceEvery > 0 && (position.Step + 1) % _plan.ReferenceEvery == 0)

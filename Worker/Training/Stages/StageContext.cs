@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
@@ -34,15 +35,19 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
     public Learner NewLearner(ModelConfig model, double emaDecay = 0) =>
         new(model, Plan.Optimizer, Plan.Seed, emaDecay, Rank, Plan.Precision, Mesh);
 
-    public IStageWork NewWork() => Plan.WorkCase switch
-    {
-        TrainingPlan.WorkOneofCase.Pretraining => new PretrainingWork(this, Plan.Pretraining),
-        TrainingPlan.WorkOneofCase.ContextExtension => new ContextExtensionWork(this, Plan.ContextExtension),
-        TrainingPlan.WorkOneofCase.Sft => new FineTuningWork(this, Plan.Sft),
-        TrainingPlan.WorkOneofCase.Rl => new ReinforcementWork(this, Plan.Rl),
-        TrainingPlan.WorkOneofCase.Distillation => new DistillationWork(this, Plan.Distillation),
-        _ => throw new InvalidDataException("The plan names no work for this stage: the control plane is newer than this worker."),
-    };
+    /// <summary>The work of each kind of stage that the wire has; a test compares the two.</summary>
+    internal static FrozenDictionary<TrainingPlan.WorkOneofCase, Func<StageContext, IStageWork>> Works { get; } =
+        new Dictionary<TrainingPlan.WorkOneofCase, Func<StageContext, IStageWork>>
+        {
+            [TrainingPlan.WorkOneofCase.Pretraining] = context => new PretrainingWork(context, context.Plan.Pretraining),
+            [TrainingPlan.WorkOneofCase.ContextExtension] = context => new ContextExtensionWork(context, context.Plan.ContextExtension),
+            [TrainingPlan.WorkOneofCase.Sft] = context => new FineTuningWork(context, context.Plan.Sft),
+            [TrainingPlan.WorkOneofCase.Rl] = context => new ReinforcementWork(context, context.Plan.Rl),
+            [TrainingPlan.WorkOneofCase.Distillation] = context => new DistillationWork(context, context.Plan.Distillation),
+        }.ToFrozenDictionary();
+
+    public IStageWork NewWork() => Works.TryGetValue(Plan.WorkCase, out var work) ? work(this)
+        : throw new InvalidDataException("The plan names no work for this stage: the control plane is newer than this worker.");
 
     /// <summary>What of a step's samples is this rank's share.</summary>
     public IReadOnlyList<T> Own<T>(IReadOnlyList<T> samples)

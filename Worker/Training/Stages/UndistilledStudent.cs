@@ -6,6 +6,7 @@ using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using static TorchSharp.torch;
+using Counted = DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
@@ -31,6 +32,7 @@ public sealed class UndistilledStudent : IDisposable
     /// <returns>Null: its numbers broke, which is told, and says nothing of the student that was distilled.</returns>
     public DeepSeekModel? Train(long steps, long stepsDone)
     {
+        var rate = _plan.LearningRate.ToRecord();
         var tokens = 0L;
         for (var step = 0L; step < steps; step++)
         {
@@ -43,7 +45,7 @@ public sealed class UndistilledStudent : IDisposable
                 continue;
             }
             _learner.Backward(Answers.Read(_learner.Model, batch.Own, _plan.Lambda, _context).Total * batch.Share);
-            var norm = _learner.Update(Schedules.LearningRateAt(_plan.LearningRate, step, tokens, steps)).ToDouble();
+            var norm = _learner.Update(rate.At(step, tokens, steps)).ToDouble();
             if (!double.IsFinite(norm))
             {
                 _context.Link.Note("The student without a teacher is not measured: its gradient norm became "

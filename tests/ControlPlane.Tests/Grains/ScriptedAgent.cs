@@ -216,7 +216,7 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
     private void Launch(Assignment assignment)
     {
         (attempt, leftOut) = (assignment.Attempt, assignment.LeftOut);
-        last = StageLength.Of(assignment.Pipeline.Stage(stage.Stage).Recipe).Steps;
+        last = assignment.Pipeline.Stage(stage.Stage).Recipe.Length().Steps;
         bool refused = assignment.ResumeFrom is { } from && Refuses.Contains(from.Path);
         rank = new RankSeen(0, pid + (100 * attempt), refused ? RankState.Exited : RankState.Training, attempt,
             assignment.ResumeFrom?.Step ?? 0,

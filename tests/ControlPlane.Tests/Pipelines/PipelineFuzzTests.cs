@@ -3,6 +3,7 @@ using System.Text.Json;
 using CsCheck;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Pipelines;
@@ -64,7 +65,7 @@ public sealed class PipelineFuzzTests
             {
                 long tokens = (long)sequences * length;
                 long steps = StageLength.Of(tokens, length, new BatchRamp { From = from, To = from + more, OverTokens = tokens / 2 }).Steps;
-                return TokenShares.Resolve(new StageRecipe.Pretraining
+                return new StageRecipe.Pretraining
                 {
                     Tokens = tokens, SequenceLength = length,
                     BatchSize = new BatchRamp { From = from, To = from + more, OverTokens = tokens / 2 },
@@ -73,7 +74,7 @@ public sealed class PipelineFuzzTests
                             new(CurveShape.Constant, rate / 7, tokens, null)]),
                     Gamma = new Milestone(rate, 0, tokens * at / 100) { AtPercent = at % 2 == 0 ? null : at / 4m },
                     Lambda = Milestone.Always(ema), EmaDecay = Math.Min(ema, 0.999), Alpha = rate / 3,
-                });
+                }.WithoutShares();
             });
 
     private static readonly Gen<PipelineSpec> Pipelines =

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Pipelines;
@@ -47,10 +48,10 @@ public sealed class PipelineTextTests
     public void V3_has_the_steps_of_the_report()
     {
         var spec = PipelineText.Parse(Examples.Read("deepseek-v3")).Spec!;
-        var length = StageLength.Of(spec.Stage("pretrain").Recipe);
+        var length = spec.Stage("pretrain").Recipe.Length();
         Assert.InRange(length.Steps, 242_700, 243_000);
         Assert.InRange(length.Tokens, 14_800_000_000_000, 14_800_000_000_000 + (15360L * 4096));
-        Assert.Equal(new StageLength(2000, 125_829_120_000), StageLength.Of(spec.Stage("extend").Recipe));
+        Assert.Equal(new StageLength(2000, 125_829_120_000), spec.Stage("extend").Recipe.Length());
     }
 
     [Fact]

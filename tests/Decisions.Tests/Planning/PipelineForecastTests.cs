@@ -1,5 +1,6 @@
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 
 namespace DeepSeekOps.Decisions.Tests.Planning;

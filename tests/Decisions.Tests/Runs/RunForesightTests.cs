@@ -56,8 +56,8 @@ public sealed class RunForesightTests
     public void A_plan_counts_the_tokens_of_instances_by_one_function_and_a_stage_of_instances_promises_none()
     {
         var recipe = new StageRecipe.SupervisedFineTuning { Instances = 1_500_000, Epochs = 2, SequenceLength = 32_768, BatchSize = 8 };
-        Assert.Equal(4.53e9, StageLength.PlannedTokens(recipe), 1e7);
-        Assert.True(StageLength.IsToldInTokens("pretraining") && !StageLength.IsToldInTokens(recipe.Kind));
+        Assert.Equal(4.53e9, recipe.PlannedTokens(), 1e7);
+        Assert.True(new StageRecipe.Pretraining().IsToldInTokens && !recipe.IsToldInTokens);
     }
 
     private static RunView Run(string state, params StageView[] stages) => new("v3", "t", state, "", Now, null, [.. stages], "", false);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
+using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 
 namespace DeepSeekOps.Decisions.Tests.Simulation;

@@ -7,6 +7,7 @@ using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 
 namespace DeepSeekOps.Decisions.Tests.Stages;
@@ -169,7 +170,7 @@ public sealed class StageOutlookTests
         {
             var course = StageCourse.Of(V3, name)!;
             Assert.Equal(Plan.Stages.Single(s => s.Name == name).Duration!.Value.TotalSeconds, course.After(0, 0), course.Whole * 0.01);
-            Assert.Equal(0, course.After(course.Length.Steps, course.Length.Tokens), 1e-6);
+            Assert.Equal(0, course.After(course.Steps, V3.Stage(name).Recipe.Length().Tokens), 1e-6);
         }
     }
 

@@ -28,7 +28,7 @@ public sealed class RecipeTests
     [InlineData(230_000, 14_400_000_000_000, 2.2e-5)]
     [InlineData(240_000, 14_700_000_000_000, 7.3e-6)]
     public void The_learning_rate_follows_the_five_pieces_of_the_report(long step, long tokens, double rate) =>
-        Assert.Equal(rate, Schedules.LearningRateAt(Report, step, tokens, totalSteps: 243_000), 1e-9);
+        Assert.Equal(rate, Report.ToRecord().At(step, tokens, totalSteps: 243_000), 1e-9);
 
     [Theory]
     [InlineData(0, 1e-3)]
@@ -46,7 +46,7 @@ public sealed class RecipeTests
                 new LearningRatePiece { Shape = "cosine", To = 2e-4 },
             },
         };
-        Assert.Equal(rate, Schedules.LearningRateAt(schedule, tokens / 10, tokens, totalSteps: 100, totalTokens: 1000), 1e-9);
+        Assert.Equal(rate, schedule.ToRecord().At(tokens / 10, tokens, totalSteps: 100, totalTokens: 1000), 1e-9);
     }
 
     [Theory]
@@ -54,8 +54,7 @@ public sealed class RecipeTests
     [InlineData(234_500_000_000, 9216)]
     [InlineData(469_000_000_000, 15360)]
     public void The_batch_rises_linearly_in_tokens(long tokens, int sequences) =>
-        Assert.Equal(sequences,
-            Schedules.BatchAt(new BatchSize { From = 3072, To = 15360, OverTokens = 469_000_000_000, Micro = 1 }, tokens));
+        Assert.Equal(sequences, new BatchSize { From = 3072, To = 15360, OverTokens = 469_000_000_000, Micro = 1 }.ToRecord().At(tokens));
 
     [Fact]
     public void An_advantage_is_measured_against_its_own_group()
