@@ -54,7 +54,9 @@ public sealed class StageKindTests
     private static StageRecipe Example(string kind) => StageRecipe.Kinds[kind].Match<StageRecipe>(
         p => p with
         {
-            Tokens = 5_000, SequenceLength = 10, BatchSize = new BatchRamp { From = 3, To = 17, OverTokens = 2_000 },
+            Tokens = 5_000,
+            SequenceLength = 10,
+            BatchSize = new BatchRamp { From = 3, To = 17, OverTokens = 2_000 },
             LearningRate = LearningRate.Constant(0.1),
         },
         c => c with { Phases = [Phase(20, 3), Phase(40, 5)] },

@@ -90,7 +90,7 @@ public sealed class CountingTests
         string folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(folder, "DeepSeekOps.sln")))
         {
-            folder = Path.GetDirectoryName(folder) 
+            folder = Path.GetDirectoryName(folder)
                 ?? throw new DirectoryNotFoundException("DeepSeekOps.sln is in no folder above the tests.");
         }
 
