@@ -24,6 +24,11 @@ internal static class BenchVerb
 
     public static int Run(string[] args, TextWriter output, TextWriter errors)
     {
+        if (args is ["--collectives", var count] && Options.Count(count) is { } ranks and >= 2 and <= LocalGang<object>.MostRanks)
+        {
+            return Collectives(ranks, output, errors);
+        }
+
         if (Options.Parse(args) is not { } options)
         {
             errors.WriteLine("""
@@ -31,6 +36,8 @@ internal static class BenchVerb
                                           [--device cpu|cuda[:N]|auto] [--threads N] [--peak TFLOPS]
                          times whole training steps on random tokens, one line of JSON per precision; MFU is against --peak
                          (default: 989 on a Hopper GPU)
+                       dsops-worker bench --collectives RANKS
+                         times collective calls of 2 to 64 rank processes on this machine, one line of JSON per call and size
                 """);
             return 2;
         }
@@ -59,6 +66,30 @@ internal static class BenchVerb
             return 1;
         }
     }
+
+    private static int Collectives(int ranks, TextWriter output, TextWriter errors)
+    {
+        try
+        {
+            var launch = new RankLaunch { Collectives = new CollectiveWork { WorldSize = ranks, Bytes = { CollectiveSizes } } };
+            var times = LocalGang<CollectiveTimes>.Run("bench", ranks, launch, report => report.Collectives, errors);
+            // A call is over when its slowest rank is.
+            foreach (var call in times.SelectMany(t => t.Times).GroupBy(t => (t.Call, t.Bytes)))
+            {
+                var seconds = call.Max(t => t.Seconds);
+                output.WriteLine(JsonSerializer.Serialize(new { ranks, call = call.Key.Call, bytes = call.Key.Bytes, seconds, bytesPerSecond = call.Key.Bytes / seconds }, Json));
+            }
+
+            return 0;
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException or DllNotFoundException)
+        {
+            errors.WriteLine(e.Message);
+            return 1;
+        }
+    }
+
+    private static readonly long[] CollectiveSizes = [4 << 10, 16 << 10, 64 << 10, 1 << 20, 16 << 20, 64 << 20];
 
     private sealed record Options(string Model, IReadOnlyList<Precision> Precisions, bool Bf16Moments, int Batch, int Sequence, int Steps,
         string Device, int Threads, double? Peak)
@@ -92,7 +123,7 @@ internal static class BenchVerb
             return args.Length % 2 == 0 ? options : null;
         }
 
-        private static int? Count(string text) =>
+        public static int? Count(string text) =>
             int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n > 0 ? n : null;
 
         private static Precision[]? Parsed(string text)

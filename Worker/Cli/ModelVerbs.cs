@@ -56,9 +56,9 @@ internal static class ModelVerbs
         : throw new CheckpointFormatException(
             $"\"{model}\" is neither a preset ({string.Join(", ", ModelShapes.Presets.Keys)}) nor a config.json.");
 
-    private static GangLayout Few(GangLayout layout) => layout.Ranks <= ReferenceGang.MostRanks ? layout
+    private static GangLayout Few(GangLayout layout) => layout.Ranks <= LocalGang<object>.MostRanks ? layout
         : throw new InvalidDataException($"--parallel asks for {layout.Ranks} rank processes on this machine: at most "
-            + $"{ReferenceGang.MostRanks} are started.");
+            + $"{LocalGang<object>.MostRanks} are started.");
 
     private static int Told(ReferenceDeviations seen, bool json, TextWriter output)
     {

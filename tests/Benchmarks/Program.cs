@@ -5,6 +5,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 {
     ["blips"] = BlipBenchmark.Run,
     ["clicks"] = ClickBenchmark.Run,
+    ["collectives"] = CollectiveBenchmark.Run,
     ["charts"] = ChartsBenchmark.Run,
     ["gangs"] = GangBenchmark.Run,
     ["outage"] = () => OutageBenchmark.Run(args),

@@ -12,6 +12,9 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
     /// <summary>A shut-down connection wakes the poll; this bounds how late an abort is seen where there is none.</summary>
     private const int LookMilliseconds = 200;
 
+    /// <summary>Half of a small second-level cache, and a multiple of any element's size.</summary>
+    public const int WindowBytes = 256 * 1024;
+
     private readonly List<Transfer> _open = [];
     private readonly List<Transfer> _all = [];
     private PollDescriptor[] _polled = [];
@@ -20,9 +23,12 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
     /// <summary>Call between two runs of <see cref="Run"/>; the memory is the caller's until it has run.</summary>
     public void Send(PeerLink link, nint from, long bytes) => Add(link, from, bytes, sends: true, null);
 
-    /// <param name="arrived">Is told how many bytes are there, each time more are.</param>
-    public void Receive(PeerLink link, nint into, long bytes, Action<long>? arrived = null) =>
-        Add(link, into, bytes, sends: false, arrived);
+    public void Receive(PeerLink link, nint into, long bytes) => Add(link, into, bytes, sends: false, null);
+
+    /// <summary>Bytes that are used up as they come, through a window of memory that stays in the cache.</summary>
+    /// <param name="window">Of <see cref="WindowBytes"/>.</param>
+    /// <param name="used">Is told where in all of them the window's bytes stand, and how many they are; all but the last time it is full.</param>
+    public void Receive(PeerLink link, nint window, long bytes, Action<long, int> used) => Add(link, window, bytes, sends: false, used);
 
     /// <exception cref="PeerLostException">A rank is gone, or nothing moved for the limit.</exception>
     /// <exception cref="CollectiveAbortedException">The calls were aborted.</exception>
@@ -59,7 +65,7 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
         }
     }
 
-    private void Add(PeerLink link, nint at, long bytes, bool sends, Action<long>? arrived)
+    private void Add(PeerLink link, nint at, long bytes, bool sends, Action<long, int>? used)
     {
         if (bytes == 0)
         {
@@ -70,8 +76,8 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
             _all.Add(new Transfer());
         }
         var transfer = _all[_used++];
-        (transfer.Link, transfer.At, transfer.Bytes, transfer.Done, transfer.Sends, transfer.Arrived) = (link, at, bytes, 0L, sends,
-            arrived);
+        (transfer.Link, transfer.At, transfer.Bytes, transfer.Done, transfer.Sends, transfer.Used) = (link, at, bytes, 0L, sends,
+            used);
         _open.Add(transfer);
     }
 
@@ -82,17 +88,20 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
         for (var i = _open.Count - 1; i >= 0; i--)
         {
             var transfer = _open[i];
-            // Pieces of this size stay in the cache between arriving and being added up.
-            int piece = (int)Math.Min(transfer.Bytes - transfer.Done, 256 * 1024);
-            int n = transfer.Sends ? transfer.Link.TrySend(new ReadOnlySpan<byte>((byte*)transfer.At + transfer.Done, piece))
-                : transfer.Link.TryReceive(new Span<byte>((byte*)transfer.At + transfer.Done, piece));
+            int within = transfer.Used is null ? 0 : (int)(transfer.Done % WindowBytes);
+            int piece = (int)Math.Min(transfer.Bytes - transfer.Done, WindowBytes - within);
+            byte* at = (byte*)transfer.At + (transfer.Used is null ? transfer.Done : within);
+            int n = transfer.Sends ? transfer.Link.TrySend(new ReadOnlySpan<byte>(at, piece)) : transfer.Link.TryReceive(new Span<byte>(at, piece));
             if (n == 0)
             {
                 continue;
             }
             any = true;
             transfer.Done += n;
-            transfer.Arrived?.Invoke(transfer.Done);
+            if (transfer.Used is { } used && (n == piece || transfer.Done == transfer.Bytes))
+            {
+                used(transfer.Done - within - n, within + n);
+            }
             if (transfer.Done == transfer.Bytes)
             {
                 _open.RemoveAt(i);
@@ -143,6 +152,6 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
         public long Bytes;
         public long Done;
         public bool Sends;
-        public Action<long>? Arrived;
+        public Action<long, int>? Used;
     }
 }

@@ -250,19 +250,13 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
             return;
         }
         var (next, last) = (Link((Own + 1) % Ranks), Link((Own + Ranks - 1) % Ranks));
-        var scratch = _scratch.Of((count / Ranks + 1) * size);
+        var window = _scratch.Of(Exchange.WindowBytes);
         for (var turn = 0; turn < Ranks - 1; turn++)
         {
             var (going, coming) = (Segment(whole - 1 - turn, count), Segment(whole - 2 - turn, count));
             nint into = at + (nint)(coming.From * size);
-            var added = 0L;
             _exchange.Send(next, at + (nint)(going.From * size), going.Count * size);
-            _exchange.Receive(last, scratch, coming.Count * size, arrived =>
-            {
-                long ready = arrived / size * size;
-                Add(flat.dtype, into + (nint)added, scratch + (nint)added, (ready - added) / size);
-                added = ready;
-            });
+            _exchange.Receive(last, window, coming.Count * size, (from, bytes) => Add(flat.dtype, into + (nint)from, window, bytes / size));
             _exchange.Run();
         }
     }

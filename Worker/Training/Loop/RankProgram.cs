@@ -38,6 +38,13 @@ public sealed class RankProgram : IDisposable
         {
             Compare(launch, reference, link);
         }
+        else if (launch.Collectives is { } work)
+        {
+            LibtorchLoading.SetThreads(1);
+            using var gang = Gang(launch, new GangLayout(work.WorldSize, 1, 1, 1));
+            link.Report(new RankReport { Collectives = CollectiveBenchmark.Run(gang.Mesh.World, work.Bytes) });
+            gang.Mesh.World.Barrier();
+        }
         else
         {
             Run(launch, link, TimeProvider.System, stopping);
@@ -48,17 +55,18 @@ public sealed class RankProgram : IDisposable
 
     private void Compare(RankLaunch launch, ReferenceWork work, IRankLink link)
     {
-        LibtorchLoading.Require();
         LibtorchLoading.SetThreads(Math.Max(1, work.Threads));
         var layout = GangLayout.Of(work.Layout, work.WorldSize);
-        using var gang = launch.Roster is { } roster && _door is { } door ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door)
-            : null;
-        using var check = new GangCheck(work.Folder, new RankContext(launch.Rank, layout, CPU, Math.Max(1, work.Threads)),
-            gang?.Mesh ?? Mesh.Alone());
+        using var gang = Gang(launch, layout);
+        using var check = new GangCheck(work.Folder, new RankContext(launch.Rank, layout, CPU, Math.Max(1, work.Threads)), gang.Mesh);
         link.Report(new RankReport { Reference = check.Run() });
         // Whoever leaves first must not be missed by those that still compute.
-        gang?.Mesh.World.Barrier();
+        gang.Mesh.World.Barrier();
     }
+
+    private SocketMesh Gang(RankLaunch launch, GangLayout layout) => launch.Roster is { } roster && _door is { } door
+        ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door)
+        : throw new InvalidDataException("The launch is for a rank of a gang and names no roster: its agent is older than this worker.");
 
     internal static void Run(RankLaunch launch, IRankLink link, TimeProvider clock, CancellationToken stopping)
     {
