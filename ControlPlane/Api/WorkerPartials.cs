@@ -193,12 +193,11 @@ internal static class WorkerPartials
         Undecided = reply.Undecided,
     };
 
-    public static Proto.Order ToProto(this WorkerOrder order, string checkpointRoot) => order switch
-    {
-        WorkerOrder.Continue => new Proto.Order { Continue = new Proto.Continue() },
-        WorkerOrder.Start start => new Proto.Order { Start = new Proto.Start { Assignment = start.Assignment.ToProto(checkpointRoot) } },
-        WorkerOrder.SaveCheckpoint save => new Proto.Order { SaveCheckpoint = new Proto.SaveCheckpoint { Reason = save.Reason } },
-        WorkerOrder.RollBack back => new Proto.Order
+    public static Proto.Order ToProto(this WorkerOrder order, string checkpointRoot) => order.Match(
+        goOn: _ => new Proto.Order { Continue = new Proto.Continue() },
+        start: start => new Proto.Order { Start = new Proto.Start { Assignment = start.Assignment.ToProto(checkpointRoot) } },
+        save: save => new Proto.Order { SaveCheckpoint = new Proto.SaveCheckpoint { Reason = save.Reason } },
+        rollBack: back => new Proto.Order
         {
             RollBack = new Proto.RollBack
             {
@@ -206,27 +205,25 @@ internal static class WorkerPartials
                 Reason = back.Reason,
             },
         },
-        WorkerOrder.RestartRanks restart => new Proto.Order
+        restart: restart => new Proto.Order
         {
             RestartRanks = new Proto.RestartRanks { Assignment = restart.Assignment.ToProto(checkpointRoot), Reason = restart.Reason },
         },
-        WorkerOrder.Stop stop => new Proto.Order
+        stop: stop => new Proto.Order
         {
             Stop = new Proto.Stop
             {
                 Reason = stop.Reason,
                 SaveWithin = stop.SaveWithin is { } within ? Duration.FromTimeSpan(within) : null,
             },
-        },
-        _ => throw new UnreachableException($"order {order}"),
-    };
+        });
 
     public static Proto.Assignment ToProto(this Assignment assignment, string checkpointRoot) => new()
     {
         Attempt = new Proto.AttemptRef { Run = assignment.Stage.Run, Stage = assignment.Stage.Stage, Attempt = assignment.Attempt },
         Ranks = { assignment.Ranks.Select(
             rank => new Proto.RankPlacement { Rank = rank.Rank, Node = rank.Node.Name, LocalRank = rank.LocalRank }) },
-        WorldSize = assignment.Ranks.Length,
+        WorldSize = assignment.WorldSize,
         RendezvousHost = assignment.RendezvousHost,
         RendezvousPort = assignment.RendezvousPort,
         Plan = TrainingPlans.ToProto(

@@ -50,5 +50,6 @@ public static class AlonePlan
     /// With other nodes in the gang a rank alone is no use: all have to go back to one step together, and which is not for one of their
     /// agents to choose.
     /// </summary>
-    private static bool WholeGangIsHere(Assignment assignment, string node) => assignment.Ranks.All(r => r.Node == node);
+    private static bool WholeGangIsHere(Assignment assignment, string node) =>
+        assignment.Ranks.Count == assignment.WorldSize && assignment.Ranks.All(r => r.Node == node);
 }

@@ -85,9 +85,9 @@ public sealed class SimulatedCluster : ITrainingCluster
         {
             if (!gangs.ContainsKey(gang.Id))
             {
-                var made = new SimulatedGang(gang.Stage, gang.SlotsPerNode);
-                made.Pods.AddRange(gang.Nodes.Select((node, i) => new SimulatedPod(gang.Id, node, i + 1,
-                    Now + PodStartSecondsMin + (random.NextDouble() * (PodStartSecondsMax - PodStartSecondsMin)))));
+                var made = new SimulatedGang(gang.Stage);
+                made.Pods.AddRange(gang.Nodes.Select((node, i) => new SimulatedPod(made, gang.Id, node, i + 1,
+                    Now + PodStartSecondsMin + (random.NextDouble() * (PodStartSecondsMax - PodStartSecondsMin)), () => Now)));
                 gangs.Add(gang.Id, made);
             }
         }
@@ -153,8 +153,7 @@ public sealed class SimulatedCluster : ITrainingCluster
                 gang.Advance(now, clock.GetUtcNow(), random);
                 foreach (var pod in gang.Pods.Where(p => p.ExitCode is null && now >= p.StartsAt))
                 {
-                    words.Add(pod.Registered ? new SimulatedWord(gang, pod, null, pod.Beat(Ranks(gang, pod, now)))
-                        : new SimulatedWord(gang, pod, pod.Registration(), null));
+                    words.Add(pod.Registered ? new SimulatedWord(pod, null, pod.Beat()) : new SimulatedWord(pod, pod.Registration(), null));
                 }
             }
 
@@ -167,39 +166,8 @@ public sealed class SimulatedCluster : ITrainingCluster
     {
         lock (holding)
         {
-            word.Pod.Acknowledge(reply.Acknowledged);
-            switch (reply.Order)
-            {
-                case WorkerOrder.Start start: word.Pod.Launch(start.Assignment, Now); break;
-                case WorkerOrder.RestartRanks restart: word.Pod.Launch(restart.Assignment, Now); break;
-                case WorkerOrder.RollBack back: word.Pod.Launch(back.Assignment, Now); break;
-                case WorkerOrder.SaveCheckpoint: word.Gang.Save(); break;
-                case WorkerOrder.Stop { SaveWithin: not null } when !word.Pod.SavesThenEnds && word.Gang.Whole:
-                    word.Pod.SavesThenEnds = true;
-                    word.Gang.Save();
-                    break;
-                case WorkerOrder.Stop stop: word.Pod.Exit(0, stop.Reason); break;
-                case WorkerOrder.Continue: break;
-                default: throw new System.Diagnostics.UnreachableException($"order {reply.Order}");
-            }
+            word.Pod.Take(reply);
         }
-    }
-
-    private static ImmutableArray<RankSeen> Ranks(SimulatedGang gang, SimulatedPod pod, double now)
-    {
-        if (pod.Assignment is not { } assignment)
-        {
-            return [];
-        }
-
-        bool stepping = gang.Attempt == assignment.Attempt;
-        var state = pod.RankError is not null ? RankState.Exited
-            : !stepping ? RankState.Starting : gang.Done ? RankState.Done : RankState.Training;
-        var since = TimeSpan.FromSeconds(Math.Min(gang.SinceProgress(now), TimeSpan.FromDays(1).TotalSeconds));
-        return [.. assignment.Ranks.Where(r => r.Node == pod.Node).Select(r => new RankSeen(
-            r.Rank, 1, state == RankState.Exited && r.LocalRank > 0 ? RankState.Training : state, assignment.Attempt,
-            stepping ? gang.Step : assignment.ResumeFrom?.Step ?? 0, stepping ? "simulated" : "loading", since,
-            state == RankState.Exited ? pod.RankExit : null, pod.RankError ?? "", stepping ? gang.Step : 0) { Broke = pod.Broke })];
     }
 
     /// <summary>Nodes break at their rate and come back mended.</summary>
@@ -260,4 +228,4 @@ public sealed class SimulatedCluster : ITrainingCluster
 }
 
 /// <summary>What one agent says in one turn: its first word, or a beat.</summary>
-internal sealed record SimulatedWord(SimulatedGang Gang, SimulatedPod Pod, AgentRegistration? First, AgentBeat? Beat);
+internal sealed record SimulatedWord(SimulatedPod Pod, AgentRegistration? First, AgentBeat? Beat);

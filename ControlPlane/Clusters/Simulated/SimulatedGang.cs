@@ -9,7 +9,7 @@ using DeepSeekOps.Decisions.Stages;
 namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 
 /// <summary>The pods of one gang, which step together or not at all.</summary>
-internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
+internal sealed class SimulatedGang(StageId stage)
 {
     /// <summary>
     /// Ranks load weights and meet: ours, within the 5 to 20 minutes that arXiv 2410.21680 saw and the seconds of MegaScale.
@@ -33,8 +33,6 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
     private readonly HashSet<long> spoilt = [];
 
     public List<SimulatedPod> Pods { get; } = [];
-
-    public int SlotsPerNode { get; } = slotsPerNode;
 
     public long Step { get; private set; }
 
@@ -69,7 +67,7 @@ internal sealed class SimulatedGang(StageId stage, int slotsPerNode)
             Launch(assignment, random);
         }
 
-        for (int made = 0; Whole && !Done && stepEnds <= now && made < StepsPerTurn && Pods[0].Waiting < StepsPerTurn; made++)
+        for (int made = 0; Whole && !Done && stepEnds <= now && made < StepsPerTurn && Pods[0].SamplesWaiting < StepsPerTurn; made++)
         {
             MakeStep(at, random);
         }

@@ -1,32 +1,20 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
-using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 
-/// <summary>An agent that exists only in memory: what it was told to run, and what it has not been told was taken.</summary>
-/// <param name="StartsAt">Simulated seconds from which the container runs.</param>
-internal sealed class SimulatedPod(GangId gang, NodeId node, int number, double startsAt)
+/// <summary>A pod with its agent, whose ranks step with their gang.</summary>
+/// <param name="startsAt">Simulated seconds from which the container runs.</param>
+/// <param name="clock">Simulated seconds.</param>
+internal sealed class SimulatedPod(SimulatedGang of, GangId gang, NodeId node, int number, double startsAt, Func<double> clock)
+    : SimulatedAgent(gang, node, $"simulated-{gang.Stage}-{gang.Number}-{node}", number)
 {
-    private readonly List<(long FirstSent, StepSample Sample)> samples = [];
-    private readonly List<(long FirstSent, CheckpointMade Made)> checkpoints = [];
-    private long sequence;
-
-    public StageId Stage => Gang.Stage;
-
-    public GangId Gang { get; } = gang;
-
-    public NodeId Node { get; } = node;
-
     public double StartsAt { get; } = startsAt;
-
-    public bool Registered { get; private set; }
-
-    public Assignment? Assignment { get; private set; }
 
     public double LaunchedAt { get; private set; }
 
@@ -46,20 +34,18 @@ internal sealed class SimulatedPod(GangId gang, NodeId node, int number, double 
     /// <summary>A rank of the current launch makes no step any more and says nothing; cleared by the next launch.</summary>
     public bool Hung { get; private set; }
 
-    public bool SavesThenEnds { get; set; }
-
-    public int Waiting => samples.Count;
-
-    public string AgentId => $"simulated-{Stage}-{Gang.Number}-{Node}";
-
-    public void Launch(Assignment assignment, double now)
+    public override ImmutableArray<RankSeen> Ranks
     {
-        if (Assignment?.Attempt != assignment.Attempt)
+        get
         {
-            (Assignment, LaunchedAt, RankError, Hung, Broke) = (assignment, now, null, false, null);
-            samples.Clear();
+            var since = TimeSpan.FromSeconds(Math.Min(of.SinceProgress(clock()), TimeSpan.FromDays(1).TotalSeconds));
+            return Assignment is { } assignment ? [.. assignment.Ranks.Select(r => Rank(r, assignment, since))] : [];
         }
     }
+
+    protected override bool CanSave => !SavesThenEnds && of.Whole;
+
+    private bool SavesThenEnds { get; set; }
 
     public void Exit(int code, string reason) => (ExitCode, Reason) = ExitCode is null ? (code, reason) : (ExitCode, Reason);
 
@@ -69,26 +55,33 @@ internal sealed class SimulatedPod(GangId gang, NodeId node, int number, double 
 
     public void Hang() => Hung = true;
 
-    public void Tell(StepSample sample) => samples.Add((sequence + 1, sample));
-
-    public void Tell(CheckpointMade made) => checkpoints.Add((sequence + 1, made));
-
-    public AgentRegistration Registration()
-    {
-        Registered = true;
-        return new AgentRegistration("simulated", Node, AgentId, number, Stage, Gang.Number, []);
-    }
-
-    public AgentBeat Beat(ImmutableArray<RankSeen> ranks) => new(
-        Node, AgentId, Stage, Assignment?.Attempt ?? Gang.Number, ++sequence, ranks, [.. samples.Select(s => s.Sample)],
-        [.. checkpoints.Select(c => c.Made)], [], [], ImmutableDictionary<string, double>.Empty, [], []);
-
-    public void Acknowledge(long taken)
-    {
-        samples.RemoveAll(s => s.FirstSent <= taken);
-        checkpoints.RemoveAll(c => c.FirstSent <= taken);
-    }
-
     public PodSeen Seen(double now) => new(Gang, Node,
-        ExitCode is not null ? PodPhase.Exited : now < StartsAt ? PodPhase.Pending : PodPhase.Running, number, ExitCode, Reason);
+        ExitCode is not null ? PodPhase.Exited : now < StartsAt ? PodPhase.Pending : PodPhase.Running, Pid, ExitCode, Reason);
+
+    protected override void Launch(Assignment assignment, Assignment? before) =>
+        (LaunchedAt, RankError, Hung, Broke) = (clock(), null, false, null);
+
+    protected override void Save() => of.Save();
+
+    protected override void SaveThenEnd()
+    {
+        SavesThenEnds = true;
+        of.Save();
+    }
+
+    protected override void End(string reason) => Exit(0, reason);
+
+    /// <summary>One rank of the node ends by itself; the others wait for it in a collective.</summary>
+    private RankSeen Rank(RankPlacement placed, Assignment assignment, TimeSpan since)
+    {
+        bool stepping = of.Attempt == assignment.Attempt;
+        bool ended = RankError is not null && placed.LocalRank == 0;
+        var state = ended ? RankState.Exited
+            : RankError is not null ? RankState.Training : !stepping ? RankState.Starting : of.Done ? RankState.Done : RankState.Training;
+        return new RankSeen(placed.Rank, 1, state, assignment.Attempt, stepping ? of.Step : assignment.ResumeFrom?.Step ?? 0,
+            stepping ? "simulated" : "loading", since, ended ? RankExit : null, RankError ?? "", stepping ? of.Step : 0)
+        {
+            Broke = Broke,
+        };
+    }
 }

@@ -36,4 +36,11 @@ public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> N
     public ImmutableArray<StageId> Ahead { get; init; } = [];
 
     public int Slots => Nodes.Length * SlotsPerNode;
+
+    /// <summary>Ranks go node by node, in the grant's order. Empty: the node is not of it.</summary>
+    public ImmutableArray<RankPlacement> RanksOn(NodeId node) => Nodes.IndexOf(node) is >= 0 and var at ? RanksAt(at) : [];
+
+    /// <summary>Of the node at this place of the order.</summary>
+    public ImmutableArray<RankPlacement> RanksAt(int place) =>
+        [.. Enumerable.Range(0, SlotsPerNode).Select(local => new RankPlacement((place * SlotsPerNode) + local, Nodes[place], local))];
 }

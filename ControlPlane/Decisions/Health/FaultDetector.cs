@@ -52,13 +52,26 @@ public static class FaultDetector
     private static Failure? RankExited(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         // One crash aborts the collectives of its peers, which end too: the first by time is the one to blame, not the first by node.
-        var first = seen.AgentsOf(gang)
-            .SelectMany(
-            agent => agent.Ranks.Select(rank => (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + (rank.SinceExit ?? TimeSpan.Zero))))
+        var ended = seen.AgentsOf(gang)
+            .SelectMany(agent => agent.Ranks.Select(rank =>
+                (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + (rank.SinceExit ?? TimeSpan.Zero))))
             .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.LocalTry >= stage.LocalTry && x.Rank.State == RankState.Exited)
-            .OrderByDescending(x => x.Ago).FirstOrDefault();
-        return first.Rank is { } rank ? RankEnd.Of(stage, first.Agent.Node, rank, now - first.Ago, now) : null;
+            .OrderByDescending(x => x.Ago).ToList();
+        if (ended is not [var first, .. var others])
+        {
+            return null;
+        }
+
+        var failure = RankEnd.Of(stage, first.Agent.Node, first.Rank, now - first.Ago, now);
+        var victims = others.Where(x => x.Ago < first.Ago).ToList();
+        return victims.Count == 0 || failure.Cause != FailureCause.RankExited ? failure
+            : failure with { Sentence = $"{failure.Sentence}; {Victims(victims.Count, victims.Select(v => v.Agent.Node))}" };
     }
+
+    /// <summary>Whoever looks into the log of one of these finds a broken collective, and not its cause.</summary>
+    private static string Victims(int ranks, IEnumerable<NodeId> on) =>
+        $"{Words.Count(ranks, "other rank", "other ranks")} on {Words.Nodes([.. on.Distinct()])} ended after it,"
+        + $" as its {(ranks == 1 ? "victim" : "victims")}";
 
     private static Failure? RankHung(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {

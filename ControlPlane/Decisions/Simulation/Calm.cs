@@ -28,9 +28,8 @@ internal static class Calm
         {
             var job = cluster.JobOf(pod);
             bool starts = pod.Phase == PodPhase.Pending && expected.Contains(JobState.Loading);
-            bool works = pod.Alive && !pod.Hung && pod.Ranks is RanksDo.Load or RanksDo.Train && pod.Launched == stage.Attempt
-                && job is not null
-                && expected.Contains(job.State) && pod.Untold.TrueForAll(u => u.Sequence > 0);
+            bool works = pod.Alive && !pod.Hung && pod.Doing is RanksDo.Load or RanksDo.Train && pod.Launched == stage.Attempt
+                && job is not null && expected.Contains(job.State) && !pod.HasNews;
             if (!cluster.Nodes[pod.Node].Up || !(starts || works))
             {
                 return false;

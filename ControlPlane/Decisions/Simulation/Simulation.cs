@@ -186,15 +186,14 @@ public sealed class Simulation
             return;
         }
 
-        var beat = pod.Sequence == 0 ? null : cluster.BeatOf(pod);
-        if (beat is null)
+        if (!pod.Registered)
         {
-            pod.Sequence++;
-            Deliver(pod, () => controlPlane.Register(
-                new AgentRegistration("", pod.Node, pod.AgentId, 0, pod.Stage, Math.Max(pod.Gang.Number, pod.Launched), [])));
+            var first = pod.Registration();
+            Deliver(pod, () => controlPlane.Register(first));
             return;
         }
 
+        var beat = cluster.BeatOf(pod);
         for (int copy = Drawn(scenario.Chaos.BeatTwice) ? 2 : 1; copy > 0; copy--)
         {
             Deliver(pod, () => controlPlane.Heartbeat(beat));
@@ -215,9 +214,9 @@ public sealed class Simulation
         void Arrive()
         {
             // Nobody listens while the control plane is away; the agent says it again.
-            if (agenda.Now >= backAt)
+            if (agenda.Now >= backAt && send() is var reply && pod.Alive)
             {
-                cluster.Obey(pod, send());
+                pod.Take(reply);
             }
         }
     }

@@ -1,78 +1,30 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using DeepSeekOps.Decisions.Health;
-using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Simulation;
 
 internal sealed partial class VirtualCluster
 {
-    /// <summary>Everything since the last acknowledged beat, as an agent of the worker tells it.</summary>
+    /// <summary>Everything since the last acknowledged beat, and the newest sample.</summary>
     public AgentBeat BeatOf(VirtualPod pod)
     {
         var job = JobOf(pod);
         job?.Advance(agenda.Now);
-        pod.Sequence++;
-        for (int i = 0; i < pod.Untold.Count; i++)
-        {
-            var (sequence, made, refused) = pod.Untold[i];
-            pod.Untold[i] = (sequence == 0 ? pod.Sequence : sequence, made, refused);
-        }
-
         var sample = SampleOf(pod, job);
         pod.Sampled = sample is null ? pod.Sampled : (sample.Attempt, sample.Step);
-        return new AgentBeat(pod.Node, pod.AgentId, pod.Stage, Math.Max(pod.Gang.Number, pod.Launched), pod.Sequence, RanksOf(pod, job),
-            sample is null ? [] : [sample], pod.Made, [], [], ImmutableDictionary<string, double>.Empty, pod.Refused, []);
+        return pod.Beat(sample);
     }
 
-    public void Obey(VirtualPod pod, WorkerReply reply)
+    /// <summary>Of those who are asked the gang's first node saves; all of it ends once it is saved for an end.</summary>
+    public void SaveFor(VirtualPod pod, bool thenStop)
     {
-        if (!pod.Alive)
+        if (JobOf(pod) is not { } job || (!thenStop && pod.Node != job.Gang.Nodes[0]) || (thenStop && job.StopsAfterSave))
         {
             return;
         }
 
-        pod.Untold.RemoveAll(u => u.Sequence != 0 && u.Sequence <= reply.Acknowledged);
-        switch (reply.Order)
-        {
-            case WorkerOrder.Continue:
-                break;
-            case WorkerOrder.Start start:
-                LaunchNew(pod, start.Assignment);
-                break;
-            case WorkerOrder.RestartRanks restart:
-                LaunchNew(pod, restart.Assignment);
-                break;
-            case WorkerOrder.RollBack back:
-                LaunchNew(pod, back.Assignment);
-                break;
-            case WorkerOrder.SaveCheckpoint when JobOf(pod) is { } job && pod.Node == job.Gang.Nodes[0]:
-                SaveSoon(job);
-                break;
-            case WorkerOrder.SaveCheckpoint:
-                break;
-            case WorkerOrder.Stop { SaveWithin: not null } when JobOf(pod) is { State: JobState.Training or JobState.Saving } job:
-                if (!job.StopsAfterSave)
-                {
-                    job.StopsAfterSave = true;
-                    SaveSoon(job);
-                }
-
-                break;
-            case WorkerOrder.Stop:
-                End(pod, 0, "ended by order");
-                break;
-            default:
-                throw new UnreachableException($"order {reply.Order}");
-        }
-    }
-
-    private void LaunchNew(VirtualPod pod, Assignment assignment)
-    {
-        if (assignment.Attempt > pod.Launched)
-        {
-            Launch(pod, assignment);
-        }
+        job.StopsAfterSave |= thenStop;
+        SaveSoon(job);
     }
 
     private StepSample? SampleOf(VirtualPod pod, TrainingJob? job)
@@ -87,9 +39,9 @@ internal sealed partial class VirtualCluster
             job.Attempt, ImmutableDictionary<string, double>.Empty);
     }
 
-    private ImmutableArray<RankSeen> RanksOf(VirtualPod pod, TrainingJob? job)
+    public ImmutableArray<RankSeen> RanksOf(VirtualPod pod)
     {
-        if (job is null || pod.Ranks == RanksDo.Nothing)
+        if (JobOf(pod) is not { } job || pod.Doing == RanksDo.Nothing)
         {
             return [];
         }
@@ -110,7 +62,7 @@ internal sealed partial class VirtualCluster
         return ranks.MoveToImmutable();
     }
 
-    private static RankState StateOf(VirtualPod pod, TrainingJob job) => (pod.Ranks, job.State) switch
+    private static RankState StateOf(VirtualPod pod, TrainingJob job) => (pod.Doing, job.State) switch
     {
         (RanksDo.Exited, _) => RankState.Exited,
         (RanksDo.Load, _) or (_, JobState.Loading) => RankState.Starting,

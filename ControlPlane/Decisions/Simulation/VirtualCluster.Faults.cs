@@ -131,9 +131,9 @@ internal sealed partial class VirtualCluster
     private void ExitRanks(VirtualPod pod, string cause, int code = 1)
     {
         LastFault[pod.Stage] = agenda.Now;
-        if (pod.Ranks is RanksDo.Load or RanksDo.Train)
+        if (pod.Doing is RanksDo.Load or RanksDo.Train)
         {
-            (pod.Ranks, pod.ExitCode, pod.Error) = (RanksDo.Exited, code, cause);
+            (pod.Doing, pod.ExitCode, pod.Error) = (RanksDo.Exited, code, cause);
             BreakJobOf(pod, cause);
         }
     }

@@ -43,12 +43,12 @@ internal sealed partial class VirtualCluster
 
     public TrainingJob? JobOf(VirtualPod pod) => jobs.GetValueOrDefault((pod.Stage, pod.Launched));
 
-    private void Launch(VirtualPod pod, Assignment assignment)
+    public void Launch(VirtualPod pod, Assignment assignment, Assignment? before)
     {
-        BreakJobOf(pod, "");
-        (pod.Launched, pod.LaunchedAt, pod.Hung, pod.Error, pod.Broke) = (assignment.Attempt, agenda.Now, false, "", null);
+        BreakJob(jobs.GetValueOrDefault((pod.Stage, before?.Attempt ?? 0)), "");
+        (pod.LaunchedAt, pod.Hung, pod.Error, pod.Broke) = (agenda.Now, false, "", null);
         var job = JobOf(pod) ?? NewJob(pod, assignment);
-        pod.Ranks = RanksDo.Load;
+        pod.Doing = RanksDo.Load;
         var load = Draw(timing.Load) + TimeSpan.FromSeconds(Math.Ceiling(job.FromStep > 0 ? job.Timing.DurableSeconds : 0));
         agenda.After(load, () => Loaded(pod, job));
         if (nodes[pod.Node].GpuBad)
@@ -60,8 +60,8 @@ internal sealed partial class VirtualCluster
     private TrainingJob NewJob(VirtualPod pod, Assignment assignment)
     {
         var stage = assignment.Stage;
-        var on = assignment.Ranks.Select(r => r.Node).Distinct().ToImmutableArray();
-        var gang = new GangGrant(stage, pod.Gang.Number, on, assignment.Ranks.Length / on.Length, agenda.Now);
+        ImmutableArray<NodeId> on = [.. gangs[pod.Gang].OrderBy(p => p.Index).Select(p => p.Node)];
+        var gang = new GangGrant(stage, pod.Gang.Number, on, assignment.Ranks.Length, agenda.Now);
         long from = assignment.ResumeFrom?.Step ?? 0;
         long total = assignment.Pipeline.Stage(stage.Stage).Recipe.Length().Steps;
         // Earlier attempts matter no more once all their ranks are gone.
@@ -86,7 +86,7 @@ internal sealed partial class VirtualCluster
 
     private void Loaded(VirtualPod pod, TrainingJob job)
     {
-        if (pod.Launched != job.Attempt || pod.Ranks != RanksDo.Load || !pod.Alive || pod.Hung)
+        if (pod.Launched != job.Attempt || pod.Doing != RanksDo.Load || !pod.Alive || pod.Hung)
         {
             return;
         }
@@ -96,15 +96,15 @@ internal sealed partial class VirtualCluster
         {
             LastFault[pod.Stage] = agenda.Now;
             Blame(pod.Stage, "checkpoint refused");
-            pod.Untold.Add((0, null, new RefusedCheckpoint(PathOf(job.Stage, job.FromStep), "its digest does not match")));
-            (pod.Ranks, pod.ExitCode, pod.Error) = (RanksDo.Exited, 1, "its checkpoint was refused");
+            pod.Tell(new RefusedCheckpoint(PathOf(job.Stage, job.FromStep), "its digest does not match"));
+            (pod.Doing, pod.ExitCode, pod.Error) = (RanksDo.Exited, 1, "its checkpoint was refused");
             return;
         }
 
-        pod.Ranks = RanksDo.Train;
+        pod.Doing = RanksDo.Train;
         var all = gangs[pod.Gang];
         if (job.State == JobState.Loading && all.Count == job.Gang.Nodes.Length
-            && all.TrueForAll(p => p.Alive && !p.Hung && p.Launched == job.Attempt && p.Ranks == RanksDo.Train))
+            && all.TrueForAll(p => p.Alive && !p.Hung && p.Launched == job.Attempt && p.Doing == RanksDo.Train))
         {
             var account = AccountOf(job.Stage);
             if (account.StruckAt is { } struck)
@@ -175,8 +175,8 @@ internal sealed partial class VirtualCluster
         }
 
         long tokens = (long)(step * job.Timing.TokensPerStep);
-        first.Untold.Add((0, new CheckpointMade(step, PathOf(job.Stage, step), (long)job.Timing.CheckpointBytes, "", tokens,
-            StageTiming.LossAt(activeParameters, tokens), "", stall, lag, agenda.Now, job.Attempt, last), null));
+        first.Tell(new CheckpointMade(step, PathOf(job.Stage, step), (long)job.Timing.CheckpointBytes, "", tokens,
+            StageTiming.LossAt(activeParameters, tokens), "", stall, lag, agenda.Now, job.Attempt, last));
         if (last)
         {
             job.State = JobState.Done;
@@ -207,7 +207,12 @@ internal sealed partial class VirtualCluster
             LastFault[pod.Stage] = agenda.Now;
         }
 
-        if (JobOf(pod) is not { State: not JobState.Done } job)
+        BreakJob(JobOf(pod), cause);
+    }
+
+    private void BreakJob(TrainingJob? job, string cause)
+    {
+        if (job is not { State: not JobState.Done })
         {
             return;
         }

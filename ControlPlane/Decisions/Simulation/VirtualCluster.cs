@@ -42,7 +42,7 @@ internal sealed partial class VirtualCluster(
         var has = pods.Select(p => p.Node).ToHashSet();
         foreach (var (index, node) in gang.Nodes.Index().Where(n => !has.Contains(n.Item)))
         {
-            var pod = new VirtualPod(gang.Id, node, index, $"agent-{++agentsBegun}");
+            var pod = new VirtualPod(gang.Id, node, index, $"agent-{++agentsBegun}", this);
             pods.Add(pod);
             agenda.After(Draw(timing.PodStart), () => Begin(pod));
         }
@@ -93,7 +93,7 @@ internal sealed partial class VirtualCluster(
         }
     }
 
-    private void End(VirtualPod pod, int exitCode, string error)
+    public void End(VirtualPod pod, int exitCode, string error)
     {
         // A machine that is gone ends nothing and tells nothing.
         if (pod.Phase == PodPhase.Exited || !nodes[pod.Node].Up)

@@ -1,8 +1,8 @@
 using System.Collections.Immutable;
-using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Simulation;
 
@@ -36,16 +36,9 @@ internal enum RanksDo
 }
 
 /// <summary>A pod with the agent in it and its ranks, which do the same and so are told as one.</summary>
-internal sealed class VirtualPod(GangId gang, NodeId node, int index, string agentId)
+internal sealed class VirtualPod(GangId gang, NodeId node, int index, string agentId, VirtualCluster cluster)
+    : SimulatedAgent(gang, node, agentId, 0)
 {
-    public StageId Stage => Gang.Stage;
-
-    public GangId Gang { get; } = gang;
-
-    public NodeId Node { get; } = node;
-
-    public string AgentId { get; } = agentId;
-
     /// <summary>Of its node in the gang's rank order.</summary>
     public int Index { get; } = index;
 
@@ -56,10 +49,7 @@ internal sealed class VirtualPod(GangId gang, NodeId node, int index, string age
 
     public bool Ending { get; set; }
 
-    /// <summary>The attempt its ranks were launched for; 0: none yet.</summary>
-    public int Launched { get; set; }
-
-    public RanksDo Ranks { get; set; }
+    public RanksDo Doing { get; set; }
 
     public bool Hung { get; set; }
 
@@ -72,15 +62,18 @@ internal sealed class VirtualPod(GangId gang, NodeId node, int index, string age
 
     public DateTimeOffset LaunchedAt { get; set; }
 
-    public long Sequence { get; set; }
-
     /// <summary>The step that its last beat told a sample of, with the attempt.</summary>
     public (int Attempt, long Step) Sampled { get; set; }
 
-    /// <summary>What the control plane has not acknowledged, with the beat that told it first; 0: none has.</summary>
-    public List<(long Sequence, CheckpointMade? Made, RefusedCheckpoint? Refused)> Untold { get; } = [];
+    public override ImmutableArray<RankSeen> Ranks => cluster.RanksOf(this);
 
-    public ImmutableArray<CheckpointMade> Made => [.. Untold.Where(u => u.Made is not null).Select(u => u.Made!)];
+    protected override bool CanSave => cluster.JobOf(this) is { State: JobState.Training or JobState.Saving };
 
-    public ImmutableArray<RefusedCheckpoint> Refused => [.. Untold.Where(u => u.Refused is not null).Select(u => u.Refused!)];
+    protected override void Launch(Assignment assignment, Assignment? before) => cluster.Launch(this, assignment, before);
+
+    protected override void Save() => cluster.SaveFor(this, thenStop: false);
+
+    protected override void SaveThenEnd() => cluster.SaveFor(this, thenStop: true);
+
+    protected override void End(string reason) => cluster.End(this, 0, "ended by order");
 }

@@ -83,7 +83,7 @@ public static class StageViews
         }
 
         var agents = seen.Agents.ToDictionary(a => a.Node);
-        return [.. WorkerOrders.AssignmentOf(stage, gang).Ranks.Select(placement =>
+        return [.. gang.Nodes.SelectMany((_, place) => gang.RanksAt(place)).Select(placement =>
         {
             var agent = agents.GetValueOrDefault(placement.Node);
             // A process of an older attempt may still be told of, for the sake of how it ended.

@@ -13,25 +13,60 @@ public abstract record WorkerOrder
 {
     private WorkerOrder() { }
 
+    /// <summary>The one that it is. A new order has no place here: whoever obeys or sends orders does not compile until it has.</summary>
+    public abstract T Match<T>(
+        Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
+        Func<RestartRanks, T> restart, Func<Stop, T> stop);
+
     /// <summary>Nothing changes. With no rank running: wait.</summary>
-    public sealed record Continue : WorkerOrder;
+    public sealed record Continue : WorkerOrder
+    {
+        public override T Match<T>(
+            Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
+            Func<RestartRanks, T> restart, Func<Stop, T> stop) => goOn(this);
+    }
 
     /// <summary>Launch the ranks of this assignment; none is running.</summary>
-    public sealed record Start(Assignment Assignment) : WorkerOrder;
+    public sealed record Start(Assignment Assignment) : WorkerOrder
+    {
+        public override T Match<T>(
+            Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
+            Func<RestartRanks, T> restart, Func<Stop, T> stop) => start(this);
+    }
 
     /// <summary>Save at the next step boundary.</summary>
-    public sealed record SaveCheckpoint(string Reason) : WorkerOrder;
+    public sealed record SaveCheckpoint(string Reason) : WorkerOrder
+    {
+        public override T Match<T>(
+            Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
+            Func<RestartRanks, T> restart, Func<Stop, T> stop) => save(this);
+    }
 
     /// <summary>Go back to a step. Which batches are left out from there on stands in the assignment.</summary>
     /// <param name="SkipSteps">So many of them are left out for the first time.</param>
-    public sealed record RollBack(Assignment Assignment, long ToStep, long SkipSteps, string Reason) : WorkerOrder;
+    public sealed record RollBack(Assignment Assignment, long ToStep, long SkipSteps, string Reason) : WorkerOrder
+    {
+        public override T Match<T>(
+            Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
+            Func<RestartRanks, T> restart, Func<Stop, T> stop) => rollBack(this);
+    }
 
     /// <summary>End all ranks of older attempts and launch those of this one, in place.</summary>
-    public sealed record RestartRanks(Assignment Assignment, string Reason) : WorkerOrder;
+    public sealed record RestartRanks(Assignment Assignment, string Reason) : WorkerOrder
+    {
+        public override T Match<T>(
+            Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
+            Func<RestartRanks, T> restart, Func<Stop, T> stop) => restart(this);
+    }
 
     /// <summary>End all ranks, then the agent.</summary>
     /// <param name="SaveWithin">Save first, waiting this long at most. Null: end at once.</param>
-    public sealed record Stop(string Reason, TimeSpan? SaveWithin) : WorkerOrder;
+    public sealed record Stop(string Reason, TimeSpan? SaveWithin) : WorkerOrder
+    {
+        public override T Match<T>(
+            Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
+            Func<RestartRanks, T> restart, Func<Stop, T> stop) => stop(this);
+    }
 }
 
 /// <summary>The answer to an agent.</summary>

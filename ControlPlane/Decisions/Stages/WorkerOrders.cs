@@ -56,27 +56,24 @@ public static class WorkerOrders
             Phase.Running { Save: { } save } when Trains(stage, ranks) && ranks.Max(r => r.Step) > save.After && !Answered(stage, save) =>
                 new WorkerOrder.SaveCheckpoint(save.Reason),
             _ when Trains(stage, ranks) => new WorkerOrder.Continue(),
-            _ => Launch(stage, gang, ranks),
+            _ => Launch(stage, gang, node, ranks),
         };
     }
 
-    /// <summary>
-    /// All that a node needs to run its part of the stage's current attempt. Thousands of ranks, asked for by each of hundreds of agents:
-    /// a record is laid out once.
-    /// </summary>
-    public static Assignment AssignmentOf(Stage stage, GangGrant gang)
+    /// <summary>All that a node of the gang needs to run its part of the stage's current attempt.</summary>
+    public static Assignment AssignmentOf(Stage stage, GangGrant gang, NodeId node)
     {
-        var (of, assignment) = Assignments.GetValue(stage, s => new(gang, LayOut(s, gang)));
-        return ReferenceEquals(of, gang) ? assignment : LayOut(stage, gang);
+        var (of, whole) = Assignments.GetValue(stage, s => new(gang, LayOut(s, gang)));
+        whole = ReferenceEquals(of, gang) ? whole : LayOut(stage, gang);
+        return whole with { Ranks = gang.RanksOn(node) };
     }
 
+    /// <summary>What is the same for all nodes, which is asked for by each of hundreds of agents: laid out once for a record.</summary>
     private static Assignment LayOut(Stage stage, GangGrant gang)
     {
-        var placements = gang.Nodes.SelectMany((node, n) =>
-            Enumerable.Range(0, gang.SlotsPerNode).Select(local => new RankPlacement((n * gang.SlotsPerNode) + local, node, local)));
         var resume = stage.LaunchedFrom == 0 ? null : stage.Checkpoints.LastOrDefault(c => c.Made.Step == stage.LaunchedFrom);
-        bool meets = gang.Nodes.Length * gang.SlotsPerNode > 1;
-        return new Assignment(stage.Id, stage.Attempt, [.. placements], meets ? gang.Nodes[0].Name : "",
+        bool meets = gang.Slots > 1;
+        return new Assignment(stage.Id, stage.Attempt, [], gang.Slots, meets ? gang.Nodes[0].Name : "",
             meets ? FirstRendezvousPort + (stage.Attempt % 1000) : 0, stage.Wish.Pipeline, stage.Wish.BeginFrom, stage.Wish.StudentFrom,
             resume?.Ref(stage.Id))
         {
@@ -90,9 +87,9 @@ public static class WorkerOrders
 
     private static bool Answered(Stage stage, SaveRequest save) => stage.Checkpoints.Any(c => c.Usable && c.Made.Step > save.After);
 
-    private static WorkerOrder Launch(Stage stage, GangGrant gang, ImmutableArray<RankSeen> ranks)
+    private static WorkerOrder Launch(Stage stage, GangGrant gang, NodeId node, ImmutableArray<RankSeen> ranks)
     {
-        var assignment = AssignmentOf(stage, gang);
+        var assignment = AssignmentOf(stage, gang, node);
         if (stage.Incident is { Cause: FailureCause.RolledBack or FailureCause.NotFinite } wanted)
         {
             return new WorkerOrder.RollBack(assignment, stage.LaunchedFrom, wanted.Broke is null ? 0 : 1, wanted.Sentence);

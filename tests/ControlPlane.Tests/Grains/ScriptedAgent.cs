@@ -5,38 +5,21 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.ControlPlane.Tests.Grains;
 
-/// <summary>An agent with one rank. Each beat trains a step; a checkpoint each five; it obeys the order of each reply.</summary>
-internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
+/// <summary>An agent of a node. Each beat trains a step; a checkpoint each five; it obeys the order of each reply.</summary>
+internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid) : SimulatedAgent(gang, node, Guid.NewGuid().ToString("N"), pid)
 {
     private const int SaveEvery = 5;
     private const int LoadEvery = 5;
 
-    private readonly List<StepSample> samples = [];
-    private readonly List<CheckpointMade> checkpoints = [];
-    private readonly List<ExpertLoad> loads = [];
-    private readonly string id = Guid.NewGuid().ToString("N");
-    private bool registered;
-    private long sequence;
-    private readonly StageId stage = gang.Stage;
-    private int attempt = gang.Number;
     private RankSeen? rank;
     private ImmutableArray<long> leftOut = [];
     private long last;
-
-    /// <summary>The first beat that carries the newest checkpoint.</summary>
-    private long checkpointsCarriedBy;
-
-    public StageId Stage => stage;
-
-    public GangId Gang => gang;
-
-    public NodeId Node => node;
-
-    public int Pid => pid;
+    private DateTimeOffset at;
 
     public bool Alive { get; private set; } = true;
 
@@ -67,6 +50,12 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
     /// <summary>Every order that was not Continue.</summary>
     public List<WorkerOrder> Orders { get; } = [];
 
+    public override ImmutableArray<RankSeen> Ranks => rank is null ? [] : [rank];
+
+    protected override ImmutableDictionary<string, double> LaunchSeconds => ImmutableDictionary<string, double>.Empty.Add("load", 0.5);
+
+    protected override bool CanSave => rank is { State: RankState.Training } && !Stands;
+
     public void End(int exitCode)
     {
         if (Alive)
@@ -85,44 +74,23 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
             return null;
         }
 
+        at = now;
         Train(now);
         if (Mute)
         {
             return null;
         }
 
-        var grain = grains.GetGrain<IStageGrain>(stage.ToString());
-        ImmutableArray<RankSeen> ranks = rank is null ? [] : [rank];
-        WorkerReply reply;
-        if (!registered)
+        var grain = grains.GetGrain<IStageGrain>(Stage.ToString());
+        var reply = Registered ? await grain.Heartbeat(Beat()) : await grain.Register(Registration());
+        if (reply.Order is not WorkerOrder.Continue)
         {
-            reply = await grain.Register(new AgentRegistration("test", node, id, pid, stage, attempt, ranks));
-            registered = true;
-        }
-        else
-        {
-            reply = await grain.Heartbeat(new AgentBeat(node, id, stage, attempt, ++sequence, ranks, [.. samples], [.. checkpoints], [], [],
-                ImmutableDictionary<string, double>.Empty.Add("load", 0.5), [.. Refusals()], [.. loads]));
+            Orders.Add(reply.Order);
         }
 
-        if (reply.Acknowledged == sequence)
-        {
-            samples.Clear();
-            checkpoints.Clear();
-            loads.Clear();
-        }
-
-        if (reply.Acknowledged >= checkpointsCarriedBy)
-        {
-            checkpoints.Clear();
-        }
-
-        Obey(reply.Order, now);
+        Take(reply);
         return reply;
     }
-
-    private IEnumerable<RefusedCheckpoint> Refusals() =>
-        Refuses.Select(path => new RefusedCheckpoint(path, "its digest is not the manifest's"));
 
     private void Train(DateTimeOffset now)
     {
@@ -148,78 +116,54 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid)
             return;
         }
 
-        samples.Add(new StepSample(rank.Step, now, "main", LossOf(rank.Step), 1, 1e-3, rank.Step * 100, 0.1, attempt,
+        Tell(new StepSample(rank.Step, now, "main", LossOf(rank.Step), 1, 1e-3, rank.Step * 100, 0.1, Launched,
             ImmutableDictionary<string, double>.Empty));
         if (rank.Step % LoadEvery == 0)
         {
-            loads.Add(new ExpertLoad(rank.Step, now, attempt, 1, 0, 2, [0.5f, 1.5f]));
+            Tell(new ExpertLoad(rank.Step, now, Launched, 1, 0, 2, [0.5f, 1.5f]));
         }
 
         if (rank.Step % SaveEvery == 0 || rank.Step == last)
         {
-            Save(now);
+            Save();
         }
     }
 
-    private void Save(DateTimeOffset now)
+    protected override void Save()
     {
         bool final = rank!.Step == last;
-        checkpointsCarriedBy = sequence + 1;
-        checkpoints.Add(
-            new CheckpointMade(rank.Step, $"{stage}/step-{rank.Step:00000000}", 1000, $"digest-{rank.Step}", rank.Step * 100,
-                LossOf(rank.Step),
-            $"sample {rank.Step}", TimeSpan.FromMilliseconds(10), TimeSpan.FromMilliseconds(20), now, attempt, final));
+        Tell(new CheckpointMade(
+            rank.Step, $"{Stage}/step-{rank.Step:00000000}", 1000, $"digest-{rank.Step}", rank.Step * 100, LossOf(rank.Step),
+            $"sample {rank.Step}", TimeSpan.FromMilliseconds(10), TimeSpan.FromMilliseconds(20), at, Launched, final));
         rank = final ? rank with { State = RankState.Done } : rank;
     }
 
-    private void Obey(WorkerOrder order, DateTimeOffset now)
+    protected override void SaveThenEnd()
     {
-        if (order is not WorkerOrder.Continue)
+        Save();
+        Stands = true;
+    }
+
+    /// <summary>What it has saved is told first.</summary>
+    protected override void End(string reason)
+    {
+        if (!CheckpointsWait)
         {
-            Orders.Add(order);
-        }
-
-        switch (order)
-        {
-            case WorkerOrder.Start start:
-                Launch(start.Assignment);
-                break;
-            case WorkerOrder.RestartRanks restart:
-                Launch(restart.Assignment);
-                break;
-            case WorkerOrder.RollBack back:
-                Launch(back.Assignment);
-                break;
-            case WorkerOrder.SaveCheckpoint:
-                Save(now);
-                break;
-            case WorkerOrder.Stop stop:
-                if (stop.SaveWithin is not null && rank is { State: RankState.Training } && !Stands)
-                {
-                    Save(now);
-                    Stands = true;
-                }
-
-                if (checkpoints.Count == 0)
-                {
-                    End(0);
-                }
-
-                break;
-            case WorkerOrder.Continue:
-                break;
-            default:
-                throw new System.Diagnostics.UnreachableException($"order {order}");
+            End(0);
         }
     }
 
-    private void Launch(Assignment assignment)
+    protected override void Launch(Assignment assignment, Assignment? before)
     {
-        (attempt, leftOut) = (assignment.Attempt, assignment.LeftOut);
-        last = assignment.Pipeline.Stage(stage.Stage).Recipe.Length().Steps;
+        leftOut = assignment.LeftOut;
+        last = assignment.Pipeline.Stage(Stage.Stage).Recipe.Length().Steps;
         bool refused = assignment.ResumeFrom is { } from && Refuses.Contains(from.Path);
-        rank = new RankSeen(0, pid + (100 * attempt), refused ? RankState.Exited : RankState.Training, attempt,
-            assignment.ResumeFrom?.Step ?? 0,
-            "forward", TimeSpan.Zero, refused ? 1 : null, refused ? "checkpoint refused" : "", 0);
+        foreach (string path in Refuses)
+        {
+            Tell(new RefusedCheckpoint(path, "its digest is not the manifest's"));
+        }
+
+        rank = new RankSeen(assignment.Ranks[0].Rank, Pid + (100 * Launched), refused ? RankState.Exited : RankState.Training, Launched,
+            assignment.ResumeFrom?.Step ?? 0, "forward", TimeSpan.Zero, refused ? 1 : null, refused ? "checkpoint refused" : "", 0);
     }
 }

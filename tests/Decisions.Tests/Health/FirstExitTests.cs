@@ -21,5 +21,12 @@ public sealed class FirstExitTests
             var failure = FaultDetector.Find(running.Stage.Watched, running.Gang, running.Observe(running.Now), running.Now.At);
             Assert.Contains($"words of rank {guilty}", failure?.Sentence, StringComparison.Ordinal);
             Assert.Equal(running.Now.At - TimeSpan.FromSeconds(2), failure?.HappenedAt);
+            string victims = count switch
+            {
+                1 => "",
+                2 => "1 other rank on node-0 ended after it, as its victim",
+                _ => $"{count - 1} other ranks on node-0 ended after it, as its victims",
+            };
+            Assert.EndsWith(victims, failure?.Sentence, StringComparison.Ordinal);
         }, iter: 30);
 }

@@ -17,6 +17,9 @@ public sealed class CheckpointLawTests
         (2, Gen.Const(Happening.KillAgent)), (2, Gen.Const(Happening.KillRank)), (2, Gen.Const(Happening.ControlPlaneDies)),
         (1, Gen.Const(Happening.RefuseCheckpoint)), (1, Gen.Const(Happening.RetryFromNewest)), (4, Gen.Enum<Happening>())).Array[0, 160];
 
+    /// <summary>One rank, and two agents with two ranks each.</summary>
+    private static readonly Gen<(int Nodes, int Ranks)> Shapes = Gen.Bool.Select(many => many ? (2, 2) : (1, 1));
+
     [Fact]
     public void No_attempt_goes_on_from_an_older_checkpoint_while_a_newer_whole_one_lies_on_the_disk() => Every((world, before) =>
     {
@@ -65,15 +68,15 @@ public sealed class CheckpointLawTests
     public void An_agent_that_has_only_registered_is_no_evidence_of_anything()
     {
         var world = Trained();
-        var rank = world.Live.First().Rank! with { State = RankState.Exited, ExitCode = 137 };
+        var agent = world.Live.First();
+        var rank = agent.Rank! with { State = RankState.Exited, ExitCode = 137 };
         world.Apply(Happening.ControlPlaneDies);
-        var vitals =
-            world.Vitals.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Seen);
+        var vitals = world.Vitals.Take(new AgentRegistration("", agent.Node, agent.Id, 1, world.Stage.Id, 1, [rank]), world.Seen);
         Assert.Empty(Assert.Single(vitals.Observe(world.Stage.Watched, null, world.Seen).Agents).Ranks);
-        var heard = vitals.Take(world.Live.First().Beat(world.Stage.Id) with { Ranks = [rank] }, world.Stage.Watched, false, world.Seen);
+        var heard = vitals.Take(agent.Beat() with { Ranks = [rank] }, world.Stage.Watched, false, world.Seen);
         Assert.NotEmpty(Assert.Single(heard.Observe(world.Stage.Watched, null, world.Seen).Agents).Ranks);
         // Contact that is found again begins anew: the outbox comes with the next beat.
-        var again = heard.Take(new AgentRegistration("", world.Live.First().Node, "agent-1", 1, world.Stage.Id, 1, [rank]), world.Seen);
+        var again = heard.Take(new AgentRegistration("", agent.Node, agent.Id, 1, world.Stage.Id, 1, [rank]), world.Seen);
         Assert.Empty(Assert.Single(again.Observe(world.Stage.Watched, null, world.Seen).Agents).Ranks);
     }
 
@@ -189,9 +192,9 @@ public sealed class CheckpointLawTests
         return world;
     }
 
-    private static void Every(Action<StageWorld, Stage> holds) => Life.Sample(happenings =>
+    private static void Every(Action<StageWorld, Stage> holds) => Shapes.Select(Life).Sample((shape, happenings) =>
     {
-        var world = new StageWorld();
+        var world = new StageWorld(shape.Nodes, shape.Ranks);
         foreach (var happening in happenings)
         {
             var before = world.Stage;

@@ -1,43 +1,46 @@
 using System.Collections.Immutable;
-using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Tests.Stages;
 
-/// <summary>
-/// An agent with one rank that counts steps; everything since its start stands in each beat, as if nothing were acknowledged. Its rank
-/// saves onto the stage's disk, and goes on from the newest whole checkpoint there.
-/// </summary>
-/// <param name="spoilt">Batches whose numbers break each time that they are trained.</param>
-internal sealed class SimAgent(NodeId node, GangId gang, List<CheckpointOnDisk> disk, IReadOnlySet<long> spoilt)
+/// <summary>An agent of a <see cref="SimGang"/>; everything since its start stands in each beat, as if nothing were acknowledged.</summary>
+/// <param name="clock">The world's.</param>
+internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTimeOffset> clock)
+    : SimulatedAgent(gang, node, $"agent-{gang.Number}-{node}", 1)
 {
-    private ImmutableArray<long> leftOut = [];
-    private readonly List<CheckpointMade> made = [];
-    private readonly List<ResumedFrom> resumed = [];
-    private readonly List<RefusedCheckpoint> refusals = [];
-    private StepSample? sample;
-    private long sequence;
-    private bool standing;
+    private readonly List<SimRank> ranks = [];
     private bool stopped;
-
-    public NodeId Node => node;
-
-    public GangId Gang { get; } = gang;
-
-    public int Attempt { get; private set; } = gang.Number;
 
     public bool Alive { get; private set; } = true;
 
-    public RankSeen? Rank { get; private set; }
+    /// <summary>Where all its ranks are.</summary>
+    public long Step { get; set; }
 
-    public ImmutableArray<RankSeen> Ranks => Rank is null ? [] : [Rank];
+    public bool AllTrain => ranks.Count > 0 && ranks.TrueForAll(r => r.State == RankState.Training);
 
-    public bool Trains => Alive && Rank is { State: RankState.Training or RankState.Starting or RankState.Saving };
+    public bool AnyExited => ranks.Exists(r => r.State == RankState.Exited);
+
+    /// <summary>Ranks that ended, with the moment.</summary>
+    public IEnumerable<(int Attempt, int Rank, DateTimeOffset At)> Ended =>
+        ranks.Where(r => r.EndedAt is not null).Select(r => (Launched, r.Number, r.EndedAt!.Value));
+
+    public RankSeen? Rank => Ranks.FirstOrDefault();
+
+    public override ImmutableArray<RankSeen> Ranks =>
+    [
+        .. ranks.Select(r => new RankSeen(r.Number, 1, r.State, Launched, Step, "", TimeSpan.Zero, r.ExitCode, r.Error, Step)
+        {
+            Broke = r.Broke, SinceExit = r.EndedAt is { } ended ? clock() - ended : null,
+        }),
+    ];
 
     public PodPhase Phase => Alive ? PodPhase.Running : stopped ? PodPhase.Stopped : PodPhase.Exited;
+
+    protected override bool CanSave => Alive && of.Training is not null && !of.Stands;
 
     /// <summary>The clean end of everything: what `dsops dev` does at Ctrl-C.</summary>
     public void StopWithCluster()
@@ -46,90 +49,65 @@ internal sealed class SimAgent(NodeId node, GangId gang, List<CheckpointOnDisk> 
         stopped = true;
     }
 
-    public void Die() => (Alive, Rank) = (false, null);
-
-    public void EndRank(int code, string error)
+    public void Die()
     {
-        if (Rank is { State: RankState.Training } rank)
+        Alive = false;
+        ranks.Clear();
+    }
+
+    /// <summary>One of its ranks ends by itself.</summary>
+    public void EndRank(int code, string error, int which = 0)
+    {
+        if (ranks.Count > 0 && ranks[which % ranks.Count] is { State: RankState.Training } rank)
         {
-            Rank = rank with { State = RankState.Exited, ExitCode = code, Error = error };
+            rank.End(code, error, clock());
         }
     }
 
-    public void Train(int steps, int saveEvery, DateTimeOffset now)
+    public void EndTraining(int code, string error, DateTimeOffset now) =>
+        ranks.Where(r => r.State == RankState.Training).ToList().ForEach(r => r.End(code, error, now));
+
+    public void BreakNumbers(NotFinite broke, DateTimeOffset now)
     {
-        if (Rank is not { State: RankState.Training } rank || standing)
-        {
-            return;
-        }
+        ranks[0].Broke = broke;
+        ranks[0].End(NumberBreak.Exit, broke.Sentence, now);
+    }
 
-        if (spoilt.Contains(BatchOrder.BatchOf(rank.Step + 1, leftOut)))
-        {
-            var broke = new NotFinite("loss", "NaN", rank.Step + 1, BatchOrder.BatchOf(rank.Step + 1, leftOut), 0, "", 0);
-            Rank = rank with { State = RankState.Exited, ExitCode = NumberBreak.Exit, Error = broke.Sentence, Broke = broke };
-            return;
-        }
+    public void Finish() => ranks.ForEach(r => r.State = RankState.Done);
 
-        Rank = rank with { Step = rank.Step + 1 };
-        sample = new StepSample(Rank.Step, now, "", 1, 1, 1, Rank.Step * 100, 0.2, Attempt, ImmutableDictionary<string, double>.Empty);
-        if (Rank.Step % saveEvery == 0 || Rank.Step >= steps)
+    protected override void Launch(Assignment assignment, Assignment? before)
+    {
+        var (from, none) = of.Choose(assignment, this);
+        Step = from?.Step ?? 0;
+        ranks.Clear();
+        ranks.AddRange(assignment.Ranks.Select(r => new SimRank(r.Rank)));
+        if (none)
         {
-            Save(Rank.Step >= steps, now);
+            EndTraining(FaultDetector.NoCheckpointExit, "no checkpoint can be used: all are truncated", clock());
         }
     }
 
-    public AgentBeat Beat(StageId stage) => new(node, $"agent-{Gang.Number}", stage, Attempt, ++sequence, Ranks,
-        sample is null ? [] : [sample], [.. made], [], [], ImmutableDictionary<string, double>.Empty,
-        [.. refusals], [])
-    { Resumed = [.. resumed] };
+    protected override void Save() => of.Save(clock());
 
-    public void Obey(WorkerOrder order, IReadOnlySet<string> refused, DateTimeOffset now)
+    protected override void SaveThenEnd() => of.SaveThenStand(clock());
+
+    protected override void End(string reason) => Die();
+
+    private sealed class SimRank(int number)
     {
-        switch (order)
-        {
-            case WorkerOrder.Start start: Launch(start.Assignment, refused); break;
-            case WorkerOrder.RestartRanks restart: Launch(restart.Assignment, refused); break;
-            case WorkerOrder.RollBack back: Launch(back.Assignment, refused); break;
-            case WorkerOrder.SaveCheckpoint: Save(false, now); break;
-            case WorkerOrder.Stop { SaveWithin: not null } when Trains && !standing: Save(false, now); standing = true; break;
-            case WorkerOrder.Stop: Die(); break;
-            case WorkerOrder.Continue: break;
-            default: throw new System.Diagnostics.UnreachableException($"order {order}");
-        }
-    }
+        public int Number { get; } = number;
 
-    private void Save(bool final, DateTimeOffset now)
-    {
-        var rank = Rank!;
-        var checkpoint = new CheckpointMade(rank.Step, $"step-{rank.Step}-attempt-{Attempt}", 1, $"digest-{rank.Step}-{Attempt}", 1, 1, "",
-            TimeSpan.Zero, TimeSpan.Zero, now, Attempt, final);
-        made.Add(checkpoint);
-        disk.RemoveAll(c => c.Made.Step == rank.Step);
-        disk.Add(new CheckpointOnDisk(checkpoint, ""));
-        Rank = final ? rank with { State = RankState.Done } : rank;
-    }
+        public RankState State { get; set; } = RankState.Training;
 
-    private void Launch(Assignment assignment, IReadOnlySet<string> damaged)
-    {
-        (Attempt, leftOut) = (assignment.Attempt, assignment.LeftOut);
-        long wanted = assignment.ResumeFrom?.Step ?? 0;
-        var candidates = disk.Where(c => c.Made.Attempt > assignment.RoundBegan || c.Made.Step <= wanted)
-            .OrderByDescending(c => c.Made.Step).ToList();
-        foreach (var bad in candidates.TakeWhile(c => damaged.Contains(c.Made.Path)))
-        {
-            refusals.Add(new RefusedCheckpoint(bad.Made.Path, "truncated") { Attempt = Attempt, Digest = bad.Made.Digest });
-            disk.Remove(bad);
-        }
+        public int? ExitCode { get; private set; }
 
-        var chosen = candidates.FirstOrDefault(c => !damaged.Contains(c.Made.Path))?.Made;
-        bool none = chosen is null && assignment.ResumeFrom is not null;
-        disk.RemoveAll(c => !none && c.Made.Step > (chosen?.Step ?? 0));
-        if (!none)
-        {
-            resumed.Add(new ResumedFrom(Attempt, chosen));
-        }
+        public string Error { get; private set; } = "";
 
-        Rank = new RankSeen(0, 1, none ? RankState.Exited : RankState.Training, Attempt, chosen?.Step ?? 0, "", TimeSpan.Zero,
-            none ? FaultDetector.NoCheckpointExit : null, none ? "no checkpoint can be used: all are truncated" : "", 0);
+        public NotFinite? Broke { get; set; }
+
+        public DateTimeOffset? EndedAt { get; private set; }
+
+        public void End(int code, string error, DateTimeOffset now) =>
+            (State, ExitCode, Error, EndedAt) = (RankState.Exited, code, error, now);
     }
 }

@@ -14,10 +14,13 @@ public sealed class StagePlannerProperties
     private static readonly Gen<Happening[]> Life = Gen.Frequency(
         (12, Gen.Const(Happening.Tick)), (12, Gen.Const(Happening.Beat)), (6, Gen.Enum<Happening>())).Array[0, 120];
 
+    /// <summary>One rank, and two agents with two ranks each.</summary>
+    private static readonly Gen<(int Nodes, int Ranks)> Shapes = Gen.Bool.Select(many => many ? (2, 2) : (1, 1));
+
     [Fact]
     public void At_most_one_attempt_trains_at_any_time() => Every((world, _) =>
     {
-        var training = world.Live.Where(a => a.Trains).Select(a => (a.Gang, a.Rank!.Attempt)).ToList();
+        var training = world.Training.ToList();
         Assert.True(training.Count <= 1, $"training at once: {string.Join(", ", training)}");
     });
 
@@ -68,9 +71,26 @@ public sealed class StagePlannerProperties
         Every((world, before) => Assert.InRange(world.Stage.Attempt, before.Attempt, before.Attempt + 1));
 
     [Fact]
-    public void From_wherever_it_is_a_stage_left_alone_ends() => Life.Sample(happenings =>
+    public void A_gang_of_two_nodes_loses_a_rank_and_its_peers_with_it_restarts_in_place_and_completes() => Gen.Int[4, 40].Sample(when =>
     {
-        var world = Lived(happenings);
+        var world = new StageWorld(nodes: 2, slots: 2);
+        for (int i = 0; i < 400 && !world.Stage.Phase.Terminal; i++)
+        {
+            world.Apply(i == when ? Happening.KillRank : Happening.Beat);
+            world.Apply(Happening.Tick);
+        }
+
+        Assert.IsType<Phase.Completed>(world.Stage.Phase);
+        // Before the gang trains there is nobody to kill.
+        Assert.InRange(world.Stage.RestartsByCause.GetValueOrDefault(FailureCause.RankExited), 0, 1);
+        Assert.Equal(world.Stage.RestartsByCause.Values.Sum() + 1, world.Stage.Attempt);
+        Assert.Single(world.History.Select(s => s.Phase.GangOrNull?.Id).OfType<DeepSeekOps.Decisions.Gangs.GangId>().Distinct());
+    }, iter: 40);
+
+    [Fact]
+    public void From_wherever_it_is_a_stage_left_alone_ends() => Shapes.Select(Life).Sample((shape, happenings) =>
+    {
+        var world = Lived(happenings, shape);
         world.Apply(Happening.ClusterSees);
         world.Apply(Happening.NodeReady);
         world.Apply(Happening.Resume);
@@ -106,9 +126,9 @@ public sealed class StagePlannerProperties
         Assert.Equal((one.Reason, one.Next.Phase, one.Next.Attempt), (two.Reason, two.Next.Phase, two.Next.Attempt));
     }, iter: Worlds);
 
-    private static void Every(Action<StageWorld, Stage> holds) => Life.Sample(happenings =>
+    private static void Every(Action<StageWorld, Stage> holds) => Shapes.Select(Life).Sample((shape, happenings) =>
     {
-        var world = new StageWorld();
+        var world = new StageWorld(shape.Nodes, shape.Ranks);
         foreach (var happening in happenings)
         {
             var before = world.Stage;
@@ -117,9 +137,9 @@ public sealed class StagePlannerProperties
         }
     }, iter: Worlds);
 
-    private static StageWorld Lived(Happening[] happenings)
+    private static StageWorld Lived(Happening[] happenings, (int Nodes, int Ranks)? shape = null)
     {
-        var world = new StageWorld();
+        var world = new StageWorld(shape?.Nodes ?? 1, shape?.Ranks ?? 1);
         foreach (var happening in happenings)
         {
             world.Apply(happening);

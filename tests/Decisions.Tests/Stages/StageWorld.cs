@@ -26,9 +26,10 @@ internal sealed class StageWorld
 {
     public static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
     private const int Steps = 30;
-    private const int SaveEvery = 4;
 
-    private readonly List<SimAgent> agents = [];
+    private readonly Dictionary<GangId, SimGang> gangs = [];
+    private readonly (int Nodes, int Slots) shape;
+    private int turn;
     private readonly HashSet<NodeId> notReady = [];
     private readonly ImmutableArray<NodeId> nodes = [new("node-0"), new("node-1"), new("node-2")];
     private readonly HashSet<string> refused = [];
@@ -36,10 +37,18 @@ internal sealed class StageWorld
     private ImmutableArray<GangGrant> held = [];
     private AgentBeat? lastBeat;
     private bool blind;
-    private Stage disk = Stage.New(Wish(1, Intent.Train, null));
+    private bool replayed;
+    private Stage disk;
     private StageEngine engine;
 
-    public StageWorld() => engine = new StageEngine(disk, Seen);
+    /// <param name="nodes">That the gang takes, of three.</param>
+    /// <param name="slots">Ranks on each.</param>
+    public StageWorld(int nodes = 1, int slots = 1)
+    {
+        shape = (nodes, slots);
+        disk = Stage.New(Wish(1, Intent.Train, null));
+        engine = new StageEngine(disk, Seen);
+    }
 
     public DateTimeOffset Now { get; private set; } = Epoch;
 
@@ -60,11 +69,21 @@ internal sealed class StageWorld
     /// <summary>Of them, those that a rank would load.</summary>
     public IEnumerable<CheckpointMade> Whole => Disk.Select(c => c.Made).Where(c => !refused.Contains(c.Path));
 
-    public IEnumerable<SimAgent> Live => agents.Where(a => a.Alive);
+    public IEnumerable<SimAgent> Live => Agents.Where(a => a.Alive);
+
+    /// <summary>Gangs that make steps, with the attempt.</summary>
+    public IEnumerable<(GangId Gang, int Attempt)> Training =>
+        gangs.Where(g => g.Value.Training is not null).Select(g => (g.Key, g.Value.Training!.Value));
+
+    private IEnumerable<SimAgent> Agents => gangs.Values.SelectMany(g => g.Agents);
+
+    /// <summary>Whom it happens to.</summary>
+    private SimAgent? Anybody => Live.ElementAtOrDefault(turn % Math.Max(1, Live.Count()));
 
     public void Apply(Happening what)
     {
         Now += TimeSpan.FromMilliseconds(200);
+        turn++;
         switch (what)
         {
             case Happening.Tick: Tick(act: true, write: true); break;
@@ -72,11 +91,11 @@ internal sealed class StageWorld
             case Happening.TickCrashingBeforeWrite: Tick(act: false, write: false); Forget(); break;
             case Happening.ControlPlaneDies: Forget(); break;
             case Happening.Beat: Beat(); break;
-            case Happening.BeatAgain when lastBeat is { } beat: Hear(beat); break;
-            case Happening.LateBeat when lastBeat is { } beat: Hear(beat with { Sequence = beat.Sequence - 1 }); break;
-            case Happening.KillRank: Live.FirstOrDefault()?.EndRank(137, ""); break;
-            case Happening.Crash: Live.FirstOrDefault()?.EndRank(1, "ValueError"); break;
-            case Happening.KillAgent: Live.FirstOrDefault()?.Die(); break;
+            case Happening.BeatAgain when lastBeat is { } beat: Replay(beat); break;
+            case Happening.LateBeat when lastBeat is { } beat: Replay(beat with { Sequence = beat.Sequence - 1 }); break;
+            case Happening.KillRank: Anybody?.EndRank(137, "", turn); break;
+            case Happening.Crash: Anybody?.EndRank(1, "ValueError", turn); break;
+            case Happening.KillAgent: Anybody?.Die(); break;
             case Happening.NodeNotReady: notReady.Add(nodes[0]); break;
             case Happening.NodeReady: notReady.Clear(); break;
             case Happening.Pause: Want(Intent.Pause); break;
@@ -87,7 +106,7 @@ internal sealed class StageWorld
                 RetryFrom(from);
                 break;
             case Happening.RetryFromNewest: RetryFrom(null); break;
-            case Happening.TrainsUnheard: Live.ToList().ForEach(a => a.Train(Steps, SaveEvery, Now)); break;
+            case Happening.TrainsUnheard: Train(); break;
             case Happening.MinutePasses: Now += TimeSpan.FromMinutes(1); Beat(); break;
             case Happening.ClusterBlind: blind = true; break;
             case Happening.ClusterSees: blind = false; break;
@@ -158,14 +177,16 @@ internal sealed class StageWorld
             case StageEffect.NodeFailed:
                 break;
             case StageEffect.CreatePods create:
-                foreach (var node in create.Gang.Nodes.Where(n => !agents.Any(a => a.Gang == create.Gang.Id && a.Node == n)))
+                var gang = gangs.GetValueOrDefault(create.Gang.Id)
+                    ?? (gangs[create.Gang.Id] = new SimGang(create.Gang.Nodes.Length, Disk, refused, spoilt));
+                foreach (var node in create.Gang.Nodes.Where(n => gang.Agents.TrueForAll(a => a.Node != n)))
                 {
-                    agents.Add(new SimAgent(node, create.Gang.Id, Disk, spoilt));
+                    gang.Agents.Add(new SimAgent(gang, node, create.Gang.Id, () => Now));
                 }
 
                 break;
             case StageEffect.EndPods end:
-                agents.Where(a => a.Gang == end.Gang).ToList().ForEach(a => a.Die());
+                gangs.GetValueOrDefault(end.Gang)?.Agents.ForEach(a => a.Die());
                 end.Certain = true;
                 break;
             case StageEffect.Release release:
@@ -183,9 +204,7 @@ internal sealed class StageWorld
     {
         bool stops = before.Phase is Phase.Running
             && next.Phase is Phase.Stopping { Then: Ending.Relaunch or Ending.Fail } or Phase.Restarting or Phase.BackingOff;
-        bool healthy =
-            Live.Any(a => a.Gang == before.Phase.GangOrNull?.Id && a.Rank is { State: RankState.Training } r && r.Attempt == before.Attempt)
-            && before.Phase is Phase.Running;
+        bool healthy = before.Phase is Phase.Running running && Training.Contains((running.Gang.Id, before.Attempt));
         bool asked = before.Wish.Round > before.Round || seen.Preemption?.Victim == before.Phase.GangOrNull?.Id || notReady.Count > 0;
         // A failure that the agent told of is true even when, by now, nothing of it can be seen.
         bool told = seen.Agents.Any(a => a.Ranks.Any(r => r.Attempt == before.Attempt && r.State == RankState.Exited));
@@ -194,19 +213,50 @@ internal sealed class StageWorld
         {
             Wrongs.Add($"a healthy gang was stopped: {next.Reason}");
         }
+
+        if (!replayed && CountedFailure.Of(before, next) is { Cause: FailureCause.RankExited } blamed)
+        {
+            NoteBlame(before, blamed, seen);
+        }
     }
 
-    private void Forget() => engine = new StageEngine(disk, Seen);
+    /// <summary>Of all exits that were told the first is to blame, in whatever order they were told.</summary>
+    private void NoteBlame(Stage before, NodeFailure blamed, Observation seen)
+    {
+        var told = seen.Agents.SelectMany(a => a.Ranks.Select(r => (a.Node, Rank: r)))
+            .Where(x => x.Rank.Attempt == before.Attempt && x.Rank.State == RankState.Exited)
+            .Select(x => (x.Node, x.Rank.Rank)).ToHashSet();
+        var ended = gangs[before.Phase.GangOrNull!.Id].Agents.SelectMany(a => a.Ended.Select(e => (a.Node, e.Attempt, e.Rank, e.At)))
+            .Where(e => e.Attempt == before.Attempt && told.Contains((e.Node, e.Rank))).ToList();
+        if (ended.Count > 0 && !ended.Any(e => e.Node == blamed.Node && e.At == ended.Min(other => other.At)))
+        {
+            Wrongs.Add($"{blamed.Node} is blamed, and a rank elsewhere had ended before: {string.Join(", ", ended)}");
+        }
+    }
 
+    private void Forget() => (engine, replayed) = (new StageEngine(disk, Seen), false);
+
+    private void Train() => gangs.Values.ToList().ForEach(g => g.Train(Now));
+
+    /// <summary>A beat of each agent, each time another one first; of several one is lost now and then.</summary>
     private void Beat()
     {
-        foreach (var agent in Live.ToList())
+        Train();
+        var live = Live.ToList();
+        int first = turn % Math.Max(1, live.Count), lost = live.Count > 1 && turn % 5 == 0 ? 1 : 0;
+        foreach (var agent in live.Skip(first).Concat(live.Take(first)).Skip(lost))
         {
-            agent.Train(Steps, SaveEvery, Now);
-            var beat = agent.Beat(Stage.Id);
+            var gang = gangs[agent.Gang];
+            var beat = agent.Beat(gang.First == agent ? gang.Sample : null);
             lastBeat = beat;
-            agent.Obey(Hear(beat), refused, Now);
+            agent.Obey(Hear(beat));
         }
+    }
+
+    private void Replay(AgentBeat beat)
+    {
+        replayed = true;
+        Hear(beat);
     }
 
     private void Want(Intent intent)
@@ -241,13 +291,12 @@ internal sealed class StageWorld
     }
 
     private ClusterSnapshot Snapshot() => new(
-        [.. nodes.Select(n => new NodeSeen(n, notReady.Contains(n) ? NodeHealth.NotReady : NodeHealth.Ready, "", 1,
+        [.. nodes.Select(n => new NodeSeen(n, notReady.Contains(n) ? NodeHealth.NotReady : NodeHealth.Ready, "", shape.Slots,
             ImmutableDictionary<string, string>.Empty))],
-        [.. agents.Select(a => new PodSeen(a.Gang, a.Node, a.Phase, 1, a.Alive ? null : 137, ""))], Now);
+        [.. Agents.Select(a => new PodSeen(a.Gang, a.Node, a.Phase, 1, a.Alive ? null : 137, ""))], Now);
 
-    private static StageWish Wish(int round, Intent intent, long? from) =>
-        new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
-        new StageWork("pretrain", "pretraining", Steps, Steps * 100, 1, 1, 100, "research", 3, null,
+    private StageWish Wish(int round, Intent intent, long? from) => new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
+        new StageWork("pretrain", "pretraining", Steps, Steps * 100, shape.Nodes, shape.Slots, 100, "research", 3, null,
             new RecoveryPolicy { MaxRestarts = 5 }),
         new PipelineSpec(), null, null, from);
 }

@@ -58,6 +58,9 @@ public sealed class AlonePlanTests
     public void A_gang_with_other_nodes_waits_for_the_control_plane()
     {
         var assignment = AgentUnderTest.Assignment(2, 100);
+        // An agent is told of the ranks on its own node, and how many there are in all.
+        assignment.WorldSize = 2;
+        Assert.Null(Decide(new Wanted.Training(assignment, 0), Alone, Now, Ended(137)));
         assignment.Ranks.Add(new RankPlacement { Rank = 1, Node = "node-1" });
         Assert.Null(Decide(new Wanted.Training(assignment, 0), Alone, Now, Ended(137)));
     }
