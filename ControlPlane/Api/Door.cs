@@ -62,7 +62,7 @@ internal static class Door
     };
 
     public static double Temperature(double value) => value is >= 0 and <= TemperatureMax
-        ? value : throw Invalid($"temperature is {value}; write a number from 0 (always the likeliest token) to {TemperatureMax:0}.");
+        ? value : throw Invalid($"temperature is {value}; write a number from 0 (greedy) to {TemperatureMax:0}.");
 
     /// <summary>0 is the usual number.</summary>
     public static int NewTokens(int wanted) => NotNegative(wanted, "maxTokens") switch

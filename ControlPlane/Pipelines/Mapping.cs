@@ -10,6 +10,11 @@ internal abstract record Field<TOwner>(string Name, bool Required, string Doc)
     /// <summary>Written even where it is the usual value: people look for it.</summary>
     public bool Always { get; init; }
 
+    /// <summary>
+    /// What it was called in an earlier version: files that say so are still read, and written anew they say it as it is now.
+    /// </summary>
+    public string? Former { get; init; }
+
     /// <summary>A value that cannot be used leaves the owner as it is; the problem is told to <paramref name="reading"/>.</summary>
     public abstract void Read(TextNode node, string path, Reading reading, ref TOwner owner);
 
@@ -72,6 +77,13 @@ internal sealed class Mapping<T>(string what, T empty, bool inherits = false) : 
         return this;
     }
 
+    /// <summary>The field before was called so in an earlier version.</summary>
+    public Mapping<T> Formerly(string name)
+    {
+        fields[^1] = fields[^1] with { Former = name };
+        return this;
+    }
+
     /// <summary>A value that may be absent.</summary>
     public Mapping<T> Maybe<TValue>(string name, Notation<TValue> notation, Func<T, TValue?> get, Func<T, TValue, T> set, string doc)
         where TValue : struct
@@ -98,7 +110,8 @@ internal sealed class Mapping<T>(string what, T empty, bool inherits = false) : 
             return false;
         }
         value = inherits ? reading.Inherited.Baseline(empty) : empty;
-        MappingKeys.Check(mapping, path, reading, [.. fields.Select(f => f.Name)], what);
+        MappingKeys.Check(mapping, path, reading, [.. fields.Select(f => f.Name)], what,
+            fields.Where(f => f.Former is not null).ToDictionary(f => f.Former!, f => f.Name));
         ReadFields(mapping, path, reading, ref value);
         if (inherits)
         {
@@ -113,7 +126,7 @@ internal sealed class Mapping<T>(string what, T empty, bool inherits = false) : 
         foreach (var field in fields)
         {
             string at = MappingKeys.Path(path, field.Name);
-            var node = mapping.Entries.FirstOrDefault(e => e.Key.Text == field.Name).Value;
+            var node = mapping.Entries.FirstOrDefault(e => e.Key.Text == field.Name || e.Key.Text == field.Former).Value;
             if (node is not null)
             {
                 field.Read(node, at, reading, ref value);
@@ -147,7 +160,16 @@ internal sealed class Mapping<T>(string what, T empty, bool inherits = false) : 
     }
 
     public override JsonObject Schema() => MappingKeys.Schema(
-        fields.Select(f => (f.Name, f.Schema())), fields.Where(f => f.Required).Select(f => f.Name));
+        fields.Select(f => (f.Name, f.Schema())).Concat(fields.Where(f => f.Former is not null).Select(f => (f.Former!, Earlier(f)))),
+        fields.Where(f => f.Required).Select(f => f.Name));
+
+    private static JsonObject Earlier(Field<T> field)
+    {
+        var schema = field.Schema();
+        schema["description"] = $"Earlier name of '{field.Name}'.";
+        schema["deprecated"] = true;
+        return schema;
+    }
 }
 
 /// <summary>What all mappings share, whatever record they stand for.</summary>
@@ -156,17 +178,22 @@ internal static class MappingKeys
     public static string Path(string path, string name) => path.Length == 0 ? name : $"{path}.{name}";
 
     /// <summary>Unknown keys and keys that stand twice are problems.</summary>
-    public static void Check(TextNode.Mapping mapping, string path, Reading reading, IReadOnlyCollection<string> known, string what)
+    /// <param name="former">Earlier names, and what they are called now.</param>
+    public static void Check(TextNode.Mapping mapping, string path, Reading reading, IReadOnlyCollection<string> known, string what,
+        IReadOnlyDictionary<string, string>? former = null)
     {
-        var seen = new Dictionary<string, TextNode>();
+        var seen = new Dictionary<string, TextNode.Scalar>();
         foreach (var (key, _) in mapping.Entries)
         {
             string at = Path(path, key.Shown);
-            if (!seen.TryAdd(key.Text, key))
+            string name = former?.GetValueOrDefault(key.Text) ?? key.Text;
+            if (!seen.TryAdd(name, key))
             {
-                reading.Refuse(key, at, $"'{key.Shown}' is given twice, first in line {seen[key.Text].Line}.", "Keep one of them.");
+                string twice = seen[name].Text == key.Text ? $"'{key.Shown}' is given twice"
+                    : $"'{seen[name].Shown}' and '{key.Shown}' are one key by an earlier and its present name";
+                reading.Refuse(key, at, $"{twice}, first in line {seen[name].Line}.", "Keep one of them.");
             }
-            else if (!known.Contains(key.Text))
+            else if (!known.Contains(name))
             {
                 reading.Refuse(key, at, $"Unknown key '{key.Shown}' in {what}.", Words.Suggest(key.Text, known));
             }

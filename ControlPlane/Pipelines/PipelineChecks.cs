@@ -67,7 +67,7 @@ internal static class PipelineChecks
         reading.Check(spec.Recovery.BackOffBase <= spec.Recovery.BackOffMax, "recovery.backOffMax",
             $"The longest wait is shorter than the first ({DurationNotation.Short(spec.Recovery.BackOffBase)}).", "Write at least as much.",
                 ["recovery.backOffBase"]);
-        reading.Check(spec.Recovery.HangFloor <= spec.Recovery.HangUnlearnt, "recovery.hangUnlearnt",
+        reading.Check(spec.Recovery.HangFloor <= spec.Recovery.HangLimitBeforeFirstStep, "recovery.hangLimitBeforeFirstStep",
             $"A rank that was never timed would hang sooner than one that was ({DurationNotation.Short(spec.Recovery.HangFloor)}).",
                 "Write at least as much as hangFloor.", ["recovery.hangFloor"]);
     }

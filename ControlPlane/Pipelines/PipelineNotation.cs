@@ -51,8 +51,8 @@ internal static class PipelineNotation
         .With("hangFactor", new RealNotation(1, 10_000), r => r.HangFactor, (r, v) => r with { HangFactor = v },
             "A rank hangs after so many times its longest step without progress.")
         .With("hangFloor", UpToADay, r => r.HangFloor, (r, v) => r with { HangFloor = v }, "But never before this.")
-        .With("hangUnlearnt", UpToADay, r => r.HangUnlearnt, (r, v) => r with { HangUnlearnt = v },
-            "Limit for a rank whose steps have not been timed yet.")
+        .With("hangLimitBeforeFirstStep", UpToADay, r => r.HangLimitBeforeFirstStep, (r, v) => r with { HangLimitBeforeFirstStep = v },
+            "Limit for a rank whose steps have not been timed yet.").Formerly("hangUnlearnt")
         .With("startWithin", UpToADay, r => r.StartWithin, (r, v) => r with { StartWithin = v },
             "From the pods' creation to the first step.")
         .With("podMissingFor", UpToADay, r => r.PodMissingFor, (r, v) => r with { PodMissingFor = v },

@@ -8,11 +8,11 @@ public sealed record AgentOptions
     public const string TokenVariable = "DSOPS_AGENT_TOKEN";
 
     public const string Usage = """
-        Usage: dsops-worker agent --node NODE --run RUN --stage STAGE --attempt GANG --pod-dir DIR (--control-file FILE | --control URL) [options]
+        Usage: dsops-worker agent --node NODE --run RUN --stage STAGE --gang GANG --pod-dir DIR (--control-file FILE | --control URL) [options]
 
           --node NODE            name of this node
           --run, --stage         the stage it works for
-          --attempt GANG         the attempt that placed it here
+          --gang GANG            number of the gang: that of the attempt that placed it here (earlier: --attempt)
           --pod-dir DIR          its own folder: rank-0.log, ...; what it prints itself goes to its standard output
           --control-file FILE    control-plane.json, read again whenever contact is lost
           --control URL          the control plane's gRPC address, where it never changes
@@ -88,7 +88,7 @@ public sealed record AgentOptions
             Run = Required("--run"),
             Stage = Required("--stage"),
             PodDirectory = Required("--pod-dir"),
-            Attempt = Read("--attempt", 0, t => ParseCount(t) is > 0 and { } n ? n : null, "a number from 1"),
+            Attempt = Read("--gang", 0, t => ParseCount(t) is > 0 and { } n ? n : null, "a number from 1"),
             ControlFile = given.GetValueOrDefault("--control-file"),
             ControlUrl = given.GetValueOrDefault("--control"),
             Standbys = Read("--standbys", 1, ParseCount, "a number from 0"),
@@ -96,9 +96,9 @@ public sealed record AgentOptions
             SaveWithin = Read("--save-within", TimeSpan.FromSeconds(20), ParseTime, "a time such as 20s"),
             RankProgram = given.GetValueOrDefault("--rank-program"),
         };
-        if (!given.ContainsKey("--attempt"))
+        if (!given.ContainsKey("--gang"))
         {
-            problems.Add("--attempt is missing.");
+            problems.Add("--gang is missing.");
         }
 
         if (options.ControlFile is null == options.ControlUrl is null)
@@ -113,13 +113,15 @@ public sealed record AgentOptions
     {
         string[] known =
         [
-            "--node", "--run", "--stage", "--attempt", "--pod-dir", "--control-file", "--control", "--standbys", "--give-up-after",
+            "--node", "--run", "--stage", "--gang", "--pod-dir", "--control-file", "--control", "--standbys", "--give-up-after",
             "--save-within", "--rank-program",
         ];
         var given = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < args.Count; i += 2)
         {
-            if (!known.Contains(args[i], StringComparer.Ordinal))
+            // Its earlier name: whoever starts agents by hand may say it still.
+            string name = args[i] == "--attempt" ? "--gang" : args[i];
+            if (!known.Contains(name, StringComparer.Ordinal))
             {
                 problems.Add($"'{args[i]}' is not an option of 'agent'.");
             }
@@ -129,7 +131,7 @@ public sealed record AgentOptions
             }
             else
             {
-                given[args[i]] = args[i + 1];
+                given[name] = args[i + 1];
             }
         }
 

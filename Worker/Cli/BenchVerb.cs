@@ -77,7 +77,10 @@ internal static class BenchVerb
             foreach (var call in times.SelectMany(t => t.Times).GroupBy(t => (t.Call, t.Bytes)))
             {
                 var seconds = call.Max(t => t.Seconds);
-                output.WriteLine(JsonSerializer.Serialize(new { ranks, call = call.Key.Call, bytes = call.Key.Bytes, seconds, bytesPerSecond = call.Key.Bytes / seconds }, Json));
+                output.WriteLine(
+                    JsonSerializer.Serialize(
+                        new { ranks, call = call.Key.Call, bytes = call.Key.Bytes, seconds, bytesPerSecond = call.Key.Bytes / seconds },
+                        Json));
             }
 
             return 0;

@@ -81,7 +81,8 @@ internal sealed class LocalGang<T> : IDisposable
                     _processes[exited.Slot] = null;
                     if (results[exited.Slot] is null || exited.ExitCode != 0)
                     {
-                        failure ??= $"rank {exited.Slot} ended with code {exited.ExitCode.ToString(CultureInfo.InvariantCulture)} and no word.";
+                        failure ??= $"rank {exited.Slot} ended with code "
+                            + $"{exited.ExitCode.ToString(CultureInfo.InvariantCulture)} and no word.";
                         Array.ForEach(_processes, p => p?.Kill());
                     }
                     break;

@@ -23,7 +23,8 @@ public static class CollectiveBenchmark
             var numbers = ones(bytes / sizeof(float));
             times.Times.Add(Time("all_reduce", bytes, ranks, () => ranks.AllReduce([numbers])));
             var own = (bytes / sizeof(float) / ranks.Ranks) * ranks.Ranks;
-            var (rows, each) = (numbers.narrow(0, 0, own).view(ranks.Ranks, own / ranks.Ranks), Enumerable.Repeat(1L, ranks.Ranks).ToArray());
+            var (rows, each) = (numbers.narrow(0, 0, own).view(ranks.Ranks, own / ranks.Ranks),
+                Enumerable.Repeat(1L, ranks.Ranks).ToArray());
             times.Times.Add(Time("all_to_all", bytes, ranks, () => ranks.AllToAll(rows, each, each).Dispose()));
         }
         return times;

@@ -75,7 +75,8 @@ internal static class CollectiveBenchmark
     {
         string script = Path.Combine(Checkout.Root, "tests", "Benchmarks", "gloo.py");
         string port = Text(FreePort());
-        var told = await Task.WhenAll(Enumerable.Range(0, ranks).Select(rank => Lines(Start(Python, script, Text(rank), Text(ranks), port))));
+        var told =
+            await Task.WhenAll(Enumerable.Range(0, ranks).Select(rank => Lines(Start(Python, script, Text(rank), Text(ranks), port))));
         return told[0];
     }
 

@@ -29,7 +29,7 @@ internal static class SmallWorld
     private static readonly RecoveryPolicy Impatient = new()
     {
         HangFloor = TimeSpan.FromSeconds(25),
-        HangUnlearnt = TimeSpan.FromSeconds(60),
+        HangLimitBeforeFirstStep = TimeSpan.FromSeconds(60),
         StartWithin = TimeSpan.FromMinutes(4),
         SilentFor = TimeSpan.FromMinutes(2),
         SaveWithin = TimeSpan.FromSeconds(20),

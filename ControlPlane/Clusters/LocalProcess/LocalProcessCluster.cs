@@ -251,7 +251,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
         [
             "-c", "umask 077; log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(folder, "agent.log"),
             WorkerProgram.DotnetHost(), program, "agent", "--node", node, "--run", gang.Stage.Run, "--stage", gang.Stage.Stage,
-            "--attempt", gang.Number.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
+            "--gang", gang.Number.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
             "--control-file", Path.GetFullPath(Path.Combine(_options.DataDirectory, "control-plane.json")),
             .. _options.AgentArguments,
         ];

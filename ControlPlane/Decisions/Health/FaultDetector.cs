@@ -98,7 +98,7 @@ public static class FaultDetector
         TimeSpan Limit(RankSeen r) => r.State switch
         {
             RankState.Training or RankState.Saving => limit,
-            RankState.Starting => stage.Policy.HangUnlearnt,
+            RankState.Starting => stage.Policy.HangLimitBeforeFirstStep,
             _ => TimeSpan.MaxValue,
         };
     }
@@ -108,7 +108,7 @@ public static class FaultDetector
     {
         if (longestStepSeconds is not { } longest)
         {
-            return policy.HangUnlearnt;
+            return policy.HangLimitBeforeFirstStep;
         }
 
         var learnt = TimeSpan.FromSeconds(Math.Min(longest * policy.HangFactor, 86_400));

@@ -81,7 +81,7 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
                 {
                     NodeNotReadyFor = TimeSpan.Zero,
                     HangFloor = NcclWatchdog,
-                    HangUnlearnt = NcclWatchdog,
+                    HangLimitBeforeFirstStep = NcclWatchdog,
                     SilentFor = noticed > NcclWatchdog ? noticed : NcclWatchdog,
                     MaxRestarts = int.MaxValue,
                     MaxSameFault = int.MaxValue,

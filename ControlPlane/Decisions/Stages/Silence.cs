@@ -58,7 +58,8 @@ public sealed record Silence(string Words, TimeSpan For)
     }
 
     private static TimeSpan Limit(Stage stage, Observation seen, RankSeen rank) =>
-        rank.State == RankState.Starting ? stage.Policy.HangUnlearnt : FaultDetector.HangLimit(stage.Policy, seen.LongestStepSeconds);
+        rank.State == RankState.Starting ? stage.Policy.HangLimitBeforeFirstStep
+            : FaultDetector.HangLimit(stage.Policy, seen.LongestStepSeconds);
 
     private static TimeSpan Unusual(Observation seen)
     {

@@ -27,16 +27,16 @@ public static class Results
     private static readonly (string Prefix, string Title)[] Families =
     [
         ("heldout_loss", "Loss on texts never trained on"),
-        ("expert_excess", "Busiest expert above its fair share"),
+        ("expert_excess", "MaxVio: busiest expert above its fair share"),
         ("needle_", "Needle found, by context length"),
         ("sft_format_rate", "Answers in the asked-for form"),
-        ("sft_accuracy", "Right answers, fine-tuned, likeliest answer"),
+        ("sft_accuracy", "Right answers, fine-tuned, greedy"),
         ("rl_accuracy", "Right answers on held-out problems, as sampled"),
-        ("rl_greedy_accuracy", "Right answers on held-out problems, likeliest answer"),
+        ("rl_greedy_accuracy", "Right answers on held-out problems, greedy"),
         ("rollouts_", "Rollouts that taught nothing"),
         ("student_", Student),
         ("teacher_", Student),
-        ("mtp_guesses", "Guesses of the MTP module that the model agrees to"),
+        ("mtp_guesses", "MTP acceptance rate"),
         ("samples_kept", "Teacher's samples that the verifier kept"),
     ];
 

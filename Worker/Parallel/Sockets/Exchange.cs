@@ -27,7 +27,8 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
 
     /// <summary>Bytes that are used up as they come, through a window of memory that stays in the cache.</summary>
     /// <param name="window">Of <see cref="WindowBytes"/>.</param>
-    /// <param name="used">Is told where in all of them the window's bytes stand, and how many they are; all but the last time it is full.</param>
+    /// <param name="used">Is told where in all of them the window's bytes stand, and how many they are; all but the last time it is
+    /// full.</param>
     public void Receive(PeerLink link, nint window, long bytes, Action<long, int> used) => Add(link, window, bytes, sends: false, used);
 
     /// <exception cref="PeerLostException">A rank is gone, or nothing moved for the limit.</exception>
@@ -91,7 +92,8 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
             int within = transfer.Used is null ? 0 : (int)(transfer.Done % WindowBytes);
             int piece = (int)Math.Min(transfer.Bytes - transfer.Done, WindowBytes - within);
             byte* at = (byte*)transfer.At + (transfer.Used is null ? transfer.Done : within);
-            int n = transfer.Sends ? transfer.Link.TrySend(new ReadOnlySpan<byte>(at, piece)) : transfer.Link.TryReceive(new Span<byte>(at, piece));
+            int n = transfer.Sends ? transfer.Link.TrySend(new ReadOnlySpan<byte>(at, piece))
+                : transfer.Link.TryReceive(new Span<byte>(at, piece));
             if (n == 0)
             {
                 continue;

@@ -33,6 +33,20 @@ public sealed class PipelineTextTests
     }
 
     [Fact]
+    public void A_key_that_was_renamed_is_still_read_and_written_by_its_new_name()
+    {
+        string With(string keys) => Examples.Mini.Replace("\nrecovery:\n", $"\nrecovery:\n{keys}", StringComparison.Ordinal);
+        var parsed = PipelineText.Parse(With("  hangUnlearnt: 12m\n"));
+        Assert.Empty(parsed.Problems.Select(p => p.ToString()));
+        Assert.Equal(TimeSpan.FromMinutes(12), parsed.Spec!.Recovery.HangLimitBeforeFirstStep);
+        Assert.Contains("hangLimitBeforeFirstStep: 12m", PipelineText.ToYaml(parsed.Spec), StringComparison.Ordinal);
+        Assert.DoesNotContain("hangUnlearnt", PipelineText.ToYaml(parsed.Spec), StringComparison.Ordinal);
+        var both = PipelineText.Parse(With("  hangUnlearnt: 12m\n  hangLimitBeforeFirstStep: 13m\n"));
+        Assert.Contains("'hangUnlearnt' and 'hangLimitBeforeFirstStep' are one key", Assert.Single(both.Problems).ToString(),
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Mini_says_what_a_person_meant()
     {
         var spec = PipelineText.Parse(Examples.Mini).Spec!;

@@ -4,7 +4,7 @@ const known = {
   grad_norm: ['Gradient norm', 'small'], learning_rate: ['Learning rate', 'small'], step_seconds: ['Step time', 'seconds'],
   reward: ['Reward', 'small'], accuracy: ['Accuracy', 'share'], format_rate: ['Format rate', 'share'], kl: ['KL to the reference', 'small'],
   output_tokens: ['Tokens of an output', 'count'], teacher_kl: ['KL to the teacher', 'small'], balance_loss: ['Balance loss', 'small'],
-  mtp_guesses_kept: ['MTP guesses kept', 'share'], zero_advantage_groups: ['Groups without advantage', 'count'], step: ['Step', 'whole'],
+  mtp_guesses_kept: ['MTP acceptance rate', 'share'], zero_advantage_groups: ['Groups without advantage', 'count'], step: ['Step', 'whole'],
 };
 
 export const title = name => known[name]?.[0] ?? name.replaceAll('_', ' ').replace(/^./, c => c.toUpperCase());
