@@ -44,8 +44,8 @@ public sealed partial class DocumentTests
         string[] classes = [.. quoted.Where(q => TestClass().IsMatch(q))];
         Assert.True(files.Length > 40 && classes.Length > 20, "the guide names its files and tests in back quotes");
         var names = Repository.Files().Select(Path.GetFileName).ToHashSet(StringComparer.Ordinal);
-        Assert.Empty(files.Where(f => f.Contains('/') ? !Path.Exists(Path.Combine(Repository.Root, f)) : !names.Contains(f)));
-        Assert.Empty(classes.Where(c => !names.Contains($"{c}.cs")));
+        Assert.DoesNotContain(files, f => f.Contains('/') ? !Path.Exists(Path.Combine(Repository.Root, f)) : !names.Contains(f));
+        Assert.DoesNotContain(classes, c => !names.Contains($"{c}.cs"));
     }
 
     [Fact]
