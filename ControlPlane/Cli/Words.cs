@@ -2,67 +2,18 @@ using System.Globalization;
 
 namespace DeepSeekOps.ControlPlane.Cli;
 
-/// <summary>Figures as people read them in a narrow column.</summary>
+/// <summary>Figures as people read them in a column: as sentences have them, and what stands for none.</summary>
 public static class Words
 {
     public const string None = "-";
 
-    private static readonly string[] ByteUnits = ["B", "kB", "MB", "GB", "TB", "PB"];
+    public static string Count(double value) => Decisions.Words.Short(value);
 
-    /// <summary>"950", "12.3K", "4.10M", "14.8T": three figures and a power of a thousand.</summary>
-    public static string Count(long value)
-    {
-        string[] units = ["", "K", "M", "B", "T"];
-        double scaled = value;
-        int unit = 0;
-        while (Math.Abs(scaled) >= 999.5 && unit < units.Length - 1)
-        {
-            scaled /= 1000;
-            unit++;
-        }
-        return unit == 0 ? value.ToString(CultureInfo.InvariantCulture) : ThreeFigures(scaled) + units[unit];
-    }
+    public static string Bytes(long value) => Decisions.Words.Size(value);
 
-    /// <summary>In powers of ten, as the timeline's sentences and the dashboard have it.</summary>
-    public static string Bytes(long value)
-    {
-        double scaled = value;
-        int unit = 0;
-        while (scaled >= 999.95 && unit < ByteUnits.Length - 1)
-        {
-            scaled /= 1000;
-            unit++;
-        }
-        return unit == 0 ? $"{value} B" : string.Create(CultureInfo.InvariantCulture, $"{scaled:0.0} {ByteUnits[unit]}");
-    }
+    public static string Time(TimeSpan span) => span < TimeSpan.Zero ? "-" + Time(-span) : Decisions.Words.Duration(span);
 
-    public static string Time(TimeSpan span)
-    {
-        if (span < TimeSpan.Zero)
-        {
-            return "-" + Time(-span);
-        }
-        return span switch
-        {
-            { TotalSeconds: < 9.95 } => span.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + " s",
-            { TotalSeconds: < 59.5 } => span.TotalSeconds.ToString("0", CultureInfo.InvariantCulture) + " s",
-            { TotalHours: < 1 } => $"{span.Minutes} min {span.Seconds} s",
-            { TotalDays: < 1 } => $"{span.Hours} h {span.Minutes} min",
-            _ => $"{(long)span.TotalDays} d {span.Hours} h",
-        };
-    }
-
-    /// <summary>Four significant figures; a loss that is no number is said as such.</summary>
-    public static string Figure(double? value) => value switch
-    {
-        null => None,
-        { } number when double.IsNaN(number) => "NaN",
-        { } number when double.IsInfinity(number) => number > 0 ? "+inf" : "-inf",
-        { } number =>
-            number.ToString("0.000", CultureInfo.InvariantCulture) is var fixedPoint && Math.Abs(number) is >= 0.001 and < 10_000 or 0
-            ? fixedPoint
-            : number.ToString("0.00e0", CultureInfo.InvariantCulture),
-    };
+    public static string Figure(double? value) => value is { } number ? Decisions.Words.Loss(number) : None;
 
     public static string NodeCount(int nodes) => nodes == 1 ? "1 node" : $"{nodes} nodes";
 
@@ -84,15 +35,7 @@ public static class Words
             + $"{Time(forecast.High.ToTimeSpan())}): {forecast.Basis}";
     }
 
-    public static string Percent(double? share) =>
-        share is { } value && double.IsFinite(value) ? (value * 100).ToString("0.0", CultureInfo.InvariantCulture) + " %" : None;
+    public static string Percent(double? share) => share is { } value && double.IsFinite(value) ? Decisions.Words.Percent(value) : None;
 
     public static string Steps(long step, long total) => total > 0 ? $"{step}/{total}" : step > 0 ? $"{step}" : None;
-
-    private static string ThreeFigures(double value) => value.ToString(value switch
-    {
-        < 9.995 => "0.00",
-        < 99.95 => "0.0",
-        _ => "0",
-    }, CultureInfo.InvariantCulture);
 }

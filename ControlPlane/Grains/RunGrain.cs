@@ -192,9 +192,13 @@ internal sealed partial class RunGrain(
         decidedAt = clock.GetUtcNow();
         if (decision.Reason != reason)
         {
+            bool news = !Decisions.Words.SameButFigures(reason, decision.Reason);
             reason = decision.Reason;
             unpublished = true;
-            LogReason(Name, RunCommands.NameOf(run!.Phase), reason);
+            if (news)
+            {
+                LogReason(Name, RunCommands.NameOf(run!.Phase), reason);
+            }
         }
 
         foreach (var wish in decision.Wishes)

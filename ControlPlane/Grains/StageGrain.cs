@@ -245,8 +245,12 @@ internal sealed partial class StageGrain(
     {
         if (engine.Reason != loggedReason && Stage is { } known)
         {
+            bool news = !Words.SameButFigures(loggedReason, engine.Reason);
             loggedReason = engine.Reason;
-            LogReason(Id, StageViews.NameOf(known.Phase), loggedReason);
+            if (news)
+            {
+                LogReason(Id, StageViews.NameOf(known.Phase), loggedReason);
+            }
         }
     }
 

@@ -2,7 +2,10 @@ using System.Globalization;
 
 namespace DeepSeekOps.Dashboard.Words;
 
-/// <summary>Numbers as people read them. Pages never format one by themselves.</summary>
+/// <summary>
+/// Numbers as people read them. Pages never format one by themselves. The control plane's sentences and its command line have the same
+/// forms from a room that pages do not see; a test holds the two together.
+/// </summary>
 public static class Figures
 {
     private static readonly CultureInfo Plain = CultureInfo.InvariantCulture;
@@ -41,10 +44,11 @@ public static class Figures
     public static string Loss(double? value) => value switch
     {
         null => "–",
-        { } v when double.IsNaN(v) => "NaN",
         0 => "0.0000",
-        // Four places would say nothing of it but a sign.
+        { } v when !double.IsFinite(v) => NotFinite(v),
+        // Four places would say nothing of it but a sign, or more than it is known to.
         { } v when Math.Abs(v) < 0.00005 => v.ToString("0.0e-0", Plain),
+        { } v when Math.Abs(v) >= 9_999.99995 => v.ToString("0.00e-0", Plain),
         { } v => v.ToString("0.0000", Plain),
     };
 
@@ -53,20 +57,25 @@ public static class Figures
     {
         null => "–",
         0 => "0",
+        { } v when !double.IsFinite(v) => NotFinite(v),
         { } v when Math.Abs(v) is < 0.01 or >= 100_000 => v.ToString("0.00e-0", Plain),
         { } v => Digits(v),
     };
 
-    public static string Duration(TimeSpan span) => span switch
+    public static string Duration(TimeSpan span) => span.TotalSeconds switch
     {
-        { TotalMilliseconds: < 1 } => "0 s",
-        { TotalSeconds: < 1 } => span.TotalMilliseconds.ToString("0", Plain) + " ms",
-        { TotalSeconds: < 10 } => span.TotalSeconds.ToString("0.0", Plain) + " s",
-        { TotalSeconds: < 60 } => span.TotalSeconds.ToString("0", Plain) + " s",
-        { TotalHours: < 1 } => string.Create(Plain, $"{span.Minutes} m {span.Seconds:00} s"),
-        { TotalDays: < 1 } => string.Create(Plain, $"{span.Hours} h {span.Minutes:00} m"),
-        _ => string.Create(Plain, $"{(int)span.TotalDays} d {span.Hours:00} h"),
+        < 0.0005 => "0 s",
+        < 0.9995 => span.TotalMilliseconds.ToString("0", Plain) + " ms",
+        < 99.95 => span.TotalSeconds.ToString("0.#", Plain) + " s",
+        < 3599.5 => Two((long)Math.Round(span.TotalSeconds), 60, "min", "s"),
+        < 86_370 => Two((long)Math.Round(span.TotalMinutes), 60, "h", "min"),
+        _ => Two((long)Math.Round(span.TotalHours), 24, "d", "h"),
     };
+
+    private static string Two(long small, int ofOne, string large, string rest) =>
+        small % ofOne == 0 ? $"{small / ofOne} {large}" : $"{small / ofOne} {large} {small % ofOne} {rest}";
+
+    private static string NotFinite(double value) => double.IsNaN(value) ? "NaN" : value > 0 ? "+∞" : "−∞";
 
     private static string Digits(double value) => Math.Abs(value) switch
     {

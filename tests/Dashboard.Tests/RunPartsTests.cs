@@ -15,7 +15,7 @@ public sealed class RunPartsTests : PageTest
     {
         var timeline = Events(Told(1, "submitted", "info", "Submitted."), Told(2, "rank-exited", "error", "Rank 0 exited.", 3600));
         Assert.Equal(["Rank 0 exited.", "Submitted."], timeline.FindAll("li.event p").Select(p => p.TextContent));
-        Assert.Contains("1 h 00 m without news", timeline.Find("li.gap").TextContent);
+        Assert.Contains("1 h without news", timeline.Find("li.gap").TextContent);
         Assert.Equal("error", timeline.Find("li.event svg").GetAttribute("aria-label"));
     }
 
@@ -43,6 +43,22 @@ public sealed class RunPartsTests : PageTest
         Assert.Equal("The checkpoint of step 3 is durable.", Assert.Single(found.FindAll("li.event p")).TextContent);
         found.Render(p => p.Add(t => t.Filter, new EventFilter("durable")));
         Assert.Equal(5, found.FindAll("li.event p").Count);
+    }
+
+    [Fact]
+    public void A_long_reason_that_ended_a_run_stands_in_full_once_and_short_on_the_stages_card()
+    {
+        string why = "the loss became NaN at step 31, the second time within 500 steps. "
+            + string.Join(' ', Enumerable.Repeat("Try a lower learningRate.", 20));
+        var run = MiniRun("failed");
+        (run.Reason, run.Stages[0].Reason) = ($"stage pretrain failed: {why}", why);
+        var page = Render<RunPage>(p => p.Add(r => r.Name, "mini"));
+        Ops.Send("WatchRun", run);
+        page.WaitForElement("[data-stage=pretrain]");
+        var full = page.FindAll("p, span, div, li").Where(e => e.ChildElementCount == 0 && e.TextContent.Contains(why, StringComparison.Ordinal));
+        Assert.Single(full);
+        string card = page.Find("[data-stage=pretrain] .why").TextContent.Trim();
+        Assert.Equal("the loss became NaN at step 31, the second time within 500 …", card);
     }
 
     [Fact]
@@ -236,10 +252,10 @@ public sealed class RunPartsTests : PageTest
     [Theory]
     [InlineData(0.31, "310 ms")]
     [InlineData(2.3, "2.3 s")]
-    [InlineData(125, "2 m 05 s")]
-    [InlineData(3600 * 26, "1 d 02 h")]
+    [InlineData(125, "2 min 5 s")]
+    [InlineData(3600 * 26, "1 d 2 h")]
     public void Durations_read_in_two_units(double seconds, string words) =>
-    Assert.Equal(words, Figures.Duration(TimeSpan.FromSeconds(seconds)));
+        Assert.Equal(words, Figures.Duration(TimeSpan.FromSeconds(seconds)));
 
     private IRenderedComponent<Timeline> Events(params Event[] events) =>
         Render<Timeline>(p => p.Add(t => t.Events, events.ToImmutableList()).Add(t => t.Loaded, true));

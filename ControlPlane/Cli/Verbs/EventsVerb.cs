@@ -93,8 +93,7 @@ internal static class EventsVerb
     public static void Write(Terminal terminal, Event item, bool withRun = false)
     {
         string who = withRun ? item.Stage.Length > 0 ? $"{item.Run}/{item.Stage}" : item.Run : item.Stage;
-        string took = item.Took is { } span ? $" ({Words.Time(span.ToTimeSpan())})" : "";
-        string text = $"{(who.Length > 0 ? $"{who}: " : "")}{item.Text}{took}";
+        string text = $"{(who.Length > 0 ? $"{who}: " : "")}{item.Text}";
         var ansi = terminal.Ansi();
         var style = item.Level == "info" ? Style.Plain : States.StyleOf(item.Level);
         string head = item.At is { } at ? Words.Clock(at.ToDateTimeOffset(), TimeProvider.System.GetUtcNow()) : new string(' ', 8);

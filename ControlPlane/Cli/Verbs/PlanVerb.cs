@@ -138,16 +138,7 @@ internal static class PlanVerb
     /// <summary>A dash where there is no estimate.</summary>
     private static string Or(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "-";
 
-    /// <summary>In thousands, millions, billions or trillions, whichever leaves a figure to read.</summary>
-    private static string Scaled(double? value) => value switch
-    {
-        null => "-",
-        >= 1e12 => Say($"{value / 1e12:#,0.00}T"),
-        >= 1e9 => Say($"{value / 1e9:0.00}B"),
-        >= 1e6 => Say($"{value / 1e6:0.000}M"),
-        >= 10_000 => Say($"{value / 1e3:0.0}K"),
-        _ => Say($"{value:#,0.#}"),
-    };
+    private static string Scaled(double? value) => value is { } known ? Words.Count(known) : Words.None;
 
     private static string Say(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

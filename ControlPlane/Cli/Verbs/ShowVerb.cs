@@ -109,7 +109,7 @@ internal static class ShowVerb
         }
         if (run.EndedAt is { } ended && run.SubmittedAt is { } begun)
         {
-            yield return $"took {Words.Time(ended.ToDateTimeOffset() - begun.ToDateTimeOffset())}";
+            yield return $"ended {Words.Time(ended.ToDateTimeOffset() - begun.ToDateTimeOffset())} after that";
         }
         if (run.Team.Length > 0)
         {

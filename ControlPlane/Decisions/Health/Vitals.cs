@@ -62,7 +62,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             news = step == 0 ? news : news with { Back = news.Back.Add(new AgentBack(beat.Node, step, silent)) };
         }
 
-        var newest = samples.IsEmpty ? Latest : Newer(Latest, samples.MaxBy(s => s.Step)!);
+        var newest = samples.Aggregate(Latest, Newer);
         var times = samples.IsEmpty ? StepSeconds : StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
         var paced = Times.AddRange(samples.Where(s => s.StepSeconds > 0).Select(s => new StepTime(s.Step, s.Tokens, s.StepSeconds)));
         var told = this with
@@ -122,8 +122,12 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         };
     }
 
-    private static StepSample Newer(StepSample? old, StepSample sample) =>
-        old is null || sample.Attempt > old.Attempt || (sample.Attempt == old.Attempt && sample.Step > old.Step) ? sample : old;
+    /// <summary>
+    /// An agent that launched its rank again within the attempt goes back in steps and on in time; a clock that was set goes back in time
+    /// and on in steps. Whichever is beyond what is known is the present.
+    /// </summary>
+    private static StepSample Newer(StepSample? old, StepSample sample) => old is null || sample.Attempt > old.Attempt
+        || (sample.Attempt == old.Attempt && (sample.Step > old.Step || sample.At > old.At)) ? sample : old;
 
     private static StepSample? FirstBroken(StepSample? known, ImmutableArray<StepSample> samples)
     {

@@ -42,7 +42,7 @@ public static class RunPlanner
         if (run.Current == run.Stages.Length)
         {
             var took = now - run.SubmittedAt;
-            string done = (run.Stages.Length == 1 ? "its only stage" : $"all {run.Stages.Length} stages")
+            string done = run.Stages.Length switch { 1 => "its only stage", 2 => "both stages", var all => $"all {all} stages" }
                 + $" completed, {Words.Duration(took)} after the submission";
             return run.To(new RunPhase.Completed(now), done, now, "completed", took: took);
         }
@@ -57,7 +57,7 @@ public static class RunPlanner
         return report?.Phase switch
         {
             Phase.Completed => HandOn(run, report, now),
-            Phase.Failed => Fail(run, $"stage {stage.Work.Name} failed: {report.Reason}", now),
+            Phase.Failed => StageFailed(run, report, now),
             Phase.Cancelled =>
                 run.To(new RunPhase.Cancelled(now), $"stage {stage.Work.Name} was cancelled", now, "cancelled", EventLevel.Warning),
             { GangOrNull.Nodes.Length: > 0 } when run.Phase is RunPhase.Queued =>
@@ -129,7 +129,7 @@ public static class RunPlanner
         {
             Phase.Paused => run.To(new RunPhase.Paused(), report.Reason, now, "paused"),
             Phase.Completed => HandOn(run, report, now),
-            Phase.Failed => Fail(run, $"stage {report.Stage.Stage} failed: {report.Reason}", now),
+            Phase.Failed => StageFailed(run, report, now),
             Phase.Cancelled => run.To(new RunPhase.Cancelled(now), $"stage {report.Stage.Stage} was cancelled", now, "cancelled"),
             _ => new RunDecision(run, [WishOf(run)], OnTheWay(run, report)),
         };
@@ -146,6 +146,15 @@ public static class RunPlanner
 
     private static string OnTheWay(Run run, StageReport? report) =>
         report is null ? run.Reason : $"{report.Stage.Stage} is {StageViews.NameOf(report.Phase)}: {report.Reason}";
+
+    /// <summary>The stage has told why on the same timeline a moment ago.</summary>
+    private static RunDecision StageFailed(Run run, StageReport report, DateTimeOffset now)
+    {
+        string reason = $"stage {report.Stage.Stage} failed: {report.Reason}";
+        string told = $"stage {report.Stage.Stage} failed, so the run ends here; `dsops retry {run.Name}` takes it up again";
+        var next = run.Say(now, "failed", EventLevel.Error, told);
+        return next.To(new RunPhase.Failed(now), reason, now);
+    }
 
     private static RunDecision Fail(Run run, string reason, DateTimeOffset now) =>
         run.To(new RunPhase.Failed(now), reason, now, "failed", EventLevel.Error);

@@ -116,12 +116,13 @@ internal static class LiveStage
         {
             var noticed = incident.NoticedAt - incident.HappenedAt;
             var restart = took - noticed - TimeSpan.FromSeconds(load + firstStep);
-            text = $"trains again: first new step {first} after {Seconds(took)} (noticed {Seconds(noticed)}, restart {Seconds(restart)},"
-                + $" load {Seconds(TimeSpan.FromSeconds(load))}, first step {Seconds(TimeSpan.FromSeconds(firstStep))})";
+            text = $"trains again: first new step {first} after {Words.Duration(took)} (noticed {Words.Duration(noticed)},"
+                + $" restart {Words.Duration(restart)}, load {Words.Duration(TimeSpan.FromSeconds(load))},"
+                + $" first step {Words.Duration(TimeSpan.FromSeconds(firstStep))})";
         }
         else
         {
-            text = $"first step {first} after {Seconds(took)} on {Words.Nodes(gang.Nodes)}";
+            text = $"first step {first} after {Words.Duration(took)} on {Words.Nodes(gang.Nodes)}";
         }
 
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, stage.Incident is null ? "started" : "recovered",
@@ -153,7 +154,4 @@ internal static class LiveStage
             + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet" + (Silence.Of(stage, seen) is { } silence
                 ? $"; {silence.Words}" : "");
     }
-
-    private static string Seconds(TimeSpan span) =>
-        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Math.Max(0, span.TotalSeconds):0.0} s");
 }

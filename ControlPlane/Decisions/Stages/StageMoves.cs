@@ -80,7 +80,9 @@ internal static class StageMoves
     public static Decision Complete(this Stage stage, CheckpointRef final, DateTimeOffset now)
     {
         var took = now - (stage.StartedAt ?? now);
-        string reason = $"reached step {final.Step} in {Words.Duration(took)}, {Words.Count(stage.Attempt, "attempt", "attempts")};"
+        // Of this round: what lay failed before a person retried is no time of the stage's.
+        string after = stage.RoundBegan > 0 ? $", {Words.Duration(took)} after the retry" : $" after {Words.Duration(took)}";
+        string reason = $"reached step {final.Step}{after}, {Words.Count(stage.Attempt, "attempt", "attempts")};"
             + $" hands on {final.Path}";
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "completed", EventLevel.Info, reason)
         {

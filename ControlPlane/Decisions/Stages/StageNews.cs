@@ -75,7 +75,7 @@ internal static class StageNews
         var kept = CheckpointChoice.Retain(
             Add(stage, stage.Checkpoints, made), stage.Wish.Work.KeepCheckpoints);
         string text = string.Create(CultureInfo.InvariantCulture,
-            $"checkpoint of step {made.Step} is durable: {Words.Size(made.Bytes)}, training stood for {Words.Duration(made.Stall)},")
+            $"checkpoint of step {made.Step} is durable: {Words.Size(made.Bytes)}, training {Stood(made.Stall)},")
             + $" durable after {Words.Duration(made.Lag)}";
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, made.Attempt, "checkpoint", EventLevel.Info, text)
         {
@@ -94,6 +94,10 @@ internal static class StageNews
         bool progress = made.Step > newest;
         return (stage with { Checkpoints = kept, Restarts = progress ? [] : stage.Restarts }).Say(told);
     }
+
+    /// <summary>The weights are copied between two steps and written beside them; a small model's copy takes less than is told.</summary>
+    private static string Stood(TimeSpan stall) =>
+        stall < TimeSpan.FromMilliseconds(0.5) ? "did not stand for it" : $"stood for {Words.Duration(stall)}";
 
     /// <summary>What an agent did by itself counts as a launch of ours would: it is told, and a fault that comes again is known.</summary>
     private static Stage TakeLocalRestart(Stage stage, LocalRestart restart)

@@ -48,6 +48,22 @@ public sealed class AgentFenceTests
         Assert.Same(honest, AgentFence.Within(honest, Stage.Watched));
     }
 
+    /// <summary>Steps of before the relaunch were still on their way when the first ones after it had been heard.</summary>
+    [Fact]
+    public void The_newest_sample_is_of_the_launch_that_trains_now_also_where_its_agent_went_back_by_itself()
+    {
+        var told = new[] { (100L, 0), (101L, 1), (51L, 20), (140L, 15), (52L, 21) };
+        var seen = told.Aggregate(Known("first"), (vitals, t) => vitals.Take(
+            At(t.Item1, Now.AddSeconds(t.Item2)), Stage.Watched, false, Instant.OfOneClock(Now.AddSeconds(30))));
+        Assert.Equal(52, seen.Observe(Stage.Watched, null, Instant.OfOneClock(Now.AddSeconds(30))).Latest?.Step);
+        // A clock that was set back hides no step.
+        var ahead = seen.Take(At(53, Now.AddHours(-1)), Stage.Watched, false, Instant.OfOneClock(Now.AddSeconds(31)));
+        Assert.Equal(53, ahead.Observe(Stage.Watched, null, Instant.OfOneClock(Now.AddSeconds(31))).Latest?.Step);
+    }
+
+    private static AgentBeat At(long step, DateTimeOffset at) =>
+        Beat([step]) with { Samples = [.. Beat([step]).Samples.Select(s => s with { At = at })] };
+
     private static Vitals Known(string agent) =>
         Vitals.Fresh(Instant.OfOneClock(Now)).Take(new AgentRegistration("", Node, agent, 1, Stage.Id, Gang, []), Instant.OfOneClock(Now));
 

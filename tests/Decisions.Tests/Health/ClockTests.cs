@@ -57,7 +57,7 @@ public sealed class ClockTests
         var begun = StagePlanner.Decide(restarting, back.Observe(restarting.Watched, running.Cluster, later), later.At).Next;
         var told = Assert.Single(begun.Outbox, e => e.Kind == "recovered");
         Assert.Equal(TimeSpan.FromSeconds(3), told.Took);
-        Assert.Contains("after 3.0 s", told.Text, StringComparison.Ordinal);
+        Assert.Contains("after 3 s", told.Text, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -113,7 +113,7 @@ public sealed class PlacementQueueTests
         var answer = PlacementQueue.Decide(Ask(32, [held], [big, quick, slow]));
         Assert.Equal("quick", Assert.Single(answer.Placed).Grant.Stage.Run);
         Assert.Equal(Now.AddMinutes(60), answer.Pending[big.Stage].Eta!.Likely);
-        Assert.Contains("reserved from 60 min from now", answer.Pending[big.Stage].Reason, StringComparison.Ordinal);
+        Assert.Contains("reserved from 1 h from now", answer.Pending[big.Stage].Reason, StringComparison.Ordinal);
         Assert.Contains("held together for big/s (32 nodes)", answer.Pending[slow.Stage].Reason, StringComparison.Ordinal);
     }
 
