@@ -55,8 +55,8 @@ public sealed class RunPartsTests : PageTest
         var page = Render<RunPage>(p => p.Add(r => r.Name, "mini"));
         Ops.Send("WatchRun", run);
         page.WaitForElement("[data-stage=pretrain]");
-        var full = page.FindAll("p, span, div, li").Where(e => e.ChildElementCount == 0 && e.TextContent.Contains(why, StringComparison.Ordinal));
-        Assert.Single(full);
+        var said = page.FindAll("p, span, div, li").Where(e => e.ChildElementCount == 0).Select(e => e.TextContent);
+        Assert.Single(said, text => text.Contains(why, StringComparison.Ordinal));
         string card = page.Find("[data-stage=pretrain] .why").TextContent.Trim();
         Assert.Equal("the loss became NaN at step 31, the second time within 500 …", card);
     }
