@@ -54,6 +54,21 @@ public sealed class RunPageTests : PageTest
     }
 
     [Fact]
+    public void A_page_of_2048_ranks_has_fewer_than_1500_elements_and_tells_the_odd_one_first()
+    {
+        var page = Show();
+        var run = MiniRun();
+        run.Stages[0].Ranks.Clear();
+        run.Stages[0].Ranks.Add(Enumerable.Range(0, 2048).Select(
+            r => new Rank { Rank_ = r, Node = $"node-{r / 8}", Pid = 1, State = "training" }));
+        run.Stages[0].Ranks[77].State = "exited";
+        Ops.Send("WatchRun", run);
+        page.WaitForAssertion(() => Assert.Contains("rank 77 on node-9", page.Find("[data-rank]").TextContent));
+        Assert.Contains("ranks on 256 nodes", page.Find("[data-ranks=training]").TextContent);
+        Assert.InRange(page.FindAll("*").Count, 100, 1500);
+    }
+
+    [Fact]
     public void Charts_get_their_view_from_the_address_and_marks_from_the_events()
     {
         Navigation.NavigateTo("/runs/mini?x=tokens&smooth=0.9&log=true&from=10&to=20");

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using DeepSeekOps.Contracts;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Client;
 using Spectre.Console;
@@ -84,8 +85,7 @@ internal static class ShowVerb
                 Paragraph(terminal, ansi, line, Style.Plain);
             }
         }
-        var ranks = run.Stages.SelectMany(stage => stage.Ranks.Select(rank => (IReadOnlyList<string>)
-            [Text(rank.Rank_), stage.Name, rank.Node, rank.Pid > 0 ? Text(rank.Pid) : Words.None, rank.State])).ToArray();
+        var ranks = run.Stages.SelectMany(RankRows).ToArray();
         if (ranks.Length > 0)
         {
             ansi.WriteLine();
@@ -123,6 +123,17 @@ internal static class ShowVerb
         {
             yield return "simulated: no figure here is measured";
         }
+    }
+
+    /// <summary>A row for each of few; of many the odd ones first, then one for each state.</summary>
+    internal static IEnumerable<IReadOnlyList<string>> RankRows(Stage stage)
+    {
+        var fold = RankFold.Of(stage.Ranks);
+        return fold.Shown.Select(rank => (IReadOnlyList<string>)
+            [Text(rank.Rank_), stage.Name, rank.Node, rank.Pid > 0 ? Text(rank.Pid) : Words.None, rank.State])
+            .Concat(fold.Folded.Select(group => (IReadOnlyList<string>)
+                [$"{Text(group.Ranks)} {(fold.Shown.Count > 0 ? "others" : "ranks")}", stage.Name,
+                    $"{Text(group.Nodes)} {(group.Nodes == 1 ? "node" : "nodes")}", Words.None, group.State]));
     }
 
     private static IReadOnlyList<string> RowOf(Stage stage) =>
