@@ -28,7 +28,7 @@ internal static class ForecastPartials
             CheckpointBytes = stage.CheckpointBytes, CheckpointSeconds = stage.CheckpointSeconds, FlopsPerToken = stage.FlopsPerToken,
             LastStep = stage.LastStep is { } step ? ToProto(step) : null, Memory = stage.Memory is { } memory ? ToProto(memory) : null,
             Failures = stage.Failures is { } failures ? ToProto(failures) : null, Duration = stage.Duration?.ToDuration(),
-            PhaseSeconds = { stage.SegmentSteps.Length > 1 ? stage.SegmentSteps.Select(s => s.Seconds) : [] },
+            PhaseSeconds = { stage.PhaseSeconds },
         };
         Set(stage.Mfu, v => proto.Mfu = v);
         Set(stage.TokensPerDay, v => proto.TokensPerDay = v);

@@ -116,7 +116,7 @@ internal sealed partial class OpsGrpcService
         var stages = seen.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
         var reports = await Task.WhenAll(stages.Select(stage => grains.GetGrain<IStageGrain>(stage.ToString()).Describe()));
         var proto = seen.ToProto(reports.OfType<StageReport>());
-        proto.Simulation = (cluster as SimulatedCluster)?.InWords ?? "";
+        proto.Simulation = cluster.InWords;
         return proto;
     }
 

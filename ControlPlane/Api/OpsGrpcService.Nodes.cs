@@ -1,5 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
-using DeepSeekOps.ControlPlane.Clusters.Simulated;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
 using Grpc.Core;
@@ -19,10 +19,10 @@ internal sealed partial class OpsGrpcService
         OnNode(request, node => ClusterOf().Drain(node, Why(request, "drained by hand"), context.CancellationToken));
 
     public override Task<Node> KillNode(NodeCommand request, ServerCallContext context) =>
-        OnNode(request, node => Task.FromResult(Simulated("kill").Kill(node, Why(request, "killed by hand"))));
+        OnNode(request, node => Task.FromResult(Faults("kill").Kill(node, Why(request, "killed by hand"))));
 
     public override Task<Node> HealNode(NodeCommand request, ServerCallContext context) =>
-        OnNode(request, node => Task.FromResult(Simulated("heal").Heal(node)));
+        OnNode(request, node => Task.FromResult(Faults("heal").Heal(node)));
 
     private async Task<Node> OnNode(NodeCommand request, Func<NodeId, Task<bool>> act)
     {
@@ -35,7 +35,7 @@ internal sealed partial class OpsGrpcService
     }
 
     /// <summary>A real machine is not broken on request.</summary>
-    private SimulatedCluster Simulated(string verb) => cluster as SimulatedCluster ?? throw new RpcException(new Status(
+    private NodeFaults Faults(string verb) => cluster.Faults ?? throw new RpcException(new Status(
         StatusCode.FailedPrecondition, $"Only nodes of a simulated cluster can be told to {verb}; this one is {cluster.Kind}. Start it "
             + "with --cluster simulated."));
 

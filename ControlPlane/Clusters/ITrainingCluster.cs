@@ -8,11 +8,12 @@ namespace DeepSeekOps.ControlPlane.Clusters;
 
 /// <summary>
 /// The hands: makes and ends pods where Decisions said so, and tells what it sees. Two implementations: local processes and
-/// simulated nodes. It decides nothing. Every call is idempotent and named by gang.
+/// simulated nodes, each a folder with its choice, its options and its registration. It decides nothing. Every call is idempotent
+/// and named by gang.
 /// </summary>
 public interface ITrainingCluster
 {
-    /// <summary>"local", "kubernetes" or "simulated".</summary>
+    /// <summary>"local" or "simulated".</summary>
     string Kind { get; }
 
     /// <summary>True where what it reports is not measured on real machines; every view says so.</summary>
@@ -20,6 +21,12 @@ public interface ITrainingCluster
 
     /// <summary>Seconds of the cluster's own time in one second of the clock; 1 on real machines.</summary>
     double TimeFactor => 1;
+
+    /// <summary>What it is, where views have to say more than its kind; empty: nothing.</summary>
+    string InWords => "";
+
+    /// <summary>Null: its nodes are machines, which nobody breaks on request.</summary>
+    NodeFaults? Faults => null;
 
     /// <summary>Nodes and pods as they are now. Cheap: it may be called every second by each stage.</summary>
     Task<ClusterSnapshot> Observe(CancellationToken cancellation);
@@ -41,6 +48,12 @@ public interface ITrainingCluster
     /// again. Their logs and evidence are kept.
     /// </summary>
     Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation);
+
+    /// <summary>
+    /// The control plane stops: pods that live on its machine save, and end. One whose pods outlive it, or are nothing without it, has
+    /// nothing to do. False: some were not certainly ended.
+    /// </summary>
+    Task<bool> Stop(string reason, CancellationToken cancellation) => Task.FromResult(true);
 
     /// <summary>Ends every pod whose gang is not in <paramref name="wanted"/>: leftovers of a crash.</summary>
     Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation);

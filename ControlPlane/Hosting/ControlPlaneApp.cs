@@ -4,8 +4,6 @@ using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.Generation;
-using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
-using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
@@ -42,7 +40,10 @@ public static class ControlPlaneApp
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = StopWithin);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddRouting();
-        AddCluster(builder.Services, options, settings, key);
+        options.Cluster.AddTo(builder.Services, new ClusterHouse(
+            options.DataDirectory, settings.Fabric, (gang, node) => key.AgentToken(new AgentClaims(gang, node))));
+        // By it the agents of a cluster within this process speak.
+        builder.Services.AddSingleton(provider => AgentDoors.Of(provider.GetRequiredService<IGrainFactory>()));
         builder.Services.AddStorage(database);
         if (hold is not null)
         {
@@ -62,33 +63,6 @@ public static class ControlPlaneApp
             .AddHttpMessageHandler(() => new TokenHeader(key.PeoplesToken));
         builder.Services.AddDashboard();
         return Map(builder.Build(), endpoints, key);
-    }
-
-    private static void AddCluster(IServiceCollection services, ControlPlaneOptions options, ClusterSettings settings, AccessKey key)
-    {
-        if (options.Cluster == "simulated")
-        {
-            services.Configure<SimulatedClusterOptions>(simulated =>
-            {
-                (simulated.Nodes, simulated.TimeFactor) = (options.Nodes, options.TimeFactor);
-                (simulated.Faults, simulated.Seed, simulated.Fabric) = (options.Faults, options.Seed, settings.Fabric);
-            });
-            services.AddSingleton<SimulatedCluster>();
-            services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<SimulatedCluster>());
-            services.AddSingleton(provider => AgentDoors.Of(provider.GetRequiredService<IGrainFactory>()));
-            services.AddHostedService<SimulatedAgents>();
-            return;
-        }
-
-        services.Configure<LocalClusterOptions>(local =>
-        {
-            local.DataDirectory = options.DataDirectory;
-            local.Nodes = options.Nodes;
-            local.TokenOf = (gang, node) => key.AgentToken(new AgentClaims(gang, node));
-            local.PodFoldersFor = TimeSpan.FromDays(options.KeepPodsDays);
-        });
-        services.AddSingleton<LocalProcessCluster>();
-        services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<LocalProcessCluster>());
     }
 
     private static void Silo(ISiloBuilder silo, Endpoints endpoints, ClusterSettings settings)

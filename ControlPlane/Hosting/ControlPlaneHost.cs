@@ -1,7 +1,7 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Client;
-using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
 using Microsoft.AspNetCore.Connections;
@@ -18,8 +18,7 @@ public static class ControlPlaneHost
     {
         // A pipeline file that is not there is said before anything is started.
         string? pipeline = options.Submit is { } file ? await SubmittedPipeline.Read(file, stop) : null;
-        RefuseWhatIsNotBuilt(options);
-        var settings = await SettingsFile.Read(options.ClusterSettings, options.Nodes, stop);
+        var settings = await SettingsFile.Read(options.ClusterSettings, options.Cluster.Nodes, stop);
         PrivateFiles.MakeWhatIsMadePrivate();
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
         var endpoints = Endpoints.Choose(options);
@@ -47,10 +46,7 @@ public static class ControlPlaneHost
         {
             Say(terminal, "Stopping: workers save and exit; runs resume at the next start. Ctrl-C again exits now.");
             // Agents save and report their last checkpoint while the control plane still listens.
-            if (app.Services.GetService<LocalProcessCluster>() is { } local)
-            {
-                await local.StopAll("dsops was stopped", CancellationToken.None);
-            }
+            await app.Services.GetRequiredService<ITrainingCluster>().Stop("dsops was stopped", CancellationToken.None);
             await app.StopAsync(CancellationToken.None);
             ControlFile.Delete(options.DataDirectory);
             Say(terminal, "Stopped.");
@@ -68,15 +64,6 @@ public static class ControlPlaneHost
         catch (IOException)
         {
             // Nobody is there to read it.
-        }
-    }
-
-    private static void RefuseWhatIsNotBuilt(ControlPlaneOptions options)
-    {
-        if (options.Cluster == "kubernetes")
-        {
-            throw new RefusalException($"--cluster {options.Cluster} is not built yet in this version.",
-                "Use --cluster local or --cluster simulated.", ExitCode.Usage);
         }
     }
 
@@ -144,10 +131,9 @@ public static class ControlPlaneHost
         // What `serve` prints ends up in a collected log, where a code has no business: `dsops url` tells it there.
         terminal.Output.WriteLine($"Dashboard  {(options.Timeline ? endpoints.Open(key) : endpoints.Http)}");
         terminal.Output.WriteLine($"Data       {options.DataDirectory}");
-        if (options.Cluster == "simulated")
+        if (options.Cluster.Greeting is { Length: > 0 } greeting)
         {
-            terminal.Output.WriteLine($"Cluster    simulated: {options.Nodes} nodes, faults {options.Faults.Name}, seed {options.Seed},"
-                + $" time x {options.TimeFactor:0.##}; no figure of it is measured");
+            terminal.Output.WriteLine($"Cluster    {greeting}");
         }
 
         terminal.Output.WriteLine($"Log        {Path.Combine(options.DataDirectory, LogFile.RelativePath)}");

@@ -1,4 +1,4 @@
-using DeepSeekOps.Decisions.Simulation;
+using DeepSeekOps.ControlPlane.Clusters;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
@@ -6,8 +6,6 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 public sealed record ControlPlaneOptions
 {
     public const int UsualPort = 5080;
-    public const int UsualNodes = 2;
-    public const int UsualSimulatedNodes = 256;
 
     /// <summary>Full path of the folder that everything is kept in. Default: .dsops.</summary>
     public required string DataDirectory { get; init; }
@@ -24,23 +22,8 @@ public sealed record ControlPlaneOptions
     /// <summary>Give the data directory to this database, although it belongs to another one. Default: such a start is refused.</summary>
     public bool Rebind { get; init; }
 
-    /// <summary>"local", "simulated" or "kubernetes".</summary>
-    public required string Cluster { get; init; }
-
-    /// <summary>Nodes of a local or simulated cluster. Default: 2 local, 256 simulated.</summary>
-    public required int Nodes { get; init; }
-
-    /// <summary>Folders of ended pods, with the logs of their ranks, stay for so many days. Default: 7.</summary>
-    public int KeepPodsDays { get; init; } = 7;
-
-    /// <summary>Simulated seconds in one second. Default: 1.</summary>
-    public double TimeFactor { get; init; } = 1;
-
-    /// <summary>Published mix that a simulated cluster's faults are drawn from. Default: llama3.</summary>
-    public FaultMix Faults { get; init; } = FaultMix.Llama3;
-
-    /// <summary>Everything random in a simulated cluster grows from it. Default: 1.</summary>
-    public int Seed { get; init; } = 1;
+    /// <summary>What runs the workers, with its own options.</summary>
+    public required ClusterChoice Cluster { get; init; }
 
     /// <summary>File with quotas, groups, spares and maintenance. Default: none of them.</summary>
     public string? ClusterSettings { get; init; }

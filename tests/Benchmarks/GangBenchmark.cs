@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
@@ -25,7 +26,7 @@ internal static class GangBenchmark
     {
         Table.Title($"gangs: {Count} gangs of {NodesEach} nodes through grain, decision and commit (SQLite, synchronous full)");
         string folder = Directory.CreateTempSubdirectory("dsops-bench-").FullName;
-        var options = new ControlPlaneOptions { DataDirectory = folder, Cluster = "simulated", Nodes = Count * NodesEach };
+        var options = new ControlPlaneOptions { DataDirectory = folder, Cluster = new SimulatedChoice { Nodes = Count * NodesEach } };
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, CancellationToken.None);
         await using var app =

@@ -2,6 +2,9 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.Decisions.Simulation;
 
@@ -11,6 +14,9 @@ namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 internal static class HostVerbs
 {
     private const int HighestPort = 65_535;
+
+    /// <summary>Words of the clusters that are built; a test compares them with the clusters that there are.</summary>
+    internal static readonly string[] Clusters = ["local", "simulated"];
 
     private static Option<int?> Port() => Checked(new Option<int?>("--port")
     {
@@ -78,12 +84,14 @@ internal static class HostVerbs
             Description = "Simulated cluster: everything random in it grows from this.", HelpName = "N", DefaultValueFactory = _ => 1,
         };
         var keepPods = KeepPods();
+        var ranks = RanksPerNode();
         var settings = Settings();
         var command = new Command("dev",
             "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops "
                 + "it; the next start goes on.")
         {
             submit, data, port, grpcPort, database, databaseFile, rebind, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
+            ranks,
         };
         command.Validators.Add(result =>
         {
@@ -100,12 +108,18 @@ internal static class HostVerbs
                 GrpcPort = parsed.GetValue(grpcPort),
                 Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
                 Rebind = parsed.GetValue(rebind),
-                Cluster = parsed.GetValue(cluster) ?? "local",
-                Nodes = parsed.GetValue(nodes) ?? UsualNodes(parsed.GetValue(cluster)),
-                TimeFactor = parsed.GetValue(timeFactor),
-                KeepPodsDays = parsed.GetValue(keepPods),
-                Faults = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults)),
-                Seed = parsed.GetValue(seed),
+                Cluster = Choice(
+                    parsed.GetValue(cluster),
+                    () => new LocalChoice
+                    {
+                        Nodes = parsed.GetValue(nodes) ?? LocalChoice.UsualNodes, RanksPerNode = parsed.GetValue(ranks),
+                        KeepPodsDays = parsed.GetValue(keepPods),
+                    },
+                    () => new SimulatedChoice
+                    {
+                        Nodes = parsed.GetValue(nodes) ?? SimulatedChoice.UsualNodes, TimeFactor = parsed.GetValue(timeFactor),
+                        Faults = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults)), Seed = parsed.GetValue(seed),
+                    }),
                 ClusterSettings = parsed.GetValue(settings),
                 Submit = parsed.GetValue(submit),
                 Data = parsed.GetValue(data),
@@ -136,16 +150,22 @@ internal static class HostVerbs
                 GrpcPort = parsed.GetValue(grpcPort),
                 Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
                 Rebind = parsed.GetValue(rebind),
-                Cluster = parsed.GetValue(cluster) ?? "kubernetes",
-                Nodes = ControlPlaneOptions.UsualNodes,
+                Cluster = Choice(parsed.GetValue(cluster), () => new LocalChoice(), () => new SimulatedChoice()),
                 ClusterSettings = parsed.GetValue(settings),
             },
             terminal, timeline: null, cancellation));
         return command;
     }
 
-    private static int UsualNodes(string? cluster) =>
-        cluster == "simulated" ? ControlPlaneOptions.UsualSimulatedNodes : ControlPlaneOptions.UsualNodes;
+    /// <summary>The one place where a word becomes a cluster.</summary>
+    private static ClusterChoice Choice(string? word, Func<LocalChoice> local, Func<SimulatedChoice> simulated) => word switch
+    {
+        "local" => local(),
+        "simulated" => simulated(),
+        _ => throw new RefusalException(
+            $"--cluster {word} is not built yet in this version.", $"Use --cluster {string.Join(" or --cluster ", Clusters)}.",
+            ExitCode.Usage),
+    };
 
     private static Option<int?> Nodes(Option<string> cluster)
     {
@@ -182,6 +202,23 @@ internal static class HostVerbs
         return days;
     }
 
+    private static Option<int> RanksPerNode()
+    {
+        var ranks = new Option<int>("--ranks-per-node")
+        {
+            Description = "Local cluster: ranks that fit on a node, each a process with its share of the cores.", HelpName = "N",
+            DefaultValueFactory = _ => 1,
+        };
+        ranks.Validators.Add(result =>
+        {
+            if (Whole(result) is < 1 or > 64)
+            {
+                result.AddError("--ranks-per-node must be between 1 and 64: each rank is a process of this machine.");
+            }
+        });
+        return ranks;
+    }
+
     private static Option<double> TimeFactor()
     {
         var factor = new Option<double>("--time-factor")
@@ -206,7 +243,7 @@ internal static class HostVerbs
             Description = "What runs the workers: local processes, Kubernetes, or a simulated cluster.",
             DefaultValueFactory = _ => usual,
         };
-        cluster.AcceptOnlyFromAmong("local", "simulated", "kubernetes");
+        cluster.AcceptOnlyFromAmong([.. Clusters, "kubernetes"]);
         return cluster;
     }
 

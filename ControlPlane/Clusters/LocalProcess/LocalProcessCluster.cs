@@ -169,7 +169,7 @@ public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
     /// unknown, so that no planner takes the end of the whole for a failure of its parts. Call it while agents can still report.
     /// </summary>
     /// <returns>True when no process is left.</returns>
-    public async Task<bool> StopAll(string reason, CancellationToken cancellation)
+    public async Task<bool> Stop(string reason, CancellationToken cancellation)
     {
         await _changing.WaitAsync(cancellation);
         try

@@ -45,6 +45,8 @@ public sealed class SimulatedCluster : ITrainingCluster
 
     public bool Simulated => true;
 
+    public NodeFaults? Faults => new(Kill, Heal);
+
     public double TimeFactor => options.TimeFactor;
 
     /// <summary>For views: from what its figures grow.</summary>

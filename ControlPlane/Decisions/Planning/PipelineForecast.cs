@@ -17,10 +17,13 @@ public sealed record StageForecast(
     public double? Mfu { get; init; }
 
     /// <summary>A full step of each segment of the stage: of a context extension, of each phase. Empty where no GPU is named.</summary>
-    public ImmutableArray<StepForecast> SegmentSteps { get; init; } = [];
+    internal ImmutableArray<StepForecast> SegmentSteps { get; init; } = [];
 
     /// <summary>Part of the duration in which outputs are sampled.</summary>
-    public double SamplingSeconds { get; init; }
+    internal double SamplingSeconds { get; init; }
+
+    /// <summary>Of one step of each phase, where there are several. Empty otherwise, and where no GPU is named.</summary>
+    public ImmutableArray<double> PhaseSeconds => SegmentSteps.Length > 1 ? [.. SegmentSteps.Select(s => s.Seconds)] : [];
 
     public double? TokensPerDay => Tokens / Days;
 

@@ -5,6 +5,7 @@ using System.Text;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
@@ -33,7 +34,7 @@ public sealed class AccessTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "local", Nodes = 1 };
+        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 } };
         endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, Cancelled);

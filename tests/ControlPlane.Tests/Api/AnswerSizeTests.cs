@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
@@ -27,7 +28,7 @@ public sealed class AnswerSizeTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "simulated", Nodes = 1 };
+        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new SimulatedChoice { Nodes = 1 } };
         var endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, Cancellation);

@@ -53,7 +53,7 @@ public sealed class TrainedRun : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "local", Nodes = 1 };
+        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 } };
         var endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, CancellationToken.None);
@@ -76,7 +76,7 @@ public sealed class TrainedRun : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         channel?.Dispose();
-        await App.Services.GetRequiredService<LocalProcessCluster>().StopAll("the test is over", CancellationToken.None);
+        await App.Services.GetRequiredService<LocalProcessCluster>().Stop("the test is over", CancellationToken.None);
         await App.StopAsync();
         await App.DisposeAsync();
         Directory.Delete(folder, recursive: true);

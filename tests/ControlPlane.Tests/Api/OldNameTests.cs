@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
@@ -21,7 +22,7 @@ public sealed class OldNameTests
     {
         var cancelled = TestContext.Current.CancellationToken;
         string folder = Directory.CreateTempSubdirectory("dsops-names-").FullName;
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "simulated", Nodes = 1 };
+        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new SimulatedChoice { Nodes = 1 } };
         var endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, cancelled);

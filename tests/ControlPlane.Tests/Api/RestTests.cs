@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using Microsoft.AspNetCore.Builder;
@@ -23,7 +24,7 @@ public sealed class RestTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "local", Nodes = 1 };
+        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 } };
         var endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, TestContext.Current.CancellationToken);

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Json;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Tests.Storage;
@@ -36,7 +37,7 @@ public sealed class SeriesDoorTests(PrivatePostgres postgres) : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         connection = await postgres.CreateDatabase(Cancellation);
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "simulated", Nodes = 1 };
+        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new SimulatedChoice { Nodes = 1 } };
         var endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(connection, folder);
         await StorageHosting.Prepare(database, Cancellation);

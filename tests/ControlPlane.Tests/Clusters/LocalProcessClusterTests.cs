@@ -168,7 +168,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         var cluster = Open();
         await cluster.CreatePods(Gang(1), Cancelled);
         int pid = Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods));
-        Assert.True(await cluster.StopAll("dsops dev was stopped", Cancelled));
+        Assert.True(await cluster.Stop("dsops dev was stopped", Cancelled));
         Assert.Null(ProcessTable.Identify(pid));
         await cluster.CreatePods(Gang(2), Cancelled);
         var seen = await cluster.Observe(Cancelled);

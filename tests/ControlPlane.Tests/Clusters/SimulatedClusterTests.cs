@@ -30,7 +30,10 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "simulated", Nodes = 256, TimeFactor = 100 };
+        var options = new ControlPlaneOptions
+        {
+            DataDirectory = folder, Port = 0, Cluster = new SimulatedChoice { Nodes = 256, TimeFactor = 100 },
+        };
         var endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, TestContext.Current.CancellationToken);

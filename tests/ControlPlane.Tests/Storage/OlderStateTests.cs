@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
@@ -46,7 +47,10 @@ public sealed class OlderStateTests
     public async Task A_stage_that_an_older_build_wrote_goes_on_from_its_checkpoint()
     {
         string folder = Directory.CreateTempSubdirectory("dsops-older-").FullName;
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = "simulated", Nodes = 3, TimeFactor = 100 };
+        var options = new ControlPlaneOptions
+        {
+            DataDirectory = folder, Port = 0, Cluster = new SimulatedChoice { Nodes = 3, TimeFactor = 100 },
+        };
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, Ct);
         await using var app = ControlPlaneApp.Build(options, Endpoints.Choose(options), database, logging => logging.ClearProviders());

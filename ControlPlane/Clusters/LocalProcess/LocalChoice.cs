@@ -1,0 +1,28 @@
+namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+
+/// <summary>`--cluster local`: processes of this machine.</summary>
+public sealed record LocalChoice : ClusterChoice
+{
+    public const int UsualNodes = 2;
+
+    /// <summary>Default: 2, so that a stage has somewhere to go when an agent dies.</summary>
+    public override int Nodes { get; init; } = UsualNodes;
+
+    /// <summary>Ranks that fit on a node. Default: 1.</summary>
+    public int RanksPerNode { get; init; } = 1;
+
+    /// <summary>Folders of ended pods, with the logs of their ranks, stay for so many days. Default: 7.</summary>
+    public int KeepPodsDays { get; init; } = 7;
+
+    public override void AddTo(IServiceCollection services, ClusterHouse house)
+    {
+        services.Configure<LocalClusterOptions>(local =>
+        {
+            (local.DataDirectory, local.TokenOf) = (house.DataDirectory, house.TokenOf);
+            (local.Nodes, local.SlotsPerNode) = (Nodes, RanksPerNode);
+            local.PodFoldersFor = TimeSpan.FromDays(KeepPodsDays);
+        });
+        services.AddSingleton<LocalProcessCluster>();
+        services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<LocalProcessCluster>());
+    }
+}
