@@ -15,6 +15,8 @@ internal sealed partial class ClusterGrain(
     PlacementPolicy policy,
     Ledger ledger, StrayAgents strays, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
+    // Ours: a pod that nobody wants holds GPUs, not work. Ten seconds of them are less than a launch takes, and asking a cluster for all of
+    // its pods that often is cheap beside the watches.
     private static readonly TimeSpan FenceEvery = TimeSpan.FromSeconds(10);
 
     private IReadOnlyDictionary<StageId, PlacementDecision.Pending> pending = ImmutableDictionary<StageId, PlacementDecision.Pending>.Empty;

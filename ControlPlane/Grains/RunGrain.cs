@@ -14,7 +14,10 @@ internal sealed partial class RunGrain(
     [PersistentState("run")] IPersistentState<RunRecord> state, ITrainingCluster cluster, Ledger ledger, TimeProvider clock,
     ILogger<RunGrain> log) : Grain, IRunGrain, IRemindable
 {
+    // Ours: a run makes one move a turn, and the longest chain of moves that need nothing from outside (a stage ends, its gate opens, the
+    // next asks for GPUs) has fewer than ten. A bound, so that two moves that undo each other cannot keep a silo busy.
     private const int TurnsPerTick = 16;
+    // Ours: a page redraws twice a second at most. Beats come more often while ranks start, and no eye reads faster.
     private static readonly TimeSpan PublishEvery = TimeSpan.FromMilliseconds(500);
 
     private readonly ObserverManager<IRunObserver> observers = new(TimeSpan.FromMinutes(5), log);

@@ -18,6 +18,7 @@ internal sealed partial class StageGrain(
     [PersistentState("stage")] IPersistentState<StageRecord> state, ITrainingCluster cluster, Ledger ledger, SteadyClock clock,
     ILogger<StageGrain> log) : Grain, IStageGrain, IRemindable
 {
+    // Ours: the queue foresees ends to the minute; a pace told each five seconds is new enough and one small call.
     private static readonly TimeSpan PaceEvery = TimeSpan.FromSeconds(5);
 
     private readonly Dictionary<NodeId, Acknowledgements> acknowledgements = [];

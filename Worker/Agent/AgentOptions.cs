@@ -40,8 +40,12 @@ public sealed record AgentOptions
 
     public int Standbys { get; init; } = 1;
 
+    // Ours: a control plane that is away is being mended, and training needs it for nothing; most of a working night's outage fits.
+    // Whoever gives up saves first.
     public TimeSpan GiveUpAfter { get; init; } = TimeSpan.FromHours(2);
 
+    // Ours: within the 30 s that Kubernetes grants a pod to end by default, with room for the ranks' own end. A save of the miniature
+    // takes less than one second; whoever trains something larger says more.
     public TimeSpan SaveWithin { get; init; } = TimeSpan.FromSeconds(20);
 
     public string? RankProgram { get; init; }

@@ -16,6 +16,7 @@ internal sealed partial class NodeAgent : IDisposable
     public const int ProtocolRefused = 4;
     public const int GaveUp = 5;
 
+    // Ours: a tenth of the shortest time that an agent looks out for (a second of silence or back-off), so that none is seen much late.
     private static readonly TimeSpan TickEvery = TimeSpan.FromMilliseconds(100);
 
     /// <summary>How long the last reports may take to get through once all ranks are gone.</summary>

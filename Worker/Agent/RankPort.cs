@@ -9,7 +9,9 @@ namespace DeepSeekOps.Worker.Agent;
 /// <summary>The loopback port where rank processes meet their agent. Only a process that knows a token is heard.</summary>
 internal sealed class RankPort : IDisposable
 {
-    /// <summary>A connection that does not say who it is by then is closed.</summary>
+    /// <summary>
+    /// A connection that does not say who it is by then is closed. A rank says it in its first packet; ten seconds allow for a busy machine.
+    /// </summary>
     private static readonly TimeSpan HelloTime = TimeSpan.FromSeconds(10);
 
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
