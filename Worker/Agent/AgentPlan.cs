@@ -84,8 +84,11 @@ public static class AgentPlan
         (Wanted.Training { SavePending: false } training, Order.KindOneofCase.SaveCheckpoint) => (
             training with { SaveOrder = training.SaveOrder + 1, SavePending = true, SaveReason = order!.SaveCheckpoint.Reason },
             $"told to save: {order.SaveCheckpoint.Reason}"),
-        // Continue, a save that is on its way or that nobody could carry out, or a reply without an order.
-        _ => (wanted, ""),
+        // A save that is on its way or that nobody could carry out.
+        (_, Order.KindOneofCase.SaveCheckpoint) => (wanted, ""),
+        // An order that only a newer control plane knows arrives as none.
+        (_, Order.KindOneofCase.Continue or Order.KindOneofCase.None or null) => (wanted, ""),
+        (_, var kind) => throw new System.Diagnostics.UnreachableException($"no word of what an agent does at {kind}"),
     };
 
     /// <summary>A checkpoint of the wanted attempt is durable: a launch of the agent's own would go on from it.</summary>

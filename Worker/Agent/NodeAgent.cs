@@ -194,8 +194,16 @@ internal sealed partial class NodeAgent : IDisposable
                 report.Resumed.Attempt = rank.Attempt;
                 _reports.Add(report.Resumed);
                 break;
-            default:
+            case RankReport.KindOneofCase.Hello or RankReport.KindOneofCase.Ready or RankReport.KindOneofCase.Progress
+                or RankReport.KindOneofCase.Done or RankReport.KindOneofCase.Failed:
+                // The agent's own business: what it told RankSeen is in the next beat.
                 break;
+            case RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.None:
+                _log($"rank in slot {slot} said '{report.KindCase}', which no agent asked for");
+                break;
+            default:
+                // RankSeen, which heard it before, knows every kind.
+                throw new System.Diagnostics.UnreachableException($"no word of where {report.KindCase} goes");
         }
 
         bool firstStep = before.FirstStepAt is null && rank.FirstStepAt is not null;

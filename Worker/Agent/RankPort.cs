@@ -10,7 +10,8 @@ namespace DeepSeekOps.Worker.Agent;
 internal sealed class RankPort : IDisposable
 {
     /// <summary>
-    /// A connection that does not say who it is by then is closed. A rank says it in its first packet; ten seconds allow for a busy machine.
+    /// A connection that does not say who it is by then is closed. A rank says it in its first packet; ten seconds allow for a busy
+    /// machine.
     /// </summary>
     private static readonly TimeSpan HelloTime = TimeSpan.FromSeconds(10);
 

@@ -112,8 +112,12 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             RankReport.KindOneofCase.Done => heard with { State = RankState.Done, Step = report.Done.Step, Phase = "done" },
             RankReport.KindOneofCase.Failed =>
                 this with { Error = report.Failed.Error, Fault = report.Failed.Fault, Broke = report.Failed.NotFinite },
-            // Checkpoints, evaluations, loads and notes are signs of life and go to the control plane as they are.
-            _ => heard,
+            // Signs of life that go to the control plane as they are.
+            RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Evaluation or RankReport.KindOneofCase.Note
+                or RankReport.KindOneofCase.Refused or RankReport.KindOneofCase.ExpertLoad or RankReport.KindOneofCase.Resumed => heard,
+            // Of ranks that no agent started (LocalGang); and what only a newer worker says arrives as none.
+            RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.None => heard,
+            var kind => throw new System.Diagnostics.UnreachableException($"no word of what {kind} says of a rank"),
         };
     }
 

@@ -99,6 +99,7 @@ public static class FaultDetector
         {
             RankState.Training or RankState.Saving => limit,
             RankState.Starting => stage.Policy.HangLimitBeforeFirstStep,
+            // Not heard of is silence, which is the agent's; whoever has ended cannot hang.
             _ => TimeSpan.MaxValue,
         };
     }

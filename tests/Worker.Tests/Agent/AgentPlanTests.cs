@@ -17,6 +17,36 @@ public sealed class AgentPlanTests
     private static ImmutableArray<AgentAction> Decide(Wanted wanted, params RankSeen[] ranks) =>
         AgentPlan.Decide(wanted, [.. ranks], "node-0", 1, Now);
 
+    /// <summary>A new order, or a new report, that somebody forgot here is named by its kind.</summary>
+    [Fact]
+    public void Every_order_and_every_report_has_a_meaning()
+    {
+        foreach (var kind in Order.Descriptor.Oneofs[0].Fields)
+        {
+            var order = new Order();
+            kind.Accessor.SetValue(order, kind.MessageType.Parser.ParseFrom([]));
+            if (order.KindCase is Order.KindOneofCase.Start)
+            {
+                order.Start.Assignment = AgentUnderTest.Assignment(2, 100);
+            }
+            else if (order.KindCase is Order.KindOneofCase.RestartRanks)
+            {
+                order.RestartRanks.Assignment = AgentUnderTest.Assignment(2, 100);
+            }
+            else if (order.KindCase is Order.KindOneofCase.RollBack)
+            {
+                order.RollBack.Assignment = AgentUnderTest.Assignment(2, 100);
+            }
+            Assert.NotNull(AgentPlan.Obey(Training(1), order, Now).Next);
+        }
+        foreach (var kind in RankReport.Descriptor.Oneofs[0].Fields)
+        {
+            var report = new RankReport();
+            kind.Accessor.SetValue(report, kind.MessageType.Parser.ParseFrom([]));
+            Assert.Equal(0, Standby(0).Hear(report, Now).Slot);
+        }
+    }
+
     [Fact]
     public void The_warm_standby_is_launched_and_no_new_one_started_before_the_first_step()
     {
