@@ -50,7 +50,7 @@ internal static class ForecastPartials
         Bubbles = new()
         {
             OneForwardOneBackward = step.Bubbles.OneForwardOneBackward, ZeroBubble = step.Bubbles.ZeroBubble,
-            DualPipe = step.Bubbles.DualPipe,
+            DualPipe = step.Bubbles.DualPipe, DualPipeV = step.Bubbles.DualPipeV,
         },
     };
 

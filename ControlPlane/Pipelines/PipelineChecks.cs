@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Recipes.Weights;
 using ModelShape = DeepSeekOps.Decisions.Recipes.ModelShape;
 
@@ -140,9 +141,9 @@ internal static class PipelineChecks
             $"Write a divisor of {model.RoutedExperts}.");
         Fits(model.Heads % layout.Tensor == 0, "tensor", $"{model.Heads} heads cannot be cut into {layout.Tensor} equal parts.",
             $"Write a divisor of {model.Heads}.");
-        Fits(layout.Pipeline <= model.Layers, "pipeline", $"{model.Layers} layers cannot be cut among {layout.Pipeline} ranks.",
-            $"Write at most {model.Layers}.");
-        Fits(layout.Schedule != PipelineSchedule.DualPipe || layout.Pipeline % 2 == 0, "pipeline",
-            "DualPipe feeds a pipeline from both ends and needs an even number of ranks.", "Write an even number, or another schedule.");
+        if (PipelineSchedules.LayoutProblem(layout.Schedule, layout.Pipeline, model.Layers) is { } problem)
+        {
+            Fits(false, problem.Field, problem.Message, problem.Fix);
+        }
     }
 }

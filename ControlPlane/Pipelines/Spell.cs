@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Recipes.Schedules;
 using DeepSeekOps.Recipes.Weights;
 
@@ -119,8 +120,7 @@ internal static class Spell
         .With("tensor", Int(1, 1024), p => p.Tensor, (p, v) => p with { Tensor = v }, "Ranks among which each matrix is cut.")
         .With("expert", Int(1, 100_000), p => p.Expert, (p, v) => p with { Expert = v }, "Ranks among which a layer's experts are dealt.")
         .With("zero", Int(0, 3), p => p.Zero, (p, v) => p with { Zero = v }, "ZeRO stage of the data-parallel ranks.")
-        .With("schedule", new ChoiceNotation<PipelineSchedule>(("1f1b", PipelineSchedule.OneForwardOneBackward),
-            ("zb1p", PipelineSchedule.ZeroBubble), ("dualpipe", PipelineSchedule.DualPipe)), p => p.Schedule,
+        .With("schedule", new ChoiceNotation<PipelineSchedule>([.. PipelineSchedules.Names]), p => p.Schedule,
             (p, v) => p with { Schedule = v },
             "Order of the pipeline's forward and backward passes.")
         .With("microBatch", Int(1, 1_000_000), p => p.MicroBatch, (p, v) => p with { MicroBatch = v },

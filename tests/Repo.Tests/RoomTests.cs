@@ -48,8 +48,9 @@ public sealed partial class RoomTests
 
     [Theory]
     [InlineData("ControlPlane/Decisions/",
-        @"using (DeepSeekOps\.(ControlPlane|Contracts|Recipes(?!\.Schedules;))|Microsoft|System\.(IO|Net|Threading))\b")]
+        @"using (DeepSeekOps\.(ControlPlane|Contracts|Recipes(?!\.(Schedules|Pipelining);))|Microsoft|System\.(IO|Net|Threading))\b")]
     [InlineData("Contracts/Recipes/Schedules/", @"using (System\.(IO|Net|Threading)|DeepSeekOps)\b")]
+    [InlineData("Contracts/Recipes/Pipelining/", @"using (System\.(IO|Net|Threading)|DeepSeekOps)\b")]
     [InlineData("ControlPlane/Grains/", "using (DeepSeekOps\\.Contracts|Microsoft\\.EntityFrameworkCore|k8s|Npgsql|Grpc)\\b")]
     [InlineData("ControlPlane/Clusters/", "using (DeepSeekOps\\.ControlPlane\\.Grains|Microsoft\\.EntityFrameworkCore)\\b")]
     [InlineData("ControlPlane/Storage/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Clusters)|DeepSeekOps\\.Contracts|k8s)\\b")]

@@ -107,7 +107,7 @@ internal static class PlanVerb
             Say($"step: {step.BusySeconds:0.00} s busy, {step.BubbleSeconds:0.00} s bubble, {step.OptimizerSeconds:0.00} s optimizer"),
             Say($"chunks per step: {step.Chunks:0.#} on each of {step.DataParallel} data-parallel ranks"),
             Say($"bubble: 1F1B {bubbles.OneForwardOneBackward:0.00} s, ZB1P {bubbles.ZeroBubble:0.00} s, ")
-                + Say($"DualPipe {bubbles.DualPipe:0.00} s"),
+                + Say($"DualPipe {bubbles.DualPipe:0.00} s, DualPipeV {bubbles.DualPipeV:0.00} s"),
             Say($"links, hidden behind the passes: all-to-all {step.AllToAllSeconds:0.00} s fabric and ")
                 + Say($"{step.NodeAllToAllSeconds:0.00} s NVLink, pipeline neighbours {step.PointToPointSeconds:0.00} s"),
             Say($"memory GB: weights {memory.WeightsPerCopy / 1e9:0.000} x {memory.Copies}, gradients {memory.Gradients / 1e9:0.0}, ")

@@ -1,5 +1,6 @@
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Throughput;
+using DeepSeekOps.Recipes.Pipelining;
 
 namespace DeepSeekOps.Decisions.Planning;
 

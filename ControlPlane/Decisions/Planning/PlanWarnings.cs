@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Pipelining;
 
 namespace DeepSeekOps.Decisions.Planning;
 
@@ -27,12 +28,10 @@ internal static class PlanWarnings
                     + "ranks, or ZeRO, make room.");
         }
         var last = stage.Recipe.Segments(layout, spec.ResourcesOf(stage).Ranks)[^1];
-        double fewest = step.Chunks * last.TokensOfStep(0) / last.StepTokens;
-        if (layout.Schedule == PipelineSchedule.DualPipe && (fewest < 2 * layout.Pipeline || (int)fewest % 2 != 0))
+        if (Counts(last, step).Select(count => PipelineSchedules.CountProblem(layout.Schedule, layout.Pipeline, count))
+            .FirstOrDefault(p => p is not null) is { } problem)
         {
-            yield return Say(stage,
-                $"DualPipe wants an even number of at least {2 * layout.Pipeline} chunks, a step has as few as {fewest:0.#}: "
-                    + "plan another schedule there.");
+            yield return Say(stage, $"{(last.Ramp is null ? "" : "on the way of its batch ramp ")}{problem.Message} {problem.Fix}");
         }
         if (step.BubbleShare > LargeBubble)
         {
@@ -59,6 +58,21 @@ internal static class PlanWarnings
                 $"a checkpoint takes {forecast.CheckpointSeconds:0} s to be durable, longer than the "
                     + $"{interval.TotalSeconds:0} s to the next one.");
         }
+    }
+
+    /// <summary>
+    /// Whole micro-batches of a step: of the smallest, of the next larger one of a ramp, and of the largest. What a ramp passes in between
+    /// is odd where one of these is.
+    /// </summary>
+    private static IEnumerable<int> Counts(StageSegment last, StepForecast step)
+    {
+        int Count(double tokens) => (int)Math.Min(int.MaxValue, step.Chunks * tokens / last.StepTokens);
+        if (last.Ramp is var (batch, length))
+        {
+            yield return Count(last.TokensOfStep(0));
+            yield return Count(last.TokensOfStep(0) + (batch.From < batch.To ? (double)Math.Max(1, batch.Micro) * length : 0));
+        }
+        yield return Count(last.StepTokens);
     }
 
     // All programs run with the invariant culture alone (Directory.Build.props), so numbers in words are written in one way.

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Throughput;
+using DeepSeekOps.Recipes.Pipelining;
 
 namespace DeepSeekOps.Decisions.Planning;
 
@@ -76,17 +77,19 @@ public sealed record StepForecast(
 }
 
 /// <summary>Bubbles of one step by schedule (report section 3.2.1, table 2), calibrated; in seconds.</summary>
-public sealed record BubbleTable(double OneForwardOneBackward, double ZeroBubble, double DualPipe)
+public sealed record BubbleTable(double OneForwardOneBackward, double ZeroBubble, double DualPipe, double DualPipeV)
 {
     public static BubbleTable Of(int pipeline, double chunkSeconds)
     {
         const double Backward = Calibration.InputBackward + Calibration.WeightBackward;
         double scale = chunkSeconds * Calibration.BubbleOverFormula;
+        const double BothWays = Calibration.OverlappedForwardAndBackward + Backward - (3 * Calibration.WeightBackward);
         return new BubbleTable(
             (pipeline - 1) * (Calibration.Forward + Backward) * scale,
             (pipeline - 1) * (Calibration.Forward + Backward - (2 * Calibration.WeightBackward)) * scale,
-            Math.Max(0, (pipeline / 2) - 1) * (Calibration.OverlappedForwardAndBackward + Backward - (3 * Calibration.WeightBackward))
-                * scale);
+            Math.Max(0, (pipeline / 2) - 1) * BothWays * scale,
+            // Twice as many pieces as ranks, each half as long.
+            (pipeline - 1) * BothWays * scale / 2);
     }
 
     public double Of(PipelineSchedule schedule) => schedule switch
@@ -94,6 +97,7 @@ public sealed record BubbleTable(double OneForwardOneBackward, double ZeroBubble
         PipelineSchedule.OneForwardOneBackward => OneForwardOneBackward,
         PipelineSchedule.ZeroBubble => ZeroBubble,
         PipelineSchedule.DualPipe => DualPipe,
+        PipelineSchedule.DualPipeV => DualPipeV,
         _ => throw new UnreachableException($"schedule {schedule}"),
     };
 }

@@ -1,13 +1,6 @@
-namespace DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Pipelining;
 
-/// <summary>Order of a pipeline-parallel step.</summary>
-public enum PipelineSchedule
-{
-    OneForwardOneBackward = 0,
-    /// <summary>Zero-bubble, ZB1P.</summary>
-    ZeroBubble = 1,
-    DualPipe = 2,
-}
+namespace DeepSeekOps.Decisions.Recipes;
 
 /// <summary>How one model is spread over the ranks. Data parallelism is what remains: ranks / (pipeline × tensor × context).</summary>
 public sealed record ParallelLayout

@@ -26,7 +26,8 @@ public sealed class PipelinePass(DeepSeekModel model, IProcessGroup pipeline,
     /// </param>
     public void Run(IReadOnlyList<MicroBatch> batches, bool training, Func<int, PartOutput, Tensor?> loss)
     {
-        foreach (var task in PipelineSchedule.OneForwardOneBackward(pipeline.Ranks, pipeline.Own, batches.Count))
+        foreach (var task in PipelineSchedules.Of(
+            PipelineSchedule.OneForwardOneBackward, pipeline.Ranks, pipeline.Own, batches.Count))
         {
             switch (task.Work)
             {

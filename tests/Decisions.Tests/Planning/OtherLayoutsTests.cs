@@ -1,5 +1,6 @@
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 

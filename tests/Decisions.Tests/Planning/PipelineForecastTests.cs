@@ -1,5 +1,6 @@
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 
@@ -111,7 +112,7 @@ public sealed class PipelineForecastTests
     [Fact]
     public void The_plan_says_that_the_ramp_begins_below_DualPipes_chunks() =>
         Assert.Contains(Plan.Warnings,
-            w => w.Contains("at least 32 chunks", StringComparison.Ordinal) && w.Contains("24", StringComparison.Ordinal));
+            w => w.Contains("at least 32 micro-batches", StringComparison.Ordinal) && w.Contains("24", StringComparison.Ordinal));
 
     [Fact]
     public void DualPipe_has_the_smallest_bubble_and_1F1B_the_largest()

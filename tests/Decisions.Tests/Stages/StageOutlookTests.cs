@@ -7,6 +7,7 @@ using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 
