@@ -42,7 +42,11 @@ internal sealed class SimulatedGang(StageId stage)
 
     public int Attempt => attempt;
 
-    public double SinceProgress(double now) => Math.Max(0, now - Math.Max(lastProgress, Pods.Max(p => p.LaunchedAt)));
+    /// <summary>
+    /// Simulated seconds, up to the moment that it was last advanced to: time that this process took since then, times the factor, is no
+    /// silence of a rank.
+    /// </summary>
+    public double SinceProgress { get; private set; }
 
     public void Save() => saveAsked = true;
 
@@ -54,14 +58,22 @@ internal sealed class SimulatedGang(StageId stage)
             p => p is { ExitCode: null, RankError: null, Hung: false } && p.Assignment is { } a
                 && a.Attempt == Pods[0].Assignment?.Attempt);
 
+    /// <summary>Some ranks wait for peers that were not told of the launch yet: this process is behind, and nobody hangs.</summary>
+    private bool AwaitsOrders => Pods.Exists(p => p.Assignment?.Attempt != Pods[0].Assignment?.Attempt);
+
     /// <summary>Training up to now.</summary>
     public void Advance(double now, DateTimeOffset at, Random random)
     {
-        if (!Whole || Pods[0].Assignment is not { } assignment)
+        if (Whole && Pods[0].Assignment is { } assignment)
         {
-            return;
+            Train(assignment, now, at, random);
         }
 
+        SinceProgress = AwaitsOrders ? 0 : Math.Max(0, now - Math.Max(lastProgress, Pods.Max(p => p.LaunchedAt)));
+    }
+
+    private void Train(Assignment assignment, double now, DateTimeOffset at, Random random)
+    {
         if (assignment.Attempt != attempt)
         {
             Launch(assignment, random);
@@ -78,8 +90,10 @@ internal sealed class SimulatedGang(StageId stage)
         }
 
         saveAsked = false;
-        // A turn that had no room for all its steps does not owe them.
-        stepEnds = Math.Max(stepEnds, now - stepSeconds);
+        // A turn that had no room for all its steps does not owe them; the gang stood still with it and made progress until then.
+        double late = Math.Max(0, now - stepSeconds - stepEnds);
+        stepEnds += late;
+        lastProgress += late;
     }
 
     private void Launch(Assignment assignment, Random random)

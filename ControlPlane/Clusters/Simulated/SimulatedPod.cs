@@ -38,7 +38,7 @@ internal sealed class SimulatedPod(SimulatedGang of, GangId gang, NodeId node, i
     {
         get
         {
-            var since = TimeSpan.FromSeconds(Math.Min(of.SinceProgress(clock()), TimeSpan.FromDays(1).TotalSeconds));
+            var since = TimeSpan.FromSeconds(Math.Min(of.SinceProgress, TimeSpan.FromDays(1).TotalSeconds));
             return Assignment is { } assignment ? [.. assignment.Ranks.Select(r => Rank(r, assignment, since))] : [];
         }
     }
