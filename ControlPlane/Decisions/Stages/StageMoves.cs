@@ -112,6 +112,7 @@ internal static class StageMoves
             Latest = null,
             // Who names a step wants what comes after it trained anew, also what was left out.
             LeftOut = stage.Wish.FromStep is { } step ? BatchOrder.TakenBy(stage.LeftOut, step) : stage.LeftOut,
+            StartedAt = now,
             EndedAt = null,
             Evaluations = [.. stage.Evaluations.Where(e => e.Step <= from)],
         };

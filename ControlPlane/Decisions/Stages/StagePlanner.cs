@@ -232,7 +232,7 @@ public static class StagePlanner
 
     private static Decision FromEnd(Stage stage, DateTimeOffset now) =>
         stage.Wish is { Intent: Intent.Train } wish && wish.Round > stage.Round
-            ? (stage.BeginRound(now) with { StartedAt = now }).Queue(now)
+            ? stage.BeginRound(now).Queue(now)
             : stage.Stay(stage.Reason);
 
     private static Stage TakeUp(Stage stage, DateTimeOffset now) => stage.Wish.Round > stage.Round ? stage.BeginRound(now) : stage;

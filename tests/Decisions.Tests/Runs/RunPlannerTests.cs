@@ -1,6 +1,7 @@
 using CsCheck;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Stages;
 using Xunit;
 
 namespace DeepSeekOps.Decisions.Tests.Runs;
@@ -66,6 +67,24 @@ public sealed class RunPlannerTests
 
         Assert.True(world.Run.Phase.Terminal, $"still {world.Run.Phase}: {world.Run.Reason}");
     }, iter: 300);
+
+    [Theory]
+    [InlineData(1, "its only stage completed, ")]
+    [InlineData(2, "both stages completed, ")]
+    [InlineData(3, "all 3 stages completed, ")]
+    public void A_run_that_is_done_counts_its_stages_as_people_do(int stages, string words)
+    {
+        var run = new RunWorld(new Random(1)).Run;
+        var done = run with { Stages = run.Stages[..stages], Current = stages };
+        var decision = RunPlanner.Decide(done, [.. new StageReport?[stages]], run.SubmittedAt + TimeSpan.FromSeconds(90));
+        Assert.IsType<RunPhase.Completed>(decision.Next.Phase);
+        Assert.Equal(words + "90 s after the submission", decision.Reason);
+    }
+
+    /// <summary>A pause or a failure is a moment: what lay before it is no time that it took.</summary>
+    [Fact]
+    public void Only_the_end_of_all_stages_took_time() => Gen.Int.Sample(seed => Live(seed, (_, world) =>
+        Assert.All(world.Run.Outbox.Where(e => e.Kind != "completed"), e => Assert.Null(e.Took))), iter: 100);
 
     [Fact]
     public void A_gate_that_asks_for_a_person_pauses_the_run_until_it_is_resumed()
