@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text.RegularExpressions;
 using DeepSeekOps.ControlPlane.Tests.Storage;
 
 namespace DeepSeekOps.EndToEnd.Tests;
@@ -8,17 +9,22 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <param name="Missing">Steps without a loss.</param>
 /// <param name="Others">Steps whose loss is another one than in the undisturbed run.</param>
 /// <param name="LogLines">Lines of the control plane's log that tell of failures, with those of their stacks.</param>
-internal sealed record BlipResult(IReadOnlyList<long> Missing, IReadOnlyList<long> Others, bool SameWeights, int LogLines);
+/// <param name="Relaunches">How far behind the newest durable checkpoint each launch began that an agent made by itself, in steps.</param>
+/// <param name="Attempts">Launches by the control plane.</param>
+internal sealed record BlipResult(
+    IReadOnlyList<long> Missing, IReadOnlyList<long> Others, bool SameWeights, int LogLines, IReadOnlyList<long> Relaunches, int Attempts);
 
 /// <summary>
-/// PostgreSQL is stopped as by a crash and started again, several times in one run; then the run is held against an undisturbed one.
+/// PostgreSQL is stopped as by a crash and started again, several times in one run; then the run is held against an undisturbed one. A
+/// rank may die in the middle of it: its agent alone can launch it again then.
 /// </summary>
-internal static class BlipDrill
+internal static partial class BlipDrill
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(8);
 
     /// <summary>Null: PostgreSQL is not installed.</summary>
-    public static async Task<BlipResult?> Run(int steps, int blips, Action<string>? tell = null)
+    /// <param name="ranksDieToo">In every second stop the rank is killed.</param>
+    public static async Task<BlipResult?> Run(int steps, int blips, Action<string>? tell = null, bool ranksDieToo = false)
     {
         await using var server = await PostgresServer.Begin(CancellationToken.None);
         if (server is null)
@@ -30,11 +36,20 @@ internal static class BlipDrill
         await dsops.Submit(TinyPipeline.Pretraining("calm", steps));
         await dsops.UntilRun("calm", "completed", Patience);
         await dsops.Submit(TinyPipeline.Pretraining("shaken", steps));
+        var durableAtDeath = new List<long>();
         for (int blip = 1; blip <= blips; blip++)
         {
             long from = (long)steps * blip / (blips + 2);
             await OnDisk(dsops, "shaken", from);
+            int? victim = ranksDieToo && blip % 2 == 0 ? await Rank(dsops, "shaken") : null;
             await server.StopAtOnce();
+            if (victim is { } rank)
+            {
+                Dsops.Freeze(rank);
+                durableAtDeath.Add(NewestStep(dsops, "shaken"));
+                Dsops.Kill(rank);
+            }
+
             // About three seconds of training that only the agent knows of.
             long without = await OnDisk(dsops, "shaken", NewestStep(dsops, "shaken") + 40);
             await server.Start(CancellationToken.None);
@@ -42,17 +57,31 @@ internal static class BlipDrill
                 string.Create(CultureInfo.InvariantCulture, $"stop {blip}: the rank trained on to step {without} without a database"));
         }
 
-        await dsops.UntilRun("shaken", "completed", Patience);
+        var run = await dsops.UntilRun("shaken", "completed", Patience);
         var (calm, shaken) = (await Losses(dsops, "calm"), await Losses(dsops, "shaken"));
         var result = new BlipResult(
             [.. Enumerable.Range(1, steps).Select(s => (long)s).Where(s => !shaken.ContainsKey(s))],
             [.. shaken.Where(s => calm.GetValueOrDefault(s.Key) != s.Value).Select(s => s.Key)],
             Weights(dsops, "calm", steps) == Weights(dsops, "shaken", steps),
             File.ReadAllLines(Path.Combine(dsops.DataDirectory, "logs", "control-plane.log"))
-                .Count(l => !l.Contains("Z info ", StringComparison.Ordinal)));
+                .Count(l => !l.Contains("Z info ", StringComparison.Ordinal)),
+            [.. durableAtDeath.Zip(Relaunched(dsops), (durable, from) => durable - from)],
+            (int)run["stages"]![0]!["attempt"]!);
         await dsops.Stop();
         return result;
     }
+
+    private static async Task<int> Rank(Dsops dsops, string run) => (int)(await dsops.UntilStage(run, "pretrain", "has a rank", Patience,
+        s => s["ranks"]!.AsArray().Count > 0 && Dsops.IsAlive((int)s["ranks"]![0]!["pid"]!)))["ranks"]![0]!["pid"]!;
+
+    /// <summary>The step that each launch by the agent alone went on from, as it wrote down at once.</summary>
+    private static IEnumerable<long> Relaunched(Dsops dsops) =>
+        Directory.EnumerateFiles(Path.Combine(dsops.DataDirectory, "nodes"), "agent.log", SearchOption.AllDirectories).Order()
+            .SelectMany(File.ReadLines).Select(line => LocalTry().Match(line)).Where(found => found.Success)
+            .Select(found => long.Parse(found.Groups[1].ValueSpan, CultureInfo.InvariantCulture));
+
+    [GeneratedRegex(@"\(local try \d+ of attempt \d+\): it goes on from step (\d+),")]
+    private static partial Regex LocalTry();
 
     /// <summary>By the checkpoints on the disk: nobody else knows while the database is away.</summary>
     private static async Task<long> OnDisk(Dsops dsops, string run, long step)
