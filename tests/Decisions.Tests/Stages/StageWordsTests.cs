@@ -8,7 +8,7 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 /// <summary>What a stage's sentences say of time: only what was spent on what they tell of.</summary>
 public sealed class StageWordsTests
 {
-    private static readonly TimeSpan Wait = TimeSpan.FromHours(5);
+    private static readonly TimeSpan Wait = TimeSpan.FromHours(1);
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
 
     private readonly StageWorld world = new();
