@@ -45,6 +45,10 @@ public sealed class AccessKey
         return $"{AgentForm}.{claimed}.{Derived($"{AgentForm} {claimed}")}";
     }
 
+    /// <summary>What the ranks of a gang show each other in one attempt; it opens nothing here.</summary>
+    public string PeersToken(GangId gang, int attempt) =>
+        Derived(string.Create(CultureInfo.InvariantCulture, $"peers {gang.Stage}/{gang.Number}/{attempt}"));
+
     /// <summary>Null: not a token of an agent, or one that was not made with this key.</summary>
     public AgentClaims? Agent(string token)
     {

@@ -1,3 +1,4 @@
+using System.Net;
 using DeepSeekOps.Decisions;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -97,6 +98,10 @@ internal static class Door
 
     public static int NotNegative(int number, string field) =>
         number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");
+
+    /// <param name="port">0: none.</param>
+    public static int Port(int port, string field) => port is >= IPEndPoint.MinPort and <= IPEndPoint.MaxPort ? port
+        : throw Invalid($"{field} is {port}; a port is a number from 1 to {IPEndPoint.MaxPort}, and 0 says that there is none.");
 
     public static long NotNegative(long number, string field) =>
         number >= 0 ? number : throw Invalid($"{field} is {number}; it cannot be negative.");

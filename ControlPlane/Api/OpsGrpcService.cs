@@ -175,7 +175,7 @@ internal sealed partial class OpsGrpcService(
             ?? (cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling));
         return looks.Run(
             () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings,
-                singleRanks: toRun && !cluster.Simulated),
+                trains: toRun && !cluster.Simulated),
             PipelineText.Silent, context.CancellationToken);
     }
 

@@ -13,7 +13,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>Where agents report. No state here: an agent's stage answers.</summary>
 /// <param name="checkpoints">Where checkpoints are kept, as the workers see it.</param>
-internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, CheckpointRoot checkpoints) : WorkerService.WorkerServiceBase
+internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, CheckpointRoot checkpoints, AccessKey key)
+    : WorkerService.WorkerServiceBase
 {
     public const int Protocol = 1;
 
@@ -36,7 +37,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         Fits(agent, registration.Stage, registration.Attempt, registration.Node);
         var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString())
             .Register(registration with { Gang = agent.Gang.Number });
-        return reply.ToProto(checkpoints.Folder);
+        return reply.ToProto(checkpoints.Folder, key.PeersToken);
     }
 
     public override async Task<WorkerReply> Heartbeat(HeartbeatRequest request, ServerCallContext context)
@@ -46,7 +47,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         Fits(agent, beat.Stage, beat.Attempt, beat.Node);
         Fits(agent, beat);
         var reply = await grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat with { Gang = agent.Gang.Number });
-        return reply.ToProto(checkpoints.Folder);
+        return reply.ToProto(checkpoints.Folder, key.PeersToken);
     }
 
     public override async Task<WorkerReply> ReportLogs(LogBatch request, ServerCallContext context)
@@ -68,7 +69,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
             lines, context.CancellationToken);
         return new WorkerReply
         {
-            Order = new Stages.WorkerOrder.Continue().ToProto(checkpoints.Folder),
+            Order = new Order { Continue = new Continue() },
             BeatEvery = Duration.FromTimeSpan(BeatEvery),
         };
     }

@@ -63,6 +63,7 @@ internal static class WorkerPartials
             Resumed = [.. request.Resumed.Select(resumed =>
                 new ResumedFrom(Door.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord(stage)))],
             LocalRestarts = [.. request.LocalRestarts.Select(restart => restart.ToRecord(request.Node))],
+            PeerHost = request.PeerHost.Length == 0 ? "" : Door.Name(request.PeerHost, "peerHost"),
         };
     }
 
@@ -101,6 +102,9 @@ internal static class WorkerPartials
         Halted = rank.Halted,
         Broke = rank.NotFinite?.ToRecord(),
         SinceExit = rank.SinceExit is null ? null : Door.Span(rank.SinceExit, "ranks.sinceExit"),
+        PeerPort = Door.Port(rank.PeerPort, "ranks.peerPort"),
+        WaitsForGang = rank.WaitsForGang,
+        LostPeer = rank.HasLostPeer ? Door.NotNegative(rank.LostPeer, "ranks.lostPeer") : null,
     };
 
     private static NotFinite ToRecord(this Proto.NotFinite broke) => new(
@@ -185,15 +189,16 @@ internal static class WorkerPartials
             Door.NotNegative(load.FirstLayer, "expertLoads.firstLayer"), load.MtpBlocks, experts, [.. load.Ratios]);
     }
 
-    public static Proto.WorkerReply ToProto(this WorkerReply reply, string checkpointRoot) => new()
+    /// <param name="peersToken">What the ranks of a gang show each other, by gang and attempt.</param>
+    public static Proto.WorkerReply ToProto(this WorkerReply reply, string checkpointRoot, Func<GangId, int, string> peersToken) => new()
     {
-        Order = reply.Order.ToProto(checkpointRoot),
+        Order = reply.Order.ToProto(checkpointRoot, peersToken),
         BeatEvery = Duration.FromTimeSpan(reply.BeatEvery),
         Acknowledged = reply.Acknowledged,
         Undecided = reply.Undecided,
     };
 
-    public static Proto.Order ToProto(this WorkerOrder order, string checkpointRoot) => order.Match(
+    private static Proto.Order ToProto(this WorkerOrder order, string checkpointRoot, Func<GangId, int, string> peersToken) => order.Match(
         goOn: _ => new Proto.Order { Continue = new Proto.Continue() },
         start: start => new Proto.Order { Start = new Proto.Start { Assignment = start.Assignment.ToProto(checkpointRoot) } },
         save: save => new Proto.Order { SaveCheckpoint = new Proto.SaveCheckpoint { Reason = save.Reason } },
@@ -209,6 +214,14 @@ internal static class WorkerPartials
         {
             RestartRanks = new Proto.RestartRanks { Assignment = restart.Assignment.ToProto(checkpointRoot), Reason = restart.Reason },
         },
+        form: form => new Proto.Order
+        {
+            Form = new Proto.Form
+            {
+                Attempt = form.Roster.Attempt,
+                Roster = form.Roster.ToProto(peersToken(form.Roster.Gang, form.Roster.Attempt)),
+            },
+        },
         stop: stop => new Proto.Order
         {
             Stop = new Proto.Stop
@@ -218,14 +231,18 @@ internal static class WorkerPartials
             },
         });
 
+    private static Proto.GangRoster ToProto(this Roster roster, string token) => new()
+    {
+        Gang = roster.Gang.ToString(), Term = roster.Attempt, Token = token,
+        Members = { roster.Members.Select(m => new Proto.GangMember { Rank = m.Rank, Host = m.Host, Port = m.Port }) },
+    };
+
     public static Proto.Assignment ToProto(this Assignment assignment, string checkpointRoot) => new()
     {
         Attempt = new Proto.AttemptRef { Run = assignment.Stage.Run, Stage = assignment.Stage.Stage, Attempt = assignment.Attempt },
         Ranks = { assignment.Ranks.Select(
             rank => new Proto.RankPlacement { Rank = rank.Rank, Node = rank.Node.Name, LocalRank = rank.LocalRank }) },
         WorldSize = assignment.WorldSize,
-        RendezvousHost = assignment.RendezvousHost,
-        RendezvousPort = assignment.RendezvousPort,
         Plan = TrainingPlans.ToProto(
             assignment.Pipeline, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(),
             assignment.StudentFrom?.ToProto()),

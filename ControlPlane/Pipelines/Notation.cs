@@ -66,8 +66,8 @@ internal sealed class Reading
     /// <summary>Whether a file is there. Null: files are not looked for.</summary>
     public Func<string, bool>? FileExists { get; init; }
 
-    /// <summary>It is to run where ranks cannot train together; plans and simulated clusters take any layout.</summary>
-    public bool SingleRanks { get; init; }
+    /// <summary>It is to be trained by this version's worker; plans and simulated clusters take any layout.</summary>
+    public bool Trains { get; init; }
 
     public IEnumerable<PipelineProblem> Problems => problems.OrderBy(p => p.Line).ThenBy(p => p.Column);
 

@@ -25,7 +25,7 @@ internal static class PipelineChecks
             string at = $"stages[{i}]";
             Names(spec, i, at, reading);
             Layout(spec, spec.Stages[i], at, reading);
-            Together(spec, spec.Stages[i], at, reading);
+            GangChecks.Check(spec, spec.Stages[i], at, reading);
             if (reading.Sound($"{at}.from") && reading.Sound($"{at}.name") && reading.Sound($"{at}.kind"))
             {
                 StageChecks.Check(spec, spec.Stages[i], at, reading);
@@ -101,19 +101,6 @@ internal static class PipelineChecks
                     "Turn the limits round.", []);
             }
         }
-    }
-
-    private static void Together(PipelineSpec spec, StageSpec stage, string at, Reading reading)
-    {
-        var resources = spec.ResourcesOf(stage);
-        string where = stage.Resources is not null ? $"{at}.resources" : "resources";
-        string field = resources.Nodes > 1 ? "nodes" : "ranksPerNode";
-        reading.Check(!reading.SingleRanks || resources.Ranks == 1, $"{where}.{field}",
-            $"Stage '{stage.Name}' asks for {resources.Nodes} × {resources.RanksPerNode} = {resources.Ranks} ranks; on this "
-                + "cluster a stage trains on one.",
-            "Write 'nodes: 1' and 'ranksPerNode: 1'. `dsops plan`, `dsops simulate` and `dsops dev --cluster "
-                + "simulated` take the whole layout.",
-            [where]);
     }
 
     private static void Layout(PipelineSpec spec, StageSpec stage, string at, Reading reading)

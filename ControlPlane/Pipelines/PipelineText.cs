@@ -29,18 +29,18 @@ public static class PipelineText
     /// <param name="fileExists">Whether a data file is there. Null: files are not looked for.</param>
     /// <param name="name">Takes the place of the name in the text.</param>
     /// <param name="settings">Take the place of values in the text.</param>
-    /// <param name="singleRanks">It is to run where ranks cannot train together.</param>
+    /// <param name="trains">It is to be trained by this version's worker, and not only planned or simulated.</param>
     public static PipelineParse Parse(
         string text, string? folder = null, Func<string, bool>? fileExists = null, string? name = null,
         IReadOnlyList<PipelineSetting>? settings = null,
-        bool singleRanks = false)
+        bool trains = false)
     {
         var (root, unreadable) = PipelineReader.Read(text);
         if (root is null)
         {
             return new PipelineParse(null, [unreadable!]);
         }
-        var reading = new Reading { Folder = folder, FileExists = fileExists, SingleRanks = singleRanks };
+        var reading = new Reading { Folder = folder, FileExists = fileExists, Trains = trains };
         reading.Place("", root);
         root = (settings ?? []).Aggregate(root, (now, setting) => setting.In(now, reading));
         if (PipelineNotation.Pipeline.TryRead(Named(root, name), "", reading, out var spec))

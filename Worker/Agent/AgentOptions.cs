@@ -19,6 +19,7 @@ public sealed record AgentOptions
           --standbys N           warm rank processes to keep ready. Default: 1
           --give-up-after TIME   save and end after so long without the control plane. Default: 2h
           --save-within TIME     how long ranks may save after SIGTERM. Default: 20s
+          --peer-host ADDRESS    where ranks of other nodes reach those of this one. Default: 127.0.0.1
           --rank-program PATH    the program a rank is (.dll or executable). Default: this one, verb 'rank'
 
         DSOPS_AGENT_TOKEN in the environment is the token that the control plane gave it.
@@ -49,6 +50,8 @@ public sealed record AgentOptions
     public TimeSpan SaveWithin { get; init; } = TimeSpan.FromSeconds(20);
 
     public string? RankProgram { get; init; }
+
+    public string PeerHost { get; init; } = "127.0.0.1";
 
     /// <summary>Shown with each report. From the environment, since everybody may read a command line.</summary>
     public string Token { get; init; } = "";
@@ -99,6 +102,7 @@ public sealed record AgentOptions
             GiveUpAfter = Read("--give-up-after", TimeSpan.FromHours(2), ParseTime, "a time such as 90s, 10m or 2h"),
             SaveWithin = Read("--save-within", TimeSpan.FromSeconds(20), ParseTime, "a time such as 20s"),
             RankProgram = given.GetValueOrDefault("--rank-program"),
+            PeerHost = given.GetValueOrDefault("--peer-host") ?? "127.0.0.1",
         };
         if (!given.ContainsKey("--gang"))
         {
@@ -118,7 +122,7 @@ public sealed record AgentOptions
         string[] known =
         [
             "--node", "--run", "--stage", "--gang", "--pod-dir", "--control-file", "--control", "--standbys", "--give-up-after",
-            "--save-within", "--rank-program",
+            "--save-within", "--rank-program", "--peer-host",
         ];
         var given = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < args.Count; i += 2)

@@ -21,6 +21,9 @@ public abstract record Wanted
     {
         public override int Attempt { get; init; } = Assignment.Attempt.Attempt;
 
+        /// <summary>Who is in the gang, as the control plane has told; null: it has not.</summary>
+        public GangRoster? Roster { get; init; }
+
         /// <summary>Launches that the agent made by itself; with the attempt it fences out what is older.</summary>
         public int LocalTry { get; init; }
 
@@ -47,6 +50,9 @@ public abstract record AgentAction
     public sealed record Spawn(int? Rank) : AgentAction;
 
     public sealed record Launch(int Slot, int Rank) : AgentAction;
+
+    /// <summary>Tells a launched rank what to train, and who else is in its gang.</summary>
+    public sealed record Tell(int Slot) : AgentAction;
 
     public sealed record AskSave(int Slot, string Reason, int SaveOrder) : AgentAction;
 
@@ -84,6 +90,10 @@ public static class AgentPlan
         (Wanted.Training { SavePending: false } training, Order.KindOneofCase.SaveCheckpoint) => (
             training with { SaveOrder = training.SaveOrder + 1, SavePending = true, SaveReason = order!.SaveCheckpoint.Reason },
             $"told to save: {order.SaveCheckpoint.Reason}"),
+        (Wanted.Training training, Order.KindOneofCase.Form) when order!.Form.Attempt == training.Attempt && training.LocalTry == 0 => (
+            training with { Roster = order.Form.Roster }, training.Roster is null ? "the gang is complete" : ""),
+        // Of a launch that is over, or that has formed by itself.
+        (_, Order.KindOneofCase.Form) => (wanted, ""),
         // A save that is on its way or that nobody could carry out.
         (_, Order.KindOneofCase.SaveCheckpoint) => (wanted, ""),
         // An order that only a newer control plane knows arrives as none.
@@ -155,12 +165,23 @@ public static class AgentPlan
                 : new AgentAction.Spawn(rank))];
         }
 
+        if (current.Any(r => r.WaitsForGang))
+        {
+            return !IsFormed(training, current, node) ? []
+                : [.. current.Where(r => r.WaitsForGang).Select(r => new AgentAction.Tell(r.Slot))];
+        }
+
         var saves = current
             .Where(r => r.Alive && training.SavePending && r.SaveOrder < training.SaveOrder)
             .Select(r => new AgentAction.AskSave(r.Slot, training.SaveReason, training.SaveOrder));
         // A standby warms up on the same cores: not before the ranks have settled.
         return [.. saves, .. current.All(r => r.Settled) ? SpawnStandbys(ranks, standbys, now) : []];
     }
+
+    /// <summary>With other nodes in the gang the control plane says who is in it; a gang of one node is formed there.</summary>
+    private static bool IsFormed(Wanted.Training training, ImmutableArray<RankSeen> current, string node) =>
+        training.Roster is not null
+        || (AlonePlan.WholeGangIsHere(training.Assignment, node) && current.All(r => r.Told || r.WaitsForGang));
 
     private static ImmutableArray<AgentAction> SpawnStandbys(ImmutableArray<RankSeen> ranks, int standbys, DateTimeOffset now)
     {

@@ -34,7 +34,9 @@ public static class AlonePlan
             return null;
         }
 
-        var ended = ranks.Where(r => training.Has(r) && r.State == RankState.Exited).MinBy(r => r.EndedAt);
+        // Whoever lost a peer is its victim; the one that is launched again is told by what ended it.
+        var ended = ranks.Where(r => training.Has(r) && r.State == RankState.Exited)
+            .OrderBy(r => r.LostPeer is not null).ThenBy(r => r.EndedAt).FirstOrDefault();
         bool mendable = ended is not null && training.TriesSpent < Budget && !NotMendedByLaunching.Contains(ended.ExitCode ?? 0);
         if (!mendable || now < ended!.EndedAt + PauseBefore(training.TriesSpent))
         {
@@ -50,6 +52,6 @@ public static class AlonePlan
     /// With other nodes in the gang a rank alone is no use: all have to go back to one step together, and which is not for one of their
     /// agents to choose.
     /// </summary>
-    private static bool WholeGangIsHere(Assignment assignment, string node) =>
+    internal static bool WholeGangIsHere(Assignment assignment, string node) =>
         assignment.Ranks.Count == assignment.WorldSize && assignment.Ranks.All(r => r.Node == node);
 }

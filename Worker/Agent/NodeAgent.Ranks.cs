@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Security.Cryptography;
 using DeepSeekOps.Contracts.Worker.V1;
 using Google.Protobuf.WellKnownTypes;
 
@@ -13,7 +14,11 @@ internal sealed partial class NodeAgent
     /// <summary>Ours: a listing of one folder, on a disk that many nodes share.</summary>
     private static readonly TimeSpan TrimEvery = TimeSpan.FromSeconds(10);
 
+    /// <summary>Of an attempt's term: an agent makes a handful of launches by itself.</summary>
+    private const int LocalTryBits = 16;
+
     private readonly Dictionary<int, MemoryKills> _memory = [];
+    private ((int Attempt, int LocalTry) Launch, GangRoster Roster)? _formed;
     private DateTimeOffset _lookedAt;
     private UntoldSteps? _untold;
     private DateTimeOffset _trimmedAt;
@@ -27,6 +32,9 @@ internal sealed partial class NodeAgent
                 break;
             case AgentAction.Launch launch when Find(launch.Slot) is { } rank:
                 Launch(rank, launch.Rank);
+                break;
+            case AgentAction.Tell tell when Find(tell.Slot) is { } rank:
+                Tell(rank);
                 break;
             case AgentAction.AskSave ask when Find(ask.Slot) is { } rank:
                 Replace(rank with { SaveOrder = ask.SaveOrder });
@@ -83,12 +91,47 @@ internal sealed partial class NodeAgent
         var rank = standby.LaunchedAs(number, training.Attempt, Now, training.LocalTry);
         Replace(rank);
         _output.Launched(rank);
-        Send(rank.Slot, new RankOrder
+        if (training.Assignment.WorldSize <= 1)
         {
-            Launch = new RankLaunch { Assignment = training.Assignment, Rank = number },
-        });
+            Tell(rank);
+        }
         _log($"rank {number} of attempt {rank.Attempt} is pid {rank.Pid}, {(rank.Life == RankLife.Ready ? "warm" : "cold")}");
         _contact.Urgent = true;
+    }
+
+    private void Tell(RankSeen rank)
+    {
+        var training = (Wanted.Training)_wanted;
+        Replace(rank with { Told = true });
+        Send(rank.Slot, new RankOrder
+        {
+            Launch = new RankLaunch
+            {
+                Assignment = training.Assignment, Rank = rank.Rank ?? 0,
+                Roster = training.Assignment.WorldSize <= 1 ? null : training.Roster ?? FormHere(training),
+            },
+        });
+    }
+
+    /// <summary>All ranks of the gang are on this node. Its own formings come one after another in one attempt.</summary>
+    private GangRoster FormHere(Wanted.Training training)
+    {
+        if (_formed is not { } formed || formed.Launch != (training.Attempt, training.LocalTry))
+        {
+            var roster = new GangRoster
+            {
+                Gang = $"{_options.Run}/{_options.Stage}", Term = ((long)training.Attempt << LocalTryBits) + training.LocalTry,
+                Token = Convert.ToHexString(RandomNumberGenerator.GetBytes(16)),
+                Members =
+                {
+                    _ranks.Where(training.Has)
+                        .Select(r => new GangMember { Rank = r.Rank ?? 0, Host = _options.PeerHost, Port = r.PeerPort }),
+                },
+            };
+            _formed = formed = ((training.Attempt, training.LocalTry), roster);
+        }
+
+        return formed.Roster;
     }
 
     private void Send(int slot, RankOrder order)

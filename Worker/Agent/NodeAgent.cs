@@ -105,9 +105,10 @@ internal sealed partial class NodeAgent : IDisposable
     }
 
     /// <summary>
-    /// A rank of the current attempt is gone before its end: every second until the order to restart is lost to the stage.
+    /// A rank of the current attempt is gone before its end, or waits for its gang: every second until the order comes is lost to the
+    /// stage.
     /// </summary>
-    private bool Waiting => _ranks.Any(r => r.State == RankState.Exited && r.Attempt == _wanted.Attempt);
+    private bool Waiting => _ranks.Any(r => (r.State == RankState.Exited || r.WaitsForGang) && r.Attempt == _wanted.Attempt);
 
     /// <summary>For durations.</summary>
     private DateTimeOffset Now => _awake.Now;
@@ -119,7 +120,7 @@ internal sealed partial class NodeAgent : IDisposable
     {
         switch (news)
         {
-            case AgentNews.Said { Report.KindCase: RankReport.KindOneofCase.Resumed } said:
+            case AgentNews.Said { Report.KindCase: RankReport.KindOneofCase.Resumed } said when Find(said.Slot)?.Rank == 0:
                 // Before the first step of the launch: the ledger wants older attempts first.
                 await Recall(said.Report.Resumed.Checkpoint?.Step ?? 0);
                 Hear(said.Slot, said.Report);
@@ -160,6 +161,10 @@ internal sealed partial class NodeAgent : IDisposable
         Replace(rank);
         switch (report.KindCase)
         {
+            case RankReport.KindOneofCase.Sample or RankReport.KindOneofCase.Evaluation or RankReport.KindOneofCase.ExpertLoad
+                or RankReport.KindOneofCase.Resumed when rank.Rank > 0:
+                // All ranks of a gang come to the same; the first one's word goes on.
+                break;
             case RankReport.KindOneofCase.Sample:
                 report.Sample.Attempt = rank.Attempt;
                 report.Sample.At ??= Stamp;
@@ -212,7 +217,7 @@ internal sealed partial class NodeAgent : IDisposable
             FirstStep(rank);
         }
 
-        _contact.Urgent |= firstStep || before.State != rank.State
+        _contact.Urgent |= firstStep || rank.WaitsForGang != before.WaitsForGang || before.State != rank.State
             || report.KindCase is RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Failed;
     }
 
@@ -329,6 +334,7 @@ internal sealed partial class NodeAgent : IDisposable
             Attempt = Attempt(_wanted.Attempt),
             Sequence = ++_sequence,
             Ranks = { Statuses() },
+            PeerHost = _options.PeerHost,
         };
         _ranks = [.. _ranks.Select(r => r.Alive || r.EndToldBy > 0 ? r : r with { EndToldBy = _sequence })];
         _reports.Fill(beat);

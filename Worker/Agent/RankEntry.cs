@@ -95,7 +95,13 @@ public static class RankEntry
         catch (Exception e)
         {
             // The outermost frame of the process catches all: whatever training threw becomes the rank's last words.
-            link.Report(new RankReport { Failed = new RankFailed { Error = e.Message, Fault = Fault.Of(e) } });
+            var failed = new RankFailed { Error = e.Message, Fault = Fault.Of(e) };
+            if (e is PeerLostException { Rank: var lost })
+            {
+                failed.LostPeer = lost;
+            }
+
+            link.Report(new RankReport { Failed = failed });
             Console.Error.WriteLine(e);
             return e switch
             {

@@ -77,6 +77,18 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public DateTimeOffset? FirstStepAt { get; init; }
 
+    /// <summary>Where other ranks reach it; 0: it is not ready.</summary>
+    public int PeerPort { get; init; }
+
+    /// <summary>It has been told what to train, and with whom.</summary>
+    public bool Told { get; init; }
+
+    /// <summary>The other rank that was gone, and so ended it; null: it ended by itself.</summary>
+    public int? LostPeer { get; init; }
+
+    /// <summary>Launched for a gang, ready, and not told yet who is in it.</summary>
+    public bool WaitsForGang => Rank is not null && !Told && Life == RankLife.Ready;
+
     public bool Alive => Life != RankLife.Ended;
 
     public bool Standby => Rank is null;
@@ -93,7 +105,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
         return report.KindCase switch
         {
             RankReport.KindOneofCase.Hello => heard with { HelloAt = now },
-            RankReport.KindOneofCase.Ready => heard with { ReadyAt = now, Life = RankLife.Ready },
+            RankReport.KindOneofCase.Ready => heard with { ReadyAt = now, Life = RankLife.Ready, PeerPort = report.Ready.PeerPort },
             RankReport.KindOneofCase.Progress => heard with
             {
                 State = report.Progress.State,
@@ -111,7 +123,13 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             },
             RankReport.KindOneofCase.Done => heard with { State = RankState.Done, Step = report.Done.Step, Phase = "done" },
             RankReport.KindOneofCase.Failed =>
-                this with { Error = report.Failed.Error, Fault = report.Failed.Fault, Broke = report.Failed.NotFinite },
+                this with
+                {
+                    Error = report.Failed.Error,
+                    Fault = report.Failed.Fault,
+                    Broke = report.Failed.NotFinite,
+                    LostPeer = report.Failed.HasLostPeer ? report.Failed.LostPeer : null,
+                },
             // Signs of life that go to the control plane as they are.
             RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Evaluation or RankReport.KindOneofCase.Note
                 or RankReport.KindOneofCase.Refused or RankReport.KindOneofCase.ExpertLoad or RankReport.KindOneofCase.Resumed => heard,
@@ -145,13 +163,20 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             State = State,
             Attempt = Attempt,
             Step = Step,
-            Phase = Phase,
+            Phase = WaitsForGang ? "waiting for its gang" : Phase,
             SinceProgress = Duration.FromTimeSpan(now > ProgressAt ? now - ProgressAt : TimeSpan.Zero),
             CollectiveSequence = CollectiveSequence,
             LocalTry = LocalTry,
             Halted = Halted,
             NotFinite = Broke,
+            PeerPort = PeerPort,
+            WaitsForGang = WaitsForGang,
         };
+        if (LostPeer is { } lost && State == RankState.Exited)
+        {
+            status.LostPeer = lost;
+        }
+
         if (ExitCode is { } code && State == RankState.Exited)
         {
             (status.ExitCode, status.Error, status.Fault) = (code, Error, Fault);

@@ -160,6 +160,14 @@ public sealed partial class CheckpointFolder
         return chosen is { SetAside: true } ? TakeBack(chosen) : chosen;
     }
 
+    /// <summary>The checkpoint that another rank of the gang has found and verified.</summary>
+    /// <param name="digestStart">As <see cref="CheckpointSeen.DigestStart"/>.</param>
+    /// <exception cref="IOException">It is not here, or is another one.</exception>
+    public CheckpointSeen Take(long step, long digestStart) =>
+        Look().Find(c => c.Step == step && c.DigestStart == digestStart)
+            ?? throw new IOException($"the gang goes on from step {step}, and this rank does not see that checkpoint under {Folder}: "
+                + "all nodes of a gang need one shared checkpoint folder");
+
     private string NoneLeft(List<string> refusals)
     {
         var aside = Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}*").Any()

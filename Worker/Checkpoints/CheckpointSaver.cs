@@ -9,7 +9,7 @@ namespace DeepSeekOps.Worker.Checkpoints;
 
 /// <summary>Tensors and texts of one file each, by the file's name.</summary>
 public sealed record Snapshot(
-    IReadOnlyDictionary<string, IReadOnlyList<(string Name, Tensor Value)>> Tensors, IReadOnlyDictionary<string, byte[]> Texts);
+    IReadOnlyDictionary<string, IReadOnlyList<Piece>> Tensors, IReadOnlyDictionary<string, byte[]> Texts);
 
 /// <summary>
 /// Saves while training goes on: the step waits only for a copy into host memory that is used again and again; writing, syncing and
@@ -24,7 +24,7 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     {
         Wait();
         var began = clock.GetTimestamp();
-        var copied = snapshot.Tensors.ToDictionary(f => f.Key, f => (IReadOnlyList<(string, Tensor)>)Copy(f.Key, f.Value));
+        var copied = snapshot.Tensors.ToDictionary(f => f.Key, f => (IReadOnlyList<Piece>)Copy(f.Key, f.Value));
         var stall = clock.GetElapsedTime(began);
         _writing = Task.Run(() => Write(manifest, new Snapshot(copied, snapshot.Texts), began, stall));
     }
@@ -52,20 +52,20 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         }
     }
 
-    private List<(string, Tensor)> Copy(string file, IReadOnlyList<(string Name, Tensor Value)> tensors)
+    private List<Piece> Copy(string file, IReadOnlyList<Piece> tensors)
     {
         using var untracked = no_grad();
-        var copies = new List<(string, Tensor)>(tensors.Count);
-        foreach (var (name, value) in tensors)
+        var copies = new List<Piece>(tensors.Count);
+        foreach (var piece in tensors)
         {
-            var key = $"{file}/{name}";
+            var (key, value) = ($"{file}/{piece.Name}", piece.Value);
             if (!_host.TryGetValue(key, out var buffer))
             {
                 buffer = empty(value.shape, dtype: value.dtype).DetachFromDisposeScope();
                 _host.Add(key, buffer);
             }
             buffer.copy_(value.detach());
-            copies.Add((name, buffer));
+            copies.Add(piece with { Value = buffer });
         }
         return copies;
     }
@@ -117,9 +117,9 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         {
             var file = part.FileOf(name);
             var path = Path.Combine(written, file);
-            var sha256 = SafetensorsWriter.Write(path, values);
+            var sha256 = SafetensorsWriter.Write(path, [.. values.Select(v => (v.Name, v.Value))]);
             files.Add(new ManifestFile(file, new FileInfo(path).Length, sha256));
-            tensors.AddRange(values.Select(t => new PartTensor(name, t.Name, t.Value.shape, file)));
+            tensors.AddRange(values.Select(piece => piece.In(file, name)));
         }
         // What is not a rank's own is the same on all of them.
         foreach (var (name, text) in snapshot.Texts.Where(_ => part.Rank == 0))

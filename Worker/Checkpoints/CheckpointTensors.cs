@@ -32,19 +32,19 @@ internal sealed class CheckpointTensors : IDisposable
 
     public bool Has(string file) => _pieces is null ? File.Exists(Path.Combine(_folder, file)) : _pieces.Any(p => p.Key.Of == file);
 
-    public void ReadInto(IEnumerable<(string Name, Tensor Value)> targets, string file)
+    public void ReadInto(IEnumerable<Piece> targets, string file)
     {
         using var untracked = no_grad();
         using var scope = NewDisposeScope();
-        foreach (var (name, target) in targets)
+        foreach (var target in targets)
         {
             if (_pieces is null)
             {
-                Copy(file, name, target);
+                Copy(new PartTensor(file, target.Name, target.WholeShape, file), target);
             }
             else
             {
-                Assemble(file, name, target);
+                Assemble(file, target);
             }
         }
     }
@@ -57,38 +57,64 @@ internal sealed class CheckpointTensors : IDisposable
         }
     }
 
-    private void Assemble(string file, string name, Tensor target)
+    private void Assemble(string file, Piece target)
     {
         var covered = 0L;
-        foreach (var piece in _pieces![(file, name)])
+        foreach (var piece in _pieces![(file, target.Name)])
         {
-            if (!piece.Shape.SequenceEqual(target.shape) || !piece.Within)
+            if (!piece.Shape.SequenceEqual(target.WholeShape) || !piece.Within)
             {
-                throw new RefusedCheckpointException($"{piece.File} in {_folder} holds {name} of another shape than this model's "
-                    + $"[{string.Join(", ", target.shape)}]");
+                throw new RefusedCheckpointException($"{piece.File} in {_folder} holds {target.Name} of another shape than this model's "
+                    + $"[{string.Join(", ", target.WholeShape)}]");
             }
-            var place = target;
-            for (var dimension = 0; piece is { Offset: { } offset, Extent: { } extent } && dimension < extent.Count; dimension++)
-            {
-                place = place.narrow(dimension, offset[dimension], extent[dimension]);
-            }
-            Copy(piece.File, name, place);
-            covered += place.numel();
+            covered += Copy(piece, target);
         }
-        if (covered != target.numel())
+        if (covered != target.Value.numel())
         {
-            throw new RefusedCheckpointException($"the parts of {_folder} hold {covered} of the {target.numel()} "
-                + $"numbers of {name} in {file}");
+            throw new RefusedCheckpointException($"the parts of {_folder} hold {covered} of the {target.Value.numel()} "
+                + $"numbers of {target.Name} in {file}");
         }
     }
 
-    private void Copy(string file, string name, Tensor target)
+    /// <summary>Takes over what the piece and the target have in common.</summary>
+    /// <returns>So many numbers.</returns>
+    private long Copy(PartTensor piece, Piece target)
+    {
+        var (to, offset) = (target.Value, target.Offset);
+        var common = new (long From, long Count)[to.dim()];
+        for (var dimension = 0; dimension < to.dim(); dimension++)
+        {
+            var (first, count) = (piece.Offset?[dimension] ?? 0, piece.Extent?[dimension] ?? piece.Shape[dimension]);
+            var from = Math.Max(first, offset[dimension]);
+            common[dimension] = (from, Math.Min(first + count, offset[dimension] + to.shape[dimension]) - from);
+            if (common[dimension].Count <= 0)
+            {
+                return 0;
+            }
+        }
+        using var value = Open(piece.File).Read(piece.Name);
+        var source = value;
+        if (common.Length > 0 && !source.shape.SequenceEqual(piece.Extent ?? piece.Shape))
+        {
+            throw new RefusedCheckpointException($"{piece.File} in {_folder} holds {piece.Name} as [{string.Join(", ", source.shape)}], "
+                + $"where [{string.Join(", ", piece.Extent ?? piece.Shape)}] is expected");
+        }
+        for (var dimension = 0; dimension < common.Length; dimension++)
+        {
+            var (from, count) = common[dimension];
+            source = source.narrow(dimension, from - (piece.Offset?[dimension] ?? 0), count);
+            to = to.narrow(dimension, from - offset[dimension], count);
+        }
+        to.copy_(source);
+        return to.numel();
+    }
+
+    private SafetensorsFile Open(string file)
     {
         if (!_files.TryGetValue(file, out var open))
         {
             _files[file] = open = SafetensorsFile.Open(Path.Combine(_folder, file));
         }
-        using var value = open.Read(name);
-        target.copy_(value);
+        return open;
     }
 }

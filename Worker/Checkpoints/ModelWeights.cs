@@ -14,7 +14,8 @@ public static class ModelWeights
     public const string AverageFileName = "ema.safetensors";
 
     /// <summary>The model with the weights of a checkpoint of ours.</summary>
-    public static void Load(DeepSeekModel model, string folder, string file = FileName) => LoadInto(model.PublishedTensors(), folder, file);
+    public static void Load(DeepSeekModel model, string folder, string file = FileName) =>
+        LoadInto(model.PublishedTensors().Select(t => (Piece)t), folder, file);
 
     /// <summary>Whether a checkpoint of ours keeps such tensors.</summary>
     public static bool Has(string folder, string file)
@@ -24,7 +25,7 @@ public static class ModelWeights
     }
 
     /// <param name="file">Which of its tensors: "optimizer.safetensors".</param>
-    public static void LoadInto(IEnumerable<(string Name, Tensor Value)> targets, string folder, string file)
+    public static void LoadInto(IEnumerable<Piece> targets, string folder, string file)
     {
         using var tensors = new CheckpointTensors(folder);
         tensors.ReadInto(targets, file);

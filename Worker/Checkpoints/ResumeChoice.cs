@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using DeepSeekOps.Contracts.Worker.V1;
 
 namespace DeepSeekOps.Worker.Checkpoints;
@@ -8,6 +9,9 @@ namespace DeepSeekOps.Worker.Checkpoints;
 public sealed record CheckpointSeen(string Path, Manifest Manifest, string Digest, int ManifestBytes, bool Sized, bool SetAside)
 {
     public long Step => Manifest.Position.Step;
+
+    /// <summary>Enough of the digest to tell two checkpoints of one step apart, as a number that ranks can send.</summary>
+    public long DigestStart => BinaryPrimitives.ReadInt64BigEndian(Convert.FromHexString(Digest));
 }
 
 /// <summary>Which checkpoints of a folder a launch may take for its own.</summary>

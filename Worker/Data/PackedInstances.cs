@@ -20,6 +20,7 @@ public static class PackedInstances
 {
     public static InstanceBatch Pack(IReadOnlyList<Instance> instances, int length, int pad)
     {
+        // A rank that got no instance computes a row of padding: those that it shares experts with wait for it in each layer.
         var rows = new List<List<Instance>>();
         var rowOf = new List<int>();
         // First fit, longest first: near the best packing, and independent of the order within the step.
@@ -36,7 +37,7 @@ public static class PackedInstances
             rows[row].Add(instance);
             rowOf[row] += needed;
         }
-        return Lay(rows, length, pad) with
+        return Lay(rows.Count > 0 ? rows : [[]], length, pad) with
         {
             Instances = instances.Count,
             Cut = [.. instances.Select(i => i.Ids.Length).Where(l => l > length + 1)],

@@ -88,6 +88,25 @@ public sealed partial class DeepSeekModel : IDisposable
     public IReadOnlyList<Tensor> CorrectionBiases =>
         [.. _weights.Masters.Where(w => w.Key.EndsWith("e_score_correction_bias", StringComparison.Ordinal)).Select(w => w.Value)];
 
+    /// <summary>What is known of the routed layers that lie here, with what the other ranks of the pipeline know of theirs.</summary>
+    /// <param name="own">[experts] each, of <see cref="CorrectionBiases"/>' layers.</param>
+    /// <returns>[layers, experts]</returns>
+    public Tensor OfAllLayers(IReadOnlyList<Tensor> own, IProcessGroup pipeline)
+    {
+        if (pipeline.Ranks == 1)
+        {
+            return stack(own);
+        }
+        var all = zeros(Shape.RoutedLayers, Shape.RoutedExperts, device: _device);
+        int[] routed = [.. Enumerable.Range(0, Shape.Layers + Shape.MtpDepth).Where(Shape.IsMoe)];
+        foreach (var (one, layer) in own.Zip(Part.Blocks(Shape).Where(Shape.IsMoe)))
+        {
+            all[Array.IndexOf(routed, layer)].copy_(one);
+        }
+        pipeline.AllReduce([all]);
+        return all;
+    }
+
     /// <summary>Every tensor under its published name, without gradient: views, so copying into one fills the model.</summary>
     public IEnumerable<(string Name, Tensor Value)> PublishedTensors()
     {

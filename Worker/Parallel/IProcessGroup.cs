@@ -1,3 +1,4 @@
+using DeepSeekOps.Worker.Agent;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Parallel;

@@ -28,9 +28,5 @@ public sealed record RankContext(int Rank, GangLayout Layout, Device Device, int
     }
 
     /// <summary>The part of a batch that is this rank's own: neighbours in one order, whatever the number of ranks.</summary>
-    public (int First, int Count) ShareOf(int rows)
-    {
-        int End(int data) => (int)((long)rows * data / Layout.Data);
-        return (End(Place.Data), End(Place.Data + 1) - End(Place.Data));
-    }
+    public (int First, int Count) ShareOf(int rows) => Shares.Of(rows, Place.Data, Layout.Data);
 }

@@ -40,6 +40,22 @@ internal static class TinyPipeline
             lambda: {before: 0.3, after: 0.1, at: {{steps * 8 * 40}}}
         """;
 
+    /// <summary>Two nodes of two ranks: pretraining cut both ways, then fine-tuning in another layout.</summary>
+    public static string Gang(string name, int steps) => Pretraining(name, steps)
+        .Replace("nodes: 1, ranksPerNode: 1", "nodes: 2, ranksPerNode: 2", StringComparison.Ordinal)
+        .Replace("kind: pretraining", "kind: pretraining\n    parallelism: {pipeline: 2, expert: 2}", StringComparison.Ordinal)
+        + """
+
+          - name: sft
+            kind: sft
+            parallelism: {expert: 4}
+            instances: 64
+            epochs: 1
+            sequenceLength: 64
+            batchSize: 8
+            learningRate: 1e-3
+        """;
+
     public static string File(string folder, string text)
     {
         string path = Path.Combine(folder, $"pipeline-{text.GetHashCode(StringComparison.Ordinal):x8}.yaml");

@@ -17,6 +17,7 @@ public static class WeightShapes
     public const string Head = "lm_head.weight";
     private const string GateUp = "experts.gate_up_proj";
     private const string Down = "experts.down_proj";
+    private const string ExpertsInPublished = ".mlp.experts.";
 
     /// <summary>Layers of the main model, then one per MTP depth, numbered on from there as in the published checkpoints.</summary>
     public static IEnumerable<WeightShape> Of(ModelShape shape)
@@ -74,6 +75,14 @@ public static class WeightShapes
 
     public static bool IsExperts(string name) =>
         name.EndsWith(GateUp, StringComparison.Ordinal) || name.EndsWith(Down, StringComparison.Ordinal);
+
+    /// <summary>The number of the routed expert that a published tensor belongs to; null: to none.</summary>
+    public static int? ExpertOf(string published)
+    {
+        var at = published.IndexOf(ExpertsInPublished, StringComparison.Ordinal) + ExpertsInPublished.Length;
+        return at >= ExpertsInPublished.Length && published.IndexOf('.', at) is > 0 and var end
+            && int.TryParse(published.AsSpan(at, end - at), out var expert) ? expert : null;
+    }
 
     /// <summary>The same under the published names: each expert has three tensors of its own.</summary>
     public static IEnumerable<WeightShape> Published(ModelShape shape) => Of(shape).SelectMany(Published);

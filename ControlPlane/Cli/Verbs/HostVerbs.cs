@@ -1,18 +1,25 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
+using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions.Simulation;
+using DeepSeekOps.Recipes;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
 /// <summary>The verbs that are the control plane rather than talk to it.</summary>
 internal static class HostVerbs
 {
+    /// <summary>Each node is an agent process of this machine, each rank one with libtorch in it, some 200 MB.</summary>
+    private const int LocalNodesMax = 64;
+    private const int LocalRanksMax = 64;
+
     private const int HighestPort = 65_535;
 
     /// <summary>Words of the clusters that are built; a test compares them with the clusters that there are.</summary>
@@ -100,8 +107,10 @@ internal static class HostVerbs
                 result.AddError("--data is for the pipeline of --submit FILE, which is missing.");
             }
         });
-        command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
-            new ControlPlaneOptions
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var asked = await AskedBy(parsed.GetValue(submit), cancellation);
+            return await ControlPlaneHost.Run(new ControlPlaneOptions
             {
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
                 Port = parsed.GetValue(port),
@@ -112,7 +121,7 @@ internal static class HostVerbs
                     parsed.GetValue(cluster),
                     () => new LocalChoice
                     {
-                        Nodes = parsed.GetValue(nodes) ?? LocalChoice.UsualNodes, RanksPerNode = parsed.GetValue(ranks),
+                        Nodes = parsed.GetValue(nodes) ?? asked.Nodes, RanksPerNode = parsed.GetValue(ranks) ?? asked.RanksPerNode,
                         KeepPodsDays = parsed.GetValue(keepPods),
                     },
                     () => new SimulatedChoice
@@ -125,7 +134,8 @@ internal static class HostVerbs
                 Data = parsed.GetValue(data),
                 Timeline = true,
             },
-            terminal, client => Timeline.Begin(client, terminal, cancellation), cancellation));
+            terminal, client => Timeline.Begin(client, terminal, cancellation), cancellation);
+        });
         return command;
     }
 
@@ -157,6 +167,24 @@ internal static class HostVerbs
         return command;
     }
 
+    /// <summary>A local cluster is as large as the file that is to run on it asks for, so that one command is enough.</summary>
+    private static async Task<(int Nodes, int RanksPerNode)> AskedBy(string? file, CancellationToken cancellation)
+    {
+        try
+        {
+            var spec = file is null ? null
+                : PipelineText.Parse(await FileLooks.ReadText(file, PipelineSubmission.BytesMax, cancellation)).Spec;
+            var asked = spec?.Stages.Select(spec.ResourcesOf).ToList() ?? [];
+            return (Math.Clamp(asked.Select(r => r.Nodes).Append(LocalChoice.UsualNodes).Max(), 1, LocalNodesMax),
+                Math.Clamp(asked.Select(r => r.RanksPerNode).Append(1).Max(), 1, LocalRanksMax));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
+        {
+            // The submission says what is wrong with the file.
+            return (LocalChoice.UsualNodes, 1);
+        }
+    }
+
     /// <summary>The one place where a word becomes a cluster.</summary>
     private static ClusterChoice Choice(string? word, Func<LocalChoice> local, Func<SimulatedChoice> simulated) => word switch
     {
@@ -169,11 +197,14 @@ internal static class HostVerbs
 
     private static Option<int?> Nodes(Option<string> cluster)
     {
-        var nodes = new Option<int?>("--nodes") { Description = "Nodes of the cluster. Default: 2 local, 256 simulated.", HelpName = "N" };
+        var nodes = new Option<int?>("--nodes")
+        {
+            Description = "Nodes of the cluster. Default: 2 local or as many as --submit asks for, 256 simulated.", HelpName = "N",
+        };
         nodes.Validators.Add(result =>
         {
             bool simulated = result.GetValue(cluster) == "simulated";
-            int most = simulated ? 4096 : 64;
+            int most = simulated ? 4096 : LocalNodesMax;
             if (Whole(result) is { } asked && (asked < 1 || asked > most))
             {
                 result.AddError(
@@ -202,18 +233,19 @@ internal static class HostVerbs
         return days;
     }
 
-    private static Option<int> RanksPerNode()
+    private static Option<int?> RanksPerNode()
     {
-        var ranks = new Option<int>("--ranks-per-node")
+        var ranks = new Option<int?>("--ranks-per-node")
         {
-            Description = "Local cluster: ranks that fit on a node, each a process with its share of the cores.", HelpName = "N",
-            DefaultValueFactory = _ => 1,
+            Description = "Local cluster: ranks that fit on a node, each a process with its share of the cores. Default: 1, or as many "
+                + "as --submit asks for.",
+            HelpName = "N",
         };
         ranks.Validators.Add(result =>
         {
-            if (Whole(result) is < 1 or > 64)
+            if (Whole(result) is < 1 or > LocalRanksMax)
             {
-                result.AddError("--ranks-per-node must be between 1 and 64: each rank is a process of this machine.");
+                result.AddError($"--ranks-per-node must be between 1 and {LocalRanksMax}: each rank is a process of this machine.");
             }
         });
         return ranks;

@@ -45,6 +45,15 @@ public sealed record RankSeen(
 
     /// <summary>With Exited: how long ago, by the agent's own clock. Null: not told.</summary>
     public TimeSpan? SinceExit { get; init; }
+
+    /// <summary>Where other ranks of its gang reach it, on its node's address; 0: nowhere yet.</summary>
+    public int PeerPort { get; init; }
+
+    /// <summary>It is ready, and waits to be told who else is in its gang.</summary>
+    public bool WaitsForGang { get; init; }
+
+    /// <summary>With Exited: the other rank that was gone, and so ended it. Null: it ended by itself.</summary>
+    public int? LostPeer { get; init; }
 }
 
 /// <summary>A rank ended while nobody could be asked, and its agent launched it again.</summary>
@@ -88,6 +97,9 @@ public sealed record AgentBeat(
 
     /// <summary>What each launch found on disk and goes on from, oldest first.</summary>
     public ImmutableArray<ResumedFrom> Resumed { get; init; } = [];
+
+    /// <summary>Where ranks of other nodes reach those of this one; empty: nowhere.</summary>
+    public string PeerHost { get; init; } = "";
 
     /// <summary>What the agent did by itself, oldest first.</summary>
     public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];

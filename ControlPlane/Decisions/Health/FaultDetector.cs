@@ -15,6 +15,11 @@ public static class FaultDetector
     /// <summary>What a rank does is known only from a beat this fresh.</summary>
     internal static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// Ranks that lost a peer wait so long to be held against it: the agent of the one that ended tells how within a beat, a second.
+    /// </summary>
+    internal static readonly TimeSpan CulpritWithin = TimeSpan.FromSeconds(2);
+
     /// <summary>Exit code of a rank that was given bad input; the worker's RankEntry.BadInput.</summary>
     public const int BadInputExit = 65;
 
@@ -56,16 +61,31 @@ public static class FaultDetector
             .SelectMany(agent => agent.Ranks.Select(rank =>
                 (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + (rank.SinceExit ?? TimeSpan.Zero))))
             .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.LocalTry >= stage.LocalTry && x.Rank.State == RankState.Exited)
-            .OrderByDescending(x => x.Ago).ToList();
+            .OrderBy(x => x.Rank.LostPeer is not null).ThenByDescending(x => x.Ago).ToList();
         if (ended is not [var first, .. var others])
         {
             return null;
+        }
+
+        if (first.Rank.LostPeer is { } lost)
+        {
+            return first.Ago < CulpritWithin ? null : PeerLost(stage, gang, first.Rank, lost, ended.Count, now - first.Ago, now);
         }
 
         var failure = RankEnd.Of(stage, first.Agent.Node, first.Rank, now - first.Ago, now);
         var victims = others.Where(x => x.Ago < first.Ago).ToList();
         return victims.Count == 0 || failure.Cause != FailureCause.RankExited ? failure
             : failure with { Sentence = $"{failure.Sentence}; {Victims(victims.Count, victims.Select(v => v.Agent.Node))}" };
+    }
+
+    /// <summary>All that ended did so because another was gone, and its own agent has not said so.</summary>
+    private static Failure PeerLost(
+        WatchedStage stage, GangGrant gang, RankSeen victim, int lost, int victims, DateTimeOffset happened, DateTimeOffset now)
+    {
+        var node = gang.Nodes[Math.Min(lost / Math.Max(1, gang.SlotsPerNode), gang.Nodes.Length - 1)];
+        string lostIt = Words.Count(victims, "other rank lost it and ended", "other ranks lost it and ended");
+        string sentence = $"rank {lost} on {node} was gone at step {victim.Step}: {lostIt}, and its own agent has not said how";
+        return new Failure(FailureCause.RankExited, sentence, "", node, true, stage.Attempt, victim.Step, happened, now);
     }
 
     /// <summary>Whoever looks into the log of one of these finds a broken collective, and not its cause.</summary>

@@ -16,6 +16,9 @@ public sealed record AgentVitals(
     /// </summary>
     public bool Beaten { get; init; }
 
+    /// <summary>Where ranks of other nodes reach those of this one; empty: it has not said.</summary>
+    public string PeerHost { get; init; } = "";
+
     /// <summary>How long nobody had answered it before it registered. Null: it was new.</summary>
     public TimeSpan? WithoutContact { get; init; }
 }

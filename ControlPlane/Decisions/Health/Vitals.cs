@@ -83,7 +83,11 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         int pid = old?.AgentId == beat.AgentId ? old.Pid : 0;
         var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId ? old.LaunchSeconds : beat.LaunchSeconds;
         return told.With(
-            new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch) { Beaten = true });
+            new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch)
+            {
+                Beaten = true,
+                PeerHost = beat.PeerHost,
+            });
     }
 
     /// <summary>After a break of ours nothing that was silent before it is held against anybody.</summary>

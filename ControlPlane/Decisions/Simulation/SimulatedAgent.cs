@@ -93,6 +93,8 @@ public abstract class SimulatedAgent(GangId gang, NodeId node, string id, int pi
         save: _ => Did(Save),
         rollBack: back => LaunchOnce(back.Assignment),
         restart: restart => LaunchOnce(restart.Assignment),
+        // Simulated ranks do not talk: none of them waits to be told of the others.
+        form: _ => true,
         stop: stop => stop.SaveWithin is not null && CanSave ? Did(SaveThenEnd) : Did(() => End(stop.Reason)));
 
     public void Tell(StepSample sample) => samples.Add(sample, Sequence + 1);

@@ -8,15 +8,14 @@ namespace DeepSeekOps.Decisions.Stages;
 /// <summary>All that a node needs to run its part of an attempt.</summary>
 /// <param name="Ranks">Of the node that it is for, and no others: hundreds of nodes are told, and there are thousands of ranks.</param>
 /// <param name="WorldSize">Ranks of the whole gang.</param>
-/// <param name="RendezvousHost">Rank 0's node, where a gang of several ranks meets. Empty for one rank.</param>
 /// <param name="BeginFrom">Weights to begin with: the final checkpoint of the stage before, or a published one. Null: random
 /// initialisation.</param>
 /// <param name="StudentFrom">Distillation: where the student begins. Null: random initialisation.</param>
 /// <param name="ResumeFrom">The newest known checkpoint of this stage; a newer whole one that the rank finds on disk wins. Null: none is
 /// known.</param>
 public sealed record Assignment(
-    StageId Stage, int Attempt, ImmutableArray<RankPlacement> Ranks, int WorldSize, string RendezvousHost, int RendezvousPort,
-    PipelineSpec Pipeline, CheckpointRef? BeginFrom, CheckpointRef? StudentFrom, CheckpointRef? ResumeFrom)
+    StageId Stage, int Attempt, ImmutableArray<RankPlacement> Ranks, int WorldSize, PipelineSpec Pipeline,
+    CheckpointRef? BeginFrom, CheckpointRef? StudentFrom, CheckpointRef? ResumeFrom)
 {
     /// <summary>Checkpoints of attempts up to this one, beyond the one to go on from, were set aside by a person's retry.</summary>
     public int RoundBegan { get; init; }

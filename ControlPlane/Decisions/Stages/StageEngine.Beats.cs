@@ -43,6 +43,7 @@ public sealed partial class StageEngine
         var of = heard[beat.Node] = Hear(beat, decided: !news && Vitals.News.IsEmpty);
         long durable = keep(beat);
         var order = WorkerOrders.For(stage, beat.Node, beat.Attempt, beat.Ranks);
+        order = order is WorkerOrder.Continue && Rendezvous.For(stage, beat, Vitals) is { } form ? form : order;
         bool soon = news || order is not WorkerOrder.Continue || stage.Phase is Phase.Starting or Phase.Restarting;
         var reply = new WorkerReply(order, soon ? WorkerOrders.BeatSoon : WorkerOrders.BeatEvery, Math.Min(of.Decided, durable))
         {

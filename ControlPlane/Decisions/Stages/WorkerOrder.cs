@@ -9,6 +9,7 @@ namespace DeepSeekOps.Decisions.Stages;
 [JsonDerivedType(typeof(RollBack), "roll-back")]
 [JsonDerivedType(typeof(RestartRanks), "restart-ranks")]
 [JsonDerivedType(typeof(Stop), "stop")]
+[JsonDerivedType(typeof(Form), "form")]
 public abstract record WorkerOrder
 {
     private WorkerOrder() { }
@@ -16,14 +17,14 @@ public abstract record WorkerOrder
     /// <summary>The one that it is. A new order has no place here: whoever obeys or sends orders does not compile until it has.</summary>
     public abstract T Match<T>(
         Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
-        Func<RestartRanks, T> restart, Func<Stop, T> stop);
+        Func<RestartRanks, T> restart, Func<Form, T> form, Func<Stop, T> stop);
 
     /// <summary>Nothing changes. With no rank running: wait.</summary>
     public sealed record Continue : WorkerOrder
     {
         public override T Match<T>(
             Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
-            Func<RestartRanks, T> restart, Func<Stop, T> stop) => goOn(this);
+            Func<RestartRanks, T> restart, Func<Form, T> form, Func<Stop, T> stop) => goOn(this);
     }
 
     /// <summary>Launch the ranks of this assignment; none is running.</summary>
@@ -31,7 +32,7 @@ public abstract record WorkerOrder
     {
         public override T Match<T>(
             Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
-            Func<RestartRanks, T> restart, Func<Stop, T> stop) => start(this);
+            Func<RestartRanks, T> restart, Func<Form, T> form, Func<Stop, T> stop) => start(this);
     }
 
     /// <summary>Save at the next step boundary.</summary>
@@ -39,7 +40,7 @@ public abstract record WorkerOrder
     {
         public override T Match<T>(
             Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
-            Func<RestartRanks, T> restart, Func<Stop, T> stop) => save(this);
+            Func<RestartRanks, T> restart, Func<Form, T> form, Func<Stop, T> stop) => save(this);
     }
 
     /// <summary>Go back to a step. Which batches are left out from there on stands in the assignment.</summary>
@@ -48,7 +49,7 @@ public abstract record WorkerOrder
     {
         public override T Match<T>(
             Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
-            Func<RestartRanks, T> restart, Func<Stop, T> stop) => rollBack(this);
+            Func<RestartRanks, T> restart, Func<Form, T> form, Func<Stop, T> stop) => rollBack(this);
     }
 
     /// <summary>End all ranks of older attempts and launch those of this one, in place.</summary>
@@ -56,7 +57,15 @@ public abstract record WorkerOrder
     {
         public override T Match<T>(
             Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
-            Func<RestartRanks, T> restart, Func<Stop, T> stop) => restart(this);
+            Func<RestartRanks, T> restart, Func<Form, T> form, Func<Stop, T> stop) => restart(this);
+    }
+
+    /// <summary>The gang's ranks are all there: tell those of the node who is in it.</summary>
+    public sealed record Form(Roster Roster) : WorkerOrder
+    {
+        public override T Match<T>(
+            Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
+            Func<RestartRanks, T> restart, Func<Form, T> form, Func<Stop, T> stop) => form(this);
     }
 
     /// <summary>End all ranks, then the agent.</summary>
@@ -65,7 +74,7 @@ public abstract record WorkerOrder
     {
         public override T Match<T>(
             Func<Continue, T> goOn, Func<Start, T> start, Func<SaveCheckpoint, T> save, Func<RollBack, T> rollBack,
-            Func<RestartRanks, T> restart, Func<Stop, T> stop) => stop(this);
+            Func<RestartRanks, T> restart, Func<Form, T> form, Func<Stop, T> stop) => stop(this);
     }
 }
 

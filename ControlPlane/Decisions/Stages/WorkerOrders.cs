@@ -11,9 +11,6 @@ namespace DeepSeekOps.Decisions.Stages;
 /// </summary>
 public static class WorkerOrders
 {
-    /// <summary>Where a gang of several ranks meets; by attempt, so that a lingering socket of an older attempt is never joined.</summary>
-    private const int FirstRendezvousPort = 29_500;
-
     private static readonly ConditionalWeakTable<Stage, LaidOut> Assignments = [];
 
     /// <summary>Each of a gang's agents asks each second whether its node is in it.</summary>
@@ -72,9 +69,8 @@ public static class WorkerOrders
     private static Assignment LayOut(Stage stage, GangGrant gang)
     {
         var resume = stage.LaunchedFrom == 0 ? null : stage.Checkpoints.LastOrDefault(c => c.Made.Step == stage.LaunchedFrom);
-        bool meets = gang.Slots > 1;
-        return new Assignment(stage.Id, stage.Attempt, [], gang.Slots, meets ? gang.Nodes[0].Name : "",
-            meets ? FirstRendezvousPort + (stage.Attempt % 1000) : 0, stage.Wish.Pipeline, stage.Wish.BeginFrom, stage.Wish.StudentFrom,
+        return new Assignment(
+            stage.Id, stage.Attempt, [], gang.Slots, stage.Wish.Pipeline, stage.Wish.BeginFrom, stage.Wish.StudentFrom,
             resume?.Ref(stage.Id))
         {
             RoundBegan = stage.RoundBegan,

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using DeepSeekOps.Worker.Agent;
 
 namespace DeepSeekOps.Worker.Parallel.Sockets;
 

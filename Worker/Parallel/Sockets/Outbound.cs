@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Safetensors;
 using TorchSharp;
 using static TorchSharp.torch;

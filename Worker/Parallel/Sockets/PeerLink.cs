@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using DeepSeekOps.Worker.Agent;
 
 namespace DeepSeekOps.Worker.Parallel.Sockets;
 

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
@@ -49,6 +50,13 @@ public sealed class Learner : IDisposable
     public AdamW Optimizer { get; }
 
     public Device Device => _parameters[0].Weight.device;
+
+    /// <summary>Moments and counts of steps as a checkpoint has them: those of stacked experts as what of all experts lies here.</summary>
+    public IEnumerable<Piece> OptimizerState => Optimizer.State.Select(t => new Piece(t.Name, t.Value)
+    {
+        Rows = t.Value.dim() > 0 && WeightShapes.IsExperts(t.Name[..t.Name.LastIndexOf('.')])
+            ? (Model.Part.FirstExpert, Model.Shape.RoutedExperts) : null,
+    });
 
     /// <summary>
     /// Moving average of the weights (report section 3.2.3): a model can be judged by it before its learning rate has decayed.
@@ -157,8 +165,15 @@ public sealed class Learner : IDisposable
 
     /// <summary>
     /// Tokens per routed expert in the newest step that was balanced, [layers][experts]; what a serving plan is made from. Empty: none was.
+    /// A call of all ranks of a pipeline.
     /// </summary>
-    public IReadOnlyList<float[]> ExpertLoads() => [.. _loads.Select(l => l.to(ScalarType.Float32).cpu().data<float>().ToArray())];
+    public IReadOnlyList<float[]> ExpertLoads()
+    {
+        using var scope = NewDisposeScope();
+        var told = Mesh.Pipeline.AllGather(tensor(_loads.Count, ScalarType.Int64, device: Device).reshape(1)).sum().item<long>() > 0;
+        return !told ? [] : [.. Model.OfAllLayers(_loads, Mesh.Pipeline).to(ScalarType.Float32).cpu().data<float>().ToArray()
+            .Chunk(Model.Shape.RoutedExperts)];
+    }
 
     public void Dispose()
     {

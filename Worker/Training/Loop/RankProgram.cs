@@ -47,7 +47,9 @@ public sealed class RankProgram : IDisposable
         }
         else
         {
-            Run(launch, link, TimeProvider.System, stopping);
+            using var gang = launch.Roster is null ? null
+                : Gang(launch, GangLayout.Of(launch.Assignment.Plan.Layout, Math.Max(1, launch.Assignment.WorldSize)));
+            Run(launch, link, TimeProvider.System, gang?.Mesh ?? Mesh.Alone(), stopping);
         }
     }
 
@@ -68,21 +70,19 @@ public sealed class RankProgram : IDisposable
         ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door)
         : throw new InvalidDataException("The launch is for a rank of a gang and names no roster: its agent is older than this worker.");
 
-    internal static void Run(RankLaunch launch, IRankLink link, TimeProvider clock, CancellationToken stopping)
+    internal static void Run(RankLaunch launch, IRankLink link, TimeProvider clock, Mesh mesh, CancellationToken stopping)
     {
         var began = Stopwatch.GetTimestamp();
         var assignment = launch.Assignment;
-        if (assignment.WorldSize > 1)
+        if (assignment.WorldSize > 1 && mesh.World.Ranks != assignment.WorldSize)
         {
-            // Submission refuses it; a launch that comes here all the same would come again the same.
             throw new InvalidDataException(
-                $"The plan asks for {assignment.WorldSize} ranks that train together; this worker trains with one. Write 'nodes: "
-                    + "1' and 'ranksPerNode: 1'.");
+                $"The launch is for rank {launch.Rank} of a gang of {assignment.WorldSize} and names no roster: its agent is older than "
+                + "this worker.");
         }
         LibtorchLoading.Require();
         var rank = RankContext.Of(launch, Environment.ProcessorCount);
         LibtorchLoading.SetThreads(rank.Threads);
-        var mesh = Mesh.Alone();
         link = new CountingLink(link, mesh.Calls);
         // Whoever is to end without saving need not wait for others; with saving the step that is under way is still wanted.
         using var ending = link.Stopping.Register(() =>

@@ -29,7 +29,7 @@ public sealed class StageLoop : IDisposable
     private readonly LaunchBounds _bounds;
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
-    private readonly StepJournal _journal;
+    private readonly StepJournal? _journal; // the first rank's
     private double? _peakTflops;
     private Position _position = Position.Start;
     private BatchOrder _order;
@@ -47,11 +47,11 @@ public sealed class StageLoop : IDisposable
         var context = StageContext.Open(_plan, link, rank, mesh);
         (_rank, _mesh) = (rank, mesh);
         (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
-        _peakTflops = context.Device.type == DeviceType.CPU ? DevicePeak.MeasureTflops(clock) : null;
+        _peakTflops = context.Device.type == DeviceType.CPU ? PeakOfGang() : null;
         _bounds = LaunchBounds.Of(assignment) with { Part = new CheckpointPart(rank.Rank, rank.Layout.Ranks) };
         _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
-        _journal = StepJournal.Of(assignment);
+        _journal = rank.Rank == 0 ? StepJournal.Of(assignment) : null;
         _order = new BatchOrder(assignment.LeftOutBatches, [], 0);
     }
 
@@ -87,13 +87,15 @@ public sealed class StageLoop : IDisposable
             }
         }
         _saver.Wait();
+        // The stage is done when its last checkpoint is there, and that is when each rank has written its part.
+        _mesh.World.Barrier();
         _link.Done(_position.Step);
     }
 
     public void Dispose()
     {
         _saver.Dispose();
-        _journal.Dispose();
+        _journal?.Dispose();
         _work.Dispose();
     }
 
@@ -103,10 +105,22 @@ public sealed class StageLoop : IDisposable
     private RankStop? AgreedStop() => _link.StopOrder is { Save: false } now ? now
         : _mesh.World.Broadcast(_link.StopOrder is null ? 0 : 1) > 0 ? _link.StopOrder ?? new RankStop { Save = true } : null;
 
+    /// <summary>
+    /// The first rank looks, checks every byte and moves aside what cannot be used; the others take what it found. Null: the beginning.
+    /// </summary>
+    /// <exception cref="IOException">This rank does not see what the first one found: they do not share one folder.</exception>
+    private CheckpointSeen? AgreedStart()
+    {
+        var found = _mesh.World.Own == 0 ? _folder.FindUsable(_assignment.ResumeFrom) : null;
+        var step = _mesh.World.Broadcast(found?.Step ?? -1);
+        var digest = _mesh.World.Broadcast(found?.DigestStart ?? 0);
+        return found ?? (step < 0 ? null : _folder.Take(step, digest));
+    }
+
     private void Restore()
     {
         _link.Progress(RankState.Starting, "restoring", 0);
-        var found = _folder.FindUsable(_assignment.ResumeFrom);
+        var found = AgreedStart();
         _link.Resumed(found is null ? null : CheckpointSaver.ReportOf(
             found, Path.GetRelativePath(_plan.CheckpointRoot, found.Path), TimeSpan.Zero, TimeSpan.Zero,
             File.GetLastWriteTimeUtc(Path.Combine(found.Path, Manifest.FileName))));
@@ -119,10 +133,10 @@ public sealed class StageLoop : IDisposable
             _leftOut = checkpoint.Manifest.LeftOut;
             _order = new BatchOrder(_assignment.LeftOutBatches, _leftOut, _position.Step);
             ModelWeights.Load(_work.Learner.Model, checkpoint.Path);
-            ModelWeights.LoadInto(_work.Learner.Optimizer.State, checkpoint.Path, OptimizerFile);
+            ModelWeights.LoadInto(_work.Learner.OptimizerState, checkpoint.Path, OptimizerFile);
             if (_work.Learner.HasAverage)
             {
-                ModelWeights.LoadInto(_work.Learner.Average, checkpoint.Path, ModelWeights.AverageFileName);
+                ModelWeights.LoadInto(_work.Learner.Average.Select(t => (Piece)t), checkpoint.Path, ModelWeights.AverageFileName);
             }
         }
         else
@@ -202,7 +216,7 @@ public sealed class StageLoop : IDisposable
         (_position, _leftOut) = (next, _order.LeftOut);
         _link.Progress(RankState.Training, result.Phase, _position.Step);
         // First where it outlives the agent: a checkpoint of this step may be durable before the agent has read the report.
-        _journal.Add(sample);
+        _journal?.Add(sample);
         _link.Sample(sample);
         if (result.ExpertLoad is { } load)
         {
@@ -234,11 +248,18 @@ public sealed class StageLoop : IDisposable
             // A start beside other work sees too low a peak; it is looked at again, ever more seldom.
             if (BitOperations.IsPow2(position.Step))
             {
-                _peakTflops = peak = Math.Max(peak, DevicePeak.MeasureTflops(_clock));
+                _peakTflops = peak = Math.Max(peak, PeakOfGang());
             }
             sample.Extra.Add("peak_tflops", peak);
         }
         return sample;
+    }
+
+    /// <summary>Ranks measure at one time, as they train: those of one machine share its cores.</summary>
+    private double PeakOfGang()
+    {
+        _mesh.World.Barrier();
+        return _mesh.World.Sum([DevicePeak.MeasureTflops(_clock)])[0];
     }
 
     private void End(RankStop stop)
@@ -255,18 +276,19 @@ public sealed class StageLoop : IDisposable
     {
         using var scope = NewDisposeScope();
         var final = _position.Step == _work.TotalSteps && !_evaluationDue;
-        var tensors = new Dictionary<string, IReadOnlyList<(string Name, Tensor Value)>>
+        var share = new StateShare(_work.Learner.Model, _mesh);
+        var tensors = new Dictionary<string, IReadOnlyList<Piece>>
         {
-            [ModelWeights.FileName] = [.. _work.Learner.Model.PublishedTensors()],
-            [OptimizerFile] = [.. _work.Learner.Optimizer.State],
+            [ModelWeights.FileName] = share.Of(_work.Learner.Model.PublishedTensors().Select(t => (Piece)t)),
+            [OptimizerFile] = share.Of(_work.Learner.OptimizerState),
         };
         if (_work.Learner.HasAverage)
         {
-            tensors[ModelWeights.AverageFileName] = [.. _work.Learner.Average];
+            tensors[ModelWeights.AverageFileName] = share.Of(_work.Learner.Average.Select(t => (Piece)t));
         }
         foreach (var (file, own) in _work.OwnTensors)
         {
-            tensors[file] = own;
+            tensors[file] = share.Of(own.Select(t => (Piece)t));
         }
         RequireFinite(tensors);
         var texts = _work.OwnTexts.ToDictionary(t => t.File, t => t.Text);
@@ -293,11 +315,11 @@ public sealed class StageLoop : IDisposable
     /// <summary>
     /// Here, at the step itself: a good checkpoint has finite weights, moments and averages. One sum of each tensor on its device.
     /// </summary>
-    private void RequireFinite(Dictionary<string, IReadOnlyList<(string Name, Tensor Value)>> tensors)
+    private void RequireFinite(Dictionary<string, IReadOnlyList<Piece>> tensors)
     {
         foreach (var (file, own) in tensors)
         {
-            if (FiniteNumbers.FirstSpoilt(own) is { } spoilt)
+            if (FiniteNumbers.FirstSpoilt(own.Select(p => (p.Name, p.Value))) is { } spoilt)
             {
                 var what = file switch
                 {

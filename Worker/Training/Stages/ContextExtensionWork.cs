@@ -91,8 +91,12 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
         }
     }
 
-    private void Measure(ContextPhase phase, string when, long step) => context.Evaluation.Report(
-        $"needle_{phase.SequenceLength}{when}", context.Evaluation.Needles(_learner.Model, phase.SequenceLength, step), step);
+    private void Measure(ContextPhase phase, string when, long step)
+    {
+        using var whole = context.Gather(_learner.Model);
+        context.Evaluation.Report(
+            $"needle_{phase.SequenceLength}{when}", context.Evaluation.Needles(whole.Model, phase.SequenceLength, step), step);
+    }
 
     /// <returns>Steps done within the phase that this step belongs to.</returns>
     private long Enter(long step)

@@ -5,6 +5,7 @@ using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Sampling;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
@@ -44,7 +45,7 @@ public sealed class DistillationWork : IStageWork
         }
         _long = new LongExamples(context.Link, plan.SequenceLength);
         Learner = context.NewLearner(shape);
-        _teacher = new DeepSeekModel(context.Plan.Model, context.Device, context.Plan.Precision);
+        _teacher = context.NewModel(context.Plan.Model);
     }
 
     public Learner Learner { get; }
@@ -123,8 +124,7 @@ public sealed class DistillationWork : IStageWork
                     Measure("student_accuracy_undistilled", student, stepsDone);
                 }
             }
-            Measure("student_accuracy_distilled", Learner.Model, stepsDone);
-            _context.Evaluation.ReportGuessesKept(Learner.Model, AnswerTokens, stepsDone);
+            Measure("student_accuracy_distilled", Learner.Model, stepsDone, guesses: true);
         }
     }
 
@@ -160,19 +160,24 @@ public sealed class DistillationWork : IStageWork
 
     private void Draw()
     {
-        for (var start = 0; start < _plan.Samples; start += Rows)
+        using var whole = _context.Gather(_teacher);
+        var kept = new List<int[]>();
+        // Ranks take turns; a turn's draws are the same whoever's it is.
+        for (var start = Rows * _context.Mesh.World.Own; start < _plan.Samples; start += Rows * _context.Mesh.World.Ranks)
         {
             _context.Link.Progress(RankState.Training, "sampling", 0);
             random.manual_seed(Seeds.Of(_context.Plan.Seed, "teacher", start));
             var problems = Enumerable.Range(start, Math.Min(Rows, _plan.Samples - start))
                 .Select(i => _context.Data.TrainingProblem(StageContext.DistillationProblems + i)).ToList();
             var outputs = Sampler.Generate(
-                _teacher, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, _context.Tokenizer))], AnswerTokens,
+                whole.Model, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, _context.Tokenizer))], AnswerTokens,
                 Temperature, _context.Tokenizer.Special, _context.Link.Stopping);
-            _samples.AddRange(outputs.Zip(problems)
-                .Where(p => _context.Evaluation.IsRight(_rule, p.First, p.Second))
-                .Select(p => new Sample(p.First.Prompt, p.First.Ids)));
+            var first = start;
+            kept.AddRange(outputs.Zip(problems).Index()
+                .Where(p => _context.Evaluation.IsRight(_rule, p.Item.First, p.Item.Second))
+                .Select(p => (int[])[first + p.Index, p.Item.First.Prompt.Length, .. p.Item.First.Prompt, .. p.Item.First.Ids]));
         }
+        _samples.AddRange(_context.Mesh.World.Gather(kept).OrderBy(k => k[0]).Select(k => new Sample(k[2..(2 + k[1])], k[(2 + k[1])..])));
         if (_samples.Count == 0)
         {
             throw new InvalidDataException(
@@ -197,11 +202,17 @@ public sealed class DistillationWork : IStageWork
         })];
     }
 
-    private void Measure(string name, DeepSeekModel model, long step)
+    private void Measure(string name, DeepSeekModel model, long step, bool guesses = false)
     {
-        if (_context.Data.HeldOutCount > 0)
+        if (_context.Data.HeldOutCount == 0)
         {
-            _context.Evaluation.Report(name, _context.Evaluation.Accuracy(model, _rule, AnswerTokens, temperature: 0, step).Right, step);
+            return;
+        }
+        using var whole = _context.Gather(model);
+        _context.Evaluation.Report(name, _context.Evaluation.Accuracy(whole.Model, _rule, AnswerTokens, temperature: 0, step).Right, step);
+        if (guesses)
+        {
+            _context.Evaluation.ReportGuessesKept(whole.Model, AnswerTokens, step);
         }
     }
 

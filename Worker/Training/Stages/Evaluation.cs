@@ -2,6 +2,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Sampling;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
@@ -9,8 +10,11 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
-/// <summary>Measurements on problems and texts that were never trained on. The same draws each time, so that two can be compared.</summary>
-public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLink link)
+/// <summary>
+/// Measurements on problems and texts that were never trained on. The same draws each time, so that two can be compared. Ranks of a gang
+/// share the work, each with a whole model, and all know the result.
+/// </summary>
+public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLink link, IProcessGroup ranks)
 {
     private const int Rows = 128;
     private const int NeedleCount = 80;
@@ -24,11 +28,12 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         long step)
     {
         var (right, formed) = (0, 0);
-        random.manual_seed(0);
-        for (var start = 0; start < data.HeldOutCount; start += Rows)
+        random.manual_seed(ranks.Own);
+        var (first, count) = ranks.ShareOf(data.HeldOutCount);
+        for (var start = first; start < first + count; start += Rows)
         {
             link.Progress(RankState.Training, "evaluating", step);
-            var problems = Enumerable.Range(start, Math.Min(Rows, data.HeldOutCount - start)).Select(data.HeldOutProblem).ToList();
+            var problems = Enumerable.Range(start, Math.Min(Rows, first + count - start)).Select(data.HeldOutProblem).ToList();
             var outputs = Sampler.Generate(
                 model, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, tokenizer))], maxNewTokens, temperature, tokenizer.Special,
                 link.Stopping);
@@ -39,7 +44,8 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
                 formed += outputs[i].Ended && Verifier.IsWellFormed(text) ? 1 : 0;
             }
         }
-        return (Interval.Of(right, data.HeldOutCount), Interval.Of(formed, data.HeldOutCount));
+        var sums = ranks.Sum(right, formed);
+        return (Interval.Of(sums[0], data.HeldOutCount), Interval.Of(sums[1], data.HeldOutCount));
     }
 
     /// <summary>An output that found no end within its tokens is not right, whatever stands in it.</summary>
@@ -57,7 +63,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
             return;
         }
         var (kept, guessed) = (0, 0);
-        for (var i = 0; i < Math.Min(GuessedAnswers, data.HeldOutCount); i++)
+        for (var i = ranks.Own; i < Math.Min(GuessedAnswers, data.HeldOutCount); i += ranks.Ranks)
         {
             link.Progress(RankState.Training, "evaluating", step);
             var prompt = ChatTemplate.Prompt(data.HeldOutProblem(i).Question, tokenizer);
@@ -65,9 +71,9 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
                 prompt, Math.Min(maxNewTokens, model.Shape.ContextLength - prompt.Length), tokenizer.Special.Eos, link.Stopping);
             (kept, guessed) = (kept + said.Kept, guessed + said.Guessed);
         }
-        if (guessed > 0)
+        if (ranks.Sum(kept, guessed) is [var keptByAll, > 0 and var guessedByAll])
         {
-            Report("mtp_guesses_kept", Interval.Of(kept, guessed), step);
+            Report("mtp_guesses_kept", Interval.Of(keptByAll, guessedByAll), step);
         }
     }
 
@@ -85,12 +91,17 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         {
             link.Stopping.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            var ids = tensor(documents.Next(TextRows, sequenceLength)).reshape(TextRows, -1).to(model.Device);
+            var rows = documents.Next(TextRows, sequenceLength);
+            if (batch % ranks.Ranks != ranks.Own)
+            {
+                continue;
+            }
+            var ids = tensor(rows).reshape(TextRows, -1).to(model.Device);
             var output = model.Forward(ids.narrow(1, 0, sequenceLength), training: false);
             losses[batch] = Losses.CrossEntropy(output.Logits, ids.narrow(1, 1, sequenceLength)).ToDouble();
             excesses[batch] = output.ExpertLoads.Select(l => (l.max() / l.mean()).ToDouble() - 1).DefaultIfEmpty().Max();
         }
-        return (Interval.OfMean(losses), Interval.OfMean(excesses));
+        return (Interval.OfMean(ranks.Sum(losses)), Interval.OfMean(ranks.Sum(excesses)));
     }
 
     /// <summary>Share of texts whose code, told somewhere in the text, the model says at its end.</summary>
@@ -98,7 +109,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
     {
         var found = 0;
         const int Batch = 8;
-        for (var start = 0; start < NeedleCount; start += Batch)
+        for (var start = Batch * ranks.Own; start < NeedleCount; start += Batch * ranks.Ranks)
         {
             link.Progress(RankState.Training, "evaluating", step);
             var needles = Enumerable.Range(start, Batch).Select(i =>
@@ -113,7 +124,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
                 longest, temperature: 0, tokenizer.Special, link.Stopping);
             found += outputs.Zip(needles).Count(p => tokenizer.Decode(p.First.Ids).StartsWith(p.Second.Secret, StringComparison.Ordinal));
         }
-        return Interval.Of(found, NeedleCount);
+        return Interval.Of(ranks.Sum(found)[0], NeedleCount);
     }
 
     /// <exception cref="NotFiniteException">The value is not finite. It has been told as it is.</exception>

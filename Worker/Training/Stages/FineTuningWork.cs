@@ -71,8 +71,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
         if (stepsDone == TotalSteps)
         {
             _long.Sum();
-            Measure("sft_format_rate_after", "sft_accuracy_after", stepsDone);
-            context.Evaluation.ReportGuessesKept(_learner.Model, AnswerTokens, stepsDone);
+            Measure("sft_format_rate_after", "sft_accuracy_after", stepsDone, guesses: true);
         }
     }
 
@@ -86,13 +85,18 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
 
     public void Dispose() => _learner.Dispose();
 
-    private void Measure(string formName, string rightName, long step)
+    private void Measure(string formName, string rightName, long step, bool guesses = false)
     {
         if (context.Data.HeldOutCount > 0)
         {
-            var (right, formed) = context.Evaluation.Accuracy(_learner.Model, VerifierRule.Arithmetic, AnswerTokens, temperature: 0, step);
+            using var whole = context.Gather(_learner.Model);
+            var (right, formed) = context.Evaluation.Accuracy(whole.Model, VerifierRule.Arithmetic, AnswerTokens, temperature: 0, step);
             context.Evaluation.Report(formName, formed, step);
             context.Evaluation.Report(rightName, right, step);
+            if (guesses)
+            {
+                context.Evaluation.ReportGuessesKept(whole.Model, AnswerTokens, step);
+            }
         }
     }
 

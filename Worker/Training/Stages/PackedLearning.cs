@@ -157,7 +157,7 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             }
             // Tokens of each expert over the layer's mean: 1 is perfect balance. [layers, experts], of which most steps take the busiest
             // only.
-            var ratios = OfAllLayers(pipeline);
+            var ratios = model.OfAllLayers(Loads, pipeline);
             ratios = ratios / ratios.mean([1], keepdim: true).clamp(min: 1e-9);
             var told = (tells ? ratios : ratios.amax([1])).cpu().data<float>().ToArray();
             var busiest = tells ? told.Chunk(shape.RoutedExperts).Select(layer => layer.Max()).ToArray() : told;
@@ -167,23 +167,6 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             {
                 FirstLayer = shape.DenseLayers, MtpBlocks = shape.MtpDepth, Experts = shape.RoutedExperts, Ratios = { told },
             } : null);
-        }
-
-        /// <summary>[layers, experts]: those of the other pipeline ranks too.</summary>
-        private Tensor OfAllLayers(IProcessGroup pipeline)
-        {
-            if (pipeline.Ranks == 1)
-            {
-                return stack(Loads);
-            }
-            var all = zeros(model.Shape.RoutedLayers, model.Shape.RoutedExperts, device: device);
-            int[] routed = [.. Enumerable.Range(0, model.Shape.Layers + model.Shape.MtpDepth).Where(model.Shape.IsMoe)];
-            foreach (var (load, layer) in Loads.Zip(model.Part.Blocks(model.Shape).Where(model.Shape.IsMoe)))
-            {
-                all[Array.IndexOf(routed, layer)].copy_(load);
-            }
-            pipeline.AllReduce([all]);
-            return all;
         }
     }
 }

@@ -69,7 +69,8 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
 
     private void Measure(string when, long step)
     {
-        var (loss, excess) = context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step);
+        using var whole = context.Gather(_learner.Model);
+        var (loss, excess) = context.Evaluation.Texts(whole.Model, plan.SequenceLength, step);
         if (context.Data.DocumentCount is null)
         {
             // The documents of files come round again, so none of them is unread.
@@ -79,13 +80,15 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
         if (step > 0 && context.Data.DocumentCount is null)
         {
             context.Evaluation.Report($"needle_{plan.SequenceLength}",
-                context.Evaluation.Needles(_learner.Model, plan.SequenceLength, step), step);
+                context.Evaluation.Needles(whole.Model, plan.SequenceLength, step), step);
         }
         if (step > 0 && _learner.HasAverage && context.Data.DocumentCount is null)
         {
-            context.Evaluation.Report(
-                "heldout_loss_ema", _learner.WithAverage(() => context.Evaluation.Texts(_learner.Model, plan.SequenceLength, step)).Loss,
-                step);
+            context.Evaluation.Report("heldout_loss_ema", _learner.WithAverage(() =>
+            {
+                using var average = context.Gather(_learner.Model);
+                return context.Evaluation.Texts(average.Model, plan.SequenceLength, step);
+            }).Loss, step);
         }
     }
 }

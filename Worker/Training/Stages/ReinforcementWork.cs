@@ -4,6 +4,7 @@ using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Sampling;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
@@ -36,7 +37,7 @@ public sealed class ReinforcementWork : IStageWork
         (_context, _plan, _rule, _rate) = (context, plan, Verifier.Parse(plan.Verifier), plan.LearningRate.ToRecord());
         Learner = context.NewLearner(context.Plan.Model);
         // In the policy's own precision: where both have the same weights the distance is nothing.
-        _reference = new DeepSeekModel(context.Plan.Model, context.Device, context.Plan.Precision);
+        _reference = context.NewModel(context.Plan.Model);
     }
 
     public Learner Learner { get; }
@@ -87,8 +88,7 @@ public sealed class ReinforcementWork : IStageWork
         var problems = Draw();
         var prompts = problems.SelectMany(p => Enumerable.Repeat(ChatTemplate.Prompt(p.Question, _context.Tokenizer), _plan.GroupSize))
             .ToList();
-        var outputs = Sampler.Generate(
-            Learner.Model, prompts, _plan.MaxNewTokens, _plan.Temperature, _context.Tokenizer.Special, _context.Link.Stopping);
+        var outputs = Roll(prompts);
         // Only now: a rollout that is broken off has used up no questions.
         _nextQuestion += _plan.Questions;
         var texts = outputs.ConvertAll(o => _context.Tokenizer.Decode(o.Ids));
@@ -128,8 +128,7 @@ public sealed class ReinforcementWork : IStageWork
     {
         if (stepsDone == TotalSteps)
         {
-            Measure("after", stepsDone);
-            _context.Evaluation.ReportGuessesKept(Learner.Model, _plan.MaxNewTokens, stepsDone);
+            Measure("after", stepsDone, guesses: true);
             _context.Evaluation.Report("rollouts_failed", Interval.Of(_counted.Failed, _counted.Rollouts), stepsDone);
             _context.Evaluation.Report("rollouts_zero_advantage_groups", Interval.Of(_counted.ZeroAdvantage, _counted.Groups), stepsDone);
         }
@@ -150,49 +149,90 @@ public sealed class ReinforcementWork : IStageWork
         return [.. Enumerable.Range(0, _plan.Questions).Select(i => _context.Data.TrainingProblem(first + i))];
     }
 
+    /// <summary>Answers to all prompts, of which each rank draws its share.</summary>
+    private List<Output> Roll(List<int[]> prompts)
+    {
+        using var whole = _context.Gather(Learner.Model);
+        var own = _context.Mesh.World.ShareOf(prompts.Count) is (var first, > 0 and var count)
+            ? Sampler.Generate(
+                whole.Model, prompts.GetRange(first, count), _plan.MaxNewTokens, _plan.Temperature, _context.Tokenizer.Special,
+                _context.Link.Stopping)
+            : [];
+        var said = _context.Mesh.World.Gather(own.ConvertAll(o => (int[])[o.Ended ? 1 : 0, .. o.Ids]));
+        return [.. prompts.Zip(said, (prompt, ids) => new Output(prompt, ids[1..], ids[0] > 0))];
+    }
+
     private (Tensor Loss, Tensor Norm, double Kl, IReadOnlyList<Tensor> Norms) Learn(RolloutRows rows, double[] advantage, double rate)
     {
-        var miniBatch = _plan.MiniBatch > 0 ? _plan.MiniBatch : rows.Count;
-        Tensor Said(DeepSeekModel model, int start, int count) => rows.LogProbabilities(model, start, count, _plan.Temperature);
-        Tensor? old = null;
-        Tensor reference;
+        var miniBatches = MiniBatches(rows.Count);
+        Tensor Said(DeepSeekModel model, MiniBatch own) => rows.LogProbabilities(model, own.First, own.Count, _plan.Temperature);
+        List<Tensor> drawnBy = [];
+        List<Tensor> reference;
         using (no_grad())
         {
-            reference = Said(_reference, 0, rows.Count);
-            if (miniBatch < rows.Count)
+            reference = miniBatches.ConvertAll(own => Said(_reference, own));
+            if (miniBatches.Count > 1)
             {
-                old = Said(Learner.Model, 0, rows.Count);
+                drawnBy = miniBatches.ConvertAll(own => Said(Learner.Model, own));
             }
         }
         var advantages = tensor(advantage, dtype: ScalarType.Float32, device: _context.Device);
         var (losses, norms, kls) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
-        for (var start = 0; start < rows.Count; start += miniBatch)
+        for (var i = 0; i < miniBatches.Count; i++)
         {
-            var count = Math.Min(miniBatch, rows.Count - start);
-            Tensor Part(Tensor whole) => whole.narrow(0, start, count);
-            var policy = Said(Learner.Model, start, count);
+            var own = miniBatches[i];
+            var policy = Said(Learner.Model, own);
             // One mini-batch is trained by the policy that drew it: the ratio is 1, and needs no second pass.
-            var drawnBy = old is null ? policy.detach() : Part(old);
-            var (loss, kl) =
-                Losses.Grpo(policy, drawnBy, Part(reference), Part(advantages), Part(rows.Said), _plan.ClipEpsilon, _plan.KlBeta);
-            Learner.Backward(loss);
+            var (loss, kl) = Losses.Grpo(policy, drawnBy.Count > 0 ? drawnBy[i] : policy.detach(), reference[i],
+                advantages.narrow(0, own.First, own.Count), rows.Said.narrow(0, own.First, own.Count), _plan.ClipEpsilon, _plan.KlBeta);
+            Learner.Backward(loss * own.Share);
             norms.Add(Learner.Update(rate));
-            losses.Add(loss.detach());
-            kls.Add(kl);
+            losses.Add(loss.detach() * own.Share);
+            kls.Add(kl * own.Share);
         }
-        return (stack(losses).mean(), stack(norms).mean(), stack(kls).mean().ToDouble(), norms.Count > 1 ? norms : []);
+        Tensor[] means = [stack(losses).mean(), stack(kls).mean()];
+        _context.Mesh.Data.AllReduce(means);
+        return (means[0], stack(norms).mean(), means[1].ToDouble(), norms.Count > 1 ? norms : []);
     }
 
+    /// <summary>This rank's rows of each mini-batch.</summary>
+    /// <exception cref="InvalidDataException">Some ranks would have none.</exception>
+    private List<MiniBatch> MiniBatches(int rows)
+    {
+        var (size, batches, ranks) = (_plan.MiniBatch > 0 ? _plan.MiniBatch : rows, new List<MiniBatch>(), _context.Rank.Layout.Data);
+        for (var start = 0; start < rows; start += size)
+        {
+            var all = Math.Min(size, rows - start);
+            var (first, count) = _context.Rank.ShareOf(all);
+            if (all < ranks)
+            {
+                throw new InvalidDataException($"A mini-batch of {all} outputs is too small for {ranks} ranks: set rl.miniBatch to at "
+                    + $"least {ranks}, and so that what it leaves of questions × groupSize is 0 or as many.");
+            }
+            batches.Add(new MiniBatch(start + first, count, (double)count / all));
+        }
+        return batches;
+    }
+
+    /// <param name="First">Of the step's rows.</param>
+    /// <param name="Share">Of the mini-batch that other ranks have the rest of.</param>
+    private readonly record struct MiniBatch(int First, int Count, double Share);
+
     // As the policy is trained, at its temperature; and its likeliest answer.
-    private void Measure(string when, long step)
+    private void Measure(string when, long step, bool guesses = false)
     {
         if (_context.Data.HeldOutCount == 0)
         {
             return;
         }
-        var (sampled, _) = _context.Evaluation.Accuracy(Learner.Model, _rule, _plan.MaxNewTokens, _plan.Temperature, step);
-        var (greedy, _) = _context.Evaluation.Accuracy(Learner.Model, _rule, _plan.MaxNewTokens, temperature: 0, step);
+        using var whole = _context.Gather(Learner.Model);
+        var (sampled, _) = _context.Evaluation.Accuracy(whole.Model, _rule, _plan.MaxNewTokens, _plan.Temperature, step);
+        var (greedy, _) = _context.Evaluation.Accuracy(whole.Model, _rule, _plan.MaxNewTokens, temperature: 0, step);
         _context.Evaluation.Report($"rl_accuracy_{when}", sampled, step);
         _context.Evaluation.Report($"rl_greedy_accuracy_{when}", greedy, step);
+        if (guesses)
+        {
+            _context.Evaluation.ReportGuessesKept(whole.Model, _plan.MaxNewTokens, step);
+        }
     }
 }

@@ -11,6 +11,7 @@ public sealed record RolloutRows(Tensor Inputs, Tensor Targets, Tensor Segments,
 {
     public int Count => (int)Inputs.shape[0];
 
+    /// <summary>All of a step's outputs, on each rank: which rows it computes is said with them.</summary>
     public static RolloutRows Lay(IReadOnlyList<Output> outputs, StageContext context)
     {
         var width = outputs.Max(o => o.Prompt.Length + o.Ids.Length) - 1;

@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
@@ -18,7 +19,7 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
     public const long RlProblems = 1L << 32;
     public const long DistillationProblems = 2L << 32;
 
-    public Evaluation Evaluation { get; } = new(Data, Tokenizer, Link);
+    public Evaluation Evaluation { get; } = new(Data, Tokenizer, Link, Mesh.World);
 
     public static StageContext Open(TrainingPlan plan, IRankLink link, RankContext rank, Mesh mesh)
     {
@@ -48,6 +49,17 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
 
     public IStageWork NewWork() => Works.TryGetValue(Plan.WorkCase, out var work) ? work(this)
         : throw new InvalidDataException("The plan names no work for this stage: the control plane is newer than this worker.");
+
+    /// <summary>Beside the part that learns: a model of the same layout that is read only.</summary>
+    public DeepSeekModel NewModel(ModelConfig config)
+    {
+        var shape = ModelShapes.FromProto(config);
+        return new DeepSeekModel(
+            shape, Device, precision: Plan.Precision, part: ModelPart.At(shape, Rank.Layout, Rank.Place), experts: Mesh.Experts);
+    }
+
+    /// <summary>In one piece, to speak and to be measured with. A call of all ranks.</summary>
+    public WholeModel Gather(DeepSeekModel model) => WholeModel.Gather(model, Plan.Precision, Rank, Mesh.Model);
 
     /// <summary>What of a step's samples is this rank's share.</summary>
     public IReadOnlyList<T> Own<T>(IReadOnlyList<T> samples)

@@ -29,4 +29,39 @@ public sealed class FirstExitTests
             };
             Assert.EndsWith(victims, failure?.Sentence, StringComparison.Ordinal);
         }, iter: 30);
+
+    /// <summary>Two agents' clocks part by more than a crash takes to reach the peers: what a victim says counts more.</summary>
+    [Fact]
+    public void Who_ended_because_it_lost_a_peer_is_not_blamed_though_it_was_seen_to_end_first()
+    {
+        var running = new RunningStage();
+        running.Hear(
+            Victim(running, 0, seconds: 3, of: 1), Ended(running, 1, seconds: 2), Victim(running, 2, seconds: 4, of: 1));
+        var failure = FaultDetector.Find(running.Stage.Watched, running.Gang, running.Observe(running.Now), running.Now.At);
+        Assert.Contains("words of rank 1", failure?.Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Victims_alone_wait_for_the_word_of_whom_they_lost_and_then_name_it()
+    {
+        var running = new RunningStage();
+        running.Hear(Victim(running, 1, seconds: 0, of: 0));
+        Assert.Null(FaultDetector.Find(running.Stage.Watched, running.Gang, running.Observe(running.Now), running.Now.At));
+        var later = running.After(TimeSpan.FromSeconds(2));
+        var failure = FaultDetector.Find(running.Stage.Watched, running.Gang, running.Observe(later), later.At);
+        Assert.StartsWith($"rank 0 on {running.Node} was gone", failure?.Sentence, StringComparison.Ordinal);
+        Assert.EndsWith("1 other rank lost it and ended, and its own agent has not said how", failure?.Sentence, StringComparison.Ordinal);
+    }
+
+    private static RankSeen Victim(RunningStage running, int rank, int seconds, int of) =>
+        Ended(running, rank, seconds) with { LostPeer = of };
+
+    private static RankSeen Ended(RunningStage running, int rank, int seconds) => running.Rank(running.Stage) with
+    {
+        Rank = rank,
+        State = RankState.Exited,
+        ExitCode = 1,
+        Error = $"words of rank {rank}",
+        SinceExit = TimeSpan.FromSeconds(seconds),
+    };
 }

@@ -51,14 +51,15 @@ public sealed class AgentPlanTests
     public void The_warm_standby_is_launched_and_no_new_one_started_before_the_first_step()
     {
         Assert.Equal([new AgentAction.Launch(3, 0)], Decide(Training(1), Standby(3)));
-        Assert.Empty(Decide(Training(1), Standby(3).LaunchedAs(0, 1, Now)));
-        Assert.Equal([new AgentAction.Spawn(null)], Decide(Training(1), Standby(3).LaunchedAs(0, 1, Now) with { FirstStepAt = Now }));
+        Assert.Empty(Decide(Training(1), Standby(3).LaunchedAs(0, 1, Now).AndTold()));
+        Assert.Equal(
+            [new AgentAction.Spawn(null)], Decide(Training(1), Standby(3).LaunchedAs(0, 1, Now).AndTold() with { FirstStepAt = Now }));
     }
 
     [Fact]
     public void Nothing_of_a_new_attempt_starts_while_a_process_of_an_older_one_lives()
     {
-        var old = Standby(1).LaunchedAs(0, 1, Now);
+        var old = Standby(1).LaunchedAs(0, 1, Now).AndTold();
         Assert.IsType<AgentAction.Kill>(Assert.Single(Decide(Training(2), old, Standby(2))));
         Assert.Equal([new AgentAction.Launch(2, 0)], Decide(Training(2), old.End(137, "", Now), Standby(2)));
     }
@@ -78,7 +79,7 @@ public sealed class AgentPlanTests
     [Fact]
     public void Ending_asks_once_then_kills_at_the_deadline_and_ends_when_all_are_gone()
     {
-        var rank = Standby(1).LaunchedAs(0, 1, Now);
+        var rank = Standby(1).LaunchedAs(0, 1, Now).AndTold();
         var ending = new Wanted.Ending(1, "paused", Now.AddSeconds(5), 0);
         Assert.IsType<AgentAction.AskStop>(Assert.Single(Decide(ending, rank)));
         Assert.Empty(Decide(ending, rank with { StopAsked = true }));
@@ -116,4 +117,47 @@ public sealed class AgentPlanTests
                 wanted = next;
             }
         });
+
+    /// <summary>With other nodes in the gang the control plane forms it; what it says of another attempt is not for this one.</summary>
+    [Fact]
+    public void Ranks_of_a_gang_of_several_nodes_wait_until_the_control_plane_says_who_is_in_it()
+    {
+        var training = new Wanted.Training(Gang(ranksHere: 2, world: 4));
+        RankSeen[] ranks = [Standby(1).LaunchedAs(0, 1, Now), Standby(2).LaunchedAs(1, 1, Now)];
+        Assert.All(ranks, r => Assert.True(r.WaitsForGang && r.ToStatus(Now).WaitsForGang));
+        Assert.Empty(Decide(training, ranks));
+        Assert.Empty(Decide(AgentPlan.Obey(training, Form(attempt: 2), Now).Next, ranks));
+        var formed = AgentPlan.Obey(training, Form(attempt: 1), Now).Next;
+        Assert.Equal([new AgentAction.Tell(1), new AgentAction.Tell(2)], Decide(formed, ranks));
+        Assert.Equal([new AgentAction.Tell(2)], Decide(formed, ranks[0].AndTold(), ranks[1]));
+        Assert.Null(((Wanted.Training)AgentPlan.Obey(formed, AgentUnderTest.Restart(2, 100, 0), Now).Next).Roster);
+    }
+
+    [Fact]
+    public void A_gang_of_one_node_is_formed_there_once_all_its_ranks_are_ready()
+    {
+        var training = new Wanted.Training(Gang(ranksHere: 2, world: 2));
+        var warm = Standby(1).LaunchedAs(0, 1, Now);
+        var cold = new RankSeen(2, 1002, Now).LaunchedAs(1, 1, Now);
+        Assert.Empty(Decide(training, warm, cold));
+        Assert.Equal([new AgentAction.Tell(1), new AgentAction.Tell(2)], Decide(training, warm, cold with { Life = RankLife.Ready }));
+        Assert.Empty(Decide(training, warm, (cold with { Life = RankLife.Ready }).End(137, "", Now)));
+    }
+
+    private static Assignment Gang(int ranksHere, int world)
+    {
+        var assignment = AgentUnderTest.Assignment(1, 100);
+        assignment.WorldSize = world;
+        assignment.Ranks.Clear();
+        assignment.Ranks.Add(Enumerable.Range(0, ranksHere).Select(r => new RankPlacement { Rank = r, Node = "node-0", LocalRank = r }));
+        return assignment;
+    }
+
+    private static Order Form(int attempt) =>
+        new() { Form = new Form { Attempt = attempt, Roster = new GangRoster { Gang = "r/s", Term = attempt } } };
+}
+
+file static class RankSeenExtensions
+{
+    public static RankSeen AndTold(this RankSeen rank) => rank with { Told = true };
 }

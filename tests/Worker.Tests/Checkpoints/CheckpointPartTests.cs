@@ -158,7 +158,7 @@ public sealed class CheckpointPartTests : IDisposable
         saver.Save(
             new Manifest(Manifest.CurrentFormat, "run", "pretrain", attempt, 1, new Position(step, 64, 1, 2, 1), "", false, null, []),
             new Snapshot(
-                new Dictionary<string, IReadOnlyList<(string, Tensor)>> { [File] = [(name, tensor)] },
+                new Dictionary<string, IReadOnlyList<Piece>> { [File] = [(name, tensor)] },
                 new Dictionary<string, byte[]> { ["config.json"] = "{}"u8.ToArray() }));
         saver.Wait();
     }

@@ -46,7 +46,7 @@ public sealed class SaveFailureTests : IDisposable
         var manifest = new Manifest(Manifest.CurrentFormat, "test", "pretrain", 1, 1, new Position(4, 64, 1, 2, 1), "", false, null, []);
         // A name that no file can have stands for any fault of the program.
         var texts = new Dictionary<string, byte[]> { ["a\0b"] = [1] };
-        saver.Save(manifest, new Snapshot(new Dictionary<string, IReadOnlyList<(string, TorchSharp.torch.Tensor)>>(), texts));
+        saver.Save(manifest, new Snapshot(new Dictionary<string, IReadOnlyList<Piece>>(), texts));
         var failed = Assert.Throws<CheckpointFailedException>(saver.Wait);
         Assert.StartsWith("Saving the checkpoint of step 4 failed by a fault of this program: ", failed.Message, StringComparison.Ordinal);
         Assert.Throws<CheckpointFailedException>(saver.ThrowIfFailed);

@@ -1,7 +1,8 @@
 using System.Net;
 using CsCheck;
-using DeepSeekOps.Worker.Parallel;
+using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Parallel.Sockets;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,4 +1,4 @@
-namespace DeepSeekOps.Worker.Parallel;
+namespace DeepSeekOps.Worker.Agent;
 
 /// <summary>
 /// A call waited for another rank that is gone, or that sent nothing for too long. Whoever throws it is the victim: <see cref="Rank"/> is

@@ -1,0 +1,68 @@
+using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Pipelining;
+
+namespace DeepSeekOps.ControlPlane.Pipelines;
+
+/// <summary>What several ranks of this version train together; plans and simulated clusters take more.</summary>
+internal static class GangChecks
+{
+    private const string Elsewhere = "`dsops plan`, `dsops simulate` and `dsops dev --cluster simulated` take the whole layout.";
+
+    public static void Check(PipelineSpec spec, StageSpec stage, string at, Reading reading)
+    {
+        var layout = spec.ParallelismOf(stage);
+        int ranks = spec.ResourcesOf(stage).Ranks;
+        if (!reading.Trains || ranks == 1)
+        {
+            return;
+        }
+
+        string parallelism = stage.Parallelism is not null ? $"{at}.parallelism" : "parallelism";
+        string[] with = ["resources", $"{at}.resources", "parallelism"];
+        void Built(bool built, string field, string message, string fix) =>
+            reading.Check(built, field, message, $"{fix} {Elsewhere}", with);
+
+        Built(layout.Tensor == 1, $"{parallelism}.tensor", "Ranks of this version do not share one matrix.", "Write 'tensor: 1'.");
+        Built(layout.Zero == 0, $"{parallelism}.zero",
+            $"ZeRO stage {layout.Zero} is not built yet: each rank keeps whole optimizer states of what it trains.", "Write 'zero: 0'.");
+        Built(layout.Pipeline == 1 || layout.Schedule == PipelineSchedule.OneForwardOneBackward, $"{parallelism}.schedule",
+            "A stage is trained by 1F1B in this version.", "Write 'schedule: 1f1b'.");
+        Built(layout.Pipeline == 1 || stage.Recipe is StageRecipe.Pretraining or StageRecipe.ContextExtension, $"{parallelism}.pipeline",
+            $"A stage of kind {stage.Recipe.Kind} is not cut into pipelines in this version.", "Write 'pipeline: 1' for it.");
+        if (layout.Pipeline * layout.Tensor is > 0 and var cut && ranks % cut == 0)
+        {
+            Rows(stage, layout, ranks / cut, at, Built);
+        }
+    }
+
+    /// <summary>Ranks that share experts meet in each layer of each micro-batch, and so must have as many of them.</summary>
+    private static void Rows(StageSpec stage, ParallelLayout layout, int dealt, string at, Action<bool, string, string, string> built)
+    {
+        switch (stage.Recipe)
+        {
+            case StageRecipe.Pretraining { BatchSize: var ramp } when layout.Expert > 1:
+                built(ramp.From == ramp.To || (ramp.Micro > 0 && ramp.Micro % dealt == 0), $"{at}.batchSize",
+                    $"On its way from {ramp.From} to {ramp.To} the batch takes sizes that cannot be dealt evenly to {dealt} ranks of which "
+                        + $"{layout.Expert} share experts.",
+                    $"Write 'micro: {dealt}' into batchSize, or a constant one.");
+                break;
+            case StageRecipe.ContextExtension extension:
+                for (int i = 0; i < extension.Phases.Length; i++)
+                {
+                    built(extension.Phases[i].ContextParallel == 1, $"{at}.phases[{i}].contextParallel",
+                        "A sequence is not cut among ranks in this version.", "Write 'contextParallel: 1'.");
+                }
+
+                break;
+            case StageRecipe.ReinforcementLearning rl:
+                int rows = rl.Questions * rl.GroupSize;
+                int size = rl.MiniBatch > 0 ? rl.MiniBatch : rows;
+                built(size >= dealt, $"{at}.miniBatch",
+                    $"A mini-batch has fewer outputs than the {dealt} ranks that share it.",
+                    $"Write one of at least {dealt} that divides {rows} (questions × groupSize).");
+                break;
+            default:
+                break;
+        }
+    }
+}

@@ -1,0 +1,41 @@
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
+
+namespace DeepSeekOps.Worker.Training.Learning;
+
+/// <summary>
+/// Which of a stage's tensors a rank writes into a checkpoint. Each tensor, or each part of one, is written once: those that hold the
+/// same take turns, so that all have about as much to write.
+/// </summary>
+public sealed class StateShare(DeepSeekModel model, Mesh mesh)
+{
+    private const string Experts = ".mlp.experts.";
+
+    /// <param name="held">What lies here, in the same order on all ranks that hold the same.</param>
+    public IReadOnlyList<Piece> Of(IEnumerable<Piece> held)
+    {
+        var (own, dense, expert) = (new List<Piece>(), 0, 0);
+        foreach (var piece in held)
+        {
+            if (piece.Name.Contains(Experts, StringComparison.Ordinal))
+            {
+                // A number that the ranks of all experts have alike, as the count of steps, is the first one's to write.
+                var alike = piece.Rows is null && piece.Value.dim() == 0;
+                if ((!alike || mesh.Experts.Own == 0) && expert++ % mesh.Replicas.Ranks == mesh.Replicas.Own)
+                {
+                    own.Add(piece);
+                }
+            }
+            else if (!WrittenByTheFirst(piece.Name) && dense++ % mesh.Data.Ranks == mesh.Data.Own)
+            {
+                own.Add(piece);
+            }
+        }
+        return own;
+    }
+
+    /// <summary>The embedding, where a pipeline's last rank has it too.</summary>
+    private bool WrittenByTheFirst(string name) =>
+        model.EmbedsTwice && !model.Part.Begins && name.StartsWith(WeightShapes.Embedding, StringComparison.Ordinal);
+}

@@ -1,0 +1,50 @@
+using DeepSeekOps.ControlPlane.Pipelines;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Pipelines;
+
+/// <summary>What ranks of this version do not train together is refused where it would be trained, and planned elsewhere.</summary>
+public sealed class GangCheckTests
+{
+    private const string Text = """
+        apiVersion: deepseekops/v1
+        name: wide
+        model: mini
+        resources: {nodes: 2, ranksPerNode: 2}
+        parallelism: {pipeline: 1}
+        stages:
+          - {name: a, kind: pretraining, tokens: 1Mi, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}
+          - {name: b, kind: sft, from: a, instances: 100, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}
+          - {name: c, kind: rl, from: b, steps: 10, questions: 4, groupSize: 4, maxNewTokens: 8, learningRate: 1e-4, miniBatch: 8}
+        """;
+
+    [Theory]
+    [InlineData("parallelism: {pipeline: 1}", "parallelism: {tensor: 2}", "parallelism.tensor", "do not share one matrix")]
+    [InlineData("parallelism: {pipeline: 1}", "parallelism: {zero: 1}", "parallelism.zero", "not built yet")]
+    [InlineData("kind: sft,", "kind: sft, parallelism: {pipeline: 2},", "stages[1].parallelism.pipeline", "kind sft is not cut")]
+    [InlineData("miniBatch: 8", "miniBatch: 2", "stages[2].miniBatch", "fewer outputs than the 4 ranks")]
+    [InlineData("sequenceLength: 64, batchSize: 8, learningRate: 1e-3}\n  - {name: b",
+        "parallelism: {expert: 2}, sequenceLength: 64, batchSize: {from: 4, to: 8, over: 10%}, learningRate: 1e-3}\n  - {name: b",
+        "stages[0].batchSize", "sizes that cannot be dealt evenly to 4 ranks")]
+    public void What_is_not_built_is_refused_where_it_would_run_and_planned_elsewhere(string good, string bad, string field, string words)
+    {
+        Assert.Empty(PipelineText.Parse(Text, trains: true).Errors);
+        string asked = Text.Replace(good, bad, StringComparison.Ordinal);
+        Assert.NotEqual(Text, asked);
+        var problem = PipelineText.Parse(asked, trains: true).Errors.First();
+        Assert.Equal(field, problem.Field);
+        Assert.Contains(words, problem.Message, StringComparison.Ordinal);
+        Assert.Contains("dsops plan", problem.Fix, StringComparison.Ordinal);
+        Assert.Empty(PipelineText.Parse(asked).Errors);
+    }
+
+    [Theory]
+    [InlineData("mini")]
+    [InlineData("mini-gang")]
+    public void What_is_shown_as_an_example_trains(string example) =>
+        Assert.Empty(PipelineText.Parse(Examples.Read(example), trains: true).Errors);
+
+    [Fact]
+    public void A_layout_of_the_full_size_is_refused_by_what_is_missing() => Assert.Contains(
+        PipelineText.Parse(Examples.Read("deepseek-v3"), trains: true).Errors, p => p.Field == "parallelism.zero");
+}

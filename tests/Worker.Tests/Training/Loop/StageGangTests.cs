@@ -1,0 +1,172 @@
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
+using DeepSeekOps.Worker.Tests.Agent;
+using DeepSeekOps.Worker.Tests.Parallel;
+using DeepSeekOps.Worker.Training.Loop;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace DeepSeekOps.Worker.Tests.Training.Loop;
+
+/// <summary>
+/// A stage on several ranks, by the loop that one rank runs: its steps, its checkpoints in parts, and that any layout goes on from any
+/// other's. The ranks are threads that talk over sockets; what draws random numbers needs processes, and is looked at end to end.
+/// </summary>
+[Collection(RandomNumbers.OneStream)]
+public sealed class StageGangTests : IDisposable
+{
+    private static readonly GangLayout Alone = new(1, 1, 1, 1);
+    private readonly MiniPlans _mini = new();
+
+    public void Dispose() => _mini.Dispose();
+
+    [Theory]
+    [InlineData("pretrain", 4, 2, 2)]
+    [InlineData("pretrain", 4, 1, 2)]
+    [InlineData("extend", 2, 2, 1)]
+    [InlineData("sft", 4, 1, 2)]
+    [InlineData("sft", 3, 1, 1)]
+    public void A_gang_learns_what_one_process_learns(string stage, int ranks, int pipeline, int expert)
+    {
+        var plan = Plan(stage);
+        var whole = Train(plan, stage, Alone, run: "alone")[0];
+        var gang = Train(plan, stage, new GangLayout(ranks, pipeline, 1, expert), run: "gang");
+        Assert.Equal(24, gang[0].Samples.Count);
+        Assert.All(whole.Samples.Zip(gang[0].Samples), pair => Assert.Equal(pair.First.Loss, pair.Second.Loss, 1e-3));
+        Assert.Equal(whole.Samples.Select(s => s.Tokens), gang[0].Samples.Select(s => s.Tokens));
+        Assert.Equal(whole.Evaluations.Select(e => (e.Name, e.Samples)), gang[0].Evaluations.Select(e => (e.Name, e.Samples)));
+        Assert.All(gang, rank =>
+            Assert.Equal(gang[0].Samples.Select(s => (s.Loss, s.GradNorm)), rank.Samples.Select(s => (s.Loss, s.GradNorm))));
+        AssertAlike(whole.Checkpoints[^1], FinalOf(gang), 1e-3);
+    }
+
+    [Theory]
+    [InlineData("rl", 4, 2)]
+    [InlineData("distill", 2, 2)]
+    [InlineData("distill", 3, 1)]
+    public void Ranks_share_what_is_drawn_and_agree_on_it(string stage, int ranks, int expert)
+    {
+        var plan = Plan(stage);
+        var gang = Train(plan, stage, new GangLayout(ranks, 1, 1, expert), run: "gang");
+        Assert.All(gang, rank => Assert.Equal(gang[0].Samples.Select(s => (s.Loss, s.GradNorm, s.Tokens)),
+            rank.Samples.Select(s => (s.Loss, s.GradNorm, s.Tokens))));
+        Assert.All(gang, rank => Assert.Equal(gang[0].Evaluations.Select(e => (e.Name, e.Value, e.Samples)),
+            rank.Evaluations.Select(e => (e.Name, e.Value, e.Samples))));
+        Assert.Equal(24, FinalOf(gang).Step);
+    }
+
+    /// <summary>Each of the two attempts in a layout of its own: identity is the logical tensor.</summary>
+    [Theory]
+    [InlineData(4, 2, 2, 1, 1, 1)]
+    [InlineData(1, 1, 1, 4, 2, 2)]
+    [InlineData(4, 1, 4, 2, 2, 1)]
+    [InlineData(2, 1, 2, 4, 1, 1)]
+    public void Any_layout_goes_on_from_any_other(int ranks, int pipeline, int expert, int nextRanks, int nextPipeline, int nextExpert)
+    {
+        var plan = Plan("pretrain");
+        var whole = Train(plan, "pretrain", Alone, run: "whole")[0];
+        var first = Train(plan, "pretrain", new GangLayout(ranks, pipeline, 1, expert), stopAt: 12);
+        var made = Assert.Single(first.SelectMany(r => r.Checkpoints), c => c.Step == 12);
+        var second = Train(
+            plan, "pretrain", new GangLayout(nextRanks, nextPipeline, 1, nextExpert), attempt: 2, from: made);
+        Assert.Equal(12, second[0].Samples.Count);
+        Assert.All(whole.Samples.Skip(12).Zip(second[0].Samples), pair => Assert.Equal(pair.First.Loss, pair.Second.Loss, 1e-3));
+        AssertAlike(whole.Checkpoints[^1], FinalOf(second), 1e-3);
+    }
+
+    [Fact]
+    public void A_gang_that_was_ended_goes_on_to_the_last_bit()
+    {
+        var (plan, layout) = (Plan("pretrain"), new GangLayout(4, 2, 1, 2));
+        var whole = Train(plan, "pretrain", layout, run: "whole");
+        var first = Train(plan, "pretrain", layout, stopAt: 10);
+        var second = Train(plan, "pretrain", layout, attempt: 2, from: first.SelectMany(r => r.Checkpoints).Single(c => c.Step == 10));
+        Assert.Equal(whole[0].Samples.Skip(10).Select(s => (s.Step, s.Loss, s.GradNorm)),
+            second[0].Samples.Select(s => (s.Step, s.Loss, s.GradNorm)));
+        AssertAlike(FinalOf(whole), FinalOf(second), 0);
+    }
+
+    [Fact]
+    public void Each_tensor_is_written_once_and_every_rank_has_some_to_write()
+    {
+        var gang = Train(Plan("pretrain"), "pretrain", new GangLayout(8, 2, 1, 2), stopAt: 4);
+        var folder = Path.Combine(_mini.Root, gang.SelectMany(r => r.Checkpoints).Single(c => c.Step == 4).Path);
+        var parts = Manifest.Read(folder).Manifest.Parts.Select(p => PartList.Read(Path.Combine(folder, p))).ToList();
+        Assert.Equal(8, parts.Count);
+        Assert.All(parts, p => Assert.NotEmpty(p.Tensors));
+        var twice = parts.SelectMany(p => p.Tensors).GroupBy(t => (t.Of, t.Name, First: t.Offset?[0] ?? 0)).Where(g => g.Count() > 1);
+        Assert.Empty(twice.Select(g => g.Key.Name));
+    }
+
+    private TrainingPlan Plan(string stage)
+    {
+        var plan = _mini.Plan(stage);
+        plan.Model.Layers = 4;
+        if (stage == "pretrain")
+        {
+            plan.Pretraining.Tokens *= 2;
+            plan.Pretraining.BatchSize = new BatchSize { From = 8, To = 8 };
+        }
+        else if (stage == "extend")
+        {
+            plan.ContextExtension.Phases[1].BatchSize = 2;
+        }
+        else if (stage is "rl" or "distill")
+        {
+            // Four questions whose answers a few steps have taught it, so that something is right.
+            plan.BeginFrom = _mini.Tuned("7", "8");
+            plan.Model.Layers = MiniPlans.Model().Layers;
+            plan.Data.Source = _mini.Questions("7", "8");
+        }
+        return plan;
+    }
+
+    private List<RecordingRankLink> Train(
+        TrainingPlan plan, string stage, GangLayout layout, string run = "test", int attempt = 1, CheckpointReport? from = null,
+        long? stopAt = null)
+    {
+        plan = plan.Clone();
+        plan.Layout = layout.ToProto();
+        var launch = _mini.Launch(plan, stage, attempt, from, run);
+        launch.Assignment.WorldSize = layout.Ranks;
+        return [.. SocketRanks.Run(layout, (rank, mesh) =>
+        {
+            var link = new RecordingRankLink();
+            link.OnReport = report =>
+            {
+                if (report.Sample is { } sample && sample.Step == stopAt)
+                {
+                    link.OrderStop("a test ends the attempt", save: true);
+                }
+            };
+            var own = launch.Clone();
+            own.Rank = rank;
+            RankProgram.Run(own, link, TimeProvider.System, layout.Ranks == 1 ? Mesh.Alone() : mesh, CancellationToken.None);
+            return link;
+        })];
+    }
+
+    private static CheckpointReport FinalOf(List<RecordingRankLink> ranks) => ranks.SelectMany(r => r.Checkpoints).Single(c => c.Final);
+
+    private void AssertAlike(CheckpointReport one, CheckpointReport other, double tolerance)
+    {
+        using var scope = NewDisposeScope();
+        DeepSeekModel Read(CheckpointReport made)
+        {
+            var folder = Path.Combine(_mini.Root, made.Path);
+            var model = new DeepSeekModel(ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName)), CPU);
+            ModelWeights.Load(model, folder);
+            return model;
+        }
+        using var a = Read(one);
+        using var b = Read(other);
+        foreach (var (first, second) in a.PublishedTensors().Zip(b.PublishedTensors()))
+        {
+            var apart = (first.Value - second.Value).abs().max().ToDouble();
+            Assert.True(apart <= tolerance, $"{first.Name} differs by {apart}");
+        }
+    }
+}
