@@ -77,7 +77,7 @@ internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTi
 
     protected override void Launch(Assignment assignment, Assignment? before)
     {
-        var (from, none) = of.Choose(assignment, this);
+        var (from, none) = of.Choose(assignment);
         Step = from?.Step ?? 0;
         ranks.Clear();
         ranks.AddRange(assignment.Ranks.Select(r => new SimRank(r.Rank)));

@@ -93,9 +93,9 @@ internal sealed class SimGang(int nodes, List<CheckpointOnDisk> disk, IReadOnlyS
         }
     }
 
-    /// <summary>All ranks of an attempt agree on where it goes on from; who comes first looks.</summary>
+    /// <summary>All ranks of an attempt go on from one checkpoint: the first rank looks, and its agent tells.</summary>
     /// <returns>None: there were checkpoints, and none can be used.</returns>
-    public (CheckpointMade? From, bool None) Choose(Assignment assignment, SimAgent by)
+    public (CheckpointMade? From, bool None) Choose(Assignment assignment)
     {
         if (chosen.Attempt == assignment.Attempt)
         {
@@ -108,7 +108,7 @@ internal sealed class SimGang(int nodes, List<CheckpointOnDisk> disk, IReadOnlyS
             .OrderByDescending(c => c.Made.Step).ToList();
         foreach (var bad in candidates.TakeWhile(c => damaged.Contains(c.Made.Path)))
         {
-            by.Tell(new RefusedCheckpoint(bad.Made.Path, "truncated") { Attempt = assignment.Attempt, Digest = bad.Made.Digest });
+            First.Tell(new RefusedCheckpoint(bad.Made.Path, "truncated") { Attempt = assignment.Attempt, Digest = bad.Made.Digest });
             disk.Remove(bad);
         }
 
@@ -117,7 +117,7 @@ internal sealed class SimGang(int nodes, List<CheckpointOnDisk> disk, IReadOnlyS
         disk.RemoveAll(c => !none && c.Made.Step > (from?.Step ?? 0));
         if (!none)
         {
-            by.Tell(new ResumedFrom(assignment.Attempt, from));
+            First.Tell(new ResumedFrom(assignment.Attempt, from));
         }
 
         chosen = (assignment.Attempt, from, none);
