@@ -30,6 +30,11 @@ internal static class WorkerPartials
     private const int SeriesMax = 100;
     private const int LaunchPartsMax = 16;
     private const int NoteLengthMax = 4_096;
+
+    /// <summary>An agent keeps 64 lines of 300 characters; more is no news.</summary>
+    private const int LastLinesMax = 64;
+
+    private const int LineLengthMax = 512;
     private const int ErrorLengthMax = 16_384;
     private const int ShortLengthMax = 128;
     private const int CursorLengthMax = 65_536;
@@ -98,6 +103,7 @@ internal static class WorkerPartials
         Door.Words(rank.Error, ErrorLengthMax), rank.CollectiveSequence)
     {
         Fault = Door.Words(rank.Fault, NoteLengthMax), LastLine = Door.Words(rank.LastLine, NoteLengthMax), MemoryKill = rank.MemoryKill,
+        LastLines = [.. rank.LastLines.TakeLast(LastLinesMax).Select(line => Door.Words(line, LineLengthMax))],
         LocalTry = Door.NotNegative(rank.LocalTry, "ranks.localTry"),
         Halted = rank.Halted,
         Broke = rank.NotFinite?.ToRecord(),

@@ -29,6 +29,8 @@ internal static class Examples
         ["show"] = ["dsops show mini", "dsops show mini --json | jq '.stages[] | {name, state, step, loss}'"],
         ["events"] = ["dsops events mini", "dsops events mini -f"],
         ["logs"] = ["dsops logs mini", "dsops logs mini -f --rank 0", "dsops logs mini --stage pretrain --attempt 1 --contains error"],
+        ["why"] = ["dsops why --log rank-0.log --exit 137", "dsops why --log slurm-4711.out --json | jq -r .class",
+            "kubectl logs job/train --previous | dsops why --log - --exit 1"],
         ["pause"] = ["dsops pause mini --reason \"night rate begins at 22:00\""],
         ["resume"] = ["dsops resume mini"],
         ["cancel"] = ["dsops cancel mini --reason \"wrong data\""],

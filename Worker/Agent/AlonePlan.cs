@@ -18,9 +18,12 @@ public static class AlonePlan
     /// <summary>Ours: 0 s, 5 s, 25 s. What ends three times within half a minute of waiting is not cured by haste.</summary>
     private static readonly TimeSpan PauseBase = TimeSpan.FromSeconds(5);
 
-    /// <summary>No launch mends bad input, a stage without any checkpoint that can be used, or a program that cannot be started.</summary>
-    private static readonly ImmutableArray<int> NotMendedByLaunching = [RankEntry.BadInput, RankEntry.NoCheckpoint, RankEntry.NotFinite,
-        126, 127];
+    /// <summary>
+    /// No launch mends bad input, a stage without any checkpoint that can be used, a program that cannot be started or has instructions
+    /// that the processor does not know (SIGILL). The control plane's dictionary of exits says the same of these codes and of no others.
+    /// </summary>
+    public static readonly ImmutableArray<int> NotMendedByLaunching = [RankEntry.BadInput, RankEntry.NoCheckpoint, RankEntry.NotFinite,
+        126, 127, 128 + 4];
 
     /// <param name="alone">How long nobody has decided anything; null: somebody does.</param>
     /// <returns>The next local try, and the rank whose end it mends. Null: there is nothing to do, or it is not for the agent to

@@ -132,7 +132,7 @@ internal sealed partial class NodeAgent : IDisposable
                 _output.Print(rank, printed.Line);
                 break;
             case AgentNews.Exited exited when Find(exited.Slot) is { } rank:
-                End(rank, exited.ExitCode, _output.LastLine(rank.Slot));
+                End(rank, exited.ExitCode, _output.LastWords(rank.Slot));
                 break;
             case AgentNews.Answered answered:
                 TakeAnswer(answered);
@@ -221,9 +221,13 @@ internal sealed partial class NodeAgent : IDisposable
             || report.KindCase is RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Failed;
     }
 
-    private void End(RankSeen rank, int exitCode, string lastLine)
+    private void End(RankSeen rank, int exitCode, (string Line, ImmutableArray<string> Lines) last)
     {
-        var ended = rank.End(exitCode, lastLine, Now) with { MemoryKill = exitCode == 128 + Posix.SigKill ? MemoryKillOf(rank.Slot) : "" };
+        var ended = rank.End(exitCode, last.Line, Now) with
+        {
+            LastLines = last.Lines,
+            MemoryKill = exitCode == 128 + Posix.SigKill ? MemoryKillOf(rank.Slot) : "",
+        };
         Replace(ended);
         _processes.Remove(rank.Slot);
         _memory.Remove(rank.Slot);

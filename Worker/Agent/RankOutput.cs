@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using DeepSeekOps.Contracts.Worker.V1;
 
@@ -14,8 +15,8 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
     /// <summary>Per rank and attempt. About 100 bytes each.</summary>
     private const int WaitingLines = 10_000;
 
-    /// <summary>A stack trace is about as long, and what failed stands above it.</summary>
-    private const int LastWordLines = 40;
+    /// <summary>A stack trace is some 40 lines, and what failed stands above it.</summary>
+    private const int LastWordLines = 64;
 
     private const int LastLineChars = 300;
 
@@ -59,14 +60,15 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
     }
 
     /// <summary>
-    /// The last line of a process that tells something: of standard error where it wrote any, the exception's where there is one.
+    /// The last line of a process that tells something (of standard error where it wrote any, the exception's where there is one), and
+    /// its newest lines of any kind, oldest first. What is kept of the process is forgotten.
     /// </summary>
-    public string LastLine(int slot)
+    public (string Line, ImmutableArray<string> Lines) LastWords(int slot)
     {
         _beforeLaunch.Remove(slot);
         if (!_newest.Remove(slot, out var lines))
         {
-            return "";
+            return ("", []);
         }
 
         var told = lines.Where(l => l.Text.Trim().Length > 0).ToList();
@@ -74,7 +76,9 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
         string line = (errors.FirstOrDefault(l => l.Text.Contains("exception", StringComparison.OrdinalIgnoreCase)
             || l.Text.StartsWith("Process terminated", StringComparison.Ordinal)) ?? errors.LastOrDefault()
             ?? told.LastOrDefault())?.Text.Trim() ?? "";
-        return line.Length <= LastLineChars ? line : line[..LastLineChars] + "…";
+        return (Cut(line), [.. told.Select(l => Cut(l.Text.Trim()))]);
+
+        static string Cut(string text) => text.Length <= LastLineChars ? text : text[..LastLineChars] + "…";
     }
 
     public LogBatch? NextBatch()

@@ -44,6 +44,9 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     /// <summary>What it printed last; told, never compared.</summary>
     public string LastLine { get; init; } = "";
 
+    /// <summary>Its last lines, oldest first, once it has ended.</summary>
+    public ImmutableArray<string> LastLines { get; init; } = [];
+
     /// <summary>Type and place of the exception that ended it; empty where none told.</summary>
     public string Fault { get; init; } = "";
 
@@ -181,6 +184,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
         {
             (status.ExitCode, status.Error, status.Fault) = (code, Error, Fault);
             (status.LastLine, status.MemoryKill) = (LastLine, MemoryKill);
+            status.LastLines.Add(LastLines);
             status.SinceExit = EndedAt is { } ended ? Duration.FromTimeSpan(now > ended ? now - ended : TimeSpan.Zero) : null;
         }
 

@@ -15,7 +15,7 @@ internal static partial class StateChart
             StringComparer.Ordinal);
     }
 
-    private static string Root()
+    public static string Root()
     {
         var folder = new DirectoryInfo(AppContext.BaseDirectory);
         while (!File.Exists(Path.Combine(folder.FullName, "DeepSeekOps.sln")))

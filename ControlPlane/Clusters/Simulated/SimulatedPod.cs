@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
@@ -51,7 +52,7 @@ internal sealed class SimulatedPod(SimulatedGang of, GangId gang, NodeId node, i
 
     public void FailRank(string error) => (RankError, RankExit) = RankError is null ? (error, 1) : (RankError, RankExit);
 
-    public void BreakNumbers(NotFinite broke) => (RankError, RankExit, Broke) = (broke.Sentence, NumberBreak.Exit, broke);
+    public void BreakNumbers(NotFinite broke) => (RankError, RankExit, Broke) = (broke.Sentence, ExitCodes.NotFinite, broke);
 
     public void Hang() => Hung = true;
 

@@ -34,6 +34,9 @@ public sealed record RankSeen(
     /// <summary>With Exited: what it printed last. Shown, and compared with nothing.</summary>
     public string LastLine { get; init; } = "";
 
+    /// <summary>With Exited: its last lines, oldest first. What ended it is looked for in them.</summary>
+    public ImmutableArray<string> LastLines { get; init; } = [];
+
     /// <summary>With Exited by signal 9: what says that memory ran out; empty: nothing does.</summary>
     public string MemoryKill { get; init; } = "";
 

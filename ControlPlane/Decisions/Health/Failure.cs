@@ -1,3 +1,5 @@
+using DeepSeekOps.Decisions.Exits;
+
 namespace DeepSeekOps.Decisions.Health;
 
 public enum FailureCause
@@ -42,6 +44,11 @@ public sealed record Failure(
 {
     /// <summary>With <see cref="FailureCause.NotFinite"/>: which number.</summary>
     public NotFinite? Broke { get; init; }
+
+    /// <summary>
+    /// With the end of a rank: what its code and its words mean. Null where no rank ended, and in what older versions stored.
+    /// </summary>
+    public ExitVerdict? Exit { get; init; }
 }
 
 public static class FailureCauses

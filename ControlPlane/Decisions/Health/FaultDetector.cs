@@ -20,12 +20,6 @@ public static class FaultDetector
     /// </summary>
     internal static readonly TimeSpan CulpritWithin = TimeSpan.FromSeconds(2);
 
-    /// <summary>Exit code of a rank that was given bad input; the worker's RankEntry.BadInput.</summary>
-    public const int BadInputExit = 65;
-
-    /// <summary>Exit code of a rank that found checkpoints and can use none; the worker's RankEntry.NoCheckpoint.</summary>
-    public const int NoCheckpointExit = 66;
-
     public static Failure? Find(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
         PodEnded(stage, gang, seen, now)
         ?? RankExited(stage, gang, seen, now)
@@ -61,7 +55,8 @@ public static class FaultDetector
             .SelectMany(agent => agent.Ranks.Select(rank =>
                 (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + (rank.SinceExit ?? TimeSpan.Zero))))
             .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.LocalTry >= stage.LocalTry && x.Rank.State == RankState.Exited)
-            .OrderBy(x => x.Rank.LostPeer is not null).ThenByDescending(x => x.Ago).ToList();
+            // Clocks of agents differ: who says that another rank ended first is believed before its time is.
+            .OrderBy(x => RankEnd.IsVictim(x.Rank)).ThenByDescending(x => x.Ago).ToList();
         if (ended is not [var first, .. var others])
         {
             return null;
@@ -73,7 +68,7 @@ public static class FaultDetector
         }
 
         var failure = RankEnd.Of(stage, first.Agent.Node, first.Rank, now - first.Ago, now);
-        var victims = others.Where(x => x.Ago < first.Ago).ToList();
+        var victims = others.Where(x => x.Ago < first.Ago || RankEnd.IsVictim(x.Rank)).ToList();
         return victims.Count == 0 || failure.Cause != FailureCause.RankExited ? failure
             : failure with { Sentence = $"{failure.Sentence}; {Victims(victims.Count, victims.Select(v => v.Agent.Node))}" };
     }
@@ -85,7 +80,8 @@ public static class FaultDetector
         var node = gang.Nodes[Math.Min(lost / Math.Max(1, gang.SlotsPerNode), gang.Nodes.Length - 1)];
         string lostIt = Words.Count(victims, "other rank lost it and ended", "other ranks lost it and ended");
         string sentence = $"rank {lost} on {node} was gone at step {victim.Step}: {lostIt}, and its own agent has not said how";
-        return new Failure(FailureCause.RankExited, sentence, "", node, true, stage.Attempt, victim.Step, happened, now);
+        return new Failure(FailureCause.RankExited, sentence, "", node, true, stage.Attempt, victim.Step, happened, now)
+        { Exit = RankEnd.Judge(victim) };
     }
 
     /// <summary>Whoever looks into the log of one of these finds a broken collective, and not its cause.</summary>

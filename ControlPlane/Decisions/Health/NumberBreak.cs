@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Recipes;
 
@@ -9,9 +10,6 @@ namespace DeepSeekOps.Decisions.Health;
 /// </summary>
 public static class NumberBreak
 {
-    /// <summary>Exit code of a rank that found one; the worker's RankEntry.NotFinite.</summary>
-    public const int Exit = 79;
-
     /// <summary>What broke the current attempt: a rank says so itself, or it told a sample that says so. Null: nothing did.</summary>
     public static Failure? Find(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
@@ -40,7 +38,7 @@ public static class NumberBreak
         : stage.LeftOut.FirstOrDefault(b => b.Attempt == made.Attempt && made.Step >= b.Step) is { } broken
             ? $"made after {broken.Why}" : null;
 
-    private static bool Ended(RankSeen rank) => rank is { State: RankState.Exited, ExitCode: Exit };
+    private static bool Ended(RankSeen rank) => rank is { State: RankState.Exited, ExitCode: ExitCodes.NotFinite };
 
     /// <summary>The rank ended by it, and its words were lost on the way.</summary>
     private static NotFinite Unexplained(WatchedStage stage, RankSeen rank) =>

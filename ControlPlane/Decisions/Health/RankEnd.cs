@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using DeepSeekOps.Decisions.Exits;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -12,36 +13,52 @@ public static partial class RankEnd
     /// <summary>A message may be a page; a sentence holds its beginning.</summary>
     private const int WordsMax = 300;
 
-    private const int SigKill = 128 + 9;
-    private const int SigTerm = 128 + 15;
+    private const int SigKill = ExitCodes.Signal + 9;
+    private const int SigTerm = ExitCodes.Signal + 15;
 
     public static Failure Of(WatchedStage stage, NodeId node, RankSeen rank, DateTimeOffset happened, DateTimeOffset now)
     {
         int code = rank.ExitCode ?? 0;
         string said = OneLine(rank.Error);
-        if (code == FaultDetector.BadInputExit)
+        var exit = Judge(rank);
+        if (code == ExitCodes.BadInput)
         {
             string bad = said.Length == 0 ? "bad input" : $"bad input: {said}";
-            return new Failure(FailureCause.BadInput, bad, bad, node, false, stage.Attempt, rank.Step, happened, now);
+            return new Failure(FailureCause.BadInput, bad, bad, node, false, stage.Attempt, rank.Step, happened, now) { Exit = exit };
         }
 
-        if (code == FaultDetector.NoCheckpointExit)
+        if (code == ExitCodes.NoCheckpoint)
         {
             string none = said.Length == 0 ? "no checkpoint can be used" : said;
-            return new Failure(FailureCause.NoCheckpoint, none, "", node, false, stage.Attempt, rank.Step, happened, now);
+            return new Failure(FailureCause.NoCheckpoint, none, "", node, false, stage.Attempt, rank.Step, happened, now) { Exit = exit };
         }
 
         string memory = rank.MemoryKill.Length > 0 ? $", probably out of memory ({rank.MemoryKill})" : "";
         string last = OneLine(rank.LastLine);
         string words = said.Length > 0 ? $": {said}" : last.Length > 0 ? $"; last line: '{last}'" : "";
         return new Failure(FailureCause.RankExited, $"rank {rank.Rank} on {node} {HowItEnded(code)}{memory} at step {rank.Step}{words}",
-            Signature(rank, madeStep: rank.Step > stage.LaunchedFrom), node, false, stage.Attempt, rank.Step, happened, now);
+            Signature(rank, madeStep: rank.Step > stage.LaunchedFrom), node, false, stage.Attempt, rank.Step, happened, now)
+        { Exit = exit };
     }
 
+    /// <summary>
+    /// The dictionary's word on it. What the kernel says of memory comes first, then what the rank said and printed: its exception's type
+    /// stands before the message, as it does in a log.
+    /// </summary>
+    public static ExitVerdict Judge(RankSeen rank)
+    {
+        string type = rank.Fault.Split(" at ")[0];
+        string said = rank.Error.Length == 0 ? "" : type.Length == 0 ? rank.Error : $"{type}: {rank.Error}";
+        return ExitScan.Judge([rank.MemoryKill, .. said.Split('\n'), rank.LastLine, .. rank.LastLines], rank.ExitCode ?? 0);
+    }
+
+    /// <summary>It says itself that another rank ended before it: by a field where it knows which, else in words.</summary>
+    public static bool IsVictim(RankSeen rank) => rank.LostPeer is not null || Judge(rank).Class == ExitClasses.PeerEnded;
+
     /// <summary>"was ended by signal 9 (SIGKILL)", "exited with code 3".</summary>
-    public static string HowItEnded(int code) => code <= 128
+    public static string HowItEnded(int code) => code <= ExitCodes.Signal
         ? string.Create(CultureInfo.InvariantCulture, $"exited with code {code}")
-        : string.Create(CultureInfo.InvariantCulture, $"was ended by signal {code - 128}{Name(code - 128)}");
+        : string.Create(CultureInfo.InvariantCulture, $"was ended by signal {code - ExitCodes.Signal}{Name(code - ExitCodes.Signal)}");
 
     /// <summary>
     /// A person's kill says nothing of the program, and comes at any step. Three at the very same step without a checkpoint between
@@ -57,17 +74,7 @@ public static partial class RankEnd
         return fromOutside ? "" : string.Create(CultureInfo.InvariantCulture, $"exit {code} at step {rank.Step}{where}");
     }
 
-    private static string Name(int signal) => signal switch
-    {
-        4 => " (SIGILL)",
-        6 => " (SIGABRT)",
-        7 => " (SIGBUS)",
-        8 => " (SIGFPE)",
-        9 => " (SIGKILL)",
-        11 => " (SIGSEGV)",
-        15 => " (SIGTERM)",
-        _ => "",
-    };
+    private static string Name(int signal) => ExitCodes.SignalName(signal) is { Length: > 0 } name ? $" ({name})" : "";
 
     private static string OneLine(string text)
     {

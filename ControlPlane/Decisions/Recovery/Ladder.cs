@@ -17,8 +17,8 @@ public static class Ladder
     public static ImmutableArray<Rung> Rungs { get; } =
     [
         new("asked for by a person", AskedFor.Try),
-        new("bad input", BadInput.Try),
         new("no checkpoint", NoCheckpointLeft.Try),
+        new("no launch cures it", NotCured.Try),
         new("numbers break again", BreaksAgain.Try),
         new("the same fault again", SameFault.Try),
         new("restart budget", RestartBudget.Try),

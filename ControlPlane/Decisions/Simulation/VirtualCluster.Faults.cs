@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 
@@ -122,7 +123,7 @@ internal sealed partial class VirtualCluster
         {
             var broke = new NotFinite("loss", NotFinite.InWords(double.NaN), step, job.BatchOf(step), 0, "", 0);
             first.Broke = broke;
-            ExitRanks(first, broke.Sentence, NumberBreak.Exit);
+            ExitRanks(first, broke.Sentence, ExitCodes.NotFinite);
         }
     }
 

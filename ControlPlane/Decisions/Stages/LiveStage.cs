@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
@@ -53,7 +54,7 @@ internal static class LiveStage
         bool resume = stage.LaunchedFrom > 0 && !stage.Checkpoints.Any(c => c.Usable && c.Made.Step == stage.LaunchedFrom)
             && stage.Checkpoints.Any(c => c.State == CheckpointState.Quarantined && c.Made.Step == stage.LaunchedFrom)
             && seen.AgentsOf(gang).SelectMany(a => a.Ranks)
-                .Any(r => r.Attempt == stage.Attempt && r is { State: RankState.Exited, ExitCode: not FaultDetector.NoCheckpointExit });
+                .Any(r => r.Attempt == stage.Attempt && r is { State: RankState.Exited, ExitCode: not ExitCodes.NoCheckpoint });
         var begin = seen.News.Refused.FirstOrDefault(r => r.Path == stage.Wish.BeginFrom?.Path || r.Path == stage.Wish.StudentFrom?.Path);
         // A rank that trains has loaded what it began with; that it is refused later ends nothing.
         if ((!resume && begin is null) || stage.Phase is Phase.Running || FirstStep(stage, gang, seen) is not null)

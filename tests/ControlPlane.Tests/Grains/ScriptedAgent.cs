@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
@@ -105,7 +106,7 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid) : Simulat
         {
             var broke = new NotFinite("loss", "NaN", rank.Step + 1, BatchOrder.BatchOf(rank.Step + 1, leftOut), 2, "pairs.jsonl, line 7",
                 1e-3);
-            rank = rank with { State = RankState.Exited, ExitCode = NumberBreak.Exit, Error = broke.Sentence, Broke = broke };
+            rank = rank with { State = RankState.Exited, ExitCode = ExitCodes.NotFinite, Error = broke.Sentence, Broke = broke };
             return;
         }
 

@@ -53,6 +53,20 @@ public sealed class FirstExitTests
         Assert.EndsWith("1 other rank lost it and ended, and its own agent has not said how", failure?.Sentence, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Whoever_says_that_a_peer_ended_first_is_no_cause_whatever_its_agents_clock_says()
+    {
+        var running = new RunningStage();
+        running.Hear(
+            Ended(running, 0, seconds: 5) with { Error = "Rank 1 closed its connection. This rank ends because of it." },
+            Ended(running, 1, seconds: 3) with { Error = "CUDA error: an illegal memory access was encountered" },
+            Ended(running, 2, seconds: 2) with { Error = "words" });
+        var failure = FaultDetector.Find(running.Stage.Watched, running.Gang, running.Observe(running.Now), running.Now.At);
+        Assert.StartsWith("rank 1 on node-0 exited with code 1", failure?.Sentence, StringComparison.Ordinal);
+        Assert.EndsWith("2 other ranks on node-0 ended after it, as its victims", failure?.Sentence, StringComparison.Ordinal);
+        Assert.Equal("cuda-error", failure?.Exit?.Class);
+    }
+
     private static RankSeen Victim(RunningStage running, int rank, int seconds, int of) =>
         Ended(running, rank, seconds) with { LostPeer = of };
 

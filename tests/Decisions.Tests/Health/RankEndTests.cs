@@ -52,6 +52,38 @@ public sealed class RankEndTests
     }
 
     [Fact]
+    public void What_ended_a_rank_is_looked_for_in_its_last_lines_and_in_its_exceptions_type()
+    {
+        Assert.Equal("killed", Of(Ended(137)).Exit?.Class);
+        Assert.Equal("host-out-of-memory", Of(Ended(137) with { MemoryKill = "cgroup oom_kill went 3 → 4" }).Exit?.Class);
+        Assert.Equal("bad-data", Of(Ended(65)).Exit?.Class);
+        Assert.Equal("disk-full", Of(Ended(1) with { Error = "No space left on device : '/d'", Fault = "A.E at A.B" }).Exit?.Class);
+        Assert.Equal("missing-library", Of(Ended(1) with { Error = "libx", Fault = "System.DllNotFoundException at A.B" }).Exit?.Class);
+        var printed = Of(Ended(134) with { LastLine = "   at A.B()", LastLines = ["what():  CUDA out of memory. Tried", "   at A.B()"] });
+        Assert.Equal(("cuda-out-of-memory", true), (printed.Exit?.Class, printed.Exit?.Sure));
+    }
+
+    [Fact]
+    public void What_no_launch_cures_fails_the_stage_the_first_time_with_its_fix()
+    {
+        var world = new StageWorld();
+        for (int turn = 0; turn < 2_000 && world.Stage.Phase is not Phase.Failed; turn++)
+        {
+            world.Apply(Happening.Tick);
+            world.Apply(Happening.Beat);
+            if (world.Live.FirstOrDefault()?.Rank is { Step: >= 2, State: RankState.Training })
+            {
+                world.Live.First().EndRank(1, "System.IO.IOException: No space left on device : '/data/step-2'");
+            }
+        }
+
+        var failed = Assert.IsType<Phase.Failed>(world.Stage.Phase);
+        Assert.Equal(1, world.Stage.Attempt);
+        Assert.Contains("no space is left on a disk: another launch would end the same. Free space, or write elsewhere. Then `dsops retry",
+            failed.Why, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_last_line_is_not_told_as_the_cause()
     {
         Assert.Equal("rank 0 on node-0 was ended by signal 9 (SIGKILL) at step 5; last line: 'pretrain: model and data ready after 0.09 s'",

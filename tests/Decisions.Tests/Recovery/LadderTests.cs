@@ -1,4 +1,5 @@
 using System.Reflection;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Recovery;
@@ -36,6 +37,25 @@ public sealed class LadderTests
     {
         Assert.IsType<Remedy.GiveUp>(Ladder.Climb(Failed(FailureCause.BadInput)).Remedy);
         Assert.IsType<Remedy.GiveUp>(Ladder.Climb(Failed(FailureCause.NoCheckpoint)).Remedy);
+    }
+
+    [Fact]
+    public void What_ran_out_by_and_by_is_launched_again_only_after_steps_and_a_doubt_always()
+    {
+        Assert.IsType<Remedy.GiveUp>(Remedied("host-out-of-memory", sure: true, madeStep: false));
+        Assert.IsType<Remedy.InPlace>(Remedied("host-out-of-memory", sure: true, madeStep: true));
+        Assert.IsType<Remedy.GiveUp>(Remedied("cuda-out-of-memory", sure: true, madeStep: true));
+        Assert.IsType<Remedy.InPlace>(Remedied("cuda-out-of-memory", sure: false, madeStep: true));
+        Assert.IsType<Remedy.InPlace>(Remedied("checkpoint-damaged", sure: true, madeStep: false));
+        Assert.IsType<Remedy.InPlace>(Remedied("a class of a newer version", sure: true, madeStep: false));
+        Assert.All(ExitClasses.All.Where(c => c.Retry == Retry.Again),
+            c => Assert.IsType<Remedy.InPlace>(Remedied(c.Id, sure: true, madeStep: false)));
+
+        static Remedy Remedied(string @class, bool sure, bool madeStep)
+        {
+            var failed = Failed(FailureCause.RankExited, "exit 1 at step 3") with { MadeStep = madeStep };
+            return Ladder.Climb(failed with { Failure = failed.Failure with { Exit = new ExitVerdict(@class, "", 0, "", sure) } }).Remedy;
+        }
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Stages;
 using Xunit;
@@ -39,7 +40,7 @@ public sealed class SaveOverdueTests
             world.Apply(Happening.Beat);
         }
 
-        world.Live.First().EndRank(FaultDetector.BadInputExit, "data.jsonl, line 3: no JSON.");
+        world.Live.First().EndRank(ExitCodes.BadInput, "data.jsonl, line 3: no JSON.");
         world.Apply(Happening.Beat);
         world.Apply(Happening.Tick);
         var told = Assert.Single(world.History.SelectMany(s => s.Outbox).Distinct(), e => e.Kind == "bad-input");

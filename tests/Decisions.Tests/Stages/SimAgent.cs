@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
@@ -70,7 +71,7 @@ internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTi
     public void BreakNumbers(NotFinite broke, DateTimeOffset now)
     {
         ranks[0].Broke = broke;
-        ranks[0].End(NumberBreak.Exit, broke.Sentence, now);
+        ranks[0].End(ExitCodes.NotFinite, broke.Sentence, now);
     }
 
     public void Finish() => ranks.ForEach(r => r.State = RankState.Done);
@@ -83,7 +84,7 @@ internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTi
         ranks.AddRange(assignment.Ranks.Select(r => new SimRank(r.Rank)));
         if (none)
         {
-            EndTraining(FaultDetector.NoCheckpointExit, "no checkpoint can be used: all are truncated", clock());
+            EndTraining(ExitCodes.NoCheckpoint, "no checkpoint can be used: all are truncated", clock());
         }
     }
 

@@ -53,8 +53,8 @@ public sealed class CappedLogTests : IDisposable
         Print("Unhandled exception. System.InvalidOperationException: boom", true);
         Print("   at Program.Main()", true);
         Print("", true);
-        Assert.Equal("Unhandled exception. System.InvalidOperationException: boom", output.LastLine(1));
-        Assert.Equal("", output.LastLine(1));
+        Assert.Equal("Unhandled exception. System.InvalidOperationException: boom", output.LastWords(1).Line);
+        Assert.Equal("", output.LastWords(1).Line);
     }
 
     public void Dispose() => Directory.Delete(folder, recursive: true);

@@ -1,3 +1,4 @@
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
@@ -45,7 +46,15 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Fact]
-    public void Worker_and_control_plane_mean_the_same_by_bad_input() => Assert.Equal(RankEntry.BadInput, FaultDetector.BadInputExit);
+    public void Worker_and_control_plane_mean_the_same_by_exit_codes()
+    {
+        Assert.Equal((RankEntry.BadInput, RankEntry.NoCheckpoint, RankEntry.NotFinite, RankEntry.AgentGone),
+            (ExitCodes.BadInput, ExitCodes.NoCheckpoint, ExitCodes.NotFinite, ExitCodes.AgentGone));
+        // An agent alone launches again what the dictionary would, as far as a code tells.
+        int[] hopeless = [.. Enumerable.Range(1, 255).Where(code =>
+            ExitScan.Judge([], code) is { Sure: true, Meaning.Retry: Retry.Never or Retry.OlderCheckpoint })];
+        Assert.Equal(hopeless, AlonePlan.NotMendedByLaunching.Order());
+    }
 
     [Fact]
     public void No_built_in_question_is_longer_than_the_check_of_a_pipeline_takes_it_to_be()

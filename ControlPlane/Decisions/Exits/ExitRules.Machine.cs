@@ -1,0 +1,91 @@
+namespace DeepSeekOps.Decisions.Exits;
+
+/// <summary>What the machine says: memory, GPU, the process and its signals.</summary>
+public static partial class ExitRules
+{
+    private static ExitRule[] Memory =>
+    [
+        new("cuda-out-of-memory", Weight.Cause, "CUDA out of memory", "CUDA error: out of memory", "CUDA_ERROR_OUT_OF_MEMORY",
+            "OutOfMemoryError: CUDA", "torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "cudaErrorMemoryAllocation",
+            "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA driver error: out of memory", "HIP out of memory",
+            "cudaMalloc * out of memory", "Cuda failure * 'out of memory'", "Failed to CUDA malloc", "RESOURCE_EXHAUSTED: * GPU",
+            "NCCL WARN * out of memory", "CUDA answered * with error 2."),
+        new("shared-memory", Weight.Cause, "insufficient shared memory", "DataLoader worker * Bus error",
+            "No space left on device*/dev/shm", "/dev/shm*No space left on device", "unable to open shared memory object",
+            "unable to write to file </torch_", "unable to mmap # bytes from file </torch_",
+            "Error while creating shared memory segment", "unable to allocate shared memory(shm)"),
+        new(ExitClasses.HostMemory, Weight.Cause, "Out of memory: Killed process", "Out of memory: Kill process",
+            "Memory cgroup out of memory", "oom-kill:", "oom_kill event", "oom-kill event", "oom_kill went", "oom-killer",
+            "cgroup out-of-memory handler", "OOMKilled", "OUT_OF_MEMORY", "OutOfMemoryException", "Out of memory.",
+            "java.lang.OutOfMemoryError", "DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory",
+            "Cannot allocate memory", "std::bad_alloc", "numpy*Unable to allocate", "Unable to allocate # * for an array",
+            "*MemoryError", "ENOMEM", "exceeded memory limit", "memory limit exceeded", "Memory required by task is not available",
+            "oom_reaper: reaped process", "The node was low on resource: memory", "invoked oom-killer", "Failed to allocate memory",
+            "exceeded its memory", "Insufficient memory to continue", "fatal error: out of memory", "errno: 12", "killed by OOM",
+            "out-of-memory kill"),
+    ];
+
+    private static ExitRule[] Gpu =>
+    [
+        new("gpu-broken", Weight.Cause, "uncorrectable ECC error", "uncorrectable NVLink error", "cudaErrorECCUncorrectable",
+            "CUDA_ERROR_ECC_UNCORRECTABLE", "Double Bit ECC", "DBE (double bit error)", "GPU has fallen off the bus",
+            "fallen off the bus", "GPU is lost", "NVRM: GPU * lost", "NVRM: Xid (*): 48", "NVRM: Xid (*): 62", "NVRM: Xid (*): 64",
+            "NVRM: Xid (*): 74", "NVRM: Xid (*): 79", "NVRM: Xid (*): 95", "NVRM: Xid (*): 119", "NVRM: Xid (*): 120",
+            "NVRM: Xid (*): 140", "NVRM: Xid (*): 143", "Xid 48", "Xid 62", "Xid 64", "Xid 74", "Xid 79", "Xid 95", "Xid 119",
+            "Xid 120", "Xid 140", "GSP RPC timeout", "Unable to determine the device handle for GPU", "GPU requires reset",
+            "CUDA error: unknown error", "CUDA error: hardware stack error", "cudaErrorHardwareStackError", "nvlink * fatal error",
+            "CUDA error: an uncorrectable", "row remapping failure", "CUDA_ERROR_DEVICE_UNAVAILABLE",
+            "CUDA error: CUDA-capable device(s) is/are busy or unavailable", "RmInitAdapter failed", "NVSwitch fatal error"),
+        new("cuda-assert", Weight.Cause, "device-side assert triggered", "cudaErrorAssert", "CUDA_ERROR_ASSERT",
+            "thread: [*] Assertion"),
+        new("cuda-unusable", Weight.Cause, "CUDA driver version is insufficient", "cudaErrorInsufficientDriver",
+            "no kernel image is available", "cudaErrorNoKernelImageForDevice", "no CUDA-capable device is detected",
+            "No CUDA GPUs are available", "Found no NVIDIA driver", "Torch not compiled with CUDA enabled", "invalid device ordinal",
+            "system has unsupported display driver / cuda driver combination", "unsupported toolchain", "CUDA_ERROR_NO_DEVICE",
+            "CUDA_ERROR_INVALID_DEVICE", "no usable CUDA device", "there are # GPUs, numbered from",
+            "The NVIDIA driver on your system is too old", "is not compatible with the current PyTorch installation",
+            "NVIDIA-SMI has failed because it couldn't communicate", "Failed to initialize NVML: Driver/library version mismatch",
+            "nvidia-container-cli: initialization error", "PTX was compiled with an unsupported", "there is no CUDA device",
+            "no GPU is usable", "forward compatibility was attempted on non supported HW"),
+        new("cuda-error", Weight.Cause, "an illegal memory access was encountered", "cudaErrorIllegalAddress",
+            "CUDA_ERROR_ILLEGAL_ADDRESS", "unspecified launch failure", "cudaErrorLaunchFailure", "CUDA_ERROR_LAUNCH_FAILED",
+            "misaligned address", "the launch timed out and was terminated", "too many resources requested for launch",
+            "invalid configuration argument", "CUBLAS_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED",
+            "CUBLAS_STATUS_INTERNAL_ERROR", "CUDNN_STATUS_EXECUTION_FAILED", "CUDNN_STATUS_INTERNAL_ERROR",
+            "CUDNN_STATUS_MAPPING_ERROR", "cuda runtime error", "CUDA error:", "CUDA driver error", "CUDA failure", "Cuda failure",
+            "illegal instruction was encountered", "CUDA answered * with error", "NVRM: Xid (*)", "cuFFT error", "CUDA_ERROR_"),
+    ];
+
+    private static ExitRule[] Process =>
+    [
+        new("time-limit", Weight.Cause, "DUE TO TIME LIMIT", "DUE TO TIMEOUT", "CANCELLED AT * TIME LIMIT",
+            "DeadlineExceeded * active on the node longer", "Job was active longer than specified deadline",
+            "active longer than specified deadline", "exceeded the walltime", "walltime limit", "TERM_RUNLIMIT",
+            "CPU time limit exceeded", "time limit exceeded", "reached its time limit", "Job exceeded time limit", "State=TIMEOUT"),
+        new("preempted", Weight.Cause, "DUE TO PREEMPTION", "Preempted in order to admit", "Preempted by", "preempting container",
+            "was preempted", "PreemptionByScheduler", "DUE TO JOB REQUEUE", "The node was low on resource", "Evicted",
+            "spot instance interruption", "instance is being reclaimed", "job preempted", "State=PREEMPTED", "DisruptionTarget"),
+        new("node-lost", Weight.Cause, "DUE TO NODE FAILURE", "Node failure on", "NODE_FAIL", "NodeLost", "node is not responding",
+            "Node is not ready", "NodeNotReady", "TaintManagerEviction", "kernel panic", "node * rebooted",
+            "Machine check events logged", "soft lockup - CPU", "watchdog: BUG", "node is shutting down",
+            "Pod was terminated in response to imminent node shutdown", "NodeShutdown", "deleting pod for node",
+            "system is going down for reboot", "Hardware Error"),
+        new("segmentation-fault", Weight.Cause, "Segmentation fault", "SIGSEGV", "segfault at", "signal 11", "exitcode*: -11",
+            "exit code 139", "Fatal error. System.AccessViolationException", "System.AccessViolationException", "EXC_BAD_ACCESS",
+            "died with signal 11"),
+        new("bus-error", Weight.Cause, "Bus error", "SIGBUS", "signal 7 ", "exitcode*: -7"),
+        new("illegal-instruction", Weight.Cause, "Illegal instruction", "SIGILL", "trap invalid opcode", "exitcode*: -4",
+            "This processor does not support", "requires AVX"),
+        new("arithmetic-fault", Weight.Cause, "Floating point exception", "SIGFPE", "trap divide error", "exitcode*: -8"),
+        new("limit-reached", Weight.Cause, "Too many open files", "EMFILE", "ENFILE", "Resource temporarily unavailable",
+            "pthread_create failed", "can't start new thread", "unable to create new native thread", "fork: retry",
+            "inotify instances has been reached", "Cannot fork", "File size limit exceeded", "SIGXFSZ", "Failed to create thread",
+            "pids.max", "File too large"),
+        new("aborted", Weight.HowEnded, "Aborted", "SIGABRT", "signal 6 ", "exitcode*: -6", "abort() called"),
+        new("terminated", Weight.HowEnded, "SIGTERM", "=Terminated", "SIGINT", "KeyboardInterrupt", "SIGHUP", "signal 15",
+            "exitcode*: -15", "CANCELLED AT", "CANCELLED by", "got signal: 15", "SignalException: Process # got signal",
+            "Stopped by a person"),
+        new("killed", Weight.HowEnded, "=Killed", "SIGKILL", "signal 9", "exitcode*: -9", "task #: Killed", "line #:*Killed",
+            "signal: killed", "State=KILLED"),
+    ];
+}

@@ -1,0 +1,131 @@
+using System.Text;
+using CsCheck;
+using DeepSeekOps.Decisions.Exits;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Exits;
+
+public sealed class ExitScanTests
+{
+    [Theory]
+    [InlineData("cuda-out-of-memory", 1, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")]
+    [InlineData("host-out-of-memory", 137, "slurmstepd: error: Detected 1 oom_kill event in StepId=4711.0.")]
+    [InlineData("nccl-timeout", 134, "[rank3]:[E1127 02:14:05.1 P.cpp:616] Watchdog caught collective operation timeout: Work(")]
+    [InlineData("nccl-misuse", 1, "node1:77:81 [0] init.cc:943 NCCL WARN Duplicate GPU detected : rank 1 and rank 0")]
+    [InlineData("gpu-broken", 1, "NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.")]
+    [InlineData("disk-full", 1, "Unhandled exception. System.IO.IOException: No space left on device : '/data/step-8'")]
+    [InlineData("time-limit", 143, "slurmstepd: error: *** JOB 4711 ON node-1 CANCELLED AT 2026-01-02T03:04:05 DUE TO TIME LIMIT ***")]
+    [InlineData("segmentation-fault", 139, "srun: error: node-1: task 3: Segmentation fault (core dumped)")]
+    [InlineData("killed", 137, "step 12 loss 2.31")]
+    [InlineData("killed", -9, "")]
+    [InlineData("unknown", 1, "hello")]
+    [InlineData("finished", 0, "Traceback: ValueError: caught")]
+    public void A_line_as_it_is_printed_tells_its_class(string expected, int code, string line) =>
+        Assert.Equal(expected, ExitScan.Judge(["step 1 loss 3.0", line, "bye"], code).Class);
+
+    [Fact]
+    public void The_first_cause_by_time_wins_and_a_peer_never_wins_over_a_cause()
+    {
+        string[] log =
+        [
+            "[rank1]: System.IO.IOException: Rank 0 closed its connection. This rank ends because of it.",
+            "[rank0]: RuntimeError: CUDA error: an illegal memory access was encountered",
+            "[rank2]: OSError: [Errno 28] No space left on device",
+        ];
+        var told = ExitScan.Judge(log, 1);
+        Assert.Equal(("cuda-error", "0", 2L), (told.Class, told.Rank, told.LineNumber));
+        Assert.Equal("peer-ended", ExitScan.Judge(log[..1], 1).Class);
+        string[] timed =
+        [
+            "2026-01-02T03:04:06Z [rank0] CUDA error: misaligned address",
+            "2026-01-02T03:04:05Z [rank1] OSError: [Errno 28] No space left on device",
+        ];
+        Assert.Equal("disk-full", ExitScan.Judge(timed, 1).Class);
+    }
+
+    [Fact]
+    public void What_was_trained_on_after_did_not_end_it()
+    {
+        string[] over = ["OSError: [Errno 28] No space left on device", "step 5 loss 2", "step 6 loss 2", "step 7 loss 2"];
+        Assert.Equal("unknown", ExitScan.Judge(over, 1).Class);
+        Assert.Equal("disk-full", ExitScan.Judge(over[..3], 1).Class);
+        Assert.Equal("disk-full", ExitScan.Judge([.. over, over[0]], 1).Class);
+    }
+
+    [Fact]
+    public void A_warning_never_wins_over_how_it_ended_and_is_never_sure()
+    {
+        string[] warned = ["WARNING: No space left on device, the checkpoint is skipped; retrying"];
+        Assert.Equal("killed", ExitScan.Judge(warned, 137).Class);
+        Assert.False(ExitScan.Judge(warned, 1).Sure);
+    }
+
+    [Fact]
+    public void Colours_prefixes_and_huge_lines_hide_nothing()
+    {
+        string long1 = new string('x', 700_000) + " CUDA out of memory. " + new string('y', 700_000);
+        var seen = new ExitScan();
+        var pieces = new OutputPieces(seen.Add);
+        pieces.Feed(long1);
+        pieces.End();
+        var told = seen.Verdict(1);
+        Assert.Equal("cuda-out-of-memory", told.Class);
+        Assert.InRange(told.Line.Length, 20, 310);
+        Assert.Equal("cuda-out-of-memory", ExitScan.Judge(["\u001b[31m[1,3]<stderr>: CUDA out\u001b[0m of memory."], 1).Class);
+        Assert.Equal("killed", ExitScan.Judge(["2026-01-02 03:04:05,123 node-1.3| Killed"], null).Class);
+    }
+
+    [Fact]
+    public void Any_output_has_a_verdict_of_a_known_class_wherever_it_is_cut() =>
+        Gen.Select(Gen.Byte.Array[0, 3_000], Gen.Int[-64, 255], Gen.Int[1, 97]).Sample((bytes, code, step) =>
+        {
+            string text = Encoding.Latin1.GetString(bytes);
+            var seen = new ExitScan();
+            var pieces = new OutputPieces(seen.Add);
+            for (int i = 0; i < text.Length; i += step)
+            {
+                pieces.Feed(text.AsSpan(i, Math.Min(step, text.Length - i)));
+            }
+
+            pieces.End();
+            var cut = seen.Verdict(code);
+            var whole = new ExitScan();
+            var at_once = new OutputPieces(whole.Add);
+            at_once.Feed(text);
+            at_once.End();
+            Assert.Equal(whole.Verdict(code), cut);
+            Assert.Contains(cut.Meaning, ExitClasses.All);
+        });
+
+    [Fact]
+    public void Every_phrase_names_a_class_that_there_is_and_every_class_can_be_told()
+    {
+        var byCode = Enumerable.Range(-64, 320).Select(c => ExitCodes.Says(c)?.Class ?? "");
+        var told = ExitRules.All.Select(r => r.Class).Concat(byCode).ToHashSet();
+        Assert.All(told.Where(c => c.Length > 0), c => Assert.Equal(c, ExitClasses.Of(c).Id));
+        Assert.Empty(ExitClasses.All.Select(c => c.Id).Except(told).Except([ExitClasses.Unknown, ExitClasses.Finished]));
+        Assert.Equal(ExitClasses.All.Length, ExitClasses.All.Select(c => c.Id).Distinct().Count());
+    }
+
+    [Fact]
+    public void The_document_has_each_class_with_cause_retry_and_fix()
+    {
+        string text = File.ReadAllText(Path.Combine(StateChart.Root(), "docs", "exits.md"));
+        string[] rows = [.. text.Split('\n').Where(line => line.StartsWith("| `", StringComparison.Ordinal))];
+        Assert.Equal(ExitClasses.All.Select(c => $"| `{c.Id}` | {c.Cause} | {c.Retry.InWords()} | {c.Fix} |"), rows);
+    }
+
+    [Fact]
+    public void Each_phrase_finds_itself()
+    {
+        foreach (var rule in ExitRules.All)
+        {
+            foreach (string phrase in rule.Phrases)
+            {
+                string printed = phrase.TrimStart('=').Replace("*", "x", StringComparison.Ordinal)
+                    .Replace("#", "42", StringComparison.Ordinal);
+                Assert.True(rule.Find(printed) is not null, $"{rule.Class}: {phrase}");
+            }
+        }
+    }
+}
