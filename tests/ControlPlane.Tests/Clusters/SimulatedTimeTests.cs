@@ -93,7 +93,7 @@ public sealed class SimulatedTimeTests
     private static WorkerReply Reply(WorkerOrder order, SimulatedWord to) => new(order, TimeSpan.FromSeconds(1), to.Beat?.Sequence ?? 0);
 
     private static Assignment Assignment(NodeId node, int attempt) => new(Stage, attempt,
-        [.. Enumerable.Range(0, 8).Select(r => new RankPlacement((Array.IndexOf(Nodes, node) * 8) + r, node, r))], 16, "", 0,
+        [.. Enumerable.Range(0, 8).Select(r => new RankPlacement((Array.IndexOf(Nodes, node) * 8) + r, node, r))], 16,
         PipelineText.Parse(Examples.Read("v3-half")).Spec!, null, null, null);
 
     /// <summary>Time that passes when a test says so, or whenever somebody looks.</summary>
