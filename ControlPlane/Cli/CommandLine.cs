@@ -73,7 +73,8 @@ public static class CommandLine
             RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal),
             ExpertsVerb.Build(terminal), ClusterVerb.Build(terminal), QueueVerb.Build(terminal),
             InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal), UrlVerb.Build(terminal),
-            PlanVerb.Build(terminal), SimulateVerb.Build(terminal), MfuVerb.Build(terminal), WorkerVerbs.Model(), WorkerVerbs.Generate(),
+            PlanVerb.Build(terminal), SimulateVerb.Build(terminal), SpikesVerb.Build(terminal), MfuVerb.Build(terminal),
+            WorkerVerbs.Model(), WorkerVerbs.Generate(),
         };
         Examples.AddTo(root, terminal);
         return root;

@@ -55,6 +55,7 @@ internal static class Examples
         ["plan"] = ["dsops plan deploy/examples/deepseek-v3.yaml",
             "dsops plan deploy/examples/deepseek-v3.yaml --json | jq .stages[0].days",
             "dsops plan --serving mini", "dsops plan --serving expert-loads.json --out manifests --image registry.example/engine:1"],
+        ["spikes"] = ["dsops spikes loss.csv", "dsops spikes loss.csv --policy pause --json | jq .actions"],
         ["simulate"] =
         [
             "dsops simulate deploy/examples/deepseek-v3.yaml --faults llama3 --seed 1",
