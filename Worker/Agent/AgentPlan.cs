@@ -54,6 +54,12 @@ public abstract record AgentAction
     /// <summary>Tells a launched rank what to train, and who else is in its gang.</summary>
     public sealed record Tell(int Slot) : AgentAction;
 
+    /// <summary>A process of an older launch, which has left its gang, takes its rank in this one.</summary>
+    public sealed record Reseat(int Slot, int Rank) : AgentAction;
+
+    /// <summary>A process of an older launch is to let go of what it trains, and to wait for the next.</summary>
+    public sealed record AskRegroup(int Slot, string Reason) : AgentAction;
+
     public sealed record AskSave(int Slot, string Reason, int SaveOrder) : AgentAction;
 
     public sealed record AskStop(int Slot, string Reason) : AgentAction;
@@ -72,6 +78,12 @@ public static class AgentPlan
 {
     /// <summary>A standby that died on its own is not replaced sooner: a program that cannot load would be started for ever.</summary>
     public static readonly TimeSpan StandbyPause = TimeSpan.FromSeconds(60);
+
+    /// <summary>
+    /// Ours: a rank lets go at its next collective call, of which each layer has some. A new process takes a second or two; so long one
+    /// that still computes is worth waiting for.
+    /// </summary>
+    public static readonly TimeSpan RegroupWithin = TimeSpan.FromSeconds(5);
 
     /// <returns>What is wanted from now on, and why it changed (empty: it did not).</returns>
     public static (Wanted Next, string Reason) Obey(Wanted wanted, Order? order, DateTimeOffset now) => (wanted, order?.KindCase) switch
@@ -149,8 +161,9 @@ public static class AgentPlan
         var superseded = ranks.Where(r => r.Alive && !r.Standby && training.Supersedes(r)).ToImmutableArray();
         if (superseded.Length > 0)
         {
-            // Nothing of this launch starts before the last process of an older one is gone: two would write the same checkpoint.
-            return [.. superseded.Select(r => new AgentAction.Kill(r.Slot, $"superseded by attempt {training.Attempt}"))];
+            // Nothing of this launch starts before the last process of an older one is gone or has let go: two would write the same
+            // checkpoint.
+            return [.. superseded.Select(r => Supersede(training, r, node, now)).OfType<AgentAction>()];
         }
 
         var current = ranks.Where(training.Has).ToImmutableArray();
@@ -176,6 +189,19 @@ public static class AgentPlan
             .Select(r => new AgentAction.AskSave(r.Slot, training.SaveReason, training.SaveOrder));
         // A standby warms up on the same cores: not before the ranks have settled.
         return [.. saves, .. current.All(r => r.Settled) ? SpawnStandbys(ranks, standbys, now) : []];
+    }
+
+    /// <summary>A gang's living ranks stay as processes, warm and loaded; whoever does not let go in time is not waited for.</summary>
+    private static AgentAction? Supersede(Wanted.Training training, RankSeen rank, string node, DateTimeOffset now)
+    {
+        var seat = training.Assignment.Ranks.FirstOrDefault(p => p.Node == node && p.Rank == rank.Rank);
+        bool stays = training.Assignment.WorldSize > 1 && seat is not null && !rank.StopAsked && !rank.Halted;
+        string why = $"superseded by attempt {training.Attempt}";
+        return !stays ? new AgentAction.Kill(rank.Slot, why)
+            : rank.LeftGang || !rank.Told ? new AgentAction.Reseat(rank.Slot, seat!.Rank)
+            : rank.RegroupAskedAt is not { } asked ? new AgentAction.AskRegroup(rank.Slot, why)
+            : now - asked < RegroupWithin ? null
+            : new AgentAction.Kill(rank.Slot, $"{why}; it did not let go within {RegroupWithin.TotalSeconds:0} s");
     }
 
     /// <summary>With other nodes in the gang the control plane says who is in it; a gang of one node is formed there.</summary>

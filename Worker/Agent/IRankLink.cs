@@ -22,6 +22,9 @@ public interface IRankLink
     /// Cancelled together with <see cref="StopOrder"/>, for long work between two steps: loading, a rollout, an evaluation.
     /// </summary>
     CancellationToken Stopping { get; }
+
+    /// <summary>Cancelled when the rank is to leave its gang, for another launch; of the present launch.</summary>
+    CancellationToken Regrouping { get; }
 }
 
 /// <summary>The reports by name.</summary>

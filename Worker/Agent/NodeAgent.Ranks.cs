@@ -33,6 +33,13 @@ internal sealed partial class NodeAgent
             case AgentAction.Launch launch when Find(launch.Slot) is { } rank:
                 Launch(rank, launch.Rank);
                 break;
+            case AgentAction.Reseat reseat when Find(reseat.Slot) is { } rank:
+                Launch(rank, reseat.Rank);
+                break;
+            case AgentAction.AskRegroup ask when Find(ask.Slot) is { } rank:
+                Replace(rank with { RegroupAskedAt = Now });
+                Send(ask.Slot, new RankOrder { Regroup = new RankRegroup { Reason = ask.Reason } });
+                break;
             case AgentAction.Tell tell when Find(tell.Slot) is { } rank:
                 Tell(rank);
                 break;

@@ -108,7 +108,7 @@ internal sealed partial class NodeAgent : IDisposable
     /// A rank of the current attempt is gone before its end, or waits for its gang: every second until the order comes is lost to the
     /// stage.
     /// </summary>
-    private bool Waiting => _ranks.Any(r => (r.State == RankState.Exited || r.WaitsForGang) && r.Attempt == _wanted.Attempt);
+    private bool Waiting => _ranks.Any(r => (r.State == RankState.Exited || r.WaitsForGang || r.LeftGang) && r.Attempt == _wanted.Attempt);
 
     /// <summary>For durations.</summary>
     private DateTimeOffset Now => _awake.Now;
@@ -200,7 +200,7 @@ internal sealed partial class NodeAgent : IDisposable
                 _reports.Add(report.Resumed);
                 break;
             case RankReport.KindOneofCase.Hello or RankReport.KindOneofCase.Ready or RankReport.KindOneofCase.Progress
-                or RankReport.KindOneofCase.Done or RankReport.KindOneofCase.Failed:
+                or RankReport.KindOneofCase.Done or RankReport.KindOneofCase.Failed or RankReport.KindOneofCase.LeftGang:
                 // The agent's own business: what it told RankSeen is in the next beat.
                 break;
             case RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.None:
@@ -217,7 +217,13 @@ internal sealed partial class NodeAgent : IDisposable
             FirstStep(rank);
         }
 
-        _contact.Urgent |= firstStep || rank.WaitsForGang != before.WaitsForGang || before.State != rank.State
+        if (rank.LeftGang && !before.LeftGang)
+        {
+            _log($"rank {rank.Rank} of attempt {rank.Attempt} left its gang and waits: {report.LeftGang.Reason}");
+        }
+
+        bool waits = rank.LeftGang != before.LeftGang || rank.WaitsForGang != before.WaitsForGang;
+        _contact.Urgent |= firstStep || waits || before.State != rank.State
             || report.KindCase is RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Failed;
     }
 

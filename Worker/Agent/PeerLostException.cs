@@ -5,7 +5,7 @@ namespace DeepSeekOps.Worker.Agent;
 /// where to look.
 /// </summary>
 public sealed class PeerLostException(int rank, string what, Exception? inner = null)
-    : IOException($"Rank {rank} {what}. This rank ends because of it.", inner)
+    : IOException($"Rank {rank} {what}. This rank cannot go on without it.", inner)
 {
     /// <summary>In the gang, not in the group.</summary>
     public int Rank { get; } = rank;

@@ -63,15 +63,38 @@ public static class RankEntry
         }
     }
 
+    /// <returns>Why the rank has left its gang and waits for another launch; null: it is done, or was told to end.</returns>
+    private static RankLeftGang? TrainOnce(RankLink link, RankLaunch launch, Action<RankLaunch, IRankLink, CancellationToken> train)
+    {
+        try
+        {
+            train(launch, link, link.Stopping);
+            return null;
+        }
+        catch (PeerLostException e) when (launch.Roster is not null && link.StopOrder is null)
+        {
+            return new RankLeftGang { Reason = e.Message, LostPeer = e.Rank };
+        }
+        catch (OperationCanceledException e) when (link.Regrouping.IsCancellationRequested && link.StopOrder is null)
+        {
+            return new RankLeftGang { Reason = e.Message };
+        }
+    }
+
     private static int Train(RankLink link, Func<RankReady> warmUp, Action<RankLaunch, IRankLink, CancellationToken> train)
     {
         try
         {
             link.Report(new RankReport { Ready = warmUp() });
             // Not awaited: the wish to die with the agent belongs to the main thread.
-            if (link.Launch().GetAwaiter().GetResult() is { } launch)
+            while (link.Launch().GetAwaiter().GetResult() is { } launch)
             {
-                train(launch, link, link.Stopping);
+                if (TrainOnce(link, launch, train) is not { } left)
+                {
+                    break;
+                }
+
+                link.Report(new RankReport { LeftGang = left });
             }
 
             return 0;

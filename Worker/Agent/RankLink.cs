@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Channels;
 using DeepSeekOps.Contracts.Worker.V1;
 
 namespace DeepSeekOps.Worker.Agent;
@@ -31,7 +32,8 @@ public sealed class RankLink : IRankLink, IDisposable
     private readonly Action<string> _agentGone;
     private readonly CancellationTokenSource _stopping = new();
     private readonly CancellationTokenSource _closed = new();
-    private readonly TaskCompletionSource<RankLaunch?> _launch = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Channel<RankLaunch> _launches = Channel.CreateUnbounded<RankLaunch>();
+    private volatile CancellationTokenSource _regrouping = new();
     private readonly Lock _writing = new();
     private volatile RankStop? _stop;
     private string? _saveReason;
@@ -75,8 +77,20 @@ public sealed class RankLink : IRankLink, IDisposable
 
     public string? TakeSaveOrder() => Interlocked.Exchange(ref _saveReason, null);
 
-    /// <summary>What to train; null where the agent has no work for this process any more.</summary>
-    public Task<RankLaunch?> Launch() => _launch.Task;
+    public CancellationToken Regrouping => _regrouping.Token;
+
+    /// <summary>What to train next; null where the agent has no work for this process any more.</summary>
+    public async Task<RankLaunch?> Launch()
+    {
+        if (!await _launches.Reader.WaitToReadAsync() || !_launches.Reader.TryRead(out var launch))
+        {
+            return null;
+        }
+
+        // An order to leave was for the launch before. The old source is not disposed: the thread that reads orders may be at it.
+        _regrouping = new CancellationTokenSource();
+        return launch;
+    }
 
     public void Dispose()
     {
@@ -84,6 +98,7 @@ public sealed class RankLink : IRankLink, IDisposable
         _client.Dispose();
         _stopping.Dispose();
         _closed.Dispose();
+        _regrouping.Dispose();
     }
 
     private async Task ReadOrders()
@@ -108,15 +123,18 @@ public sealed class RankLink : IRankLink, IDisposable
         switch (order.KindCase)
         {
             case RankOrder.KindOneofCase.Launch:
-                _launch.TrySetResult(order.Launch);
+                _launches.Writer.TryWrite(order.Launch);
                 break;
             case RankOrder.KindOneofCase.Save:
                 Interlocked.Exchange(ref _saveReason, order.Save.Reason);
                 break;
             case RankOrder.KindOneofCase.Stop:
                 _stop = order.Stop;
-                _launch.TrySetResult(null);
+                _launches.Writer.TryComplete();
                 _stopping.Cancel();
+                break;
+            case RankOrder.KindOneofCase.Regroup:
+                _regrouping.Cancel();
                 break;
             default:
                 // An order of a newer agent. The two come from one build, so this is a broken installation.

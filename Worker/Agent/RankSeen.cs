@@ -86,8 +86,13 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     /// <summary>It has been told what to train, and with whom.</summary>
     public bool Told { get; init; }
 
-    /// <summary>The other rank that was gone, and so ended it; null: it ended by itself.</summary>
+    /// <summary>The other rank that was gone, and so broke its gang or ended it; null: none was.</summary>
     public int? LostPeer { get; init; }
+
+    /// <summary>It has let go of what it trained, since its gang is broken or it was told to, and can be launched again.</summary>
+    public bool LeftGang { get; init; }
+
+    public DateTimeOffset? RegroupAskedAt { get; init; }
 
     /// <summary>Launched for a gang, ready, and not told yet who is in it.</summary>
     public bool WaitsForGang => Rank is not null && !Told && Life == RankLife.Ready;
@@ -99,8 +104,13 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     /// <summary>It no longer needs the machine for itself: its first step is done, or it has ended.</summary>
     public bool Settled => !Alive || FirstStepAt is not null;
 
+    /// <summary>As a warm process it keeps nothing of a launch before.</summary>
     public RankSeen LaunchedAs(int rank, int attempt, DateTimeOffset now, int localTry = 0) =>
-        this with { Rank = rank, Attempt = attempt, LaunchedAt = now, ProgressAt = now, LocalTry = localTry };
+        new(Slot, Pid, SpawnedAt)
+        {
+            Life = Life, PeerPort = PeerPort, HelloAt = HelloAt, ReadyAt = ReadyAt,
+            Rank = rank, Attempt = attempt, LaunchedAt = now, ProgressAt = now, LocalTry = localTry,
+        };
 
     public RankSeen Hear(RankReport report, DateTimeOffset now)
     {
@@ -133,6 +143,13 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
                     Broke = report.Failed.NotFinite,
                     LostPeer = report.Failed.HasLostPeer ? report.Failed.LostPeer : null,
                 },
+            RankReport.KindOneofCase.LeftGang => heard with
+            {
+                State = RankState.Starting,
+                Phase = "waiting for its gang",
+                LeftGang = true,
+                LostPeer = report.LeftGang.HasLostPeer ? report.LeftGang.LostPeer : null,
+            },
             // Signs of life that go to the control plane as they are.
             RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Evaluation or RankReport.KindOneofCase.Note
                 or RankReport.KindOneofCase.Refused or RankReport.KindOneofCase.ExpertLoad or RankReport.KindOneofCase.Resumed => heard,
@@ -175,7 +192,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             PeerPort = PeerPort,
             WaitsForGang = WaitsForGang,
         };
-        if (LostPeer is { } lost && State == RankState.Exited)
+        if (LostPeer is { } lost)
         {
             status.LostPeer = lost;
         }

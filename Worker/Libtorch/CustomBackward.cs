@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -51,11 +52,20 @@ public static class CustomBackward
         return gradients!;
     }
 
+    /// <summary>Of a launch that is over: what went wrong there says nothing of the next.</summary>
+    public static void Forget() => Interlocked.Exchange(ref _first, null);
+
     /// <summary>Call it after backward(), before gradients change a weight: says what went wrong there.</summary>
     public static void ThrowIfFailed()
     {
         if (Interlocked.Exchange(ref _first, null) is { } failure)
         {
+            if (failure is IOException or OperationCanceledException)
+            {
+                // Nothing is wrong with the pass: another rank is gone, or this one is to end.
+                ExceptionDispatchInfo.Throw(failure);
+            }
+
             throw new InvalidOperationException("The backward pass failed, its gradients are not to be used.", failure);
         }
     }

@@ -20,9 +20,11 @@ public sealed class GangTests
         var training = await At(dsops, "pretrain", attempt: 1, step: 25);
         Assert.Equal([0, 1, 2, 3], training["ranks"]!.AsArray().Select(r => (int)r!["rank"]!).Order());
         Assert.Equal(2, training["ranks"]!.AsArray().Select(r => (string)r!["node"]!).Distinct().Count());
-        // Rank 0 is no special one; the next time it is another.
+        // Rank 0 is no special one; the next time it is another. The others stay as processes.
         Dsops.Kill(PidOf(training, 0));
-        Dsops.Kill(PidOf(await At(dsops, "pretrain", attempt: 2, step: 45), 3));
+        var again = await At(dsops, "pretrain", attempt: 2, step: 45);
+        Assert.Equal(Enumerable.Range(1, 3).Select(r => PidOf(training, r)), Enumerable.Range(1, 3).Select(r => PidOf(again, r)));
+        Dsops.Kill(PidOf(again, 3));
         var shaken = await dsops.UntilRun("shaken", "completed", Eventually.Patience);
 
         Assert.Equal(3, (int)shaken["stages"]![0]!["attempt"]!);

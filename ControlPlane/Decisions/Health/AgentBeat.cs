@@ -55,7 +55,7 @@ public sealed record RankSeen(
     /// <summary>It is ready, and waits to be told who else is in its gang.</summary>
     public bool WaitsForGang { get; init; }
 
-    /// <summary>With Exited: the other rank that was gone, and so ended it. Null: it ended by itself.</summary>
+    /// <summary>The other rank that was gone: it ended because of it, or waits for the gang to form again. Null: none was.</summary>
     public int? LostPeer { get; init; }
 }
 

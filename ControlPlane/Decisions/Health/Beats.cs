@@ -13,7 +13,9 @@ public static class Beats
         var known = before.On(beat.Node)?.Ranks ?? [];
         bool ended = beat.Ranks.Any(r => r.State is RankState.Exited or RankState.Done
             && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt && k.State == r.State));
+        bool lost = beat.Ranks.Any(r => r.LostPeer is not null && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt
+            && k.LostPeer == r.LostPeer));
         bool first = before.On(beat.Node) is not { Beaten: true };
-        return told || firstStep || ended || first;
+        return told || firstStep || ended || lost || first;
     }
 }

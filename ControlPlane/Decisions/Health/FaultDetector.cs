@@ -53,10 +53,11 @@ public static class FaultDetector
         // One crash aborts the collectives of its peers, which end too: the first by time is the one to blame, not the first by node.
         var ended = seen.AgentsOf(gang)
             .SelectMany(agent => agent.Ranks.Select(rank =>
-                (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + (rank.SinceExit ?? TimeSpan.Zero))))
-            .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.LocalTry >= stage.LocalTry && x.Rank.State == RankState.Exited)
+                (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + BrokenFor(rank))))
+            .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.LocalTry >= stage.LocalTry
+                && (x.Rank.State == RankState.Exited || x.Rank.LostPeer is not null))
             // Clocks of agents differ: who says that another rank ended first is believed before its time is.
-            .OrderBy(x => RankEnd.IsVictim(x.Rank)).ThenByDescending(x => x.Ago).ToList();
+            .OrderBy(x => x.Rank.LostPeer is not null || RankEnd.IsVictim(x.Rank)).ThenByDescending(x => x.Ago).ToList();
         if (ended is not [var first, .. var others])
         {
             return null;
@@ -68,17 +69,21 @@ public static class FaultDetector
         }
 
         var failure = RankEnd.Of(stage, first.Agent.Node, first.Rank, now - first.Ago, now);
-        var victims = others.Where(x => x.Ago < first.Ago || RankEnd.IsVictim(x.Rank)).ToList();
+        // Those that only wait for the gang to form again have lost nothing.
+        var victims = others.Where(x => x.Rank.State == RankState.Exited && (x.Ago < first.Ago || RankEnd.IsVictim(x.Rank))).ToList();
         return victims.Count == 0 || failure.Cause != FailureCause.RankExited ? failure
             : failure with { Sentence = $"{failure.Sentence}; {Victims(victims.Count, victims.Select(v => v.Agent.Node))}" };
     }
+
+    private static TimeSpan BrokenFor(RankSeen rank) =>
+        rank.State == RankState.Exited ? rank.SinceExit ?? TimeSpan.Zero : rank.SinceProgress;
 
     /// <summary>All that ended did so because another was gone, and its own agent has not said so.</summary>
     private static Failure PeerLost(
         WatchedStage stage, GangGrant gang, RankSeen victim, int lost, int victims, DateTimeOffset happened, DateTimeOffset now)
     {
         var node = gang.Nodes[Math.Min(lost / Math.Max(1, gang.SlotsPerNode), gang.Nodes.Length - 1)];
-        string lostIt = Words.Count(victims, "other rank lost it and ended", "other ranks lost it and ended");
+        string lostIt = Words.Count(victims, "other rank lost it", "other ranks lost it");
         string sentence = $"rank {lost} on {node} was gone at step {victim.Step}: {lostIt}, and its own agent has not said how";
         return new Failure(FailureCause.RankExited, sentence, "", node, true, stage.Attempt, victim.Step, happened, now)
         { Exit = RankEnd.Judge(victim) };

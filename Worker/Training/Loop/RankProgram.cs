@@ -83,7 +83,9 @@ public sealed class RankProgram : IDisposable
         LibtorchLoading.Require();
         var rank = RankContext.Of(launch, Environment.ProcessorCount);
         LibtorchLoading.SetThreads(rank.Threads);
-        link = new CountingLink(link, mesh.Calls);
+        CustomBackward.Forget();
+        using var counting = new CountingLink(link, mesh.Calls);
+        link = counting;
         // Whoever is to end without saving need not wait for others; with saving the step that is under way is still wanted.
         using var ending = link.Stopping.Register(() =>
         {
@@ -92,6 +94,7 @@ public sealed class RankProgram : IDisposable
                 mesh.Calls.Abort(stop.Reason);
             }
         });
+        using var leaving = link.Regrouping.Register(() => mesh.Calls.Abort("the rank is to leave its gang"));
         link.Progress(RankState.Starting, "loading", assignment.ResumeFrom?.Step ?? 0);
         using var loop = new StageLoop(assignment, link, clock, rank, mesh);
         Console.WriteLine($"{assignment.Attempt.Stage}: model and data ready after {Stopwatch.GetElapsedTime(began).TotalSeconds:F2} s");

@@ -50,7 +50,7 @@ public sealed class FirstExitTests
         var later = running.After(TimeSpan.FromSeconds(2));
         var failure = FaultDetector.Find(running.Stage.Watched, running.Gang, running.Observe(later), later.At);
         Assert.StartsWith($"rank 0 on {running.Node} was gone", failure?.Sentence, StringComparison.Ordinal);
-        Assert.EndsWith("1 other rank lost it and ended, and its own agent has not said how", failure?.Sentence, StringComparison.Ordinal);
+        Assert.EndsWith("1 other rank lost it, and its own agent has not said how", failure?.Sentence, StringComparison.Ordinal);
     }
 
     [Fact]

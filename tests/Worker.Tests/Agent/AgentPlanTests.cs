@@ -144,9 +144,35 @@ public sealed class AgentPlanTests
         Assert.Empty(Decide(training, warm, (cold with { Life = RankLife.Ready }).End(137, "", Now)));
     }
 
-    private static Assignment Gang(int ranksHere, int world)
+    /// <summary>What lives of a broken gang stays warm: it is seated again, and only the rank that is gone gets another process.</summary>
+    [Fact]
+    public void Survivors_of_a_gang_are_seated_again_and_only_the_dead_are_replaced()
     {
-        var assignment = AgentUnderTest.Assignment(1, 100);
+        var next = new Wanted.Training(Gang(ranksHere: 2, world: 4, attempt: 2));
+        var dead = Standby(1).LaunchedAs(0, 1, Now).AndTold().End(137, "", Now);
+        var busy = Standby(2).LaunchedAs(1, 1, Now).AndTold();
+        Assert.Equal([new AgentAction.AskRegroup(2, "superseded by attempt 2")], Decide(next, dead, busy, Standby(3)));
+        Assert.Empty(Decide(next, dead, busy with { RegroupAskedAt = Now }, Standby(3)));
+        var left = busy.Hear(new RankReport { LeftGang = new RankLeftGang { Reason = "rank 0 is gone", LostPeer = 0 } }, Now);
+        Assert.Equal(0, left.ToStatus(Now).LostPeer);
+        Assert.Equal([new AgentAction.Reseat(2, 1)], Decide(next, dead, left, Standby(3)));
+        var seated = left.LaunchedAs(1, 2, Now);
+        Assert.True(seated.WaitsForGang && seated is { LostPeer: null, LeftGang: false });
+        Assert.Equal([new AgentAction.Launch(3, 0)], Decide(next, dead, seated, Standby(3)));
+    }
+
+    [Fact]
+    public void A_rank_that_does_not_let_go_or_is_stopped_by_the_kernel_is_replaced()
+    {
+        var next = new Wanted.Training(Gang(ranksHere: 2, world: 4, attempt: 2));
+        var asked = Standby(2).LaunchedAs(1, 1, Now).AndTold() with { RegroupAskedAt = Now - AgentPlan.RegroupWithin };
+        Assert.IsType<AgentAction.Kill>(Assert.Single(Decide(next, asked)));
+        Assert.IsType<AgentAction.Kill>(Assert.Single(Decide(next, asked with { RegroupAskedAt = null, Halted = true })));
+    }
+
+    private static Assignment Gang(int ranksHere, int world, int attempt = 1)
+    {
+        var assignment = AgentUnderTest.Assignment(attempt, 100);
         assignment.WorldSize = world;
         assignment.Ranks.Clear();
         assignment.Ranks.Add(Enumerable.Range(0, ranksHere).Select(r => new RankPlacement { Rank = r, Node = "node-0", LocalRank = r }));

@@ -29,6 +29,8 @@ public sealed class RecordingRankLink : IRankLink, IDisposable
 
     public CancellationToken Stopping => _stopping.Token;
 
+    public CancellationToken Regrouping => CancellationToken.None;
+
     public void Report(RankReport report)
     {
         // A copy: the link over TCP also takes the message as it is at the call.
