@@ -200,7 +200,8 @@ internal sealed partial class NodeAgent : IDisposable
                 _reports.Add(report.Resumed);
                 break;
             case RankReport.KindOneofCase.Hello or RankReport.KindOneofCase.Ready or RankReport.KindOneofCase.Progress
-                or RankReport.KindOneofCase.Done or RankReport.KindOneofCase.Failed or RankReport.KindOneofCase.LeftGang:
+                or RankReport.KindOneofCase.Done or RankReport.KindOneofCase.Failed or RankReport.KindOneofCase.LeftGang
+                or RankReport.KindOneofCase.Pulse:
                 // The agent's own business: what it told RankSeen is in the next beat.
                 break;
             case RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.None:

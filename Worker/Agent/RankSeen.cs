@@ -143,6 +143,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
                     Broke = report.Failed.NotFinite,
                     LostPeer = report.Failed.HasLostPeer ? report.Failed.LostPeer : null,
                 },
+            RankReport.KindOneofCase.Pulse => this with { CollectiveSequence = report.Pulse.CollectiveSequence },
             RankReport.KindOneofCase.LeftGang => heard with
             {
                 State = RankState.Starting,

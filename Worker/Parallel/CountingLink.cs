@@ -6,6 +6,10 @@ namespace DeepSeekOps.Worker.Parallel;
 /// <summary>Tells with each sign of progress how many collective calls the rank has made.</summary>
 public sealed class CountingLink(IRankLink link, Calls calls) : IRankLink, IDisposable
 {
+    /// <summary>As often as agents beat.</summary>
+    private static readonly TimeSpan PulseEvery = TimeSpan.FromSeconds(1);
+
+    private Timer? _pulse;
     private readonly CancellationTokenSource _breakingOff =
         CancellationTokenSource.CreateLinkedTokenSource(link.Stopping, link.Regrouping);
 
@@ -16,7 +20,19 @@ public sealed class CountingLink(IRankLink link, Calls calls) : IRankLink, IDisp
 
     public CancellationToken Regrouping => link.Regrouping;
 
-    public void Dispose() => _breakingOff.Dispose();
+    /// <summary>From now on the number of calls is told each second too, also where a call waits.</summary>
+    public CountingLink Pulsing()
+    {
+        _pulse = new Timer(
+            _ => link.Report(new RankReport { Pulse = new RankPulse { CollectiveSequence = calls.Made } }), null, PulseEvery, PulseEvery);
+        return this;
+    }
+
+    public void Dispose()
+    {
+        _pulse?.Dispose();
+        _breakingOff.Dispose();
+    }
 
     public string? TakeSaveOrder() => link.TakeSaveOrder();
 

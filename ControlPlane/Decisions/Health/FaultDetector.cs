@@ -101,7 +101,8 @@ public static class FaultDetector
         var hung = seen.AgentsOf(gang).Where(a => seen.SilenceOf(a) < Fresh)
             .SelectMany(a => a.Ranks.Select(r => (Agent: a, Rank: r)))
             .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.SinceProgress > Limit(x.Rank))
-            .OrderBy(x => x.Rank.CollectiveSequence).ThenByDescending(x => x.Rank.SinceProgress).FirstOrDefault();
+            .OrderByDescending(x => x.Rank.Halted).ThenBy(x => x.Rank.CollectiveSequence).ThenByDescending(x => x.Rank.SinceProgress)
+            .FirstOrDefault();
         if (hung.Rank is not { } rank)
         {
             return null;
@@ -118,12 +119,21 @@ public static class FaultDetector
 
         TimeSpan Limit(RankSeen r) => r.State switch
         {
+            RankState.Training or RankState.Saving when r.Halted && gang.Slots > 1 && HaltedLimit(seen.LongestStepSeconds) is var known =>
+                known < limit ? known : limit,
             RankState.Training or RankState.Saving => limit,
             RankState.Starting => stage.Policy.HangLimitBeforeFirstStep,
             // Not heard of is silence, which is the agent's; whoever has ended cannot hang.
             _ => TimeSpan.MaxValue,
         };
     }
+
+    /// <summary>
+    /// That the kernel has stopped a process is known, and not inferred from silence: three steps and ten seconds are time enough for
+    /// whoever looks at it with a debugger to be told of, and a gang of thousands is not to wait longer.
+    /// </summary>
+    private static TimeSpan HaltedLimit(double? longestStepSeconds) =>
+        TimeSpan.FromSeconds(Math.Min((longestStepSeconds ?? 0) * 3, 86_400) + 10);
 
     /// <summary>A multiple of the longest step, with a floor; without a timed step a fixed, long limit.</summary>
     public static TimeSpan HangLimit(RecoveryPolicy policy, double? longestStepSeconds)

@@ -85,7 +85,7 @@ public sealed class RankProgram : IDisposable
         LibtorchLoading.SetThreads(rank.Threads);
         CustomBackward.Forget();
         using var counting = new CountingLink(link, mesh.Calls);
-        link = counting;
+        link = mesh.World.Ranks > 1 ? counting.Pulsing() : counting;
         // Whoever is to end without saving need not wait for others; with saving the step that is under way is still wanted.
         using var ending = link.Stopping.Register(() =>
         {

@@ -1,0 +1,43 @@
+using CsCheck;
+using DeepSeekOps.Decisions.Health;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Health;
+
+/// <summary>One rank that stands makes all of its gang stand: it is named, and not those that wait for it.</summary>
+public sealed class HungGangTests
+{
+    private const int Ranks = 4;
+
+    [Fact]
+    public void A_rank_that_the_kernel_stopped_is_named_soon_whatever_its_number_and_its_peers_are_not() =>
+        Gen.Int[0, Ranks - 1].Sample(stopped =>
+        {
+            var failure = Look(TimeSpan.FromSeconds(12), rank => rank with { Halted = rank.Rank == stopped, CollectiveSequence = 70 });
+            Assert.StartsWith($"rank {stopped} on ", failure?.Sentence, StringComparison.Ordinal);
+            Assert.Contains("stopped, by SIGSTOP or a debugger", failure?.Sentence, StringComparison.Ordinal);
+        }, iter: 10);
+
+    [Fact]
+    public void Ranks_that_only_wait_are_given_their_whole_time() =>
+        Assert.Null(Look(TimeSpan.FromSeconds(12), rank => rank with { CollectiveSequence = 70 }));
+
+    [Fact]
+    public void Of_ranks_that_all_stand_the_one_with_fewer_calls_is_named() =>
+        Gen.Int[0, Ranks - 1].Sample(behind =>
+        {
+            var failure = Look(
+                TimeSpan.FromMinutes(10), rank => rank with { CollectiveSequence = rank.Rank == behind ? 69 : 70 + (rank.Rank % 2) });
+            Assert.Equal(FailureCause.RankHung, failure?.Cause);
+            Assert.StartsWith($"rank {behind} on ", failure?.Sentence, StringComparison.Ordinal);
+        }, iter: 10);
+
+    private static Failure? Look(TimeSpan standing, Func<RankSeen, RankSeen> rank)
+    {
+        var running = new RunningStage();
+        running.Hear([.. Enumerable.Range(0, Ranks).Select(number =>
+            rank(running.Rank(running.Stage) with { Rank = number, SinceProgress = standing }))]);
+        return FaultDetector.Find(
+            running.Stage.Watched, running.Gang with { SlotsPerNode = Ranks }, running.Observe(running.Now), running.Now.At);
+    }
+}
