@@ -141,16 +141,31 @@ internal sealed partial class StageGrain(
                 await ClusterOf().NodeFailed(failed.Failure);
                 break;
             case StageEffect.CreatePods create:
-                await cluster.CreatePods(create.Gang, cancellation);
+                await ToldIfFailed(() => cluster.CreatePods(create.Gang, cancellation));
                 break;
             case StageEffect.EndPods end:
-                end.Certain = await cluster.DeletePods(end.Gang, end.Reason, cancellation);
+                await ToldIfFailed(async () => end.Certain = await cluster.DeletePods(end.Gang, end.Reason, cancellation));
                 break;
             case StageEffect.Release release:
                 await ClusterOf().Release(release.Gang, cancellation);
                 break;
             default:
                 throw new UnreachableException($"effect {effect}");
+        }
+    }
+
+    /// <summary>Who looks at the stage is told what the log is told.</summary>
+    private async Task ToldIfFailed(Func<Task> work)
+    {
+        try
+        {
+            await work();
+            engine.Trouble = "";
+        }
+        catch (Exception failed) when (failed is not OperationCanceledException)
+        {
+            engine.Trouble = failed.Message;
+            throw;
         }
     }
 

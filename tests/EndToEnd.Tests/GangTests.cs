@@ -7,7 +7,7 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>Two nodes of two ranks train together, as processes that talk over sockets, and one of them is killed.</summary>
 public sealed class GangTests
 {
-    private const int Steps = 60;
+    private const int Steps = 40;
 
     [Fact]
     public async Task A_gang_that_loses_a_rank_and_whose_other_stands_ends_with_the_weights_of_one_undisturbed()
@@ -17,12 +17,12 @@ public sealed class GangTests
         var calm = await dsops.UntilRun("calm", "completed", Eventually.Patience);
 
         await dsops.Submit(TinyPipeline.Gang("shaken", Steps));
-        var training = await At(dsops, "pretrain", attempt: 1, step: 25);
+        var training = await At(dsops, "pretrain", attempt: 1, step: 12);
         Assert.Equal([0, 1, 2, 3], training["ranks"]!.AsArray().Select(r => (int)r!["rank"]!).Order());
         Assert.Equal(2, training["ranks"]!.AsArray().Select(r => (string)r!["node"]!).Distinct().Count());
         // Rank 0 is no special one; the next time it is another. The others stay as processes.
         Dsops.Kill(PidOf(training, 0));
-        var again = await At(dsops, "pretrain", attempt: 2, step: 45);
+        var again = await At(dsops, "pretrain", attempt: 2, step: 22);
         Assert.Equal(Enumerable.Range(1, 3).Select(r => PidOf(training, r)), Enumerable.Range(1, 3).Select(r => PidOf(again, r)));
         Dsops.Freeze(PidOf(again, 3));
         var shaken = await dsops.UntilRun("shaken", "completed", Eventually.Patience);

@@ -34,6 +34,9 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     /// <summary>The newest decision's, with the numbers of the moment.</summary>
     public string Reason { get; private set; } = written?.Reason ?? "";
 
+    /// <summary>Why the host could not do the last that was handed to it for the world; empty: it could.</summary>
+    public string Trouble { get; set; } = "";
+
     /// <summary>When the newest decision was taken. Null: none was since this process began.</summary>
     public DateTimeOffset? DecidedAt { get; private set; }
 
@@ -119,7 +122,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
 
     /// <summary>What people and the run may see of the stage. Null: nobody has asked for it.</summary>
     public StageReport? Report(Instant now) =>
-        Stage is null ? null : StageViews.Report(Stage, Reason, ObserveAt(Stage, LookedAt?.Cluster, now) with
+        Stage is null ? null : StageViews.Report(Stage, Trouble.Length == 0 ? Reason : $"{Reason}; the last try failed: {Trouble}", ObserveAt(Stage, LookedAt?.Cluster, now) with
         {
             Placement = LookedAt?.Placement,
         }, DecidedAt);

@@ -81,6 +81,20 @@ public sealed class CordonTests
     }
 
     [Fact]
+    public async Task A_cluster_that_can_make_no_pods_says_why_where_people_look()
+    {
+        await using var world = await World.Begin();
+        world.Cluster.Refuses = "the worker program is missing";
+        await world.Run("mini").Submit(TestPipelines.Of("mini", ("pretrain", 12)), Ct);
+        var waits = await world.Until("mini", v => v.Stages[0].Reason.Contains("the last try failed", StringComparison.Ordinal));
+        Assert.EndsWith("the last try failed: the worker program is missing", waits.Stages[0].Reason, StringComparison.Ordinal);
+        world.Cluster.Refuses = null;
+        var ended = await world.Until("mini", v => v.Ended);
+        Assert.Equal("completed", ended.State);
+        Assert.DoesNotContain("the last try failed", ended.Stages[0].Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task No_such_node_is_an_answer()
     {
         await using var world = await World.Begin();

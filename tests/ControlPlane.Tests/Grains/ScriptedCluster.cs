@@ -23,6 +23,9 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
     /// <summary>While set, the cluster cannot be asked.</summary>
     public bool Blind { get; set; }
 
+    /// <summary>Why no pod can be made; null: they can.</summary>
+    public string? Refuses { get; set; }
+
     /// <summary>What lies in stages' checkpoint folders; of others it cannot be seen.</summary>
     public ConcurrentDictionary<StageId, StageFolder> Folders { get; } = [];
 
@@ -58,6 +61,11 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
 
     public Task CreatePods(GangGrant gang, CancellationToken cancellation)
     {
+        if (Refuses is { } why)
+        {
+            throw new IOException(why);
+        }
+
         lock (gate)
         {
             foreach (var node in gang.Nodes.Where(n => !agents.Any(a => a.Gang == gang.Id && a.Node == n)))
