@@ -23,8 +23,9 @@ internal static class GangChecks
             reading.Check(built, field, message, $"{fix} {Elsewhere}", with);
 
         Built(layout.Tensor == 1, $"{parallelism}.tensor", "Ranks of this version do not share one matrix.", "Write 'tensor: 1'.");
-        Built(layout.Zero == 0, $"{parallelism}.zero",
-            $"ZeRO stage {layout.Zero} is not built yet: each rank keeps whole optimizer states of what it trains.", "Write 'zero: 0'.");
+        Built(layout.Zero <= 1, $"{parallelism}.zero",
+            $"ZeRO stage {layout.Zero} is not built yet: ranks deal their optimizer states, and not gradients or weights.",
+            "Write 'zero: 1'.");
         Built(layout.Pipeline == 1 || layout.Schedule == PipelineSchedule.OneForwardOneBackward, $"{parallelism}.schedule",
             "A stage is trained by 1F1B in this version.", "Write 'schedule: 1f1b'.");
         Built(layout.Pipeline == 1 || stage.Recipe is StageRecipe.Pretraining or StageRecipe.ContextExtension, $"{parallelism}.pipeline",

@@ -76,6 +76,7 @@ public static class TrainingPlans
     private static Proto.ParallelLayout ToProto(Decisions.Recipes.ParallelLayout layout, int ranks) => new()
     {
         Pipeline = layout.Pipeline, Tensor = layout.Tensor, Data = ranks / (layout.Pipeline * layout.Tensor), Expert = layout.Expert,
+        Zero = layout.Zero,
     };
 
     private static string TopkWord(TopkMethod method) => method switch

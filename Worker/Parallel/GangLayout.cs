@@ -16,6 +16,9 @@ public readonly record struct Coordinates(int Pipeline, int Data, int Expert, in
 /// </summary>
 public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
 {
+    /// <summary>Ranks that hold the same weights deal their moments among them (ZeRO stage 1, arXiv 1910.02054).</summary>
+    public bool DealsMoments { get; init; }
+
     /// <summary>Ranks that hold the same weights and take different rows.</summary>
     public int Data => Ranks / (Pipeline * Tensor);
 
@@ -23,7 +26,10 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
     public static GangLayout Of(ParallelLayout? layout, int ranks)
     {
         var made = layout is null ? new GangLayout(ranks, 1, 1, 1)
-            : new GangLayout(ranks, Math.Max(1, layout.Pipeline), Math.Max(1, layout.Tensor), Math.Max(1, layout.Expert));
+            : new GangLayout(ranks, Math.Max(1, layout.Pipeline), Math.Max(1, layout.Tensor), Math.Max(1, layout.Expert))
+            {
+                DealsMoments = layout.Zero > 0,
+            };
         var data = layout is null ? ranks : Math.Max(1, layout.Data);
         return (long)made.Pipeline * made.Tensor * data == ranks && ranks / made.Pipeline % made.Expert == 0 ? made
             : throw new InvalidDataException(
@@ -32,7 +38,8 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
             + "the product has to be the number of ranks, and the experts' ranks a divisor of those of one pipeline step.");
     }
 
-    public ParallelLayout ToProto() => new() { Pipeline = Pipeline, Tensor = Tensor, Data = Data, Expert = Expert };
+    public ParallelLayout ToProto() =>
+        new() { Pipeline = Pipeline, Tensor = Tensor, Data = Data, Expert = Expert, Zero = DealsMoments ? 1 : 0 };
 
     /// <param name="text">As "dp=2,ep=2,pp=2": replicas of each expert, ranks that share the experts, pipeline ranks. What is left out is
     /// 1.</param>

@@ -13,6 +13,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["planner"] = PlannerBenchmark.Run,
     ["queue"] = QueueBenchmark.Run,
     ["restart"] = RestartBenchmark.Run,
+    ["gang-restart"] = RestartBenchmark.RunGang,
     ["simulator"] = SimulatorBenchmark.Run,
 };
 // Options, each with a value, are of the benchmark that reads them; the outage drill is long and only runs when it is named.

@@ -7,26 +7,31 @@ using DeepSeekOps.EndToEnd.Tests;
 namespace DeepSeekOps.Benchmarks;
 
 /// <summary>
-/// kill -9 of the rank of a run that trains the miniature V3, again and again: how long until it makes a step that it had not made
-/// in that attempt, seen from outside, and where the time went by the timeline's account.
+/// kill -9 of a rank of a run that trains the miniature V3, again and again: how long until it makes a step that it had not made
+/// in that attempt, seen from outside, and where the time went by the timeline's account. Alone, or one of a gang of two nodes of two
+/// ranks, each of them in turn.
 /// </summary>
 internal static partial class RestartBenchmark
 {
-    private const int Kills = 10;
     private const double LimitSeconds = 5;
     private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
 
     private static readonly string[] Parts = ["noticed", "restart", "load", "first step"];
 
-    public static async Task Run()
+    public static Task Run() => Run("mini", kills: 10);
+
+    /// <summary>Of a gang: mini-gang.yaml's pretraining, cut both ways.</summary>
+    public static Task RunGang() => Run("mini-gang", kills: 20, "--nodes", "2", "--ranks-per-node", "2");
+
+    private static async Task Run(string example, int kills, params string[] arguments)
     {
-        Table.Title(Table.Say($"restart: kill -9 of a rank of mini.yaml's pretraining, {Kills} times"));
-        await using var dsops = await Dsops.Start();
+        Table.Title(Table.Say($"restart: kill -9 of a rank of {example}.yaml's pretraining, {kills} times"));
+        await using var dsops = await Dsops.Start(arguments);
         string pipeline = Path.Combine(dsops.DataDirectory, "restart.yaml");
-        string text = await File.ReadAllTextAsync(Path.Combine(Checkout.Root, "deploy", "examples", "mini.yaml"));
+        string text = await File.ReadAllTextAsync(Path.Combine(Checkout.Root, "deploy", "examples", $"{example}.yaml"));
         // Long enough for all the kills, whatever the machine; the name says that it is not the miniature run.
         await File.WriteAllTextAsync(pipeline, PretrainingTokens().Replace(
-            text.Replace("name: mini\n", "name: restart\n", StringComparison.Ordinal), "tokens: 6Mi", 1));
+            text.Replace($"name: {example}\n", "name: restart\n", StringComparison.Ordinal), "tokens: 6Mi", 1));
         var (code, _, error) = await dsops.Verb("submit", pipeline);
         if (code != 0)
         {
@@ -37,7 +42,7 @@ internal static partial class RestartBenchmark
         http.DefaultRequestHeaders.Authorization = new("Bearer", dsops.Token);
         var walls = new List<double>();
         var parts = Parts.ToDictionary(p => p, _ => new List<double>());
-        for (int kill = 1; kill <= Kills; kill++)
+        for (int kill = 1; kill <= kills; kill++)
         {
             int attempt = kill;
             // At another place between two checkpoints each time, and never before the first.
@@ -45,7 +50,8 @@ internal static partial class RestartBenchmark
             var stage =
                 await Eventually.Get(Table.Say($"step {at} in attempt {attempt}"), Minutes, () => Seen(http, attempt, at),
                     () => dsops.Output);
-            int rank = (int)stage["ranks"]![0]!["pid"]!;
+            var ranks = stage["ranks"]!.AsArray();
+            int rank = (int)ranks[kill % ranks.Count]!["pid"]!;
             var watch = Stopwatch.StartNew();
             Dsops.Kill(rank);
             string told = await Eventually.Get("the recovery", Minutes, () => Recovered(http, attempt + 1), () => dsops.Output);
@@ -68,6 +74,7 @@ internal static partial class RestartBenchmark
 
         Table.Line("rank killed to first new step, all", Table.Say($"least {sorted[0]:0.00} s, most {sorted[^1]:0.00} s"),
             "torchrun 1.13: 10 to 18 s");
+        Table.Line("rank killed to first new step", Table.Say($"95 of 100 within {sorted.Percentile(0.95):0.00} s"));
         Table.AtMost("rank killed to first new step, median", sorted.Percentile(0.5) * 1000, LimitSeconds * 1000);
     }
 
@@ -76,7 +83,7 @@ internal static partial class RestartBenchmark
         var run = JsonNode.Parse(await http.GetStringAsync("v1/runs/restart"));
         var stage = run?["stages"]?[0];
         return (int?)stage?["attempt"] == attempt && (long?)stage["step"] >= step
-            && (int?)stage["ranks"]?[0]?["pid"] > 0 ? stage : null;
+            && stage["ranks"]?.AsArray() is { Count: > 0 } ranks && ranks.All(r => (string?)r?["state"] == "training") ? stage : null;
     }
 
     private static async Task<string?> Recovered(HttpClient http, int attempt)

@@ -23,9 +23,15 @@ public sealed class AdamW : IDisposable
     private readonly Tensor[] _first;
     private readonly Tensor[] _second;
     private readonly Tensor[] _steps;
+    private readonly int[] _owners;
+    private readonly int[] _own;
 
     /// <param name="embedsTwice">The embedding lies on the first and on the last rank of the pipeline (<see cref="ModelPart"/>).</param>
-    public AdamW(IReadOnlyList<TrainedWeight> parameters, Optimizer options, bool embedsTwice = false)
+    /// <param name="deal">
+    /// Moments are dealt among the ranks that hold the same weight: each has those of some weights, updates these, and gives the others
+    /// what comes of it (ZeRO stage 1, arXiv 1910.02054). Null: each rank has all.
+    /// </param>
+    public AdamW(IReadOnlyList<TrainedWeight> parameters, Optimizer options, bool embedsTwice = false, Mesh? deal = null)
     {
         _options = options;
         _embedsTwice = embedsTwice;
@@ -33,18 +39,71 @@ public sealed class AdamW : IDisposable
         _weights = [.. parameters.Select(p => p.Master)];
         _leaves = [.. parameters.Select(p => p.Leaf)];
         _sums = new Tensor?[_weights.Length];
+        _owners = deal is null ? [] : Owners(_names, _weights, deal);
+        DealsMoments = deal is not null;
         var type = options.Bf16Moments ? ScalarType.BFloat16 : ScalarType.Float32;
-        Tensor Zeros(Tensor weight) => zeros_like(weight, dtype: type).DetachFromDisposeScope();
-        _first = Array.ConvertAll(_weights, Zeros);
-        _second = Array.ConvertAll(_weights, Zeros);
+        Tensor Zeros(int i) =>
+            (IsOwn(i, deal) ? zeros_like(_weights[i], dtype: type) : empty(0, dtype: type)).DetachFromDisposeScope();
+        int[] all = [.. Enumerable.Range(0, _weights.Length)];
+        _own = [.. all.Where(i => IsOwn(i, deal))];
+        _first = Array.ConvertAll(all, Zeros);
+        _second = Array.ConvertAll(all, Zeros);
         _steps = Array.ConvertAll(_weights, w => zeros([], dtype: ScalarType.Float32, device: w.device).DetachFromDisposeScope());
     }
 
-    /// <summary>What a checkpoint keeps beside the weights.</summary>
-    public IEnumerable<(string Name, Tensor Value)> State => _names.SelectMany((name, i) => new[]
+    /// <summary>This rank has the moments of some of its weights only.</summary>
+    public bool DealsMoments { get; }
+
+    /// <summary>What a checkpoint keeps beside the weights: of the moments that are here.</summary>
+    public IEnumerable<(string Name, Tensor Value)> State => _own.SelectMany(i => new[]
     {
-        ($"{name}.exp_avg", _first[i]), ($"{name}.exp_avg_sq", _second[i]), ($"{name}.step", _steps[i]),
+        ($"{_names[i]}.exp_avg", _first[i]), ($"{_names[i]}.exp_avg_sq", _second[i]), ($"{_names[i]}.step", _steps[i]),
     });
+
+    private bool IsOwn(int i, Mesh? deal) => deal is null || _owners[i] == HoldersOf(i, deal).Own;
+
+    private IProcessGroup HoldersOf(int i, Mesh mesh) => WeightShapes.IsExperts(_names[i]) ? mesh.Replicas : mesh.Data;
+
+    /// <summary>By their places in the group that holds the weight: each next weight goes to whoever has the least to update.</summary>
+    private static int[] Owners(string[] names, Tensor[] weights, Mesh mesh)
+    {
+        var (dense, experts) = (new long[mesh.Data.Ranks], new long[mesh.Replicas.Ranks]);
+        return [.. names.Zip(weights, (name, weight) =>
+        {
+            var dealt = WeightShapes.IsExperts(name) ? experts : dense;
+            var owner = Array.IndexOf(dealt, dealt.Min());
+            dealt[owner] += weight.numel();
+            return owner;
+        })];
+    }
+
+    /// <summary>Weights that others have updated become theirs here.</summary>
+    private void TakeOver(int[] learning, Mesh mesh)
+    {
+        foreach (var of in learning.GroupBy(i => (Experts: WeightShapes.IsExperts(_names[i]), Owner: _owners[i])))
+        {
+            int[] dealt = [.. of];
+            var holders = HoldersOf(dealt[0], mesh);
+            if (holders.Ranks == 1)
+            {
+                continue;
+            }
+            var own = of.Key.Owner == holders.Own;
+            using var flat = own ? cat([.. dealt.Select(i => _weights[i].reshape(-1))])
+                : empty(dealt.Sum(i => _weights[i].numel()), dtype: _weights[dealt[0]].dtype, device: _weights[dealt[0]].device);
+            holders.Broadcast(flat, of.Key.Owner);
+            var from = 0L;
+            foreach (var i in own ? [] : dealt)
+            {
+                _weights[i].copy_(flat.narrow(0, from, _weights[i].numel()).reshape(_weights[i].shape));
+                from += _weights[i].numel();
+                if (_leaves[i].dtype == ScalarType.BFloat16)
+                {
+                    _leaves[i].copy_(_weights[i]);
+                }
+            }
+        }
+    }
 
     /// <summary>
     /// Between two backward passes of one step: takes bfloat16 gradients over into float32 sums, so that micro-batches add up in float32
@@ -128,7 +187,13 @@ public sealed class AdamW : IDisposable
         var norm = Norm([.. byKernel.Where(i => IsCounted(i, mesh))],
             [.. byLibtorch.Index().Where(g => IsCounted(g.Item, mesh)).Select(g => gradients[g.Index])], mesh.Model);
         var sound = norm.isfinite().to(ScalarType.Float32);
-        foreach (var i in learning)
+        if (DealsMoments)
+        {
+            // What others have the moments of is theirs to update.
+            gradients = [.. byLibtorch.Index().Where(g => IsOwn(g.Item, mesh)).Select(g => gradients[g.Index])];
+            (byKernel, byLibtorch) = ([.. byKernel.Where(i => IsOwn(i, mesh))], [.. byLibtorch.Where(i => IsOwn(i, mesh))]);
+        }
+        foreach (var i in byKernel.Concat(byLibtorch))
         {
             _steps[i].add_(sound);
         }
@@ -144,6 +209,10 @@ public sealed class AdamW : IDisposable
             CudaKernels.AdamW(
                 _weights[i], _first[i], _second[i], Gradient(i), _leaves[i], kernelFactor!, _steps[i],
                 learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
+        }
+        if (DealsMoments)
+        {
+            TakeOver(learning, mesh);
         }
         Clear(learning);
         return norm;
@@ -226,7 +295,7 @@ public sealed class AdamW : IDisposable
 
     public void Dispose()
     {
-        foreach (var (_, tensor) in State)
+        foreach (var tensor in (Tensor[])[.. _first, .. _second, .. _steps])
         {
             tensor.Dispose();
         }

@@ -20,7 +20,7 @@ public sealed class Learner : IDisposable
     /// <param name="rank">Which part of the model it learns: by the place in its gang's layout.</param>
     public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, RankContext rank, Precision precision, Mesh mesh)
         : this(ModelShapes.FromProto(config), options, seed, emaDecay, rank.Device, precision, mesh,
-            shape => ModelPart.At(shape, rank.Layout, rank.Place))
+            shape => ModelPart.At(shape, rank.Layout, rank.Place), rank.Layout.DealsMoments)
     {
     }
 
@@ -28,13 +28,13 @@ public sealed class Learner : IDisposable
     public Learner(
         ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32,
         Mesh? mesh = null,
-        Func<ModelShape, ModelPart>? part = null)
+        Func<ModelShape, ModelPart>? part = null, bool dealsMoments = false)
     {
         Mesh = mesh ?? Mesh.Alone();
         Model = new DeepSeekModel(shape, device, precision: precision, part: part?.Invoke(shape), experts: Mesh.Experts);
         Model.Initialise(seed);
         _parameters = [.. Model.Parameters];
-        Optimizer = new AdamW([.. Model.Trained], options, Model.EmbedsTwice);
+        Optimizer = new AdamW([.. Model.Trained], options, Model.EmbedsTwice, dealsMoments ? Mesh : null);
         _emaDecay = emaDecay;
         if (emaDecay > 0)
         {

@@ -13,7 +13,8 @@ public sealed class StateShare(DeepSeekModel model, Mesh mesh)
     private const string Experts = ".mlp.experts.";
 
     /// <param name="held">What lies here, in the same order on all ranks that hold the same.</param>
-    public IReadOnlyList<Piece> Of(IEnumerable<Piece> held)
+    /// <param name="dealt">No two ranks hold the same, but for what the ranks of all experts have alike.</param>
+    public IReadOnlyList<Piece> Of(IEnumerable<Piece> held, bool dealt = false)
     {
         var (own, dense, expert) = (new List<Piece>(), 0, 0);
         foreach (var piece in held)
@@ -22,12 +23,12 @@ public sealed class StateShare(DeepSeekModel model, Mesh mesh)
             {
                 // A number that the ranks of all experts have alike, as the count of steps, is the first one's to write.
                 var alike = piece.Rows is null && piece.Value.dim() == 0;
-                if ((!alike || mesh.Experts.Own == 0) && expert++ % mesh.Replicas.Ranks == mesh.Replicas.Own)
+                if ((!alike || mesh.Experts.Own == 0) && (dealt || expert++ % mesh.Replicas.Ranks == mesh.Replicas.Own))
                 {
                     own.Add(piece);
                 }
             }
-            else if (!WrittenByTheFirst(piece.Name) && dense++ % mesh.Data.Ranks == mesh.Data.Own)
+            else if (!WrittenByTheFirst(piece.Name) && (dealt || dense++ % mesh.Data.Ranks == mesh.Data.Own))
             {
                 own.Add(piece);
             }

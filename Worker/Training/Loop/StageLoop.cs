@@ -280,7 +280,7 @@ public sealed class StageLoop : IDisposable
         var tensors = new Dictionary<string, IReadOnlyList<Piece>>
         {
             [ModelWeights.FileName] = share.Of(_work.Learner.Model.PublishedTensors().Select(t => (Piece)t)),
-            [OptimizerFile] = share.Of(_work.Learner.OptimizerState),
+            [OptimizerFile] = share.Of(_work.Learner.OptimizerState, _work.Learner.Optimizer.DealsMoments),
         };
         if (_work.Learner.HasAverage)
         {

@@ -20,7 +20,7 @@ public sealed class GangCheckTests
 
     [Theory]
     [InlineData("parallelism: {pipeline: 1}", "parallelism: {tensor: 2}", "parallelism.tensor", "do not share one matrix")]
-    [InlineData("parallelism: {pipeline: 1}", "parallelism: {zero: 1}", "parallelism.zero", "not built yet")]
+    [InlineData("parallelism: {pipeline: 1}", "parallelism: {zero: 2}", "parallelism.zero", "not built yet")]
     [InlineData("kind: sft,", "kind: sft, parallelism: {pipeline: 2},", "stages[1].parallelism.pipeline", "kind sft is not cut")]
     [InlineData("miniBatch: 8", "miniBatch: 2", "stages[2].miniBatch", "fewer outputs than the 4 ranks")]
     [InlineData("sequenceLength: 64, batchSize: 8, learningRate: 1e-3}\n  - {name: b",
@@ -46,5 +46,5 @@ public sealed class GangCheckTests
 
     [Fact]
     public void A_layout_of_the_full_size_is_refused_by_what_is_missing() => Assert.Contains(
-        PipelineText.Parse(Examples.Read("deepseek-v3"), trains: true).Errors, p => p.Field == "parallelism.zero");
+        PipelineText.Parse(Examples.Read("deepseek-v3"), trains: true).Errors, p => p.Field == "parallelism.schedule");
 }

@@ -73,10 +73,28 @@ public sealed class StageGangTests : IDisposable
         AssertAlike(whole.Checkpoints[^1], FinalOf(second), 1e-3);
     }
 
+    /// <summary>Whose moments a rank has is nothing that a checkpoint or a number shows.</summary>
+    [Theory]
+    [InlineData(4, 1, 2)]
+    [InlineData(4, 2, 1)]
+    public void Moments_that_are_dealt_change_no_bit_and_any_layout_goes_on_from_them(int ranks, int pipeline, int expert)
+    {
+        var (plan, layout) = (Plan("pretrain"), new GangLayout(ranks, pipeline, 1, expert));
+        var each = Train(plan, "pretrain", layout, run: "each", stopAt: 12);
+        var dealt = Train(plan, "pretrain", layout with { DealsMoments = true }, run: "dealt", stopAt: 12);
+        Assert.Equal(each[0].Samples.Select(s => (s.Loss, s.GradNorm)), dealt[0].Samples.Select(s => (s.Loss, s.GradNorm)));
+        CheckpointReport Made(List<RecordingRankLink> ranks) => ranks.SelectMany(r => r.Checkpoints).Single(c => c.Step == 12);
+        AssertAlike(Made(each), Made(dealt), 0);
+
+        var whole = Train(plan, "pretrain", layout, attempt: 2, run: "each", from: Made(each));
+        var resumed = Train(plan, "pretrain", layout, attempt: 2, run: "dealt", from: Made(dealt));
+        AssertAlike(FinalOf(whole), FinalOf(resumed), 0);
+    }
+
     [Fact]
     public void A_gang_that_was_ended_goes_on_to_the_last_bit()
     {
-        var (plan, layout) = (Plan("pretrain"), new GangLayout(4, 2, 1, 2));
+        var (plan, layout) = (Plan("pretrain"), new GangLayout(4, 2, 1, 2) { DealsMoments = true });
         var whole = Train(plan, "pretrain", layout, run: "whole");
         var first = Train(plan, "pretrain", layout, stopAt: 10);
         var second = Train(plan, "pretrain", layout, attempt: 2, from: first.SelectMany(r => r.Checkpoints).Single(c => c.Step == 10));
