@@ -122,12 +122,12 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
 
     /// <summary>What people and the run may see of the stage. Null: nobody has asked for it.</summary>
     public StageReport? Report(Instant now) =>
-        Stage is null ? null : StageViews.Report(Stage, Trouble.Length == 0 ? Reason : Troubled, ObserveAt(Stage, LookedAt?.Cluster, now) with
+        Stage is null ? null : StageViews.Report(Stage, ReasonWithTrouble, ObserveAt(Stage, LookedAt?.Cluster, now) with
         {
             Placement = LookedAt?.Placement,
         }, DecidedAt);
 
-    private string Troubled => $"{Reason}; the last try failed: {Trouble}";
+    private string ReasonWithTrouble => Trouble.Length == 0 ? Reason : $"{Reason}; the last try failed: {Trouble}";
 
     /// <summary>What a stage that trains tells placement of its pace. Null: nothing is measured.</summary>
     public GangPace? Pace(Instant now) => Stage is null ? null : StagePace.Of(Stage, ObserveAt(Stage, null, now));
