@@ -15,6 +15,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["restart"] = RestartBenchmark.Run,
     ["gang-restart"] = RestartBenchmark.RunGang,
     ["simulator"] = SimulatorBenchmark.Run,
+    ["spikes"] = () => SpikesBenchmark.Run(args),
 };
 // Options, each with a value, are of the benchmark that reads them; the outage drill is long and only runs when it is named.
 string[] named = [.. args.TakeWhile(a => !a.StartsWith("--", StringComparison.Ordinal))];
