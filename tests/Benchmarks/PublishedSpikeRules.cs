@@ -40,8 +40,8 @@ internal static class PublishedSpikeRules
     }
 
     /// <summary>
-    /// llm-foundry's KillLossSpike: window of 100 batches or 5 % of all. A loss of at least twice the window's mean is an outlier, more than
-    /// 4 in a row are a spike; so is, after two windows, a window half of which is above the first window's largest (10 at most).
+    /// llm-foundry's KillLossSpike: window of 100 batches or 5 % of all. A loss of at least twice its mean is an outlier, more than
+    /// 4 in a row are a spike; so is, after two windows, a window half of which is above the first one's largest (10 at most).
     /// </summary>
     public static Func<LossSample, bool> LlmFoundry(int batches)
     {

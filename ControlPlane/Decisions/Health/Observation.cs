@@ -38,8 +38,10 @@ public sealed record News(
 
     public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];
 
+    public ImmutableArray<LossFinding> Losses { get; init; } = [];
+
     public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty
-        && Resumed.IsEmpty && LocalRestarts.IsEmpty;
+        && Resumed.IsEmpty && LocalRestarts.IsEmpty && Losses.IsEmpty;
 }
 
 /// <summary>All that a stage's decision may know of the world.</summary>

@@ -51,6 +51,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         {
             Resumed = Union(News.Resumed, beat.Resumed),
             LocalRestarts = Union(News.LocalRestarts, beat.LocalRestarts),
+            Losses = News.Losses,
         };
         var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest, stage.Pipeline, stage.Id.Stage);
         if (rejoined)
@@ -90,6 +91,10 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             });
     }
 
+    /// <summary>What the watch over its losses found.</summary>
+    public Vitals Found(ImmutableArray<LossFinding> losses) =>
+        losses.IsEmpty ? this : this with { News = News with { Losses = Union(News.Losses, losses) } };
+
     /// <summary>After a break of ours nothing that was silent before it is held against anybody.</summary>
     public Vitals NotBefore(Instant awake) => awake.Up > Since.Up ? this with { Since = awake } : this;
 
@@ -105,6 +110,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         {
             Resumed = Less(News.Resumed, written.Resumed),
             LocalRestarts = Less(News.LocalRestarts, written.LocalRestarts),
+            Losses = Less(News.Losses, written.Losses),
         },
     };
 

@@ -38,6 +38,7 @@ public sealed partial class StageEngine
         beat = AgentFence.Within(beat, watched);
         bool news = Beats.HasNews(beat, watched, Vitals);
         Vitals = Vitals.Take(beat, watched, rejoining && !beat.Ranks.IsEmpty, now);
+        Vitals = Vitals.Found(losses.Take(beat.Samples, watched));
         rejoining &= beat.Ranks.IsEmpty;
         // Without news nothing in it has to be written into the stage.
         var of = heard[beat.Node] = Hear(beat, decided: !news && Vitals.News.IsEmpty);

@@ -21,6 +21,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
 
     private readonly Func<Stage, Observation, DateTimeOffset, Decision> decide = decide ?? StagePlanner.Decide;
     private readonly Dictionary<NodeId, Heard> heard = [];
+    private readonly LossWatch losses = new();
     private bool rejoining = written?.Phase is Phase.Running;
     private GangId? gone;
     private Preemption? preemption;

@@ -47,6 +47,14 @@ internal static class StageNews
             next = next.Say(new RunEvent(note.At, stage.Id.Run, stage.Id.Stage, note.Attempt, "note", EventLevel.Info, note.Text));
         }
 
+        foreach (var loss in news.Losses)
+        {
+            next = next.Say(new RunEvent(loss.At, stage.Id.Run, stage.Id.Stage, loss.Attempt, loss.Kind, loss.Level, loss.Text)
+            {
+                Step = loss.Step,
+            });
+        }
+
         foreach (var back in news.Back)
         {
             string text = $"{back.Node} is in contact again after {Words.Duration(back.Silent)}; it trained on to step {back.Step}";
