@@ -18,6 +18,7 @@ public sealed record Snapshot(
 public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy policy, IRankLink link, TimeProvider clock) : IDisposable
 {
     private readonly Dictionary<string, Tensor> _host = [];
+    private readonly FailedSaves _failed = new(folder.Folder, link.Note);
     private Task _writing = Task.CompletedTask;
 
     public void Save(Manifest manifest, Snapshot snapshot)
@@ -88,12 +89,13 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         {
             written = folder.BeginWriting(step);
             WritePart(written, manifest, snapshot);
-            return Commit(written, manifest);
+            var committed = Commit(written, manifest);
+            _failed.Durable(step);
+            return committed;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            link.Note($"The checkpoint of step {step} could not be written: {e.Message} Free space under {folder.Folder}, "
-                + "or set checkpoints.keep lower. Training goes on; older checkpoints are untouched.");
+            _failed.Failed(step, e);
             folder.Abandon(written);
             if (manifest.Final)
             {

@@ -177,10 +177,12 @@ internal static class StageNews
         }
 
         long step = resumed.From?.Step ?? 0;
-        return step == stage.LaunchedFrom ? next : (next with { LaunchedFrom = step }).Say(new RunEvent(
+        // Whom its agent launched by itself nobody had told where to go on from: the newest that is known is what was to be expected.
+        long expected = stage.LocalTry > 0 ? CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0 : stage.LaunchedFrom;
+        next = next.LaunchedFrom == step ? next : next with { LaunchedFrom = step };
+        return step == expected ? next : next.Say(new RunEvent(
             now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "goes-on-from", EventLevel.Info,
-            $"attempt {stage.Attempt} goes on from step {step}, the newest whole checkpoint on disk; "
-                + $"step {stage.LaunchedFrom} was expected")
+            $"attempt {stage.Attempt} goes on from step {step}, the newest whole checkpoint on disk; step {expected} was expected")
         { Step = step });
     }
 

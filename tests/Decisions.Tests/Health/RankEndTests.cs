@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using CsCheck;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Decisions.Tests.Stages;
@@ -133,6 +134,27 @@ public sealed class RankEndTests
             StringComparison.Ordinal);
         Assert.Empty(again.Outbox);
         Assert.Equal(told.RestartsByCause, again.RestartsByCause);
+    }
+
+    [Fact]
+    public void A_launch_by_the_agent_alone_from_the_newest_known_checkpoint_is_what_was_expected()
+    {
+        var running = new RunningStage();
+        var newest = running.Stage.Checkpoints[^1].Made;
+        var stage = running.Stage with { LocalTry = 1, LaunchedFrom = 0 };
+        var next = Heard(newest);
+        Assert.Equal(newest.Step, next.LaunchedFrom);
+        Assert.Empty(next.Outbox);
+
+        var later = Heard(newest with { Step = newest.Step + 5, Digest = "later" });
+        var told = Assert.Single(later.Outbox, e => e.Kind == "goes-on-from");
+        Assert.EndsWith($"goes on from step {newest.Step + 5}, the newest whole checkpoint on disk; step {newest.Step} was expected",
+            told.Text, StringComparison.Ordinal);
+
+        Stage Heard(CheckpointMade from) => StagePlanner.Decide(stage, running.Observe(running.Now) with
+        {
+            News = News.None with { Resumed = [new ResumedFrom(stage.Attempt, from)] },
+        }, running.Now.At).Next;
     }
 
     [Fact]

@@ -52,4 +52,33 @@ public sealed class SaveFailureTests : IDisposable
         Assert.Throws<CheckpointFailedException>(saver.ThrowIfFailed);
         Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(_mini.Root, "test", "pretrain")));
     }
+
+    [Fact]
+    public void A_disk_that_is_full_for_many_saves_is_told_once_and_their_number_when_one_is_durable_again()
+    {
+        var plan = _mini.Plan("pretrain");
+        using var link = new Agent.RecordingRankLink();
+        using var saver = new CheckpointSaver(
+            new CheckpointFolder(_mini.Root, new LaunchBounds("test", "pretrain", 1, 0, [""]), link), plan.Checkpoints, link,
+            TimeProvider.System);
+        foreach (long step in (long[])[4, 8, 12, 16, 20, 24])
+        {
+            string written = Path.Combine(_mini.Root, "test", "pretrain", $".step-{step:D8}.attempt-1.tmp");
+            if (step is 8 or 12 or 16 or 24)
+            {
+                Directory.CreateDirectory(written);
+                File.CreateSymbolicLink(Path.Combine(written, "some.json"), "/dev/full");
+            }
+            saver.Save(new Manifest(Manifest.CurrentFormat, "test", "pretrain", 1, 1, new Position(step, 64, 1, 2, 1), "", false, null, []),
+                new Snapshot(new Dictionary<string, IReadOnlyList<Piece>>(),
+                    new Dictionary<string, byte[]> { ["some.json"] = new byte[100] }));
+            saver.Wait();
+        }
+        string[] told = [.. link.Reports.Where(r => r.Note is not null).Select(r => r.Note.Text)];
+        Assert.Equal(3, told.Length);
+        Assert.StartsWith("The checkpoint of step 8 could not be written: No space left on device", told[0], StringComparison.Ordinal);
+        Assert.Equal("The checkpoint of step 20 is written again; 3 before it could not be, from step 8 to 16.", told[1]);
+        Assert.StartsWith("The checkpoint of step 24 could not be written", told[2], StringComparison.Ordinal);
+        Assert.Equal([4L, 20], link.Reports.Where(r => r.Checkpoint is not null).Select(r => r.Checkpoint.Step));
+    }
 }
