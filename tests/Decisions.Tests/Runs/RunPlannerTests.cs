@@ -11,8 +11,9 @@ public sealed class RunPlannerTests
     [Fact]
     public void The_chart_has_exactly_the_transitions_that_runs_make()
     {
-        var made = new SortedSet<string>(StringComparer.Ordinal);
-        for (int seed = 0; seed < 2000; seed++)
+        var (chart, made) = (StateChart.Edges("Run").ToArray(), new SortedSet<string>(StringComparer.Ordinal));
+        // At least so many hunt for a transition that the chart lacks; its rarest one may need all of them.
+        for (int seed = 0; seed < 2000 && (seed < 500 || !made.IsSupersetOf(chart)); seed++)
         {
             Live(seed, (before, world) =>
             {
@@ -23,7 +24,7 @@ public sealed class RunPlannerTests
             });
         }
 
-        Assert.Equal(string.Join("\n", StateChart.Edges("Run")), string.Join("\n", made));
+        Assert.Equal(string.Join("\n", chart), string.Join("\n", made));
     }
 
     [Fact]

@@ -4,15 +4,20 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 
 public sealed class StageChartTests
 {
-    private const int Lives = 1200;
+    /// <summary>
+    /// Fewer hunt for a transition that the chart lacks, as each life of <see cref="StagePlannerProperties"/> does too; the rarest one of
+    /// the chart may need all of them.
+    /// </summary>
+    private const int LivesAtLeast = 200;
+    private const int LivesAtMost = 1200;
 
     [Fact]
     public void The_chart_has_exactly_the_transitions_that_stages_make()
     {
-        var made = new SortedSet<string>(StringComparer.Ordinal);
+        var (chart, made) = (StateChart.Edges("Stage").ToArray(), new SortedSet<string>(StringComparer.Ordinal));
         Happening[][] common = [[Happening.Tick, Happening.Beat], [Happening.Tick, Happening.Beat, Happening.Tick, Happening.Crash]];
         var all = Enum.GetValues<Happening>();
-        for (int seed = 0; seed < Lives; seed++)
+        for (int seed = 0; seed < LivesAtMost && (seed < LivesAtLeast || !made.IsSupersetOf(chart)); seed++)
         {
             // Fixed seeds: the same lives each time, so that a transition cannot be missed by luck.
             var random = new Random(seed);
@@ -30,6 +35,6 @@ public sealed class StageChartTests
             }
         }
 
-        Assert.Equal(string.Join("\n", StateChart.Edges("Stage")), string.Join("\n", made));
+        Assert.Equal(string.Join("\n", chart), string.Join("\n", made));
     }
 }

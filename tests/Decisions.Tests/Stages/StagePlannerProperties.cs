@@ -17,6 +17,8 @@ public sealed class StagePlannerProperties
     /// <summary>One rank, and two agents with two ranks each.</summary>
     private static readonly Gen<(int Nodes, int Ranks)> Shapes = Gen.Bool.Select(many => many ? (2, 2) : (1, 1));
 
+    private static readonly HashSet<string> Chart = [.. StateChart.Edges("Stage")];
+
     [Fact]
     public void At_most_one_attempt_trains_at_any_time() => Every((world, _) =>
     {
@@ -133,6 +135,8 @@ public sealed class StagePlannerProperties
         {
             var before = world.Stage;
             world.Apply(happening);
+            Assert.True(before.Phase.GetType() == world.Stage.Phase.GetType()
+                || Chart.Contains($"{before.Phase.GetType().Name} -> {world.Stage.Phase.GetType().Name}"), "docs/states.md lacks it");
             holds(world, before);
         }
     }, iter: Worlds);
