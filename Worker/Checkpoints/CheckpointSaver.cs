@@ -1,3 +1,4 @@
+using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Safetensors;
@@ -146,7 +147,9 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
             return null;
         }
         var step = manifest.Position.Step;
-        var files = names.SelectMany(n => PartList.Read(Path.Combine(written, n)).Files).Concat(names.Select(n => new ManifestFile(
+        var parts = Array.ConvertAll(names, n => PartList.Read(Path.Combine(written, n)));
+        var indexes = parts.Length == 1 ? [] : WriteIndexes(written, parts);
+        var files = parts.SelectMany(p => p.Files).Concat(names.Concat(indexes).Select(n => new ManifestFile(
             n, new FileInfo(Path.Combine(written, n)).Length, Manifest.Sha256Of(Path.Combine(written, n)))));
         var complete = manifest with { Files = [.. files], Parts = names };
         var bytes = complete.ToBytes();
@@ -154,6 +157,30 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         FolderSync.Flush(written);
         folder.Publish(written, step);
         return new CheckpointSeen(folder.PathOf(step), complete, Manifest.DigestOf(bytes), bytes.Length, Sized: true, SetAside: false);
+    }
+
+    /// <summary>
+    /// Weights in several files are published with a list of which is where; with it a gang's checkpoint is such a folder as it is.
+    /// </summary>
+    private static List<string> WriteIndexes(string written, PartList[] parts)
+    {
+        var indexes = new List<string>();
+        foreach (var file in (string[])[ModelWeights.FileName, ModelWeights.AverageFileName])
+        {
+            var held = parts.SelectMany(p => p.Tensors).Where(t => t.Of == file).OrderBy(t => t.Name, StringComparer.Ordinal).ToList();
+            if (held.Count == 0)
+            {
+                continue;
+            }
+            var shards = held.Select(t => t.File).ToHashSet();
+            var bytes = parts.SelectMany(p => p.Files).Where(f => shards.Contains(f.Name)).Sum(f => f.Bytes);
+            indexes.Add(WeightList.IndexOf(file));
+            WriteDurably(Path.Combine(written, indexes[^1]), JsonSerializer.SerializeToUtf8Bytes(new
+            {
+                metadata = new { total_size = bytes }, weight_map = held.ToDictionary(t => t.Name, t => t.File),
+            }));
+        }
+        return indexes;
     }
 
     /// <summary>Only one of those who ask makes the file.</summary>

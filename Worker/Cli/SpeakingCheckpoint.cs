@@ -32,7 +32,8 @@ internal sealed class SpeakingCheckpoint : IDisposable
             Manifest.Verify(folder, digest);
         }
 
-        if (average && !File.Exists(Path.Combine(folder, ModelWeights.AverageFileName)))
+        if (average && !File.Exists(Path.Combine(folder, ModelWeights.AverageFileName))
+            && !File.Exists(Path.Combine(folder, WeightList.IndexOf(ModelWeights.AverageFileName))))
         {
             throw new CheckpointFormatException(
                 $"{folder} has no {ModelWeights.AverageFileName}: only pretraining with ema above 0 keeps an average. Leave --ema out.");

@@ -28,12 +28,12 @@ public sealed class WeightList
     /// <summary>What was left aside, for people; null where nothing was.</summary>
     public string? Note { get; }
 
-    /// <param name="only">The one file to read; null: the checkpoint's own.</param>
+    /// <param name="only">The one file to read, or those that its index names; null: the checkpoint's own.</param>
     /// <exception cref="CheckpointFormatException">No checkpoint there, or a damaged one.</exception>
     public static WeightList Read(string folder, string? only = null)
     {
-        var index = Path.Combine(folder, Index);
-        if (only is not null || IsThere(Path.Combine(folder, Single)))
+        var index = Path.Combine(folder, IndexOf(only ?? Single));
+        if (only is not null ? !IsThere(index) : IsThere(Path.Combine(folder, Single)))
         {
             var file = only ?? Single;
             var note = only is null && IsThere(index)
@@ -46,6 +46,9 @@ public sealed class WeightList
             : throw new CheckpointFormatException($"'{folder}' has neither {Single} nor {Index}.",
                 $"Name the folder of a checkpoint: config.json with {Single}, or with {Index} and its shards.");
     }
+
+    /// <summary>The list of which tensor is in which file, where one file's tensors stand in several.</summary>
+    public static string IndexOf(string file) => $"{file}.index.json";
 
     /// <summary>The text by which the list is known again: the header of the single file, or the index.</summary>
     public static byte[] Identity(string folder) =>

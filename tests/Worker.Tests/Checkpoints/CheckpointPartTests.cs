@@ -38,8 +38,8 @@ public sealed class CheckpointPartTests : IDisposable
         var manifest = Manifest.Verify(folder, made.Digest);
         Assert.Equal(["part.rank-0-of-2.json", "part.rank-1-of-2.json"], manifest.Parts);
         Assert.Equal(
-            ["config.json", "model.rank-0-of-2.safetensors", "model.rank-1-of-2.safetensors", "part.rank-0-of-2.json",
-                "part.rank-1-of-2.json"],
+            ["config.json", "model.rank-0-of-2.safetensors", "model.rank-1-of-2.safetensors", "model.safetensors.index.json",
+                "part.rank-0-of-2.json", "part.rank-1-of-2.json"],
             manifest.Files.Select(f => f.Name).Order(StringComparer.Ordinal));
         Assert.Equal(made.Bytes, new DirectoryInfo(folder).EnumerateFiles().Sum(f => f.Length));
         var (a, b) = (zeros(3), zeros(3));

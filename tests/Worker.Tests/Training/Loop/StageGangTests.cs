@@ -110,6 +110,11 @@ public sealed class StageGangTests : IDisposable
         var folder = Path.Combine(_mini.Root, gang.SelectMany(r => r.Checkpoints).Single(c => c.Step == 4).Path);
         var parts = Manifest.Read(folder).Manifest.Parts.Select(p => PartList.Read(Path.Combine(folder, p))).ToList();
         Assert.Equal(8, parts.Count);
+        // As others publish weights in several files: whoever reads those reads this.
+        var list = WeightList.Read(folder);
+        Assert.Equal(list.Tensors.Keys.Order(), WeightList.Read(folder, ModelWeights.AverageFileName).Tensors.Keys.Order());
+        using var model = new DeepSeekModel(ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName)), CPU);
+        Assert.Empty(WeightCheck.Compare(model.Shape, Quantization.None, list).AbsentMtp);
         Assert.All(parts, p => Assert.NotEmpty(p.Tensors));
         var twice = parts.SelectMany(p => p.Tensors).GroupBy(t => (t.Of, t.Name, First: t.Offset?[0] ?? 0)).Where(g => g.Count() > 1);
         Assert.Empty(twice.Select(g => g.Key.Name));
