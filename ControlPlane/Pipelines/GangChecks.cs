@@ -1,5 +1,6 @@
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Recipes.Pipelining;
+using DeepSeekOps.Recipes.Schedules;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
@@ -26,8 +27,6 @@ internal static class GangChecks
         Built(layout.Zero <= 1, $"{parallelism}.zero",
             $"ZeRO stage {layout.Zero} is not built yet: ranks deal their optimizer states, and not gradients or weights.",
             "Write 'zero: 1'.");
-        Built(layout.Pipeline == 1 || layout.Schedule == PipelineSchedule.OneForwardOneBackward, $"{parallelism}.schedule",
-            "A stage is trained by 1F1B in this version.", "Write 'schedule: 1f1b'.");
         Built(layout.Pipeline == 1 || stage.Recipe is StageRecipe.Pretraining or StageRecipe.ContextExtension, $"{parallelism}.pipeline",
             $"A stage of kind {stage.Recipe.Kind} is not cut into pipelines in this version.", "Write 'pipeline: 1' for it.");
         if (layout.Pipeline * layout.Tensor is > 0 and var cut && ranks % cut == 0)
@@ -41,8 +40,9 @@ internal static class GangChecks
     {
         switch (stage.Recipe)
         {
-            case StageRecipe.Pretraining { BatchSize: var ramp } when layout.Expert > 1:
-                built(ramp.From == ramp.To || (ramp.Micro > 0 && ramp.Micro % dealt == 0), $"{at}.batchSize",
+            case StageRecipe.Pretraining { BatchSize: var ramp }:
+                MicroBatches(layout, Sizes(ramp), dealt, ramp.Micro, $"{at}.batchSize", built);
+                built(layout.Expert == 1 || ramp.From == ramp.To || (ramp.Micro > 0 && ramp.Micro % dealt == 0), $"{at}.batchSize",
                     $"On its way from {ramp.From} to {ramp.To} the batch takes sizes that cannot be dealt evenly to {dealt} ranks of which "
                         + $"{layout.Expert} share experts.",
                     $"Write 'micro: {dealt}' into batchSize, or a constant one.");
@@ -50,6 +50,7 @@ internal static class GangChecks
             case StageRecipe.ContextExtension extension:
                 for (int i = 0; i < extension.Phases.Length; i++)
                 {
+                    MicroBatches(layout, [extension.Phases[i].BatchSize], dealt, 0, $"{at}.phases[{i}].batchSize", built);
                     built(extension.Phases[i].ContextParallel == 1, $"{at}.phases[{i}].contextParallel",
                         "A sequence is not cut among ranks in this version.", "Write 'contextParallel: 1'.");
                 }
@@ -65,5 +66,33 @@ internal static class GangChecks
             default:
                 break;
         }
+    }
+
+    /// <summary>The first size of a batch whose micro-batches the schedule cannot run.</summary>
+    private static void MicroBatches(
+        ParallelLayout layout, IEnumerable<int> sizes, int dealt, int micro, string field, Action<bool, string, string, string> built)
+    {
+        foreach (int rows in sizes.Select(size => size / dealt).Where(rows => rows > 0 && layout.Pipeline > 1))
+        {
+            int count = PipelineSchedules.MicroBatches(
+                rows, PipelineSchedules.RowsAtOnce(layout.Schedule, layout.Pipeline, rows, micro));
+            if (PipelineSchedules.CountProblem(layout.Schedule, layout.Pipeline, count) is { } problem)
+            {
+                built(
+                    false, field, $"{problem.Message} They are the {rows * dealt} sequences of a step over "
+                        + $"{dealt} {(dealt == 1 ? "pipeline" : "pipelines")}.", problem.Fix);
+                return;
+            }
+        }
+    }
+
+    /// <summary>All that a ramp passes; of a very fine one its beginning, where a batch is smallest.</summary>
+    private static IEnumerable<int> Sizes(BatchRamp ramp)
+    {
+        const int Most = 4096;
+        int step = Math.Max(1, ramp.Micro);
+        int first = ramp.At(0);
+        return Enumerable.Range(0, Math.Min(Most, ((Math.Max(ramp.To, first) - first) / step) + 1)).Select(i => first + (i * step))
+            .Append(ramp.To);
     }
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Recipes.Pipelining;
 using Proto = DeepSeekOps.Contracts.Worker.V1;
 using Schedules = DeepSeekOps.Recipes.Schedules;
 
@@ -77,6 +78,8 @@ public static class TrainingPlans
     {
         Pipeline = layout.Pipeline, Tensor = layout.Tensor, Data = ranks / (layout.Pipeline * layout.Tensor), Expert = layout.Expert,
         Zero = layout.Zero,
+        // One rank alone has nobody to wait for.
+        Schedule = layout.Pipeline > 1 ? layout.Schedule.Name() : "",
     };
 
     private static string TopkWord(TopkMethod method) => method switch

@@ -30,9 +30,10 @@ internal static class ModelVerbs
                     return Params(model, json, output);
                 default:
                     errors.WriteLine("""
-                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N] [--json]
+                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N,schedule=NAME] [--json]
                                  compares a model folder with its expected.json, expected.safetensors and batches.safetensors;
-                                 --parallel: computed by dp × ep × pp rank processes on this machine (pp: 1F1B)
+                                 --parallel: computed by dp × ep × pp rank processes on this machine;
+                                 NAME is the pipeline's order: 1f1b, zb1p, dualpipe or dualpipev
                                dsops model params PRESET|config.json [--json]
                                  counts parameters from shapes
                         """);

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Parallel;
@@ -16,11 +17,11 @@ namespace DeepSeekOps.Worker.Model;
 /// <param name="BalanceLoss">Σ f_i P_i over the layers, mean over the sequences, without α; null when not training.</param>
 public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads, Tensor? BalanceLoss);
 
-/// <summary>What a pass through the layers of one rank gives.</summary>
+/// <summary>What a pass through a piece of the model gives.</summary>
 /// <param name="Hidden">[batch, seq, hidden]: after its last layer.</param>
 /// <param name="Logits">Null where the model does not end here. The others: as in <see cref="ModelOutput"/>, of the layers here.</param>
-public sealed record PartOutput(Tensor Hidden, Tensor? Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads,
-    Tensor? BalanceLoss);
+public sealed record PartOutput(
+    LayerRun Run, Tensor Hidden, Tensor? Logits, IReadOnlyList<Tensor> MtpLogits, IReadOnlyList<Tensor> ExpertLoads, Tensor? BalanceLoss);
 
 /// <summary>
 /// DeepSeek-V3 (arXiv 2412.19437), and V2 by its routing. Weights carry the published names; see docs/model.md for which
@@ -67,8 +68,11 @@ public sealed partial class DeepSeekModel : IDisposable
     /// <summary>What of the model lies here.</summary>
     public ModelPart Part { get; }
 
-    /// <summary>The embedding lies on two ranks of the pipeline, and they learn it together.</summary>
-    public bool EmbedsTwice => !(Part.Begins && Part.Ends) && ModelPart.EmbedsAtTheEnd(Shape);
+    /// <inheritdoc cref="ModelPart.HoldsWithMirror"/>
+    public bool HoldsWithMirror(string name) => Part.HoldsWithMirror(Shape, name);
+
+    /// <summary>What was left for later in backward passes, where the schedule splits them.</summary>
+    public LaterGradients? Later => _weights.Later;
 
     /// <summary>Of what goes from layer to layer.</summary>
     public ScalarType ActivationType => _weights.Mixed ? ScalarType.BFloat16 : ScalarType.Float32;
@@ -102,6 +106,10 @@ public sealed partial class DeepSeekModel : IDisposable
         foreach (var (one, layer) in own.Zip(Part.Blocks(Shape).Where(Shape.IsMoe)))
         {
             all[Array.IndexOf(routed, layer)].copy_(one);
+        }
+        if (PipelineRoute.IsMirrored(Part.Schedule) && pipeline.Own >= pipeline.Ranks / 2)
+        {
+            all.zero_(); // the mirrored rank knows the same
         }
         pipeline.AllReduce([all]);
         return all;
@@ -149,33 +157,34 @@ public sealed partial class DeepSeekModel : IDisposable
     /// </summary>
     public ModelOutput Forward(Tensor tokens, Tensor? segments = null, bool training = true, bool mtp = false)
     {
-        var passed = Pass(null, tokens, segments, training, mtp);
+        var passed = Pass(Part.Pieces[0], null, tokens, segments, training, mtp);
         var logits = passed.Logits ?? throw new InvalidOperationException("This part of the model has no head.");
         return new ModelOutput(logits, passed.MtpLogits, passed.ExpertLoads, passed.BalanceLoss);
     }
 
-    /// <summary>Through the layers that lie here.</summary>
+    /// <summary>Through a piece that lies here.</summary>
     /// <param name="before">[batch, seq, hidden]: what the layers before give; null where the model begins here.</param>
-    public PartOutput Pass(Tensor? before, Tensor tokens, Tensor? segments = null, bool training = true, bool mtp = false)
+    public PartOutput Pass(
+        LayerRun run, Tensor? before, Tensor tokens, Tensor? segments = null, bool training = true, bool mtp = false)
     {
         _weights.Round();
         var seq = tokens.shape[1];
         var mask = segments is null ? null
             : (segments.unsqueeze(1) == segments.unsqueeze(2)).logical_and(ones(seq, seq, @bool, _device).tril()).unsqueeze(1);
         var uses = new List<ExpertUse>();
-        var predicts = Part.Ends && (training || mtp) && Shape.MtpDepth > 0;
-        var embedded = Part.Begins || predicts ? Operators.Embedding(_weights[WeightShapes.Embedding], tokens) : null;
-        var hidden = (Part.Begins ? embedded : before) ?? throw new ArgumentNullException(nameof(before));
-        for (var layer = Part.FirstLayer; layer < Part.FirstLayer + Part.Layers; layer++)
+        var predicts = run.Ends && (training || mtp) && Shape.MtpDepth > 0;
+        var embedded = run.Begins || predicts ? Operators.Embedding(_weights[WeightShapes.Embedding], tokens) : null;
+        var hidden = (run.Begins ? embedded : before) ?? throw new ArgumentNullException(nameof(before));
+        for (var layer = run.First; layer < run.First + run.Layers; layer++)
         {
             hidden = _blocks[layer].Forward(hidden, _rope, mask, training, uses);
         }
 
         var through = hidden;
-        hidden = Part.Ends ? Norm(hidden, WeightShapes.FinalNorm) : hidden;
+        hidden = run.Ends ? Norm(hidden, WeightShapes.FinalNorm) : hidden;
         var further = predicts ? PredictFurther(hidden, embedded!, mask, training, uses) : [];
         var balance = training ? uses.Select(u => u.Balance!).Aggregate((Tensor?)null, (sum, b) => sum is null ? b : sum + b) : null;
-        return new PartOutput(through, Part.Ends ? Head(hidden) : null, further, [.. uses.Select(u => u.Load)], balance);
+        return new PartOutput(run, through, run.Ends ? Head(hidden) : null, further, [.. uses.Select(u => u.Load)], balance);
     }
 
     public void Dispose()
@@ -197,7 +206,7 @@ public sealed partial class DeepSeekModel : IDisposable
             var length = embedded.shape[1] - depth;
             var ahead = Norm(embedded.narrow(1, depth, length), prefix + "enorm.weight");
             var before = Norm(hidden.narrow(1, 0, length), prefix + "hnorm.weight");
-            var joined = linear(cat([ahead, before], -1), _weights[prefix + "eh_proj.weight"]);
+            var joined = _weights.Linear(cat([ahead, before], -1), prefix + "eh_proj.weight");
             var within = mask?.narrow(2, 0, length).narrow(3, 0, length);
             hidden = _blocks[Shape.Layers + depth - 1].Forward(joined, _rope, within, balance, uses);
             logits.Add(Head(Norm(hidden, prefix + "shared_head.norm.weight")));
@@ -208,5 +217,6 @@ public sealed partial class DeepSeekModel : IDisposable
 
     private Tensor Norm(Tensor x, string name) => Operators.RmsNorm(x, _weights[name], Shape.RmsNormEps);
 
-    private Tensor Head(Tensor hidden) => linear(hidden, _weights[Shape.TiedEmbeddings ? WeightShapes.Embedding : WeightShapes.Head]);
+    private Tensor Head(Tensor hidden) =>
+        _weights.Linear(hidden, Shape.TiedEmbeddings ? WeightShapes.Embedding : WeightShapes.Head);
 }

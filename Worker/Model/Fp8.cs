@@ -68,6 +68,10 @@ public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
     public static Tensor Forward(Tensor x, Tensor weight) =>
         apply(x.reshape(-1, x.shape[^1]), weight).view([.. x.shape[..^1], weight.shape[0]]);
 
+    /// <summary>The same, whose weight's gradient a backward pass may leave for later.</summary>
+    public static Tensor Forward(Tensor x, Tensor weight, LaterGradients? later, LaterWeight target) => later is null ? Forward(x, weight)
+        : apply(x.reshape(-1, x.shape[^1]), weight, later, target).view([.. x.shape[..^1], weight.shape[0]]);
+
     // cuBLAS reads a row of the squares' scales in fours, and libtorch 2.11 hands it rows of any length: others come out wrong.
     private const int SquaresRow = 4 * Fp8.Block;
 
@@ -82,6 +86,7 @@ public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
     {
         var (x, weight) = ((Tensor)vars[0], (Tensor)vars[1]);
         ctx.save_data(nameof(Fp8Linear), new[] { x.shape, weight.shape });
+        ctx.save_data(nameof(LaterGradients), vars.Length > 2 ? (vars[2], vars[3]) : (null, null));
         if (x.device.type == DeviceType.CPU)
         {
             ctx.save_for_backward([x, weight]);
@@ -94,25 +99,42 @@ public sealed class Fp8Linear : SingleTensorFunction<Fp8Linear>
         return Operators.ScaledMm(left.Values, right.Values.t(), left.Scales.t(), right.Scales.t(), x.dtype);
     }
 
-    public override List<Tensor> backward(AutogradContext ctx, Tensor grad_output) => CustomBackward.Run(
-        grad_output,
-        () => grad_output.device.type == DeviceType.CPU ? Emulated(ctx.get_saved_variables(), grad_output)
-            : OnTensorCores(ctx.get_saved_variables(), grad_output),
-        (long[][])ctx.get_data(nameof(Fp8Linear)));
-
-    private static List<Tensor?> Emulated(List<Tensor> saved, Tensor gradient) =>
-    [
-        Fp8.Product(gradient, saved[1].t(), Fp8.Block).to(saved[0].dtype),
-        Fp8.Product(gradient.t(), saved[0].t(), rowsPerTile: 1).to(saved[1].dtype),
-    ];
-
-    private static List<Tensor?> OnTensorCores(List<Tensor> saved, Tensor gradient)
+    public override List<Tensor> backward(AutogradContext ctx, Tensor grad_output)
     {
-        var quantised = CudaKernels.Quantise(gradient.contiguous(), squares: false);
-        return
-        [
-            Operators.ScaledMm(quantised.Values, saved[2].t(), quantised.Scales.t(), saved[3].t(), gradient.dtype),
-            Operators.ScaledMm(quantised.Turned, saved[0].t(), quantised.TurnedScales.t(), saved[1], gradient.dtype),
-        ];
+        var (later, target) = ((object?, object?))ctx.get_data(nameof(LaterGradients));
+        var shapes = (long[][])ctx.get_data(nameof(Fp8Linear));
+        return CustomBackward.Run(
+            grad_output,
+            () =>
+            {
+                var saved = ctx.get_saved_variables();
+                var (ofX, kept, made) = grad_output.device.type == DeviceType.CPU ? Emulated(saved, grad_output)
+                    : OnTensorCores(saved, grad_output);
+                if (later is not LaterGradients { Leaves: true } left)
+                {
+                    return later is null ? [ofX, made(kept)] : [ofX, made(kept), null, null];
+                }
+                left.Leave((LaterWeight)target!, kept, made);
+                return [ofX, null, null, null];
+            },
+            later is null ? shapes : new long[]?[] { shapes[0], shapes[1], null, null });
+    }
+
+    /// <summary>The input's gradient, and what the weight's is made from and how.</summary>
+    private static (Tensor OfX, Tensor[] Kept, Func<Tensor[], Tensor> OfWeight) Emulated(List<Tensor> saved, Tensor gradient)
+    {
+        var type = saved[1].dtype;
+        return (
+            Fp8.Product(gradient, saved[1].t(), Fp8.Block).to(saved[0].dtype), [gradient, saved[0]],
+            kept => Fp8.Product(kept[0].t(), kept[1].t(), rowsPerTile: 1).to(type));
+    }
+
+    private static (Tensor OfX, Tensor[] Kept, Func<Tensor[], Tensor> OfWeight) OnTensorCores(List<Tensor> saved, Tensor gradient)
+    {
+        var (quantised, type) = (CudaKernels.Quantise(gradient.contiguous(), squares: false), gradient.dtype);
+        return (
+            Operators.ScaledMm(quantised.Values, saved[2].t(), quantised.Scales.t(), saved[3].t(), type),
+            [quantised.Turned, quantised.TurnedScales, saved[0], saved[1]],
+            kept => Operators.ScaledMm(kept[0], kept[2].t(), kept[1].t(), kept[3], type));
     }
 }

@@ -97,9 +97,9 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
         return rows.Collect(Down(SwiGlu.Packed(GateUp(rows.Spread(flat), ends), sorted), ends));
     }
 
-    private Tensor GateUp(Tensor rows, Tensor ends) => Operators.GroupedMm(rows, weights[_gateUp].transpose(1, 2), ends);
+    private Tensor GateUp(Tensor rows, Tensor ends) => weights.Grouped(rows, _gateUp, ends);
 
-    private Tensor Down(Tensor activated, Tensor ends) => Operators.GroupedMm(activated, weights[_down].transpose(1, 2), ends);
+    private Tensor Down(Tensor activated, Tensor ends) => weights.Grouped(activated, _down, ends);
 
     private Tensor Looped(Tensor rows, Tensor ends)
     {

@@ -1,4 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
+using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;
@@ -28,6 +30,7 @@ internal sealed class Weights : IDisposable
         Device = device;
         Mixed = precision == Precision.Bf16 || (precision == Precision.Fp8 && device.type == DeviceType.CUDA);
         _fp8 = precision == Precision.Fp8;
+        Later = part.Schedule.SplitsBackward() ? new LaterGradients() : null;
         foreach (var weight in WeightShapes.Of(shape).Where(w => part.Holds(shape, w.Name)).Select(part.Share))
         {
             // The correction bias and whatever else is not trained stays in float32.
@@ -42,6 +45,9 @@ internal sealed class Weights : IDisposable
     }
 
     public Device Device { get; }
+
+    /// <summary>Takes the gradients of products' weights that a schedule makes later; null: none does.</summary>
+    public LaterGradients? Later { get; }
 
     /// <summary>Activations are bfloat16, masters float32.</summary>
     public bool Mixed { get; }
@@ -84,10 +90,18 @@ internal sealed class Weights : IDisposable
     }
 
     /// <summary>x · Wᵀ in the precision that the model computes in.</summary>
-    public Tensor Project(Tensor x, string name) => Project(x, this[name]);
+    public Tensor Project(Tensor x, string name) => Project(x, this[name], new LaterWeight(this[name], null));
 
     /// <summary>The same with one expert of a stacked weight.</summary>
-    public Tensor Project(Tensor x, string name, long expert) => Project(x, this[name][expert]);
+    public Tensor Project(Tensor x, string name, long expert) => Project(x, this[name][expert], new LaterWeight(this[name], expert));
+
+    /// <summary>x · Wᵀ in the type of the activations, never in FP8.</summary>
+    public Tensor Linear(Tensor x, string name) => Linear(x, this[name], new LaterWeight(this[name], null));
+
+    /// <summary>Each group of rows times its expert's matrix, transposed: [rows, in] · [experts, out, in] → [rows, out].</summary>
+    public Tensor Grouped(Tensor rows, string name, Tensor ends) => Later is null
+        ? Operators.GroupedMm(rows, this[name].transpose(1, 2), ends)
+        : LaterGroupedProduct.Forward(rows, this[name], ends, Later);
 
     public void Dispose()
     {
@@ -97,6 +111,9 @@ internal sealed class Weights : IDisposable
         }
     }
 
-    private Tensor Project(Tensor x, Tensor weight) =>
-        _fp8 && x.numel() > 0 && Fp8Linear.Takes(x, weight) ? Fp8Linear.Forward(x, weight) : linear(x, weight);
+    private Tensor Project(Tensor x, Tensor weight, LaterWeight later) =>
+        _fp8 && x.numel() > 0 && Fp8Linear.Takes(x, weight) ? Fp8Linear.Forward(x, weight, Later, later) : Linear(x, weight, later);
+
+    private Tensor Linear(Tensor x, Tensor weight, LaterWeight later) =>
+        Later is null ? linear(x, weight) : LaterProduct.Forward(x, weight, Later, later);
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 
 namespace DeepSeekOps.Worker.Parallel;
 
@@ -19,6 +20,9 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
     /// <summary>Ranks that hold the same weights deal their moments among them (ZeRO stage 1, arXiv 1910.02054).</summary>
     public bool DealsMoments { get; init; }
 
+    /// <summary>By which micro-batches go through the pipeline.</summary>
+    public PipelineSchedule Schedule { get; init; }
+
     /// <summary>Ranks that hold the same weights and take different rows.</summary>
     public int Data => Ranks / (Pipeline * Tensor);
 
@@ -29,6 +33,7 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
             : new GangLayout(ranks, Math.Max(1, layout.Pipeline), Math.Max(1, layout.Tensor), Math.Max(1, layout.Expert))
             {
                 DealsMoments = layout.Zero > 0,
+                Schedule = layout.Schedule.Length == 0 ? default : ScheduleOf(layout.Schedule),
             };
         var data = layout is null ? ranks : Math.Max(1, layout.Data);
         return (long)made.Pipeline * made.Tensor * data == ranks && ranks / made.Pipeline % made.Expert == 0 ? made
@@ -39,28 +44,53 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
     }
 
     public ParallelLayout ToProto() =>
-        new() { Pipeline = Pipeline, Tensor = Tensor, Data = Data, Expert = Expert, Zero = DealsMoments ? 1 : 0 };
+        new()
+        {
+            Pipeline = Pipeline, Tensor = Tensor, Data = Data, Expert = Expert, Zero = DealsMoments ? 1 : 0,
+            Schedule = Schedule.Name(),
+        };
 
-    /// <param name="text">As "dp=2,ep=2,pp=2": replicas of each expert, ranks that share the experts, pipeline ranks. What is left out is
-    /// 1.</param>
+    /// <param name="text">As "dp=2,ep=2,pp=2,schedule=dualpipev": replicas of each expert, ranks that share the experts, pipeline ranks.
+    /// What is left out is 1, and the schedule 1f1b.</param>
     /// <exception cref="InvalidDataException">It is not of that form; the message says how it is.</exception>
     public static GangLayout Parse(string text)
     {
         var counts = new Dictionary<string, int> { ["dp"] = 1, ["ep"] = 1, ["pp"] = 1 };
         var named = new HashSet<string>();
+        var schedule = PipelineSchedule.OneForwardOneBackward;
         foreach (var part in text.Split(',', StringSplitOptions.TrimEntries))
         {
             var (key, value) = part.Split('=', 2) is [var left, var right] ? (left.Trim(), right.Trim()) : (part, "");
+            if (key == ScheduleKey && named.Add(key))
+            {
+                schedule = ScheduleOf(value);
+                continue;
+            }
             if (!counts.ContainsKey(key) || !int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var count)
                 || count is < 1 or > MostAlongOneWay || !named.Add(key))
             {
                 throw new InvalidDataException(
-                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N, each once at most and a number from 1 to {MostAlongOneWay}, "
-                        + "for example dp=2,ep=2,pp=2.");
+                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N,schedule=NAME, each once at most and N a number from 1 to "
+                        + $"{MostAlongOneWay}, for example dp=2,ep=2,pp=2,schedule=dualpipev.");
             }
             counts[key] = count;
         }
-        return new GangLayout(counts["pp"] * counts["ep"] * counts["dp"], counts["pp"], 1, counts["ep"]);
+        return new GangLayout(counts["pp"] * counts["ep"] * counts["dp"], counts["pp"], 1, counts["ep"]) { Schedule = schedule };
+    }
+
+    private const string ScheduleKey = "schedule";
+
+    private static PipelineSchedule ScheduleOf(string name)
+    {
+        foreach (var (known, schedule) in PipelineSchedules.Names)
+        {
+            if (known == name)
+            {
+                return schedule;
+            }
+        }
+        throw new InvalidDataException(
+            $"There is no schedule \"{name}\": write one of {string.Join(", ", PipelineSchedules.Names.Select(n => n.Name))}.");
     }
 
     private const int MostAlongOneWay = 2048;
@@ -82,7 +112,11 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
             Experts: Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor && o.Data / Expert == replica),
             Replicas: Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor && o.Expert == own.Expert),
             Pipeline: Where(o => o.Data == own.Data && o.Tensor == own.Tensor),
-            Model: Where(o => o.Data / Expert == replica));
+            Model: Where(o => o.Data / Expert == replica))
+        {
+            Mirror = Where(o => o.Data == own.Data && o.Tensor == own.Tensor
+                && (o.Pipeline == own.Pipeline || o.Pipeline == Pipeline - 1 - own.Pipeline)),
+        };
     }
 }
 
@@ -94,6 +128,6 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
 /// <param name="Model">Hold one whole model between them, dense weights once for each of <paramref name="Experts"/>.</param>
 public sealed record Neighbours(int[] Data, int[] Experts, int[] Replicas, int[] Pipeline, int[] Model)
 {
-    /// <summary>The first and the last of <see cref="Pipeline"/>.</summary>
-    public int[] Ends => [Pipeline[0], Pipeline[^1]];
+    /// <summary>Of <see cref="Pipeline"/> the rank itself and the one as far from the other end.</summary>
+    public required int[] Mirror { get; init; }
 }

@@ -11,8 +11,11 @@ public sealed record Mesh(
     Calls Calls, IProcessGroup World, IProcessGroup Data, IProcessGroup Experts, IProcessGroup Replicas, IProcessGroup Pipeline,
     IProcessGroup Model)
 {
-    /// <summary>The first and the last of a pipeline; null for those between, and where there is none.</summary>
-    public IProcessGroup? Ends { get; init; }
+    /// <summary>
+    /// This rank and the one as far from the other end of the pipeline, the earlier first: they may hold the same weights. Null in the
+    /// middle of an odd number, and where there is no pipeline.
+    /// </summary>
+    public IProcessGroup? Mirror { get; init; }
 
     /// <summary>Of a gang of one.</summary>
     public static Mesh Alone()

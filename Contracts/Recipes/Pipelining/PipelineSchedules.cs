@@ -56,6 +56,27 @@ public static class PipelineSchedules
             "Take a larger batch, smaller micro-batches, fewer pipeline ranks, or another schedule (1f1b and zb1p run any number).");
     }
 
+    /// <summary>
+    /// Sequences of one micro-batch, for a pipeline that takes so many in a step. Without a word about it there are two micro-batches for
+    /// each rank, so that 1F1B is full half of the time, or the next larger number that the schedule can run.
+    /// </summary>
+    /// <param name="asked">0: nothing was said.</param>
+    public static int RowsAtOnce(PipelineSchedule schedule, int ranks, int rows, int asked)
+    {
+        if (asked > 0)
+        {
+            return Math.Min(asked, rows);
+        }
+
+        int most = ranks == 1 && !schedule.SplitsBackward() ? rows : Math.Max(1, rows / (2 * ranks));
+        // If none does, CountProblem says what would.
+        return Enumerable.Range(1, Math.Max(1, most)).Reverse()
+            .FirstOrDefault(at => CountProblem(schedule, ranks, MicroBatches(rows, at)) is null, most);
+    }
+
+    /// <summary>Of so many sequences, the last one maybe smaller.</summary>
+    public static int MicroBatches(int rows, int atOnce) => (rows + atOnce - 1) / atOnce;
+
     /// <param name="rank">Of the pipeline, from 0.</param>
     /// <exception cref="InvalidDataException">The schedule cannot run so; the message says what would.</exception>
     public static ImmutableArray<PipelineTask> Of(PipelineSchedule schedule, int ranks, int rank, int microBatches)

@@ -36,7 +36,7 @@ public sealed class SocketMesh : IDisposable
             Group("experts", neighbours.Experts),
             Group("replicas", neighbours.Replicas), Group("pipeline", neighbours.Pipeline), Group("model", neighbours.Model))
         {
-            Ends = layout.Pipeline > 1 && neighbours.Ends.Contains(rank) ? Group("ends", neighbours.Ends) : null,
+            Mirror = neighbours.Mirror.Length > 1 ? Group("mirror", neighbours.Mirror) : null,
         };
     }
 

@@ -15,8 +15,8 @@ namespace DeepSeekOps.Worker.Training.Learning;
 public sealed class AdamW : IDisposable
 {
     private readonly Optimizer _options;
-    private readonly bool _embedsTwice;
     private readonly string[] _names;
+    private readonly bool[] _mirrored;
     private readonly Tensor[] _weights;
     private readonly Tensor[] _leaves;
     private readonly Tensor?[] _sums;
@@ -26,16 +26,16 @@ public sealed class AdamW : IDisposable
     private readonly int[] _owners;
     private readonly int[] _own;
 
-    /// <param name="embedsTwice">The embedding lies on the first and on the last rank of the pipeline (<see cref="ModelPart"/>).</param>
+    /// <param name="mirrored">Weights that the mirrored rank of the pipeline holds too (<see cref="ModelPart"/>); null: none.</param>
     /// <param name="deal">
     /// Moments are dealt among the ranks that hold the same weight: each has those of some weights, updates these, and gives the others
     /// what comes of it (ZeRO stage 1, arXiv 1910.02054). Null: each rank has all.
     /// </param>
-    public AdamW(IReadOnlyList<TrainedWeight> parameters, Optimizer options, bool embedsTwice = false, Mesh? deal = null)
+    public AdamW(IReadOnlyList<TrainedWeight> parameters, Optimizer options, Func<string, bool>? mirrored = null, Mesh? deal = null)
     {
         _options = options;
-        _embedsTwice = embedsTwice;
         _names = [.. parameters.Select(p => p.Name)];
+        _mirrored = Array.ConvertAll(_names, name => mirrored?.Invoke(name) == true);
         _weights = [.. parameters.Select(p => p.Master)];
         _leaves = [.. parameters.Select(p => p.Leaf)];
         _sums = new Tensor?[_weights.Length];
@@ -138,18 +138,18 @@ public sealed class AdamW : IDisposable
         {
             Gather();
         }
-        if (_embedsTwice && mesh.Ends is not null && Array.IndexOf(_names, WeightShapes.Embedding) is >= 0 and var embedding
-            && (_sums[embedding] ?? _leaves[embedding].grad) is null)
+        for (var i = 0; i < _leaves.Length && mesh.Mirror is not null; i++)
         {
-            _leaves[embedding].grad = zeros_like(_leaves[embedding]);
+            // One of the two may have had no use for it: both add up all the same.
+            if (_mirrored[i] && (_sums[i] ?? _leaves[i].grad) is null && _names[i] == WeightShapes.Embedding)
+            {
+                _leaves[i].grad = zeros_like(_leaves[i]);
+            }
         }
         int[] learning = [.. Enumerable.Range(0, _leaves.Length).Where(i => (_sums[i] ?? _leaves[i].grad) is not null)];
         mesh.Data.AllReduce([.. learning.Where(i => !WeightShapes.IsExperts(_names[i])).Select(Gradient)]);
         mesh.Replicas.AllReduce([.. learning.Where(i => WeightShapes.IsExperts(_names[i])).Select(Gradient)]);
-        if (_embedsTwice && mesh.Ends is { } ends)
-        {
-            ends.AllReduce([.. learning.Where(i => _names[i] == WeightShapes.Embedding).Select(Gradient)]);
-        }
+        mesh.Mirror?.AllReduce([.. learning.Where(i => _mirrored[i]).Select(Gradient)]);
         return learning;
     }
 
@@ -169,8 +169,8 @@ public sealed class AdamW : IDisposable
     }
 
     /// <summary>Of the ranks that hold one model between them the first with this weight: each weight counts once in a norm.</summary>
-    private bool IsCounted(int i, Mesh mesh) => WeightShapes.IsExperts(_names[i])
-        || (mesh.Experts.Own == 0 && !(_embedsTwice && _names[i] == WeightShapes.Embedding && mesh.Pipeline.Own > 0));
+    private bool IsCounted(int i, Mesh mesh) => (WeightShapes.IsExperts(_names[i]) || mesh.Experts.Own == 0)
+        && !(_mirrored[i] && mesh.Mirror is { Own: > 0 });
 
     /// <summary>
     /// Sums up the gradients of all rows, clips them to the norm of the options, updates the weights and clears the gradients. Where the

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
@@ -39,7 +40,7 @@ public sealed class GangCheck : IDisposable
                 WeightDecay = adamw.WeightDecay,
                 GradClip = adamw.Clip,
             },
-            _model.EmbedsTwice);
+            _model.HoldsWithMirror);
     }
 
     /// <summary>Said before any rank is started.</summary>
@@ -50,8 +51,8 @@ public sealed class GangCheck : IDisposable
         using var scope = NewDisposeScope();
         using var reference = ReferenceNumbers.Open(folder);
         _ = ModelPart.At(ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName)), layout, layout.Of(0));
-        RequireEvenRows(reference.Tokens, layout);
-        RequireEvenRows(reference.Batches[0], layout);
+        RequireRows(reference.Tokens, layout);
+        RequireRows(reference.Batches[0], layout);
     }
 
     public ReferencePart Run()
@@ -89,12 +90,11 @@ public sealed class GangCheck : IDisposable
     {
         var rows = (int)batch.shape[0];
         var (first, own) = _rank.ShareOf(rows);
-        // One sequence a micro-batch where there is a pipeline to fill; else all at once.
-        var micro = _mesh.Pipeline.Ranks > 1 ? 1 : own;
+        var micro = RowsAtOnce(own, _rank.Layout);
         var sum = zeros([], float64);
         MicroBatch[] batches =
             [.. Enumerable.Range(0, own / micro).Select(i => new MicroBatch(batch.narrow(0, first + (i * micro), micro)))];
-        new PipelinePass(_model, _mesh.Pipeline, Backward).Run(batches, training: false, (number, output) =>
+        new PipelinePass(_model, _mesh.Pipeline, Backward, left => left.Make()).Run(batches, training: false, (number, output) =>
         {
             if (output.Logits is not { } logits)
             {
@@ -110,13 +110,24 @@ public sealed class GangCheck : IDisposable
         return sum.item<double>();
     }
 
-    private static void RequireEvenRows(Tensor batch, GangLayout layout)
+    /// <summary>One sequence a micro-batch where there is a pipeline to fill; else all at once.</summary>
+    private static int RowsAtOnce(int own, GangLayout layout) =>
+        layout.Pipeline > 1 || layout.Schedule != PipelineSchedule.OneForwardOneBackward ? 1 : own;
+
+    private static void RequireRows(Tensor batch, GangLayout layout)
     {
-        if (batch.shape[0] % layout.Data != 0)
+        var rows = (int)batch.shape[0];
+        if (rows % layout.Data != 0)
         {
             throw new InvalidDataException(
-                $"{batch.shape[0]} sequences cannot be dealt evenly to the {layout.Data} ranks (dp × ep) that take different ones: use a "
-                    + $"divisor of {batch.shape[0]}.");
+                $"{rows} sequences cannot be dealt evenly to the {layout.Data} ranks (dp × ep) that take different ones: use a "
+                    + $"divisor of {rows}.");
+        }
+        var own = rows / layout.Data;
+        if (PipelineSchedules.CountProblem(layout.Schedule, layout.Pipeline, own / RowsAtOnce(own, layout)) is { } problem)
+        {
+            throw new InvalidDataException(
+                $"{problem.Message} They are the {rows} sequences of the folder over {layout.Data} ranks (dp × ep). {problem.Fix}");
         }
     }
 

@@ -34,7 +34,7 @@ public sealed class Learner : IDisposable
         Model = new DeepSeekModel(shape, device, precision: precision, part: part?.Invoke(shape), experts: Mesh.Experts);
         Model.Initialise(seed);
         _parameters = [.. Model.Parameters];
-        Optimizer = new AdamW([.. Model.Trained], options, Model.EmbedsTwice, dealsMoments ? Mesh : null);
+        Optimizer = new AdamW([.. Model.Trained], options, Model.HoldsWithMirror, dealsMoments ? Mesh : null);
         _emaDecay = emaDecay;
         if (emaDecay > 0)
         {
@@ -126,6 +126,16 @@ public sealed class Learner : IDisposable
             Optimizer.Gather();
         }
         autograd.backward([.. roots], [.. gradients.Select((g, i) => g ?? ones_like(roots[i]))]);
+    }
+
+    /// <summary>Gradients of weights that a backward pass left for later.</summary>
+    public void Backward(LeftGradients left)
+    {
+        if (_micro++ > 0)
+        {
+            Optimizer.Gather();
+        }
+        left.Make();
     }
 
     /// <summary>

@@ -11,31 +11,51 @@ namespace DeepSeekOps.Worker.Training.Learning;
 public sealed record MicroBatch(Tensor Tokens, Tensor? Segments = null);
 
 /// <summary>
-/// A step's micro-batches through this rank's layers, forwards and backwards in the schedule's order: what goes in comes from the rank
-/// with the layers before, and its gradient goes back there. Alone it is plain accumulation over micro-batches.
+/// A step's micro-batches through the pieces of the model that lie here, forwards and backwards in the schedule's order: what goes into a
+/// piece comes from the rank with the layers before, and its gradient goes back there. Alone it is plain accumulation over micro-batches.
 /// </summary>
 /// <param name="backward">Runs a backward pass from these roots with these gradients; null: 1.</param>
-public sealed class PipelinePass(DeepSeekModel model, IProcessGroup pipeline,
-    Action<IReadOnlyList<Tensor>, IReadOnlyList<Tensor?>> backward)
+/// <param name="weights">Makes the gradients of weights that a backward pass left for later.</param>
+public sealed class PipelinePass(
+    DeepSeekModel model, IProcessGroup pipeline, Action<IReadOnlyList<Tensor>, IReadOnlyList<Tensor?>> backward,
+    Action<LeftGradients> weights)
 {
-    private readonly Dictionary<int, Flight> _flying = [];
+    private readonly Dictionary<(int Piece, int MicroBatch), Flight> _flying = [];
+    private readonly Dictionary<(int Piece, int MicroBatch), LeftGradients> _left = [];
 
     /// <param name="loss">
-    /// Of a micro-batch, weighed by its share of the whole batch. On the last rank from the logits; on the others from what their layers
-    /// add, or null.
+    /// Of a micro-batch, weighed by its share of the whole batch; called for each piece. Where the model ends from the logits; elsewhere
+    /// from what the piece's layers add, or null.
     /// </param>
+    /// <exception cref="InvalidDataException">The schedule cannot run so many micro-batches; the message says what would do.</exception>
     public void Run(IReadOnlyList<MicroBatch> batches, bool training, Func<int, PartOutput, Tensor?> loss)
     {
-        foreach (var task in PipelineSchedules.Of(
-            PipelineSchedule.OneForwardOneBackward, pipeline.Ranks, pipeline.Own, batches.Count))
+        var route = new PipelineRoute(model.Part.Schedule, pipeline.Ranks, batches.Count);
+        using var mail = new PipelineMail(route, pipeline, number => empty(
+            [.. batches[number].Tokens.shape, model.Shape.HiddenSize], model.ActivationType, device: model.Device));
+        foreach (var task in PipelineSchedules.Of(route.Schedule, route.Ranks, pipeline.Own, batches.Count))
         {
+            // What a task makes on its way goes with the scope; the graph keeps what the backward pass needs.
+            using var scope = NewDisposeScope();
+            var chunk = (task.Piece, task.MicroBatch);
             switch (task.Work)
             {
                 case PipelineWork.Forward:
-                    Forward(task.MicroBatch, batches[task.MicroBatch], training, loss);
+                    _flying.Add(chunk, Forward(task, batches[task.MicroBatch], training, loss, route, mail));
                     break;
                 case PipelineWork.Backward:
-                    Backward(task.MicroBatch);
+                    Backward(task, route, mail);
+                    break;
+                case PipelineWork.BackwardInputs:
+                    var later = model.Later ?? throw new InvalidOperationException($"{route.Schedule} leaves gradients, its model cannot.");
+                    later.Leaves = true;
+                    Backward(task, route, mail);
+                    later.Leaves = false;
+                    _left.Add(chunk, later.Take());
+                    break;
+                case PipelineWork.BackwardWeights:
+                    _left.Remove(chunk, out var left);
+                    weights(left ?? throw new InvalidOperationException($"Of {task} no gradients were left."));
                     break;
                 default:
                     throw new NotSupportedException($"{task.Work} is not a pipeline's work here.");
@@ -43,34 +63,31 @@ public sealed class PipelinePass(DeepSeekModel model, IProcessGroup pipeline,
         }
     }
 
-    private void Forward(int number, MicroBatch batch, bool training, Func<int, PartOutput, Tensor?> loss)
+    private Flight Forward(
+        PipelineTask task, MicroBatch batch, bool training, Func<int, PartOutput, Tensor?> loss, PipelineRoute route, PipelineMail mail)
     {
-        // What a pass makes on its way goes with the scope; the graph keeps what the backward pass needs.
-        using var scope = NewDisposeScope();
-        var before = model.Part.Begins ? null : Incoming(batch.Tokens);
-        var output = model.Pass(before, batch.Tokens, batch.Segments, training);
-        var own = loss(number, output);
-        if (!model.Part.Ends)
+        var before = route.NeededBy(task) is { } needed ? mail.Take(needed).requires_grad_() : null;
+        var output = model.Pass(model.Part.Run(task.Piece), before, batch.Tokens, batch.Segments, training);
+        var own = loss(task.MicroBatch, output);
+        var made = route.MadeBy(task);
+        if (made is not null)
         {
-            pipeline.Send(output.Hidden, pipeline.Own + 1);
+            mail.Send(made.Value, output.Hidden);
         }
-        _flying.Add(number,
-            new Flight(before?.DetachFromDisposeScope(), model.Part.Ends ? null : output.Hidden.DetachFromDisposeScope(),
-                own?.DetachFromDisposeScope()));
+        return new Flight(before?.DetachFromDisposeScope(), made is null ? null : output.Hidden.DetachFromDisposeScope(),
+            own?.DetachFromDisposeScope());
     }
 
-    private void Backward(int number)
+    private void Backward(PipelineTask task, PipelineRoute route, PipelineMail mail)
     {
-        using var scope = NewDisposeScope();
-        _flying.Remove(number, out var flight);
+        _flying.Remove((task.Piece, task.MicroBatch), out var flight);
         using (flight)
         {
             List<Tensor> roots = [];
             List<Tensor?> gradients = [];
+            using var gradient = route.NeededBy(task) is { } needed ? mail.Take(needed) : null;
             if (flight!.After is { } after)
             {
-                var gradient = empty_like(after);
-                pipeline.Receive(gradient, pipeline.Own + 1);
                 (roots, gradients) = ([after], [gradient]);
             }
             if (flight.Loss is { } loss)
@@ -79,19 +96,11 @@ public sealed class PipelinePass(DeepSeekModel model, IProcessGroup pipeline,
                 gradients.Add(null);
             }
             backward(roots, gradients);
-            if (flight.Before is { } before)
+            if (flight.Before is { } before && route.MadeBy(task) is { } made)
             {
-                pipeline.Send(before.grad ?? throw new InvalidOperationException("What came into these layers has no gradient."),
-                    pipeline.Own - 1);
+                mail.Send(made, before.grad ?? throw new InvalidOperationException("What came into these layers has no gradient."));
             }
         }
-    }
-
-    private Tensor Incoming(Tensor tokens)
-    {
-        var before = empty([.. tokens.shape, model.Shape.HiddenSize], model.ActivationType, device: model.Device);
-        pipeline.Receive(before, pipeline.Own - 1);
-        return before.requires_grad_();
     }
 
     private sealed record Flight(Tensor? Before, Tensor? After, Tensor? Loss) : IDisposable

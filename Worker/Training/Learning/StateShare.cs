@@ -1,3 +1,4 @@
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
@@ -16,6 +17,9 @@ public sealed class StateShare(DeepSeekModel model, Mesh mesh)
     /// <param name="dealt">No two ranks hold the same, but for what the ranks of all experts have alike.</param>
     public IReadOnlyList<Piece> Of(IEnumerable<Piece> held, bool dealt = false)
     {
+        // Where each piece of the model lies on two ranks of a pipeline, they take turns too.
+        var (copies, copy) = PipelineRoute.IsMirrored(model.Part.Schedule) ? (2, mesh.Mirror!.Own) : (1, 0);
+        bool Turn(int turn, IProcessGroup alike) => turn % (alike.Ranks * copies) == (alike.Ranks * copy) + alike.Own;
         var (own, dense, expert) = (new List<Piece>(), 0, 0);
         foreach (var piece in held)
         {
@@ -23,12 +27,12 @@ public sealed class StateShare(DeepSeekModel model, Mesh mesh)
             {
                 // A number that the ranks of all experts have alike, as the count of steps, is the first one's to write.
                 var alike = piece.Rows is null && piece.Value.dim() == 0;
-                if ((!alike || mesh.Experts.Own == 0) && (dealt || expert++ % mesh.Replicas.Ranks == mesh.Replicas.Own))
+                if ((!alike || mesh.Experts.Own == 0) && (dealt ? copy == 0 : Turn(expert++, mesh.Replicas)))
                 {
                     own.Add(piece);
                 }
             }
-            else if (!WrittenByTheFirst(piece.Name) && (dealt || dense++ % mesh.Data.Ranks == mesh.Data.Own))
+            else if (!WrittenByTheFirst(piece.Name) && (dealt ? copy == 0 : Turn(dense++, mesh.Data)))
             {
                 own.Add(piece);
             }
@@ -36,7 +40,7 @@ public sealed class StateShare(DeepSeekModel model, Mesh mesh)
         return own;
     }
 
-    /// <summary>The embedding, where a pipeline's last rank has it too.</summary>
-    private bool WrittenByTheFirst(string name) =>
-        model.EmbedsTwice && !model.Part.Begins && name.StartsWith(WeightShapes.Embedding, StringComparison.Ordinal);
+    /// <summary>The embedding, where a pipeline's last rank has it too, and nothing else of what the first one has.</summary>
+    private bool WrittenByTheFirst(string name) => mesh.Mirror is { Own: > 0 } && !PipelineRoute.IsMirrored(model.Part.Schedule)
+        && name.StartsWith(WeightShapes.Embedding, StringComparison.Ordinal) && model.HoldsWithMirror(WeightShapes.Embedding);
 }

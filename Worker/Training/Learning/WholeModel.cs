@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
@@ -67,6 +68,10 @@ public sealed class WholeModel : IDisposable
     /// <summary>What the rank at a place is the first to hold, in one order on all ranks.</summary>
     private static List<string> GivenBy(Coordinates place, GangLayout layout, ModelShape shape, IEnumerable<string> names)
     {
+        if (PipelineRoute.IsMirrored(layout.Schedule) && place.Pipeline >= layout.Pipeline / 2)
+        {
+            return []; // the mirrored rank gives the same
+        }
         var held = ModelPart.At(shape, layout, place);
         return [.. names.Where(name => held.Holds(shape, name)
             && (WeightShapes.ExpertOf(name) is { } expert ? expert >= held.FirstExpert && expert < held.FirstExpert + held.Experts

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
@@ -47,8 +48,8 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         var rows = Documents.Next(batch, sequenceLength, context.Rank.ShareOf(batch));
         _read = (first, Documents.Cursor.Document);
         var width = sequenceLength + 1;
-        micro = MicroRows(micro, own);
-        List<Tensor> labels = [], totals = [];
+        micro = PipelineSchedules.RowsAtOnce(learner.Model.Part.Schedule, context.Mesh.Pipeline.Ranks, own, micro);
+        List<Tensor> labels = [];
         List<MicroBatch> batches = [];
         for (var start = 0; start < own; start += micro)
         {
@@ -58,16 +59,19 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             labels.Add(ids.narrow(1, 1, sequenceLength));
         }
         var sums = new Sums(learner.Model, context.Device);
-        new PipelinePass(learner.Model, context.Mesh.Pipeline, learner.Backward).Run(batches, training: true, (number, output) =>
+        var totals = new Tensor?[batches.Count];
+        var pass = new PipelinePass(learner.Model, context.Mesh.Pipeline, learner.Backward, learner.Backward);
+        pass.Run(batches, training: true, (number, output) =>
         {
             var share = (double)labels[number].shape[0] / batch;
             var (loss, multiToken) = output.Logits is null ? (null, null)
                 : (Losses.CrossEntropy(output.Logits, labels[number]), Losses.MultiToken(output.MtpLogits, labels[number]));
-            sums.Add(share, loss, multiToken, output.BalanceLoss, output.ExpertLoads);
+            sums.Add(share, loss, multiToken, output);
             var total = Sum(Sum(loss, multiToken, recipe.Lambda), output.BalanceLoss, recipe.Alpha);
             if (micro < own && total is not null)
             {
-                totals.Add(total.detach().MoveToOuterDisposeScope());
+                var sum = total.detach();
+                totals[number] = (totals[number] is { } before ? before + sum : sum).MoveToOuterDisposeScope();
             }
             return total is null ? null : total * share;
         });
@@ -80,7 +84,7 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         return new StepResult(phase, sums.Loss, norm, recipe.LearningRate, (long)batch * sequenceLength, extra)
         {
             ExpertLoad = load,
-            MicroBatches = totals,
+            MicroBatches = [.. totals.OfType<Tensor>()],
         };
     }
 
@@ -97,12 +101,6 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         }
     }
 
-    /// <summary>
-    /// A pipeline without a word about micro-batches takes two for each of its ranks, so that it is full half of the time.
-    /// </summary>
-    private int MicroRows(int asked, int own) => asked > 0 ? Math.Min(asked, own)
-        : context.Mesh.Pipeline.Ranks == 1 ? own : Math.Max(1, own / (2 * context.Mesh.Pipeline.Ranks));
-
     private static Tensor? Sum(Tensor? sum, Tensor? more, double weight) =>
         more is null ? sum : sum is null ? weight * more : sum + (weight * more);
 
@@ -117,19 +115,21 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         /// <summary>Of the layers that lie here.</summary>
         public Tensor[] Loads { get; } = new Tensor[model.Part.Blocks(model.Shape).Count(model.Shape.IsMoe)];
 
-        public void Add(double share, Tensor? loss, Tensor? multiToken, Tensor? balance, IReadOnlyList<Tensor> loads)
+        public void Add(double share, Tensor? loss, Tensor? multiToken, PartOutput output)
         {
             using var untracked = no_grad();
-            foreach (var (sum, term) in new[] { (Loss, loss), (_multiToken, multiToken), (_balance, balance) })
+            foreach (var (sum, term) in new[] { (Loss, loss), (_multiToken, multiToken), (_balance, output.BalanceLoss) })
             {
                 if (term is not null)
                 {
                     sum.add_(term.detach(), alpha: share);
                 }
             }
-            for (var layer = 0; layer < loads.Count; layer++)
+            int[] here = [.. model.Part.Blocks(model.Shape).Where(model.Shape.IsMoe)];
+            foreach (var (block, load) in output.Run.Blocks(model.Shape).Where(model.Shape.IsMoe).Zip(output.ExpertLoads))
             {
-                Loads[layer] = Loads[layer] is { } before ? before.add_(loads[layer]) : loads[layer].clone().MoveToOuterDisposeScope();
+                var layer = Array.IndexOf(here, block);
+                Loads[layer] = Loads[layer] is { } before ? before.add_(load) : load.clone().MoveToOuterDisposeScope();
             }
         }
 
@@ -142,6 +142,11 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             using var untracked = no_grad();
             mesh.Data.AllReduce([Loss, _multiToken, _balance, .. Loads]);
             mesh.Pipeline.AllReduce([Loss, _multiToken, _balance]);
+            if (PipelineRoute.IsMirrored(model.Part.Schedule))
+            {
+                // Each of the two took half of the rows through these layers.
+                mesh.Mirror!.AllReduce(Loads);
+            }
         }
 
         public (Dictionary<string, double> Extra, ExpertLoadReport? Load) ToHost(IProcessGroup pipeline, bool tells)

@@ -38,6 +38,26 @@ public sealed class GangCheckTests
         Assert.Empty(PipelineText.Parse(asked).Errors);
     }
 
+    /// <summary>Alone it needs twice as many micro-batches as ranks; a ramp passes sizes that are refused before it starts.</summary>
+    [Theory]
+    [InlineData("{pipeline: 2, schedule: dualpipev}", "16", null)]
+    [InlineData("{pipeline: 2, schedule: zb1p}", "2", null)]
+    [InlineData("{pipeline: 4, schedule: dualpipev}", "4", "at least 8 micro-batches a step, and there are 4.")]
+    [InlineData("{pipeline: 4, schedule: dualpipe}", "9", null)]
+    [InlineData("{pipeline: 2, schedule: dualpipe}", "{from: 8, to: 12, over: 10%, micro: 1}", "and there are 5.")]
+    [InlineData("{pipeline: 2, schedule: dualpipe}", "{from: 8, to: 16, over: 10%, micro: 2}", null)]
+    public void A_batch_whose_micro_batches_a_schedule_cannot_run_is_refused(string layout, string batch, string? words)
+    {
+        string asked = Text.Replace("parallelism: {pipeline: 1}", $"parallelism: {layout}", StringComparison.Ordinal)
+            .Replace("sequenceLength: 64, batchSize: 8, learningRate: 1e-3}\n  - {name: b",
+                $"sequenceLength: 64, batchSize: {batch}, learningRate: 1e-3}}\n  - {{name: b", StringComparison.Ordinal)
+            .Replace("kind: sft,", "kind: sft, parallelism: {pipeline: 1, schedule: 1f1b},", StringComparison.Ordinal)
+            .Replace("kind: rl,", "kind: rl, parallelism: {pipeline: 1, schedule: 1f1b},", StringComparison.Ordinal);
+        var problems = PipelineText.Parse(asked, trains: true).Errors.ToList();
+        Assert.Equal(words is null ? [] : ["stages[0].batchSize"], problems.Select(p => p.Field));
+        Assert.All(problems, p => Assert.Contains(words!, p.Message, StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData("mini")]
     [InlineData("mini-gang")]

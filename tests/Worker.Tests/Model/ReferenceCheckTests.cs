@@ -26,6 +26,8 @@ public class ReferenceCheckTests
     [InlineData("v3-gang", "dp=2,ep=2,pp=2")]
     [InlineData("v3-tiny-yarn", "ep=2,pp=2")]
     [InlineData("v2-tiny", "ep=2")]
+    [InlineData("v3-gang", "ep=2,pp=2,schedule=dualpipe")]
+    [InlineData("v3-gang", "dp=2,pp=2,schedule=dualpipev")]
     public void A_gang_computes_what_transformers_computes(string name, string layout)
     {
         var (output, errors) = (new StringWriter(), new StringWriter());
@@ -45,7 +47,12 @@ public class ReferenceCheckTests
     [Theory]
     [InlineData("dp=3", "16 sequences cannot be dealt evenly to the 3 ranks")]
     [InlineData("ep=3", "16 routed experts cannot be dealt evenly to 3 ranks")]
-    [InlineData("pp=9", "8 layers cannot be dealt to 9 pipeline ranks")]
+    [InlineData("pp=9", "8 layers cannot be cut among 9 ranks")]
+    [InlineData("pp=3,schedule=dualpipe", "cannot have 3 ranks. Write an even number, or another schedule.")]
+    [InlineData("pp=5,schedule=dualpipev", "8 layers cannot be cut among 5 ranks of two pieces each")]
+    [InlineData("dp=8,pp=2,schedule=dualpipev", "at least 4 micro-batches a step, and there are 2. They are the 16 sequences")]
+    [InlineData("pp=2,schedule=zbv", "There is no schedule \"zbv\": write one of 1f1b, zb1p, dualpipe, dualpipev.")]
+    [InlineData("schedule=zb1p,schedule=zb1p", "each once at most")]
     [InlineData("dp=65", "at most 64")]
     [InlineData("tp=2", "write dp=N,ep=N,pp=N")]
     [InlineData("dp=2,dp=2", "each once at most")]

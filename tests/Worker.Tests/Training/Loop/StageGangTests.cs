@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
@@ -27,11 +28,14 @@ public sealed class StageGangTests : IDisposable
     [InlineData("pretrain", 4, 2, 2)]
     [InlineData("extend", 2, 2, 1)]
     [InlineData("sft", 3, 1, 1)]
-    public void A_gang_learns_what_one_process_learns(string stage, int ranks, int pipeline, int expert)
+    [InlineData("pretrain", 4, 2, 2, PipelineSchedule.DualPipe)]
+    [InlineData("extend", 2, 2, 1, PipelineSchedule.ZeroBubble)]
+    public void A_gang_learns_what_one_process_learns(
+        string stage, int ranks, int pipeline, int expert, PipelineSchedule schedule = PipelineSchedule.OneForwardOneBackward)
     {
         var plan = Plan(stage);
         var whole = Train(plan, stage, Alone, run: "alone")[0];
-        var gang = Train(plan, stage, new GangLayout(ranks, pipeline, 1, expert), run: "gang");
+        var gang = Train(plan, stage, new GangLayout(ranks, pipeline, 1, expert) { Schedule = schedule }, run: "gang");
         Assert.Equal(24, gang[0].Samples.Count);
         Assert.All(whole.Samples.Zip(gang[0].Samples), pair => Assert.Equal(pair.First.Loss, pair.Second.Loss, 1e-3));
         Assert.Equal(whole.Samples.Select(s => s.Tokens), gang[0].Samples.Select(s => s.Tokens));
@@ -91,10 +95,25 @@ public sealed class StageGangTests : IDisposable
         AssertAlike(FinalOf(whole), FinalOf(resumed), 0);
     }
 
+    /// <summary>Where pieces lie twice, or two on a rank, and from one such layout to the other.</summary>
     [Fact]
-    public void A_gang_that_was_ended_goes_on_to_the_last_bit()
+    public void A_gang_of_one_schedule_goes_on_from_anothers_checkpoint()
     {
-        var (plan, layout) = (Plan("pretrain"), new GangLayout(4, 2, 1, 2) { DealsMoments = true });
+        var plan = Plan("pretrain");
+        var whole = Train(plan, "pretrain", Alone, run: "whole")[0];
+        var first = Train(plan, "pretrain", new GangLayout(4, 2, 1, 2) { Schedule = PipelineSchedule.DualPipe }, stopAt: 12);
+        var made = Assert.Single(first.SelectMany(r => r.Checkpoints), c => c.Step == 12);
+        var second = Train(
+            plan, "pretrain", new GangLayout(2, 2, 1, 1) { Schedule = PipelineSchedule.DualPipeV }, attempt: 2, from: made);
+        AssertAlike(whole.Checkpoints[^1], FinalOf(second), 1e-3);
+    }
+
+    [Theory]
+    [InlineData(PipelineSchedule.OneForwardOneBackward)]
+    [InlineData(PipelineSchedule.DualPipe)]
+    public void A_gang_that_was_ended_goes_on_to_the_last_bit(PipelineSchedule schedule)
+    {
+        var (plan, layout) = (Plan("pretrain"), new GangLayout(4, 2, 1, 2) { Schedule = schedule, DealsMoments = true });
         var whole = Train(plan, "pretrain", layout, run: "whole");
         var first = Train(plan, "pretrain", layout, stopAt: 10);
         var second = Train(plan, "pretrain", layout, attempt: 2, from: first.SelectMany(r => r.Checkpoints).Single(c => c.Step == 10));
@@ -103,13 +122,15 @@ public sealed class StageGangTests : IDisposable
         AssertAlike(FinalOf(whole), FinalOf(second), 0);
     }
 
-    [Fact]
-    public void Each_tensor_is_written_once_and_every_rank_has_some_to_write()
+    [Theory]
+    [InlineData(4, PipelineSchedule.OneForwardOneBackward)]
+    [InlineData(2, PipelineSchedule.DualPipe)]
+    public void Each_tensor_is_written_once_and_every_rank_has_some_to_write(int dealt, PipelineSchedule schedule)
     {
-        var gang = Train(Plan("pretrain"), "pretrain", new GangLayout(8, 2, 1, 2), stopAt: 4);
+        var gang = Train(Plan("pretrain"), "pretrain", new GangLayout(2 * dealt, 2, 1, 2) { Schedule = schedule }, stopAt: 4);
         var folder = Path.Combine(_mini.Root, gang.SelectMany(r => r.Checkpoints).Single(c => c.Step == 4).Path);
         var parts = Manifest.Read(folder).Manifest.Parts.Select(p => PartList.Read(Path.Combine(folder, p))).ToList();
-        Assert.Equal(8, parts.Count);
+        Assert.Equal(2 * dealt, parts.Count);
         // As others publish weights in several files: whoever reads those reads this.
         var list = WeightList.Read(folder);
         Assert.Equal(list.Tensors.Keys.Order(), WeightList.Read(folder, ModelWeights.AverageFileName).Tensors.Keys.Order());
