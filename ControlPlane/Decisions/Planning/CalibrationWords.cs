@@ -28,10 +28,11 @@ internal static class CalibrationWords
                     + $"{Calibration.ProductEfficiency:0 %} of either peak,"
                     + " all else takes as long as in FP8 (assumed)",
             ],
-            $"chunk parts: forward {Calibration.Forward}, input gradient {Calibration.InputBackward}, weight gradient "
-                + $"{Calibration.WeightBackward}, "
-                + $"forward with backward {Calibration.OverlappedForwardAndBackward} (ISCA table 4)",
-            $"bubble = formula x {Calibration.BubbleOverFormula} (ISCA table 4: 2.06 s measured)",
+            $"chunk parts in ms: forward {Calibration.Chunk.Forward * 1e3:0.0}, "
+                + $"input gradient {Calibration.Chunk.InputBackward * 1e3:0.0}, "
+                + $"weight gradient {Calibration.Chunk.WeightBackward * 1e3:0.0}, "
+                + $"forward with backward {Calibration.Chunk.Overlapped * 1e3:0.0} (ISCA table 4)",
+            $"bubble = that of the schedule played with these parts x {Calibration.BubbleOverSimulated} (ISCA table 4: 2.06 s measured)",
             $"optimizer {Calibration.OptimizerSeconds} s per step with {Calibration.OptimizerBytes / 1e9:0.0} GB of states per GPU (ISCA "
                 + "table 4), in proportion to them",
             "checkpoint write 10 GiB/s per node (arXiv 2408.14158), copy to host 25 GB/s (assumed)",

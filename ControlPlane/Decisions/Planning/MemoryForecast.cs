@@ -32,7 +32,8 @@ public sealed record MemoryForecast(
         double optimizer = 4 + (spec.Optimizer.Bf16Moments ? 4 : 8);
         double Sharded(int fromStage, double bytes) =>
             layout.Zero >= fromStage ? bytes * ((routed / experts) + (shared / dense)) : bytes * (routed + shared);
-        int chunks = layout.Pipeline + (dual ? 1 : 0);
+        // Of a rank's layers; DualPipeV's pieces are half of them (report table 2 and deepseek-ai/DualPipe).
+        double chunks = layout.Pipeline + (dual ? 1 : layout.Schedule == PipelineSchedule.DualPipeV ? 0.5 : 0);
         return new MemoryForecast(
             Sharded(3, weightBytes), copies, copies * Sharded(2, 4), copies * Sharded(1, optimizer),
             chunks * chunkTokens * BytesPerTokenAndLayer(model, weightBytes) * model.Layers / shard, BufferBytes, gpu.MemoryBytes);

@@ -1,7 +1,5 @@
-using System.Diagnostics;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Throughput;
-using DeepSeekOps.Recipes.Pipelining;
 
 namespace DeepSeekOps.Decisions.Planning;
 
@@ -74,30 +72,4 @@ public sealed record StepForecast(
         double mtpHigh = flops.MtpCore + (model.MtpDepth * (flops.Head + (flops.Gate / Math.Max(1, model.MoeLayers))));
         return 3 * (flops.Fp8Forward + flops.Mtp - mtpHigh);
     }
-}
-
-/// <summary>Bubbles of one step by schedule (report section 3.2.1, table 2), calibrated; in seconds.</summary>
-public sealed record BubbleTable(double OneForwardOneBackward, double ZeroBubble, double DualPipe, double DualPipeV)
-{
-    public static BubbleTable Of(int pipeline, double chunkSeconds)
-    {
-        const double Backward = Calibration.InputBackward + Calibration.WeightBackward;
-        double scale = chunkSeconds * Calibration.BubbleOverFormula;
-        const double BothWays = Calibration.OverlappedForwardAndBackward + Backward - (3 * Calibration.WeightBackward);
-        return new BubbleTable(
-            (pipeline - 1) * (Calibration.Forward + Backward) * scale,
-            (pipeline - 1) * (Calibration.Forward + Backward - (2 * Calibration.WeightBackward)) * scale,
-            Math.Max(0, (pipeline / 2) - 1) * BothWays * scale,
-            // Twice as many pieces as ranks, each half as long.
-            (pipeline - 1) * BothWays * scale / 2);
-    }
-
-    public double Of(PipelineSchedule schedule) => schedule switch
-    {
-        PipelineSchedule.OneForwardOneBackward => OneForwardOneBackward,
-        PipelineSchedule.ZeroBubble => ZeroBubble,
-        PipelineSchedule.DualPipe => DualPipe,
-        PipelineSchedule.DualPipeV => DualPipeV,
-        _ => throw new UnreachableException($"schedule {schedule}"),
-    };
 }
