@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using CsCheck;
 using DeepSeekOps.Recipes.Pipelining;
 using Xunit;
@@ -11,7 +12,7 @@ public sealed class PipelineSchedulesTests
     {
         public PipelineRoute Route => new(Schedule, Ranks, MicroBatches);
 
-        public IReadOnlyList<PipelineTask> Of(int rank) => PipelineSchedules.Of(Schedule, Ranks, rank, MicroBatches);
+        public ImmutableArray<PipelineTask> Of(int rank) => PipelineSchedules.Of(Schedule, Ranks, rank, MicroBatches);
     }
 
     private static readonly Gen<Step> Any = Gen.Select(Gen.Enum<PipelineSchedule>(), Gen.Int[1, 16], Gen.Int[1, 48])
