@@ -107,7 +107,8 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         var choice = page.GetByLabel("Begin with an example");
         await Assertions.Expect(choice).ToContainTextAsync("deepseek-v3 – too large for this cluster", new() { Timeout = Patient });
         await Assertions.Expect(choice).ToContainTextAsync("fine-tune – names files that are not here", new() { Timeout = Patient });
-        Assert.Equal(["mini", "deepseek-v3", "fine-tune", "v3-half"],
+        await Assertions.Expect(choice).ToContainTextAsync("mini-gang – too large for this cluster", new() { Timeout = Patient });
+        Assert.Equal(["mini", "deepseek-v3", "fine-tune", "mini-gang", "v3-half"],
             await choice.Locator("option").EvaluateAllAsync<string[]>("all => all.map(o => o.value)"));
     }
 
