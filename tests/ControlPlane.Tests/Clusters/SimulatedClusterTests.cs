@@ -20,7 +20,8 @@ namespace DeepSeekOps.ControlPlane.Tests.Clusters;
 /// <summary>The whole process with 256 simulated nodes, a hundred times faster than time.</summary>
 public sealed class SimulatedClusterTests : IAsyncLifetime
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    /// <summary>Only ends a test that hangs: 256 simulated nodes share the cores with whatever else runs.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     private readonly string folder = Directory.CreateTempSubdirectory("dsops-simulated-").FullName;
     private WebApplication? app;

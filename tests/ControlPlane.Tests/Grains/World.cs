@@ -22,7 +22,7 @@ namespace DeepSeekOps.ControlPlane.Tests.Grains;
 /// </summary>
 internal sealed class World : IAsyncDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     private InProcessTestCluster? silos;
 

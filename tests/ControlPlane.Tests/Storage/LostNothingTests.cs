@@ -22,7 +22,7 @@ namespace DeepSeekOps.ControlPlane.Tests.Storage;
 /// </summary>
 public sealed class LostNothingTests(PrivatePostgres postgres)
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     private static readonly PipelineSpec Pipeline = TestPipelines.Of("mini", ("pretrain", 1000)).Pipeline;
 

@@ -22,7 +22,7 @@ namespace DeepSeekOps.ControlPlane.Tests.Storage;
 /// </summary>
 public sealed class OlderStateTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     private static readonly StageId Pretrain = new("first", "pretrain");
 
