@@ -7,6 +7,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["clicks"] = ClickBenchmark.Run,
     ["collectives"] = CollectiveBenchmark.Run,
     ["charts"] = ChartsBenchmark.Run,
+    ["failures"] = () => FailureBenchmark.Run(args),
     ["gangs"] = GangBenchmark.Run,
     ["outage"] = () => OutageBenchmark.Run(args),
     ["placement"] = PlacementBenchmark.Run,
@@ -17,9 +18,9 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["simulator"] = SimulatorBenchmark.Run,
     ["spikes"] = () => SpikesBenchmark.Run(args),
 };
-// Options, each with a value, are of the benchmark that reads them; the outage drill is long and only runs when it is named.
+// Options, each with a value, are of the benchmark that reads them; what is long or asks for a folder only runs when it is named.
 string[] named = [.. args.TakeWhile(a => !a.StartsWith("--", StringComparison.Ordinal))];
-string[] names = named.Length > 0 ? named : [.. known.Keys.Where(name => name != "outage")];
+string[] names = named.Length > 0 ? named : [.. known.Keys.Where(name => name is not ("outage" or "failures"))];
 if (Array.Find(names, name => !known.ContainsKey(name)) is { } unknown)
 {
     Console.Error.WriteLine($"There is no benchmark '{unknown}'; there are {string.Join(", ", known.Keys)}.");

@@ -48,7 +48,8 @@ public static partial class ExitRules
 
     private static ExitRule[] Libraries =>
     [
-        new("missing-library", Weight.Cause, "error while loading shared libraries", "cannot open shared object file",
+        new("missing-library", Weight.Cause, "TorchSharp but doesn't contain a reference to libtorch",
+            "error while loading shared libraries", "cannot open shared object file",
             "DllNotFoundException", "Unable to load shared library", "ModuleNotFoundError", "No module named", "ImportError",
             "undefined symbol", "symbol lookup error", "GLIBC_* not found", "GLIBCXX_* not found", "CXXABI_* not found",
             "EntryPointNotFoundException", "Could not load file or assembly", "BadImageFormatException",
@@ -57,7 +58,8 @@ public static partial class ExitRules
             "FileNotFoundException: Could not load"),
         new("image-not-found", Weight.Cause, "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "manifest unknown",
             "Failed to pull image", "manifest for * not found", "pull access denied", "ErrImageNeverPull"),
-        new("program-not-found", Weight.Cause, "command not found", "Exec format error", "executable file not found",
+        new("program-not-found", Weight.Cause, "specified command or file was not found",
+            "command not found", "Exec format error", "executable file not found",
             "exec: * not found", "No such file or directory: 'python", "can't open file '*.py'", "cannot execute binary file",
             "cannot execute: required file not found", "execve(): *", "bad interpreter", "The application to execute does not exist",
             "cannot execute", "RunContainerError", "StartError", "env: * No such file or directory", "nohup: failed to run command",
@@ -70,7 +72,9 @@ public static partial class ExitRules
 
     private static ExitRule[] Input =>
     [
-        new("recipe-error", Weight.Cause, "unrecognized arguments", "the following arguments are required", "invalid choice:",
+        new("recipe-error", Weight.Cause, "Usage: dsops", "cannot be laid out as", "is taken (Parameter 'shape')",
+            "it must be *(Parameter 'shape')",
+            "unrecognized arguments", "the following arguments are required", "invalid choice:",
             "error: argument", "unrecognized option", "unknown option", "invalid option", "Unrecognized command or argument",
             "ConfigAttributeError", "ConfigKeyError", "MissingMandatoryValue", "OverrideParseException", "ValidationError",
             "validation error for", "must be divisible by", "is not divisible by", "not divisible", "yaml.scanner.ScannerError",

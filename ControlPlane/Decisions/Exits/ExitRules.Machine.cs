@@ -22,7 +22,8 @@ public static partial class ExitRules
             "*MemoryError", "ENOMEM", "exceeded memory limit", "memory limit exceeded", "Memory required by task is not available",
             "oom_reaper: reaped process", "The node was low on resource: memory", "invoked oom-killer", "Failed to allocate memory",
             "exceeded its memory", "Insufficient memory to continue", "fatal error: out of memory", "errno: 12", "killed by OOM",
-            "out-of-memory kill"),
+            "out-of-memory kill",
+            "GC heap initialization failed", "HRESULT: 0x8007000E", "regions range failed", "you tried to allocate"),
     ];
 
     private static ExitRule[] Gpu =>
@@ -45,7 +46,7 @@ public static partial class ExitRules
             "CUDA_ERROR_INVALID_DEVICE", "no usable CUDA device", "there are # GPUs, numbered from",
             "The NVIDIA driver on your system is too old", "is not compatible with the current PyTorch installation",
             "NVIDIA-SMI has failed because it couldn't communicate", "Failed to initialize NVML: Driver/library version mismatch",
-            "nvidia-container-cli: initialization error", "PTX was compiled with an unsupported", "there is no CUDA device",
+            "nvidia-container-cli: initialization error", "PTX was compiled with an unsupported", "there is no CUDA device", "finds no GPU",
             "no GPU is usable", "forward compatibility was attempted on non supported HW"),
         new("cuda-error", Weight.Cause, "an illegal memory access was encountered", "cudaErrorIllegalAddress",
             "CUDA_ERROR_ILLEGAL_ADDRESS", "unspecified launch failure", "cudaErrorLaunchFailure", "CUDA_ERROR_LAUNCH_FAILED",
@@ -80,6 +81,7 @@ public static partial class ExitRules
         new("limit-reached", Weight.Cause, "Too many open files", "EMFILE", "ENFILE", "Resource temporarily unavailable",
             "pthread_create failed", "can't start new thread", "unable to create new native thread", "fork: retry",
             "inotify instances has been reached", "Cannot fork", "File size limit exceeded", "SIGXFSZ", "Failed to create thread",
+            "file length was too large for the file system",
             "pids.max", "File too large"),
         new("aborted", Weight.HowEnded, "Aborted", "SIGABRT", "signal 6 ", "exitcode*: -6", "abort() called"),
         new("terminated", Weight.HowEnded, "SIGTERM", "=Terminated", "SIGINT", "KeyboardInterrupt", "SIGHUP", "signal 15",

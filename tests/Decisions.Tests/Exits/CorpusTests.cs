@@ -1,0 +1,58 @@
+using DeepSeekOps.Decisions.Exits;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Exits;
+
+/// <summary>
+/// What our own ranks printed when they were made to fail (`Benchmarks failures --out`): the file's name begins with what it really was,
+/// its first line is the exit code.
+/// </summary>
+public sealed class CorpusTests
+{
+    private static readonly string[] Noise =
+    [
+        "step {0} loss 2.31 grad_norm 0.4 tokens/s 812", "2026-01-02T03:04:05Z INFO checkpoint of step {0} is durable",
+        "WARNING: the connection to the log store was refused; retrying in 5 s", "no error so far at step {0}",
+        "\u001b[32mINFO\u001b[0m worker 3: 0 errors, memory 41 % in use", "loading shard {0} of 128", "",
+        "UserWarning: the given buffer is not writable, and PyTorch does not support non-writable tensors",
+    ];
+
+    [Fact]
+    public void Ends_of_our_own_ranks_are_named_rightly_and_none_is_launched_again_that_no_launch_cures()
+    {
+        var told = Outputs().SelectMany(output => Enumerable.Range(1, 5).Select(seed => (
+            output.Class, Told: ExitScan.Judge(Among(output.Lines, seed), output.Code).Class))).ToList();
+        Assert.True(Outputs().Count() >= 60);
+        Assert.True(MacroF1(told) >= 0.98, $"macro-F1 {MacroF1(told):0.000}: "
+            + string.Join("; ", told.Where(t => t.Class != t.Told).Distinct().Select(t => $"{t.Class} told as {t.Told}")));
+        Assert.All(told.Where(t => ExitClasses.Of(t.Class).Retry != Retry.Again), t => Assert.False(ExitClasses.Of(t.Told).Retryable));
+    }
+
+    /// <summary>Noise before and between the lines; steps only before them, since what is trained on after did not end it.</summary>
+    private static List<string> Among(string[] lines, int seed)
+    {
+        var random = new Random(seed);
+        List<string> all = [.. Enumerable.Range(0, 60).Select(step => Line(step, 0))];
+        foreach (string line in lines)
+        {
+            all.Add(line);
+            all.AddRange(Enumerable.Range(0, random.Next(3)).Select(i => Line(i, 1)));
+        }
+
+        return all;
+
+        string Line(int number, int from) => string.Format(
+            System.Globalization.CultureInfo.InvariantCulture, Noise[random.Next(from, Noise.Length)], number);
+    }
+
+    private static double MacroF1(List<(string Class, string Told)> told) => told.Select(t => t.Class).Distinct().Average(c =>
+    {
+        double right = told.Count(t => t.Class == c && t.Told == c);
+        return 2 * right / (told.Count(t => t.Class == c) + told.Count(t => t.Told == c));
+    });
+
+    private static IEnumerable<(string Class, int Code, string[] Lines)> Outputs() =>
+        from path in Directory.EnumerateFiles(Path.Combine(StateChart.Root(), "tests/Decisions.Tests/Exits/Outputs"), "*.txt").Order()
+        let lines = File.ReadAllLines(path)
+        select (Path.GetFileName(path).Split('.')[0], int.Parse(lines[0].Split(' ')[1], null), lines[1..]);
+}
