@@ -52,10 +52,11 @@ internal static class SimulateVerb
         };
         var faults = new Option<string>("--faults")
         {
-            Description = "Published mix that faults are drawn from.",
+            Description = $"Published mix that faults are drawn from ({string.Join(", ", FaultMix.All.Select(m => m.Name))}), "
+                + "or trace:FILE.csv: what happened to real machines (docs/operating.md).",
+            HelpName = "MIX",
             DefaultValueFactory = _ => FaultMix.Llama3.Name,
         };
-        faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
         var seed = new Option<int>("--seed") { Description = "The same seed gives the same course.", DefaultValueFactory = _ => 1 };
         var days = new Option<double?>("--days") { Description = "Stop after so many simulated days. Default: when the run has ended." };
         var compare = new Option<bool>("--compare")
@@ -81,11 +82,12 @@ internal static class SimulateVerb
         command.SetAction(async (parsed, cancellation) =>
         {
             var pipeline = await PipelineFile.Read(parsed.GetValue(file)!, terminal, cancellation);
-            var limit = Limit(parsed.GetValue(days));
-            var mix = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults));
+            var (mix, trace) = await FaultsOption.Of(parsed.GetValue(faults)!, cancellation);
+            var limit = parsed.GetValue(days) is null && trace is not null ? trace.Span : Limit(parsed.GetValue(days));
             var (what, lacks) = SimulatedPipeline.For(
                 pipeline, InRange(parsed.GetValue(nodes), "--nodes", 1), InRange(parsed.GetValue(spares), "--spares", 0), mix,
                 parsed.GetValue(seed), limit);
+            what = what is null ? null : what with { Trace = trace };
             if (what is null)
             {
                 throw new RefusalException(
@@ -93,6 +95,7 @@ internal static class SimulateVerb
             }
 
             RequireRoom(pipeline, what);
+            FaultsOption.RequireMachines(trace, what.Nodes + what.Spares);
             var comparison = parsed.GetValue(compare) ? Compared(what, InRange(parsed.GetValue(seeds), "--seeds", 2)!.Value,
                 terminal.Interactive && !parsed.WantsJson(), terminal, cancellation) : null;
             // A comparison has played the plain run too; only the page shows both.
@@ -222,6 +225,12 @@ internal static class SimulateVerb
         Say(terminal, $"{report.Name} (simulated): {report.State} after {report.WallClockSeconds / 86_400:0.0} days");
         Say(terminal, $"{report.Nodes} nodes ({report.Spares} spare), {report.Gpus:#,0} GPUs, faults {report.Faults}, seed {report.Seed}");
         Say(terminal, $"ETTR {report.Ettr:0.0 %}, {report.GpuHours / 1000:#,0.0}K GPU-hours, ${report.Dollars / 1e6:0.000}M");
+        if (report.Naive is { } naive)
+        {
+            Say(terminal, $"goodput {report.Goodput:0.00 %}, {report.Interruptions} interruptions, {report.Pages} pages; naive restart: "
+                + $"{naive.Goodput:0.00 %}, {naive.Interruptions} interruptions");
+        }
+
         if (report.MeanRecoverySeconds is { } recovery)
         {
             Say(terminal, $"from a fault to the next step: {recovery / 60:0.0} min in the mean");

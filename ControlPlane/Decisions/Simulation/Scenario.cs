@@ -18,7 +18,11 @@ public sealed record Chaos(
 public sealed record Arrival(TimeSpan After, RunSubmission Submission);
 
 /// <summary>A fault that is not drawn but written.</summary>
-public sealed record ScriptedFault(TimeSpan At, NodeId Node, FaultCause Cause);
+public sealed record ScriptedFault(TimeSpan At, NodeId Node, FaultCause Cause)
+{
+    /// <summary>When the machine is whole again. Null: a repair is drawn.</summary>
+    public TimeSpan? Until { get; init; }
+}
 
 /// <summary>Everything that a simulation depends on: the same scenario and seed give the same course, to the last tick.</summary>
 /// <param name="Limit">It ends then, if the runs have not.</param>

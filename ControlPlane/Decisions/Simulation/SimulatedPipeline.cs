@@ -18,6 +18,9 @@ public sealed record SimulatedPipeline(
 
     public Deciders Deciders { get; init; } = Deciders.Real;
 
+    /// <summary>What strikes the machines instead of draws. Null: nothing does.</summary>
+    public FaultTrace? Trace { get; init; }
+
     /// <summary>The pipeline ends long before it, whatever fails.</summary>
     public static TimeSpan NoLimit { get; } = TimeSpan.FromDays(3650);
 
@@ -47,7 +50,16 @@ public sealed record SimulatedPipeline(
         [new Arrival(TimeSpan.Zero, new RunSubmission(Pipeline.Name, Pipeline, ""))],
         [.. Fabric.H800(Nodes + Spares).Select(n => n with { Slots = SlotsPerNode })],
         Stages, Faults, Timing, Chaos.None, PlacementPolicy.Default, ParameterCount.Of(Pipeline.Model).Active, Limit,
-        unchecked((int)Seed));
+        unchecked((int)Seed))
+    {
+        Script = Trace is null ? [] : [.. Struck(Trace, Fabric.H800(Nodes + Spares))],
+    };
+
+    private IEnumerable<ScriptedFault> Struck(FaultTrace trace, IReadOnlyList<NodeSeen> machines)
+    {
+        var places = trace.Places(machines.Count, unchecked((int)Seed));
+        return trace.Faults.Select(f => new ScriptedFault(f.From, machines[places[f.Node]].Id, f.Cause) { Until = f.Until });
+    }
 
     public SimulationReport Run()
     {

@@ -56,7 +56,7 @@ public sealed class Simulation
 
         foreach (var fault in scenario.Script)
         {
-            agenda.After(fault.At, () => cluster.Strike(cluster.Nodes[fault.Node], fault.Cause));
+            agenda.After(fault.At, () => cluster.Strike(cluster.Nodes[fault.Node], fault.Cause, Start + fault.Until));
         }
 
         foreach (var at in scenario.Policy.Maintenance.SelectMany(w => new[] { w.From, w.Until }))

@@ -20,15 +20,27 @@ public sealed record SimulatedCause(string Cause, int Faults, int Restarts, doub
 /// <summary>What a simulation came to. Everything in it is simulated.</summary>
 /// <param name="GpuSeconds">By bucket; their sum is <paramref name="Gpus"/> × <paramref name="WallClockSeconds"/>, exactly.</param>
 /// <param name="Ettr">Over all stages, weighted by their GPUs.</param>
-/// <param name="Goodput">Productive over everything that the cluster had.</param>
+/// <param name="Goodput">Productive over the stages' GPUs × time from first request to end; idle spares are not in it.</param>
+/// <param name="ClusterGoodput">Productive over everything that the cluster had.</param>
+/// <param name="LostGpuHoursByCause">What each fault cost, and the stops for checkpoints and the start-up.</param>
 /// <param name="MeanRecoverySeconds">From a fault to the next step, over all that were recovered from. Null: none was.</param>
 public sealed record SimulationReport(
     string Name, bool Simulated, long Seed, string Faults, int Nodes, int Spares, int Gpus, string State, double WallClockSeconds,
     double? Ettr,
-    double Goodput, double? MeanRecoverySeconds, double GpuHours, double Dollars, ImmutableSortedDictionary<string, double> GpuSeconds,
+    double Goodput, double ClusterGoodput, ImmutableSortedDictionary<string, double> LostGpuHoursByCause,
+    double? MeanRecoverySeconds, double GpuHours, double Dollars, ImmutableSortedDictionary<string, double> GpuSeconds,
     ImmutableSortedDictionary<string, int> RestartsByCause, ImmutableArray<SimulatedCause> Causes, ImmutableArray<SimulatedStage> Stages,
     ImmutableArray<RunEvent> Timeline, long Events)
 {
+    /// <summary>The same trace under naive restart. Null: no trace was played.</summary>
+    public NaiveReplay? Naive { get; init; }
+
+    /// <summary>Times that somebody was needed: runs that were given up.</summary>
+    public int Pages { get; init; }
+
+    /// <summary>Recoveries that were needed.</summary>
+    public int Interruptions { get; init; }
+
     /// <summary>Told often and of no interest months later.</summary>
     private static readonly ImmutableHashSet<string> Small = ["checkpoint", "queued", "placed", "started"];
 
@@ -46,15 +58,31 @@ public sealed record SimulationReport(
             c, ended.Cluster.Faults.GetValueOrDefault(c), restarts.GetValueOrDefault(c),
             ledger.LostByCause.GetValueOrDefault(c).TotalHours));
         double asked = stages.Sum(s => s.Gpus * s.Days);
+        double? ettr = asked > 0 ? stages.Sum(s => (s.Ettr ?? 0) * s.Gpus * s.Days) / asked : null;
+        var lost = ledger.LostByCause.ToImmutableSortedDictionary(c => c.Key, c => c.Value.TotalHours, StringComparer.Ordinal)
+            .SetItem("checkpoints", ledger[GoodputBucket.Checkpoint].TotalHours)
+            .SetItem("start-up", ledger[GoodputBucket.StartUp].TotalHours);
         return new SimulationReport(
             what.Pipeline.Name, true, what.Seed, what.Faults.Name, ended.Gpus / what.SlotsPerNode, what.Spares, ended.Gpus,
             run is null ? "queued" : RunCommands.NameOf(run.Phase), ended.Elapsed.TotalSeconds,
-            asked > 0 ? stages.Sum(s => (s.Ettr ?? 0) * s.Gpus * s.Days) / asked : null,
-            ledger.Total > TimeSpan.Zero ? ledger[GoodputBucket.Productive] / ledger.Total : 0, mean,
+            ettr, ettr ?? 0,
+            ledger.Total > TimeSpan.Zero ? ledger[GoodputBucket.Productive] / ledger.Total : 0, lost, mean,
             ledger.Total.TotalHours, ledger.Total.TotalHours * what.Pipeline.Resources.DollarsPerGpuHour,
             Enum.GetValues<GoodputBucket>().ToImmutableSortedDictionary(NameOf, b => ledger[b].TotalSeconds, StringComparer.Ordinal),
             restarts, [.. causes.OrderByDescending(c => c.LostGpuHours).ThenBy(c => c.Cause, StringComparer.Ordinal)], stages,
-            [.. ended.Told.Where(e => !Small.Contains(e.Kind))], ended.Events);
+            [.. ended.Told.Where(e => !Small.Contains(e.Kind))], ended.Events)
+        {
+            Naive = NaiveOf(ended, what),
+            Pages = run is { Phase: Runs.RunPhase.Failed } ? 1 : 0,
+            Interruptions = recoveries.Count,
+        };
+    }
+
+    private static NaiveReplay? NaiveOf(Simulation ended, SimulatedPipeline what)
+    {
+        int nodes = what.Pipeline.Stages.Max(s => what.Pipeline.ResourcesOf(s).Nodes), machines = what.Nodes + what.Spares;
+        return what.Trace is not { } trace ? null : NaiveRestart.Play(trace, trace.Places(machines, unchecked((int)what.Seed)), machines,
+            nodes, what.SlotsPerNode, ended.Elapsed);
     }
 
     /// <summary>"lostWork": as the JSON names it.</summary>

@@ -19,8 +19,10 @@ internal sealed partial class VirtualCluster
     /// <summary>A machine is known to have gone or come since this was last set back.</summary>
     public bool NodesChanged { get; set; }
 
-    public void Strike(VirtualNode node, FaultCause cause)
+    /// <param name="until">When the machine is whole again. Null: a repair is drawn.</param>
+    public void Strike(VirtualNode node, FaultCause cause, DateTimeOffset? until = null)
     {
+        node.WholeAt = until > node.WholeAt || node.WholeAt is null ? until : node.WholeAt;
         if (!node.Up || node.GpuBad)
         {
             return;
@@ -84,8 +86,10 @@ internal sealed partial class VirtualCluster
         node.Up = false;
         agenda.After(Agenda.Round(timing.NotReadyAfter), () => Notice(node));
         // Repairs take very different times: exponential, and no shorter than it takes to be noticed.
-        agenda.After(Agenda.Round((timing.NotReadyAfter * 2) - (timing.Repair.TotalSeconds * Math.Log(1 - random.NextDouble()))),
-            () => Repair(node));
+        double least = timing.NotReadyAfter * 2;
+        double repair = node.WholeAt is { } at ? Math.Max(least, (at - agenda.Now).TotalSeconds)
+            : least - (timing.Repair.TotalSeconds * Math.Log(1 - random.NextDouble()));
+        agenda.After(Agenda.Round(repair), () => Repair(node));
     }
 
     private void Notice(VirtualNode node)
@@ -96,6 +100,14 @@ internal sealed partial class VirtualCluster
 
     private void Repair(VirtualNode node)
     {
+        if (node.WholeAt > agenda.Now)
+        {
+            // Struck again while it was out.
+            agenda.At(node.WholeAt.Value, () => Repair(node));
+            return;
+        }
+
+        node.WholeAt = null;
         (node.Up, node.KnownDown, node.GpuBad, node.Fault) = (true, false, false, "");
         foreach (var pod in Pods.Where(p => p.Node == node.Id && p.Phase != PodPhase.Exited))
         {

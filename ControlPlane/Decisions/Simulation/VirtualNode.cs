@@ -23,6 +23,9 @@ internal sealed class VirtualNode(NodeSeen seen)
 
     public string Fault { get; set; } = "";
 
+    /// <summary>When a fault that was written down ends. Null: its repair is drawn.</summary>
+    public DateTimeOffset? WholeAt { get; set; }
+
     public NodeSeen AsSeen() => KnownDown ? Seen with { Health = NodeHealth.NotReady, Reason = Fault } : Seen;
 }
 
