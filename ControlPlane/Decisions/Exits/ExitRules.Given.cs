@@ -21,29 +21,35 @@ public static partial class ExitRules
             "loss=nan", "loss = nan", "grad_norm nan", "grad_norm: nan", "grad_norm=nan", "grad norm: nan", "found NaN in",
             "NaN or Inf found", "nan detected", "NaN detected", "Inf detected", "non-finite loss", "non-finite grad",
             "The total norm of order * is non-finite", "Loss is nan, stopping", "not finite", "Rerun * NaN", "found Inf or NaN",
-            "infinite loss"),
+            "infinite loss", "loss scale already at minimum"),
     ];
 
     private static ExitRule[] Files =>
     [
         new("quota-exceeded", Weight.Cause, "Disk quota exceeded", "EDQUOT", "quota exceeded", "exceeded quota", "over quota",
-            "QuotaExceeded", "errno: 122"),
+            "QuotaExceeded", "errno: 122", "[Errno 122]", "os error 122"),
         new("disk-full", Weight.Cause, "No space left on device", "ENOSPC", "not enough space on the disk",
             "There is not enough space on the disk", "disk is full", "disk full", "database or disk is full",
             "low on resource: ephemeral-storage", "errno: 28", "file system is full", "filesystem is full",
-            "exceeds the limit * ephemeral", "Usage of EmptyDir volume * exceeds"),
+            "exceeds the limit * ephemeral", "Usage of EmptyDir volume * exceeds", "[Errno 28]", "os error 28",
+            "kein Speicherplatz mehr verfügbar", "Aucun espace disponible", "No queda espacio", "デバイスに空き領域がありません", "设备上没有空间",
+            "На устройстве не осталось свободного места"),
         new("read-only", Weight.Cause, "Read-only file system", "EROFS", "read only file system", "Remounting filesystem read-only",
-            "errno: 30"),
+            "errno: 30", "[Errno 30]", "os error 30", "Das Dateisystem ist nur lesbar",
+            "Système de fichiers accessible en lecture seulement"),
         new("disk-error", Weight.Cause, "Input/output error", "EIO", "I/O error, dev", "blk_update_request", "Buffer I/O error",
             "EXT4-fs error", "XFS * metadata I/O error", "critical medium error", "nvme * controller is down",
-            "Structure needs cleaning", "errno: 5,", "Unrecovered read error"),
+            "Structure needs cleaning", "errno: 5,", "Unrecovered read error", "[Errno 5]", "os error 5"),
         new("storage-lost", Weight.Cause, "Stale file handle", "Stale NFS file handle", "ESTALE", "Transport endpoint is not connected",
             "Transport endpoint is shutdown", "server * not responding", "FailedMount", "MountVolume.SetUp failed", "mount * timed out",
-            "Cannot send after transport endpoint shutdown", "LustreError", "errno: 116", "Unable to attach or mount volumes"),
+            "Cannot send after transport endpoint shutdown", "LustreError", "errno: 116", "[Errno 116]", "[Errno 108]", "[Errno 107]",
+            "Unable to attach or mount volumes"),
         new("no-permission", Weight.Cause, "Permission denied", "EACCES", "EPERM", "Operation not permitted",
             "UnauthorizedAccessException", "Access to the path * is denied", "PermissionError", "403 Forbidden", "401 Unauthorized",
             "401 Client Error", "403 Client Error", "AccessDenied", "Access denied", "GatedRepoError", "You are not authorized",
-            "is forbidden:", "Authentication failed", "Invalid username or password", "publickey"),
+            "is forbidden:", "Authentication failed", "Invalid username or password", "publickey",
+            "[Errno 13]", "[Errno 1]", "os error 13", "Keine Berechtigung", "Permission non accordée", "Permiso denegado", "許可がありません",
+            "权限不够", "Отказано в доступе"),
     ];
 
     private static ExitRule[] Libraries =>
@@ -55,7 +61,7 @@ public static partial class ExitRules
             "EntryPointNotFoundException", "Could not load file or assembly", "BadImageFormatException",
             "You must install or update .NET", "wrong ELF class", "Library not loaded", "TypeLoadException", "MissingMethodException",
             "cannot find -l", "libtorch_cpu.so", "Could not load library lib", "Could not load dynamic library", "version `* not found",
-            "FileNotFoundException: Could not load"),
+            "FileNotFoundException: Could not load", "Numpy is not available"),
         new("image-not-found", Weight.Cause, "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "manifest unknown",
             "Failed to pull image", "manifest for * not found", "pull access denied", "ErrImageNeverPull"),
         new("program-not-found", Weight.Cause, "specified command or file was not found",
@@ -67,7 +73,9 @@ public static partial class ExitRules
         new("file-missing", Weight.Cause, "No such file or directory", "FileNotFoundError", "FileNotFoundException",
             "DirectoryNotFoundException", "ENOENT", "Could not find file", "Could not find a part of the path", "does not exist",
             "path does not exist", "configmap * not found", "secret * not found", "Repository Not Found", "EntryNotFoundError",
-            "404 Client Error", "is not there", "cannot be found", "NoSuchKey", "there is no file"),
+            "404 Client Error", "is not there", "cannot be found", "NoSuchKey", "there is no file", "[Errno 2]", "os error 2",
+            "Datei oder Verzeichnis nicht gefunden", "Aucun fichier ou dossier de ce", "No existe el fichero o el directorio",
+            "そのようなファイルやディレクトリはありません", "没有那个文件或目录", "Нет такого файла или каталога"),
     ];
 
     private static ExitRule[] Input =>
@@ -96,7 +104,8 @@ public static partial class ExitRules
         new("program-error", Weight.Cause, "mat1 and mat2 shapes cannot be multiplied", "must match the size of tensor",
             "shapes cannot be multiplied", "Sizes of tensors must match", "Expected all tensors to be on the same device",
             "expected scalar type", "does not require grad", "Trying to backward through the graph a second time",
-            "has been modified by an inplace operation", "is invalid for input of size", "element 0 of tensors does not require"),
+            "has been modified by an inplace operation", "is invalid for input of size", "element 0 of tensors does not require",
+            "triton*OutOfResources"),
     ];
 
     private static ExitRule[] Exceptions =>

@@ -9,6 +9,7 @@ public static partial class ExitRules
             "OutOfMemoryError: CUDA", "torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "cudaErrorMemoryAllocation",
             "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA driver error: out of memory", "HIP out of memory",
             "cudaMalloc * out of memory", "Cuda failure * 'out of memory'", "Failed to CUDA malloc", "RESOURCE_EXHAUSTED: * GPU",
+            "XlaRuntimeError: RESOURCE_EXHAUSTED",
             "NCCL WARN * out of memory", "CUDA answered * with error 2."),
         new("shared-memory", Weight.Cause, "insufficient shared memory", "DataLoader worker * Bus error",
             "No space left on device*/dev/shm", "/dev/shm*No space left on device", "unable to open shared memory object",
@@ -23,7 +24,9 @@ public static partial class ExitRules
             "oom_reaper: reaped process", "The node was low on resource: memory", "invoked oom-killer", "Failed to allocate memory",
             "exceeded its memory", "Insufficient memory to continue", "fatal error: out of memory", "errno: 12", "killed by OOM",
             "out-of-memory kill",
-            "GC heap initialization failed", "HRESULT: 0x8007000E", "regions range failed", "you tried to allocate"),
+            "GC heap initialization failed", "HRESULT: 0x8007000E", "regions range failed", "you tried to allocate",
+            "[Errno 12]", "os error 12", "Nicht genügend Hauptspeicher verfügbar", "Impossible d'allouer de la mémoire",
+            "No se pudo asignar memoria", "无法分配内存", "メモリを確保できません", "Не удаётся выделить память"),
     ];
 
     private static ExitRule[] Gpu =>
@@ -82,8 +85,9 @@ public static partial class ExitRules
             "pthread_create failed", "can't start new thread", "unable to create new native thread", "fork: retry",
             "inotify instances has been reached", "Cannot fork", "File size limit exceeded", "SIGXFSZ", "Failed to create thread",
             "file length was too large for the file system",
-            "pids.max", "File too large"),
-        new("aborted", Weight.HowEnded, "Aborted", "SIGABRT", "signal 6 ", "exitcode*: -6", "abort() called"),
+            "pids.max", "File too large", "[Errno 24]", "[Errno 23]", "[Errno 11]", "[Errno 27]", "os error 24"),
+        new("aborted", Weight.HowEnded, "Aborted", "SIGABRT", "Fatal error. Internal CLR error", "signal 6 ", "exitcode*: -6",
+            "abort() called"),
         new("terminated", Weight.HowEnded, "SIGTERM", "=Terminated", "SIGINT", "KeyboardInterrupt", "SIGHUP", "signal 15",
             "exitcode*: -15", "CANCELLED AT", "CANCELLED by", "got signal: 15", "SignalException: Process # got signal",
             "Stopped by a person"),

@@ -60,7 +60,7 @@ public static partial class ExitRules
     [
         new("port-in-use", Weight.Cause, "Address already in use", "EADDRINUSE", "address in use", "errno: 98",
             "Only one usage of each socket address", "port is already allocated", "port # is in use", "port # is already in use",
-            "bind(*): Address in use"),
+            "bind(*): Address in use", "[Errno 98]", "os error 98", "Adresse wird bereits verwendet", "Adresse déjà utilisée"),
         new("network", Weight.Symptom, "Connection refused", "Connection reset", "Connection timed out", "No route to host",
             "Network is unreachable", "Temporary failure in name resolution", "Name or service not known", "Could not resolve host",
             "nodename nor servname provided", "Broken pipe", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EHOSTUNREACH",
