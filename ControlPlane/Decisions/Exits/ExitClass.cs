@@ -39,6 +39,9 @@ public sealed record ExitClass(string Id, string Cause, string Fix, Retry Retry)
 {
     /// <summary>A launch that changes nothing may be made without further knowledge.</summary>
     public bool Retryable => Retry == Retry.Again;
+
+    /// <summary>The machine that it ran on broke: the next launch goes elsewhere.</summary>
+    public bool OfTheMachine { get; init; }
 }
 
 /// <summary>The kinds of end that are told apart, each once. docs/exits.md lists them; a test compares the two.</summary>
@@ -65,7 +68,7 @@ public static class ExitClasses
             "Give the container a larger /dev/shm, or the loader fewer workers.", Retry.Never),
         // GPU.
         new("gpu-broken", "the GPU or its link reported a hardware fault",
-            "Take the node out and have the GPU looked at; the stage goes on elsewhere.", Retry.Again),
+            "Take the node out and have the GPU looked at; the stage goes on elsewhere.", Retry.Again) { OfTheMachine = true },
         new("cuda-error", "a CUDA call failed while the GPU worked",
             "If it comes again on other nodes it is the program: run it with CUDA_LAUNCH_BLOCKING=1. On one node only: suspect its GPU.",
             Retry.Again),
@@ -100,7 +103,7 @@ public static class ExitClasses
             Retry.Again),
         new("terminated", "somebody asked the process to end", "Ask who did: a person, a launcher, a shutdown of the node.", Retry.Again),
         new("preempted", "its place was taken for other work", "It goes on when it has a place again.", Retry.Again),
-        new("node-lost", "the machine went away", "Look at the machine; the stage goes on elsewhere.", Retry.Again),
+        new("node-lost", "the machine went away", "Look at the machine; the stage goes on elsewhere.", Retry.Again) { OfTheMachine = true },
         new("time-limit", "the time that it was given ran out",
             "Give it more time; what was saved goes on from its checkpoint.", Retry.AfterSteps),
         new("limit-reached", "a limit of the system on files or processes was reached",
@@ -117,7 +120,10 @@ public static class ExitClasses
         new("quota-exceeded", "the quota on a file system is used up", "Free space, or have the quota raised.", Retry.Never),
         new("no-permission", "a right is missing", "Give the user the right to what the line names.", Retry.Never),
         new("read-only", "the file system may only be read", "Mount it for writing, or write elsewhere.", Retry.Never),
-        new("disk-error", "a disk or its path failed", "Take the node out and have its disk looked at.", Retry.Again),
+        new("disk-error", "a disk or its path failed", "Take the node out and have its disk looked at.", Retry.Again)
+        {
+            OfTheMachine = true,
+        },
         new("storage-lost", "the network file system went away", "Check the file server and the mount.", Retry.Again),
         new("file-missing", "a file that it was told to read is not there", "Put it where every node sees it, or correct the path.",
             Retry.Never),

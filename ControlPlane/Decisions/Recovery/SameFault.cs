@@ -2,16 +2,23 @@ namespace DeepSeekOps.Decisions.Recovery;
 
 /// <summary>
 /// The same fault of the program at the same place, without a new checkpoint between: another launch would end the same. The limit is
-/// <see cref="Recipes.RecoveryPolicy.MaxSameFault"/>.
+/// <see cref="Recipes.RecoveryPolicy.MaxSameFault"/>, of launches on one node and of nodes: two machines that break in one hour fail four
+/// launches, two each, and a spare cures both; a program fails wherever it runs.
 /// </summary>
 internal static class SameFault
 {
     public static Remedy? Try(FailedAttempt failed)
     {
         var failure = failed.Failure;
-        int same = 1 + failed.Restarts.Reverse().TakeWhile(r => failure.Signature.Length > 0 && r.Signature == failure.Signature).Count();
-        return failure.Signature.Length == 0 || same < failed.Stage.Policy.MaxSameFault ? null
-            : new Remedy.GiveUp($"{same} launches ended by the same fault without a new checkpoint beyond step "
-                + $"{failed.Stage.LaunchedFrom}: {failure.Sentence}");
+        if (failure.Signature.Length == 0)
+        {
+            return null;
+        }
+
+        NodeId[] on = [failure.Node, .. failed.Restarts.Reverse().TakeWhile(r => r.Signature == failure.Signature).Select(r => r.Node)];
+        var byNode = on.CountBy(n => n).ToList();
+        return Math.Max(byNode.Count, byNode.Max(n => n.Value)) < failed.Stage.Policy.MaxSameFault ? null
+            : new Remedy.GiveUp($"{on.Length} launches{(byNode.Count > 1 ? $" on {byNode.Count} nodes" : "")} ended by the same fault "
+                + $"without a new checkpoint beyond step {failed.Stage.LaunchedFrom}: {failure.Sentence}");
     }
 }

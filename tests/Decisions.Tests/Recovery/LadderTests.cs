@@ -48,8 +48,11 @@ public sealed class LadderTests
         Assert.IsType<Remedy.InPlace>(Remedied("cuda-out-of-memory", sure: false, madeStep: true));
         Assert.IsType<Remedy.InPlace>(Remedied("checkpoint-damaged", sure: true, madeStep: false));
         Assert.IsType<Remedy.InPlace>(Remedied("a class of a newer version", sure: true, madeStep: false));
-        Assert.All(ExitClasses.All.Where(c => c.Retry == Retry.Again),
+        Assert.All(ExitClasses.All.Where(c => c.Retry == Retry.Again && !c.OfTheMachine),
             c => Assert.IsType<Remedy.InPlace>(Remedied(c.Id, sure: true, madeStep: false)));
+        Assert.All(ExitClasses.All.Where(c => c.OfTheMachine),
+            c => Assert.IsType<Remedy.AnotherGang>(Remedied(c.Id, sure: true, madeStep: true)));
+        Assert.IsType<Remedy.InPlace>(Remedied("gpu-broken", sure: false, madeStep: true));
 
         static Remedy Remedied(string @class, bool sure, bool madeStep)
         {
@@ -89,6 +92,24 @@ public sealed class LadderTests
         Assert.True(failure.NodeIsSuspect);
         Assert.IsType<Remedy.AnotherGang>(remedy);
         Assert.IsType<Remedy.InPlace>(Ladder.Climb(again with { MadeStep = true }).Remedy);
+    }
+
+    [Theory]
+    [InlineData("a a", "a", true)]
+    [InlineData("a a b", "b", false)]
+    [InlineData("a a b b", "c", true)]
+    [InlineData("a b", "c", true)]
+    [InlineData("a", "a", false)]
+    public void Two_machines_that_break_in_one_hour_are_no_fault_of_the_program_and_a_third_is(string before, string now, bool givenUp)
+    {
+        var failed = Failed(FailureCause.RankExited, "exit 1 at step 3");
+        failed = failed with
+        {
+            Failure = failed.Failure with { Node = new NodeId(now) },
+            Restarts = [.. before.Split(' ')
+                .Select(n => Before(FailureCause.RankExited, "exit 1 at step 3") with { Node = new NodeId(n) })],
+        };
+        Assert.Equal(givenUp, Ladder.Climb(failed).Remedy is Remedy.GiveUp);
     }
 
     private static FailedAttempt Failed(FailureCause cause, string signature = "") => new(
