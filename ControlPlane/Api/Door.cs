@@ -17,6 +17,12 @@ internal static class Door
     private const int NewTokensMax = 8_192;
     private const int NewTokensUsual = 64;
     private const double SecondsMax = 86_400;
+    private const int YearMin = 1970;
+    private const int YearMax = 2199;
+
+    /// <summary>Longer than anything runs on one machine's clock without a start anew.</summary>
+    private static readonly TimeSpan SpanMax = TimeSpan.FromDays(3_660);
+
     private const double TemperatureMax = 100;
 
     public static string Name(string text, string field)
@@ -109,11 +115,17 @@ internal static class Door
     /// <summary>0 is the usual number; more than the most is the most.</summary>
     public static int PageSize(int wanted, int usual, int most) => NotNegative(wanted, "pageSize") is 0 ? usual : Math.Min(wanted, most);
 
+    /// <summary>
+    /// A clock may be wrong, and one that was never set begins in 1970; what comes from the end of the calendar would stand at the end of
+    /// every timeline for ever.
+    /// </summary>
     public static DateTimeOffset Time(Timestamp? at, string field)
     {
         try
         {
-            return at?.ToDateTimeOffset() ?? throw Invalid($"{field} is missing.");
+            var time = at?.ToDateTimeOffset() ?? throw Invalid($"{field} is missing.");
+            return time.Year is >= YearMin and <= YearMax ? time
+                : throw Invalid($"{field} lies in the year {time.Year}; {YearMin} to {YearMax} are taken. Set the clock of that machine.");
         }
         catch (InvalidOperationException)
         {
@@ -121,13 +133,15 @@ internal static class Door
         }
     }
 
-    /// <summary>Absent is no time at all.</summary>
+    /// <summary>Absent is no time at all. What is taken from now must lie in the calendar.</summary>
     public static TimeSpan Span(Duration? span, string field)
     {
         try
         {
             var value = span?.ToTimeSpan() ?? TimeSpan.Zero;
-            return value >= TimeSpan.Zero ? value : throw Invalid($"{field} is negative.");
+            return value < TimeSpan.Zero ? throw Invalid($"{field} is negative.")
+                : value > SpanMax ? throw Invalid($"{field} is {value.TotalDays:0} days; at most {SpanMax.TotalDays:0} are taken.")
+                : value;
         }
         catch (Exception e) when (e is InvalidOperationException or OverflowException)
         {

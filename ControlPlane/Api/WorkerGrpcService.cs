@@ -109,7 +109,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
     }
 
     private static LogLine ToRecord(Contracts.Worker.V1.LogLine line) => new(
-        Door.Time(line.At, "lines.at"), line.Text.Length > LogLineLengthMax ? line.Text[..LogLineLengthMax] : line.Text, line.Error);
+        Door.Time(line.At, "lines.at"), Door.Words(line.Text, LogLineLengthMax), line.Error);
 }
 
 /// <summary>Where checkpoints are kept, as the workers see it.</summary>

@@ -26,6 +26,10 @@ internal static class WorkerPartials
     private const int SamplesMax = 2_000;
     private const int OthersMax = 200;
     private const int LoadsMax = 64;
+
+    /// <summary>DeepSeek-V3 has 59 rows of 256; four times as many.</summary>
+    private const int RatiosMax = 65_536;
+
     private const int RanksMax = 1_024;
     private const int SeriesMax = 100;
     private const int LaunchPartsMax = 16;
@@ -102,7 +106,8 @@ internal static class WorkerPartials
         Door.Span(rank.SinceProgress, "ranks.sinceProgress"), rank.HasExitCode ? rank.ExitCode : null,
         Door.Words(rank.Error, ErrorLengthMax), rank.CollectiveSequence)
     {
-        Fault = Door.Words(rank.Fault, NoteLengthMax), LastLine = Door.Words(rank.LastLine, NoteLengthMax), MemoryKill = rank.MemoryKill,
+        Fault = Door.Words(rank.Fault, NoteLengthMax), LastLine = Door.Words(rank.LastLine, NoteLengthMax),
+        MemoryKill = Door.Words(rank.MemoryKill, NoteLengthMax),
         LastLines = [.. rank.LastLines.TakeLast(LastLinesMax).Select(line => Door.Words(line, LineLengthMax))],
         LocalTry = Door.NotNegative(rank.LocalTry, "ranks.localTry"),
         Halted = rank.Halted,
@@ -114,9 +119,9 @@ internal static class WorkerPartials
     };
 
     private static NotFinite ToRecord(this Proto.NotFinite broke) => new(
-        broke.What, NotFinite.InWords(broke.Value), Door.NotNegative(broke.Step, "ranks.notFinite.step"),
+        Door.Words(broke.What, NoteLengthMax), NotFinite.InWords(broke.Value), Door.NotNegative(broke.Step, "ranks.notFinite.step"),
         Door.NotNegative(broke.Batch, "ranks.notFinite.batch"),
-        Door.NotNegative(broke.MicroBatch, "ranks.notFinite.microBatch"), broke.Data, broke.LearningRate);
+        Door.NotNegative(broke.MicroBatch, "ranks.notFinite.microBatch"), Door.Words(broke.Data, NoteLengthMax), broke.LearningRate);
 
     private static LocalRestart ToRecord(this Proto.LocalRestart restart, string node) => new(
         new NodeId(node), Door.Time(restart.At, "localRestarts.at"), Door.NotNegative(restart.Attempt, "localRestarts.attempt"),
@@ -179,6 +184,7 @@ internal static class WorkerPartials
     public static ExpertLoad ToRecord(this Proto.ExpertLoadReport load)
     {
         int experts = Door.NotNegative(load.Experts, "expertLoads.experts");
+        Door.AtMost(load.Ratios.Count, RatiosMax, "expertLoads.ratios");
         int rows = experts == 0 ? 0 : load.Ratios.Count / experts;
         if (rows == 0 || rows * experts != load.Ratios.Count || load.MtpBlocks < 0 || load.MtpBlocks > rows)
         {

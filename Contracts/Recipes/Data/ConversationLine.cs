@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 
@@ -9,6 +10,12 @@ namespace DeepSeekOps.Recipes.Data;
 /// </summary>
 public static class ConversationLine
 {
+    /// <summary>Of which a line has one. What a line says beside it is nobody's affair: sources, ids, dates.</summary>
+    private static readonly ImmutableArray<string> Kinds = ["text", "question", "answer", "messages"];
+
+    /// <summary>Exports nest what they know of a text; where more than this is nested, somebody tries something.</summary>
+    private const int DepthMax = 1_000;
+
     private const string Shapes = "Write \"text\", or \"question\" and \"answer\", or \"messages\" in each line.";
 
     /// <param name="line">Without its line end; without a byte order mark.</param>
@@ -31,7 +38,7 @@ public static class ConversationLine
     {
         try
         {
-            using var document = JsonDocument.Parse(line);
+            using var document = JsonDocument.Parse(line, new JsonDocumentOptions { MaxDepth = DepthMax });
             return document.RootElement.ValueKind == JsonValueKind.Object ? Of(document.RootElement) : throw NoObject();
         }
         catch (JsonException e)
@@ -56,6 +63,7 @@ public static class ConversationLine
 
     private static Conversation Of(JsonElement line)
     {
+        OneAnswer(line);
         if (line.TryGetProperty("text", out var text))
         {
             return new Conversation([new Turn(Speaker.Assistant, Text(text, "text"))]);
@@ -69,6 +77,28 @@ public static class ConversationLine
 
         return line.TryGetProperty("messages", out var messages) ? Messages(line, messages)
             : throw new BadInputException("it has none of the keys that are read.", Shapes);
+    }
+
+    /// <returns>Those of the names that the object has.</returns>
+    private static string[] Once(JsonElement from, ImmutableArray<string> names)
+    {
+        string[] has = [.. from.EnumerateObject().Select(member => member.Name).Where(name => names.Contains(name))];
+        return has.GroupBy(name => name, StringComparer.Ordinal).FirstOrDefault(name => name.Count() > 1) is { } twice
+            ? throw new BadInputException($"it has \"{twice.Key}\" twice.", "Leave one of them out.") : has;
+    }
+
+    /// <summary>Of two texts neither is taken silently: what is learned would hang on which one is looked at first.</summary>
+    private static void OneAnswer(JsonElement line)
+    {
+        string[] has = Once(line, Kinds);
+        bool asked = has.Contains("question") && has.Contains("answer");
+        string[] whole = [.. has.Where(name => name is "text" or "messages"), .. asked ? (string[])["question"] : []];
+        if (whole.Length > 1)
+        {
+            throw new BadInputException(
+                $"it has {string.Join(" and ", whole.Select(name => $"\"{name}\""))}, and one of them would be learned.",
+                "Leave out what is not to be learned, or give it another name.");
+        }
     }
 
     private static Conversation Messages(JsonElement line, JsonElement messages)
@@ -98,6 +128,7 @@ public static class ConversationLine
 
     private static Turn ToTurn(JsonElement message)
     {
+        Once(message, ["role", "content"]);
         var by = (message.TryGetProperty("role", out var role) && role.ValueKind == JsonValueKind.String ? role.GetString() : null) switch
         {
             "system" or "developer" => Speaker.System,

@@ -100,8 +100,9 @@ public sealed record ModelShape
                 || (RoutedExperts > 0
                     && RoutedExperts % Groups == 0), $"n_routed_experts is {RoutedExperts}: it must be a multiple of n_group {Groups}");
             Require(LimitedGroups > 0 && LimitedGroups <= Groups, $"topk_group is {LimitedGroups}: it must lie in 1..{Groups}");
+            Require(ActiveExperts > 0, $"num_experts_per_tok is {ActiveExperts}: it must be at least 1");
             Require(
-                ActiveExperts > 0 && (Groups <= 0 || (long)ActiveExperts * Groups <= (long)RoutedExperts * LimitedGroups),
+                ActiveExperts <= 0 || Groups <= 0 || (long)ActiveExperts * Groups <= (long)RoutedExperts * LimitedGroups,
                 $"num_experts_per_tok is {ActiveExperts}: the {LimitedGroups} chosen groups hold fewer experts");
         }
 

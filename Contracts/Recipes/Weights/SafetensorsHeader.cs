@@ -112,7 +112,7 @@ public sealed class SafetensorsHeader
             }
         }
 
-        CheckNoOverlap(entries.Values);
+        CheckCovered(entries.Values);
         Tensors = entries;
     }
 
@@ -180,17 +180,32 @@ public sealed class SafetensorsHeader
         return numbers;
     }
 
-    private void CheckNoOverlap(IEnumerable<TensorEntry> entries)
+    /// <summary>
+    /// Tensors lie side by side to the file's end, as the format has it and its own library asks: bytes of which the header says nothing
+    /// are weights that got lost, or another file's.
+    /// </summary>
+    private void CheckCovered(IEnumerable<TensorEntry> entries)
     {
-        TensorEntry? before = null;
+        var end = _dataStart;
+        var before = "the header";
         foreach (var entry in entries.Where(e => e.Bytes > 0).OrderBy(e => e.Offset))
         {
-            if (before is not null && entry.Offset < before.Offset + before.Bytes)
+            if (entry.Offset < end)
             {
-                throw Damaged($"tensors {before.Name} and {entry.Name} lie over each other");
+                throw Damaged($"tensors {before} and {entry.Name} lie over each other");
             }
 
-            before = entry;
+            if (entry.Offset > end)
+            {
+                throw Damaged($"{entry.Offset - end} bytes between {before} and {entry.Name} belong to no tensor");
+            }
+
+            (end, before) = (entry.Offset + entry.Bytes, entry.Name);
+        }
+
+        if (end < _fileLength)
+        {
+            throw Damaged($"its last {_fileLength - end} bytes belong to no tensor");
         }
     }
 

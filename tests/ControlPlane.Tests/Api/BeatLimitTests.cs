@@ -57,6 +57,60 @@ public sealed class BeatLimitTests
     }
 
     [Theory]
+    [InlineData(315_576_000_000)]
+    [InlineData(317_088_000)]
+    public void A_length_of_time_that_no_calendar_has_stops_no_tick(long seconds)
+    {
+        var far = new Duration { Seconds = seconds };
+        var silent = Beat(0);
+        silent.Ranks.Add(new RankStatus { State = RankState.Training, SinceProgress = far });
+        var dead = Beat(0);
+        dead.Ranks.Add(new RankStatus { State = RankState.Exited, SinceExit = far });
+        var saved = Beat(0);
+        saved.Checkpoints.Add(new CheckpointReport { Step = 1, Path = "mini/pretrain/step-00000001", At = At, Stall = far });
+        Assert.All([(silent, "ranks.sinceProgress"), (dead, "ranks.sinceExit"), (saved, "checkpoints.stall")], one =>
+            Assert.Contains($"{one.Item2} is {seconds / 86_400} days", Refusal(one.Item1), StringComparison.Ordinal));
+        silent.Ranks[0].SinceProgress = new Duration { Seconds = 7_200 };
+        Assert.Equal(TimeSpan.FromHours(2), silent.ToRecord().Ranks[0].SinceProgress);
+    }
+
+    [Fact]
+    public void A_line_from_the_end_of_the_calendar_is_refused_and_one_of_a_clock_that_was_never_set_is_taken()
+    {
+        var beat = Beat(0);
+        beat.Notes.Add(new WorkerNote { At = new Timestamp { Seconds = 253_402_300_799 }, Text = "far" });
+        Assert.Contains("notes.at lies in the year 9999", Refusal(beat), StringComparison.Ordinal);
+        beat.Notes[0].At = At;
+        Assert.Equal(DateTimeOffset.UnixEpoch, beat.ToRecord().Notes[0].At);
+    }
+
+    [Fact]
+    public void No_words_of_a_rank_are_kept_whole_however_long_they_are()
+    {
+        string huge = new('w', 1 << 20);
+        var beat = Beat(0);
+        beat.Ranks.Add(new RankStatus
+        {
+            Phase = huge, Error = huge, Fault = huge, LastLine = huge, MemoryKill = huge, LastLines = { huge },
+            NotFinite = new NotFinite { What = huge, Data = huge },
+        });
+        Assert.InRange(System.Text.Json.JsonSerializer.Serialize(beat.ToRecord().Ranks[0]).Length, 1, 64 << 10);
+    }
+
+    [Fact]
+    public void Loads_of_more_experts_than_a_model_has_are_refused()
+    {
+        var beat = Beat(0);
+        beat.ExpertLoads.Add(new ExpertLoadReport { Step = 1, At = At, Experts = 256 });
+        beat.ExpertLoads[0].Ratios.AddRange(Enumerable.Repeat(1f, 256 * 256));
+        Assert.Single(beat.ToRecord().ExpertLoads);
+        beat.ExpertLoads[0].Ratios.AddRange(Enumerable.Repeat(1f, 256));
+        Assert.Contains("expertLoads.ratios has 65792 entries", Refusal(beat), StringComparison.Ordinal);
+    }
+
+    private static string Refusal(HeartbeatRequest beat) => Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail;
+
+    [Theory]
     [InlineData("../../../../etc", false)]
     [InlineData("/etc", false)]
     [InlineData("mini/pretrain/../pretrain/step-00000010", false)]

@@ -33,6 +33,11 @@ public sealed class DataFileTests : IDisposable
     [InlineData("a.jsonl", "{\"tools\": [{}], \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}", "\"tools\" is set")]
     [InlineData("a.jsonl", "{\"prompt\": \"x\"}", "it has none of the keys that are read")]
     [InlineData("a.jsonl", "{\"text\": \"x\", \"score\": NaN}", "line 1: it is not a JSON object: byte 24 fits none")]
+    [InlineData("a.jsonl", "{\"text\": \"x\", \"text\": \"y\"}", "line 1: it has \"text\" twice")]
+    [InlineData("a.jsonl", "{\"text\": \"x\", \"messages\": []}", "line 1: it has \"text\" and \"messages\", and one of them would be")]
+    [InlineData("a.jsonl", "{\"question\": \"x\", \"answer\": \"y\", \"text\": \"z\"}", "it has \"text\" and \"question\", and one of")]
+    [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\", \"content\": \"y\"}]}",
+        "message 1: it has \"content\" twice")]
     [InlineData("a.jsonl", "root:x:0:0", "line 1: it is not a JSON object")]
     [InlineData("a.txt", "a\0b", "line 1, has a NUL byte")]
     [InlineData("a.txt", "\uFEFF", "is empty")]
@@ -85,6 +90,7 @@ public sealed class DataFileTests : IDisposable
             + "\"text\", \"text\": \"?\"}]}, "
         + "{\"role\": \"assistant\", \"content\": \"Oak.\", \"tool_calls\": null}]}", "Oak?\nOak.")]
     [InlineData("nul.jsonl", "{\"text\": \"a\\u0000b\"}", "a\0b")]
+    [InlineData("beside.jsonl", "{\"text\": \"x\", \"answer\": 5, \"meta\": {\"a\": 1, \"a\": [2]}}", "x")]
     [InlineData("a, b.txt", "comma", "comma")]
     public void What_is_read_is_the_text_alone(string name, string text, string document)
     {

@@ -111,6 +111,10 @@ public sealed class SafetensorsTests : DrawingTests, IDisposable
     [InlineData("""{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,17]}}""", "should be 16 bytes")]
     [InlineData("""{"w":{"dtype":"F32","shape":[4]}}""", "lacks")]
     [InlineData("""{"w":{"dtype":"F32","shape":[400],"data_offsets":[0,1600]}}""", "should be 1600 bytes")]
+    [InlineData("""{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}""", "its last 16 bytes belong to no tensor")]
+    [InlineData("""{"w":{"dtype":"F32","shape":[4],"data_offsets":[16,32]}}""", "16 bytes between the header and w belong to no tensor")]
+    [InlineData("""{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"v":{"dtype":"F32","shape":[4],"data_offsets":[16,32]}}""",
+        "8 bytes between w and v belong to no tensor")]
     [InlineData("[]", "not a JSON object")]
     [InlineData("{", "not JSON")]
     public void A_header_that_lies_is_refused_in_words(string header, string words)
