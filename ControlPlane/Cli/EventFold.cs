@@ -11,6 +11,9 @@ public static class EventFold
 {
     private const string Checkpoint = "checkpoint";
 
+    /// <summary>Several come with one message where time is simulated fast, or where nobody answered for a while.</summary>
+    private static readonly TimeSpan AtOnce = TimeSpan.FromSeconds(1);
+
     public static IEnumerable<Event> Of(IEnumerable<Event> events)
     {
         var held = new List<Event>();
@@ -47,7 +50,8 @@ public static class EventFold
         {
             var since = checkpoints[0].At?.ToDateTimeOffset() ?? default;
             var until = last.At?.ToDateTimeOffset() ?? since;
-            last.Text = $"{checkpoints.Count} checkpoints in {Words.Time(until - since)}, all durable; the last: {last.Text}";
+            string within = until - since < AtOnce ? "at once" : $"in {Words.Time(until - since)}";
+            last.Text = $"{checkpoints.Count} checkpoints {within}, all durable; the last: {last.Text}";
             last.Took = null;
             last.At ??= Timestamp.FromDateTimeOffset(until);
         }

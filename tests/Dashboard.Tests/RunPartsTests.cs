@@ -204,12 +204,14 @@ public sealed class RunPartsTests : PageTest
             Kind = "local",
             Nodes =
             {
-                new Node { Name = "node-0", State = "ready", Slots = 1, SlotsUsed = 1, Run = "mini",
+                new Node { Name = "node-0", State = "ready", Reason = "ready", Slots = 1, SlotsUsed = 1, Run = "mini",
                     Stage = "pretrain", Attempt = 1, AgentPid = 4711, LastSeen = Noon },
                 new Node { Name = "node-1", State = "not-ready", Slots = 1, Reason = "Its agent has not been heard for 12 s." },
             },
         });
         page.WaitForAssertion(() => Assert.Contains("mini / pretrain", page.Find("[data-node=node-0]").TextContent));
+        // Its state is its reason: said once.
+        Assert.Single(page.FindAll("[data-node=node-0] *"), e => e.ChildElementCount == 0 && e.TextContent == "ready");
         Assert.Contains("agent pid 4711", page.Find("[data-node=node-0]").TextContent);
         Assert.Contains("not ready", page.Find("[data-node=node-1]").TextContent);
         Assert.Contains("Its agent has not been heard for 12 s.", page.Find("[data-node=node-1]").TextContent);

@@ -57,6 +57,7 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
             // Not as a script of the page: its policy lets in no others than its own.
             await browser.Page.EvaluateAsync(axe);
             found.AddRange((await browser.Page.EvaluateAsync<string[]>(Violations)).Select(v => $"{path}: {v}"));
+            found.AddRange((await browser.Page.EvaluateAsync<string[]>(OutOfSight)).Select(v => $"{path}: {v}"));
             if (path.EndsWith("checkpoints", StringComparison.Ordinal))
             {
                 Assert.True(await browser.Page.Locator("tr.gone").CountAsync() > 0, "no checkpoint is deleted yet");
@@ -65,6 +66,19 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
 
         Assert.True(found.Count == 0, string.Join(Environment.NewLine, found));
     }
+
+    /// <summary>
+    /// What axe does not look at: the part that is shown is named within the window, and the heading that gets a new page's focus for
+    /// readers of the screen has no ring, which says to others that something can be done there.
+    /// </summary>
+    private const string OutOfSight = """
+        () => [...document.querySelectorAll('[aria-current=page]')]
+          .filter(a => { const box = a.getBoundingClientRect(); return box.left < 0 || box.right > innerWidth; })
+          .map(a => `'${a.innerText.trim()}' is the present part and lies outside of the window`)
+          .concat([...document.querySelectorAll('h1[tabindex="-1"]')]
+            .filter(h => { h.focus({ focusVisible: true }); return getComputedStyle(h).outlineStyle !== 'none'; })
+            .map(h => `'${h.innerText.trim()}' has a ring, and nobody can act on it`))
+        """;
 
     private const string Violations = """
         async () => (await axe.run(document, { resultTypes: ['violations'] })).violations

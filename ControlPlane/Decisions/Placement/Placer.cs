@@ -96,7 +96,7 @@ internal static class Placer
         int zones = chosen.Select(i => Fabric.ZoneOf(free[i])).Distinct(StringComparer.Ordinal).Count();
         string where = request.Nodes == 1
             ? $"placed on {free[chosen[0]].Id}"
-            : $"placed on {request.Nodes} nodes ({free[chosen[0]].Id} … {free[chosen[^1]].Id}) under "
+            : $"placed on {Words.Nodes([.. chosen.Select(i => free[i].Id)])} under "
                 + $"{Words.Count(leaves, "leaf", "leaves")}"
                 + (zones > 1 ? $" in {zones} zones" : "");
         string avoided = string.Join(", ", chosen.Where(i => request.Avoid.ContainsKey(free[i].Id)).Take(3)

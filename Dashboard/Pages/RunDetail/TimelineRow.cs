@@ -16,8 +16,10 @@ public sealed record TimelineRow(Event Event, Event First, int Count, TimeSpan? 
 
     public string Text => Count == 1
         ? Event.Text
-        : $"{Count} checkpoints in {Figures.Duration(Event.At.ToDateTimeOffset() - First.At.ToDateTimeOffset())}, all "
-            + $"durable; the last: {Event.Text}";
+        : $"{Count} checkpoints {In(Event.At.ToDateTimeOffset() - First.At.ToDateTimeOffset())}, all durable; the last: {Event.Text}";
+
+    /// <summary>Several come with one message where time is simulated fast, or where nobody answered for a while.</summary>
+    private static string In(TimeSpan time) => time < TimeSpan.FromSeconds(1) ? "at once" : $"in {Figures.Duration(time)}";
 
     /// <summary>Newest first, and no more rows than asked for (0: all).</summary>
     public static IReadOnlyList<TimelineRow> Of(IEnumerable<Event> events, int most = 0, bool fold = true)

@@ -43,7 +43,7 @@ public sealed class DistillationWork : IStageWork
                 $"The student's vocab_size {shape.VocabSize} differs from the teacher's {context.Plan.Model.VocabSize}; give "
                     + "both the same tokenizer.");
         }
-        _long = new LongExamples(context.Link, plan.SequenceLength);
+        _long = new LongExamples(context, plan.SequenceLength);
         Learner = context.NewLearner(shape);
         _teacher = context.NewModel(context.Plan.Model);
     }
@@ -184,7 +184,7 @@ public sealed class DistillationWork : IStageWork
                 $"The verifier rejected all {_plan.Samples} samples of the teacher: there is nothing to distil. Begin "
                     + "from a better checkpoint.");
         }
-        _context.Link.Note($"The teacher drew {_plan.Samples} samples; the verifier kept {_samples.Count}.");
+        _context.Tell($"The teacher drew {_plan.Samples} samples; the verifier kept {_samples.Count}.");
         _context.Evaluation.Report("samples_kept", Interval.Of(_samples.Count, _plan.Samples), 0);
     }
 

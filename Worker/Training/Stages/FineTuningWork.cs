@@ -16,7 +16,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
 
     private readonly Learner _learner = context.NewLearner(context.Plan.Model);
     private readonly ITrainingData _pairs = plan.Data.Length > 0 ? FileData.Open([plan.Data], context.Plan.Seed, heldOut: 0) : context.Data;
-    private readonly LongExamples _long = new(context.Link, plan.SequenceLength);
+    private readonly LongExamples _long = new(context, plan.SequenceLength);
     private readonly Counted.LearningRate _rate = plan.LearningRate.ToRecord();
     private readonly long _epochSteps = Counted.StageLength.StepsPerEpoch(plan.Instances, plan.BatchSize);
     private long _next;

@@ -1,16 +1,17 @@
-using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Parallel;
 
 namespace DeepSeekOps.Worker.Training.Stages;
 
 /// <summary>
-/// Examples that do not fit into a row of a stage: told when the first is met, and once more, counted, at the stage's end.
+/// Examples that do not fit into a row of a stage: told when the first is met, and once more, counted, at the stage's end. In a gang its
+/// first rank tells: the first that it meets itself, and at the end those of all.
 /// </summary>
-internal sealed class LongExamples(IRankLink link, int sequenceLength)
+internal sealed class LongExamples(StageContext context, int sequenceLength)
 {
-    private long _examples;
-    private long _cut;
-    private long _unlearned;
+    private int _examples;
+    private int _cut;
+    private int _unlearned;
     private int _longest;
 
     public void Take(InstanceBatch batch)
@@ -23,21 +24,24 @@ internal sealed class LongExamples(IRankLink link, int sequenceLength)
         if (first)
         {
             var answer = batch.Unlearned > 0 ? ", and no answer of it is left to learn" : "";
-            link.Note(batch.Cut.Count > 0
+            context.Tell(batch.Cut.Count > 0
                 ? $"An example of {batch.Cut[0]} tokens is longer than its row of {sequenceLength}: it is cut there{answer}. "
                     + "Further ones are counted at the stage's end. Set sequenceLength higher, or shorten them."
                 : "An example has no answer to learn: it adds nothing. Further ones are counted at the stage's end.");
         }
     }
 
-    /// <summary>Of this launch: what an earlier one counted ended with it.</summary>
+    /// <summary>Of this launch: what an earlier one counted ended with it. A call of all ranks.</summary>
     public void Sum()
     {
-        if (_cut + _unlearned > 0)
+        // Each rank counted those of its own rows; ranks that hold other parts of the same model would count the same rows twice.
+        var all = context.Mesh.Data.Gather([[_examples, _cut, _unlearned, _longest]]);
+        int Of(int count) => all.Sum(rank => rank[count]);
+        if (Of(1) + Of(2) > 0)
         {
-            link.Note($"{_cut} of {_examples} examples of this launch were longer than their row of {sequenceLength} tokens (the longest "
-                + $"has {_longest}) and were cut; "
-                + $"{_unlearned} had no answer left to learn, and added nothing.");
+            context.Tell($"{Of(1)} of {Of(0)} examples of this launch were longer than their row of {sequenceLength} tokens (the longest "
+                + $"has {all.Max(rank => rank[3])}) and were cut; "
+                + $"{Of(2)} had no answer left to learn, and added nothing.");
         }
     }
 }

@@ -33,6 +33,18 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
         return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, rank, mesh);
     }
 
+    /// <summary>
+    /// A line for the run's timeline of something that all ranks of the gang see alike: the first one tells it. The link's own note is for
+    /// what one rank alone knows.
+    /// </summary>
+    public void Tell(string text)
+    {
+        if (Mesh.World.Own == 0)
+        {
+            Link.Note(text);
+        }
+    }
+
     public Learner NewLearner(ModelConfig model, double emaDecay = 0) =>
         new(model, Plan.Optimizer, Plan.Seed, emaDecay, Rank, Plan.Precision, Mesh);
 

@@ -48,7 +48,7 @@ public sealed class UndistilledStudent : IDisposable
             var norm = _learner.Update(rate.At(step, tokens, steps)).ToDouble();
             if (!double.IsFinite(norm))
             {
-                _context.Link.Note("The student without a teacher is not measured: its gradient norm became "
+                _context.Tell("The student without a teacher is not measured: its gradient norm became "
                     + $"{(double.IsNaN(norm) ? "NaN" : "infinite")} at its step {step + 1}.");
                 return null;
             }

@@ -22,6 +22,13 @@ public sealed class EventFoldTests
     }
 
     [Fact]
+    public void Checkpoints_that_came_with_one_message_came_at_once()
+    {
+        Assert.StartsWith("2 checkpoints at once, all durable;", EventFold.One([Of(5, "checkpoint"), Of(5, "checkpoint")]).Text,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_refused_checkpoint_is_never_folded()
     {
         var refused = Of(2, "checkpoint");

@@ -2,7 +2,9 @@ using CsCheck;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Tests.Agent;
+using DeepSeekOps.Worker.Tests.Parallel;
 using DeepSeekOps.Worker.Training.Learning;
+using DeepSeekOps.Worker.Training.Stages;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -38,6 +40,34 @@ public sealed class NothingToLearnTests : IDisposable
         Assert.Single(notes, n => n.StartsWith("An example of 107 tokens is longer than its row of 24", StringComparison.Ordinal));
         Assert.Single(notes,
             n => n.StartsWith("2 of 16 examples of this launch were longer than their row of 24 tokens", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void In_a_gang_the_first_rank_alone_tells_what_all_of_them_counted()
+    {
+        RecordingRankLink[] links = [new(), new()];
+        using var ranks = new ThreadRanks(2);
+        ranks.Run((rank, mesh) =>
+        {
+            var context = MiniPlans.Context(_mini.Plan("sft"), links[rank], mesh, rank, ranks: 2);
+            var examples = new LongExamples(context, sequenceLength: 24);
+            var own = PackedInstances.Pack([], 24, pad: 0);
+            examples.Take(rank == 0 ? own with { Instances = 3, Cut = [30] } : own with { Instances = 2, Cut = [40, 50], Unlearned = 1 });
+            examples.Sum();
+            context.Tell("all of them see this");
+            return rank;
+        });
+        Assert.Equal(
+            [
+                "An example of 30 tokens is longer than its row of 24: it is cut there. Further ones are counted at the stage's end. Set "
+                    + "sequenceLength higher, or shorten them.",
+                "3 of 5 examples of this launch were longer than their row of 24 tokens (the longest has 50) and were cut; 1 had no answer "
+                    + "left to learn, and added nothing.",
+                "all of them see this",
+            ],
+            links[0].Reports.Where(r => r.Note is not null).Select(r => r.Note.Text));
+        Assert.DoesNotContain(links[1].Reports, r => r.Note is not null);
+        Array.ForEach(links, link => link.Dispose());
     }
 
     [Fact]
