@@ -34,6 +34,15 @@ internal static class AccessGuard
 
     public static void UseAccessGuard(this WebApplication app, AccessKey key) => app.Use((context, next) => Pass(context, next, key));
 
+    /// <summary>
+    /// A port that other machines reach is for agents' reports: no page, no call of people, not even one with their token.
+    /// </summary>
+    /// <param name="port">Null: there is no such port.</param>
+    public static void UseAgentsOnly(this WebApplication app, int? port) => app.Use((context, next) =>
+        port is null || context.Connection.LocalPort != port || IsReport(context) ? next(context)
+            : HttpDoor.Refuse(context, StatusCode.PermissionDenied, "Only agents report here; people and programs use the address of the "
+                + "dashboard, on the machine of the control plane (on Kubernetes by kubectl port-forward)."));
+
     /// <summary>Whom the caller of a gRPC method may speak for.</summary>
     public static AgentClaims ClaimsOf(ServerCallContext context) => context.GetHttpContext().Features.Get<AgentClaims>()
         ?? throw new InvalidOperationException($"{context.Method} was reached without an agent's token");
@@ -54,8 +63,7 @@ internal static class AccessGuard
             return LetIn(context, key);
         }
 
-        bool reports = context.GetEndpoint()?.Metadata.GetMetadata<GrpcMethodMetadata>()?.ServiceType == typeof(WorkerGrpcService);
-        return (caller, reports) switch
+        return (caller, IsReport(context)) switch
         {
             (Caller.Nobody, _) => Ask(context),
             (Caller.Agent, true) => next(context),
@@ -71,6 +79,9 @@ internal static class AccessGuard
             _ => next(context),
         };
     }
+
+    private static bool IsReport(HttpContext context) =>
+        context.GetEndpoint()?.Metadata.GetMetadata<GrpcMethodMetadata>()?.ServiceType == typeof(WorkerGrpcService);
 
     private sealed record KnownCaller(Caller Caller);
 

@@ -1,5 +1,6 @@
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Pods;
 
 namespace DeepSeekOps.ControlPlane.Clusters;
 
@@ -11,8 +12,14 @@ public abstract record ClusterChoice
 {
     private protected ClusterChoice() { }
 
-    /// <summary>Machines that it has from the beginning.</summary>
-    public abstract int Nodes { get; init; }
+    /// <summary>Machines that it has, where their number is chosen with it; null: it has those that there are.</summary>
+    public virtual int? NodesChosen => null;
+
+    /// <summary>Folder of checkpoints as control plane and agents see it; null: the usual one of the data directory.</summary>
+    public virtual string? Checkpoints => null;
+
+    /// <summary>The same with what operators wrote of pods; null: it needs that, and it is not there.</summary>
+    public virtual ClusterChoice? With(PodSettings? written) => this;
 
     /// <summary>What whoever starts it has to know of it; empty: nothing.</summary>
     public virtual string Greeting => "";

@@ -7,13 +7,13 @@ using DeepSeekOps.Decisions.Placement;
 namespace DeepSeekOps.ControlPlane.Clusters;
 
 /// <summary>
-/// The hands: makes and ends pods where Decisions said so, and tells what it sees. Two implementations: local processes and
-/// simulated nodes, each a folder with its choice, its options and its registration. It decides nothing. Every call is idempotent
+/// The hands: makes and ends pods where Decisions said so, and tells what it sees. Three implementations: local processes, simulated
+/// nodes and Kubernetes, each a folder with its choice, its options and its registration. It decides nothing. Every call is idempotent
 /// and named by gang.
 /// </summary>
 public interface ITrainingCluster
 {
-    /// <summary>"local" or "simulated".</summary>
+    /// <summary>"local", "simulated" or "kubernetes".</summary>
     string Kind { get; }
 
     /// <summary>True where what it reports is not measured on real machines; every view says so.</summary>
@@ -44,8 +44,9 @@ public interface ITrainingCluster
     Task CreatePods(GangGrant gang, CancellationToken cancellation);
 
     /// <summary>
-    /// Ends the pods of a gang and fences them: when it returns true, no process of that gang runs any more. False: not yet certain, ask
-    /// again. Their logs and evidence are kept.
+    /// Ends the pods of a gang and fences them: when it returns true, no process of that gang runs any more, or what may still run is on a
+    /// node that nobody hears of, takes no new pods, and is refused wherever it reports. False: not yet certain, ask again. Their logs and
+    /// evidence are kept.
     /// </summary>
     Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation);
 

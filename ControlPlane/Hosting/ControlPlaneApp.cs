@@ -53,7 +53,8 @@ public static class ControlPlaneApp
 
         builder.Services.AddSingleton(LedgerBinding.Of);
         builder.UseOrleans(silo => Silo(silo, endpoints, settings));
-        builder.Services.AddSingleton(new CheckpointRoot(Path.Combine(options.DataDirectory, "checkpoints")));
+        builder.Services.AddSingleton(new CheckpointRoot(
+            options.Cluster.Checkpoints ?? Path.Combine(options.DataDirectory, "checkpoints")));
         builder.Services.AddSingleton(new GenerationLimits());
         builder.Services.AddSingleton<Generations>();
         builder.Services.AddSingleton<FileLooks>();
@@ -81,6 +82,7 @@ public static class ControlPlaneApp
         app.UseHttpDoor();
         app.UseHead();
         app.UseRouting();
+        app.UseAgentsOnly(endpoints.Agents?.Port);
         app.UseAccessGuard(key);
         app.MapApi();
         app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated).AddSeriesDoor();

@@ -18,7 +18,13 @@ public static class ControlPlaneHost
     {
         // A pipeline file that is not there is said before anything is started.
         string? pipeline = options.Submit is { } file ? await SubmittedPipeline.Read(file, stop) : null;
-        var settings = await SettingsFile.Read(options.ClusterSettings, options.Cluster.Nodes, stop);
+        var settings = await SettingsFile.Read(options.ClusterSettings, options.Cluster.NodesChosen, stop);
+        options = options with
+        {
+            Cluster = options.Cluster.With(settings.Pods) ?? throw new RefusalException(
+                "This cluster needs to be told how its pods are made, and --cluster-settings names no file with a part 'kubernetes:'.",
+                "Begin from deploy/kubernetes/cluster.yaml; docs/cluster.md has every field.", ExitCode.Usage),
+        };
         PrivateFiles.MakeWhatIsMadePrivate();
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
         var endpoints = Endpoints.Choose(options);

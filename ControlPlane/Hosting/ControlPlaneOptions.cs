@@ -1,3 +1,4 @@
+using System.Net;
 using DeepSeekOps.ControlPlane.Clusters;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
@@ -15,6 +16,9 @@ public sealed record ControlPlaneOptions
 
     /// <summary>Port of gRPC. Default: a free one.</summary>
     public int? GrpcPort { get; init; }
+
+    /// <summary>Address where agents on other machines report. Default: none; agents on this one use gRPC's port.</summary>
+    public IPEndPoint? Agents { get; init; }
 
     /// <summary>A PostgreSQL connection. Default: SQLite in the data directory.</summary>
     public string? Database { get; init; }

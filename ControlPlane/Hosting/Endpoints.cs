@@ -6,12 +6,15 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>
-/// Where the process listens, on loopback alone. Without TLS, gRPC cannot share a port with pages: one speaks HTTP/2 from the first byte,
-/// the other HTTP/1.1.
+/// Where the process listens: on loopback, and for agents of other machines where it is told to. Without TLS, gRPC cannot share a port with
+/// pages: one speaks HTTP/2 from the first byte, the other HTTP/1.1.
 /// </summary>
 /// <param name="SiloPort">Part of the silo's name; nothing listens there (<see cref="NoSiloPort"/>).</param>
 public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
 {
+    /// <summary>Where agents on other machines report, and nobody else is answered. Null: all agents are on this one.</summary>
+    public IPEndPoint? Agents { get; init; }
+
     public string Http => $"http://127.0.0.1:{HttpPort}";
 
     public string Grpc => $"http://127.0.0.1:{GrpcPort}";
@@ -26,7 +29,7 @@ public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
     {
         int http = LoopbackPort.Choose(options.Port, ControlPlaneOptions.UsualPort, "--port");
         int grpc = LoopbackPort.Choose(options.GrpcPort, usual: null, "--grpc-port");
-        return new Endpoints(http, grpc, LoopbackPort.Free());
+        return new Endpoints(http, grpc, LoopbackPort.Free()) { Agents = options.Agents };
     }
 
     public void Listen(KestrelServerOptions kestrel)
@@ -34,5 +37,9 @@ public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
         kestrel.AddServerHeader = false;
         kestrel.Listen(IPAddress.Loopback, HttpPort, listen => listen.Protocols = HttpProtocols.Http1);
         kestrel.Listen(IPAddress.Loopback, GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
+        if (Agents is { } agents)
+        {
+            kestrel.Listen(agents, listen => listen.Protocols = HttpProtocols.Http2);
+        }
     }
 }

@@ -17,7 +17,7 @@ internal static class ClusterNotation
     private static Notation<ImmutableArray<NodeId>> Nodes { get; } = new ListNotation<NodeId>(
         new ProjectedNotation<string, NodeId>(NodeName, v => new NodeId(v), v => v.Name), 0, 100_000, "node names");
 
-    private static Notation<ImmutableDictionary<string, string>> Labels { get; } =
+    internal static Notation<ImmutableDictionary<string, string>> Labels { get; } =
         new ProjectedNotation<ImmutableArray<string>, ImmutableDictionary<string, string>>(
             new ListNotation<string>(new TextNotation("a label as key=value", "[^=\\s]{1,256}=[^=\\s]{0,256}"), 0, 20,
                 "labels as key=value"),
@@ -69,12 +69,15 @@ internal static class ClusterNotation
         .With("groups", new ListNotation<NodeGroup>(Group, 0, 1_000, "groups"), s => s.Groups, (s, v) => s with { Groups = v },
             "Names for nodes.")
         .With("maintenance", new ListNotation<MaintenanceWindow>(Window, 0, 1_000, "maintenance windows"), s => s.Maintenance,
-            (s, v) => s with { Maintenance = v }, "Planned times in which nodes are out.");
+            (s, v) => s with { Maintenance = v }, "Planned times in which nodes are out.")
+        .MaybeRecord("kubernetes", PodNotation.Pods, s => s.Pods, (s, v) => s with { Pods = v },
+            "How pods are made, and nodes are read, on a Kubernetes cluster.");
 
     public static IEnumerable<(string Title, IEnumerable<(string Name, string InWords, bool Required, string Doc)> Fields)> Tables =>
-        [("settings", Lines(Settings)), ("teams", Lines(Team)), ("groups", Lines(Group)), ("maintenance", Lines(Window))];
+        [("settings", Lines(Settings)), ("teams", Lines(Team)), ("groups", Lines(Group)), ("maintenance", Lines(Window)),
+            .. PodNotation.Tables];
 
-    private static IEnumerable<(string, string, bool, string)> Lines<T>(Mapping<T> table)
+    internal static IEnumerable<(string, string, bool, string)> Lines<T>(Mapping<T> table)
         where T : class => table.Fields.Select(f => (f.Name, f.InWords, f.Required, f.Doc));
 
     /// <summary>A point in time with its zone: a time without one is another time elsewhere.</summary>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Pods;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
@@ -23,6 +24,9 @@ public sealed record ClusterSettings
     public ImmutableArray<NodeGroup> Groups { get; init; } = [];
 
     public ImmutableArray<MaintenanceWindow> Maintenance { get; init; } = [];
+
+    /// <summary>Null: nothing is written of Kubernetes.</summary>
+    public PodSettings? Pods { get; init; }
 
     public PlacementPolicy ToPolicy() => new(Teams.ToImmutableDictionary(t => t.Name, t => t.Gpus), Borrow, PreemptAbove)
     {
@@ -86,6 +90,11 @@ public static class ClusterSettingsText
         Once(settings.Teams, t => t.Name, "teams", "team", reading);
         Once(settings.Groups, g => g.Name, "groups", "group", reading);
         Once(settings.Maintenance, w => w.Name, "maintenance", "maintenance", reading);
+        if (settings.Pods is { } pods)
+        {
+            PodNotation.Check(pods, reading);
+        }
+
         for (int i = 0; i < settings.Groups.Length; i++)
         {
             var group = settings.Groups[i];

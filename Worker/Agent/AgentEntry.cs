@@ -22,6 +22,7 @@ public static class AgentEntry
         options = options with { Token = Environment.GetEnvironmentVariable(AgentOptions.TokenVariable) ?? "" };
         // Ranks run other people's code; what the agent may say is not for them.
         Environment.SetEnvironmentVariable(AgentOptions.TokenVariable, null);
+        Environment.SetEnvironmentVariable(RankEntry.PeerHostVariable, options.PeerHost);
         Directory.CreateDirectory(options.PodDirectory);
         // It outlives a control plane that is killed, and the terminal's Ctrl-C is not meant for it.
         Posix.BeginSession();

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Recipes;
@@ -12,6 +13,9 @@ namespace DeepSeekOps.Worker.Agent;
 public static class RankEntry
 {
     public const string ParentVariable = "DSOPS_AGENT_PID";
+
+    /// <summary>Set by the agent: its --peer-host.</summary>
+    public const string PeerHostVariable = "DSOPS_PEER_HOST";
 
     /// <summary>Exit code of a rank that failed; its message went to the agent and to standard error.</summary>
     public const int Failed = 1;
@@ -33,6 +37,13 @@ public static class RankEntry
 
     /// <summary>Exit code of a rank whose agent is gone.</summary>
     public const int AgentGone = 75;
+
+    /// <summary>
+    /// Where a rank listens for the others of its gang: on the address by which they reach its node, and on all of them where that is a
+    /// name.
+    /// </summary>
+    public static IPAddress PeerAddress(string? host) => string.IsNullOrEmpty(host) ? IPAddress.Loopback
+        : IPAddress.TryParse(host, out var address) ? address : IPAddress.Any;
 
     /// <summary>Call on the main thread.</summary>
     /// <param name="warmUp">Loads libraries and does whatever makes the first step slow. Must not leave a trace in numbers.</param>

@@ -21,9 +21,12 @@ internal sealed class Dsops : IAsyncDisposable
     private readonly string[] devArguments;
     private Process? dev;
 
-    private Dsops(string dataDirectory, string[] devArguments)
+    private readonly string verb;
+
+    private Dsops(string dataDirectory, string verb, string[] devArguments)
     {
         DataDirectory = dataDirectory;
+        this.verb = verb;
         this.devArguments = devArguments;
     }
 
@@ -61,10 +64,15 @@ internal sealed class Dsops : IAsyncDisposable
         }
     }
 
-    public static async Task<Dsops> Start(params string[] devArguments)
+    public static Task<Dsops> Start(params string[] devArguments) => Start("dev", devArguments);
+
+    /// <summary>`dsops serve`, for a cluster that is there already.</summary>
+    public static Task<Dsops> Serve(params string[] arguments) => Start("serve", arguments);
+
+    private static async Task<Dsops> Start(string verb, string[] arguments)
     {
         string folder = Directory.CreateTempSubdirectory("dsops-e2e-").FullName;
-        var dsops = new Dsops(folder, devArguments);
+        var dsops = new Dsops(folder, verb, arguments);
         try
         {
             await dsops.StartDev();
@@ -83,7 +91,7 @@ internal sealed class Dsops : IAsyncDisposable
     {
         string file = Path.Combine(DataDirectory, "control-plane.json");
         File.Delete(file);
-        dev = Launch(["dev", "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
+        dev = Launch([verb, "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
         Collect(dev);
         Http = await Eventually.Get("dev is ready", Eventually.Patience,
             () => Task.FromResult(dev.HasExited ? throw Died() : ReadAddress(file)), () => Output);

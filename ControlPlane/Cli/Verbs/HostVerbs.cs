@@ -1,9 +1,12 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Clusters.Kubernetes;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
@@ -23,7 +26,7 @@ internal static class HostVerbs
     private const int HighestPort = 65_535;
 
     /// <summary>Words of the clusters that are built; a test compares them with the clusters that there are.</summary>
-    internal static readonly string[] Clusters = ["local", "simulated"];
+    internal static readonly string[] Clusters = ["local", "simulated", "kubernetes"];
 
     private static Option<int?> Port() => Checked(new Option<int?>("--port")
     {
@@ -93,12 +96,14 @@ internal static class HostVerbs
         var keepPods = KeepPods();
         var ranks = RanksPerNode();
         var settings = Settings();
+        var kubeconfig = Kubeconfig();
+        var agents = Agents();
         var command = new Command("dev",
             "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops "
                 + "it; the next start goes on.")
         {
             submit, data, port, grpcPort, database, databaseFile, rebind, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
-            ranks,
+            ranks, kubeconfig, agents,
         };
         command.Validators.Add(result =>
         {
@@ -128,7 +133,9 @@ internal static class HostVerbs
                     {
                         Nodes = parsed.GetValue(nodes) ?? SimulatedChoice.UsualNodes, TimeFactor = parsed.GetValue(timeFactor),
                         Faults = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults)), Seed = parsed.GetValue(seed),
-                    }),
+                    },
+                    parsed.GetValue(kubeconfig)),
+                Agents = parsed.GetValue(agents) is { } address ? IPEndPoint.Parse(address) : null,
                 ClusterSettings = parsed.GetValue(settings),
                 Submit = parsed.GetValue(submit),
                 Data = parsed.GetValue(data),
@@ -148,9 +155,11 @@ internal static class HostVerbs
         var rebind = Rebind();
         var cluster = Cluster("kubernetes");
         var settings = Settings();
+        var kubeconfig = Kubeconfig();
+        var agents = Agents();
         var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.")
         {
-            port, grpcPort, database, databaseFile, rebind, cluster, settings,
+            port, grpcPort, database, databaseFile, rebind, cluster, settings, kubeconfig, agents,
         };
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
@@ -160,7 +169,9 @@ internal static class HostVerbs
                 GrpcPort = parsed.GetValue(grpcPort),
                 Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
                 Rebind = parsed.GetValue(rebind),
-                Cluster = Choice(parsed.GetValue(cluster), () => new LocalChoice(), () => new SimulatedChoice()),
+                Agents = parsed.GetValue(agents) is { } address ? IPEndPoint.Parse(address) : null,
+                Cluster = Choice(parsed.GetValue(cluster), () => new LocalChoice(), () => new SimulatedChoice(),
+                    parsed.GetValue(kubeconfig)),
                 ClusterSettings = parsed.GetValue(settings),
             },
             terminal, timeline: null, cancellation));
@@ -186,14 +197,39 @@ internal static class HostVerbs
     }
 
     /// <summary>The one place where a word becomes a cluster.</summary>
-    private static ClusterChoice Choice(string? word, Func<LocalChoice> local, Func<SimulatedChoice> simulated) => word switch
+    private static ClusterChoice Choice(
+        string? word, Func<LocalChoice> local, Func<SimulatedChoice> simulated, string? kubeconfig) => word switch
+        {
+            "local" => local(),
+            "simulated" => simulated(),
+            "kubernetes" => new KubernetesChoice { Kubeconfig = kubeconfig },
+            _ => throw new UnreachableException($"--cluster {word}"),
+        };
+
+    private static Option<string?> Kubeconfig() => new("--kubeconfig")
     {
-        "local" => local(),
-        "simulated" => simulated(),
-        _ => throw new RefusalException(
-            $"--cluster {word} is not built yet in this version.", $"Use --cluster {string.Join(" or --cluster ", Clusters)}.",
-            ExitCode.Usage),
+        Description = "Kubernetes: file with the API server's address and credentials. Default: those of the pod it runs in, or of the "
+            + "usual kubeconfig.",
+        HelpName = "FILE",
     };
+
+    private static Option<string?> Agents()
+    {
+        var agents = new Option<string?>("--agents")
+        {
+            Description = "Kubernetes: address and port where agents in pods report, such as 0.0.0.0:5082; nobody else is answered there. "
+                + "It is not encrypted: keep it within the cluster. Default: none.",
+            HelpName = "ADDRESS:PORT",
+        };
+        agents.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && !(IPEndPoint.TryParse(token.Value, out var address) && address.Port > 0))
+            {
+                result.AddError($"--agents is '{token.Value}'; write an IP address and a port, such as 0.0.0.0:5082.");
+            }
+        });
+        return agents;
+    }
 
     private static Option<int?> Nodes(Option<string> cluster)
     {
@@ -275,7 +311,7 @@ internal static class HostVerbs
             Description = "What runs the workers: local processes, Kubernetes, or a simulated cluster.",
             DefaultValueFactory = _ => usual,
         };
-        cluster.AcceptOnlyFromAmong([.. Clusters, "kubernetes"]);
+        cluster.AcceptOnlyFromAmong(Clusters);
         return cluster;
     }
 

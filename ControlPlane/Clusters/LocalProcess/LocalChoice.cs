@@ -6,13 +6,15 @@ public sealed record LocalChoice : ClusterChoice
     public const int UsualNodes = 2;
 
     /// <summary>Default: 2, so that a stage has somewhere to go when an agent dies.</summary>
-    public override int Nodes { get; init; } = UsualNodes;
+    public int Nodes { get; init; } = UsualNodes;
 
     /// <summary>Ranks that fit on a node. Default: 1.</summary>
     public int RanksPerNode { get; init; } = 1;
 
     /// <summary>Folders of ended pods, with the logs of their ranks, stay for so many days. Default: 7.</summary>
     public int KeepPodsDays { get; init; } = 7;
+
+    public override int? NodesChosen => Nodes;
 
     public override void AddTo(IServiceCollection services, ClusterHouse house)
     {

@@ -8,7 +8,7 @@ public sealed record SimulatedChoice : ClusterChoice
 {
     public const int UsualNodes = 256;
 
-    public override int Nodes { get; init; } = UsualNodes;
+    public int Nodes { get; init; } = UsualNodes;
 
     /// <summary>Simulated seconds in one second. Default: 1.</summary>
     public double TimeFactor { get; init; } = 1;
@@ -18,6 +18,8 @@ public sealed record SimulatedChoice : ClusterChoice
 
     /// <summary>Everything random grows from it. Default: 1.</summary>
     public int Seed { get; init; } = 1;
+
+    public override int? NodesChosen => Nodes;
 
     public override string Greeting => string.Create(CultureInfo.InvariantCulture,
         $"simulated: {Nodes} nodes, faults {Faults.Name}, seed {Seed}, time x {TimeFactor:0.##}; no figure of it is measured");

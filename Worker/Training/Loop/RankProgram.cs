@@ -27,7 +27,7 @@ public sealed class RankProgram : IDisposable
         var weight = ones([8, 8]).requires_grad_();
         var loss = nn.functional.cross_entropy(matmul(ones([4, 8]), weight), zeros([4], dtype: ScalarType.Int64));
         loss.backward();
-        _door = new PeerDoor(IPAddress.Loopback);
+        _door = new PeerDoor(RankEntry.PeerAddress(Environment.GetEnvironmentVariable(RankEntry.PeerHostVariable)));
         return new RankReady { PeerPort = _door.Port };
     }
 

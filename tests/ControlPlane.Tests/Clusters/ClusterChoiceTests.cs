@@ -1,6 +1,7 @@
 using DeepSeekOps.ControlPlane.Cli.Verbs;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit;
 
@@ -16,16 +17,25 @@ public sealed class ClusterChoiceTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Choices))]
-    public async Task Each_choice_registers_the_cluster_of_its_own_folder_with_the_nodes_that_were_asked_for(Type choice)
+    public async Task Each_choice_registers_the_cluster_of_its_own_folder(Type choice)
     {
-        var asked = (ClusterChoice)Activator.CreateInstance(choice)! with { Nodes = 3 };
-        await using var services = Registered(asked);
+        await using var services = Registered((ClusterChoice)Activator.CreateInstance(choice)!);
         var cluster = services.GetRequiredService<ITrainingCluster>();
         Assert.Equal(choice.Namespace, cluster.GetType().Namespace);
         Assert.Contains(cluster.Kind, HostVerbs.Clusters);
-        Assert.Equal(3, (await cluster.Observe(TestContext.Current.CancellationToken)).Nodes.Length);
         Assert.Equal(cluster.Simulated, cluster.Faults is not null);
         Assert.True(await cluster.Stop("the test is over", TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task A_cluster_that_is_made_for_us_has_the_nodes_that_were_asked_for()
+    {
+        foreach (var choice in new ClusterChoice[] { new LocalChoice { Nodes = 3 }, new SimulatedChoice { Nodes = 3 } })
+        {
+            await using var services = Registered(choice);
+            var seen = await services.GetRequiredService<ITrainingCluster>().Observe(TestContext.Current.CancellationToken);
+            Assert.Equal((3, 3), (choice.NodesChosen, seen.Nodes.Length));
+        }
     }
 
     [Fact]
@@ -45,6 +55,7 @@ public sealed class ClusterChoiceTests : IDisposable
     {
         var services = new ServiceCollection();
         services.AddOptions();
+        services.AddLogging();
         services.AddSingleton(TimeProvider.System);
         choice.AddTo(services, new ClusterHouse(folder, "h800-256", (_, _) => ""));
         return services.BuildServiceProvider();

@@ -46,6 +46,46 @@ public sealed class ClusterSettingsTests
     }
 
     [Fact]
+    public void What_is_installed_on_Kubernetes_is_read_and_what_cannot_work_there_is_refused()
+    {
+        var installed = ClusterSettingsText.Parse(File.ReadAllText(Path.Combine(Examples.Root, "deploy/kubernetes/cluster.yaml")));
+        Assert.Empty(installed.Problems);
+        Assert.Equal("http://dsops-agents.dsops:5082", installed.Settings!.Pods!.ControlUrl);
+        var wrong = ClusterSettingsText.Parse("""
+            apiVersion: deepseekops/v1
+            kubernetes:
+              image: worker
+              controlUrl: http://dsops:5082
+              checkpoints: /elsewhere
+              resources: [rdma/hca=some]
+              volumes:
+                - {path: /shared, claim: a, hostPath: /b}
+                - {path: /shared, readOnly: true}
+            """);
+        Assert.Equal(["kubernetes.resources", "kubernetes.volumes[0]", "kubernetes.volumes[1]"],
+            wrong.Problems.Select(p => p.Field).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("/elsewhere", "false", false)]
+    [InlineData("/sharedly", "false", false)]
+    [InlineData("/shared/checkpoints", "true", false)]
+    [InlineData("/shared/checkpoints", "false", true)]
+    [InlineData("/shared", "false", true)]
+    public void Checkpoints_have_to_lie_where_pods_may_write_and_outlast_them(string folder, string readOnly, bool fits)
+    {
+        var parse = ClusterSettingsText.Parse($$"""
+            apiVersion: deepseekops/v1
+            kubernetes:
+              image: worker
+              controlUrl: http://dsops:5082
+              checkpoints: {{folder}}
+              volumes: [{path: /shared, claim: shared, readOnly: {{readOnly}} }]
+            """);
+        Assert.Equal(fits ? [] : ["kubernetes.checkpoints"], parse.Problems.Select(p => p.Field));
+    }
+
+    [Fact]
     public void Never_is_a_gap_and_nodes_may_be_named()
     {
         var settings =

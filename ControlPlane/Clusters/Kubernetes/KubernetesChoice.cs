@@ -1,0 +1,34 @@
+using DeepSeekOps.Decisions.Pods;
+using k8s;
+
+namespace DeepSeekOps.ControlPlane.Clusters.Kubernetes;
+
+/// <summary>`--cluster kubernetes`: pods on the nodes of a Kubernetes cluster.</summary>
+public sealed record KubernetesChoice : ClusterChoice
+{
+    /// <summary>How pods are made and nodes are read: the part `kubernetes:` of the cluster settings.</summary>
+    public PodSettings Pods { get; init; } = new();
+
+    /// <summary>File with address and credentials. Default: those of the pod we run in, or of the usual kubeconfig.</summary>
+    public string? Kubeconfig { get; init; }
+
+    public override string Checkpoints => Pods.Checkpoints;
+
+    public override string Greeting => $"kubernetes: namespace {Pods.Namespace}, image {Pods.Image}";
+
+    public override ClusterChoice? With(PodSettings? written) => written is null ? null : this with { Pods = written };
+
+    public override void AddTo(IServiceCollection services, ClusterHouse house)
+    {
+        services.Configure<KubernetesClusterOptions>(options =>
+        {
+            (options.Pods, options.DataDirectory, options.TokenOf) = (Pods, house.DataDirectory, house.TokenOf);
+            if (Kubeconfig is { } file)
+            {
+                options.Connection = () => KubernetesClientConfiguration.BuildConfigFromConfigFile(file);
+            }
+        });
+        services.AddSingleton<KubernetesCluster>();
+        services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<KubernetesCluster>());
+    }
+}

@@ -1,0 +1,246 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Pods;
+using k8s;
+using k8s.Autorest;
+using k8s.Models;
+using Microsoft.Extensions.Options;
+
+namespace DeepSeekOps.ControlPlane.Clusters.Kubernetes;
+
+/// <summary>
+/// Pods of gangs on the nodes of a Kubernetes cluster. It keeps nothing that the API server does not have: a control plane that comes
+/// after us finds the gangs by their labels. What a node, a pod or an end means is decided in Decisions/Pods.
+/// </summary>
+public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposable
+{
+    /// <summary>A tick waits so long for the first list; a cluster that cannot be asked is unknown, and asked again.</summary>
+    private static readonly TimeSpan FirstList = TimeSpan.FromSeconds(5);
+
+    /// <summary>A folder on a network disk that hangs must not hold up a stage.</summary>
+    private static readonly TimeSpan LookTime = TimeSpan.FromSeconds(5);
+
+    /// <summary>Evidence is good to have, and an end does not wait for it: the log of a pod whose kubelet is gone never comes.</summary>
+    private static readonly TimeSpan EvidenceTime = TimeSpan.FromSeconds(3);
+
+    private const string Leftover = "left over from an earlier start; nothing wants it";
+
+    private readonly KubernetesClusterOptions options;
+    private readonly TimeProvider clock;
+    private readonly ILogger log;
+    private readonly EvidenceShelf shelf;
+    private readonly Lazy<Eyes> eyes;
+    private readonly ConcurrentDictionary<string, string> bootOf = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<GangId, bool> over = new();
+    private bool putAway;
+
+    public KubernetesCluster(IOptions<KubernetesClusterOptions> options, TimeProvider clock, ILogger<KubernetesCluster> log)
+    {
+        (this.options, this.clock, this.log) = (options.Value, clock, log);
+        shelf = new EvidenceShelf(this.options.DataDirectory, this.options.EvidenceFor, clock);
+        eyes = new Lazy<Eyes>(() => new Eyes(this.options, clock, log));
+    }
+
+    public string Kind => "kubernetes";
+
+    public bool Simulated => false;
+
+    private PodSettings Settings => options.Pods;
+
+    public async Task<ClusterSnapshot> Observe(CancellationToken cancellation)
+    {
+        var seen = await Seen(cancellation);
+        var nodes = seen.Nodes;
+        // Pods of ours whose gang was let go hold their GPUs until they are gone: for placement they are as another's.
+        var holders = seen.Others.Concat(seen.Own.Where(p => p.Gang is { } gang && over.ContainsKey(gang))).ToLookup(p => p.Node);
+        ImmutableArray<NodeSeen> shown =
+        [
+            .. nodes.Values.Where(n => NodeReading.IsOurs(n, Settings)).OrderBy(n => n.Name, StringComparer.Ordinal)
+                .Select(n => NodeReading.Of(n, holders[n.Name], Settings)),
+        ];
+        foreach (var pod in seen.Own.Where(p => p.Started && nodes.ContainsKey(p.Node)))
+        {
+            bootOf.TryAdd(pod.Uid, nodes[pod.Node].BootId);
+        }
+
+        return new ClusterSnapshot(shown,
+            [.. seen.Own.Select(p => PodReading.Of(p, nodes.GetValueOrDefault(p.Node))).OfType<PodSeen>()],
+            clock.GetUtcNow());
+    }
+
+    public async Task<StageFolder?> LookAtCheckpoints(StageId stage, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Task.Run(() => CheckpointShelf.Read(Settings.Checkpoints, stage), cancellation)
+                .WaitAsync(LookTime, clock, cancellation);
+        }
+        catch (Exception e) when (e is TimeoutException or IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    public async Task CreatePods(GangGrant gang, CancellationToken cancellation)
+    {
+        var objects = GangObjects.Of(gang, Settings, node => options.TokenOf(gang.Id, node));
+        var missing = objects.Missing((await Seen(cancellation)).Own);
+        if (missing.IsEmpty)
+        {
+            return;
+        }
+
+        var api = eyes.Value.Api;
+        var owner = await api.MakeOwner(objects, cancellation);
+        await api.MakeSecret(objects, owner, cancellation);
+        await Parallel.ForEachAsync(missing, AtATime(cancellation), async (pod, token) =>
+        {
+            if (await api.MakePod(objects, pod, owner, token))
+            {
+                LogMade(pod.Name, pod.Node, gang.Id);
+            }
+        });
+    }
+
+    public async Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation) =>
+        await End(gang, reason, options.FencePatience, cancellation) != Gone.No;
+
+    public async Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation)
+    {
+        var seen = await Seen(cancellation);
+        var owners = await eyes.Value.Api.Owners(gang: null, cancellation);
+        var gangs = owners.Select(o => o.Metadata.Annotations is { } a ? GangNames.Read(a.AsReadOnly()) : null)
+            .Concat(seen.Own.Select(p => p.Gang)).OfType<GangId>().Distinct().Where(g => !wanted.Contains(g)).ToList();
+        var ended = ImmutableArray.CreateBuilder<PodSeen>();
+        foreach (var gang in gangs)
+        {
+            var pods = seen.Own.Where(p => p.Gang == gang).ToList();
+            // A leftover may save first: nobody waits for its nodes.
+            if (await End(gang, Leftover, Settings.SaveWithin + PodSettings.EndMargin, cancellation) == Gone.All)
+            {
+                ended.AddRange(pods.Select(p => PodReading.Of(p, node: null)).OfType<PodSeen>());
+            }
+        }
+
+        return ended.ToImmutable();
+    }
+
+    /// <summary>Twice is once: the container knows it under two types, and puts it away under each.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (eyes.IsValueCreated && !Interlocked.Exchange(ref putAway, true))
+        {
+            await eyes.Value.DisposeAsync();
+        }
+    }
+
+    /// <summary>One round; what is not yet certain is asked for again by whoever asked.</summary>
+    private async Task<Gone> End(GangId gang, string reason, TimeSpan grace, CancellationToken cancellation)
+    {
+        var api = eyes.Value.Api;
+        string name = GangNames.Of(gang);
+        var pods = await api.PodsOf(name, cancellation);
+        if (pods.Count == 0)
+        {
+            await api.RemoveOwner(name, cancellation);
+            over.TryRemove(gang, out _);
+            return Gone.All;
+        }
+
+        var steps = PodEnding.Of(pods, (await Seen(cancellation)).Nodes, bootOf, grace);
+        var byName = pods.ToDictionary(p => p.Name, StringComparer.Ordinal);
+        await Parallel.ForEachAsync(steps, AtATime(cancellation), async (step, token) => await Do(step, byName[step.Pod], reason, token));
+        if (!PodEnding.Certain(steps))
+        {
+            return Gone.No;
+        }
+
+        // Objects that only wait for a kubelet stay, with their owner: they are looked at again as leftovers.
+        if (steps.OfType<PodStep.Wait>().FirstOrDefault() is { } left)
+        {
+            if (over.TryAdd(gang, true))
+            {
+                LogFencedBehind(gang, left.Why);
+            }
+
+            return Gone.Fenced;
+        }
+
+        await api.RemoveOwner(name, cancellation);
+        over.TryRemove(gang, out _);
+        return Gone.All;
+    }
+
+    private async Task Do(PodStep step, PodFacts pod, string reason, CancellationToken cancellation)
+    {
+        switch (step)
+        {
+            case PodStep.Delete delete:
+                await KeepEvidence(pod, reason, cancellation);
+                await eyes.Value.Api.EndPod(pod, delete.Grace, cancellation);
+                break;
+            case PodStep.Force force:
+                LogForced(pod.Name, force.Why);
+                await eyes.Value.Api.EndPod(pod, TimeSpan.Zero, cancellation);
+                break;
+            case PodStep.Wait:
+                break;
+            default:
+                throw new System.Diagnostics.UnreachableException($"step {step}");
+        }
+    }
+
+    private async Task KeepEvidence(PodFacts pod, string reason, CancellationToken cancellation)
+    {
+        if (pod.Gang is not { } gang || shelf.Has(pod.Name))
+        {
+            return;
+        }
+
+        string tail = await Have(token => eyes.Value.Api.LogTail(pod, token), "", cancellation);
+        var events = await Have(token => eyes.Value.Api.EventsOf(pod, token), [], cancellation);
+        string why = pod.Reason.Length > 0 ? $"{reason}; {pod.Reason}" : reason;
+        shelf.Keep(new PodEvidence(gang, new NodeId(pod.Node), pod.Name, pod.ExitCode, why, tail, [.. events], clock.GetUtcNow()));
+    }
+
+    private async Task<T> Have<T>(Func<CancellationToken, Task<T>> ask, T otherwise, CancellationToken cancellation)
+    {
+        try
+        {
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            patience.CancelAfter(EvidenceTime);
+            return await ask(patience.Token);
+        }
+        catch (Exception e) when (e is HttpRequestException or HttpOperationException or IOException
+            || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
+        {
+            return otherwise;
+        }
+    }
+
+    private ParallelOptions AtATime(CancellationToken cancellation) =>
+        new() { MaxDegreeOfParallelism = options.Parallel, CancellationToken = cancellation };
+
+    private enum Gone
+    {
+        No = 0,
+        /// <summary>What may still run can do no harm; its objects are still there.</summary>
+        Fenced = 1,
+        All = 2,
+    }
+
+    private Task<SeenObjects> Seen(CancellationToken cancellation) => eyes.Value.Look(FirstList, cancellation);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Made pod {Pod} on {Node} for {Gang}")]
+    private partial void LogMade(string pod, NodeId node, GangId gang);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Took pod {Pod} away without its kubelet: {Why}")]
+    private partial void LogForced(string pod, string why);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Gang} goes on without having seen all of its pods end: {Why}")]
+    private partial void LogFencedBehind(GangId gang, string why);
+}

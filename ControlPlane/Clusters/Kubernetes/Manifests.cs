@@ -1,0 +1,146 @@
+using System.Globalization;
+using DeepSeekOps.Decisions.Pods;
+using k8s.Models;
+
+namespace DeepSeekOps.ControlPlane.Clusters.Kubernetes;
+
+/// <summary>From what was decided to the API's objects.</summary>
+internal static class Manifests
+{
+    private const string SharedMemory = "shared-memory", PodFolder = "pod";
+
+    public static string Selector(PodSettings settings) =>
+        $"{GangNames.ManagedBy}={GangNames.Us},{GangNames.Instance}={settings.Instance}";
+
+    public static string Selector(PodSettings settings, string gang) => $"{Selector(settings)},{GangNames.Gang}={gang}";
+
+    /// <summary>What owns all else of a gang: with it, the cluster takes away what we could not.</summary>
+    public static V1ConfigMap Owner(GangObjects gang, PodSettings settings) => new()
+    {
+        Metadata = Meta(gang, gang.Name, settings),
+        Data = new Dictionary<string, string> { ["nodes"] = string.Join('\n', gang.Pods.Select(p => p.Node.Name)) },
+    };
+
+    public static V1Secret Secret(GangObjects gang, V1OwnerReference owner, PodSettings settings) => new()
+    {
+        Metadata = Owned(Meta(gang, gang.Name, settings), owner),
+        Type = "Opaque",
+        StringData = gang.Tokens.ToDictionary(),
+    };
+
+    public static V1OwnerReference Reference(V1ConfigMap owner) =>
+        new() { ApiVersion = "v1", Kind = "ConfigMap", Name = owner.Metadata.Name, Uid = owner.Metadata.Uid };
+
+    public static V1Pod Pod(GangObjects gang, PodPlan pod, V1OwnerReference owner, PodSettings settings)
+    {
+        var meta = Owned(Meta(gang, pod.Name, settings), owner);
+        meta.Annotations[GangNames.Node] = pod.Node.Name;
+        return new V1Pod
+        {
+            Metadata = meta,
+            Spec = new V1PodSpec
+            {
+                // The placement is decided, all or nothing; the scheduler could only undo a part of it.
+                NodeName = pod.Node.Name,
+                RestartPolicy = "Never",
+                TerminationGracePeriodSeconds = (long)pod.Grace.TotalSeconds,
+                AutomountServiceAccountToken = false,
+                EnableServiceLinks = false,
+                ServiceAccountName = Given(settings.ServiceAccount),
+                PriorityClassName = Given(settings.PriorityClass),
+                Tolerations = [.. Tolerations(settings)],
+                Containers = [Container(gang, pod, settings)],
+                Volumes = [.. Volumes(settings)],
+            },
+        };
+    }
+
+    private static V1Container Container(GangObjects gang, PodPlan pod, PodSettings settings) => new()
+    {
+        Name = "agent",
+        Image = settings.Image,
+        Command = [.. pod.Command],
+        Args = [.. pod.Arguments],
+        Env =
+        [
+            new V1EnvVar
+            {
+                Name = "DSOPS_POD_IP",
+                ValueFrom = new V1EnvVarSource { FieldRef = new V1ObjectFieldSelector { FieldPath = "status.podIP" } },
+            },
+            new V1EnvVar
+            {
+                Name = LocalProcess.WorkerProgram.TokenVariable,
+                ValueFrom = new V1EnvVarSource { SecretKeyRef = new V1SecretKeySelector { Name = gang.Name, Key = pod.Name } },
+            },
+        ],
+        Resources = new V1ResourceRequirements
+        {
+            Requests = Quantities(pod),
+            Limits = Quantities(pod),
+        },
+        SecurityContext = new V1SecurityContext { AllowPrivilegeEscalation = false },
+        VolumeMounts =
+        [
+            new V1VolumeMount { Name = SharedMemory, MountPath = "/dev/shm" },
+            new V1VolumeMount { Name = PodFolder, MountPath = GangObjects.PodDirectory },
+            .. settings.Volumes.Select((v, i) => new V1VolumeMount { Name = NameOf(i), MountPath = v.Path, ReadOnlyProperty = v.ReadOnly }),
+        ],
+    };
+
+    private static IEnumerable<V1Volume> Volumes(PodSettings settings) =>
+    [
+        new V1Volume
+        {
+            Name = SharedMemory,
+            EmptyDir = new V1EmptyDirVolumeSource
+            {
+                Medium = "Memory", SizeLimit = new ResourceQuantity(settings.SharedMemoryBytes.ToString(CultureInfo.InvariantCulture)),
+            },
+        },
+        new V1Volume { Name = PodFolder, EmptyDir = new V1EmptyDirVolumeSource() },
+        .. settings.Volumes.Select((v, i) => v.Claim.Length > 0
+            ? new V1Volume { Name = NameOf(i), PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = v.Claim } }
+            : new V1Volume { Name = NameOf(i), HostPath = new V1HostPathVolumeSource { Path = v.HostPath } }),
+    ];
+
+    /// <summary>
+    /// A node that is not ready does not take our pods from it after five minutes, as it would by default: whether a gang leaves is decided
+    /// by us, who also hear its agents.
+    /// </summary>
+    private static IEnumerable<V1Toleration> Tolerations(PodSettings settings) =>
+    [
+        new V1Toleration { Key = "node.kubernetes.io/not-ready", OperatorProperty = "Exists", Effect = "NoExecute" },
+        new V1Toleration { Key = "node.kubernetes.io/unreachable", OperatorProperty = "Exists", Effect = "NoExecute" },
+        .. settings.Tolerations.Select(t => t.Value.Length == 0
+            ? new V1Toleration { Key = t.Key, OperatorProperty = "Exists" }
+            : new V1Toleration { Key = t.Key, OperatorProperty = "Equal", Value = t.Value }),
+    ];
+
+    private static V1ObjectMeta Meta(GangObjects gang, string name, PodSettings settings) => new()
+    {
+        Name = name,
+        NamespaceProperty = settings.Namespace,
+        Labels = new Dictionary<string, string>
+        {
+            [GangNames.ManagedBy] = GangNames.Us, [GangNames.Instance] = settings.Instance, [GangNames.Gang] = gang.Name,
+        },
+        Annotations = new Dictionary<string, string>
+        {
+            [GangNames.Stage] = gang.Id.Stage.ToString(), [GangNames.Number] = gang.Id.Number.ToString(CultureInfo.InvariantCulture),
+        },
+    };
+
+    private static V1ObjectMeta Owned(V1ObjectMeta meta, V1OwnerReference owner)
+    {
+        meta.OwnerReferences = [owner];
+        return meta;
+    }
+
+    private static Dictionary<string, ResourceQuantity> Quantities(PodPlan pod) =>
+        pod.Resources.ToDictionary(r => r.Key, r => new ResourceQuantity(r.Value), StringComparer.Ordinal);
+
+    private static string NameOf(int volume) => string.Create(CultureInfo.InvariantCulture, $"volume-{volume}");
+
+    private static string? Given(string name) => name.Length == 0 ? null : name;
+}

@@ -1,0 +1,123 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using DeepSeekOps.ControlPlane.Hosting;
+using k8s;
+using k8s.Models;
+using Xunit;
+
+namespace DeepSeekOps.EndToEnd.Tests.Kubernetes;
+
+/// <summary>`dsops serve` on a real API server with 256 nodes; the pods of its gangs run as processes and really train.</summary>
+public sealed class KubernetesTests
+{
+    private const int Nodes = 256;
+    private const int Steps = 40;
+    private const string Missing = "no API server is built on this machine (bash tests/run --kubernetes builds one, once)";
+
+    [Fact]
+    public async Task A_gang_outlives_the_API_server_and_a_node_ends_with_the_weights_of_one_undisturbed_and_leaves_nothing_behind()
+    {
+        string? programs = RealApiServer.Programs();
+        Assert.SkipWhen(programs is null, Missing);
+        await using var server = await RealApiServer.Begin(programs!);
+        await Install(server);
+        await using var kubelet = new StandInKubelet(server);
+        kubelet.Begin();
+        string shared = Directory.CreateTempSubdirectory("dsops-shared-").FullName;
+        int agents = LoopbackPort.Free();
+        await using var dsops = await Dsops.Serve("--kubeconfig", server.Kubeconfig("dsops"), "--cluster-settings",
+            Settings(shared, agents), "--agents", $"127.0.0.1:{agents.ToString(CultureInfo.InvariantCulture)}");
+
+        await dsops.Submit(TinyPipeline.Gang("calm", Steps));
+        var calm = await dsops.UntilRun("calm", "completed", Eventually.Patience);
+        await dsops.Submit(TinyPipeline.Gang("shaken", Steps));
+        var training = await At(dsops, attempt: 1, step: 3);
+        var placed = await Pods(server);
+        Assert.Equal(placed.Select(p => p.Spec.NodeName).Order(), NodesOf(training));
+        Assert.All(placed, p => Assert.Equal("2", p.Spec.Containers[0].Resources.Limits["nvidia.com/gpu"].ToString()));
+
+        await server.KillApi();
+        await server.CompactEtcd();
+        await server.StartApi();
+        training = await At(dsops, attempt: 1, step: (long)training["step"]! + 2);
+        Assert.Equal(placed.Select(p => p.Metadata.Uid).Order(), (await Pods(server)).Select(p => p.Metadata.Uid).Order());
+
+        string lost = placed[0].Spec.NodeName;
+        await kubelet.SwitchOff(lost, node => placed.Single(p => p.Spec.NodeName == node).Metadata.Uid);
+        var again = await At(dsops, attempt: 2, step: 3);
+        Assert.DoesNotContain(lost, NodesOf(again));
+        await kubelet.SwitchOn(lost);
+        var shaken = await dsops.UntilRun("shaken", "completed", Eventually.Patience);
+
+        Assert.Equal(Losses(calm), Losses(shaken));
+        Assert.Equal(Files(shared, "calm"), Files(shared, "shaken"));
+        await Eventually.Is("nothing is left behind", Eventually.Patience, async () =>
+            (await Pods(server)).Count == 0
+                && (await server.Admin.CoreV1.ListNamespacedSecretAsync(RealApiServer.Namespace)).Items.Count == 0
+                && (await server.Admin.CoreV1.ListNamespacedConfigMapAsync(RealApiServer.Namespace)).Items
+                    .All(c => c.Metadata.Labels is null || !c.Metadata.Labels.ContainsKey("deepseekops.io/gang")),
+            () => dsops.Output);
+        Assert.Equal(0, await dsops.Stop());
+        Directory.Delete(shared, recursive: true);
+    }
+
+    /// <summary>As `kubectl apply -k deploy/kubernetes` does, as far as an API server without kubelets can tell; and its nodes.</summary>
+    private static async Task Install(RealApiServer server)
+    {
+        string file = Path.Combine(AppContext.BaseDirectory, "../../../../deploy/kubernetes/access.yaml");
+        foreach (object item in KubernetesYaml.LoadAllFromString(await File.ReadAllTextAsync(file)))
+        {
+            await (item switch
+            {
+                V1Namespace space => (Task)server.Admin.CoreV1.CreateNamespaceAsync(space),
+                V1ServiceAccount account => server.Admin.CoreV1.CreateNamespacedServiceAccountAsync(account, account.Namespace()),
+                V1Role role => server.Admin.RbacAuthorizationV1.CreateNamespacedRoleAsync(role, role.Namespace()),
+                V1RoleBinding binding => server.Admin.RbacAuthorizationV1.CreateNamespacedRoleBindingAsync(binding, binding.Namespace()),
+                V1ClusterRole role => server.Admin.RbacAuthorizationV1.CreateClusterRoleAsync(role),
+                V1ClusterRoleBinding binding => server.Admin.RbacAuthorizationV1.CreateClusterRoleBindingAsync(binding),
+                _ => throw new InvalidOperationException($"access.yaml has a {item.GetType().Name}, which this test does not install"),
+            });
+        }
+
+        await StandInKubelet.AddNodes(server.Admin, Nodes);
+    }
+
+    private static string Settings(string shared, int agents)
+    {
+        string file = Path.Combine(shared, "cluster.yaml");
+        string worker = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../Worker/release/dsops-worker.dll"));
+        File.WriteAllText(file, $$"""
+            apiVersion: deepseekops/v1
+            kubernetes:
+              image: dsops-worker
+              controlUrl: http://127.0.0.1:{{agents.ToString(CultureInfo.InvariantCulture)}}
+              command: [dotnet, {{worker}}]
+              checkpoints: {{shared}}/checkpoints
+              volumes: [{path: {{shared}}, hostPath: {{shared}}}]
+            """);
+        return file;
+    }
+
+    private static Task<JsonNode> At(Dsops dsops, int attempt, long step) =>
+        dsops.UntilStage("shaken", "pretrain", $"is at step {step.ToString(CultureInfo.InvariantCulture)}", Eventually.Patience,
+            s => (int)s["attempt"]! == attempt && (long)s["step"]! >= step && s["ranks"]!.AsArray().Count == 4
+                && s["ranks"]!.AsArray().All(r => (string)r!["state"]! == "training"));
+
+    private static async Task<IList<V1Pod>> Pods(RealApiServer server) =>
+        (await server.Admin.CoreV1.ListNamespacedPodAsync(RealApiServer.Namespace)).Items;
+
+    private static string[] NodesOf(JsonNode stage) =>
+        [.. stage["ranks"]!.AsArray().Select(r => (string)r!["node"]!).Distinct().Order()];
+
+    private static double[] Losses(JsonNode run) => [.. run["stages"]!.AsArray().Select(s => (double)s!["loss"]!)];
+
+    /// <summary>SHA-256 of each file of tensors in the last checkpoint of each stage, as its manifest has it.</summary>
+    private static string[] Files(string shared, string run) =>
+    [
+        .. Directory.GetDirectories(Path.Combine(shared, "checkpoints", run)).Order()
+            .Select(stage => Directory.GetDirectories(stage, "step-*").Order().Last())
+            .SelectMany(folder => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "manifest.json")))!["files"]!.AsArray())
+            .Where(f => ((string)f!["name"]!).EndsWith(".safetensors", StringComparison.Ordinal))
+            .Select(f => $"{f!["name"]} {f["sha256"]}"),
+    ];
+}
