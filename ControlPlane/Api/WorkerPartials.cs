@@ -70,7 +70,10 @@ internal static class WorkerPartials
             [.. request.RefusedCheckpoints.Select(ToRecord)], [.. request.ExpertLoads.Select(ToRecord)])
         {
             Resumed = [.. request.Resumed.Select(resumed =>
-                new ResumedFrom(Door.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord(stage)))],
+                new ResumedFrom(Door.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord(stage))
+                {
+                    KeptStep = resumed.HasKeptStep ? Door.NotNegative(resumed.KeptStep, "resumed.keptStep") : null,
+                })],
             LocalRestarts = [.. request.LocalRestarts.Select(restart => restart.ToRecord(request.Node))],
             PeerHost = request.PeerHost.Length == 0 ? "" : Door.Name(request.PeerHost, "peerHost"),
         };
@@ -115,6 +118,7 @@ internal static class WorkerPartials
         SinceExit = rank.SinceExit is null ? null : Door.Span(rank.SinceExit, "ranks.sinceExit"),
         PeerPort = Door.Port(rank.PeerPort, "ranks.peerPort"),
         WaitsForGang = rank.WaitsForGang,
+        BeganAt = rank.HasBeganAt ? Door.NotNegative(rank.BeganAt, "ranks.beganAt") : null,
         LostPeer = rank.HasLostPeer ? Door.NotNegative(rank.LostPeer, "ranks.lostPeer") : null,
     };
 

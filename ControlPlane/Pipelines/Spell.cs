@@ -130,5 +130,8 @@ internal static class Spell
         new Mapping<CheckpointPolicy>("a checkpoint policy", new CheckpointPolicy(), inherits: true)
         .With("everySteps", Int(1, 100_000_000), c => c.EverySteps, (c, v) => c with { EverySteps = v }, "Steps from one save to the next.")
         .With("keep", Int(2, 100_000), c => c.Keep, (c, v) => c with { Keep = v },
-            "Newest ones of a stage that stay, beside pinned ones and the final one; at least 2, so that a broken one has a predecessor.");
+            "Newest ones of a stage that stay, beside pinned ones and the final one; at least 2, so that a broken one has a predecessor.")
+        .Maybe("inMemoryEvery", Int(0, 100_000_000), c => c.InMemoryEvery, (c, v) => c with { InMemoryEvery = v },
+            "A gang's ranks keep their state in memory each so many steps, so that one that dies costs no more; 0: never. Usually each "
+                + "step, less often where it would take more than a twentieth of the time.");
 }

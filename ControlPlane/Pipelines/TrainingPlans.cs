@@ -30,7 +30,11 @@ public static class TrainingPlans
             },
             Seed = pipeline.Seed,
             Optimizer = ToProto(pipeline.Optimizer),
-            Checkpoints = new Proto.CheckpointPolicy { EverySteps = checkpoints.EverySteps, Keep = checkpoints.Keep },
+            Checkpoints = new Proto.CheckpointPolicy
+            {
+                EverySteps = checkpoints.EverySteps, Keep = checkpoints.Keep,
+                InMemoryEvery = checkpoints.InMemoryEvery is { } every ? every == 0 ? -1 : every : 0,
+            },
             BeginFrom = beginFrom,
             CheckpointRoot = checkpointRoot,
             Precision = pipeline.Precision switch

@@ -18,6 +18,7 @@ internal sealed partial class NodeAgent
     private const int LocalTryBits = 16;
 
     private readonly Dictionary<int, MemoryKills> _memory = [];
+    private readonly KeptMemory _kept = new();
     private ((int Attempt, int LocalTry) Launch, GangRoster Roster)? _formed;
     private DateTimeOffset _lookedAt;
     private UntoldSteps? _untold;
@@ -116,8 +117,27 @@ internal sealed partial class NodeAgent
             {
                 Assignment = training.Assignment, Rank = rank.Rank ?? 0,
                 Roster = training.Assignment.WorldSize <= 1 ? null : training.Roster ?? FormHere(training),
+                Memory = { MemoryOf(training, rank.Rank ?? 0) },
             },
         });
+    }
+
+    private string[] MemoryOf(Wanted.Training training, int rank)
+    {
+        if (training.Assignment.WorldSize <= 1 || training.Assignment.Plan?.Checkpoints is { InMemoryEvery: < 0 })
+        {
+            return [];
+        }
+
+        try
+        {
+            return _kept.Of(rank);
+        }
+        catch (IOException e)
+        {
+            _log($"rank {rank} keeps no state in memory: {e.Message}");
+            return [];
+        }
     }
 
     /// <summary>All ranks of the gang are on this node. Its own formings come one after another in one attempt.</summary>

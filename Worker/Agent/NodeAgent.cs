@@ -102,6 +102,7 @@ internal sealed partial class NodeAgent : IDisposable
         _port.Dispose();
         _output.Dispose();
         _spawn.Dispose();
+        _kept.Dispose();
     }
 
     /// <summary>
@@ -122,7 +123,8 @@ internal sealed partial class NodeAgent : IDisposable
         {
             case AgentNews.Said { Report.KindCase: RankReport.KindOneofCase.Resumed } said when Find(said.Slot)?.Rank == 0:
                 // Before the first step of the launch: the ledger wants older attempts first.
-                await Recall(said.Report.Resumed.Checkpoint?.Step ?? 0);
+                await Recall(said.Report.Resumed is { HasKeptStep: true, KeptStep: var kept } ? kept
+                    : said.Report.Resumed.Checkpoint?.Step ?? 0);
                 Hear(said.Slot, said.Report);
                 break;
             case AgentNews.Said said:

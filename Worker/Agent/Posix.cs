@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace DeepSeekOps.Worker.Agent;
 
@@ -8,6 +10,7 @@ internal static partial class Posix
     public const int SigKill = 9;
 
     private const int PrSetParentDeathSignal = 1;
+    private const uint MfdCloseOnExec = 1;
 
     /// <summary>The kernel has stopped it: SIGSTOP, a terminal, or a debugger that holds it.</summary>
     public static bool IsHalted(int pid)
@@ -38,6 +41,22 @@ internal static partial class Posix
     /// <summary>Makes this process the leader of a session of its own, which all of its children then belong to.</summary>
     public static void BeginSession() => _ = SetSid();
 
+    /// <summary>
+    /// Memory that lives for as long as somebody holds it open: it is in no folder, and needs nobody to clear it up. Whoever may look at
+    /// this process reaches it under <see cref="PathOf"/>.
+    /// </summary>
+    /// <exception cref="IOException">There is none to be had.</exception>
+    public static SafeFileHandle NewMemory(string name)
+    {
+        int descriptor = MemFdCreate(name, MfdCloseOnExec);
+        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true)
+            : throw new IOException($"no memory to keep states in: error {Marshal.GetLastPInvokeError()}");
+    }
+
+    /// <summary>Where other processes of the same user open it.</summary>
+    public static string PathOf(SafeFileHandle held) =>
+        string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/fd/{held.DangerousGetHandle()}");
+
     /// <summary>Ends the process without running anything more: no finalizer, no exit handler, no flush of a half-written file.</summary>
     public static void ExitNow(int code) => Exit(code);
 
@@ -49,6 +68,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "_exit")]
     private static partial void Exit(int code);
+
+    [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int MemFdCreate(string name, uint flags);
 
     [LibraryImport("libc", EntryPoint = "setsid")]
     private static partial int SetSid();

@@ -31,6 +31,9 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public long Step { get; init; }
 
+    /// <summary>The step that it went on from; null: it has not restored yet.</summary>
+    public long? BeganAt { get; init; }
+
     public long CollectiveSequence { get; init; }
 
     public DateTimeOffset ProgressAt { get; init; } = SpawnedAt;
@@ -126,6 +129,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
                 Step = report.Progress.Step,
                 CollectiveSequence = report.Progress.CollectiveSequence,
                 RestoredAt = RestoredAt ?? (report.Progress.State == RankState.Training ? now : null),
+                BeganAt = BeganAt ?? (report.Progress.State == RankState.Training ? report.Progress.Step : null),
             },
             RankReport.KindOneofCase.Sample => heard with
             {
@@ -196,6 +200,11 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
         if (LostPeer is { } lost)
         {
             status.LostPeer = lost;
+        }
+
+        if (BeganAt is { } began)
+        {
+            status.BeganAt = began;
         }
 
         if (ExitCode is { } code && State == RankState.Exited)

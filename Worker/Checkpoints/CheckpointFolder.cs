@@ -67,6 +67,15 @@ public sealed partial class CheckpointFolder
     public static long? StepOf(string name) =>
         OurName().Match(name) is { Success: true } match && NameOf(Parse(match)) == name ? Parse(match) : null;
 
+    /// <summary>Of this stage's newest checkpoint, by its manifest alone; -1: there is none.</summary>
+    /// <exception cref="InvalidOperationException">A later attempt has been here: this one is over.</exception>
+    public long NewestStep()
+    {
+        var onDisk = Look();
+        RequireLatest(onDisk);
+        return onDisk.Where(c => !c.SetAside && _bounds.Own(c.Manifest)).Select(c => c.Step).DefaultIfEmpty(-1).Max();
+    }
+
     /// <summary>A folder for all ranks of this attempt to write into; <see cref="Publish"/> gives it its name.</summary>
     public string BeginWriting(long step)
     {
@@ -135,12 +144,7 @@ public sealed partial class CheckpointFolder
         var refusals = new List<string>();
         var unreadable = new List<(string Path, long Step, string Reason)>();
         var onDisk = Look(unreadable);
-        if (ResumeChoice.OfLaterAttempt(onDisk, _bounds) is { } later)
-        {
-            throw new InvalidOperationException(
-                $"{later.Path} was made by attempt {later.Manifest.Attempt}, and this is attempt {_bounds.Attempt}: it is "
-                    + "over, and touches nothing.");
-        }
+        RequireLatest(onDisk);
         // What cannot be read does not say of which round it is; before the first retry there is only one.
         unreadable.ForEach(u => Refuse(u.Path, u.Step, u.Reason, "", refusals, beyondStart: _bounds.RoundBegan == 0));
         if (wanted is not null && !onDisk.Any(c => ResumeChoice.IsWanted(c, wanted)))
@@ -168,13 +172,14 @@ public sealed partial class CheckpointFolder
             ?? throw new IOException($"the gang goes on from step {step}, and this rank does not see that checkpoint under {Folder}: "
                 + "all nodes of a gang need one shared checkpoint folder");
 
-    private string NoneLeft(List<string> refusals)
+    private void RequireLatest(List<CheckpointSeen> onDisk)
     {
-        var aside = Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}*").Any()
-            ? $"damaged ones lie in {Folder} as {RefusedPrefix}…" : $"none is left in {Folder}";
-        var more = refusals.Count > RefusalsTold ? $"; and {refusals.Count - RefusalsTold} more" : "";
-        var what = refusals.Count == 0 ? "" : $" ({string.Join("; ", refusals.Take(RefusalsTold))}{more})";
-        return $"no checkpoint can be used: {aside}{what}";
+        if (ResumeChoice.OfLaterAttempt(onDisk, _bounds) is { } later)
+        {
+            throw new InvalidOperationException(
+                $"{later.Path} was made by attempt {later.Manifest.Attempt}, and this is attempt {_bounds.Attempt}: it is "
+                    + "over, and touches nothing.");
+        }
     }
 
     /// <summary>After a save that is durable: what is no longer needed goes. What cannot be deleted is told once, as what it is.</summary>
@@ -249,54 +254,6 @@ public sealed partial class CheckpointFolder
         {
             Refuse(seen.Path, seen.Step, e.Message, seen.Digest, refusals, beyondStart: true);
             return null;
-        }
-    }
-
-    /// <summary>The one that the control plane knows is not there, or is not what it was.</summary>
-    private void RefuseWanted(CheckpointRef wanted, List<CheckpointSeen> onDisk, List<string> refusals)
-    {
-        var path = Path.Combine(_root, wanted.Path);
-        var other = onDisk.FirstOrDefault(c => c.Path == path);
-        var reason = other is not null ? $"its manifest has SHA-256 {other.Digest}; {wanted.Digest} was registered"
-            : Directory.Exists(path) ? $"{Path.Combine(path, Manifest.FileName)} is not there" : $"{path} is not there";
-        Refuse(path, wanted.Step, reason, wanted.Digest, refusals, beyondStart: true);
-    }
-
-    /// <param name="beyondStart">It shows that this round of the stage has been beyond step 0.</param>
-    private void Refuse(string path, long step, string reason, string digest, List<string> refusals, bool beyondStart)
-    {
-        if (refusals.Any(r => r.StartsWith($"step {step}: ", StringComparison.Ordinal)))
-        {
-            return;
-        }
-        refusals.Add($"step {step}: {reason}");
-        _link.Refused(Path.GetRelativePath(_root, path), reason, digest);
-        var aside = Aside(RefusedPrefix, step, _bounds.Attempt);
-        if (Directory.Exists(path) && StepOf(Path.GetFileName(path)) is not null && MoveAside(path, aside, step))
-        {
-            Leave(aside, $"{reason}\nrefused by attempt {_bounds.Attempt} of "
-                + $"{_bounds.Run}/{_bounds.Stage}{(beyondStart ? OfThisRound : "")}\n");
-        }
-    }
-
-    private string OfThisRound => $", registration '{_bounds.Registration}', round after attempt {_bounds.RoundBegan}.";
-
-    /// <summary>This launch or an earlier one refused a checkpoint of this round, so the stage has been beyond step 0.</summary>
-    private bool RefusedInThisRound() => Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}step-*")
-        .Select(d => new FileInfo(Path.Combine(d, RefusalName)))
-        .Any(f =>
-            f is { Exists: true, LinkTarget: null, Length: > 0 and < RefusalBytesMax }
-                && File.ReadAllText(f.FullName).Contains(OfThisRound, StringComparison.Ordinal));
-
-    private static void Leave(string folder, string refusal)
-    {
-        try
-        {
-            File.WriteAllText(Path.Combine(folder, RefusalName), refusal);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // For people, and for a launch that nobody was told of; the control plane has been told.
         }
     }
 

@@ -14,7 +14,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["planner"] = PlannerBenchmark.Run,
     ["queue"] = QueueBenchmark.Run,
     ["restart"] = RestartBenchmark.Run,
-    ["gang-restart"] = RestartBenchmark.RunGang,
+    ["gang-restart"] = () => GangRestartBenchmark.Run(args),
     ["simulator"] = SimulatorBenchmark.Run,
     ["spikes"] = () => SpikesBenchmark.Run(args),
 };

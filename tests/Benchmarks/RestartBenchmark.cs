@@ -14,14 +14,12 @@ namespace DeepSeekOps.Benchmarks;
 internal static partial class RestartBenchmark
 {
     private const double LimitSeconds = 5;
+
     private static readonly TimeSpan Minutes = TimeSpan.FromMinutes(3);
 
-    private static readonly string[] Parts = ["noticed", "restart", "load", "first step"];
+    internal static readonly string[] Parts = ["noticed", "restart", "load", "first step"];
 
     public static Task Run() => Run("mini", kills: 10);
-
-    /// <summary>Of a gang: mini-gang.yaml's pretraining, cut both ways.</summary>
-    public static Task RunGang() => Run("mini-gang", kills: 20, "--nodes", "2", "--ranks-per-node", "2");
 
     private static async Task Run(string example, int kills, params string[] arguments)
     {
@@ -78,7 +76,7 @@ internal static partial class RestartBenchmark
         Table.AtMost("rank killed to first new step, median", sorted.Percentile(0.5) * 1000, LimitSeconds * 1000);
     }
 
-    private static async Task<JsonNode?> Seen(HttpClient http, int attempt, long step)
+    internal static async Task<JsonNode?> Seen(HttpClient http, int attempt, long step)
     {
         var run = JsonNode.Parse(await http.GetStringAsync("v1/runs/restart"));
         var stage = run?["stages"]?[0];
@@ -86,7 +84,7 @@ internal static partial class RestartBenchmark
             && stage["ranks"]?.AsArray() is { Count: > 0 } ranks && ranks.All(r => (string?)r?["state"] == "training") ? stage : null;
     }
 
-    private static async Task<string?> Recovered(HttpClient http, int attempt)
+    internal static async Task<string?> Recovered(HttpClient http, int attempt)
     {
         var reply = JsonNode.Parse(await http.GetStringAsync("v1/runs/restart/events"));
         return reply?["events"]?.AsArray().Where(e => (string?)e?["kind"] == "recovered" && (int?)e["attempt"] == attempt)
@@ -94,7 +92,7 @@ internal static partial class RestartBenchmark
     }
 
     /// <summary>The timeline's own figure: "(noticed 100 ms, restart 1.4 s, load 200 ms, first step 300 ms)".</summary>
-    private static double Seconds(string told, string part)
+    internal static double Seconds(string told, string part)
     {
         foreach (Match match in Part().Matches(told))
         {

@@ -33,6 +33,11 @@ public sealed class GangTests
         Assert.Contains(told, t => t.StartsWith("rank 0 on node-0 was ended by signal 9", StringComparison.Ordinal));
         Assert.Contains(told, t => t.StartsWith("rank 3 on node-1 made no progress", StringComparison.Ordinal)
             && t.Contains("stopped, by SIGSTOP", StringComparison.Ordinal));
+        // Neither cost more than the step after the last that all had made.
+        int cheap = told.Count(t => t.Contains("which its ranks had kept in memory", StringComparison.Ordinal)
+            && (t.Contains("; no step is done again", StringComparison.Ordinal)
+                || t.Contains("; 1 step is done again", StringComparison.Ordinal)));
+        Assert.True(cheap == 2, string.Join('\n', told));
         Assert.Equal(Files(dsops, "calm"), Files(dsops, "shaken"));
         Assert.Equal(0, await dsops.Stop());
         Assert.Empty(dsops.LiveAgents());

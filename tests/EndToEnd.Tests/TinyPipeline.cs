@@ -43,6 +43,7 @@ internal static class TinyPipeline
     /// <summary>Two nodes of two ranks: pretraining cut both ways, then fine-tuning in another layout.</summary>
     public static string Gang(string name, int steps) => Pretraining(name, steps)
         .Replace("nodes: 1, ranksPerNode: 1", "nodes: 2, ranksPerNode: 2", StringComparison.Ordinal)
+        .Replace("keep: 3}", "keep: 3, inMemoryEvery: 1}", StringComparison.Ordinal)
         .Replace("kind: pretraining", "kind: pretraining\n    parallelism: {pipeline: 2, expert: 2}", StringComparison.Ordinal)
         + """
 

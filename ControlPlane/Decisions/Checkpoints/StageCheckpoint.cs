@@ -46,8 +46,12 @@ public sealed record RefusedCheckpoint(string Path, string Reason)
         && (Digest.Length > 0 ? made.Digest.Length == 0 || made.Digest == Digest : Attempt == 0 || made.Attempt < Attempt);
 }
 
-/// <summary>What a rank found on disk when it was launched, and goes on from. Null: it begins at step 0.</summary>
-public sealed record ResumedFrom(int Attempt, CheckpointMade? From);
+/// <summary>What a rank found on disk when it was launched, and goes on from. Null: it begins at step 0, or goes on in memory.</summary>
+public sealed record ResumedFrom(int Attempt, CheckpointMade? From)
+{
+    /// <summary>The step that the ranks of its gang had kept in memory, and go on from. Null: they do not.</summary>
+    public long? KeptStep { get; init; }
+}
 
 /// <summary>A checkpoint that lies on a disk: its manifest can be read and its files have the length that it says.</summary>
 /// <param name="Registration">Of the run that made it; empty: made before runs had one.</param>

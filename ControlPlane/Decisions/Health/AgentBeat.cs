@@ -57,6 +57,13 @@ public sealed record RankSeen(
 
     /// <summary>The other rank that was gone: it ended because of it, or waits for the gang to form again. Null: none was.</summary>
     public int? LostPeer { get; init; }
+
+    /// <summary>The step that it went on from in this launch; null: it has not got so far, or its agent does not tell.</summary>
+    public long? BeganAt { get; init; }
+
+    /// <summary>It is beyond the step that it went on from.</summary>
+    /// <param name="launchedFrom">Where its attempt goes on from, as far as known.</param>
+    public bool MadeStep(long launchedFrom) => Step > (BeganAt ?? launchedFrom);
 }
 
 /// <summary>A rank ended while nobody could be asked, and its agent launched it again.</summary>

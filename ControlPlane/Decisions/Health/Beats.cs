@@ -9,7 +9,7 @@ public static class Beats
             || !beat.Resumed.IsEmpty || !beat.LocalRestarts.IsEmpty;
         bool firstStep = stage.Launch != Launch.None
             && (beat.Samples.Any(s => s.Attempt == stage.Attempt)
-                || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.Step > stage.LaunchedFrom));
+                || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.MadeStep(stage.LaunchedFrom)));
         var known = before.On(beat.Node)?.Ranks ?? [];
         bool ended = beat.Ranks.Any(r => r.State is RankState.Exited or RankState.Done
             && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt && k.State == r.State));

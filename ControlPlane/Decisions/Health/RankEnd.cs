@@ -37,7 +37,7 @@ public static partial class RankEnd
         string last = OneLine(rank.LastLine);
         string words = said.Length > 0 ? $": {said}" : last.Length > 0 ? $"; last line: '{last}'" : "";
         return new Failure(FailureCause.RankExited, $"rank {rank.Rank} on {node} {HowItEnded(code)}{memory} at step {rank.Step}{words}",
-            Signature(rank, madeStep: rank.Step > stage.LaunchedFrom), node, false, stage.Attempt, rank.Step, happened, now)
+            Signature(rank, madeStep: rank.MadeStep(stage.LaunchedFrom)), node, false, stage.Attempt, rank.Step, happened, now)
         { Exit = exit };
     }
 

@@ -95,4 +95,10 @@ public sealed record CheckpointPolicy
 
     /// <summary>Newest ones of a stage that stay, beside pinned ones and the final one.</summary>
     public int Keep { get; init; } = 3;
+
+    /// <summary>
+    /// Steps from one state that a gang's ranks keep in memory to the next; 0: none is kept. Null: as often as it takes a twentieth of the
+    /// time, each step where it can.
+    /// </summary>
+    public int? InMemoryEvery { get; init; }
 }

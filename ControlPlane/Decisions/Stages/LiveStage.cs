@@ -39,9 +39,11 @@ internal static class LiveStage
             return Math.Min(sample.Step, stage.LaunchedFrom + 1);
         }
 
+        // A rank that goes on from another step than is known here is ahead of the first one's word, which tells where all do.
         var moved = seen.AgentsOf(gang).SelectMany(a => a.Ranks)
-            .Where(r =>
-                r.Attempt == stage.Attempt && r.State != RankState.Exited && (r.Step > stage.LaunchedFrom || r.State == RankState.Done));
+            .Where(r => r.Attempt == stage.Attempt && r.State != RankState.Exited
+                && ((r.MadeStep(stage.LaunchedFrom) && (r.BeganAt ?? stage.LaunchedFrom) == stage.LaunchedFrom)
+                    || r.State == RankState.Done));
         return moved.Any() ? stage.LaunchedFrom + 1 : null;
     }
 
@@ -119,7 +121,7 @@ internal static class LiveStage
             var restart = took - noticed - TimeSpan.FromSeconds(load + firstStep);
             text = $"trains again: first new step {first} after {Words.Duration(took)} (noticed {Words.Duration(noticed)},"
                 + $" restart {Words.Duration(restart)}, load {Words.Duration(TimeSpan.FromSeconds(load))},"
-                + $" first step {Words.Duration(TimeSpan.FromSeconds(firstStep))})";
+                + $" first step {Words.Duration(TimeSpan.FromSeconds(firstStep))}); {Again(stage)}";
         }
         else
         {
@@ -135,6 +137,11 @@ internal static class LiveStage
         };
         return (stage with { Incident = null }).Say(told).To(new Phase.Running(gang, now, null), "trains");
     }
+
+    /// <summary>"1 step is done again, from step 430, which its ranks had kept in memory".</summary>
+    private static string Again(Stage stage) =>
+        (stage.StepsAgain == 0 ? "no step is done again" : Words.Count(stage.StepsAgain, "step is done again", "steps are done again"))
+        + (stage.FromMemory ? $", from step {stage.LaunchedFrom}, which its ranks had kept in memory" : "");
 
     private static int MissingPods(Stage stage, GangGrant gang, Observation seen)
     {

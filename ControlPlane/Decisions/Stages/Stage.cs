@@ -31,6 +31,14 @@ public sealed record Stage(
     public int LocalTry { get; init; }
 
     /// <summary>
+    /// The current attempt goes on from what its ranks had kept in memory; <see cref="LaunchedFrom"/> need have no checkpoint then.
+    /// </summary>
+    public bool FromMemory { get; init; }
+
+    /// <summary>Steps that the attempt before had made and this one makes again, as far as known.</summary>
+    public int StepsAgain { get; init; }
+
+    /// <summary>
     /// Batches that no launch trains, in the order in which they broke. Kept by a retry that goes on; one from a named step trains those
     /// after it anew.
     /// </summary>

@@ -27,8 +27,15 @@ internal static class StageMoves
     {
         Attempt = 1 + stage.Checkpoints.Select(c => c.Made.Attempt).Append(stage.Attempt).Max(),
         LocalTry = 0,
+        FromMemory = false,
+        StepsAgain = 0,
         LaunchedFrom = CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0,
     };
+
+    /// <summary>Ranks of a gang that stays where it is may have newer states in memory than any checkpoint.</summary>
+    public static bool KeepsInMemory(this Stage stage) =>
+        stage.Wish.Work.Ranks > 1 && stage.Wish.Pipeline.Stages.Any(s => s.Name == stage.Id.Stage)
+        && stage.Wish.Pipeline.CheckpointsOf(stage.Wish.Pipeline.Stage(stage.Id.Stage)).InMemoryEvery != 0;
 
     /// <summary>Asks for a new gang for the next attempt.</summary>
     public static Decision Queue(this Stage stage, DateTimeOffset now)
@@ -49,7 +56,8 @@ internal static class StageMoves
     public static Decision RestartInPlace(this Stage stage, GangGrant gang, DateTimeOffset now)
     {
         var next = stage.NextAttempt();
-        string reason = $"attempt {next.Attempt} in place on {Words.Nodes(gang.Nodes)}, from step {next.LaunchedFrom}";
+        string reason = $"attempt {next.Attempt} in place on {Words.Nodes(gang.Nodes)}, from step {next.LaunchedFrom}"
+            + (stage.KeepsInMemory() ? " or a later one that its ranks have kept" : "");
         return next.To(new Phase.Restarting(gang, now), reason);
     }
 

@@ -119,7 +119,7 @@ internal static class StageNews
         }
 
         var failure = RankEnd.Of(stage.Watched, restart.Node, restart.Ended, restart.At, restart.At);
-        bool madeStep = restart.Ended.Step > stage.LaunchedFrom;
+        bool madeStep = restart.Ended.MadeStep(stage.LaunchedFrom);
         string text = $"{failure.Sentence}; {restart.Reason} (for {Words.Duration(restart.Alone)}), so its agent "
             + "launched it again by itself:"
             + $" local try {restart.LocalTry} of attempt {restart.Attempt}";
@@ -170,7 +170,15 @@ internal static class StageNews
             return stage;
         }
 
-        var next = stage;
+        // What the attempt before had told of; only where a failure ended it.
+        long made = stage.Incident is { } incident ? Math.Max(incident.Step, stage.Latest?.Step ?? 0) : 0;
+        if (resumed.KeptStep is { } kept)
+        {
+            // No word of it here: the first new step tells.
+            return stage with { LaunchedFrom = kept, FromMemory = true, StepsAgain = Again(made, kept) };
+        }
+
+        var next = stage with { StepsAgain = Again(made, resumed.From?.Step ?? 0) };
         if (resumed.From is { } from && !stage.Checkpoints.Any(c => c.Usable && c.Made.Step == from.Step && c.Made.Digest == from.Digest))
         {
             next = next with { Checkpoints = Add(stage, stage.Checkpoints, from) };
@@ -185,6 +193,8 @@ internal static class StageNews
             $"attempt {stage.Attempt} goes on from step {step}, the newest whole checkpoint on disk; step {expected} was expected")
         { Step = step });
     }
+
+    private static int Again(long made, long from) => (int)Math.Clamp(made - from, 0, int.MaxValue);
 
     private static ImmutableArray<StageCheckpoint> Add(Stage stage, ImmutableArray<StageCheckpoint> all, CheckpointMade made) =>
         CheckpointChoice.Add(all, made, stage.Wish.BeginFrom?.Lineage ?? "");

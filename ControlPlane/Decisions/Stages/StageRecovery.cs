@@ -76,7 +76,9 @@ public static class StageRecovery
 
     private static Decision Again(Stage counted, GangGrant gang, Failure failure, string remedy, TimeSpan after, DateTimeOffset now)
     {
-        var told = Tell(counted, failure, $"{remedy}; {CheckpointChoice.FromWhere(counted.Checkpoints)}", now);
+        string memory = counted.KeepsInMemory() && failure.Cause != FailureCause.NotFinite
+            ? ", or from a later one that its ranks have kept" : "";
+        var told = Tell(counted, failure, $"{remedy}; {CheckpointChoice.FromWhere(counted.Checkpoints)}{memory}", now);
         return after > TimeSpan.Zero
             ? told.To(new Phase.BackingOff(gang, now, now + after), $"{failure.Sentence}; the next launch waits {Words.Duration(after)}")
             : told.RestartInPlace(gang, now);

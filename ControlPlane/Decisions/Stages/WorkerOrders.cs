@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 
@@ -68,7 +69,9 @@ public static class WorkerOrders
     /// <summary>What is the same for all nodes, which is asked for by each of hundreds of agents: laid out once for a record.</summary>
     private static Assignment LayOut(Stage stage, GangGrant gang)
     {
-        var resume = stage.LaunchedFrom == 0 ? null : stage.Checkpoints.LastOrDefault(c => c.Made.Step == stage.LaunchedFrom);
+        // Of a gang that goes on in memory the newest checkpoint is what counts for whoever comes later.
+        var resume = stage.LaunchedFrom == 0 ? null : stage.FromMemory ? CheckpointChoice.ToResume(stage.Checkpoints)
+            : stage.Checkpoints.LastOrDefault(c => c.Made.Step == stage.LaunchedFrom);
         return new Assignment(
             stage.Id, stage.Attempt, [], gang.Slots, stage.Wish.Pipeline, stage.Wish.BeginFrom, stage.Wish.StudentFrom,
             resume?.Ref(stage.Id))

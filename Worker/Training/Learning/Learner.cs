@@ -71,6 +71,17 @@ public sealed class Learner : IDisposable
         .Where(t => !_average.ContainsKey(t.Name) && t.Name.EndsWith("e_score_correction_bias", StringComparison.Ordinal))
         .Concat(_average.SelectMany(a => PublishedViews.Of(a.Key, a.Value, Model.Part.FirstExpert)));
 
+    /// <summary>Tokens per expert of the newest step, layer by layer: kept in memory, so that the next checkpoint can tell them.</summary>
+    public IEnumerable<Piece> Loads => _loads.Select((load, layer) => new Piece($"{layer}", load));
+
+    /// <summary>As <see cref="Loads"/> had them.</summary>
+    public void TakeLoads(ISavedState state, string file)
+    {
+        ForgetLoads();
+        _loads.AddRange(Model.CorrectionBiases.Select(b => zeros_like(b, dtype: ScalarType.Float32).DetachFromDisposeScope()));
+        state.ReadInto(Loads, file);
+    }
+
     /// <summary>Lets the model have the average as its weights for as long as <paramref name="work"/> lasts.</summary>
     public T WithAverage<T>(Func<T> work)
     {

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Parallel.Sockets;
@@ -70,6 +71,20 @@ public sealed class RankProgram : IDisposable
         ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door)
         : throw new InvalidDataException("The launch is for a rank of a gang and names no roster: its agent is older than this worker.");
 
+    /// <summary>Null: the launch names none, or it cannot be used, which is told: the gang then goes on from checkpoints only.</summary>
+    private static StateMemory? Memory(RankLaunch launch, IRankLink link)
+    {
+        try
+        {
+            return StateMemory.Open(launch);
+        }
+        catch (IOException e)
+        {
+            link.Note($"Rank {launch.Rank} keeps no state in memory: {e.Message}");
+            return null;
+        }
+    }
+
     internal static void Run(RankLaunch launch, IRankLink link, TimeProvider clock, Mesh mesh, CancellationToken stopping)
     {
         var began = Stopwatch.GetTimestamp();
@@ -96,7 +111,8 @@ public sealed class RankProgram : IDisposable
         });
         using var leaving = link.Regrouping.Register(() => mesh.Calls.Abort("the rank is to leave its gang"));
         link.Progress(RankState.Starting, "loading", assignment.ResumeFrom?.Step ?? 0);
-        using var loop = new StageLoop(assignment, link, clock, rank, mesh);
+        using var memory = Memory(launch, link);
+        using var loop = new StageLoop(assignment, link, clock, rank, mesh, memory);
         Console.WriteLine($"{assignment.Attempt.Stage}: model and data ready after {Stopwatch.GetElapsedTime(began).TotalSeconds:F2} s");
         stopping.ThrowIfCancellationRequested();
         loop.Run();

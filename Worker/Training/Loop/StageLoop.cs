@@ -14,10 +14,8 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Training.Loop;
 
 /// <summary>The loop that all five stages share: restore, step, tell, save, obey, end.</summary>
-public sealed class StageLoop : IDisposable
+public sealed partial class StageLoop : IDisposable
 {
-    private const string OptimizerFile = "optimizer.safetensors";
-
     private readonly Assignment _assignment;
     private readonly TrainingPlan _plan;
     private readonly IRankLink _link;
@@ -29,6 +27,7 @@ public sealed class StageLoop : IDisposable
     private readonly LaunchBounds _bounds;
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
+    private readonly StateKeeping _keeping;
     private readonly StepJournal? _journal; // the first rank's
     private double? _peakTflops;
     private Position _position = Position.Start;
@@ -41,7 +40,9 @@ public sealed class StageLoop : IDisposable
     // is known by its name and step. Only the final checkpoint comes after: it says that nothing is left to do.
     private bool _evaluationDue;
 
-    public StageLoop(Assignment assignment, IRankLink link, TimeProvider clock, RankContext rank, Mesh mesh)
+    /// <param name="memory">Where a rank of a gang keeps its newest states; null: nowhere.</param>
+    internal StageLoop(
+        Assignment assignment, IRankLink link, TimeProvider clock, RankContext rank, Mesh mesh, StateMemory? memory = null)
     {
         (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
         var context = StageContext.Open(_plan, link, rank, mesh);
@@ -51,6 +52,7 @@ public sealed class StageLoop : IDisposable
         _bounds = LaunchBounds.Of(assignment) with { Part = new CheckpointPart(rank.Rank, rank.Layout.Ranks) };
         _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
+        _keeping = new StateKeeping(memory, mesh.World, _plan.Checkpoints.InMemoryEvery, clock);
         _journal = rank.Rank == 0 ? StepJournal.Of(assignment) : null;
         _order = new BatchOrder(assignment.LeftOutBatches, [], 0);
     }
@@ -104,60 +106,6 @@ public sealed class StageLoop : IDisposable
     /// </summary>
     private RankStop? AgreedStop() => _link.StopOrder is { Save: false } now ? now
         : _mesh.World.Broadcast(_link.StopOrder is null ? 0 : 1) > 0 ? _link.StopOrder ?? new RankStop { Save = true } : null;
-
-    /// <summary>
-    /// The first rank looks, checks every byte and moves aside what cannot be used; the others take what it found. Null: the beginning.
-    /// </summary>
-    /// <exception cref="IOException">This rank does not see what the first one found: they do not share one folder.</exception>
-    private CheckpointSeen? AgreedStart()
-    {
-        var found = _mesh.World.Own == 0 ? _folder.FindUsable(_assignment.ResumeFrom) : null;
-        var step = _mesh.World.Broadcast(found?.Step ?? -1);
-        var digest = _mesh.World.Broadcast(found?.DigestStart ?? 0);
-        return found ?? (step < 0 ? null : _folder.Take(step, digest));
-    }
-
-    private void Restore()
-    {
-        _link.Progress(RankState.Starting, "restoring", 0);
-        var found = AgreedStart();
-        _link.Resumed(found is null ? null : CheckpointSaver.ReportOf(
-            found, Path.GetRelativePath(_plan.CheckpointRoot, found.Path), TimeSpan.Zero, TimeSpan.Zero,
-            File.GetLastWriteTimeUtc(Path.Combine(found.Path, Manifest.FileName))));
-        if (found is { } checkpoint)
-        {
-            _position = checkpoint.Manifest.Position;
-            _beganFrom = checkpoint.Manifest.BeganFrom;
-            _savedStep = _position.Step;
-            _evaluationDue = !checkpoint.Manifest.Final;
-            _leftOut = checkpoint.Manifest.LeftOut;
-            _order = new BatchOrder(_assignment.LeftOutBatches, _leftOut, _position.Step);
-            ModelWeights.Load(_work.Learner.Model, checkpoint.Path);
-            ModelWeights.LoadInto(_work.Learner.OptimizerState, checkpoint.Path, OptimizerFile);
-            if (_work.Learner.HasAverage)
-            {
-                ModelWeights.LoadInto(_work.Learner.Average.Select(t => (Piece)t), checkpoint.Path, ModelWeights.AverageFileName);
-            }
-        }
-        else
-        {
-            var from = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : _plan.BeginFrom;
-            _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, from, _link.Note);
-            _work.Learner.ResetAverage();
-        }
-        _link.Progress(RankState.Training, "preparing", _position.Step);
-        using var scope = NewDisposeScope();
-        try
-        {
-            _work.Prepare(_position, found?.Path);
-        }
-        catch (NotFiniteException e)
-        {
-            // No step is to blame, and no launch would measure another value.
-            throw new InvalidDataException($"{e.Message}, before any step: the weights that the stage begins with give no finite numbers. "
-                + "Begin from another checkpoint; without one, set model.initStd lower.", e);
-        }
-    }
 
     private void Locate(NotFinite broke)
     {
@@ -225,8 +173,15 @@ public sealed class StageLoop : IDisposable
             _link.ExpertLoad(load);
         }
         _evaluationDue = true;
-        var asked = _mesh.World.Broadcast(_link.TakeSaveOrder() is null ? 0 : 1) > 0;
-        if (_position.Step < _work.TotalSteps && (asked || _position.Step % Math.Max(1, _plan.Checkpoints.EverySteps) == 0))
+        // The first rank's word counts for a save. Whoever is told that all are here knows that all have made this step, and so have what
+        // they kept before it whole.
+        var asked = _link.TakeSaveOrder() is not null && _mesh.World.Own == 0;
+        var said = _mesh.World.Sum(asked ? 1 : 0, _keeping.Wants(_position.Step) ? 1 : 0);
+        if (said[1] == _mesh.World.Ranks)
+        {
+            Keep();
+        }
+        if (SaveIsDue(asked: said[0] > 0))
         {
             Save();
         }
@@ -270,66 +225,5 @@ public sealed class StageLoop : IDisposable
             Save();
         }
         _saver.Wait();
-    }
-
-    private void Save()
-    {
-        using var scope = NewDisposeScope();
-        var final = _position.Step == _work.TotalSteps && !_evaluationDue;
-        var share = new StateShare(_work.Learner.Model, _mesh);
-        var tensors = new Dictionary<string, IReadOnlyList<Piece>>
-        {
-            [ModelWeights.FileName] = share.Of(_work.Learner.Model.PublishedTensors().Select(t => (Piece)t)),
-            [OptimizerFile] = share.Of(_work.Learner.OptimizerState, _work.Learner.Optimizer.DealsMoments),
-        };
-        if (_work.Learner.HasAverage)
-        {
-            tensors[ModelWeights.AverageFileName] = share.Of(_work.Learner.Average.Select(t => (Piece)t));
-        }
-        foreach (var (file, own) in _work.OwnTensors)
-        {
-            tensors[file] = share.Of(own.Select(t => (Piece)t));
-        }
-        RequireFinite(tensors);
-        var texts = _work.OwnTexts.ToDictionary(t => t.File, t => t.Text);
-        texts[ConfigJson.FileName] = ConfigJson.ToBytes(_work.Learner.Model.Shape);
-        if (_work.Learner.ExpertLoads() is { Count: > 0 } loads)
-        {
-            texts[ExpertLoadsJson.FileName] = ExpertLoadsJson.ToBytes(_work.Learner.Model.Shape, _position.Step, loads);
-        }
-        if (_tokenizer is { } tokenizer)
-        {
-            texts[TokenizerJson.FileName] = tokenizer;
-        }
-        var manifest = new Manifest(
-            Manifest.CurrentFormat, _assignment.Attempt.Run, _assignment.Attempt.Stage, _assignment.Attempt.Attempt, _plan.Seed,
-            _position, _work.DataCursor.InWords, final, _beganFrom, [])
-        {
-            Registration = _bounds.Registration,
-            LeftOut = _leftOut,
-        };
-        _saver.Save(manifest, new Snapshot(tensors, texts));
-        _savedStep = _position.Step;
-    }
-
-    /// <summary>
-    /// Here, at the step itself: a good checkpoint has finite weights, moments and averages. One sum of each tensor on its device.
-    /// </summary>
-    private void RequireFinite(Dictionary<string, IReadOnlyList<Piece>> tensors)
-    {
-        foreach (var (file, own) in tensors)
-        {
-            if (FiniteNumbers.FirstSpoilt(own.Select(p => (p.Name, p.Value))) is { } spoilt)
-            {
-                var what = file switch
-                {
-                    ModelWeights.FileName => "weight",
-                    OptimizerFile => "moment",
-                    ModelWeights.AverageFileName => "moving average of",
-                    _ => "tensor",
-                };
-                throw new NotFiniteException(new NotFinite { What = $"{what} {spoilt.Name}", Value = spoilt.Value, Step = _position.Step });
-            }
-        }
     }
 }

@@ -36,7 +36,7 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
 
     private PackedLearning Packed => _packed ??= new PackedLearning(context, _learner);
 
-    public void Prepare(Position position, string? resumed)
+    public void Prepare(Position position, ISavedState? resumed)
     {
         if (resumed is null)
         {

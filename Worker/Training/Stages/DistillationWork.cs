@@ -31,6 +31,7 @@ public sealed class DistillationWork : IStageWork
     private readonly LongExamples _long;
     private readonly Counted.LearningRate _rate;
     private List<Sample> _samples = [];
+    private byte[]? _samplesText;
     private long _next;
 
     public DistillationWork(StageContext context, Distillation plan)
@@ -64,9 +65,11 @@ public sealed class DistillationWork : IStageWork
 
     public IEnumerable<(string File, IReadOnlyList<(string Name, Tensor Value)> Tensors)> OwnTensors => [];
 
-    public IEnumerable<(string File, byte[] Text)> OwnTexts => [(SamplesFile, JsonSerializer.SerializeToUtf8Bytes(_samples))];
+    // They stay as they were drawn, and are asked for after each step.
+    public IEnumerable<(string File, byte[] Text)> OwnTexts =>
+        [(SamplesFile, _samplesText ??= JsonSerializer.SerializeToUtf8Bytes(_samples))];
 
-    public void Prepare(Position position, string? resumed)
+    public void Prepare(Position position, ISavedState? resumed)
     {
         _next = position.Document;
         ModelWeights.LoadBeginning(_teacher, _context.Plan, _context.Plan.BeginFrom);
@@ -81,7 +84,7 @@ public sealed class DistillationWork : IStageWork
         }
         else
         {
-            _samples = JsonSerializer.Deserialize<List<Sample>>(File.ReadAllBytes(Path.Combine(resumed, SamplesFile))) ?? [];
+            _samples = JsonSerializer.Deserialize<List<Sample>>(resumed.Text(SamplesFile)) ?? [];
         }
     }
 

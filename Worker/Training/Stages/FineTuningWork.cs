@@ -35,7 +35,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
 
     public IEnumerable<string> LastBatch => _drawn.Select(_pairs.ConversationPlace);
 
-    public void Prepare(Position position, string? resumed)
+    public void Prepare(Position position, ISavedState? resumed)
     {
         _next = position.Document;
         if (_pairs.ConversationCount == 0)

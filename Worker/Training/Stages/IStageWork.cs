@@ -30,9 +30,10 @@ public interface IStageWork : IDisposable
     Learner Learner { get; }
 
     /// <summary>
-    /// Once per launch, after the weights are there. <paramref name="resumed"/> is the checkpoint's folder, null at the stage's beginning.
+    /// Once per launch, after the weights are there. <paramref name="resumed"/> is what the launch goes on from, null at the stage's
+    /// beginning.
     /// </summary>
-    void Prepare(Position position, string? resumed);
+    void Prepare(Position position, ISavedState? resumed);
 
     /// <summary>One step, inside the loop's dispose scope.</summary>
     StepResult Step(Position position);

@@ -33,7 +33,7 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
 
     private PackedLearning Packed => _packed ??= new PackedLearning(context, _learner);
 
-    public void Prepare(Position position, string? resumed)
+    public void Prepare(Position position, ISavedState? resumed)
     {
         Packed.Documents.Cursor = new DataCursor(position.Document, position.Offset);
         if (resumed is null)

@@ -55,7 +55,7 @@ public sealed class ReinforcementWork : IStageWork
     public IEnumerable<string> LastBatch => Enumerable.Range(0, _drawing < 0 ? 0 : _plan.Questions)
         .Select(i => _context.Data.ProblemPlace(StageContext.RlProblems + _drawing + i));
 
-    public void Prepare(Position position, string? resumed)
+    public void Prepare(Position position, ISavedState? resumed)
     {
         if (_context.Data.ProblemCount == 0)
         {
@@ -63,9 +63,9 @@ public sealed class ReinforcementWork : IStageWork
                 "The data has no problems to reinforce on: give data.source a .jsonl with \"question\" and \"answer\".");
         }
         _nextQuestion = position.Document;
-        if (resumed is not null && ModelWeights.Has(resumed, ReferenceFile))
+        if (resumed?.Has(ReferenceFile) == true)
         {
-            ModelWeights.Load(_reference, resumed, ReferenceFile);
+            resumed.ReadInto(_reference.PublishedTensors().Select(t => (Piece)t), ReferenceFile);
             _referenceReplaced = true;
         }
         else
@@ -78,7 +78,7 @@ public sealed class ReinforcementWork : IStageWork
         }
         else
         {
-            _counted = JsonSerializer.Deserialize<RolloutCount>(File.ReadAllBytes(Path.Combine(resumed, CountFile))) ?? RolloutCount.None;
+            _counted = JsonSerializer.Deserialize<RolloutCount>(resumed.Text(CountFile)) ?? RolloutCount.None;
         }
     }
 
