@@ -155,7 +155,7 @@ internal sealed partial class ClusterGrain(
             var spared = await Strays((await cluster.Observe(cancellation)).Pods.Where(p => !wanted.Contains(p.Gang)));
             foreach (var pod in spared.Except(strays.Seen))
             {
-                LogStray(pod.Gang.Stage, pod.Pid, pod.Node);
+                LogStray(pod.Gang.Stage, pod.Node, pod.Pid is { } pid ? $"kill {pid}" : $"delete the pod of {pod.Gang} there");
             }
 
             strays.Seen = spared;
@@ -186,9 +186,9 @@ internal sealed partial class ClusterGrain(
     }
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "The agent of {Stage} (pid {Pid}, on {Node}) is left alone: this database knows no such stage. "
-        + "Start with the database that it belongs to, or end it: kill {Pid}")]
-    private partial void LogStray(StageId stage, int? pid, NodeId node);
+        Message = "The agent of {Stage} on {Node} is left alone: this database knows no such stage. "
+        + "Start with the database that it belongs to, or end it: {How}")]
+    private partial void LogStray(StageId stage, NodeId node, string how);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Ended a leftover: the pod of {Stage}, gang {Gang}, on {Node}")]
     private partial void LogFenced(StageId stage, int gang, NodeId node);

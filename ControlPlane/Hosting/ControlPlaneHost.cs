@@ -86,6 +86,12 @@ public static class ControlPlaneHost
         catch (IOException e) when (e.InnerException is AddressInUseException)
         {
             await app.DisposeAsync();
+            if (endpoints.Agents is { } agents && !LoopbackPort.IsFree(agents.Port))
+            {
+                throw new RefusalException($"Port {agents.Port} is in use.", "Stop what uses it, or choose another: --agents ADDRESS:PORT.",
+                    ExitCode.InUse, e);
+            }
+
             bool http = !LoopbackPort.IsFree(endpoints.HttpPort);
             throw LoopbackPort.InUse(http ? endpoints.HttpPort : endpoints.GrpcPort, http ? "--port" : "--grpc-port", e);
         }

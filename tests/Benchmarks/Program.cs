@@ -9,6 +9,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["charts"] = ChartsBenchmark.Run,
     ["failures"] = () => FailureBenchmark.Run(args),
     ["gangs"] = GangBenchmark.Run,
+    ["kubernetes"] = KubernetesBenchmark.Run,
     ["outage"] = () => OutageBenchmark.Run(args),
     ["placement"] = PlacementBenchmark.Run,
     ["planner"] = PlannerBenchmark.Run,

@@ -103,7 +103,7 @@ internal sealed class ApiCalls
             ? TimeSpan.FromSeconds(Math.Min(seconds, LongestRetryAfter.TotalSeconds)) : null;
 
     /// <summary>The message of the status object, with its code; anything else as it came.</summary>
-    private static string Said(HttpOperationException refused)
+    public static string Said(HttpOperationException refused)
     {
         string code = refused.Response is { } response ? $"{(int)response.StatusCode} {response.StatusCode}" : "no status";
         try

@@ -44,11 +44,16 @@ internal sealed class Eyes : IAsyncDisposable
     {
         try
         {
-            await Task.WhenAll(nodes.Listed, own.Listed, all.Listed).WaitAsync(patience, clock, cancellation);
+            await Task.WhenAll(nodes.Answered, own.Answered, all.Answered).WaitAsync(patience, clock, cancellation);
         }
         catch (TimeoutException e)
         {
-            throw new IOException($"the API server at {host} has not answered yet: {Why()}", e);
+            throw new IOException($"the API server at {host} has not answered yet", e);
+        }
+
+        if (!(nodes.Listed && own.Listed && all.Listed))
+        {
+            throw new IOException($"the API server at {host} does not tell what it has: {Why()}");
         }
 
         var (why, since) = new[] { nodes.Trouble, own.Trouble, all.Trouble }.Where(t => t.Why.Length > 0).OrderByDescending(t => t.For)
@@ -68,8 +73,8 @@ internal sealed class Eyes : IAsyncDisposable
         Api.Dispose();
     }
 
-    private string Why() => new[] { nodes.Trouble.Why, own.Trouble.Why, all.Trouble.Why }.FirstOrDefault(w => w.Length > 0)
-        ?? "no word of why";
+    private string Why() =>
+        new[] { nodes.Trouble.Why, own.Trouble.Why, all.Trouble.Why }.FirstOrDefault(w => w.Length > 0) ?? "";
 
     /// <summary>Only what takes GPUs is kept: a cluster has many pods that take none.</summary>
     private static PodFacts? Other(V1Pod pod, PodSettings settings)

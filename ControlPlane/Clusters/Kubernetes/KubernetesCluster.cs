@@ -207,7 +207,7 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
         shelf.Keep(new PodEvidence(gang, new NodeId(pod.Node), pod.Name, pod.ExitCode, why, tail, [.. events], clock.GetUtcNow()));
     }
 
-    private async Task<T> Have<T>(Func<CancellationToken, Task<T>> ask, T otherwise, CancellationToken cancellation)
+    private static async Task<T> Have<T>(Func<CancellationToken, Task<T>> ask, T otherwise, CancellationToken cancellation)
     {
         try
         {

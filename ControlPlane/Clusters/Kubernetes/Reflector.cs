@@ -16,7 +16,7 @@ internal sealed record WatchedKind<T>(
 
 /// <summary>
 /// Objects of the cluster as they are now: a list, then a watch, for ever. A watch that ends quietly, which servers do often, goes on
-/// from its last version; one that is too old (410) is listed again; so is what failed twice. What is kept of an object is only what we
+/// from its last version; one that is too old (410) is listed again, and so is what failed twice. What is kept of an object is only what we
 /// read of it.
 /// </summary>
 internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, TFact?> read, TimeProvider clock, ILogger log)
@@ -29,28 +29,45 @@ internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, T
 
     private static readonly TimeSpan WatchAtMost = TimeSpan.FromSeconds(90);
 
+    /// <summary>In peace a watch that ends is all that is heard; two that were cut are followed by a list.</summary>
+    private static readonly TimeSpan SilentAtMost = WatchAtMost * 2;
+
     /// <summary>Ours: a list of all repairs what a watch might have missed without our noticing.</summary>
     private static readonly TimeSpan ListEvery = TimeSpan.FromMinutes(10);
+
+    /// <summary>Ours: pages of 500 objects come within a second each.</summary>
+    private static readonly TimeSpan ListAtMost = TimeSpan.FromSeconds(60);
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(3);
 
     private readonly CancellationTokenSource stopping = new();
-    private readonly TaskCompletionSource listed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ImmutableDictionary<string, TFact> facts = ImmutableDictionary<string, TFact>.Empty.WithComparers(StringComparer.Ordinal);
     private Task? running;
     private long heard = clock.GetTimestamp();
-    private volatile string trouble = "";
+    private Failing? trouble;
     private int pauses;
 
     /// <summary>By "namespace/name".</summary>
     public ImmutableDictionary<string, TFact> Facts => Volatile.Read(ref facts);
 
-    /// <summary>Ended when the first list has come.</summary>
-    public Task Listed => listed.Task;
+    /// <summary>Ended with the first list, or with the first reason why there is none.</summary>
+    public Task Answered => answered.Task;
 
-    /// <summary>Why nothing is heard, and for how long; empty: all is well.</summary>
-    public (string Why, TimeSpan For) Trouble => (trouble, clock.GetElapsedTime(Interlocked.Read(ref heard)));
+    /// <summary>A list has come at some time.</summary>
+    public bool Listed { get; private set; }
+
+    /// <summary>Why nothing is heard, and for how long; empty: all is well, as far as that is known.</summary>
+    public (string Why, TimeSpan For) Trouble
+    {
+        get
+        {
+            var silent = clock.GetElapsedTime(Interlocked.Read(ref heard));
+            return Volatile.Read(ref trouble) is { } failing ? (failing.Why, clock.GetElapsedTime(failing.Since))
+                : silent > SilentAtMost ? ("its connections stand and nothing comes", silent) : ("", TimeSpan.Zero);
+        }
+    }
 
     public void Begin() => running ??= Run(stopping.Token);
 
@@ -84,11 +101,12 @@ internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, T
                 or JsonException or OperationCanceledException or TimeoutException)
             {
                 failures++;
-                // Once may be a cut connection; twice may be a version that this server never had.
-                version = failures > 1 ? null : version;
-                if (!stop.IsCancellationRequested)
+                if ((failures > 1 || version is null) && !stop.IsCancellationRequested)
                 {
-                    Tell(e is HttpOperationException { Response: { } answer } ? $"{(int)answer.StatusCode}: {e.Message}" : e.Message);
+                    // Once is a cut connection, and the watch is taken up again. Twice is trouble, which only a list can end: a watch that
+                    // stands again says nothing in peace, and its version may be one that this server never had.
+                    version = null;
+                    Tell(e is HttpOperationException refused ? ApiCalls.Said(refused) : e.Message);
                 }
             }
 
@@ -99,7 +117,9 @@ internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, T
 
     private async Task<string> List(CancellationToken stop)
     {
-        var (items, version) = await kind.List(stop);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        patience.CancelAfter(ListAtMost);
+        var (items, version) = await kind.List(patience.Token);
         var all = ImmutableDictionary.CreateBuilder<string, TFact>(StringComparer.Ordinal);
         foreach (var item in items)
         {
@@ -110,8 +130,9 @@ internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, T
         }
 
         Volatile.Write(ref facts, all.ToImmutable());
+        Listed = true;
         Hear();
-        listed.TrySetResult();
+        answered.TrySetResult();
         return version;
     }
 
@@ -160,21 +181,24 @@ internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, T
     private void Hear()
     {
         Interlocked.Exchange(ref heard, clock.GetTimestamp());
-        if (trouble.Length > 0)
+        if (Interlocked.Exchange(ref trouble, null) is not null)
         {
-            trouble = "";
             LogAgain(log, kind.Name);
         }
     }
 
     private void Tell(string why)
     {
-        if (trouble != why)
+        if (trouble?.Why != why)
         {
-            trouble = why;
+            Volatile.Write(ref trouble, new Failing(why, trouble?.Since ?? clock.GetTimestamp()));
             LogTrouble(log, kind.Name, why);
         }
+
+        answered.TrySetResult();
     }
+
+    private sealed record Failing(string Why, long Since);
 
     /// <summary>None after a watch of usual length; else longer each time, so that a server that comes up is not beaten down.</summary>
     private async Task Pause(CancellationToken stop)

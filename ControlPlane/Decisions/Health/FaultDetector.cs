@@ -40,7 +40,7 @@ public static class FaultDetector
             string how = pod.ExitCode is { } code ? RankEnd.HowItEnded(code) : "ended";
             // A broken node names its cause. Where it only repeats its pod's words, they are this same exit told twice.
             string why = seen.Cluster?.Nodes.FirstOrDefault(n => n.Id == node) is { Health: NodeHealth.NotReady, Reason.Length: > 0 } broken
-                && broken.Reason != pod.Reason ? $": {broken.Reason}" : "";
+                && broken.Reason != pod.Reason ? $": {broken.Reason}" : pod.Cause.Length > 0 ? $": {pod.Cause}" : "";
             return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}{why}", "", node, true, seen,
                 now - (seen.AgentOn(node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero), now);
         }

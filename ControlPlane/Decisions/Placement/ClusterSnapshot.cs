@@ -43,6 +43,11 @@ public enum PodPhase
 /// <param name="Gang">The gang the pod was made for: the attempt that placed it. Later attempts in place keep their pods.</param>
 public sealed record PodSeen(GangId Gang, NodeId Node, PodPhase Phase, int? Pid, int? ExitCode, string Reason)
 {
+    /// <summary>
+    /// In the cluster's own words, why it waits to start or what ended it: an image that is not found, an eviction. Empty: it says nothing.
+    /// </summary>
+    public string Cause { get; init; } = "";
+
     /// <summary>It runs, and the kernel lets it do nothing: SIGSTOP, or a debugger holds it.</summary>
     public bool Halted { get; init; }
 }

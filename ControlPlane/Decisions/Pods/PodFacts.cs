@@ -60,6 +60,9 @@ public static class PodReading
             _ => pod.Reason,
         };
         return new PodSeen(gang, new NodeId(pod.Node), phase, Pid: null, phase == PodPhase.Exited ? pod.ExitCode : null,
-            reason.Length > 0 ? reason : string.Create(CultureInfo.InvariantCulture, $"pod {pod.Name} is {pod.Phase}"));
+            reason.Length > 0 ? reason : string.Create(CultureInfo.InvariantCulture, $"pod {pod.Name} is {pod.Phase}"))
+        {
+            Cause = phase is PodPhase.Exited or PodPhase.Pending ? pod.Reason : "",
+        };
     }
 }

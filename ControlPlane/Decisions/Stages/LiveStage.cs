@@ -160,6 +160,15 @@ internal static class LiveStage
         int ranks = seen.Agents.SelectMany(a => a.Ranks).Count(r => r.Attempt == stage.Attempt && r.State != RankState.Exited);
         return $"attempt {stage.Attempt} from step {stage.LaunchedFrom}: {agents} of {gang.Nodes.Length} agents are here,"
             + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet" + (Silence.Of(stage, seen) is { } silence
-                ? $"; {silence.Words}" : "");
+                ? $"; {silence.Words}" : "") + Waiting(gang, seen);
+    }
+
+    /// <summary>An image that cannot be pulled, or a volume that is not there, would else be a start that takes long.</summary>
+    private static string Waiting(GangGrant gang, Observation seen)
+    {
+        var waiting = (seen.Cluster?.Pods ?? [])
+            .Where(p => p.Gang == gang.Id && p is { Phase: PodPhase.Pending, Cause.Length: > 0 }).ToList();
+        return waiting.Count == 0 ? ""
+            : $"; {Words.Count(waiting.Count, "pod waits", "pods wait")}, on {waiting[0].Node}: {waiting[0].Cause}";
     }
 }

@@ -34,7 +34,11 @@ public sealed class AccessTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 } };
+        var options = new ControlPlaneOptions
+        {
+            DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 },
+            Agents = new IPEndPoint(IPAddress.Loopback, LoopbackPort.Free()),
+        };
         endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, Cancelled);
@@ -170,6 +174,33 @@ public sealed class AccessTests : IAsyncLifetime
             await Refused(
                 new OpsService.OpsServiceClient(agent).CancelRunAsync(new RunCommand { Name = "mini" }, cancellationToken: Cancelled));
         Assert.Equal(StatusCode.PermissionDenied, command.StatusCode);
+    }
+
+    [Fact]
+    public async Task Where_agents_of_other_machines_report_nobody_else_is_answered()
+    {
+        string there = $"http://{endpoints.Agents}";
+        using var agent = TokenChannel.To(there, key.AgentToken(Agent));
+        var reply = await new WorkerService.WorkerServiceClient(agent).RegisterAsync(Registration(Agent), cancellationToken: Cancelled);
+        Assert.NotNull(reply.Order.Continue);
+        foreach (string token in new[] { key.PeoplesToken, key.AgentToken(Agent), "" })
+        {
+            using var channel = TokenChannel.To(there, token);
+            var ops = new OpsService.OpsServiceClient(channel);
+            var refused = await Refused(ops.GetVersionAsync(new GetVersionRequest(), cancellationToken: Cancelled));
+            Assert.Equal(StatusCode.PermissionDenied, refused.StatusCode);
+        }
+
+        foreach (string page in new[] { "/", $"/?code={key.PageCode}", "/control-plane.json", "/openapi.json", "/v1/runs" })
+        {
+            using var ask = new HttpRequestMessage(HttpMethod.Get, new Uri(there + page))
+            {
+                Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            };
+            ask.Headers.Authorization = new("Bearer", key.PeoplesToken);
+            using var answer = await http.SendAsync(ask, Cancelled);
+            Assert.True(answer.StatusCode == HttpStatusCode.Forbidden, $"{page}: {answer.StatusCode}");
+        }
     }
 
     [Fact]

@@ -110,6 +110,14 @@ public sealed class NodeReadingTests
         Assert.Equal((shown, shown == PodPhase.Exited ? 9 : (int?)null), (seen.Phase, seen.ExitCode));
     }
 
+    [Theory]
+    [InlineData("Pending", "ImagePullBackOff: Back-off pulling image", "ImagePullBackOff: Back-off pulling image")]
+    [InlineData("Failed", "Evicted: The node was low on resource: memory", "Evicted: The node was low on resource: memory")]
+    [InlineData("Running", "anything", "")]
+    public void Why_a_pod_waits_or_ended_is_told_in_the_clusters_own_words(string phase, string reason, string cause) =>
+        Assert.Equal(cause, PodReading.Of(
+            new PodFacts("ns", "p", "", new GangId(new StageId("r", "s"), 1), "n", phase, reason, null, 8), Whole)!.Cause);
+
     private static (NodeHealth Health, int Slots, string Reason) Seen(NodeFacts node)
     {
         var seen = NodeReading.Of(node, [], Settings);

@@ -11,11 +11,11 @@ namespace DeepSeekOps.EndToEnd.Tests.Kubernetes;
 public sealed class KubernetesTests
 {
     private const int Nodes = 256;
-    private const int Steps = 40;
+    private const int Steps = 60;
     private const string Missing = "no API server is built on this machine (bash tests/run --kubernetes builds one, once)";
 
     [Fact]
-    public async Task A_gang_outlives_the_API_server_and_a_node_ends_with_the_weights_of_one_undisturbed_and_leaves_nothing_behind()
+    public async Task A_gang_outlives_the_API_server_a_pod_and_a_node_ends_with_the_weights_of_one_undisturbed_and_leaves_nothing()
     {
         string? programs = RealApiServer.Programs();
         Assert.SkipWhen(programs is null, Missing);
@@ -42,10 +42,18 @@ public sealed class KubernetesTests
         training = await At(dsops, attempt: 1, step: (long)training["step"]! + 2);
         Assert.Equal(placed.Select(p => p.Metadata.Uid).Order(), (await Pods(server)).Select(p => p.Metadata.Uid).Order());
 
+        kubelet.Kill(placed[1].Metadata.Uid);
+        training = await At(dsops, attempt: 2, step: 3);
+        Assert.Contains("\"exitCode\": 137",
+            await File.ReadAllTextAsync(Path.Combine(dsops.DataDirectory, "pods", $"{placed[1].Metadata.Name}.json"),
+                TestContext.Current.CancellationToken),
+            StringComparison.Ordinal);
+
+        placed = await Pods(server);
         string lost = placed[0].Spec.NodeName;
-        await kubelet.SwitchOff(lost, node => placed.Single(p => p.Spec.NodeName == node).Metadata.Uid);
-        var again = await At(dsops, attempt: 2, step: 3);
-        Assert.DoesNotContain(lost, NodesOf(again));
+        await kubelet.SwitchOff(lost, placed[0].Metadata.Uid);
+        training = await At(dsops, attempt: 3, step: 3);
+        Assert.DoesNotContain(lost, NodesOf(training));
         await kubelet.SwitchOn(lost);
         var shaken = await dsops.UntilRun("shaken", "completed", Eventually.Patience);
 
@@ -64,23 +72,31 @@ public sealed class KubernetesTests
     /// <summary>As `kubectl apply -k deploy/kubernetes` does, as far as an API server without kubelets can tell; and its nodes.</summary>
     private static async Task Install(RealApiServer server)
     {
-        string file = Path.Combine(AppContext.BaseDirectory, "../../../../deploy/kubernetes/access.yaml");
-        foreach (object item in KubernetesYaml.LoadAllFromString(await File.ReadAllTextAsync(file)))
+        string folder = Path.Combine(AppContext.BaseDirectory, "../../../../deploy/kubernetes");
+        foreach (string file in new[] { "access.yaml", "control-plane.yaml" })
         {
-            await (item switch
+            foreach (object item in KubernetesYaml.LoadAllFromString(await File.ReadAllTextAsync(Path.Combine(folder, file))))
             {
-                V1Namespace space => (Task)server.Admin.CoreV1.CreateNamespaceAsync(space),
-                V1ServiceAccount account => server.Admin.CoreV1.CreateNamespacedServiceAccountAsync(account, account.Namespace()),
-                V1Role role => server.Admin.RbacAuthorizationV1.CreateNamespacedRoleAsync(role, role.Namespace()),
-                V1RoleBinding binding => server.Admin.RbacAuthorizationV1.CreateNamespacedRoleBindingAsync(binding, binding.Namespace()),
-                V1ClusterRole role => server.Admin.RbacAuthorizationV1.CreateClusterRoleAsync(role),
-                V1ClusterRoleBinding binding => server.Admin.RbacAuthorizationV1.CreateClusterRoleBindingAsync(binding),
-                _ => throw new InvalidOperationException($"access.yaml has a {item.GetType().Name}, which this test does not install"),
-            });
+                await Make(server.Admin, item);
+            }
         }
 
         await StandInKubelet.AddNodes(server.Admin, Nodes);
     }
+
+    private static Task Make(k8s.Kubernetes admin, object item) => item switch
+    {
+        V1Namespace space => admin.CoreV1.CreateNamespaceAsync(space),
+        V1ServiceAccount account => admin.CoreV1.CreateNamespacedServiceAccountAsync(account, account.Namespace()),
+        V1Role role => admin.RbacAuthorizationV1.CreateNamespacedRoleAsync(role, role.Namespace()),
+        V1RoleBinding binding => admin.RbacAuthorizationV1.CreateNamespacedRoleBindingAsync(binding, binding.Namespace()),
+        V1ClusterRole role => admin.RbacAuthorizationV1.CreateClusterRoleAsync(role),
+        V1ClusterRoleBinding binding => admin.RbacAuthorizationV1.CreateClusterRoleBindingAsync(binding),
+        V1Deployment deployment => admin.AppsV1.CreateNamespacedDeploymentAsync(deployment, deployment.Namespace()),
+        V1Service service => admin.CoreV1.CreateNamespacedServiceAsync(service, service.Namespace()),
+        V1PersistentVolumeClaim claim => admin.CoreV1.CreateNamespacedPersistentVolumeClaimAsync(claim, claim.Namespace()),
+        _ => throw new InvalidOperationException($"deploy/kubernetes has a {item.GetType().Name}, which this test does not install"),
+    };
 
     private static string Settings(string shared, int agents)
     {

@@ -94,6 +94,15 @@ internal sealed class RealApiServer : IAsyncDisposable
         done.EnsureSuccessStatusCode();
     }
 
+    /// <summary>What it counts of itself.</summary>
+    public async Task<string> Metrics()
+    {
+        using var handler = new HttpClientHandler { ServerCertificateCustomValidationCallback = (_, _, _, _) => true };
+        using var http = new HttpClient(handler);
+        http.DefaultRequestHeaders.Authorization = new("Bearer", "token-of-admin");
+        return await http.GetStringAsync($"https://127.0.0.1:{Text(port)}/metrics");
+    }
+
     /// <summary>A kubeconfig file of "admin", or of "dsops", which may do what deploy/kubernetes lets it.</summary>
     public string Kubeconfig(string user)
     {

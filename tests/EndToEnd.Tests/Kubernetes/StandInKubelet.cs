@@ -23,9 +23,6 @@ internal sealed class StandInKubelet(RealApiServer server) : IAsyncDisposable
     private readonly CancellationTokenSource stopping = new();
     private Task? loop;
 
-    /// <summary>Nodes on which a process was started.</summary>
-    public ConcurrentQueue<(string Pod, string Node)> Started { get; } = new();
-
     public void Begin() => loop = Run();
 
     public static async Task AddNodes(k8s.Kubernetes admin, int count) => await Parallel.ForEachAsync(Enumerable.Range(0, count),
@@ -37,12 +34,15 @@ internal sealed class StandInKubelet(RealApiServer server) : IAsyncDisposable
         });
 
     /// <summary>The machine is dead: its processes with it, and after a while Kubernetes says that its kubelet does not report.</summary>
-    public async Task SwitchOff(string node, Func<string, string> podOn)
+    public async Task SwitchOff(string node, string pod)
     {
         off[node] = true;
-        running[podOn(node)].Kill(entireProcessTree: true);
+        Kill(pod);
         await Status(server.Admin, node, "Unknown", $"boot-of-{node}", "Kubelet stopped posting node status.");
     }
+
+    /// <summary>kill -9 of a pod's processes, by its uid.</summary>
+    public void Kill(string pod) => running[pod].Kill(entireProcessTree: true);
 
     public async Task SwitchOn(string node)
     {
@@ -68,8 +68,8 @@ internal sealed class StandInKubelet(RealApiServer server) : IAsyncDisposable
         Directory.Delete(folder, recursive: true);
     }
 
-    private static Task Status(k8s.Kubernetes admin, string node, string ready, string boot, string message) =>
-        admin.CoreV1.PatchNodeStatusAsync(new V1Patch($$"""
+    private static async Task Status(k8s.Kubernetes admin, string node, string ready, string boot, string message) =>
+        await admin.CoreV1.PatchNodeStatusAsync(new V1Patch($$"""
             {"status": {"allocatable": {"nvidia.com/gpu": "8", "pods": "110"}, "capacity": {"nvidia.com/gpu": "8", "pods": "110"},
               "nodeInfo": {"bootID": "{{boot}}", "machineID": "", "systemUUID": "", "kernelVersion": "", "osImage": "",
                 "containerRuntimeVersion": "", "kubeletVersion": "", "kubeProxyVersion": "", "operatingSystem": "linux",
@@ -109,7 +109,6 @@ internal sealed class StandInKubelet(RealApiServer server) : IAsyncDisposable
         if (process is null && pod.Metadata.DeletionTimestamp is null && !over)
         {
             running[uid] = await Start(pod);
-            Started.Enqueue((pod.Metadata.Name, pod.Spec.NodeName));
             await Say(pod, "Running", """{"running": {}}""");
         }
         else if (process is { HasExited: true } && !over)
@@ -142,7 +141,8 @@ internal sealed class StandInKubelet(RealApiServer server) : IAsyncDisposable
         }
     }
 
-    private Task Say(V1Pod pod, string phase, string state) => server.Admin.CoreV1.PatchNamespacedPodStatusAsync(new V1Patch($$"""
+    private async Task Say(V1Pod pod, string phase, string state) =>
+        await server.Admin.CoreV1.PatchNamespacedPodStatusAsync(new V1Patch($$"""
         {"status": {"phase": "{{phase}}", "podIP": "127.0.0.1", "containerStatuses": [{"name": "agent", "image": "i", "imageID": "",
           "ready": true, "restartCount": 0, "state": {{state}} }] } }
         """, V1Patch.PatchType.StrategicMergePatch), pod.Metadata.Name, RealApiServer.Namespace);

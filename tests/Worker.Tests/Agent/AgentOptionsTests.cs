@@ -24,4 +24,13 @@ public sealed class AgentOptionsTests
         Assert.Null(options);
         Assert.Equal(["--gang is missing."], problems);
     }
+
+    [Theory]
+    [InlineData(null, "127.0.0.1")]
+    [InlineData("", "127.0.0.1")]
+    [InlineData("10.1.2.3", "10.1.2.3")]
+    [InlineData("fd00::7", "fd00::7")]
+    [InlineData("node-7.gang", "0.0.0.0")]
+    public void Ranks_listen_where_others_are_told_that_they_are(string? host, string address) =>
+        Assert.Equal(System.Net.IPAddress.Parse(address), RankEntry.PeerAddress(host));
 }

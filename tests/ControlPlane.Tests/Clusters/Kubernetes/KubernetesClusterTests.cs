@@ -149,8 +149,34 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         });
         Assert.StartsWith($"the API server at {server.Host} has not answered for", why, StringComparison.Ordinal);
         await server.Start();
+        // Nothing has happened there: that it answers is news enough.
+        await NodesAre("a", "b", "c");
         server.Put("nodes", Node("d"));
         await NodesAre("a", "b", "c", "d");
+    }
+
+    [Fact]
+    public async Task A_right_that_is_missing_is_named_at_once_and_what_is_granted_later_is_used()
+    {
+        server.Refuse("GET /api/v1/pods", int.MaxValue, 403, "pods is forbidden: User \"dsops\" cannot list resource \"pods\"");
+        string why = "";
+        await Until("it is refused in words", async () =>
+        {
+            try
+            {
+                await cluster.Observe(Cancellation);
+                return false;
+            }
+            catch (IOException e)
+            {
+                why = e.Message;
+                return true;
+            }
+        });
+        Assert.Equal($"the API server at {server.Host} does not tell what it has: pods is forbidden: User \"dsops\" cannot list "
+            + "resource \"pods\" (403 Forbidden)", why);
+        server.AllowAll();
+        await NodesAre("a", "b", "c");
     }
 
     [Fact]
@@ -316,7 +342,8 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         """)!.AsObject();
 
     private static JsonObject Foreign(string space, string name, string node, int gpus) => JsonNode.Parse($$$$"""
-        {"metadata": {"namespace": "{{{{space}}}}", "name": "{{{{name}}}}"}, "status": {"phase": "Running"}, "spec": {"nodeName": "{{{{node}}}}",
+        {"metadata": {"namespace": "{{{{space}}}}", "name": "{{{{name}}}}"}, "status": {"phase": "Running"},
+          "spec": {"nodeName": "{{{{node}}}}",
           "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "{{{{gpus}}}}"}}}]}}
         """)!.AsObject();
 

@@ -1,0 +1,82 @@
+using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.ControlPlane.Tests.Pipelines;
+using k8s;
+using k8s.Models;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Clusters.Kubernetes;
+
+/// <summary>The files of deploy/kubernetes fit each other, the program and its settings.</summary>
+public sealed class InstallTests
+{
+    private static readonly string Folder = Path.Combine(Examples.Root, "deploy/kubernetes");
+
+    private static readonly List<object> Items =
+    [
+        .. new[] { "access.yaml", "control-plane.yaml" }.SelectMany(
+            f => KubernetesYaml.LoadAllFromString(File.ReadAllText(Path.Combine(Folder, f)))),
+    ];
+
+    private static V1Deployment Deployment => Items.OfType<V1Deployment>().Single();
+
+    private static V1Container Container => Deployment.Spec.Template.Spec.Containers.Single();
+
+    [Fact]
+    public void Agents_find_the_control_plane_by_the_service_that_is_installed()
+    {
+        var service = Items.OfType<V1Service>().Single();
+        var settings = ClusterSettingsText.Parse(File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))).Settings!;
+        int port = service.Spec.Ports.Single().Port;
+        Assert.Equal($"http://{service.Metadata.Name}.{service.Metadata.NamespaceProperty}:{port}", settings.Pods!.ControlUrl);
+        Assert.Equal(settings.Pods.Namespace, service.Metadata.NamespaceProperty);
+        Assert.Equal(port, Container.Ports.Single(p => p.Name == (string)service.Spec.Ports.Single().TargetPort).ContainerPort);
+        Assert.Contains($"0.0.0.0:{port}", Container.Args);
+        Assert.All(service.Spec.Selector, l => Assert.Equal(l.Value, Deployment.Spec.Template.Metadata.Labels[l.Key]));
+    }
+
+    [Fact]
+    public void Checkpoints_lie_on_a_claim_that_control_plane_and_pods_see_under_one_path()
+    {
+        var pods = ClusterSettingsText.Parse(File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))).Settings!.Pods!;
+        var volume = pods.Volumes.Single(v => pods.Checkpoints.StartsWith(v.Path + "/", StringComparison.Ordinal));
+        var claim = Items.OfType<V1PersistentVolumeClaim>().Single(c => c.Metadata.Name == volume.Claim);
+        Assert.Equal(["ReadWriteMany"], claim.Spec.AccessModes);
+        string name = Deployment.Spec.Template.Spec.Volumes.Single(v => v.PersistentVolumeClaim?.ClaimName == volume.Claim).Name;
+        Assert.Equal(volume.Path, Container.VolumeMounts.Single(m => m.Name == name).MountPath);
+        Assert.All(Deployment.Spec.Template.Spec.Volumes.Where(v => v.PersistentVolumeClaim is not null), v =>
+            Assert.Contains(Items.OfType<V1PersistentVolumeClaim>(), c => c.Metadata.Name == v.PersistentVolumeClaim.ClaimName));
+    }
+
+    [Fact]
+    public async Task The_program_takes_the_arguments_that_it_is_started_with()
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        string[] args = [.. Container.Args.Select(a => a == "/settings/cluster.yaml" ? Path.Combine(Folder, "no-such-file.yaml") : a)];
+        var terminal = new Terminal(output, error, 100, Colors: false, Interactive: false);
+        int code = await DeepSeekOps.ControlPlane.Cli.CommandLine.Run(args, terminal, TestContext.Current.CancellationToken);
+        // It got as far as reading the file that is not there.
+        Assert.Equal(ExitCode.Failed, code);
+        Assert.Contains("no-such-file.yaml cannot be read", error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Rights_are_granted_to_the_account_that_runs_it()
+    {
+        var account = Items.OfType<V1ServiceAccount>().Single();
+        Assert.Equal(account.Metadata.Name, Deployment.Spec.Template.Spec.ServiceAccountName);
+        var subjects = Items.OfType<V1RoleBinding>().SelectMany(b => b.Subjects).Concat(
+            Items.OfType<V1ClusterRoleBinding>().SelectMany(b => b.Subjects)).ToList();
+        Assert.Equal(2, subjects.Count);
+        Assert.All(subjects, s => Assert.Equal((account.Metadata.Name, account.Metadata.NamespaceProperty), (s.Name, s.NamespaceProperty)));
+    }
+
+    [Fact]
+    public void One_command_installs_every_file_that_is_there()
+    {
+        string kustomization = File.ReadAllText(Path.Combine(Folder, "kustomization.yaml"));
+        Assert.All(Directory.GetFiles(Folder).Select(f => Path.GetFileName(f)).Where(f => f != "kustomization.yaml"),
+            file => Assert.Contains(file, kustomization, StringComparison.Ordinal));
+    }
+}
