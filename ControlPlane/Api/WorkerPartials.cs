@@ -212,6 +212,7 @@ internal static class WorkerPartials
         BeatEvery = Duration.FromTimeSpan(reply.BeatEvery),
         Acknowledged = reply.Acknowledged,
         Undecided = reply.Undecided,
+        PinnedSteps = { reply.Pinned },
     };
 
     private static Proto.Order ToProto(this WorkerOrder order, string checkpointRoot, Func<GangId, int, string> peersToken) => order.Match(
@@ -266,6 +267,10 @@ internal static class WorkerPartials
         RoundBegan = assignment.RoundBegan,
         Registrations = { assignment.Registrations },
         LeftOutBatches = { assignment.LeftOut },
+        RolledBack = { assignment.LossActs.Select(act => new Proto.RolledBack { Attempt = act.Attempt, Step = act.ToStep }) },
+        RateChanges = { assignment.LossActs.Where(act => act.RateFrom > 0).Select(
+            act => new Proto.RateChange { FromStep = act.RateFrom, UntilStep = act.RateUntil, Factor = act.RateFactor }) },
+        PinnedSteps = { assignment.Pinned },
     };
 
     public static Proto.CheckpointRef ToProto(this CheckpointRef checkpoint) => new()

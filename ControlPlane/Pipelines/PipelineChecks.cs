@@ -29,6 +29,7 @@ internal static class PipelineChecks
             if (reading.Sound($"{at}.from") && reading.Sound($"{at}.name") && reading.Sound($"{at}.kind"))
             {
                 StageChecks.Check(spec, spec.Stages[i], at, reading);
+                LossSpikeChecks.Check(spec, spec.Stages[i], at, reading);
             }
         }
     }

@@ -66,6 +66,24 @@ internal static class PipelineNotation
         .With("saveWithin", UpToADay, r => r.SaveWithin, (r, v) => r with { SaveWithin = v },
             "Time that a gang has to save when it is paused.");
 
+    private static Mapping<LossSpikes> LossSpikes { get; } = new Mapping<LossSpikes>("what is done about loss spikes", new LossSpikes())
+        .With("mode", new ChoiceNotation<LossSpikeMode>(("advise", LossSpikeMode.Advise), ("act", LossSpikeMode.Act)), s => s.Mode,
+            (s, v) => s with { Mode = v }, "advise: what would be done is told. act: it is done.")
+        .With("policy", new ChoiceNotation<LossSpikePolicy>([.. Decisions.Recipes.LossSpikes.Policies]), s => s.Policy,
+            (s, v) => s with { Policy = v },
+            "What is done about a loss that rose and stayed up: told; batches skipped; rolled back and batches skipped; "
+                + "rolled back and the rate lowered; the run held.")
+        .With("skipBatches", Spell.Int(1, 1_000_000), s => s.SkipBatches, (s, v) => s with { SkipBatches = v },
+            "Batches that are left out from the rise on; more where it took longer to judge.")
+        .With("rateFactor", new RealNotation(0, 0.99, aboveMin: true), s => s.RateFactor, (s, v) => s with { RateFactor = v },
+            "With lowerRate: what the learning rate is multiplied by.")
+        .With("rateSteps", Spell.Int(1, 100_000_000), s => s.RateSteps, (s, v) => s with { RateSteps = v },
+            "With lowerRate: for so many steps, then back.")
+        .With("maxActs", Spell.Int(1, 1_000), s => s.MaxActs, (s, v) => s with { MaxActs = v },
+            "Acts within 'withinSteps'; instead of one more the run is held for a person.")
+        .With("withinSteps", Spell.Int(1, 100_000_000), s => s.WithinSteps, (s, v) => s with { WithinSteps = v },
+            "How far back acts count.");
+
     public static ChoiceNotation<Priority> PriorityWords { get; } =
         new(("low", Priority.Low), ("normal", Priority.Normal), ("high", Priority.High), ("urgent", Priority.Urgent));
 
@@ -94,6 +112,8 @@ internal static class PipelineNotation
         .With("checkpoints", Spell.Checkpoints, p => p.Checkpoints, (p, v) => p with { Checkpoints = v }, "When weights are saved.")
         .With("recovery", Recovery, p => p.Recovery, (p, v) => p with { Recovery = v },
             "When a stage is brought back, and when it is given up.")
+        .With("lossSpikes", LossSpikes, p => p.LossSpikes, (p, v) => p with { LossSpikes = v },
+            "What is done by itself about a loss that rises and stays up.")
         .With("stages", new ListNotation<StageSpec>(Stage, 1, 64, "stages"), p => p.Stages, (p, v) => p with { Stages = v },
             "What is done, in order.", required: true);
 
@@ -102,7 +122,7 @@ internal static class PipelineNotation
     [
         ("pipeline", Lines(Pipeline)), ("model", InitialModelNotation.Fields), ("data", Lines(Data)), ("optimizer", Lines(Optimizer)),
         ("resources", Lines(Spell.Resources)), ("parallelism", Lines(Spell.Parallelism)),
-        ("checkpoints", Lines(Spell.Checkpoints)), ("recovery", Lines(Recovery)),
+        ("checkpoints", Lines(Spell.Checkpoints)), ("recovery", Lines(Recovery)), ("lossSpikes", Lines(LossSpikes)),
         .. StageNotation.Tables.Select(t => ($"stages: {t.Kind}", t.Fields)),
     ];
 

@@ -141,7 +141,23 @@ public static class AgentPlan
         };
 
     private static string LeavingOut(RollBack order) =>
-        order.SkipSteps == 0 ? "" : $" and leave out batch {string.Join(", ", order.Assignment.LeftOutBatches)}";
+        order.SkipSteps == 0 ? "" : $" and leave out batch {InRanges(order.Assignment.LeftOutBatches)}";
+
+    /// <summary>"57, 296 to 345".</summary>
+    private static string InRanges(IReadOnlyList<long> ascending)
+    {
+        var parts = new List<string>();
+        for (int i = 0, first = 0; i < ascending.Count; i++)
+        {
+            if (i + 1 == ascending.Count || ascending[i + 1] != ascending[i] + 1)
+            {
+                parts.Add(i == first ? $"{ascending[i]}" : $"{ascending[first]} to {ascending[i]}");
+                first = i + 1;
+            }
+        }
+
+        return string.Join(", ", parts);
+    }
 
     private static (Wanted Next, string Reason) Train(Wanted wanted, Assignment assignment, string reason)
     {

@@ -14,6 +14,14 @@ public interface IRankLink
     string? TakeSaveOrder();
 
     /// <summary>
+    /// A fault to inject from the next step on, once; null where there is none. Obeyed only where the launch allows faults.
+    /// </summary>
+    RateFault? TakeRateFault();
+
+    /// <summary>Steps of checkpoints that retention leaves alone, as last told. Null: as the assignment says.</summary>
+    IReadOnlyList<long>? Pinned { get; }
+
+    /// <summary>
     /// Set when the rank has to end at the next step boundary, with a checkpoint where <see cref="RankStop.Save"/> says so.
     /// </summary>
     RankStop? StopOrder { get; }

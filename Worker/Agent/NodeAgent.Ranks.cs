@@ -110,7 +110,7 @@ internal sealed partial class NodeAgent
     private void Tell(RankSeen rank)
     {
         var training = (Wanted.Training)_wanted;
-        Replace(rank with { Told = true });
+        Replace(rank with { Told = true, Pinned = [.. training.Assignment.PinnedSteps] });
         Send(rank.Slot, new RankOrder
         {
             Launch = new RankLaunch
@@ -159,6 +159,16 @@ internal sealed partial class NodeAgent
         }
 
         return formed.Roster;
+    }
+
+    /// <summary>Each rank that has its launch is told once what is pinned now; the launch says what was then.</summary>
+    private void Pin(IReadOnlyCollection<long> steps)
+    {
+        foreach (var rank in _ranks.Where(r => r.Alive && r.Told && !steps.SequenceEqual(r.Pinned)).ToList())
+        {
+            Replace(rank with { Pinned = [.. steps] });
+            Send(rank.Slot, new RankOrder { Pins = new RankPins { Steps = { steps } } });
+        }
     }
 
     private void Send(int slot, RankOrder order)

@@ -37,6 +37,8 @@ public sealed class RankLink : IRankLink, IDisposable
     private readonly Lock _writing = new();
     private volatile RankStop? _stop;
     private string? _saveReason;
+    private RateFault? _rateFault;
+    private volatile IReadOnlyList<long>? _pinned;
 
     private RankLink(TcpClient client, Action<string> agentGone)
     {
@@ -77,7 +79,11 @@ public sealed class RankLink : IRankLink, IDisposable
 
     public string? TakeSaveOrder() => Interlocked.Exchange(ref _saveReason, null);
 
+    public RateFault? TakeRateFault() => Interlocked.Exchange(ref _rateFault, null);
+
     public CancellationToken Regrouping => _regrouping.Token;
+
+    public IReadOnlyList<long>? Pinned => _pinned;
 
     /// <summary>What to train next; null where the agent has no work for this process any more.</summary>
     public async Task<RankLaunch?> Launch()
@@ -123,6 +129,8 @@ public sealed class RankLink : IRankLink, IDisposable
         switch (order.KindCase)
         {
             case RankOrder.KindOneofCase.Launch:
+                // What was pinned until now stands in the launch itself.
+                _pinned = null;
                 _launches.Writer.TryWrite(order.Launch);
                 break;
             case RankOrder.KindOneofCase.Save:
@@ -135,6 +143,12 @@ public sealed class RankLink : IRankLink, IDisposable
                 break;
             case RankOrder.KindOneofCase.Regroup:
                 _regrouping.Cancel();
+                break;
+            case RankOrder.KindOneofCase.RateFault:
+                Interlocked.Exchange(ref _rateFault, order.RateFault);
+                break;
+            case RankOrder.KindOneofCase.Pins:
+                _pinned = [.. order.Pins.Steps];
                 break;
             default:
                 // An order of a newer agent. The two come from one build, so this is a broken installation.

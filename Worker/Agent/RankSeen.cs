@@ -59,6 +59,9 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     /// <summary>The order to save that was last passed on to it.</summary>
     public int SaveOrder { get; init; }
 
+    /// <summary>Steps of checkpoints that it was last told to leave alone.</summary>
+    public ImmutableArray<long> Pinned { get; init; } = [];
+
     public bool StopAsked { get; init; }
 
     public int? ExitCode { get; init; }

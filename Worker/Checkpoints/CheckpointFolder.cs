@@ -186,7 +186,7 @@ public sealed partial class CheckpointFolder
     public void Tidy(int keep)
     {
         var onDisk = Look();
-        foreach (var over in ResumeChoice.BeyondRetention(onDisk, _bounds, keep))
+        foreach (var over in ResumeChoice.BeyondRetention(onDisk, _bounds, keep, _link.Pinned ?? _bounds.Pinned))
         {
             Drop(over);
         }

@@ -24,16 +24,27 @@ public sealed record LaunchBounds(string Run, string Stage, int Attempt, int Rou
         assignment.Registrations.Count == 0 ? [""] : [.. assignment.Registrations])
     {
         LeftOut = [.. assignment.LeftOutBatches],
+        RolledBack = [.. assignment.RolledBack.Select(r => (r.Attempt, r.Step))],
+        Pinned = [.. assignment.PinnedSteps],
     };
 
     /// <summary>Batches that no checkpoint to go on from may have trained, by their number in the stage's data order.</summary>
     public IReadOnlyList<long> LeftOut { get; init; } = [];
+
+    /// <summary>What attempts up to this one made beyond this step was made when a loss had risen.</summary>
+    public IReadOnlyList<(int Attempt, long Step)> RolledBack { get; init; } = [];
+
+    /// <summary>Steps of checkpoints that stay against retention.</summary>
+    public IReadOnlyList<long> Pinned { get; init; } = [];
 
     /// <summary>What of each checkpoint this rank writes.</summary>
     public CheckpointPart Part { get; init; } = CheckpointPart.Only;
 
     /// <summary>Written into what this launch makes.</summary>
     public string Registration => Registrations[0];
+
+    public bool IsRolledBack(Manifest manifest) =>
+        RolledBack.Any(r => manifest.Attempt <= r.Attempt && manifest.Position.Step > r.Step);
 
     public bool Own(Manifest manifest) =>
         manifest.Run == Run && manifest.Stage == Stage && Registrations.Contains(manifest.Registration);
@@ -52,13 +63,18 @@ public static class ResumeChoice
     public static IReadOnlyList<CheckpointSeen> InOrder(IEnumerable<CheckpointSeen> onDisk, LaunchBounds bounds, CheckpointRef? wanted) =>
     [
         .. onDisk.Where(c => IsWanted(c, wanted)
-            || (bounds.Own(c.Manifest) && (c.Manifest.Attempt > bounds.RoundBegan || c.Step <= (wanted?.Step ?? 0))))
+            || (!bounds.IsRolledBack(c.Manifest) && bounds.Own(c.Manifest)
+                && (c.Manifest.Attempt > bounds.RoundBegan || c.Step <= (wanted?.Step ?? 0))))
         .OrderByDescending(c => c.Step).ThenBy(c => c.SetAside).ThenByDescending(c => c.Manifest.Attempt),
     ];
 
-    /// <summary>What a person's retry left behind: beyond the step that this launch goes on from, and of an earlier round.</summary>
+    /// <summary>
+    /// What a person's retry left behind, and what was made when a loss had risen: beyond the step that this launch goes on from, and of an
+    /// earlier round or attempt.
+    /// </summary>
     public static IReadOnlyList<CheckpointSeen> LeftBehind(IEnumerable<CheckpointSeen> onDisk, LaunchBounds bounds, long from) =>
-        [.. onDisk.Where(c => !c.SetAside && c.Step > from && bounds.Own(c.Manifest) && c.Manifest.Attempt <= bounds.RoundBegan)];
+        [.. onDisk.Where(c => !c.SetAside && c.Step > from && bounds.Own(c.Manifest)
+            && (c.Manifest.Attempt <= bounds.RoundBegan || bounds.IsRolledBack(c.Manifest)))];
 
     /// <summary>A later attempt has been here: this launch is the one that is over.</summary>
     public static CheckpointSeen? OfLaterAttempt(IEnumerable<CheckpointSeen> onDisk, LaunchBounds bounds) =>
@@ -68,10 +84,12 @@ public static class ResumeChoice
     /// The newest <paramref name="keep"/> good ones stay, at least two, and what is damaged is not counted for one. Final and pinned ones
     /// stay and are not counted.
     /// </summary>
-    public static IReadOnlyList<CheckpointSeen> BeyondRetention(IEnumerable<CheckpointSeen> onDisk, LaunchBounds bounds, int keep)
+    /// <param name="pinned">Steps that are kept for as long as the control plane says so.</param>
+    public static IReadOnlyList<CheckpointSeen> BeyondRetention(
+        IEnumerable<CheckpointSeen> onDisk, LaunchBounds bounds, int keep, IReadOnlyList<long> pinned)
     {
-        CheckpointSeen[] ours =
-            [.. onDisk.Where(c => !c.SetAside && !c.Manifest.Final && bounds.Own(c.Manifest) && !CheckpointFolder.Pinned(c.Path))];
+        CheckpointSeen[] ours = [.. onDisk.Where(c => !c.SetAside && !c.Manifest.Final && bounds.Own(c.Manifest)
+            && !CheckpointFolder.Pinned(c.Path) && !pinned.Contains(c.Step))];
         long[] good = [.. ours.Where(c => c.Sized).Select(c => c.Step).OrderDescending()];
         var least = Math.Max(2, keep);
         return good.Length < least ? [] : [.. ours.Where(c => c.Step < good[least - 1])];
@@ -87,8 +105,7 @@ public static class ResumeChoice
         var taken = manifest.Position.Step + manifest.LeftOut.Count;
         if (bounds.LeftOut.Except(manifest.LeftOut).Where(b => b <= taken).ToList() is [var trained, ..])
         {
-            throw new RefusedCheckpointException($"it has trained batch {trained}, which is left out since a number "
-                + "of its step was not finite");
+            throw new RefusedCheckpointException($"it has trained batch {trained}, which is left out");
         }
     }
 

@@ -107,6 +107,8 @@ internal sealed class StateMemory : IDisposable
         var deciding = launch.Assignment.Clone();
         (deciding.Attempt.Attempt, deciding.ResumeFrom) = (0, null);
         deciding.Ranks.Clear();
+        // Which checkpoints are kept decides no number.
+        deciding.PinnedSteps.Clear();
         return SHA256.HashData(new RankLaunch { Assignment = deciding, Rank = launch.Rank }.ToByteArray());
     }
 

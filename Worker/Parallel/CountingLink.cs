@@ -20,6 +20,8 @@ public sealed class CountingLink(IRankLink link, Calls calls) : IRankLink, IDisp
 
     public CancellationToken Regrouping => link.Regrouping;
 
+    public IReadOnlyList<long>? Pinned => link.Pinned;
+
     /// <summary>From now on the number of calls is told each second too, also where a call waits.</summary>
     public CountingLink Pulsing()
     {
@@ -35,6 +37,8 @@ public sealed class CountingLink(IRankLink link, Calls calls) : IRankLink, IDisp
     }
 
     public string? TakeSaveOrder() => link.TakeSaveOrder();
+
+    public RateFault? TakeRateFault() => link.TakeRateFault();
 
     public void Report(RankReport report)
     {

@@ -24,9 +24,9 @@ internal static class SpikesVerb
         var policy = new Option<string>("--policy")
         {
             Description = "What is done about a loss that stays up.",
-            DefaultValueFactory = _ => SpikeReport.NameOf(LossSpikePolicy.RollBack),
+            DefaultValueFactory = _ => LossSpikes.NameOf(LossSpikePolicy.RollBack),
         };
-        policy.AcceptOnlyFromAmong([.. Enum.GetValues<LossSpikePolicy>().Select(SpikeReport.NameOf)]);
+        policy.AcceptOnlyFromAmong([.. LossSpikes.Policies.Select(p => p.Word)]);
         var command = new Command("spikes", "Finds spikes, divergences and NaN in a file of losses, and says what would be done.")
         {
             file, policy,
@@ -39,7 +39,7 @@ internal static class SpikesVerb
                 await terminal.Error.WriteLineAsync($"note: {note}");
             }
             var report = SpikeReport.Of(
-                losses.Samples.AsSpan(), Enum.Parse<LossSpikePolicy>(parsed.GetValue(policy)!, ignoreCase: true));
+                losses.Samples.AsSpan(), LossSpikes.Policies.First(p => p.Word == parsed.GetValue(policy)).Policy);
             if (parsed.WantsJson())
             {
                 await terminal.Output.WriteLineAsync(Json(report));

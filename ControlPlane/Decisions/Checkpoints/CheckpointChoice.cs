@@ -100,6 +100,19 @@ public static class CheckpointChoice
             : c)];
     }
 
+    /// <summary>Steps of those that are kept against retention.</summary>
+    public static ImmutableArray<long> Pinned(ImmutableArray<StageCheckpoint> checkpoints) =>
+        [.. checkpoints.Where(c => c.State == CheckpointState.Pinned).Select(c => c.Made.Step)];
+
+    /// <summary>The newest good one of before a step is kept, for as long as it may be needed.</summary>
+    public static ImmutableArray<StageCheckpoint> Pin(ImmutableArray<StageCheckpoint> checkpoints, long before, string reason) =>
+        checkpoints.LastOrDefault(c => c.Usable && c.Made.Step < before) is { State: CheckpointState.Good } chosen
+            ? checkpoints.Replace(chosen, chosen with { State = CheckpointState.Pinned, Reason = reason }) : checkpoints;
+
+    /// <summary>None is needed any more.</summary>
+    public static ImmutableArray<StageCheckpoint> Unpin(ImmutableArray<StageCheckpoint> checkpoints) =>
+        [.. checkpoints.Select(c => c.State == CheckpointState.Pinned ? c with { State = CheckpointState.Good, Reason = "" } : c)];
+
     /// <summary>Set aside by a retry, and trained past since.</summary>
     private static bool Gone(StageCheckpoint checkpoint, ImmutableArray<StageCheckpoint> all) =>
         checkpoint.State == CheckpointState.Quarantined

@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions.Exits;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -26,6 +27,8 @@ public enum FailureCause
     NoCheckpoint = 8,
     /// <summary>A loss, a gradient norm or a weight was not finite: the numbers broke, and no machine or program did.</summary>
     NotFinite = 9,
+    /// <summary>A loss rose and stayed up, and the recipe says what is done about it.</summary>
+    LossRose = 10,
 }
 
 /// <summary>Why an attempt ended: the first thing seen that it could not go on with.</summary>
@@ -44,6 +47,9 @@ public sealed record Failure(
 {
     /// <summary>With <see cref="FailureCause.NotFinite"/>: which number.</summary>
     public NotFinite? Broke { get; init; }
+
+    /// <summary>With <see cref="FailureCause.LossRose"/>: what is done about it.</summary>
+    public LossAct? Act { get; init; }
 
     /// <summary>
     /// With the end of a rank: what its code and its words mean. Null where no rank ended, and in what older versions stored.
@@ -66,6 +72,7 @@ public static class FailureCauses
         FailureCause.BadInput => "bad input",
         FailureCause.NoCheckpoint => "no checkpoint",
         FailureCause.NotFinite => "not finite",
+        FailureCause.LossRose => "loss rose",
         _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
     };
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -32,10 +33,18 @@ public static class BatchOrder
         return batch;
     }
 
-    /// <summary>Those that were passed over by the end of a step.</summary>
-    public static ImmutableArray<LeftOutBatch> TakenBy(ImmutableArray<LeftOutBatch> leftOut, long step)
+    /// <summary>All of them, ascending: what broke, and the windows in which a loss rose.</summary>
+    public static ImmutableArray<long> LeftOut(ImmutableArray<LeftOutBatch> broken, ImmutableArray<LossAct> acts)
     {
-        long last = BatchOf(step, leftOut.Select(b => b.Batch));
-        return leftOut.RemoveAll(b => b.Batch > last);
+        var all = broken.Select(b => b.Batch).ToHashSet();
+        foreach (var act in acts.Where(a => a.Stands && a.FirstBatch > 0))
+        {
+            for (long batch = act.FirstBatch; batch <= act.LastBatch; batch++)
+            {
+                all.Add(batch);
+            }
+        }
+
+        return [.. all.Order()];
     }
 }

@@ -59,7 +59,7 @@ public static class NodeHistory
         FailureCause.RankHung => 0.5,
         FailureCause.RankExited or FailureCause.StartTimedOut => 0.25,
         FailureCause.CheckpointRefused or FailureCause.RolledBack or FailureCause.BadInput or FailureCause.NoCheckpoint
-            or FailureCause.NotFinite => 0,
+            or FailureCause.NotFinite or FailureCause.LossRose => 0,
         _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
     };
 }

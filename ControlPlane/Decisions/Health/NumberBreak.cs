@@ -36,7 +36,9 @@ public static class NumberBreak
     public static string? Unfit(WatchedStage stage, CheckpointMade made) =>
         !double.IsFinite(made.Loss) ? $"the loss of its step is {NotFinite.InWords(made.Loss)}"
         : stage.LeftOut.FirstOrDefault(b => b.Attempt == made.Attempt && made.Step >= b.Step) is { } broken
-            ? $"made after {broken.Why}" : null;
+            ? $"made after {broken.Why}"
+        : stage.LossActs.FirstOrDefault(a => a.Stands && a.Forbids(made.Step, made.Attempt)) is { } act
+            ? $"made when the loss had risen at step {act.FlaggedAt}" : null;
 
     private static bool Ended(RankSeen rank) => rank is { State: RankState.Exited, ExitCode: ExitCodes.NotFinite };
 
@@ -50,7 +52,7 @@ public static class NumberBreak
     { LearningRate = sample.LearningRate };
 
     private static NotFinite At(WatchedStage stage, string what, double value, long step) =>
-        new(what, NotFinite.InWords(value), step, BatchOrder.BatchOf(step, stage.LeftOut.Select(b => b.Batch)), 0, "", 0);
+        new(what, NotFinite.InWords(value), step, BatchOrder.BatchOf(step, stage.BatchesLeftOut), 0, "", 0);
 
     private static Failure Of(WatchedStage stage, NodeId node, NotFinite broke, DateTimeOffset happened, DateTimeOffset now) =>
         new(FailureCause.NotFinite, broke.Sentence, "", node, false, stage.Attempt, broke.Step, happened < now ? happened : now,

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -86,6 +87,9 @@ public sealed record Observation(
 
     /// <summary>The first sample of the newest attempt whose loss or gradient norm was not finite. Null: none was.</summary>
     public StepSample? Broken { get; init; }
+
+    /// <summary>What was known of the losses at the newest steps that are saved at.</summary>
+    public ImmutableArray<LossMemory> LossMemories { get; init; } = [];
 
     /// <summary>
     /// Agents on the gang's nodes. A gang has hundreds of nodes and asks each second, so nothing here is nodes times agents.

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -42,6 +43,18 @@ public sealed record WatchedStage(StageId Id, PipelineSpec Pipeline)
     public ImmutableArray<StageCheckpoint> Checkpoints { get; init; } = [];
 
     public ImmutableArray<LeftOutBatch> LeftOut { get; init; } = [];
+
+    /// <summary>What was done about losses that rose, oldest first.</summary>
+    public ImmutableArray<LossAct> LossActs { get; init; } = [];
+
+    /// <summary>What was known of the losses at checkpoints, oldest first.</summary>
+    public ImmutableArray<LossMemory> LossMemories { get; init; } = [];
+
+    /// <summary>The run is being held already. Empty: it is not.</summary>
+    public string Hold { get; init; } = "";
+
+    /// <summary>Numbers of all batches that are not trained, each once.</summary>
+    public ImmutableArray<long> BatchesLeftOut => BatchOrder.LeftOut(LeftOut, LossActs);
 
     /// <summary>The newest sample that is written down.</summary>
     public StepSample? Latest { get; init; }

@@ -44,6 +44,8 @@ public sealed record PipelineSpec
 
     public RecoveryPolicy Recovery { get; init; } = new();
 
+    public LossSpikes LossSpikes { get; init; } = new();
+
     public ImmutableArray<StageSpec> Stages { get; init; } = [];
 
     /// <summary>The stage of that name; it is an error of the program to ask for one that is not there.</summary>

@@ -24,6 +24,7 @@ public static class Ladder
         new("restart budget", RestartBudget.Try),
         new("another gang", AnotherGang.Try),
         new("without the batch", WithoutBatch.Try),
+        new("after a loss that rose", LossRise.Try),
         new("in place", InPlace.Try),
     ];
 

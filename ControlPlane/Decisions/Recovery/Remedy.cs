@@ -1,4 +1,5 @@
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Recovery;
 
@@ -15,6 +16,9 @@ public abstract record Remedy
 
     /// <summary>As in place, without the batch that broke, from the checkpoint before it.</summary>
     public sealed record WithoutBatch(NotFinite Broke, TimeSpan After) : Remedy;
+
+    /// <summary>In place, from another checkpoint than the newest, and as the act says.</summary>
+    public sealed record AfterRise(LossAct Act) : Remedy;
 
     /// <summary>The gang ends, and the next one avoids the node.</summary>
     public sealed record AnotherGang(NodeId Avoid, TimeSpan After) : Remedy;

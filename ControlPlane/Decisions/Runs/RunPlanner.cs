@@ -60,6 +60,9 @@ public static class RunPlanner
             Phase.Failed => StageFailed(run, report, now),
             Phase.Cancelled =>
                 run.To(new RunPhase.Cancelled(now), $"stage {stage.Work.Name} was cancelled", now, "cancelled", EventLevel.Warning),
+            { Terminal: false } when report.Hold.Length > 0 => (run with { Intent = Intent.Pause })
+                .To(new RunPhase.Pausing(), $"held for a person, `dsops resume {run.Name}` goes on: {report.Hold}", now, "held",
+                    EventLevel.Warning),
             { GangOrNull.Nodes.Length: > 0 } when run.Phase is RunPhase.Queued =>
                 run.To(new RunPhase.Running(), $"stage {stage.Work.Name} has its nodes", now),
             _ => new RunDecision(run, [WishOf(run)], report is null ? $"begins stage {stage.Work.Name}"

@@ -155,11 +155,16 @@ public sealed class SpikeDetector
     private void Conclude(OpenFlag flag)
     {
         double now = Median(flag.After);
-        if (now > flag.Level + (SpikeRule.StaysAt * flag.Spread) && now > flag.Level + (SpikeRule.FlagPart * Math.Abs(flag.Level)))
+        if (SpikeRule.StaysUp(now, flag.Level, flag.Spread))
         {
             string reason = $"{flag.Reason}; {SpikeRule.JudgedAfter} samples later it is still up at {Say(now)}";
             judged.Add(new SpikeAlarm(flag.Step, SpikeKind.Divergence, reason));
-            verdicts.Add(new SpikeVerdict(step!.Value, flag.Step, SpikeKind.Divergence, reason));
+            verdicts.Add(new SpikeVerdict(step!.Value, flag.Step, SpikeKind.Divergence, reason)
+            {
+                Level = flag.Level,
+                Spread = flag.Spread,
+                Now = now,
+            });
             Close($"part of the rise of step {flag.Step}");
         }
         else
@@ -206,7 +211,7 @@ public sealed class SpikeDetector
         flagged.Enqueue(of);
     }
 
-    private static double Median(ImmutableArray<double> values)
+    internal static double Median(ImmutableArray<double> values)
     {
         var sorted = values.Sort();
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;

@@ -23,4 +23,16 @@ public sealed record SpikeAlarm(long Step, SpikeKind Kind, string Reason);
 /// <summary>Something has to be done: the loss is not finite, or stayed up.</summary>
 /// <param name="Step">Of the sample at which this was certain.</param>
 /// <param name="FlaggedAt">Of the sample with which it began.</param>
-public sealed record SpikeVerdict(long Step, long FlaggedAt, SpikeKind Kind, string Reason);
+public sealed record SpikeVerdict(long Step, long FlaggedAt, SpikeKind Kind, string Reason)
+{
+    /// <summary>Of before the flag.</summary>
+    public double Level { get; init; }
+
+    public double Spread { get; init; }
+
+    /// <summary>The median of the newest losses.</summary>
+    public double Now { get; init; }
+
+    /// <summary>The step before which all is trusted: no batch from it on, and no checkpoint that has trained one.</summary>
+    public long Begins => Math.Max(1, FlaggedAt - SpikeRule.BeginsBefore);
+}

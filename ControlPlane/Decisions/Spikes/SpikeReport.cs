@@ -43,7 +43,7 @@ public sealed record SpikeReport(ImmutableArray<SpikeAlarm> Alarms, ImmutableArr
             foreach (var verdict in detector.Verdicts)
             {
                 string reason = $"{verdict.Reason}; {WhatIsDone(policy, verdict)}";
-                actions.Add(new SpikeAction(verdict.Step, NameOf(policy), reason));
+                actions.Add(new SpikeAction(verdict.Step, LossSpikes.NameOf(policy), reason));
             }
         }
 
@@ -55,19 +55,19 @@ public sealed record SpikeReport(ImmutableArray<SpikeAlarm> Alarms, ImmutableArr
         return new SpikeReport([.. alarms.Select(Left)], actions.DrainToImmutable());
     }
 
-    /// <summary>As a pipeline writes it.</summary>
-    public static string NameOf(LossSpikePolicy policy) => policy.ToString().ToLowerInvariant();
-
     private static string WhatIsDone(LossSpikePolicy policy, SpikeVerdict verdict)
     {
-        string batches = verdict.FlaggedAt == verdict.Step ? $"batch of step {verdict.Step}"
-            : $"batches of steps {verdict.FlaggedAt} to {verdict.Step}";
-        string back = $"go back to the checkpoint before step {verdict.FlaggedAt} and leave out the {batches}";
+        string batches = verdict.Begins == verdict.Step ? $"batch of step {verdict.Step}"
+            : $"batches of steps {verdict.Begins} to {verdict.Step}";
+        string back = $"go back to the newest checkpoint before step {verdict.Begins}";
+        string without = $"{back} and leave out the {batches}";
         return policy switch
         {
-            LossSpikePolicy.Advise => $"advice: {back}",
-            LossSpikePolicy.RollBack => back,
-            LossSpikePolicy.Pause => $"hold the run for a person; 'rollback' would {back}",
+            LossSpikePolicy.Alert => $"told only; 'rollback' would {without}",
+            LossSpikePolicy.Skip => $"go on from the newest checkpoint and leave out the {batches}",
+            LossSpikePolicy.RollBack => without,
+            LossSpikePolicy.LowerRate => $"{back} and train on from there at a lower learning rate for a while",
+            LossSpikePolicy.Pause => $"hold the run for a person; 'rollback' would {without}",
             _ => throw new UnreachableException($"policy {policy}"),
         };
     }

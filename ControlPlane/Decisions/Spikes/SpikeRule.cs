@@ -39,6 +39,12 @@ public static class SpikeRule
     /// <summary>A flag is judged after so many samples: the 68 known spikes of one public family all came back by themselves.</summary>
     public const int JudgedAfter = 20;
 
+    /// <summary>
+    /// A rise may have begun so many samples before its flag, and not more: with six of eleven the level itself would have risen. So many
+    /// batches before the flag are not trusted, and no checkpoint that has trained one of them.
+    /// </summary>
+    public const int BeginsBefore = LevelOver / 2;
+
     /// <summary>The median of so many newest samples is judged.</summary>
     public const int JudgedOver = 10;
 
@@ -65,6 +71,11 @@ public static class SpikeRule
     /// norms, none with an event, single norms reach 17 times, two in a row never 5.
     /// </summary>
     public const double GradientAt = 5;
+
+    /// <param name="now">The median of the newest losses.</param>
+    /// <param name="level">Of before the rise.</param>
+    public static bool StaysUp(double now, double level, double spread) =>
+        now > level + (StaysAt * spread) && now > level + (FlagPart * Math.Abs(level));
 
     /// <summary>So many flagged steps are remembered, so that a batch is known when it is trained again.</summary>
     public const int StepsRemembered = 64;

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -25,4 +26,10 @@ public sealed record Assignment(
 
     /// <summary>Numbers of the batches that are not trained, ascending.</summary>
     public ImmutableArray<long> LeftOut { get; init; } = [];
+
+    /// <summary>What was done about losses that rose: checkpoints not to go on from, and steps of another rate.</summary>
+    public ImmutableArray<LossAct> LossActs { get; init; } = [];
+
+    /// <summary>Steps of checkpoints that retention leaves alone.</summary>
+    public ImmutableArray<long> Pinned { get; init; } = [];
 }

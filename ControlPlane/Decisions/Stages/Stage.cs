@@ -4,6 +4,7 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Recovery;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -44,6 +45,20 @@ public sealed record Stage(
     /// </summary>
     public ImmutableArray<LeftOutBatch> LeftOut { get; init; } = [];
 
+    /// <summary>What was done about losses that rose and stayed up, oldest first.</summary>
+    public ImmutableArray<LossAct> LossActs { get; init; } = [];
+
+    /// <summary>
+    /// A loss that rose and stayed up, and is not answered yet: a gang that is preempted in between does not make it unseen. Null: none.
+    /// </summary>
+    public SpikeVerdict? Rise { get; init; }
+
+    /// <summary>What was known of the losses at the newest checkpoints, oldest first.</summary>
+    public ImmutableArray<LossMemory> LossMemories { get; init; } = [];
+
+    /// <summary>Why the run is to be held for a person. Empty: it is not.</summary>
+    public string Hold { get; init; } = "";
+
     [JsonIgnore]
     public StageId Id => Wish.Stage;
 
@@ -67,6 +82,9 @@ public sealed record Stage(
         Policy = Policy,
         Checkpoints = Checkpoints,
         LeftOut = LeftOut,
+        LossActs = LossActs,
+        LossMemories = LossMemories,
+        Hold = Hold,
         Latest = Latest,
         IncidentNoticedAt = Incident?.NoticedAt,
     };

@@ -1,3 +1,4 @@
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 
 namespace DeepSeekOps.Decisions.Stages;
@@ -38,7 +39,10 @@ public sealed partial class StageEngine
         beat = AgentFence.Within(beat, watched);
         bool news = Beats.HasNews(beat, watched, Vitals);
         Vitals = Vitals.Take(beat, watched, rejoining && !beat.Ranks.IsEmpty, now);
-        Vitals = Vitals.Found(losses.Take(beat.Samples, watched));
+        var found = losses.Take(beat.Samples, watched);
+        Vitals = Vitals.Found(found);
+        // A run that is lost is not left to train until the next tick, and a checkpoint that may be needed not to be deleted.
+        news |= found.Any(f => f.Verdict is not null || f.Begins is not null);
         rejoining &= beat.Ranks.IsEmpty;
         // Without news nothing in it has to be written into the stage.
         var of = heard[beat.Node] = Hear(beat, decided: !news && Vitals.News.IsEmpty);
@@ -49,6 +53,7 @@ public sealed partial class StageEngine
         var reply = new WorkerReply(order, soon ? WorkerOrders.BeatSoon : WorkerOrders.BeatEvery, Math.Min(of.Decided, durable))
         {
             Undecided = Undecided(now),
+            Pinned = CheckpointChoice.Pinned(stage.Checkpoints),
         };
         return new HeardBeat(reply, news);
     }

@@ -21,7 +21,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
 
     private readonly Func<Stage, Observation, DateTimeOffset, Decision> decide = decide ?? StagePlanner.Decide;
     private readonly Dictionary<NodeId, Heard> heard = [];
-    private readonly LossWatch losses = new();
+    private readonly LossWatch losses = new(written?.LossMemories ?? [], written?.Attempt ?? 0);
     private bool rejoining = written?.Phase is Phase.Running;
     private GangId? gone;
     private Preemption? preemption;
@@ -139,7 +139,13 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     {
         var (cluster, placement, now, awakeSince) = look.Answer ?? throw new InvalidOperationException("The host did not look.");
         Vitals = Vitals.NotBefore(awakeSince);
-        return LookedAt = ObserveAt(stage, cluster, now) with { Placement = placement, GoneGang = gone, Preemption = preemption };
+        return LookedAt = ObserveAt(stage, cluster, now) with
+        {
+            Placement = placement,
+            GoneGang = gone,
+            Preemption = preemption,
+            LossMemories = losses.Memories,
+        };
     }
 
     private IEnumerable<StageEffect> Persist(StageEffect.Write write)

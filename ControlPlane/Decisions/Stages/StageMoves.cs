@@ -3,6 +3,7 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recovery;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -72,7 +73,9 @@ internal static class StageMoves
     public static Decision Pause(this Stage stage, DateTimeOffset now)
     {
         string reason = $"{stage.Wish.Reason}; {CheckpointChoice.FromWhere(stage.Checkpoints)}";
-        return (stage with { Incident = null }).Say(now, "paused", EventLevel.Info, reason).To(new Phase.Paused(now), reason);
+        // Whoever paused it has taken over: a rise that was not answered yet is not answered behind their back.
+        return (stage with { Incident = null, Hold = "", Rise = null }).Say(now, "paused", EventLevel.Info, reason)
+            .To(new Phase.Paused(now), reason);
     }
 
     public static Decision Cancel(this Stage stage, DateTimeOffset now)
@@ -100,6 +103,11 @@ internal static class StageMoves
         return (stage with { Incident = null, EndedAt = now }).Say(told).To(new Phase.Completed(final, now), reason);
     }
 
+    /// <summary>What begins beyond the step that a person goes back to.</summary>
+    private static LossAct TakenBack(LossAct act, long step, long taken) =>
+        act.FirstBatch > taken || act.RateFrom > step || (act is { FirstBatch: 0, RateFrom: 0 } && act.FlaggedAt > step)
+            ? act with { Outcome = LossOutcome.TakenBack } : act;
+
     /// <summary>
     /// Takes up a person's retry: a clean budget, and everything beyond the wanted step set aside. Without a step the stage goes on
     /// from its newest checkpoint that is not its end.
@@ -108,6 +116,7 @@ internal static class StageMoves
     {
         var open = stage.Checkpoints.Where(c => c.State != CheckpointState.Final).ToImmutableArray();
         long from = stage.Wish.FromStep ?? CheckpointChoice.ToResume(open)?.Made.Step ?? 0;
+        long taken = BatchOrder.BatchOf(from, BatchOrder.LeftOut(stage.LeftOut, stage.LossActs));
         var next = stage with
         {
             Round = stage.Wish.Round,
@@ -119,7 +128,10 @@ internal static class StageMoves
             Avoid = [],
             Latest = null,
             // Who names a step wants what comes after it trained anew, also what was left out.
-            LeftOut = stage.Wish.FromStep is { } step ? BatchOrder.TakenBy(stage.LeftOut, step) : stage.LeftOut,
+            LeftOut = stage.Wish.FromStep is null ? stage.LeftOut : [.. stage.LeftOut.Where(b => b.Batch <= taken)],
+            LossActs = stage.Wish.FromStep is { } step ? [.. stage.LossActs.Select(a => TakenBack(a, step, taken))] : stage.LossActs,
+            Hold = "",
+            Rise = null,
             StartedAt = now,
             EndedAt = null,
             Evaluations = [.. stage.Evaluations.Where(e => e.Step <= from)],

@@ -16,7 +16,7 @@ internal static class StageNews
         var next = stage;
         foreach (var made in news.Checkpoints.OrderBy(c => c.Step))
         {
-            next = TakeCheckpoint(next, made, now);
+            next = StageLosses.Remember(TakeCheckpoint(next, made, now), made, seen.LossMemories);
         }
 
         if (seen.Disk is { } disk && (!stage.Phase.Terminal || stage.Wish.Round > stage.Round))
@@ -49,10 +49,7 @@ internal static class StageNews
 
         foreach (var loss in news.Losses)
         {
-            next = next.Say(new RunEvent(loss.At, stage.Id.Run, stage.Id.Stage, loss.Attempt, loss.Kind, loss.Level, loss.Text)
-            {
-                Step = loss.Step,
-            });
+            next = StageLosses.Take(next, loss, now);
         }
 
         foreach (var back in news.Back)

@@ -103,9 +103,9 @@ public static class StagePlanner
     /// <summary>A gang holds nodes and is to train: starting, running or restarting.</summary>
     private static Decision Live(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
-        // Before all else: what ends with numbers that are not finite is not done, whatever it has saved.
+        // Before all else: what ends with numbers that are not finite, or with a loss that rose, is not done, whatever it has saved.
         var broke = NumberBreak.Find(stage.Watched, gang, seen, now);
-        if (broke is null && LiveStage.Finished(stage, gang, seen) is { } final)
+        if (broke is null && stage.Rise is null && LiveStage.Finished(stage, gang, seen) is { } final)
         {
             return stage.Stop(gang, new Ending.Complete(final), $"step {final.Step} is the last and its checkpoint durable", now,
                 EndByItself);
@@ -156,7 +156,7 @@ public static class StagePlanner
             return StageRecovery.Recover(stage, gang, failure, seen, now);
         }
 
-        return LiveStage.Progress(stage, gang, seen, now);
+        return stage.Rise is { } rise ? StageRecovery.Risen(stage, gang, rise, seen, now) : LiveStage.Progress(stage, gang, seen, now);
     }
 
     private static Decision FromStopping(Stage stage, Phase.Stopping stopping, Observation seen, DateTimeOffset now)
@@ -239,7 +239,8 @@ public static class StagePlanner
 
     private static Decision StopByWish(Stage stage, GangGrant gang, DateTimeOffset now, TimeSpan? saveWithin) =>
         stage.Wish.Intent == Intent.Pause
-        ? stage.Stop(gang, new Ending.Pause(stage.Wish.Reason), $"pausing: {stage.Wish.Reason}", now, saveWithin)
+        // Whoever asked for the hold has been heard: a person's resume, however soon, is not answered by it again.
+        ? (stage with { Hold = "" }).Stop(gang, new Ending.Pause(stage.Wish.Reason), $"pausing: {stage.Wish.Reason}", now, saveWithin)
         : stage.Stop(gang, new Ending.Cancel(stage.Wish.Reason), $"cancelling: {stage.Wish.Reason}", now);
 
     /// <summary>A record that is written anyway takes the newest sample along, for views after a restart.</summary>

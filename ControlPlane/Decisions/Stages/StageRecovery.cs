@@ -3,6 +3,7 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recovery;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -22,6 +23,8 @@ public static class StageRecovery
             Remedy.WithoutBatch without =>
                 Again(Count(LeaveOut(stage, without.Broke), failure, madeStep, now), gang, failure, WithoutBatch.InWords(without.Broke),
                     without.After, now),
+            Remedy.AfterRise rise =>
+                Again(Count(AfterRise(stage, rise.Act), failure, madeStep, now), gang, failure, "", TimeSpan.Zero, now),
             Remedy.InPlace here =>
                 Again(Count(stage, failure, madeStep, now), gang, failure, $"restarting in place{Wait(here.After)}", here.After, now),
             _ => throw new UnreachableException($"remedy {remedy}"),
@@ -63,6 +66,34 @@ public static class StageRecovery
             ? c with { State = CheckpointState.Quarantined, Reason = $"made after {broke.Sentence}" } : c)],
     };
 
+    /// <summary>
+    /// A loss rose and stayed up. What is done follows the recipe; a hold only says so, and the run, which hears of it, asks for the pause.
+    /// </summary>
+    internal static Decision Risen(Stage stage, GangGrant gang, SpikeVerdict rise, Observation seen, DateTimeOffset now)
+    {
+        var answer = LossRise.Decide(stage.Watched, rise, now);
+        var answered = stage with { Rise = null };
+        if (answer is not LossAnswer.Act act)
+        {
+            var held = answered with { Hold = answer is LossAnswer.Hold ? answer.Words : stage.Hold };
+            return held.To(held.Phase, answer.Words);
+        }
+
+        var failure = new Failure(FailureCause.LossRose, $"{rise.Reason}. {act.Words}", "", gang.Nodes[0], false, stage.Attempt,
+            rise.FlaggedAt, now, now)
+        { Act = act.What };
+        return Recover(answered, gang, failure, seen, now);
+    }
+
+    /// <summary>What the launches to come train, and with which rate; what was saved in the rise is out of use.</summary>
+    private static Stage AfterRise(Stage stage, LossAct act) => stage with
+    {
+        LossActs = stage.LossActs.Add(act),
+        LossMemories = [.. stage.LossMemories.Where(m => !act.Forbids(m.Step, m.Attempt))],
+        Checkpoints = [.. stage.Checkpoints.Select(c => c.Usable && act.Forbids(c.Made.Step, c.Made.Attempt)
+            ? c with { State = CheckpointState.Quarantined, Reason = $"made when the loss had risen at step {act.FlaggedAt}" } : c)],
+    };
+
     private static Decision Elsewhere(Stage counted, GangGrant gang, Failure failure, Remedy.AnotherGang remedy, DateTimeOffset now)
     {
         var moved = counted with
@@ -76,9 +107,10 @@ public static class StageRecovery
 
     private static Decision Again(Stage counted, GangGrant gang, Failure failure, string remedy, TimeSpan after, DateTimeOffset now)
     {
-        string memory = counted.KeepsInMemory() && failure.Cause != FailureCause.NotFinite
+        string memory = counted.KeepsInMemory() && failure.Cause is not (FailureCause.NotFinite or FailureCause.LossRose)
             ? ", or from a later one that its ranks have kept" : "";
-        var told = Tell(counted, failure, $"{remedy}; {CheckpointChoice.FromWhere(counted.Checkpoints)}{memory}", now);
+        string from = $"{CheckpointChoice.FromWhere(counted.Checkpoints)}{memory}";
+        var told = Tell(counted, failure, remedy.Length == 0 ? from : $"{remedy}; {from}", now);
         return after > TimeSpan.Zero
             ? told.To(new Phase.BackingOff(gang, now, now + after), $"{failure.Sentence}; the next launch waits {Words.Duration(after)}")
             : told.RestartInPlace(gang, now);

@@ -34,7 +34,10 @@ public static class StageViews
         var final = stage.Phase is Phase.Completed completed ? completed.Final : null;
         var usable = CheckpointChoice.Named(stage.Checkpoints);
         return new StageReport(stage.Id, stage.Round, stage.Phase, reason, final, usable,
-            View(stage, reason, seen) with { AsOf = stage.Phase.Terminal ? null : decided });
+            View(stage, reason, seen) with { AsOf = stage.Phase.Terminal ? null : decided })
+        {
+            Hold = stage.Hold,
+        };
     }
 
     /// <summary>0: nobody knows before, so there is nothing to compare with what it has trained.</summary>

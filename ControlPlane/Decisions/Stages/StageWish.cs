@@ -47,7 +47,11 @@ public sealed record StageWish(
 /// <param name="Final">With Completed: the checkpoint that is handed on.</param>
 /// <param name="UsableSteps">Steps of the checkpoints that a retry may go on from.</param>
 public sealed record StageReport(
-    StageId Stage, int Round, Phase Phase, string Reason, CheckpointRef? Final, ImmutableArray<long> UsableSteps, StageView View);
+    StageId Stage, int Round, Phase Phase, string Reason, CheckpointRef? Final, ImmutableArray<long> UsableSteps, StageView View)
+{
+    /// <summary>Why the run is to be held for a person. Empty: it is not.</summary>
+    public string Hold { get; init; } = "";
+}
 
 public static class StageWishes
 {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 
 namespace DeepSeekOps.Decisions.Stages;
@@ -85,4 +86,7 @@ public sealed record WorkerReply(WorkerOrder Order, TimeSpan BeatEvery, long Ack
 {
     /// <summary>Why the order is no decision; empty: it is one.</summary>
     public string Undecided { get; init; } = "";
+
+    /// <summary>Steps of checkpoints that retention leaves alone, as <see cref="Assignment.Pinned"/>; what is said last counts.</summary>
+    public ImmutableArray<long> Pinned { get; init; } = [];
 }

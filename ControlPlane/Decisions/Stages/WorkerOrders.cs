@@ -78,7 +78,9 @@ public static class WorkerOrders
         {
             RoundBegan = stage.RoundBegan,
             Registrations = stage.Wish.Work.Registrations,
-            LeftOut = [.. stage.LeftOut.Select(b => b.Batch).Order()],
+            LeftOut = BatchOrder.LeftOut(stage.LeftOut, stage.LossActs),
+            LossActs = [.. stage.LossActs.Where(a => a.Stands)],
+            Pinned = CheckpointChoice.Pinned(stage.Checkpoints),
         };
     }
 
@@ -89,9 +91,10 @@ public static class WorkerOrders
     private static WorkerOrder Launch(Stage stage, GangGrant gang, NodeId node, ImmutableArray<RankSeen> ranks)
     {
         var assignment = AssignmentOf(stage, gang, node);
-        if (stage.Incident is { Cause: FailureCause.RolledBack or FailureCause.NotFinite } wanted)
+        if (stage.Incident is { Cause: FailureCause.RolledBack or FailureCause.NotFinite or FailureCause.LossRose } wanted)
         {
-            return new WorkerOrder.RollBack(assignment, stage.LaunchedFrom, wanted.Broke is null ? 0 : 1, wanted.Sentence);
+            return new WorkerOrder.RollBack(assignment, stage.LaunchedFrom, wanted.Act?.Batches ?? (wanted.Broke is null ? 0 : 1),
+                wanted.Sentence);
         }
 
         return ranks.IsEmpty ? new WorkerOrder.Start(assignment)

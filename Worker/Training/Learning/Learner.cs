@@ -149,6 +149,9 @@ public sealed class Learner : IDisposable
         left.Make();
     }
 
+    /// <summary>What the rate of the step under way is multiplied by: 1, but where a rate is lowered after a loss that rose.</summary>
+    public double RateFactor { get; set; } = 1;
+
     /// <summary>
     /// Updates by the gradients that the ranks of all rows sum up to: each weighs its own by its share of the whole batch.
     /// </summary>
@@ -157,7 +160,7 @@ public sealed class Learner : IDisposable
     {
         CustomBackward.ThrowIfFailed();
         _micro = 0;
-        var norm = Optimizer.Update(learningRate, Mesh);
+        var norm = Optimizer.Update(learningRate * RateFactor, Mesh);
         if (_emaDecay > 0)
         {
             using var untracked = no_grad();

@@ -22,6 +22,7 @@ public sealed partial class StageLoop : IDisposable
     private readonly TimeProvider _clock;
     private readonly RankContext _rank;
     private readonly Mesh _mesh;
+    private readonly StageContext _context;
     private readonly IStageWork _work;
     private readonly byte[]? _tokenizer;
     private readonly LaunchBounds _bounds;
@@ -31,6 +32,7 @@ public sealed partial class StageLoop : IDisposable
     private readonly StepJournal? _journal; // the first rank's
     private double? _peakTflops;
     private Position _position = Position.Start;
+    private readonly StepChanges _changes;
     private BatchOrder _order;
     private IReadOnlyList<long> _leftOut = [];
     private Lineage? _beganFrom;
@@ -45,7 +47,7 @@ public sealed partial class StageLoop : IDisposable
         Assignment assignment, IRankLink link, TimeProvider clock, RankContext rank, Mesh mesh, StateMemory? memory = null)
     {
         (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
-        var context = StageContext.Open(_plan, link, rank, mesh);
+        var context = _context = StageContext.Open(_plan, link, rank, mesh);
         (_rank, _mesh) = (rank, mesh);
         (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
         _peakTflops = context.Device.type == DeviceType.CPU ? PeakOfGang() : null;
@@ -55,6 +57,7 @@ public sealed partial class StageLoop : IDisposable
         _keeping = new StateKeeping(memory, mesh.World, _plan.Checkpoints.InMemoryEvery, clock);
         _journal = rank.Rank == 0 ? StepJournal.Of(assignment) : null;
         _order = new BatchOrder(assignment.LeftOutBatches, [], 0);
+        _changes = new StepChanges(assignment);
     }
 
     public Position Position => _position;
@@ -122,6 +125,7 @@ public sealed partial class StageLoop : IDisposable
         using var scope = NewDisposeScope();
         if (_evaluationDue)
         {
+            _context.SpoilTokens = null;
             _work.AfterStep(_position.Step);
             _evaluationDue = false;
             if (_position.Step == _work.TotalSteps)
@@ -135,6 +139,23 @@ public sealed partial class StageLoop : IDisposable
         }
     }
 
+    /// <summary>All ranks of a gang at the same step; where faults are not allowed none is asked for.</summary>
+    private void TakeFault()
+    {
+        if (!_assignment.AllowsFaults)
+        {
+            return;
+        }
+        var fault = _link.TakeRateFault() ?? new RateFault();
+        var steps = _mesh.World.Broadcast(fault.Steps);
+        var factor = BitConverter.Int64BitsToDouble(_mesh.World.Broadcast(BitConverter.DoubleToInt64Bits(fault.Factor)));
+        if (steps > 0)
+        {
+            _changes.Inject(factor, _position.Step + 1, steps);
+            _link.Note($"a drill multiplies the learning rate by {factor:G4} in steps {_position.Step + 1} to {_position.Step + steps}");
+        }
+    }
+
     private void Step()
     {
         if (_order.Pass() is > 0 and var passed)
@@ -143,6 +164,9 @@ public sealed partial class StageLoop : IDisposable
         }
         var began = _clock.GetTimestamp();
         random.manual_seed(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step, _rank.Place.Data));
+        TakeFault();
+        _work.Learner.RateFactor = _changes.RateFactor(_position.Step + 1);
+        _context.SpoilTokens = _changes.Spoils(_order.Taken) ? _order.Taken : null;
         var result = _work.Step(_position);
         var (loss, norm) = (result.Loss.ToDouble(), result.Norm.ToDouble());
         var seconds = _clock.GetElapsedTime(began).TotalSeconds;
@@ -192,7 +216,7 @@ public sealed partial class StageLoop : IDisposable
         var sample = new StepSample
         {
             Step = position.Step, At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow()), Phase = result.Phase, Loss = position.Loss,
-            GradNorm = norm, LearningRate = result.LearningRate, Tokens = position.Tokens, StepSeconds = seconds,
+            GradNorm = norm, LearningRate = result.LearningRate * _work.Learner.RateFactor, Tokens = position.Tokens, StepSeconds = seconds,
         };
         foreach (var (name, value) in result.Extra)
         {

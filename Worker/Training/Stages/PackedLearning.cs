@@ -54,7 +54,7 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         for (var start = 0; start < own; start += micro)
         {
             var count = Math.Min(micro, own - start);
-            var ids = context.Tensor(rows[(start * width)..((start + count) * width)], count);
+            var ids = context.Documents(rows[(start * width)..((start + count) * width)], count);
             batches.Add(new MicroBatch(ids.narrow(1, 0, sequenceLength)));
             labels.Add(ids.narrow(1, 1, sequenceLength));
         }

@@ -82,4 +82,23 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
 
     /// <summary>Host numbers as a [rows, columns] tensor on the device.</summary>
     public Tensor Tensor(long[] values, int rows) => tensor(values).reshape(rows, -1).to(Device);
+
+    /// <summary>
+    /// With a number, the documents of the step under way are noise that grows from it: a drill's. Null: they are the data's.
+    /// </summary>
+    public long? SpoilTokens { get; set; }
+
+    /// <summary>Tokens of documents as a [rows, columns] tensor on the device.</summary>
+    public Tensor Documents(long[] tokens, int rows) => Tensor(SpoilTokens is { } seed ? Noise(tokens.Length, seed) : tokens, rows);
+
+    private long[] Noise(int count, long index)
+    {
+        var random = new SeededRandom(Plan.Seed, "a drill's noise", index);
+        var noise = new long[count];
+        for (var i = 0; i < count; i++)
+        {
+            noise[i] = random.Next(Plan.Model.VocabSize);
+        }
+        return noise;
+    }
 }

@@ -11,6 +11,7 @@ public sealed class RecordingRankLink : IRankLink, IDisposable
     private readonly ConcurrentQueue<RankReport> _reports = new();
     private volatile RankStop? _stop;
     private string? _saveReason;
+    private RateFault? _rateFault;
 
     public IReadOnlyList<RankReport> Reports => [.. _reports];
 
@@ -30,6 +31,12 @@ public sealed class RecordingRankLink : IRankLink, IDisposable
     public CancellationToken Stopping => _stopping.Token;
 
     public CancellationToken Regrouping => CancellationToken.None;
+
+    public IReadOnlyList<long>? Pinned { get; set; }
+
+    public void OrderFault(RateFault fault) => _rateFault = fault;
+
+    public RateFault? TakeRateFault() => Interlocked.Exchange(ref _rateFault, null);
 
     public void Report(RankReport report)
     {
