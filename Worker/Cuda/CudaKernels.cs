@@ -18,10 +18,10 @@ internal static class CudaKernels
 
     private static readonly Lazy<CudaModule?> Module = new(Load);
 
-    /// <summary>Whether tensors like this one have kernels here: on the first GPU that this process sees, as ranks use it.</summary>
+    /// <summary>Whether tensors like this one have kernels here: on the GPU that is this process's own.</summary>
     public static bool Serve(Tensor x) =>
-        x.device.type == DeviceType.CUDA && x.device.index <= 0 && x.dtype == ScalarType.BFloat16 && x.shape[^1] % 8 == 0
-            && Module.Value is not null;
+        x.device.type == DeviceType.CUDA && (x.device.index < 0 || x.device.index == ComputeDevice.OwnGpu)
+            && x.dtype == ScalarType.BFloat16 && x.shape[^1] % 8 == 0 && Module.Value is not null;
 
     /// <summary>silu(gate) · up · weight per row, [rows, width]; gate and up may be halves of one tensor (equal row strides).</summary>
     public static Tensor SwiGlu(Tensor gate, Tensor up, Tensor? weight)
@@ -37,7 +37,9 @@ internal static class CudaKernels
         Run("swiglu_backward", (Rows(gate), 1), At(gate), At(up), (ulong)gate.stride(-2), At(weight), At(grad), At(gradGate), At(gradUp),
             At(gradWeight), (ulong)gate.shape[^1]);
 
-    /// <summary>Sums rows [any, width] at places [tokens · choices] over each token's choices: [tokens, width].</summary>
+    /// <summary>
+    /// Sums rows [any, width] at places [tokens · choices] over each token's choices: [tokens, width]. Places below 0 count as nothing.
+    /// </summary>
     public static Tensor CollectRows(Tensor rows, Tensor places, int choices)
     {
         var output = empty([places.shape[0] / choices, rows.shape[1]], rows.dtype, rows.device);
@@ -163,7 +165,7 @@ internal static class CudaKernels
     {
         if (grid is { X: > 0, Y: > 0 })
         {
-            Module.Value!.Launch(kernel, 0, grid, threads, arguments);
+            Module.Value!.Launch(kernel, ComputeDevice.OwnGpu, grid, threads, arguments);
         }
     }
 
@@ -179,10 +181,10 @@ internal static class CudaKernels
         using var source = typeof(CudaKernels).Assembly.GetManifestResourceStream(name)
             ?? throw new InvalidOperationException($"{name} is not in this program.");
         using var text = new StreamReader(source);
-        return Nvrtc() is { } library ? new CudaModule(text.ReadToEnd(), library, 0, specific) : null;
+        return Nvrtc() is { } library ? new CudaModule(text.ReadToEnd(), library, ComputeDevice.OwnGpu, specific) : null;
     }
 
-    /// <summary>Compute capability of the first GPU; (0, 0) where kernels do not run.</summary>
+    /// <summary>Compute capability of this process's GPU; (0, 0) where kernels do not run.</summary>
     public static (int Major, int Minor) Capability => Module.Value?.Capability ?? (0, 0);
 
     /// <summary>PyTorch's wheels put it in site-packages/nvidia/*/lib, beside the folder that torch/lib lies in.</summary>

@@ -1,3 +1,4 @@
+using DeepSeekOps.Worker.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -64,7 +65,7 @@ internal static class Fp8Products
     private static void Launch(string kernel, Tensor a, Tensor b, ReadOnlySpan<ulong> arguments)
     {
         var module = Module.Value!;
-        module.Launch(kernel, 0, (module.Multiprocessors, 1), Threads, arguments, SharedBytes,
+        module.Launch(kernel, ComputeDevice.OwnGpu, (module.Multiprocessors, 1), Threads, arguments, SharedBytes,
             [Describe(module, a, 128), Describe(module, b, 256)]);
     }
 

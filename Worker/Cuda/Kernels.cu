@@ -72,7 +72,9 @@ extern "C" __global__ void collect_rows(const bf16* rows, const long long* place
     for (int c = threadIdx.x * 8; c < width; c += blockDim.x * 8) {
         float sum[8] = {};
         for (int j = 0; j < choices; j++) {
-            Eight v = load(rows + places[token * choices + j] * width + c);
+            long long place = places[token * choices + j];
+            if (place < 0) continue; // that choice has no row
+            Eight v = load(rows + place * width + c);
             #pragma unroll
             for (int i = 0; i < 8; i++) sum[i] += widen(v.at[i]);
         }

@@ -12,12 +12,21 @@ public static class ComputeDevice
     /// <summary>Overrides what plans say, for one host or one try.</summary>
     public const string Variable = "DSOPS_DEVICE";
 
+    /// <summary>The GPU that this process computes on, by CUDA's numbering: it has one, as ranks do.</summary>
+    public static int OwnGpu { get; private set; }
+
     /// <param name="wanted">What the plan says; empty is auto.</param>
     /// <param name="localRank">Ranks of one node take a GPU each.</param>
     public static Device Choose(string wanted, int localRank = 0)
     {
         var named = Environment.GetEnvironmentVariable(Variable);
-        return string.IsNullOrEmpty(named) ? Parse(wanted, "The plan's device", localRank) : Parse(named, Variable, localRank);
+        var device = string.IsNullOrEmpty(named) ? Parse(wanted, "The plan's device", localRank) : Parse(named, Variable, localRank);
+        if (device.type == DeviceType.CUDA)
+        {
+            OwnGpu = device.index;
+        }
+
+        return device;
     }
 
     internal static Device Parse(string text, string source, int localRank = 0)

@@ -36,8 +36,8 @@ internal sealed class Fp8Experts : SingleTensorFunction<Fp8Experts>
         ctx.save_for_backward([
             entering.Turned, entering.TurnedScales, into.Turned, into.TurnedScales, gated.Turned, gated.TurnedScales, outOf.Turned,
             outOf.TurnedScales,
-            opened, perRow]);
-        ctx.save_data(nameof(PaddedRows), rows);
+            opened, perRow, .. rows.Tensors]);
+        ctx.save_data(nameof(PaddedRows), rows.Counts);
         ctx.save_data(nameof(Fp8Experts), new[] { x.shape, gates.shape, gateUp.shape, down.shape });
         return rows.Collect(left);
     }
@@ -46,7 +46,11 @@ internal sealed class Fp8Experts : SingleTensorFunction<Fp8Experts>
     {
         var shapes = (long[][])ctx.get_data(nameof(Fp8Experts));
         return CustomBackward.Run(
-            grad_output, () => Backward(ctx.get_saved_variables(), grad_output, (PaddedRows)ctx.get_data(nameof(PaddedRows))),
+            grad_output, () =>
+            {
+                var saved = ctx.get_saved_variables();
+                return Backward(saved, grad_output, new PaddedRows(saved[10..], ((int, long, bool))ctx.get_data(nameof(PaddedRows))));
+            },
             [.. shapes, null]);
     }
 
@@ -71,14 +75,18 @@ internal sealed class Fp8Experts : SingleTensorFunction<Fp8Experts>
 internal sealed class PaddedRows
 {
     private readonly int _active;
-    private readonly Tensor _places; // [tokens · active] int64: the row of each token's choices
+    private readonly bool _partly;
+    private readonly Tensor? _order; // [choices]: those that have a row; null: as the graph kept it
+    private readonly Tensor _places; // [tokens · active] int64: the row of each token's choices, −1 where it has none
 
     /// <param name="sorted">[tokens · active]: the expert of each choice in order; <paramref name="order"/> sorts the flattened choices
     /// so.</param>
     /// <param name="ends">[experts] int32: the choice behind each expert's last.</param>
-    public PaddedRows(Tensor sorted, Tensor order, Tensor ends, int active)
+    /// <param name="tokens">Null: every choice has a row; else <paramref name="sorted"/> and <paramref name="order"/> are of those that
+    /// have.</param>
+    public PaddedRows(Tensor sorted, Tensor order, Tensor ends, int active, long? tokens = null)
     {
-        _active = active;
+        (_active, _partly, _order) = (active, tokens is not null, order);
         var (choices, experts, device) = (order.shape[0], ends.shape[0], ends.device);
         var rows = ((choices + Fp8.Block - 1) / Fp8.Block * Fp8.Block) + (experts * Fp8.Block);
         var loads = ends.diff(prepend: zeros(1, int32, device));
@@ -87,11 +95,20 @@ internal sealed class PaddedRows
         // How far each expert's rows move down.
         var shift = paddedEnds - padded - ends + loads;
         var row = arange(choices, int64, device: device) + shift.index_select(0, sorted);
-        _places = empty_like(order).scatter_(0, order, row);
+        _places = (tokens is { } count ? full(count * active, -1, int64, device) : empty_like(order)).scatter_(0, order, row);
         Tokens = full(rows, -1, int32, device).scatter_(0, row, order.div(active, RoundingMode.floor).to(int32));
         Groups = new RowGroups(
             rows, searchsorted(paddedEnds, arange(0, rows, Fp8.Block, int32, device: device), out_int32: true, right: true), paddedEnds);
     }
+
+    /// <summary>The same again from what the graph kept: the scope that it was made in may be over.</summary>
+    public PaddedRows(List<Tensor> tensors, (int Active, long Rows, bool Partly) counts) =>
+        (_active, _partly, _places, Tokens, Groups) =
+            (counts.Active, counts.Partly, tensors[0], tensors[1], new RowGroups(counts.Rows, tensors[2], tensors[3]));
+
+    public Tensor[] Tensors => [_places, Tokens, Groups.OfTile, Groups.Ends];
+
+    public (int Active, long Rows, bool Partly) Counts => (_active, Groups.Rows, _partly);
 
     public RowGroups Groups { get; }
 
@@ -99,11 +116,16 @@ internal sealed class PaddedRows
     public Tensor Tokens { get; }
 
     /// <summary>perChoice [tokens, active]: [rows], 0 for padding.</summary>
-    public Tensor Spread(Tensor perChoice) =>
-        zeros(Groups.Rows, perChoice.dtype, perChoice.device).scatter_(0, _places, perChoice.flatten());
+    public Tensor Spread(Tensor perChoice)
+    {
+        var (places, values) = !_partly ? (_places, perChoice.flatten())
+            : (_places.index_select(0, _order!), perChoice.flatten().index_select(0, _order!));
+        return zeros(Groups.Rows, perChoice.dtype, perChoice.device).scatter_(0, places, values);
+    }
 
     /// <summary>perRow [rows]: [tokens, active].</summary>
-    public Tensor PerChoice(Tensor perRow) => perRow.index_select(0, _places).view(-1, _active);
+    public Tensor PerChoice(Tensor perRow) => (!_partly ? perRow.index_select(0, _places)
+        : perRow.index_select(0, _places.clamp(min: 0)).masked_fill(_places < 0, 0)).view(-1, _active);
 
     /// <summary>rows [rows, hidden]: [tokens, hidden], the sum over each token's choices.</summary>
     public Tensor Collect(Tensor rows) => CudaKernels.CollectRows(rows, _places, _active);

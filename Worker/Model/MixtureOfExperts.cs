@@ -35,22 +35,37 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
         return (routed, new ExpertUse(load, balance ? _router.BalanceLoss(choice, u.shape[0]) : null));
     }
 
-    /// <summary>Sorts tokens by expert; where ranks share the experts, each row goes to the rank of its expert and back.</summary>
+    /// <summary>Sorts tokens by expert; where ranks share the experts, each goes to the ranks of its experts and back.</summary>
     private Tensor Routed(Tensor flat, RoutingChoice choice, out Tensor load)
     {
-        var (sorted, order, ends) = ByExpert(choice.Experts, shape.RoutedExperts);
-        load = ends.diff(prepend: zeros(1, int32, flat.device)).to(float32);
         if (experts.Ranks == 1)
         {
+            var (sorted, order, ends) = ByExpert(choice.Experts, shape.RoutedExperts);
+            load = ends.diff(prepend: zeros(1, int32, flat.device)).to(float32);
             return Computed(flat, choice.Weights, sorted, order, ends);
         }
 
-        var sent = Spread(flat, order);
-        var (there, trip) = ExpertTrip.Out(sent, load, experts);
-        var (sortedThere, orderThere, endsThere) = ByExpert(trip.Experts, shape.RoutedExperts / experts.Ranks);
-        // Whoever arrived is a token with one choice, and is weighed where it came from.
-        var one = ones(there.shape[0], 1, choice.Weights.dtype, flat.device);
-        return Weighed(trip.Back(Computed(there, one, sortedThere, orderThere, endsThere)), choice.Weights, order);
+        // Whole numbers: exact, in whatever order they are added.
+        load = zeros(shape.RoutedExperts, float32, flat.device)
+            .scatter_add_(0, choice.Experts.flatten(), ones_like(choice.Experts, float32).flatten());
+        var trip = ExpertTrip.Out(flat, choice, shape.RoutedExperts, experts);
+        return trip.Back(Shared(trip));
+    }
+
+    /// <summary>What this rank's experts make of the tokens that arrived: [arrived, hidden], weighed and summed.</summary>
+    private Tensor Shared(ExpertTrip trip)
+    {
+        var (arrived, active) = (trip.Arrived.shape[0], shape.ActiveExperts);
+        var (sorted, order, ends) = ByExpert(trip.Experts, shape.RoutedExperts / experts.Ranks);
+        // Choices of other ranks' experts are sorted behind the last own one.
+        (sorted, order) = (sorted.narrow(0, 0, trip.Choices), order.narrow(0, 0, trip.Choices));
+        if (weights.Fp8OnTensorCores && Fp8Experts.Takes(trip.Arrived, shape.MoeIntermediateSize))
+        {
+            return Fp8Experts.Forward(
+                trip.Arrived, trip.Gates, weights[_gateUp], weights[_down], new PaddedRows(sorted, order, ends, active, arrived));
+        }
+
+        return Gathered(trip.Arrived, trip.Gates, new ExpertRows(order, active, arrived), ends);
     }
 
     private static (Tensor Sorted, Tensor Order, Tensor Ends) ByExpert(Tensor chosen, int experts)
@@ -79,10 +94,6 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
         return Weighed(output, gates, order);
     }
 
-    /// <summary>A row per choice, sorted by expert.</summary>
-    private Tensor Spread(Tensor flat, Tensor order) => weights.Mixed ? new ExpertRows(order, shape.ActiveExperts).Spread(flat)
-        : flat.index_select(0, order.div(shape.ActiveExperts, RoundingMode.floor));
-
     /// <summary>rows sorted by expert: [tokens, hidden], each token's choices weighed by its gates.</summary>
     private Tensor Weighed(Tensor rows, Tensor gates, Tensor order)
     {
@@ -93,8 +104,9 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
     /// <summary>The gate g multiplies what enters the last product, which is linear: that leaves a plain sum to collect.</summary>
     private Tensor Gathered(Tensor flat, Tensor gates, ExpertRows rows, Tensor ends)
     {
-        var sorted = gates.flatten().index_select(0, rows.Order);
-        return rows.Collect(Down(SwiGlu.Packed(GateUp(rows.Spread(flat), ends), sorted), ends));
+        var (spread, sorted) = (rows.Spread(flat), gates.flatten().index_select(0, rows.Order));
+        return rows.Collect(_grouped ? Down(SwiGlu.Packed(GateUp(spread, ends), sorted), ends)
+            : Looped(spread, ends) * sorted.to(spread.dtype).unsqueeze(1));
     }
 
     private Tensor GateUp(Tensor rows, Tensor ends) => weights.Grouped(rows, _gateUp, ends);

@@ -302,8 +302,13 @@ public class CudaKernelTests : DrawingTests
     private static (double Loss, double Norm) Step(Learner learner, Tensor tokens)
     {
         using var scope = NewDisposeScope();
-        var output = learner.Model.Forward(tokens.narrow(1, 0, 64));
-        var loss = Losses.CrossEntropy(output.Logits, tokens.narrow(1, 1, 64));
+        Tensor loss;
+        using (NewDisposeScope())
+        {
+            // As in a stage: what the forward pass made on its way is gone when the backward pass runs.
+            var output = learner.Model.Forward(tokens.narrow(1, 0, 64));
+            loss = Losses.CrossEntropy(output.Logits, tokens.narrow(1, 1, 64)).MoveToOuterDisposeScope();
+        }
         learner.Backward(loss);
         return (loss.ToDouble(), learner.Update(1e-3).ToDouble());
     }

@@ -37,6 +37,53 @@ public class MixedPrecisionTests : DrawingTests
     }
 
     [Fact]
+    public void Rows_of_some_choices_are_those_of_a_loop_gradients_included()
+    {
+        using var scope = NewDisposeScope();
+        const int active = 3;
+        var x = randn(20, 8).requires_grad_();
+        var order = randperm(20 * active, int64).narrow(0, 0, 17);
+        var seed = randn(20, 8);
+        var rows = new ExpertRows(order, active, tokens: 20);
+        rows.Collect(rows.Spread(x) * 2).backward([seed]);
+        CustomBackward.ThrowIfFailed();
+        var counts = zeros(20).index_add(0, order.div(active, RoundingMode.floor), ones(17), 1);
+        Assert.True(allclose(seed * counts.unsqueeze(1) * 2, x.grad!, rtol: 1e-5, atol: 1e-6));
+    }
+
+    [Fact]
+    public void A_token_has_one_row_for_each_rank_that_it_wants_by_rank_and_then_by_token()
+    {
+        using var scope = NewDisposeScope();
+        var wanted = tensor(new[] { true, false, true, true, true, false, false, true, false }).view(3, 3);
+        var rows = ExpertRows.ByRank(wanted, rows: 5);
+        // Flattened choices are token · ranks + rank.
+        Assert.Equal([0L, 3, 4, 7, 2], rows.Order.data<long>().ToArray());
+        Assert.Equal([0f, 1, 1, 2, 0], rows.Spread(arange(3, float32).unsqueeze(1)).data<float>().ToArray());
+        Assert.Equal([1f + 5, 2 + 3, 4], rows.Collect(arange(1, 6, float32).unsqueeze(1)).data<float>().ToArray());
+    }
+
+    [Theory]
+    [InlineData(Precision.Fp32)]
+    [InlineData(Precision.Bf16)]
+    public void Gradients_need_nothing_that_went_with_the_scope_of_the_forward_pass(Precision precision)
+    {
+        using var scope = NewDisposeScope();
+        using var model = Made(precision);
+        var tokens = randint(0, 272, [2, 24], int64);
+        Tensor loss;
+        using (NewDisposeScope())
+        {
+            var output = model.Forward(tokens);
+            loss = (output.Logits.to(float32).pow(2).mean() + output.BalanceLoss!).MoveToOuterDisposeScope();
+        }
+        loss.backward();
+        CustomBackward.ThrowIfFailed();
+        Assert.All(model.Trained.Where(w => !w.Name.Contains("layers.4", StringComparison.Ordinal)),
+            w => Assert.True(w.Leaf.grad!.isfinite().all().item<bool>(), w.Name));
+    }
+
+    [Fact]
     public void A_bf16_model_agrees_with_the_float32_one_and_keeps_float32_masters()
     {
         using var scope = NewDisposeScope();
