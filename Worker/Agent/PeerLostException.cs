@@ -9,4 +9,7 @@ public sealed class PeerLostException(int rank, string what, Exception? inner = 
 {
     /// <summary>In the gang, not in the group.</summary>
     public int Rank { get; } = rank;
+
+    /// <summary>What it did or did not do, to be read after its name.</summary>
+    public string What { get; } = what;
 }

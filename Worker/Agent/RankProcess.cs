@@ -46,7 +46,7 @@ internal sealed class RankProcess
     /// <param name="program">A .dll or an executable; null: this program's verb 'rank'.</param>
     public static RankProcess Start(int slot, string? program, int port, ChannelWriter<AgentNews> news, TimeProvider clock)
     {
-        string path = program ?? typeof(RankProcess).Assembly.Location;
+        string path = program ?? OwnProgram();
         bool managed = path.EndsWith(".dll", StringComparison.OrdinalIgnoreCase);
         var start = new ProcessStartInfo(managed ? DotnetHost() : path)
         {
@@ -157,6 +157,14 @@ internal sealed class RankProcess
         {
             // Gone, and told as ended.
         }
+    }
+
+    /// <summary>This worker: the program where it carries its own runtime, else the assembly for dotnet to run.</summary>
+    private static string OwnProgram()
+    {
+        string assembly = typeof(RankProcess).Assembly.Location;
+        string program = Path.ChangeExtension(assembly, null);
+        return File.Exists(Path.Combine(Path.GetDirectoryName(assembly)!, "libcoreclr.so")) && File.Exists(program) ? program : assembly;
     }
 
     /// <summary>The dotnet that runs this very process: another one on the path might not have our runtime.</summary>

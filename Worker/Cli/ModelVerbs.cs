@@ -25,15 +25,18 @@ internal static class ModelVerbs
                 case ["check", var folder] when !folder.StartsWith('-'):
                     return Told(ReferenceCheck.Run(folder), json, output);
                 case ["check", var folder, "--parallel", var layout] when !folder.StartsWith('-'):
-                    return Told(ReferenceGang.Run(folder, Few(GangLayout.Parse(layout)), errors), json, output);
+                    return Told(ReferenceGang.Run(folder, Few(GangLayout.Parse(layout)), "cpu", errors), json, output);
+                case ["check", var folder, "--parallel", var layout, "--device", var device]
+                    when !folder.StartsWith('-') && device is ("cpu" or "cuda"):
+                    return Told(ReferenceGang.Run(folder, Few(GangLayout.Parse(layout)), device, errors), json, output);
                 case ["params", var model] when !model.StartsWith('-'):
                     return Params(model, json, output);
                 default:
                     errors.WriteLine("""
-                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N,schedule=NAME] [--json]
+                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N,schedule=NAME [--device cpu|cuda]] [--json]
                                  compares a model folder with its expected.json, expected.safetensors and batches.safetensors;
-                                 --parallel: computed by dp × ep × pp rank processes on this machine;
-                                 NAME is the pipeline's order: 1f1b, zb1p, dualpipe or dualpipev
+                                 --parallel: computed by dp × ep × pp rank processes on this machine, each with a GPU of its own
+                                 where --device is cuda; NAME is the pipeline's order: 1f1b, zb1p, dualpipe or dualpipev
                                dsops model params PRESET|config.json [--json]
                                  counts parameters from shapes
                         """);
@@ -50,14 +53,7 @@ internal static class ModelVerbs
         }
     }
 
-    /// <summary>The shape of a preset or of a config.json.</summary>
-    public static ModelShape ShapeOf(string model) =>
-        ModelShapes.Presets.TryGetValue(model, out var preset) ? preset
-        : File.Exists(model) || model.EndsWith(".json", StringComparison.Ordinal) ? ConfigJson.Read(model)
-        : throw new CheckpointFormatException(
-            $"\"{model}\" is neither a preset ({string.Join(", ", ModelShapes.Presets.Keys)}) nor a config.json.");
-
-    private static GangLayout Few(GangLayout layout) => layout.Ranks <= LocalGang<object>.MostRanks ? layout
+    internal static GangLayout Few(GangLayout layout) => layout.Ranks <= LocalGang<object>.MostRanks ? layout
         : throw new InvalidDataException($"--parallel asks for {layout.Ranks} rank processes on this machine: at most "
             + $"{LocalGang<object>.MostRanks} are started.");
 
@@ -84,7 +80,7 @@ internal static class ModelVerbs
 
     private static int Params(string model, bool json, TextWriter output)
     {
-        var shape = ShapeOf(model);
+        var shape = ModelFolder.ShapeOf(model);
         var main = shape with { MtpDepth = 0 };
         var (total, active) = (WeightShapes.Count(main), WeightShapes.CountActive(main));
         var mtp = WeightShapes.Count(shape) - total;

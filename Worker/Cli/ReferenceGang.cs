@@ -10,14 +10,14 @@ internal static class ReferenceGang
 {
     /// <exception cref="CheckpointFormatException">The folder's numbers cannot be compared.</exception>
     /// <exception cref="InvalidDataException">The layout does not fit, or a rank failed; the message is its own.</exception>
-    public static ReferenceDeviations Run(string folder, GangLayout layout, TextWriter errors)
+    public static ReferenceDeviations Run(string folder, GangLayout layout, string device, TextWriter errors)
     {
         GangCheck.Require(folder, layout);
         var launch = new RankLaunch
         {
             Reference = new ReferenceWork
             {
-                Folder = Path.GetFullPath(folder), WorldSize = layout.Ranks, Layout = layout.ToProto(),
+                Folder = Path.GetFullPath(folder), WorldSize = layout.Ranks, Layout = layout.ToProto(), Device = device,
                 Threads = Math.Max(1, Environment.ProcessorCount / layout.Ranks),
             },
         };

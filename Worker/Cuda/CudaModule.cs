@@ -84,7 +84,7 @@ internal sealed unsafe class CudaModule
                 pointers[maps.Length + i] = values + i;
             }
 
-            _ = aoti_torch_get_current_cuda_stream(device, out var stream);
+            var stream = CudaQueue.Current(device);
             var launch = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Symbol(_driver,
                 "cuLaunchKernel");
             Check(launch(function, (uint)grid.X, (uint)grid.Y, 1, (uint)threads, 1, 1, (uint)sharedBytes, stream, pointers, null), kernel);
@@ -191,7 +191,4 @@ internal sealed unsafe class CudaModule
             throw new InvalidOperationException($"CUDA answered {what} with error {status}.");
         }
     }
-
-    [DllImport("libtorch_cuda.so"), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int aoti_torch_get_current_cuda_stream(int device, out nint stream);
 }

@@ -7,6 +7,13 @@ namespace DeepSeekOps.Worker.Model;
 /// <summary>A folder with config.json and safetensors, as Hugging Face and our own training write it.</summary>
 public static class ModelFolder
 {
+    /// <summary>The shape of a preset or of a config.json.</summary>
+    public static ModelShape ShapeOf(string model) =>
+        ModelShapes.Presets.TryGetValue(model, out var preset) ? preset
+        : File.Exists(model) || model.EndsWith(".json", StringComparison.Ordinal) ? ConfigJson.Read(model)
+        : throw new CheckpointFormatException(
+            $"\"{model}\" is neither a preset ({string.Join(", ", ModelShapes.Presets.Keys)}) nor a config.json.");
+
     /// <summary>The model with its weights. MTP modules that config.json speaks of but the files lack are left out.</summary>
     /// <param name="positions">Places wanted at least; rotations beyond what config.json calls the context are made as those
     /// within.</param>

@@ -22,7 +22,8 @@ internal sealed class Router(ModelShape shape, IReadOnlyDictionary<string, Tenso
         var sigmoid = shape.Routing == RoutingMethod.SigmoidWithBias;
         var scores = sigmoid ? logits.sigmoid() : logits.softmax(-1);
         var ranked = sigmoid ? scores.detach() + masters[prefix + "e_score_correction_bias"] : scores.detach();
-        var experts = WithinBestGroups(ranked).topk(shape.ActiveExperts, -1, sorted: false).indexes;
+        var experts = shape.EvenRouting ? Even(tokens.shape[0], tokens.device)
+            : WithinBestGroups(ranked).topk(shape.ActiveExperts, -1, sorted: false).indexes;
         var gates = scores.gather(1, experts);
         if (shape.NormTopkProb && sigmoid) // transformers' V2 reads the flag and does not use it
         {
@@ -45,6 +46,12 @@ internal sealed class Router(ModelShape shape, IReadOnlyDictionary<string, Tenso
         var counts = zeros_like(mean).detach().scatter_add(1, chosen, ones_like(chosen, dtype: float32));
         return (counts * mean).sum() * (shape.RoutedExperts / (double)(shape.ActiveExperts * length * sequences));
     }
+
+    /// <summary>Token t goes to experts t, t + E/K, t + 2E/K … of E, for K each.</summary>
+    private Tensor Even(long tokens, Device device) =>
+        (arange(tokens, int64, device).unsqueeze(1)
+            + (arange(shape.ActiveExperts, int64, device) * (shape.RoutedExperts / shape.ActiveExperts)).unsqueeze(0))
+        .remainder(shape.RoutedExperts);
 
     private Tensor WithinBestGroups(Tensor ranked)
     {

@@ -1,3 +1,5 @@
+using DeepSeekOps.Worker.Agent;
+
 namespace DeepSeekOps.Worker.Parallel;
 
 /// <summary>
@@ -10,6 +12,7 @@ public sealed class Calls
     private readonly List<Action> _whenAborted = [];
     private long _made;
     private volatile string? _aborted;
+    private PeerLostException? _lost;
 
     public long Made => Interlocked.Read(ref _made);
 
@@ -17,6 +20,7 @@ public sealed class Calls
     public string? Aborted => _aborted;
 
     /// <exception cref="CollectiveAbortedException">No further call is to be waited for.</exception>
+    /// <exception cref="PeerLostException">The same, because a rank is gone.</exception>
     public void Next()
     {
         ThrowIfAborted();
@@ -24,12 +28,27 @@ public sealed class Calls
     }
 
     /// <exception cref="CollectiveAbortedException">No further call is to be waited for.</exception>
+    /// <exception cref="PeerLostException">The same, because a rank is gone.</exception>
     public void ThrowIfAborted()
     {
         if (_aborted is { } reason)
         {
-            throw new CollectiveAbortedException(reason);
+            throw _lost is { } lost ? new PeerLostException(lost.Rank, lost.What, lost) : new CollectiveAbortedException(reason);
         }
+    }
+
+    /// <summary>As <see cref="Abort"/>, because a rank is gone: calls end with <see cref="PeerLostException"/>.</summary>
+    /// <param name="rank">In the gang.</param>
+    public void Lose(int rank, string what)
+    {
+        lock (_ending)
+        {
+            if (_aborted is null)
+            {
+                _lost = new PeerLostException(rank, what);
+            }
+        }
+        Abort($"rank {rank} {what}");
     }
 
     /// <summary>From any thread: the call that waits, and each one after it, ends with <see cref="CollectiveAbortedException"/>.</summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using DeepSeekOps.Contracts.Worker.V1;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Parallel;
@@ -13,26 +14,37 @@ public static class CollectiveBenchmark
     /// <summary>A round moves about so much, so that short calls are many.</summary>
     private const long BytesARound = 32 << 20;
     private const int MostCalls = 200;
+    private static readonly TimeSpan RoundTime = TimeSpan.FromMilliseconds(200);
 
-    public static CollectiveTimes Run(IProcessGroup ranks, IEnumerable<long> sizes)
+    public static CollectiveTimes Run(IProcessGroup ranks, IEnumerable<long> sizes, Device device, string carrier)
     {
-        var times = new CollectiveTimes();
+        var times = new CollectiveTimes { Carrier = carrier };
+        // What was queued on a GPU is done only then.
+        Action wait = device.type == DeviceType.CUDA ? () => cuda.synchronize() : () => { };
         foreach (var bytes in sizes)
         {
             using var scope = NewDisposeScope();
-            var numbers = ones(bytes / sizeof(float));
-            times.Times.Add(Time("all_reduce", bytes, ranks, () => ranks.AllReduce([numbers])));
+            var numbers = ones(bytes / sizeof(float), device: device);
+            times.Times.Add(Time("all_reduce", bytes, ranks, wait, () => ranks.AllReduce([numbers])));
             var own = (bytes / sizeof(float) / ranks.Ranks) * ranks.Ranks;
             var (rows, each) = (numbers.narrow(0, 0, own).view(ranks.Ranks, own / ranks.Ranks),
                 Enumerable.Repeat(1L, ranks.Ranks).ToArray());
-            times.Times.Add(Time("all_to_all", bytes, ranks, () => ranks.AllToAll(rows, each, each).Dispose()));
+            times.Times.Add(Time("all_to_all", bytes, ranks, wait, () => ranks.AllToAll(rows, each, each).Dispose()));
         }
         return times;
     }
 
-    private static CollectiveTime Time(string call, long bytes, IProcessGroup ranks, Action once)
+    private static CollectiveTime Time(string call, long bytes, IProcessGroup ranks, Action wait, Action once)
     {
-        var calls = (int)Math.Clamp(BytesARound / Math.Max(1, bytes), 3, MostCalls);
+        once();
+        wait();
+        ranks.Barrier();
+        var first = Stopwatch.GetTimestamp();
+        once();
+        wait();
+        // As many on every rank, and so many that a round of slow calls ends soon.
+        var fitting = RoundTime.TotalSeconds / Stopwatch.GetElapsedTime(first).TotalSeconds;
+        var calls = (int)ranks.Broadcast((long)Math.Clamp(Math.Min(fitting, BytesARound / Math.Max(1, bytes)), 3, MostCalls));
         var rounds = new List<double>();
         for (var round = -Warm; round < Rounds; round++)
         {
@@ -42,6 +54,7 @@ public static class CollectiveBenchmark
             {
                 once();
             }
+            wait();
             if (round >= 0)
             {
                 rounds.Add(Stopwatch.GetElapsedTime(began).TotalSeconds / calls);

@@ -78,6 +78,9 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
         return new GangLayout(counts["pp"] * counts["ep"] * counts["dp"], counts["pp"], 1, counts["ep"]) { Schedule = schedule };
     }
 
+    /// <summary>As <see cref="Parse"/> reads it.</summary>
+    public string InWords => $"dp={Data / Expert},ep={Expert},pp={Pipeline},schedule={Schedule.Name()}";
+
     private const string ScheduleKey = "schedule";
 
     private static PipelineSchedule ScheduleOf(string name)

@@ -1,5 +1,7 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Cuda;
 using DeepSeekOps.Worker.Libtorch;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Parallel;
@@ -23,8 +25,18 @@ public sealed record RankContext(int Rank, GangLayout Layout, Device Device, int
         var placed = assignment.Ranks.FirstOrDefault(r => r.Rank == launch.Rank) ?? new RankPlacement { Rank = launch.Rank };
         var neighbours = Math.Max(1, assignment.Ranks.Count(r => r.Node == placed.Node));
         return new RankContext(
-            launch.Rank, GangLayout.Of(plan.Layout, ranks), ComputeDevice.Choose(plan.Device, placed.LocalRank),
+            launch.Rank, GangLayout.Of(plan.Layout, ranks), Entered(ComputeDevice.Choose(plan.Device, placed.LocalRank)),
             plan.Threads > 0 ? plan.Threads : Math.Max(1, cores / neighbours));
+    }
+
+    /// <summary>What this thread computes from now on it computes there.</summary>
+    public static Device Entered(Device device)
+    {
+        if (device.type == DeviceType.CUDA)
+        {
+            CudaQueue.Enter(device.index);
+        }
+        return device;
     }
 
     /// <summary>The part of a batch that is this rank's own: neighbours in one order, whatever the number of ranks.</summary>

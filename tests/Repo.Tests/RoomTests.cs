@@ -75,8 +75,8 @@ public sealed partial class RoomTests
     {
         string[] floors =
         [
-            "Agent Data Libtorch Safetensors", "Cuda Parallel", "Parallel.Sockets", "Model", "Sampling Checkpoints", "Training.Learning",
-            "Training.Stages", "Training.Loop", "Cli",
+            "Agent Data Libtorch Safetensors", "Cuda", "Parallel", "Parallel.Sockets", "Parallel.Nccl", "Model", "Sampling Checkpoints",
+            "Training.Learning", "Training.Stages", "Training.Loop", "Cli",
         ];
         var floorOf = floors.SelectMany((rooms, floor) => rooms.Split(' ').Select(room => (room, floor)))
             .ToDictionary(r => r.room, r => r.floor);

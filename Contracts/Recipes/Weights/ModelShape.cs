@@ -46,6 +46,12 @@ public sealed record ModelShape
     public bool NormTopkProb { get; init; } = true;
     public double RoutedScalingFactor { get; init; } = 1;
     public int MtpDepth { get; init; }
+
+    /// <summary>
+    /// For speeds only: each token's experts follow from its place, so that all get as many. Published speeds of such models are measured
+    /// so.
+    /// </summary>
+    public bool EvenRouting { get; init; }
     public double RopeTheta { get; init; } = 10000;
     /// <summary>Pairs of neighbours rotate, as in the published weights; false: halves rotate.</summary>
     public bool RopeInterleave { get; init; } = true;

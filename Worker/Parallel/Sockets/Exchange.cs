@@ -134,6 +134,31 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
         }
     }
 
+    /// <summary>Waits for one of them to be closed by the other side; null: none was for so long.</summary>
+    public static PeerLink? HungUp(IReadOnlyList<PeerLink> links, int milliseconds)
+    {
+        Span<PollDescriptor> polled = stackalloc PollDescriptor[links.Count];
+        for (var i = 0; i < links.Count; i++)
+        {
+            polled[i] = new PollDescriptor { Descriptor = links[i].Descriptor, Wanted = PollDescriptor.HangUp };
+        }
+        fixed (PollDescriptor* first = polled)
+        {
+            if (poll(first, (nuint)links.Count, milliseconds) <= 0)
+            {
+                return null;
+            }
+        }
+        for (var i = 0; i < links.Count; i++)
+        {
+            if (polled[i].Happened != 0)
+            {
+                return links[i];
+            }
+        }
+        return null;
+    }
+
     [DllImport("libc"), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int poll(PollDescriptor* descriptors, nuint count, int milliseconds);
 
@@ -142,6 +167,9 @@ internal sealed unsafe class Exchange(Calls calls, TimeSpan limit)
     {
         public const short In = 1;
         public const short Out = 4;
+
+        /// <summary>POLLRDHUP: the other side sends no more.</summary>
+        public const short HangUp = 0x2000;
 
         public int Descriptor;
         public short Wanted;

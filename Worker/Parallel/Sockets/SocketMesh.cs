@@ -10,6 +10,8 @@ public sealed class SocketMesh : IDisposable
     public static readonly TimeSpan Limit = TimeSpan.FromMinutes(10);
 
     private readonly List<SocketGroup> _groups = [];
+    private readonly PeerDoor _door;
+    private readonly TimeSpan _limit;
 
     /// <param name="door">This rank's, open already.</param>
     public SocketMesh(GangLayout layout, int rank, Roster roster, PeerDoor door, TimeSpan? limit = null)
@@ -19,6 +21,7 @@ public sealed class SocketMesh : IDisposable
             throw new InvalidDataException($"The roster of {roster.Gang} names {roster.Members.Length} ranks, its "
                 + $"layout has {layout.Ranks}.");
         }
+        (_door, _limit) = (door, limit ?? Limit);
         door.Form(roster);
         var (calls, neighbours) = (new Calls(), layout.NeighboursOf(rank));
         IProcessGroup Group(string name, int[] members)
@@ -27,7 +30,7 @@ public sealed class SocketMesh : IDisposable
             {
                 return new Alone(calls);
             }
-            var group = new SocketGroup(name, members, rank, door, calls, limit ?? Limit);
+            var group = new SocketGroup(name, members, rank, door, calls, _limit);
             _groups.Add(group);
             return group;
         }
@@ -41,6 +44,16 @@ public sealed class SocketMesh : IDisposable
     }
 
     public Mesh Mesh { get; }
+
+    /// <summary>
+    /// Connections to the ranks before and after this one, which nothing travels over: they tell when one of them is gone.
+    /// </summary>
+    internal IReadOnlyList<PeerLink> Beside(int rank)
+    {
+        var ranks = Mesh.World.Ranks;
+        return [.. new[] { (rank + ranks - 1) % ranks, (rank + 1) % ranks }.Distinct()
+            .Select(peer => _door.LinkTo(peer, rank, "watch", Mesh.Calls, _limit))];
+    }
 
     public void Dispose() => _groups.ForEach(g => g.Dispose());
 }

@@ -61,7 +61,8 @@ public sealed class GangCheck : IDisposable
         var part = new ReferencePart();
         var logits = _reference.Logits();
         var loss = Learn(_reference.Tokens,
-            (first, own) => part.Logits = Math.Max(part.Logits, (own - logits.narrow(0, first, own.shape[0])).abs().max().item<float>()));
+            (first, own) => part.Logits = Math.Max(
+                part.Logits, (own.cpu() - logits.narrow(0, first, own.shape[0])).abs().max().item<float>()));
         part.Loss = Deviation(loss, _reference.Expected.Loss);
         foreach (var (name, squared) in _optimizer.TakeSquaredNorms(_mesh))
         {
@@ -93,7 +94,7 @@ public sealed class GangCheck : IDisposable
         var micro = RowsAtOnce(own, _rank.Layout);
         var sum = zeros([], float64);
         MicroBatch[] batches =
-            [.. Enumerable.Range(0, own / micro).Select(i => new MicroBatch(batch.narrow(0, first + (i * micro), micro)))];
+            [.. Enumerable.Range(0, own / micro).Select(i => new MicroBatch(batch.narrow(0, first + (i * micro), micro).to(_rank.Device)))];
         new PipelinePass(_model, _mesh.Pipeline, Backward, left => left.Make()).Run(batches, training: false, (number, output) =>
         {
             if (output.Logits is not { } logits)
@@ -102,7 +103,7 @@ public sealed class GangCheck : IDisposable
             }
             seen?.Invoke(first + (number * micro), logits.detach());
             var loss = ReferenceCheck.NextTokenLoss(logits, batches[number].Tokens) * ((double)micro / rows);
-            sum.add_(loss.detach());
+            sum.add_(loss.detach().cpu());
             return loss;
         });
         // Only those with the head have a loss; it is told to the others.

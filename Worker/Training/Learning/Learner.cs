@@ -25,14 +25,22 @@ public sealed class Learner : IDisposable
     }
 
     /// <param name="part">Null: the whole model.</param>
+    /// <param name="forSpeed">Begins with other numbers than a stage would, and sooner.</param>
     public Learner(
         ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32,
         Mesh? mesh = null,
-        Func<ModelShape, ModelPart>? part = null, bool dealsMoments = false)
+        Func<ModelShape, ModelPart>? part = null, bool dealsMoments = false, bool forSpeed = false)
     {
         Mesh = mesh ?? Mesh.Alone();
         Model = new DeepSeekModel(shape, device, precision: precision, part: part?.Invoke(shape), experts: Mesh.Experts);
-        Model.Initialise(seed);
+        if (forSpeed)
+        {
+            Model.InitialiseInPlace();
+        }
+        else
+        {
+            Model.Initialise(seed);
+        }
         _parameters = [.. Model.Parameters];
         Optimizer = new AdamW([.. Model.Trained], options, Model.HoldsWithMirror, dealsMoments ? Mesh : null);
         _emaDecay = emaDecay;

@@ -1,22 +1,20 @@
 using DeepSeekOps.Contracts.Worker.V1;
-using DeepSeekOps.Worker.Libtorch;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training.Learning;
 
-/// <summary>What a benchmark measured.</summary>
-/// <param name="StepSeconds">Median of the timed steps, each waited for.</param>
-/// <param name="Mfu">Against <paramref name="PeakTflops"/>; null where no peak is known.</param>
-public sealed record StepFigures(
-    string Model, string Precision, string Moments, string Device, long Parameters, int Batch, int SequenceLength,
-    double StepSeconds, double FastestSeconds, double TokensPerSecond, double Tflops, double? PeakTflops, double? Mfu, double FirstLoss,
-    double LastLoss);
-
-/// <summary>Whole training steps (forward, loss, backward, clipping, AdamW, balance) of a model on random tokens that repeat.</summary>
-public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider clock)
+/// <summary>
+/// Whole training steps (forward, loss, backward, clipping, AdamW, balance) of a model on random tokens that repeat, by this rank of its
+/// gang.
+/// </summary>
+public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh, TimeProvider clock)
 {
+    public const string OneGpuName = "one-gpu";
+
     private const int WarmUpSteps = 3;
 
     /// <summary>V3 in 2.6 billion parameters, which train on one GPU of 80 GB.</summary>
@@ -37,8 +35,15 @@ public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider 
         MtpDepth = 0,
     };
 
-    public StepFigures Measure(string name, Precision precision, bool bf16Moments, int batch, int sequenceLength, int steps,
-        double? peakTflops)
+    /// <exception cref="CheckpointFormatException">There is no such preset or file.</exception>
+    public static ModelShape ShapeOf(BenchWork work)
+    {
+        var shape = work.Model == OneGpuName ? OneGpu : ModelFolder.ShapeOf(work.Model);
+        return shape with { MaxPositionEmbeddings = work.SequenceLength, EvenRouting = work.EvenRouting };
+    }
+
+    /// <exception cref="InvalidDataException">The batch cannot be dealt to the gang's ranks.</exception>
+    public BenchFigures Measure(BenchWork work)
     {
         var optimizer = new Optimizer
         {
@@ -47,32 +52,30 @@ public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider 
             Epsilon = 1e-8,
             WeightDecay = 0.1,
             GradClip = 1,
-            Bf16Moments = bf16Moments,
+            Bf16Moments = work.Bf16Moments,
         };
         using var outer = NewDisposeScope();
-        using var learner = new Learner(shape, optimizer, seed: 1, emaDecay: 0, device, precision);
+        using var learner = new Learner(shape, optimizer, seed: 1, emaDecay: 0, rank.Device, work.Precision, mesh,
+            whole => ModelPart.At(whole, rank.Layout, rank.Place), rank.Layout.DealsMoments, forSpeed: true);
         random.manual_seed(1);
-        var ids = randint(0, shape.VocabSize, [batch, sequenceLength + 1], int64).to(device);
-        var seconds = new List<double>();
-        var losses = new List<double>();
-        for (var step = -WarmUpSteps; step < steps; step++)
+        var ids = randint(0, shape.VocabSize, [work.Batch, work.SequenceLength + 1], int64);
+        var (first, own) = RequireEven(work);
+        var micro = PipelineSchedules.RowsAtOnce(
+            rank.Layout.Schedule, rank.Layout.Pipeline, own, work.MicroBatch > 0 ? work.MicroBatch : own);
+        Tensor[] rows = [.. Enumerable.Range(0, own / micro).Select(i => ids.narrow(0, first + (i * micro), micro).to(rank.Device))];
+        var figures = new BenchFigures();
+        for (var step = -WarmUpSteps; step < work.Steps; step++)
         {
+            mesh.World.Barrier();
             var began = clock.GetTimestamp();
-            losses.Add(Step(learner, ids));
+            var loss = Step(learner, rows, work.Batch, figures);
             if (step >= 0)
             {
-                seconds.Add(clock.GetElapsedTime(began).TotalSeconds);
+                figures.StepSeconds.Add(clock.GetElapsedTime(began).TotalSeconds);
             }
+            figures.Losses.Add(loss);
         }
-
-        seconds.Sort();
-        var median = seconds[seconds.Count / 2];
-        var tokens = (double)batch * sequenceLength;
-        var tflops = tokens * FlopsPerToken(shape, sequenceLength) / median / 1e12;
-        return new StepFigures(
-            name, precision.ToString().ToLowerInvariant(), bf16Moments ? "bf16" : "fp32", device.ToString(), WeightShapes.Count(shape),
-            batch, sequenceLength,
-            median, seconds[0], tokens / median, tflops, peakTflops, tflops / peakTflops, losses[0], losses[^1]);
+        return figures;
     }
 
     /// <summary>
@@ -92,27 +95,56 @@ public sealed class StepBenchmark(ModelShape shape, Device device, TimeProvider 
             + ((shape.Layers - shape.DenseLayers) * moe) + (hidden * shape.VocabSize));
     }
 
-    private static double Step(Learner learner, Tensor ids)
+    private (int First, int Own) RequireEven(BenchWork work)
+    {
+        var (first, own) = rank.ShareOf(work.Batch);
+        var micro = Math.Max(1, work.MicroBatch);
+        return work.Batch % rank.Layout.Data == 0 && own % micro == 0 ? (first, own)
+            : throw new InvalidDataException(
+                $"A batch of {work.Batch} sequences cannot be dealt evenly to {rank.Layout.Data} ranks that take {micro} at once: use a "
+                + $"multiple of {rank.Layout.Data * micro}.");
+    }
+
+    private double Step(Learner learner, Tensor[] rows, int batch, BenchFigures figures)
     {
         using var scope = NewDisposeScope();
-        var length = ids.shape[1] - 1;
-        var labels = ids.narrow(1, 1, length);
-        var output = learner.Model.Forward(ids.narrow(1, 0, length));
-        var loss = Losses.CrossEntropy(output.Logits, labels);
-        var total = loss;
-        if (Losses.MultiToken(output, labels) is { } multiToken)
+        var length = rows[0].shape[1] - 1;
+        var sum = zeros([], device: rank.Device);
+        var loads = new Dictionary<(int Piece, int Layer), Tensor>();
+        MicroBatch[] batches = [.. rows.Select(r => new MicroBatch(r.narrow(1, 0, length)))];
+        new PipelinePass(learner.Model, mesh.Pipeline, learner.Backward, learner.Backward).Run(batches, training: true, (number, output) =>
         {
-            total = total + (0.3 * multiToken);
-        }
-
-        if (output.BalanceLoss is { } balance)
-        {
-            total = total + (1e-4 * balance);
-        }
-
-        learner.Backward(total);
+            for (var layer = 0; layer < output.ExpertLoads.Count; layer++)
+            {
+                var load = output.ExpertLoads[layer].detach();
+                var place = (output.Run.Piece, layer);
+                loads[place] = loads.TryGetValue(place, out var before) ? before.add_(load) : load.clone().MoveToOuterDisposeScope();
+            }
+            var share = (double)rows[number].shape[0] / batch;
+            var total = output.BalanceLoss is { } balance ? 1e-4 * balance : null;
+            if (output.Logits is { } logits)
+            {
+                var labels = rows[number].narrow(1, 1, length);
+                var loss = Losses.CrossEntropy(logits, labels);
+                sum.add_(loss.detach(), alpha: share);
+                total = total is null ? loss : total + loss;
+                if (Losses.MultiToken(output.MtpLogits, labels) is { } multiToken)
+                {
+                    total = total + (0.3 * multiToken);
+                }
+            }
+            return total is null ? null : total * share;
+        });
         learner.Update(1e-4);
-        learner.Balance(output.ExpertLoads, 0.001);
-        return loss.ToDouble(); // waits for the device
+        Tensor[] ordered = [.. loads.OrderBy(l => l.Key).Select(l => l.Value)];
+        mesh.Data.AllReduce([sum, .. ordered]);
+        mesh.Pipeline.AllReduce([sum]);
+        if (PipelineRoute.IsMirrored(rank.Layout.Schedule))
+        {
+            mesh.Mirror!.AllReduce(ordered);
+        }
+        learner.Balance(ordered, 0.001);
+        figures.ExpertLoadMax = ordered.Length == 0 ? 1 : ordered.Max(l => (l.max() / l.mean()).ToDouble());
+        return sum.ToDouble(); // waits for the device
     }
 }

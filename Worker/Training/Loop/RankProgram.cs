@@ -5,6 +5,7 @@ using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Parallel;
+using DeepSeekOps.Worker.Parallel.Nccl;
 using DeepSeekOps.Worker.Parallel.Sockets;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
@@ -42,15 +43,26 @@ public sealed class RankProgram : IDisposable
         else if (launch.Collectives is { } work)
         {
             LibtorchLoading.SetThreads(1);
-            using var gang = Gang(launch, new GangLayout(work.WorldSize, 1, 1, 1));
-            link.Report(new RankReport { Collectives = CollectiveBenchmark.Run(gang.Mesh.World, work.Bytes) });
+            var device = RankContext.Entered(ComputeDevice.Choose(work.Device.Length > 0 ? work.Device : "cpu", launch.Rank));
+            using var gang = Gang(launch, new GangLayout(work.WorldSize, 1, 1, 1), device);
+            link.Report(new RankReport { Collectives = CollectiveBenchmark.Run(gang.Mesh.World, work.Bytes, device, gang.Carrier) });
             gang.Mesh.World.Barrier();
+        }
+        else if (launch.Bench is { } bench)
+        {
+            Time(launch, bench, link);
         }
         else
         {
             using var gang = launch.Roster is null ? null
-                : Gang(launch, GangLayout.Of(launch.Assignment.Plan.Layout, Math.Max(1, launch.Assignment.WorldSize)));
+                : Gang(launch, GangLayout.Of(launch.Assignment.Plan.Layout, Math.Max(1, launch.Assignment.WorldSize)),
+                    RankContext.Of(launch, Environment.ProcessorCount).Device);
+            if (gang is not null)
+            {
+                Console.WriteLine($"Between ranks tensors go by {gang.Carrier}.");
+            }
             Run(launch, link, TimeProvider.System, gang?.Mesh ?? Mesh.Alone(), stopping);
+            gang?.Leave();
         }
     }
 
@@ -60,15 +72,29 @@ public sealed class RankProgram : IDisposable
     {
         LibtorchLoading.SetThreads(Math.Max(1, work.Threads));
         var layout = GangLayout.Of(work.Layout, work.WorldSize);
-        using var gang = Gang(launch, layout);
-        using var check = new GangCheck(work.Folder, new RankContext(launch.Rank, layout, CPU, Math.Max(1, work.Threads)), gang.Mesh);
+        var device = RankContext.Entered(ComputeDevice.Choose(work.Device.Length > 0 ? work.Device : "cpu", launch.Rank));
+        using var gang = Gang(launch, layout, device);
+        using var check = new GangCheck(work.Folder, new RankContext(launch.Rank, layout, device, Math.Max(1, work.Threads)), gang.Mesh);
         link.Report(new RankReport { Reference = check.Run() });
         // Whoever leaves first must not be missed by those that still compute.
         gang.Mesh.World.Barrier();
     }
 
-    private SocketMesh Gang(RankLaunch launch, GangLayout layout) => launch.Roster is { } roster && _door is { } door
-        ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door)
+    private void Time(RankLaunch launch, BenchWork work, IRankLink link)
+    {
+        LibtorchLoading.SetThreads(Math.Max(1, work.Threads));
+        var layout = GangLayout.Of(work.Layout, work.WorldSize);
+        var device = RankContext.Entered(ComputeDevice.Choose(work.Device, launch.Rank));
+        var rank = new RankContext(launch.Rank, layout, device, Math.Max(1, work.Threads));
+        using var gang = Gang(launch, layout, device);
+        var figures = new StepBenchmark(StepBenchmark.ShapeOf(work), rank, gang.Mesh, TimeProvider.System).Measure(work);
+        figures.Carrier = gang.Carrier;
+        link.Report(new RankReport { Bench = figures });
+        gang.Mesh.World.Barrier();
+    }
+
+    private GangMesh Gang(RankLaunch launch, GangLayout layout, Device device) => launch.Roster is { } roster && _door is { } door
+        ? new GangMesh(new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door), layout, launch.Rank, device)
         : throw new InvalidDataException("The launch is for a rank of a gang and names no roster: its agent is older than this worker.");
 
     /// <summary>Null: the launch names none, or it cannot be used, which is told: the gang then goes on from checkpoints only.</summary>

@@ -120,7 +120,7 @@ public class ReferenceCheckTests
     }
 
     /// <summary>DSOPS_SHARED, else the folder `shared` beside the repository.</summary>
-    private static string Fixture(string name)
+    internal static string Fixture(string name)
     {
         var shared = Environment.GetEnvironmentVariable("DSOPS_SHARED");
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); shared is null && folder is not null; folder = folder.Parent)

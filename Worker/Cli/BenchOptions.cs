@@ -1,0 +1,85 @@
+using System.Globalization;
+using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Parallel;
+using DeepSeekOps.Worker.Training.Learning;
+
+namespace DeepSeekOps.Worker.Cli;
+
+/// <summary>What `dsops-worker bench` was asked for.</summary>
+internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Precisions, bool Bf16Moments, int Batch, int Micro, int Sequence,
+    int Steps, string Device, int Threads, double? Peak, GangLayout Layout, bool Even)
+{
+    public const string Usage = """
+        Usage: dsops-worker bench [--model one-gpu|PRESET|config.json] [--precision fp32,bf16,fp8]
+                                  [--moments bf16|fp32] [--batch N] [--micro N] [--sequence N] [--steps N]
+                                  [--device cpu|cuda[:N]|auto] [--threads N] [--peak TFLOPS]
+                                  [--parallel dp=N,ep=N,pp=N,schedule=NAME] [--zero 0|1] [--routing real|even]
+                 times whole training steps on random tokens, one line of JSON per precision; MFU is
+                 against --peak for each GPU (default: 989 on a Hopper GPU). --batch is that of all
+                 ranks, --micro what a rank takes at once. With --parallel, dp × ep × pp rank processes
+                 on this machine, each with a GPU of its own where --device is cuda
+               dsops-worker bench --collectives RANKS [--device cpu|cuda]
+                 times collective calls of 2 to 64 rank processes on this machine, one line of JSON per
+                 call and size
+        """;
+
+    /// <summary>Null: that is not what was asked for.</summary>
+    public static (int Ranks, string Device)? Collectives(string[] args) => args switch
+    {
+        ["--collectives", var count] when Ranks(count) is { } ranks => (ranks, "cpu"),
+        ["--collectives", var count, "--device", "cpu" or "cuda"] when Ranks(count) is { } ranks => (ranks, args[3]),
+        _ => null,
+    };
+
+    /// <summary>Null: what was asked for makes no sense.</summary>
+    /// <exception cref="InvalidDataException">The layout is written wrongly.</exception>
+    public static BenchOptions? Parse(string[] args)
+    {
+        var options = new BenchOptions(
+            StepBenchmark.OneGpuName, [Precision.Bf16], true, 4, 0, 4096, 10, "auto", 0, null, new GangLayout(1, 1, 1, 1), false);
+        for (var i = 0; i + 1 < args.Length; i += 2)
+        {
+            options = options?.With(args[i], args[i + 1]);
+        }
+        return args.Length % 2 == 0 ? options : null;
+    }
+
+    public BenchWork Work(Precision precision) => new()
+    {
+        WorldSize = Layout.Ranks, Layout = Layout.ToProto(), Model = Model, Precision = precision, Bf16Moments = Bf16Moments,
+        Batch = Batch, MicroBatch = Micro, SequenceLength = Sequence, Steps = Steps, Device = Device, EvenRouting = Even,
+        Threads = Threads > 0 ? Threads : Math.Max(1, Environment.ProcessorCount / Layout.Ranks),
+    };
+
+    private BenchOptions? With(string option, string value) => option switch
+    {
+        "--model" => this with { Model = value },
+        "--precision" when Parsed(value) is { } precisions => this with { Precisions = precisions },
+        "--moments" when value is "bf16" or "fp32" => this with { Bf16Moments = value == "bf16" },
+        "--batch" when Count(value) is { } n => this with { Batch = n },
+        "--micro" when Count(value) is { } n => this with { Micro = n },
+        "--sequence" when Count(value) is { } n => this with { Sequence = n },
+        "--steps" when Count(value) is { } n => this with { Steps = n },
+        "--threads" when Count(value) is { } n => this with { Threads = n },
+        "--device" => this with { Device = value },
+        "--parallel" => this with { Layout = ModelVerbs.Few(GangLayout.Parse(value)) with { DealsMoments = Layout.DealsMoments } },
+        "--zero" when value is "0" or "1" => this with { Layout = Layout with { DealsMoments = value == "1" } },
+        "--routing" when value is "real" or "even" => this with { Even = value == "even" },
+        "--peak" when double.TryParse(value, CultureInfo.InvariantCulture, out var peak) && peak > 0 => this with { Peak = peak },
+        _ => null,
+    };
+
+    private static int? Ranks(string text) => Count(text) is { } ranks and >= 2 and <= LocalGang<object>.MostRanks ? ranks : null;
+
+    private static int? Count(string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n > 0 ? n : null;
+
+    private static Precision[]? Parsed(string text)
+    {
+        Precision?[] each = [.. text.Split(',').Select(p => p switch
+        {
+            "fp32" => Precision.Fp32, "bf16" => Precision.Bf16, "fp8" => Precision.Fp8, _ => (Precision?)null,
+        })];
+        return each.Contains(null) ? null : [.. each.OfType<Precision>()];
+    }
+}

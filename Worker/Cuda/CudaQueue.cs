@@ -1,0 +1,93 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+
+namespace DeepSeekOps.Worker.Cuda;
+
+/// <summary>The GPU's queues (streams) and marks in them (events), by the driver's own calls.</summary>
+internal static unsafe class CudaQueue
+{
+    private const int NotReady = 600;
+
+    private static readonly Lazy<nint> Driver = new(() => NativeLibrary.Load("libcuda.so.1"));
+
+    /// <summary>From now on "the GPU" on this thread is that one, also for whoever names none.</summary>
+    public static void Enter(int device)
+    {
+        nint context;
+        Check(((delegate* unmanaged<uint, int>)Symbol("cuInit"))(0), "cuInit");
+        Check(((delegate* unmanaged<nint*, int, int>)Symbol("cuDevicePrimaryCtxRetain"))(&context, device), "cuDevicePrimaryCtxRetain");
+        Check(((delegate* unmanaged<nint, int>)Symbol("cuCtxSetCurrent"))(context), "cuCtxSetCurrent");
+    }
+
+    /// <summary>The one that libtorch's operators of this thread go to.</summary>
+    /// <param name="device">Of CUDA's numbering.</param>
+    public static nint Current(int device)
+    {
+        _ = aoti_torch_get_current_cuda_stream(device, out var stream);
+        return stream;
+    }
+
+    /// <summary>One beside libtorch's, which waits for it nowhere by itself.</summary>
+    public static nint New()
+    {
+        const uint NonBlocking = 1;
+        nint stream;
+        Check(((delegate* unmanaged<nint*, uint, int>)Symbol("cuStreamCreate"))(&stream, NonBlocking), "cuStreamCreate");
+        return stream;
+    }
+
+    public static void Destroy(nint stream) => _ = ((delegate* unmanaged<nint, int>)Symbol("cuStreamDestroy_v2"))(stream);
+
+    /// <summary>A mark behind what has been queued so far.</summary>
+    public static nint Mark(nint stream)
+    {
+        const uint WithoutTime = 2;
+        nint mark;
+        Check(((delegate* unmanaged<nint*, uint, int>)Symbol("cuEventCreate"))(&mark, WithoutTime), "cuEventCreate");
+        Check(((delegate* unmanaged<nint, nint, int>)Symbol("cuEventRecord"))(mark, stream), "cuEventRecord");
+        return mark;
+    }
+
+    /// <summary>What is queued from now on begins only after the mark.</summary>
+    public static void Wait(nint stream, nint mark) =>
+        Check(((delegate* unmanaged<nint, nint, uint, int>)Symbol("cuStreamWaitEvent"))(stream, mark, 0), "cuStreamWaitEvent");
+
+    /// <summary>Whether the GPU has come to the mark.</summary>
+    public static bool Passed(nint mark)
+    {
+        var state = ((delegate* unmanaged<nint, int>)Symbol("cuEventQuery"))(mark);
+        if (state != NotReady)
+        {
+            Check(state, "cuEventQuery");
+        }
+
+        return state != NotReady;
+    }
+
+    public static void Forget(nint mark) => _ = ((delegate* unmanaged<nint, int>)Symbol("cuEventDestroy_v2"))(mark);
+
+    /// <summary>A number that is the same for every process that computes on this GPU, and no other's; never 0.</summary>
+    public static long IdOf(int device)
+    {
+        Span<byte> id = stackalloc byte[16];
+        fixed (byte* bytes = id)
+        {
+            Check(((delegate* unmanaged<byte*, int, int>)Symbol("cuDeviceGetUuid"))(bytes, device), "cuDeviceGetUuid");
+        }
+
+        return BitConverter.ToInt64(SHA256.HashData(id)) | 1;
+    }
+
+    private static nint Symbol(string name) => NativeLibrary.GetExport(Driver.Value, name);
+
+    private static void Check(int status, string call)
+    {
+        if (status != 0)
+        {
+            throw new InvalidOperationException($"CUDA answered {call} with error {status}.");
+        }
+    }
+
+    [DllImport("libtorch_cuda.so"), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int aoti_torch_get_current_cuda_stream(int device, out nint stream);
+}
