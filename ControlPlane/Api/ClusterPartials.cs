@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Gangs;
@@ -17,10 +18,10 @@ internal static class ClusterPartials
     /// </summary>
     private const int WithWays = 100;
 
-    /// <param name="stages">Those that hold nodes.</param>
-    public static Proto.Cluster ToProto(this ClusterView cluster, IEnumerable<StageReport> stages)
+    /// <param name="stages">Those that hold nodes, each with every rank of its gang.</param>
+    public static Proto.Cluster ToProto(this ClusterView cluster, IEnumerable<(StageReport Report, ImmutableArray<RankView> Ranks)> stages)
     {
-        var known = stages.ToDictionary(s => s.Stage, s => (s.View, Ranks: s.View.Ranks.ToLookup(r => r.Node)));
+        var known = stages.ToDictionary(s => s.Report.Stage, s => (s.Report.View, Ranks: s.Ranks.ToLookup(r => r.Node)));
         return new Proto.Cluster
         {
             Kind = cluster.Kind, Simulated = cluster.Simulated,

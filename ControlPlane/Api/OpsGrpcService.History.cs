@@ -114,8 +114,12 @@ internal sealed partial class OpsGrpcService
     {
         var seen = await ClusterOf().Describe();
         var stages = seen.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
-        var reports = await Task.WhenAll(stages.Select(stage => grains.GetGrain<IStageGrain>(stage.ToString()).Describe()));
-        var proto = seen.ToProto(reports.OfType<StageReport>());
+        var known = await Task.WhenAll(stages.Select(async stage =>
+        {
+            var grain = grains.GetGrain<IStageGrain>(stage.ToString());
+            return (Report: await grain.Describe(), Ranks: await grain.Ranks());
+        }));
+        var proto = seen.ToProto(known.Where(one => one.Report is not null).Select(one => (one.Report!, one.Ranks)));
         proto.Simulation = cluster.InWords;
         return proto;
     }

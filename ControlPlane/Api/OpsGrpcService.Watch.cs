@@ -21,9 +21,12 @@ internal sealed partial class OpsGrpcService
         {
             string name = await Known(request.Name, "name");
             await Described(name, token);
+            bool first = true;
             await foreach (var run in RunWatch.Of(grains, name, token))
             {
-                await responseStream.WriteAsync(run.ToProto(clock.GetUtcNow()), token);
+                // The text of a pipeline does not change, and may be twenty times as long as all that does.
+                await responseStream.WriteAsync((first ? run : run with { PipelineText = "" }).ToProto(clock.GetUtcNow()), token);
+                first = false;
             }
         });
 

@@ -60,7 +60,8 @@ internal static class OpsPartials
         {
             Name = stage.Name, Kind = stage.Kind, State = stage.State, Reason = stage.Reason, Attempt = stage.Attempt, Step = stage.Step,
             TotalSteps = stage.TotalSteps, Tokens = stage.Tokens, TotalTokens = stage.TotalTokens, Phase = stage.Phase,
-            Ranks = { stage.Ranks.Select(ToProto) }, StartedAt = stage.StartedAt?.ToTimestamp(), EndedAt = stage.EndedAt?.ToTimestamp(),
+            Ranks = { stage.Ranks.Select(ToProto) }, RankGroups = { stage.FoldedRanks.Select(ToProto) },
+            StartedAt = stage.StartedAt?.ToTimestamp(), EndedAt = stage.EndedAt?.ToTimestamp(),
             Remaining = stage.Remaining is { } left ? Duration.FromTimeSpan(left) : null,
             Evaluations = { stage.Evaluations.Select(ToProto) },
             RemainingLow = stage.Remaining is null || stage.Outlook is null ? null : Duration.FromTimeSpan(stage.Outlook.Low),
@@ -78,7 +79,12 @@ internal static class OpsPartials
         return proto;
     }
 
-    private static Proto.Rank ToProto(RankView rank) => new()
+    private static Proto.RankGroup ToProto(RankGroup group) => new()
+    {
+        State = group.State.InWords(), Ranks = group.Ranks, Nodes = group.Nodes,
+    };
+
+    public static Proto.Rank ToProto(this RankView rank) => new()
     {
         Rank_ = rank.Rank, Node = rank.Node, Pid = rank.Pid, State = rank.State.InWords(), LastSeen = rank.LastSeen?.ToTimestamp(),
         AgentPid = rank.AgentPid,

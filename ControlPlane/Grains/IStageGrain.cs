@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
@@ -33,4 +34,8 @@ public interface IStageGrain : IGrainWithStringKey
     /// <summary>The stage now, from memory. Null: nobody has asked for it yet.</summary>
     [AlwaysInterleave]
     Task<StageReport?> Describe();
+
+    /// <summary>Every rank of its gang now, from memory; none: it has no gang.</summary>
+    [AlwaysInterleave]
+    Task<ImmutableArray<RankView>> Ranks();
 }

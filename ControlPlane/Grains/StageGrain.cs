@@ -87,6 +87,8 @@ internal sealed partial class StageGrain(
 
     public Task<StageReport?> Describe() => Task.FromResult(engine.Report(clock.Now));
 
+    public Task<ImmutableArray<RankView>> Ranks() => Task.FromResult(engine.Ranks(clock.Now));
+
     public Task Tick() => Turn(CancellationToken.None);
 
     public Task ReceiveReminder(string reminderName, TickStatus status) => Turn(CancellationToken.None);

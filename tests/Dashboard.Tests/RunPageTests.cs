@@ -59,13 +59,29 @@ public sealed class RunPageTests : PageTest
         var page = Show();
         var run = MiniRun();
         run.Stages[0].Ranks.Clear();
-        run.Stages[0].Ranks.Add(Enumerable.Range(0, 2048).Select(
-            r => new Rank { Rank_ = r, Node = $"node-{r / 8}", Pid = 1, State = "training" }));
-        run.Stages[0].Ranks[77].State = "exited";
+        run.Stages[0].Ranks.Add(new Rank { Rank_ = 77, Node = "node-9", Pid = 1, State = "exited" });
+        run.Stages[0].RankGroups.Add(new RankGroup { State = "training", Ranks = 2047, Nodes = 256 });
         Ops.Send("WatchRun", run);
         page.WaitForAssertion(() => Assert.Contains("rank 77 on node-9", page.Find("[data-rank]").TextContent));
         Assert.Contains("ranks on 256 nodes", page.Find("[data-ranks=training]").TextContent);
+        Assert.Contains("2\u2009047 ranks", page.Find("[data-ranks=training]").TextContent);
         Assert.InRange(page.FindAll("*").Count, 100, 1500);
+    }
+
+    [Fact]
+    public void The_pipelines_text_that_comes_with_the_first_word_alone_stays_on_the_page()
+    {
+        Navigation.NavigateTo("/runs/mini?tab=pipeline");
+        var page = Show();
+        var run = MiniRun();
+        run.Pipeline = "name: mini";
+        Ops.Send("WatchRun", run);
+        page.WaitForAssertion(() => Assert.Contains("name: mini", page.Markup, StringComparison.Ordinal));
+        var later = MiniRun();
+        (later.Pipeline, later.Reason) = ("", "something new");
+        Ops.Send("WatchRun", later);
+        page.WaitForAssertion(() => Assert.Contains("something new", page.Find("[data-reason]").TextContent, StringComparison.Ordinal));
+        Assert.Contains("name: mini", page.Markup, StringComparison.Ordinal);
     }
 
     [Fact]

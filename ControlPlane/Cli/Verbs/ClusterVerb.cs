@@ -14,9 +14,19 @@ internal static class ClusterVerb
         new("AGENT", 7, Right: true), new("LEMON", 9, Right: true), new("WHY", 5, Flexible: true),
     ];
 
+    private static readonly Column[] FoldedTable =
+    [
+        new("NODES", 1, Right: true), new("WHICH", 2), new("STATE", 1), new("USED", 3, Right: true), new("RUN", 4), new("RANKS", 6),
+        new("WHY", 5, Flexible: true),
+    ];
+
     public static Command Build(Terminal terminal)
     {
-        var command = new Command("cluster", "Shows the nodes: which are ready, what runs on each, and why one is not used.");
+        var everyNode = new Option<bool>("--all")
+        {
+            Description = $"A row for each node; those of more than {NodeFold.InFull} are folded else, the odd ones first.",
+        };
+        var command = new Command("cluster", "Shows the nodes: which are ready, what runs on each, and why one is not used.") { everyNode };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var cluster = await client.GetClusterAsync(new GetClusterRequest(), ControlPlaneConnection.Options(cancellation));
@@ -26,7 +36,7 @@ internal static class ClusterVerb
             }
             else
             {
-                Write(terminal, cluster);
+                Write(terminal, cluster, parsed.GetValue(everyNode));
             }
             return ExitCode.Ok;
         });
@@ -73,7 +83,7 @@ internal static class ClusterVerb
         return command;
     }
 
-    public static void Write(Terminal terminal, Cluster cluster)
+    public static void Write(Terminal terminal, Cluster cluster, bool everyNode = false)
     {
         int slots = cluster.Nodes.Sum(node => node.Slots);
         int used = cluster.Nodes.Sum(node => node.SlotsUsed);
@@ -83,20 +93,35 @@ internal static class ClusterVerb
             terminal.Output.WriteLine(line);
         }
         terminal.Output.WriteLine();
-        Columns.Write(terminal, Table, [.. cluster.Nodes.Select(node => (IReadOnlyList<string>)
-        [
-            node.Name, node.State, $"{node.SlotsUsed}/{node.Slots}", Or(node.Run), Or(node.Stage),
-            node.Attempt > 0 ? node.Attempt.ToString(CultureInfo.InvariantCulture) : Words.None,
-            node.AgentPid > 0 ? node.AgentPid.ToString(CultureInfo.InvariantCulture) : Words.None,
-            node.LemonScore > 0 ? node.LemonScore.ToString("0.00", CultureInfo.InvariantCulture) : Words.None,
-            node.Spare ? $"spare{(node.Reason.Length > 0 ? $"; {node.Reason}" : "")}" : node.Reason,
-        ])]);
+        if (everyNode || cluster.Nodes.Count <= NodeFold.InFull)
+        {
+            Columns.Write(terminal, Table, [.. cluster.Nodes.Select(RowOf)]);
+        }
+        else
+        {
+            Columns.Write(terminal, FoldedTable, [.. NodeFold.Of(cluster.Nodes).Select(RowOf)]);
+        }
         if (cluster.Waiting.Count > 0)
         {
             terminal.Output.WriteLine();
             QueueVerb.Write(terminal, cluster);
         }
     }
+
+    private static IReadOnlyList<string> RowOf(Node node) =>
+    [
+        node.Name, node.State, $"{node.SlotsUsed}/{node.Slots}", Or(node.Run), Or(node.Stage),
+        node.Attempt > 0 ? node.Attempt.ToString(CultureInfo.InvariantCulture) : Words.None,
+        node.AgentPid > 0 ? node.AgentPid.ToString(CultureInfo.InvariantCulture) : Words.None,
+        node.LemonScore > 0 ? node.LemonScore.ToString("0.00", CultureInfo.InvariantCulture) : Words.None,
+        node.Spare ? $"spare{(node.Reason.Length > 0 ? $"; {node.Reason}" : "")}" : node.Reason,
+    ];
+
+    private static IReadOnlyList<string> RowOf(NodesAlike group) =>
+    [
+        group.Nodes.ToString(CultureInfo.InvariantCulture), group.Which, group.State, $"{group.Used}/{group.Slots}", Or(group.Work),
+        Or(group.Ranks), group.Why,
+    ];
 
     private static string Or(string text) => text.Length > 0 ? text : Words.None;
 }

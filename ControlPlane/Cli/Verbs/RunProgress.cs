@@ -43,6 +43,7 @@ internal static class RunProgress
             parsed, terminal, client => client.WatchRun(new GetRunRequest { Name = name }, cancellationToken: cancellation),
             run =>
             {
+                run.Pipeline = run.Pipeline.Length > 0 ? run.Pipeline : last?.Pipeline ?? "";
                 last = run;
                 show(run);
                 return !States.IsEnded(run.State);

@@ -30,12 +30,17 @@ internal static class ShowVerb
     public static Command Build(Terminal terminal)
     {
         var name = VerbAction.RunName();
-        var command = new Command("show", "Shows a run: its stages, where each stands and why, and its ranks.") { name };
+        var everyRank = new Option<bool>("--ranks") { Description = "Every rank of its gang; of many the odd ones alone are shown else." };
+        var command = new Command("show", "Shows a run: its stages, where each stands and why, and its ranks.") { name, everyRank };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             await HealthLines.Write(client, terminal, cancellation);
             var run =
                 await client.GetRunAsync(new GetRunRequest { Name = parsed.GetValue(name) }, ControlPlaneConnection.Options(cancellation));
+            if (parsed.GetValue(everyRank))
+            {
+                await Unfold(client, run, cancellation);
+            }
             if (parsed.WantsJson())
             {
                 await terminal.Output.WriteLineAsync(ProtoJson.Document(run));
@@ -47,6 +52,25 @@ internal static class ShowVerb
             return ExitCode.Ok;
         });
         return command;
+    }
+
+    /// <summary>Asks for the ranks that the run's view tells by their state alone.</summary>
+    private static async Task Unfold(OpsService.OpsServiceClient client, Run run, CancellationToken cancellation)
+    {
+        foreach (var stage in run.Stages.Where(stage => stage.RankGroups.Count > 0))
+        {
+            var request = new ListRanksRequest { Run = run.Name, Stage = stage.Name, PageSize = 1_000 };
+            stage.Ranks.Clear();
+            stage.RankGroups.Clear();
+            ListRanksReply page;
+            do
+            {
+                page = await client.ListRanksAsync(request, ControlPlaneConnection.Options(cancellation));
+                stage.Ranks.AddRange(page.Ranks);
+                request.After = page.Ranks.Count > 0 ? page.Ranks[^1].Rank_ : 0;
+            }
+            while (page.More);
+        }
     }
 
     public static void Write(Terminal terminal, Run run, DateTimeOffset now)
@@ -128,13 +152,13 @@ internal static class ShowVerb
     /// <summary>A row for each of few; of many the odd ones first, then one for each state.</summary>
     internal static IEnumerable<IReadOnlyList<string>> RankRows(Stage stage)
     {
-        var fold = RankFold.Of(stage.Ranks);
-        return fold.Shown.Select(rank => (IReadOnlyList<string>)
-            [Text(rank.Rank_), stage.Name, rank.Node, rank.Pid > 0 ? Text(rank.Pid) : Words.None, rank.State])
-            .Concat(fold.Folded.Select(group => (IReadOnlyList<string>)
-                [$"{Text(group.Ranks)} {(fold.Shown.Count > 0 ? "others" : "ranks")}", stage.Name,
+        return stage.Ranks.Select(rank => RowOf(rank, stage.Name)).Concat(stage.RankGroups.Select(group => (IReadOnlyList<string>)
+                [$"{Text(group.Ranks)} {(stage.Ranks.Count > 0 ? "others" : "ranks")}", stage.Name,
                     $"{Text(group.Nodes)} {(group.Nodes == 1 ? "node" : "nodes")}", Words.None, group.State]));
     }
+
+    private static IReadOnlyList<string> RowOf(Rank rank, string stage) =>
+        [Text(rank.Rank_), stage, rank.Node, rank.Pid > 0 ? Text(rank.Pid) : Words.None, rank.State];
 
     private static IReadOnlyList<string> RowOf(Stage stage) =>
     [

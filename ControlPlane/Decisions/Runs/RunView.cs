@@ -39,7 +39,7 @@ public sealed record RunView(
         Reason = Short(Reason),
         Stages = [.. Stages.Select(s => s with
         {
-            Reason = "", Ranks = [], Evaluations = [], Pending = null, BeganFrom = "",
+            Reason = "", Ranks = [], FoldedRanks = [], Evaluations = [], Pending = null, BeganFrom = "",
             RestartsByCause = ImmutableDictionary<string, int>.Empty,
         })],
     };

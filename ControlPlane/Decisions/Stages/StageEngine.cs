@@ -128,6 +128,9 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
             Placement = LookedAt?.Placement,
         }, DecidedAt);
 
+    /// <summary>Every rank of its gang: a report has the odd ones of many alone.</summary>
+    public ImmutableArray<RankView> Ranks(Instant now) => Stage is null ? [] : StageViews.Ranks(Stage, ObserveAt(Stage, null, now));
+
     private string ReasonWithTrouble => Trouble.Length == 0 ? Reason : $"{Reason}; the last try failed: {Trouble}";
 
     /// <summary>What a stage that trains tells placement of its pace. Null: nothing is measured.</summary>

@@ -17,6 +17,7 @@ public sealed record RankView(int Rank, string Node, int Pid, RankState State, D
 /// </param>
 /// <param name="Mfu">Model FLOPs utilisation, 0..1, where the worker measured it.</param>
 /// <param name="Phase">What rank 0 does: "4Ki", "rollout", "loading".</param>
+/// <param name="Ranks">Each of few; of many the odd ones (<see cref="RankFold"/>).</param>
 /// <param name="CheckpointStep">Step of the newest usable checkpoint.</param>
 /// <param name="RestartsByCause">Launches beside the first, by cause in words.</param>
 public sealed record StageView(
@@ -29,6 +30,9 @@ public sealed record StageView(
     /// When state and reason were last decided, with all that had been heard by then. Null: they do not change by themselves.
     /// </summary>
     public DateTimeOffset? AsOf { get; init; }
+
+    /// <summary>Ranks that are not told one by one.</summary>
+    public ImmutableArray<RankGroup> FoldedRanks { get; init; } = [];
 
     /// <summary>The checkpoint that it begins from; empty: not begun, or from random initialisation.</summary>
     public string BeganFrom { get; init; } = "";

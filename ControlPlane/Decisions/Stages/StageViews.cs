@@ -57,14 +57,16 @@ public static class StageViews
         bool live = stage.Phase is Phase.Starting or Phase.Running or Phase.Restarting;
         long step = stage.Phase is Phase.Completed done ? done.Final.Step : sample?.Step ?? stage.LaunchedFrom;
         var outlook = StageOutlook.Of(stage, seen);
+        var ranks = RankFold.Of(Ranks(stage, seen));
         return new StageView(
             work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, Told(work),
             LossOf(sample), Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null,
             sample is { Learned: true } ? sample.GradNorm : null, sample?.LearningRate,
-            sample?.Phase ?? "", Ranks(stage, seen), stage.StartedAt, stage.EndedAt, live ? outlook?.Likely : null,
+            sample?.Phase ?? "", ranks.Shown, stage.StartedAt, stage.EndedAt, live ? outlook?.Likely : null,
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
             stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
         {
+            FoldedRanks = ranks.Folded,
             Outlook = outlook,
             BeganFrom = stage.Wish.BeginFrom?.Lineage ?? "",
             Silence = Stages.Silence.Of(stage, seen),
@@ -78,7 +80,8 @@ public static class StageViews
     private static double? Extra(StepSample? sample, string name) =>
         sample is not null && sample.Extra.TryGetValue(name, out double value) ? value : null;
 
-    private static ImmutableArray<RankView> Ranks(Stage stage, Observation seen)
+    /// <summary>Every rank of the stage's gang, by number.</summary>
+    public static ImmutableArray<RankView> Ranks(Stage stage, Observation seen)
     {
         if (stage.Phase.GangOrNull is not { } gang)
         {

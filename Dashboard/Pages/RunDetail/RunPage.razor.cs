@@ -65,11 +65,21 @@ public sealed partial class RunPage : IAsyncDisposable
     {
         trouble = runStream?.Trouble;
         missing = runStream?.NotFound ?? false;
-        run = news.Count > 0 ? news[^1] : run;
+        Keep(news);
         heard += news.Count;
         ChooseStage();
         StateHasChanged();
     });
+
+    /// <summary>The pipeline's text is in the first word of a stream alone.</summary>
+    private void Keep(IReadOnlyList<Run> news)
+    {
+        foreach (var now in news)
+        {
+            now.Pipeline = now.Pipeline.Length > 0 ? now.Pipeline : run?.Pipeline ?? "";
+            run = now;
+        }
+    }
 
     private Task ShowEvents(IReadOnlyList<Event> news) => InvokeAsync(() =>
     {
