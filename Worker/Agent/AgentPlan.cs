@@ -144,7 +144,7 @@ public static class AgentPlan
         order.SkipSteps == 0 ? "" : $" and leave out batch {InRanges(order.Assignment.LeftOutBatches)}";
 
     /// <summary>"57, 296 to 345".</summary>
-    private static string InRanges(IReadOnlyList<long> ascending)
+    private static string InRanges(Google.Protobuf.Collections.RepeatedField<long> ascending)
     {
         var parts = new List<string>();
         for (int i = 0, first = 0; i < ascending.Count; i++)

@@ -106,7 +106,7 @@ internal sealed class LoneRank : IDisposable
         }
     }
 
-    private static void Write(Stream link, IMessage message)
+    private static void Write(NetworkStream link, RankOrder message)
     {
         byte[] frame = new byte[4 + message.CalculateSize()];
         BinaryPrimitives.WriteInt32BigEndian(frame, frame.Length - 4);

@@ -31,7 +31,7 @@ public sealed partial class StageLoop
     private void Restore()
     {
         _link.Progress(RankState.Starting, "restoring", 0);
-        var from = GoOnInMemory() ?? GoOnFromDisk();
+        var from = (ISavedState?)GoOnInMemory() ?? GoOnFromDisk();
         if (from is null)
         {
             var begin = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : _plan.BeginFrom;
@@ -62,7 +62,7 @@ public sealed partial class StageLoop
     }
 
     /// <summary>The newest step that every rank of the gang has kept; null: there is none, or a checkpoint is newer.</summary>
-    private ISavedState? GoOnInMemory()
+    private StateMemory.KeptState? GoOnInMemory()
     {
         var onDisk = _mesh.World.Broadcast(_mesh.World.Own == 0 ? _folder.NewestStep() : 0);
         if (_keeping.Agree(onDisk) is not { } state)
@@ -80,7 +80,7 @@ public sealed partial class StageLoop
         return state;
     }
 
-    private ISavedState? GoOnFromDisk()
+    private SavedOnDisk? GoOnFromDisk()
     {
         var found = AgreedStart();
         _link.Resumed(found is null ? null : CheckpointSaver.ReportOf(
