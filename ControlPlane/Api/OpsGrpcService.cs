@@ -18,8 +18,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
 internal sealed partial class OpsGrpcService(
-    IGrainFactory grains, HistoryQueries history, RunLists runs, LogQueries logs, SeriesQueries series, ExpertLoadQueries experts,
-    ITrainingCluster cluster, OpsDatabase database,
+    IGrainFactory grains, HistoryQueries history, RunLists runs, LogQueries logs, IncidentStore incidents, SeriesQueries series,
+    ExpertLoadQueries experts, ITrainingCluster cluster, OpsDatabase database,
     Generations generations, CheckpointRoot checkpoints, HealthBoard health, FileLooks looks, TimeProvider clock,
     IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
 {

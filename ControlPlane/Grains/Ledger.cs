@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.ControlPlane.Grains;
@@ -17,6 +18,12 @@ public sealed record Ledger
 
     /// <summary>By (stage, step).</summary>
     public required Func<StageId, ImmutableArray<StageCheckpoint>, CancellationToken, Task> RecordCheckpoints { get; init; }
+
+    /// <summary>By (stage, number).</summary>
+    public required Func<Incident, CancellationToken, Task> RecordIncident { get; init; }
+
+    /// <summary>By (stage, attempt). Durable when it returns; of one attempt the first is kept.</summary>
+    public required Func<Evidence, CancellationToken, Task> KeepEvidence { get; init; }
 
     /// <summary>By name.</summary>
     public required Func<RunView, CancellationToken, Task> RecordRun { get; init; }

@@ -4,6 +4,7 @@ using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
 using Orleans.Storage;
@@ -27,6 +28,7 @@ internal sealed partial class StageGrain(
     private int outboxSent;
     private Instant? paceTold;
     private ImmutableArray<StageCheckpoint> recorded = [];
+    private Incident? incidentTold;
     private IGrainTimer? timer;
 
     private StageId Id => StageId.Parse(this.GetPrimaryKeyString());
@@ -139,6 +141,9 @@ internal sealed partial class StageGrain(
             case StageEffect.Write write:
                 await Save(write);
                 break;
+            case StageEffect.KeepEvidence keep:
+                await ledger.KeepEvidence(keep.Evidence, cancellation);
+                break;
             case StageEffect.NodeFailed failed:
                 await ClusterOf().NodeFailed(failed.Failure);
                 break;
@@ -214,7 +219,8 @@ internal sealed partial class StageGrain(
     }
 
     /// <summary>A database that is away at a stage's end hears of it when it is back.</summary>
-    private bool Untold => Stage is { } known && (outboxSent < known.Outbox.Length || known.Checkpoints.Except(recorded).Any());
+    private bool Untold => Stage is { } known && (outboxSent < known.Outbox.Length || known.Checkpoints.Except(recorded).Any()
+        || !ReferenceEquals(known.NewestIncident, incidentTold));
 
     private async Task TellLedger(CancellationToken cancellation)
     {
@@ -227,6 +233,12 @@ internal sealed partial class StageGrain(
         {
             await ledger.AppendEvents(told.Outbox[outboxSent..], cancellation);
             outboxSent = told.Outbox.Length;
+        }
+
+        if (told.NewestIncident is { } incident && !ReferenceEquals(incident, incidentTold))
+        {
+            await ledger.RecordIncident(incident, cancellation);
+            incidentTold = incident;
         }
 
         var changed = told.Checkpoints.Except(recorded).ToImmutableArray();

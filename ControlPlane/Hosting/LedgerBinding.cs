@@ -18,6 +18,7 @@ internal static class LedgerBinding
         var runs = services.GetRequiredService<RunRegistry>();
         var metrics = services.GetRequiredService<MetricWriter>();
         var experts = services.GetRequiredService<ExpertLoadWriter>();
+        var incidents = services.GetRequiredService<IncidentStore>();
         var list = services.GetRequiredService<RunListQueries>();
         bool simulated = services.GetRequiredService<ITrainingCluster>().Simulated;
         return new Ledger
@@ -30,6 +31,8 @@ internal static class LedgerBinding
                     await checkpoints.Record(stage, checkpoint, cancellation);
                 }
             },
+            RecordIncident = incidents.Record,
+            KeepEvidence = incidents.Keep,
             RecordRun = runs.Record,
             TakeSamples = (stage, samples) => metrics.TryWrite(stage, samples, out var durable) ? durable : null,
             TakeExpertLoads = experts.TryWrite,

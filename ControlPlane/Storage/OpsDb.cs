@@ -22,6 +22,10 @@ public abstract class OpsDb(DbContextOptions options) : DbContext(options)
 
     public DbSet<SeriesChunkRow> SeriesChunks => Set<SeriesChunkRow>();
 
+    public DbSet<IncidentRow> Incidents => Set<IncidentRow>();
+
+    public DbSet<EvidenceRow> Evidence => Set<EvidenceRow>();
+
     public DbSet<ExpertLoadRow> ExpertLoads => Set<ExpertLoadRow>();
 
     protected override void OnModelCreating(ModelBuilder modelBuilder)

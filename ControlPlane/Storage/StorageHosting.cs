@@ -69,6 +69,7 @@ public static class StorageHosting
         .AddSingleton<HistoryQueries>()
         .AddSingleton<RunListQueries>()
         .AddSingleton<LogQueries>()
+        .AddSingleton<IncidentStore>()
         .AddSingleton<ExpertLoadWriter>()
         .AddSingleton<ExpertLoadQueries>()
         .AddSeries();

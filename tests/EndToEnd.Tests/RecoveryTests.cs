@@ -41,6 +41,7 @@ public sealed class RecoveryTests
         double shaken = Loss(await dsops.UntilRun("shaken", "completed", Minutes));
         Assert.Equal(calm, shaken);
         await TheTimelineTellsIt(dsops);
+        await TheIncidentsTellIt(dsops);
         Assert.Equal(0, await dsops.Stop());
         Assert.Empty(dsops.LiveAgents());
     }
@@ -88,6 +89,20 @@ public sealed class RecoveryTests
             string.Join('\n', sentences));
         var checkpoints = (await dsops.Json("checkpoints", "shaken")).AsArray();
         Assert.Contains(checkpoints, c => (string?)c!["state"] == "final" && (long)c["step"]! == Steps);
+    }
+
+    /// <summary>Each failure is an incident that was closed by its steps made again, with evidence from before the restart.</summary>
+    private static async Task TheIncidentsTellIt(Dsops dsops)
+    {
+        var incidents = (await dsops.Json("incidents", "shaken")).AsArray().Where(i => i!["diagnosis"] is not null).ToList();
+        Assert.All(incidents, i => Assert.Equal("closed", (string)i!["state"]!));
+        Assert.All(incidents, i => Assert.Equal(0, (double)i!["outcome"]!["largestDifference"]!));
+        // One that is met before the last is verified is part of it.
+        Assert.Equal([1, 2], incidents.SelectMany(i => i!["failedAttempts"]!.AsArray()).Select(a => (int)a!).Order());
+        var why = await dsops.Json("why", "shaken", "--incident", incidents[^1]!["number"]!.ToString(), "--attempt", "1");
+        var rank = why["evidence"]!["ranks"]![0]!;
+        Assert.Equal(("first to fail", "was ended by signal 9 (SIGKILL)"), ((string)rank["role"]!, (string)rank["howItEnded"]!));
+        Assert.NotEmpty(rank["lines"]!.AsArray());
     }
 
     private static Task<JsonNode> AtStep(Dsops dsops, string run, long step) =>

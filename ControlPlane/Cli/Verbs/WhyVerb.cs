@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions.Exits;
@@ -8,16 +9,31 @@ using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
-/// <summary>`dsops why --log FILE`: what ended a program, by the dictionary that the planners decide by. Needs no control plane.</summary>
+/// <summary>
+/// `dsops why RUN`: what went wrong with a run last. `dsops why --log FILE`: what ended a program, by the dictionary that the planners
+/// decide by; that needs no control plane.
+/// </summary>
 internal static class WhyVerb
 {
     public static Command Build(Terminal terminal)
     {
-        var log = new Option<string>("--log")
+        var name = new Argument<string?>("run")
+        {
+            Description = "Name of a run: what went wrong with it last, and what was done.", Arity = ArgumentArity.ZeroOrOne,
+        };
+        var stage = new Option<string?>("--stage") { Description = "Of the run: only this stage.", HelpName = "NAME" };
+        var number = new Option<int>("--incident")
+        {
+            Description = "Of the run: which incident of the stage. Default: the newest.", HelpName = "N",
+        };
+        var attempt = new Option<int>("--attempt")
+        {
+            Description = "Whose evidence. Default: of the first attempt that failed in it.", HelpName = "N",
+        };
+        var log = new Option<string?>("--log")
         {
             Description = "What the program printed; - reads standard input. Any program's, of one rank or of many mixed.",
             HelpName = "FILE",
-            Required = true,
         };
         var exit = new Option<int?>("--exit")
         {
@@ -25,12 +41,28 @@ internal static class WhyVerb
             HelpName = "N",
         };
         var command = new Command("why",
-            "Says why a program ended: class, cause, fix, whether a retry can cure it, and the line that says so.")
+            "Says what went wrong with a run: cause, evidence, what was decided and whether it was cured. With --log, why a program ended: "
+            + "class, cause, fix, whether a retry can cure it, and the line that says so.")
         {
-            log, exit,
+            name, stage, number, attempt, log, exit,
         };
         command.SetAction(async (parsed, cancellation) =>
         {
+            if (parsed.GetValue(name) is { } run && parsed.GetValue(log) is null)
+            {
+                var asked = new GetIncidentRequest
+                {
+                    Run = run, Stage = parsed.GetValue(stage) ?? "", Number = parsed.GetValue(number), Attempt = parsed.GetValue(attempt),
+                };
+                return await OfRun(terminal, parsed, asked, cancellation);
+            }
+
+            if (parsed.GetValue(name) is not null || parsed.GetValue(log) is not { } path)
+            {
+                throw new RefusalException("Give the name of a run, or --log FILE, and not both.",
+                    "`dsops why RUN` tells what went wrong with a run; `dsops why --log FILE` what ended a program.", ExitCode.Usage);
+            }
+
             int? code = parsed.GetValue(exit);
             if (code is < -64 or > 255)
             {
@@ -38,7 +70,7 @@ internal static class WhyVerb
                     "Give the code as the shell or the launcher shows it, or leave it out.", ExitCode.Usage);
             }
 
-            var (scan, left) = await Read(parsed.GetValue(log)!, cancellation);
+            var (scan, left) = await Read(path, cancellation);
             var verdict = scan.Verdict(code);
             if (parsed.WantsJson())
             {
@@ -52,6 +84,30 @@ internal static class WhyVerb
             return ExitCode.Ok;
         });
         return command;
+    }
+
+    private static async Task<int> OfRun(Terminal terminal, ParseResult parsed, GetIncidentRequest asked, CancellationToken cancellation)
+    {
+        using var connection = await VerbAction.Connect(parsed, cancellation);
+        var options = ControlPlaneConnection.Options(cancellation);
+        var any = await connection.Client.ListIncidentsAsync(new ListIncidentsRequest { Run = asked.Run, PageSize = 1 }, options);
+        var report = any.Incidents.Count == 0 ? new IncidentReport { Simulated = any.Simulated }
+            : await connection.Client.GetIncidentAsync(asked, options);
+        if (parsed.WantsJson())
+        {
+            await terminal.Output.WriteLineAsync(ProtoJson.Document(report));
+        }
+        else if (report.Incident is null)
+        {
+            var run = await connection.Client.GetRunAsync(new GetRunRequest { Name = asked.Run }, options);
+            await terminal.Output.WriteLineAsync(Columns.Clean($"{run.Name} has had no incident. It is {run.State}: {run.Reason}"));
+        }
+        else
+        {
+            IncidentText.Write(terminal, report);
+        }
+
+        return ExitCode.Ok;
     }
 
     private static async Task<(ExitScan Scan, long Left)> Read(string path, CancellationToken cancellation)

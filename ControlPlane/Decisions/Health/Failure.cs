@@ -45,6 +45,9 @@ public sealed record Failure(
     FailureCause Cause, string Sentence, string Signature, NodeId Node, bool NodeIsSuspect, int Attempt, long Step,
     DateTimeOffset HappenedAt, DateTimeOffset NoticedAt)
 {
+    /// <summary>The rank that failed first. Null: no rank is to blame, and in what older versions stored.</summary>
+    public int? Rank { get; init; }
+
     /// <summary>With <see cref="FailureCause.NotFinite"/>: which number.</summary>
     public NotFinite? Broke { get; init; }
 

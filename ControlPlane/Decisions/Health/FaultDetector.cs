@@ -86,7 +86,7 @@ public static class FaultDetector
         string lostIt = Words.Count(victims, "other rank lost it", "other ranks lost it");
         string sentence = $"rank {lost} on {node} was gone at step {victim.Step}: {lostIt}, and its own agent has not said how";
         return new Failure(FailureCause.RankExited, sentence, "", node, true, stage.Attempt, victim.Step, happened, now)
-        { Exit = RankEnd.Judge(victim) };
+        { Exit = RankEnd.Judge(victim), Rank = lost };
     }
 
     /// <summary>Whoever looks into the log of one of these finds a broken collective, and not its cause.</summary>
@@ -115,7 +115,7 @@ public static class FaultDetector
             + $" (limit {Words.Duration(Limit(rank))}; {doing})";
         return Of(stage, FailureCause.RankHung, sentence, $"hung at step {rank.Step}", hung.Agent.Node, false, seen,
             now - seen.SilenceOf(hung.Agent) - rank.SinceProgress, now) with
-        { Step = rank.Step };
+        { Step = rank.Step, Rank = rank.Rank };
 
         TimeSpan Limit(RankSeen r) => r.State switch
         {

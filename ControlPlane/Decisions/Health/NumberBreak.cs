@@ -18,7 +18,8 @@ public static class NumberBreak
             if (agent.Ranks.FirstOrDefault(
                 r => r.Attempt == stage.Attempt && r.LocalTry >= stage.LocalTry && (r.Broke is not null || Ended(r))) is { } rank)
             {
-                return Of(stage, agent.Node, rank.Broke ?? Unexplained(stage, rank), now - seen.SilenceOf(agent), now);
+                var broke = rank.Broke ?? Unexplained(stage, rank);
+                return Of(stage, agent.Node, broke, now - seen.SilenceOf(agent), now) with { Rank = rank.Rank };
             }
         }
 

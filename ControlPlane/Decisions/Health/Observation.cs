@@ -85,6 +85,9 @@ public sealed record Observation(
     /// <summary>Recent steps of this round, oldest first. Of older attempts too: a restart changes no pace.</summary>
     public ImmutableArray<StepTime> Times { get; init; } = [];
 
+    /// <summary>Losses of recent steps by attempt, oldest first.</summary>
+    public ImmutableList<(int Attempt, long Step, double Loss)> Losses { get; init; } = [];
+
     /// <summary>The first sample of the newest attempt whose loss or gradient norm was not finite. Null: none was.</summary>
     public StepSample? Broken { get; init; }
 

@@ -24,13 +24,15 @@ public static partial class RankEnd
         if (code == ExitCodes.BadInput)
         {
             string bad = said.Length == 0 ? "bad input" : $"bad input: {said}";
-            return new Failure(FailureCause.BadInput, bad, bad, node, false, stage.Attempt, rank.Step, happened, now) { Exit = exit };
+            return new Failure(FailureCause.BadInput, bad, bad, node, false, stage.Attempt, rank.Step, happened, now)
+            { Exit = exit, Rank = rank.Rank };
         }
 
         if (code == ExitCodes.NoCheckpoint)
         {
             string none = said.Length == 0 ? "no checkpoint can be used" : said;
-            return new Failure(FailureCause.NoCheckpoint, none, "", node, false, stage.Attempt, rank.Step, happened, now) { Exit = exit };
+            return new Failure(FailureCause.NoCheckpoint, none, "", node, false, stage.Attempt, rank.Step, happened, now)
+            { Exit = exit, Rank = rank.Rank };
         }
 
         string memory = rank.MemoryKill.Length > 0 ? $", probably out of memory ({rank.MemoryKill})" : "";
@@ -38,7 +40,7 @@ public static partial class RankEnd
         string words = said.Length > 0 ? $": {said}" : last.Length > 0 ? $"; last line: '{last}'" : "";
         return new Failure(FailureCause.RankExited, $"rank {rank.Rank} on {node} {HowItEnded(code)}{memory} at step {rank.Step}{words}",
             Signature(rank, madeStep: rank.MadeStep(stage.LaunchedFrom)), node, false, stage.Attempt, rank.Step, happened, now)
-        { Exit = exit };
+        { Exit = exit, Rank = rank.Rank };
     }
 
     /// <summary>

@@ -18,6 +18,15 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     /// <summary>Steps with their time, oldest first: what a forecast's pace is the median of.</summary>
     private ImmutableArray<StepTime> Times { get; init; } = [];
 
+    /// <summary>
+    /// Losses of this many steps are remembered, so that steps that are made again can be held against them. Ours: more than lie between
+    /// two checkpoints of any stage that saves each quarter of an hour at a second a step.
+    /// </summary>
+    private const int LossesRemembered = 1024;
+
+    /// <summary>By attempt and step, oldest first.</summary>
+    private ImmutableList<(int Attempt, long Step, double Loss)> Losses { get; init; } = [];
+
     public static Vitals Fresh(Instant now) => new(now, [], News.None, null, []);
 
     /// <summary>
@@ -68,6 +77,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         var paced = Times.AddRange(samples.Where(s => s.StepSeconds > 0).Select(s => new StepTime(s.Step, s.Tokens, s.StepSeconds)));
         var told = this with
         {
+            Losses = Remember(Losses, samples),
             Times = paced.Length > StepsRemembered ? paced[^StepsRemembered..] : paced,
             News = news,
             Latest = newest,
@@ -129,7 +139,15 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             PhaseFor = Began.PhaseOf(stage, PhaseBegan, now).AgeAt(now),
             IncidentFor = Began.IncidentOf(stage, IncidentBegan, now).AgeAt(now),
             Broken = Broken?.Attempt == stage.Attempt ? Broken : null,
+            Losses = Losses,
         };
+    }
+
+    private static ImmutableList<(int Attempt, long Step, double Loss)> Remember(
+        ImmutableList<(int Attempt, long Step, double Loss)> known, ImmutableArray<StepSample> samples)
+    {
+        var all = samples.IsEmpty ? known : known.AddRange(samples.Where(s => s.Learned).Select(s => (s.Attempt, s.Step, s.Loss)));
+        return all.Count > LossesRemembered ? all.RemoveRange(0, all.Count - LossesRemembered) : all;
     }
 
     /// <summary>

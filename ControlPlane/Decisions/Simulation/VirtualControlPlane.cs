@@ -167,6 +167,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
             // Its checkpoints are nowhere to be seen but in what agents tell.
             case StageEffect.LookAtCheckpoints:
             case StageEffect.NodeFailed:
+            case StageEffect.KeepEvidence:
                 break;
             case StageEffect.Write write:
                 Told.AddRange(write.Next.Outbox);

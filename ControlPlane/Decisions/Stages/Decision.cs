@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Incidents;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -17,4 +18,8 @@ public abstract record StageAction
 /// <summary>What a stage becomes, what is to be done once that is written, and why.</summary>
 /// <param name="Next">The very same object when nothing is to be written.</param>
 /// <param name="Reason">With the numbers of the moment; may change while <paramref name="Next"/> stays.</param>
-public sealed record Decision(Stage Next, ImmutableArray<StageAction> Actions, string Reason);
+public sealed record Decision(Stage Next, ImmutableArray<StageAction> Actions, string Reason)
+{
+    /// <summary>What was known of the attempt that failed: to be kept before anything else is done. Null: none has.</summary>
+    public Evidence? Keep { get; init; }
+}

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Recovery;
 using DeepSeekOps.Decisions.Spikes;
@@ -58,6 +59,9 @@ public sealed record Stage(
 
     /// <summary>Why the run is to be held for a person. Empty: it is not.</summary>
     public string Hold { get; init; } = "";
+
+    /// <summary>The newest incident, over or not. Null: there was none, or an older version wrote this.</summary>
+    public Incident? NewestIncident { get; init; }
 
     [JsonIgnore]
     public StageId Id => Wish.Stage;

@@ -1,6 +1,7 @@
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Stages;
@@ -55,6 +56,12 @@ public abstract class StageEffect
 
         /// <summary>Somebody wrote a newer record: this is it, and what was decided counts for nothing.</summary>
         public void Superseded(Stage? onDisk) => (Answered, Lost, OnDisk) = (true, true, onDisk);
+    }
+
+    /// <summary>To keep what is known of an attempt that failed, durably, before anything of it is ended or launched again.</summary>
+    public sealed class KeepEvidence(Evidence evidence) : StageEffect
+    {
+        public Evidence Evidence { get; } = evidence;
     }
 
     /// <summary>To put a failure on its node's record.</summary>

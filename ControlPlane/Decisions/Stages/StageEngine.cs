@@ -71,8 +71,9 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     }
 
     /// <summary>
-    /// One turn. 1: look. 2: decide, and where the stage moves look at its checkpoints and decide again. 3: have it written; a newer
-    /// record wins. 4: take what was heard before the look for acknowledged. 5: act.
+    /// One turn. 1: look. 2: decide, and where the stage moves look at its checkpoints and decide again. 3: have what is
+    /// known of a failed attempt kept, then the stage written; a newer record wins. 4: take what was heard
+    /// before the look for acknowledged. 5: act.
     /// </summary>
     public IEnumerable<StageEffect> Turn()
     {
@@ -92,6 +93,11 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
             yield return folder;
             seen = seen with { Disk = folder.Found };
             decision = decide(stage, seen, seen.Now.At);
+        }
+
+        if (decision.Keep is { } evidence)
+        {
+            yield return new StageEffect.KeepEvidence(evidence);
         }
 
         var failed = CountedFailure.Of(stage, decision.Next);

@@ -32,6 +32,7 @@ public static class StagePlanner
             Phase.Completed or Phase.Failed or Phase.Cancelled => FromEnd(informed, now),
             _ => throw new UnreachableException($"phase {informed.Phase}"),
         };
+        decision = StageIncidents.Follow(stage, decision, seen, now);
         return decision with { Next = WithLatest(decision.Next, stage, seen) };
     }
 

@@ -13,23 +13,38 @@ public static class StageRecovery
     internal static Decision Recover(Stage stage, GangGrant gang, Failure found, Observation seen, DateTimeOffset now)
     {
         bool madeStep = stage.Phase is Phase.Running || LiveStage.FirstStep(stage, gang, seen) is not null;
-        var (failure, remedy) =
-            Ladder.Climb(new FailedAttempt(stage.Watched, found, madeStep, stage.Restarts, stage.Wish.BeginFrom is null, now));
-        return remedy switch
+        var climbed = Ladder.Climb(new FailedAttempt(stage.Watched, found, madeStep, stage.Restarts, stage.Wish.BeginFrom is null, now));
+        var (failure, remedy) = climbed;
+        var evidence = StageIncidents.EvidenceOf(stage, gang, failure, seen);
+        var left = remedy switch
+        {
+            Remedy.WithoutBatch without => LeaveOut(stage, without.Broke),
+            Remedy.AfterRise rise => AfterRise(stage, rise.Act),
+            _ => stage,
+        };
+        left = StageIncidents.Diagnosed(left, gang, climbed, InWords(remedy), seen);
+        var decision = remedy switch
         {
             Remedy.GiveUp given =>
-                Tell(stage, failure, "no further launch", now).Stop(gang, new Ending.Fail(given.Reason), given.Reason, now),
-            Remedy.AnotherGang elsewhere => Elsewhere(Count(stage, failure, madeStep, now), gang, failure, elsewhere, now),
-            Remedy.WithoutBatch without =>
-                Again(Count(LeaveOut(stage, without.Broke), failure, madeStep, now), gang, failure, WithoutBatch.InWords(without.Broke),
-                    without.After, now),
-            Remedy.AfterRise rise =>
-                Again(Count(AfterRise(stage, rise.Act), failure, madeStep, now), gang, failure, "", TimeSpan.Zero, now),
-            Remedy.InPlace here =>
-                Again(Count(stage, failure, madeStep, now), gang, failure, $"restarting in place{Wait(here.After)}", here.After, now),
+                Tell(left, failure, InWords(given), now).Stop(gang, new Ending.Fail(given.Reason), given.Reason, now),
+            Remedy.AnotherGang elsewhere => Elsewhere(Count(left, failure, madeStep, now), gang, failure, elsewhere, now),
+            Remedy.WithoutBatch without => Again(Count(left, failure, madeStep, now), gang, failure, InWords(without), without.After, now),
+            Remedy.AfterRise => Again(Count(left, failure, madeStep, now), gang, failure, "", TimeSpan.Zero, now),
+            Remedy.InPlace here => Again(Count(left, failure, madeStep, now), gang, failure, InWords(here), here.After, now),
             _ => throw new UnreachableException($"remedy {remedy}"),
         };
+        return decision with { Keep = evidence };
     }
+
+    private static string InWords(Remedy remedy) => remedy switch
+    {
+        Remedy.GiveUp => "no further launch",
+        Remedy.AnotherGang elsewhere => $"a new gang that avoids {elsewhere.Avoid}{Wait(elsewhere.After)}",
+        Remedy.WithoutBatch without => WithoutBatch.InWords(without.Broke),
+        Remedy.AfterRise rise => rise.Act.Reason.TrimEnd('.'),
+        Remedy.InPlace here => $"restarting in place{Wait(here.After)}",
+        _ => throw new UnreachableException($"remedy {remedy}"),
+    };
 
     internal static Decision RollBack(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
@@ -100,7 +115,7 @@ public static class StageRecovery
         {
             Avoid = counted.Avoid.RemoveAll(a => a.Node == remedy.Avoid).Add(new(remedy.Avoid, failure.Sentence, now)),
         };
-        string words = $"a new gang that avoids {remedy.Avoid}{Wait(remedy.After)}; {CheckpointChoice.FromWhere(counted.Checkpoints)}";
+        string words = $"{InWords(remedy)}; {CheckpointChoice.FromWhere(counted.Checkpoints)}";
         return Tell(moved, failure, words, now)
             .Stop(gang, new Ending.Relaunch(failure.Sentence, now + remedy.After), failure.Sentence, now);
     }

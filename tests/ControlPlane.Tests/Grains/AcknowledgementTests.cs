@@ -84,6 +84,8 @@ public sealed class AcknowledgementTests
     {
         AppendEvents = (_, _) => Task.CompletedTask,
         RecordCheckpoints = (_, _, _) => Task.CompletedTask,
+        RecordIncident = (_, _) => Task.CompletedTask,
+        KeepEvidence = (_, _) => Task.CompletedTask,
         RecordRun = (_, _) => Task.CompletedTask,
         TakeSamples = (_, what) => samples(what),
         TakeExpertLoads = (_, what) => loads(what),

@@ -49,6 +49,9 @@ public sealed class RunGrainTests
         Assert.Equal("completed", view.State);
         Assert.Equal(2, view.Stages[0].Attempt);
         Assert.Equal(1, view.Stages[0].RestartsByCause["rank exited"]);
+        var incident = world.Incidents[(new StageId("mini", "pretrain"), 1)];
+        Assert.Equal(("killed", 1), (incident.Diagnosis!.Class, Assert.Single(incident.FailedAttempts)));
+        Assert.Contains(world.Evidence.Keys, e => e.Attempt == 1);
         var restart = Assert.IsType<WorkerOrder.RestartRanks>(agent.Orders.Single(o => o is WorkerOrder.RestartRanks));
         long from = restart.Assignment.ResumeFrom!.Step;
         Assert.InRange(from, 5, step);

@@ -6,6 +6,7 @@ using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using Microsoft.Extensions.DependencyInjection;
@@ -35,6 +36,10 @@ internal sealed class World : IAsyncDisposable
     public ConcurrentQueue<RunEvent> Events { get; } = new();
 
     public ConcurrentDictionary<(StageId, long), StageCheckpoint> Checkpoints { get; } = new();
+
+    public ConcurrentDictionary<(StageId, int Number), Incident> Incidents { get; } = new();
+
+    public ConcurrentDictionary<(StageId, int Attempt), Evidence> Evidence { get; } = new();
 
     public ConcurrentDictionary<string, RunView> Runs { get; } = new();
 
@@ -152,6 +157,16 @@ internal sealed class World : IAsyncDisposable
                 Checkpoints[(stage, checkpoint.Made.Step)] = checkpoint;
             }
 
+            return Task.CompletedTask;
+        },
+        RecordIncident = (incident, _) =>
+        {
+            Incidents[(incident.Stage, incident.Number)] = incident;
+            return Task.CompletedTask;
+        },
+        KeepEvidence = (evidence, _) =>
+        {
+            Evidence[(evidence.Stage, evidence.Attempt)] = evidence;
             return Task.CompletedTask;
         },
         RecordRun = (run, _) =>

@@ -3,6 +3,7 @@ using System.Text.Json;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
@@ -62,6 +63,9 @@ internal sealed class StageWorld
 
     /// <summary>Gangs that the cluster was told to end although nothing was wrong and nobody had asked for it.</summary>
     public List<string> Wrongs { get; } = [];
+
+    /// <summary>Of failed attempts, in the order in which it was kept.</summary>
+    public List<Evidence> Kept { get; } = [];
 
     /// <summary>Checkpoints that lie in the stage's folder, told or not.</summary>
     public List<CheckpointOnDisk> Disk { get; } = [];
@@ -175,6 +179,9 @@ internal sealed class StageWorld
                 write.Written(disk);
                 break;
             case StageEffect.NodeFailed:
+                break;
+            case StageEffect.KeepEvidence keep:
+                Kept.Add(keep.Evidence);
                 break;
             case StageEffect.CreatePods create:
                 var gang = gangs.GetValueOrDefault(create.Gang.Id)

@@ -90,6 +90,35 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
                     b.ToTable("event", (string)null);
                 });
 
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.EvidenceRow", b =>
+                {
+                    b.Property<string>("Run")
+                        .HasColumnType("text")
+                        .HasColumnName("run");
+
+                    b.Property<string>("Stage")
+                        .HasColumnType("text")
+                        .HasColumnName("stage");
+
+                    b.Property<int>("Attempt")
+                        .HasColumnType("integer")
+                        .HasColumnName("attempt");
+
+                    b.Property<DateTime>("At")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("at");
+
+                    b.Property<byte[]>("Body")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("body");
+
+                    b.HasKey("Run", "Stage", "Attempt")
+                        .HasName("pk_evidence");
+
+                    b.ToTable("evidence", (string)null);
+                });
+
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.ExpertLoadRow", b =>
                 {
                     b.Property<string>("Run")
@@ -163,6 +192,43 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
                         .HasName("pk_grain_state");
 
                     b.ToTable("grain_state", (string)null);
+                });
+
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.IncidentRow", b =>
+                {
+                    b.Property<string>("Run")
+                        .HasColumnType("text")
+                        .HasColumnName("run");
+
+                    b.Property<string>("Stage")
+                        .HasColumnType("text")
+                        .HasColumnName("stage");
+
+                    b.Property<int>("Number")
+                        .HasColumnType("integer")
+                        .HasColumnName("number");
+
+                    b.Property<DateTime>("At")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("at");
+
+                    b.Property<string>("Body")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("body");
+
+                    b.Property<string>("State")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("state");
+
+                    b.HasKey("Run", "Stage", "Number")
+                        .HasName("pk_incident");
+
+                    b.HasIndex("At")
+                        .HasDatabaseName("ix_incident_at");
+
+                    b.ToTable("incident", (string)null);
                 });
 
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.LogChunkRow", b =>

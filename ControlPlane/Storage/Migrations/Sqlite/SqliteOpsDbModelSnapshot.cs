@@ -85,6 +85,35 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
                     b.ToTable("event", (string)null);
                 });
 
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.EvidenceRow", b =>
+                {
+                    b.Property<string>("Run")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("run");
+
+                    b.Property<string>("Stage")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("stage");
+
+                    b.Property<int>("Attempt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("attempt");
+
+                    b.Property<DateTime>("At")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("at");
+
+                    b.Property<byte[]>("Body")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("body");
+
+                    b.HasKey("Run", "Stage", "Attempt")
+                        .HasName("pk_evidence");
+
+                    b.ToTable("evidence", (string)null);
+                });
+
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.ExpertLoadRow", b =>
                 {
                     b.Property<string>("Run")
@@ -158,6 +187,43 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
                         .HasName("pk_grain_state");
 
                     b.ToTable("grain_state", (string)null);
+                });
+
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.IncidentRow", b =>
+                {
+                    b.Property<string>("Run")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("run");
+
+                    b.Property<string>("Stage")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("stage");
+
+                    b.Property<int>("Number")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("number");
+
+                    b.Property<DateTime>("At")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("at");
+
+                    b.Property<string>("Body")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("body");
+
+                    b.Property<string>("State")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("state");
+
+                    b.HasKey("Run", "Stage", "Number")
+                        .HasName("pk_incident");
+
+                    b.HasIndex("At")
+                        .HasDatabaseName("ix_incident_at");
+
+                    b.ToTable("incident", (string)null);
                 });
 
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.LogChunkRow", b =>

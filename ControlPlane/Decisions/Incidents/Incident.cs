@@ -1,0 +1,104 @@
+using System.Collections.Immutable;
+
+namespace DeepSeekOps.Decisions.Incidents;
+
+/// <summary>Where an incident is. <see cref="IncidentMachine"/> owns every transition; docs/states.md draws them.</summary>
+public enum IncidentState
+{
+    /// <summary>Somebody is silent, which may be nothing.</summary>
+    Suspected = 0,
+    /// <summary>What happened has a name.</summary>
+    Diagnosed = 1,
+    /// <summary>What was decided is being done; no new step yet.</summary>
+    Acting = 2,
+    /// <summary>Steps are made again, and are held against what was recorded.</summary>
+    Verifying = 3,
+    /// <summary>It trains as before, or a person took it over, or it was nothing.</summary>
+    Closed = 4,
+    /// <summary>Automation has given up, or the numbers came back other than they were.</summary>
+    NeedsHuman = 5,
+}
+
+/// <summary>The loss of one step.</summary>
+public sealed record StepLoss(long Step, double Loss);
+
+/// <summary>What it cannot have been, and why.</summary>
+public sealed record RefusedTheory(string Theory, string Because);
+
+/// <summary>What could have been done instead, and why it was not.</summary>
+public sealed record RefusedRemedy(string Remedy, string Because);
+
+/// <summary>What was found, with what it was told apart from.</summary>
+/// <param name="Class">The dictionary's word on the rank's end; empty: no rank ended.</param>
+/// <param name="Rank">Null: no rank is to blame.</param>
+public sealed record Diagnosis(
+    DateTimeOffset At, string Cause, string Sentence, string Class, string Fix, string Line, int? Rank, string Node, int Attempt, long Step,
+    ImmutableArray<RefusedTheory> Refused);
+
+/// <summary>What was decided, by which rung of the ladder, and what was not.</summary>
+/// <param name="GoesOnFrom">Step of the checkpoint that the next launch goes on from.</param>
+public sealed record IncidentDecision(
+    DateTimeOffset At, string Remedy, string Rung, long GoesOnFrom, ImmutableArray<RefusedRemedy> Refused);
+
+/// <summary>What came of it, as far as it was measured.</summary>
+/// <param name="FirstStep">The first step made again.</param>
+/// <param name="FirstLoss">Null: not told yet.</param>
+/// <param name="RecordedLoss">Of that same step before the failure. Null: it had not been made, or is not remembered.</param>
+/// <param name="Compared">Steps that were made twice and whose losses were compared.</param>
+/// <param name="LargestDifference">Between the two losses of one step, over all compared, relative to the recorded.</param>
+public sealed record IncidentOutcome(
+    DateTimeOffset FirstStepAt, long FirstStep, double? FirstLoss, double? RecordedLoss, int Compared, double LargestDifference)
+{
+    /// <summary>What the comparison says, in words; empty: not verified yet.</summary>
+    public string Proof { get; init; } = "";
+
+    /// <summary>When it was past the step that failed. Null: not yet.</summary>
+    public DateTimeOffset? BackAt { get; init; }
+
+    /// <summary>Of the ranks, from the failure to the first new step and for the steps made again. Null: not known yet.</summary>
+    public double? GpuHours { get; init; }
+}
+
+/// <summary>How long one part of the recovery took.</summary>
+public sealed record IncidentPhase(string Name, TimeSpan Took);
+
+/// <summary>One line of an incident's own timeline.</summary>
+public sealed record IncidentStep(DateTimeOffset At, IncidentState State, string Text);
+
+/// <summary>Something that went wrong with a stage, from the first doubt to the proof that it trains as before.</summary>
+/// <param name="Number">From 1 within the stage.</param>
+/// <param name="Sentence">What a person reads first.</param>
+/// <param name="Ranks">Of the gang: what its GPU-hours are counted by.</param>
+public sealed record Incident(
+    StageId Stage, int Number, IncidentState State, DateTimeOffset OpenedAt, string Sentence, int Ranks, ImmutableArray<IncidentStep> Steps)
+{
+    /// <summary>Lines of its timeline; a stage that fails at every launch is ended long before by its budgets.</summary>
+    public const int StepsMax = 100;
+
+    public DateTimeOffset? HappenedAt { get; init; }
+
+    public DateTimeOffset? EndedAt { get; init; }
+
+    /// <summary>Null: it is only suspected.</summary>
+    public Diagnosis? Diagnosis { get; init; }
+
+    public IncidentDecision? Decision { get; init; }
+
+    public IncidentOutcome? Outcome { get; init; }
+
+    /// <summary>Losses of steps after the checkpoint that is gone on from, as they were told before the failure; oldest first.</summary>
+    public ImmutableArray<StepLoss> Recorded { get; init; } = [];
+
+    public ImmutableArray<IncidentPhase> Phases { get; init; } = [];
+
+    /// <summary>Attempts that failed in it; evidence is kept of each.</summary>
+    public ImmutableArray<int> FailedAttempts { get; init; } = [];
+
+    public bool Open => State is not (IncidentState.Closed or IncidentState.NeedsHuman);
+
+    internal Incident To(IncidentState state, DateTimeOffset at, string text) => this with
+    {
+        State = state,
+        Steps = Steps.Length < StepsMax ? Steps.Add(new IncidentStep(at, state, text)) : Steps,
+    };
+}

@@ -1,0 +1,103 @@
+using System.Collections.Immutable;
+using System.IO.Compression;
+using System.Text.Json;
+using DeepSeekOps.Decisions.Incidents;
+using Microsoft.EntityFrameworkCore;
+
+namespace DeepSeekOps.ControlPlane.Storage;
+
+/// <summary>Incidents, and what was known of each attempt that failed. For people: nothing here is read to decide.</summary>
+public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, LogQueries logs, ChangeFeed feed)
+{
+    private const int PageMax = 1000;
+
+    private const string Upsert = """
+        INSERT INTO incident (run, stage, number, state, at, body) VALUES (@run, @stage, @number, @state, @at, @body)
+        ON CONFLICT (run, stage, number) DO UPDATE SET state = excluded.state, body = excluded.body
+        """;
+
+    // Of one attempt the first failure is the one to keep: what follows it is its consequence.
+    private const string Insert = """
+        INSERT INTO evidence (run, stage, attempt, at, body) VALUES (@run, @stage, @attempt, @at, @body)
+        ON CONFLICT (run, stage, attempt) DO NOTHING
+        """;
+
+    private const string Forget = "DELETE FROM evidence WHERE run = @run AND stage = @stage AND attempt <= @oldest";
+
+    public async Task Record(Incident incident, CancellationToken cancellation)
+    {
+        await lanes.Run(incident.Stage.Run, [new Statement(Upsert,
+            ("run", incident.Stage.Run), ("stage", incident.Stage.Stage), ("number", incident.Number),
+            ("state", incident.State.ToString()), ("at", incident.OpenedAt.UtcDateTime), ("body", LedgerJson.Write(incident)))],
+            cancellation);
+        feed.Changed(incident.Stage.Run);
+    }
+
+    /// <summary>Durable when it returns. What a rank had printed before its last words is taken from its log.</summary>
+    public async Task Keep(Evidence evidence, CancellationToken cancellation)
+    {
+        var ranks = ImmutableArray.CreateBuilder<RankEvidence>();
+        foreach (var rank in evidence.Ranks)
+        {
+            var printed = await logs.Tail(new LogQuery(evidence.Stage.Run, evidence.Stage.Stage, evidence.Attempt, rank.Rank,
+                Evidence.LinesKept, ""), cancellation);
+            ranks.Add(rank with { Lines = LastWords.Of([.. printed.Select(l => l.Line.Text)], rank.Lines) });
+        }
+
+        byte[] body = Compress(evidence with { Ranks = ranks.ToImmutable() });
+        var (run, stage) = (evidence.Stage.Run, evidence.Stage.Stage);
+        await lanes.Run(run,
+        [
+            new Statement(Insert, ("run", run), ("stage", stage), ("attempt", evidence.Attempt), ("at", evidence.At.UtcDateTime),
+                ("body", body)),
+            new Statement(Forget, ("run", run), ("stage", stage), ("oldest", evidence.Attempt - Evidence.AttemptsKept)),
+        ], cancellation);
+    }
+
+    /// <summary>Newest first.</summary>
+    /// <param name="run">Null: of all runs.</param>
+    public async Task<List<Incident>> Newest(string? run, int limit, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        var bodies = await context.Incidents.Where(i => run == null || i.Run == run)
+            .OrderByDescending(i => i.At).ThenByDescending(i => i.Number).ThenBy(i => i.Run).ThenBy(i => i.Stage)
+            .Take(Math.Clamp(limit, 1, PageMax)).Select(i => i.Body).ToListAsync(cancellation);
+        return bodies.ConvertAll(LedgerJson.Read<Incident>);
+    }
+
+    /// <param name="number">Null: the newest.</param>
+    public async Task<Incident?> Read(string run, string? stage, int? number, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        string? body = await context.Incidents
+            .Where(i => i.Run == run && (stage == null || i.Stage == stage) && (number == null || i.Number == number))
+            .OrderByDescending(i => i.At).ThenByDescending(i => i.Number).Select(i => i.Body).FirstOrDefaultAsync(cancellation);
+        return body is null ? null : LedgerJson.Read<Incident>(body);
+    }
+
+    public async Task<Evidence?> EvidenceOf(string run, string stage, int attempt, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        byte[]? body = await context.Evidence.Where(e => e.Run == run && e.Stage == stage && e.Attempt == attempt)
+            .Select(e => e.Body).FirstOrDefaultAsync(cancellation);
+        return body is null ? null : Expand(body);
+    }
+
+    private static byte[] Compress(Evidence evidence)
+    {
+        using var bytes = new MemoryStream();
+        using (var brotli = new BrotliStream(bytes, CompressionLevel.Fastest))
+        {
+            JsonSerializer.Serialize(brotli, evidence, LedgerJson.Options);
+        }
+
+        return bytes.ToArray();
+    }
+
+    private static Evidence Expand(byte[] body)
+    {
+        using var brotli = new BrotliStream(new MemoryStream(body), CompressionMode.Decompress);
+        return JsonSerializer.Deserialize<Evidence>(brotli, LedgerJson.Options)
+            ?? throw new JsonException("evidence was expected, null is stored");
+    }
+}

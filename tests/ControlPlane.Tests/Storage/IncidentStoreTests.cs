@@ -1,0 +1,67 @@
+using System.Collections.Immutable;
+using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Incidents;
+using Microsoft.Extensions.DependencyInjection;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Storage;
+
+public sealed class IncidentStoreTests(PrivatePostgres postgres)
+{
+    private static readonly DateTimeOffset Began = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private static readonly StageId Stage = new("a", "pretrain");
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public static TheoryData<DatabaseKind> Databases => [DatabaseKind.Sqlite, DatabaseKind.Postgres];
+
+    /// <summary>JobSet #776 and #461: the evidence is of the first failure, and outlives what follows it.</summary>
+    [Theory, MemberData(nameof(Databases))]
+    public async Task Evidence_outlives_a_hundred_restarts_is_of_the_first_failure_and_is_bounded(DatabaseKind kind)
+    {
+        await using var database = await TestDatabase.Create(kind, postgres);
+        var room = database.Room();
+        await room.GetRequiredService<LogStore>().Append(Stage, 1, 3, "node-0", 1,
+            [.. Enumerable.Range(1, 450).Select(i => new LogLine(Began.AddSeconds(i), $"line {i}", false))], Cancellation);
+        var store = room.GetRequiredService<IncidentStore>();
+        for (int attempt = 1; attempt <= Evidence.AttemptsKept + 1; attempt++)
+        {
+            await store.Keep(Of(attempt, "first"), Cancellation);
+            if (attempt == 101)
+            {
+                var kept = (await store.EvidenceOf("a", "pretrain", 1, Cancellation))!.Ranks.Single();
+                Assert.Equal([.. Enumerable.Range(252, 199).Select(i => $"line {i}"), "its agent's last word"], kept.Lines);
+            }
+        }
+
+        await store.Keep(Of(50, "second"), Cancellation);
+        Assert.Equal("first", (await database.Room().GetRequiredService<IncidentStore>().EvidenceOf("a", "pretrain", 50, Cancellation))!
+            .Sentence);
+        Assert.Null(await store.EvidenceOf("a", "pretrain", 1, Cancellation));
+        Assert.NotNull(await store.EvidenceOf("a", "pretrain", 2, Cancellation));
+    }
+
+    [Theory, MemberData(nameof(Databases))]
+    public async Task An_incident_is_kept_as_it_was_last_written_and_the_newest_comes_first(DatabaseKind kind)
+    {
+        await using var database = await TestDatabase.Create(kind, postgres);
+        var store = database.Room().GetRequiredService<IncidentStore>();
+        var first = IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", Began);
+        await store.Record(first, Cancellation);
+        await store.Record(IncidentMachine.HeardAgain(first, Began.AddSeconds(3)), Cancellation);
+        await store.Record(IncidentMachine.Suspect(Stage, 2, 4, "no step for 12 s", Began.AddMinutes(1)), Cancellation);
+        await store.Record(IncidentMachine.Suspect(new StageId("b", "sft"), 1, 4, "no step for 13 s", Began.AddMinutes(2)), Cancellation);
+        Assert.Equal([("b", 1), ("a", 2), ("a", 1)],
+            (await store.Newest(null, 10, Cancellation)).Select(i => (i.Stage.Run, i.Number)));
+        Assert.Equal([(2, IncidentState.Suspected), (1, IncidentState.Closed)],
+            (await store.Newest("a", 10, Cancellation)).Select(i => (i.Number, i.State)));
+        Assert.Equal(2, (await store.Read("a", null, null, Cancellation))!.Number);
+        Assert.Equal(1, (await store.Read("a", "pretrain", 1, Cancellation))!.Number);
+        Assert.Null(await store.Read("a", "sft", null, Cancellation));
+    }
+
+    private static Evidence Of(int attempt, string sentence) => new(Stage, 1, attempt, Began, sentence,
+        [new RankEvidence(3, "node-0", "first to fail", "exited", 7, 12, "", "exited with code 1", "exception", "", "",
+            attempt == 1 ? ["line 450", "its agent's last word"] : [])], [], null, null);
+}

@@ -1,0 +1,139 @@
+using System.Collections.Immutable;
+using CsCheck;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.Decisions.Tests.Stages;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Incidents;
+
+public sealed class IncidentTests
+{
+    private static readonly DateTimeOffset Began = new(2026, 1, 2, 8, 0, 0, TimeSpan.Zero);
+    private static readonly StageId Stage = new("a", "pretrain");
+
+    [Fact]
+    public void The_chart_has_exactly_the_transitions_that_incidents_make()
+    {
+        var made = new SortedSet<string>(StringComparer.Ordinal);
+        for (int seed = 0; seed < 400; seed++)
+        {
+            var random = new Random(seed);
+            var incident = random.Next(2) == 0 ? IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", Began) : Failed(null, random, 0);
+            for (int i = 1; i < 12; i++)
+            {
+                incident = !incident.Open ? incident : random.Next(6) switch
+                {
+                    0 when incident.State == IncidentState.Suspected => IncidentMachine.HeardAgain(incident, Began),
+                    1 => Failed(incident, random, i),
+                    2 => IncidentMachine.Began(incident, 11, [], Began),
+                    3 => IncidentMachine.Verify(incident, [new(11, random.Next(4) == 0 ? 5 : 2)], 11 + (i * 2), Began),
+                    4 when random.Next(4) == 0 => IncidentMachine.Leave(incident, "a person took over", Began),
+                    5 when random.Next(8) == 0 => IncidentMachine.GiveUp(incident, "nothing helps", Began),
+                    _ => incident,
+                };
+            }
+
+            foreach (var (from, to) in incident.Steps.Zip(incident.Steps.Skip(1)).Where(p => p.First.State != p.Second.State))
+            {
+                made.Add($"{from.State} -> {to.State}");
+            }
+        }
+
+        Assert.Equal(string.Join("\n", StateChart.Edges("Incident")), string.Join("\n", made));
+    }
+
+    [Fact]
+    public void A_killed_rank_is_closed_only_when_its_steps_were_made_again_with_the_losses_that_were_recorded()
+    {
+        var world = new StageWorld();
+        Until(world, w => w.Live.FirstOrDefault()?.Rank is { Step: >= 7, State: RankState.Training });
+        world.Live.First().EndRank(137, "");
+        Until(world, w => w.Stage.NewestIncident is { Open: true });
+        var opened = world.Stage.NewestIncident!;
+        Assert.Equal((IncidentState.Acting, "killed", 0), (opened.State, opened.Diagnosis!.Class, opened.Diagnosis.Rank));
+        Assert.Contains(opened.Diagnosis.Refused, r => r.Theory == "memory ran out");
+        Assert.Contains(opened.Decision!.Refused, r => r.Remedy == "another gang");
+        Until(world, w => w.Stage.NewestIncident is { Open: false });
+        var closed = world.Stage.NewestIncident!;
+        Assert.Equal([IncidentState.Diagnosed, IncidentState.Acting, IncidentState.Verifying, IncidentState.Closed],
+            closed.Steps.Select(s => s.State));
+        Assert.Equal((closed.Outcome!.RecordedLoss, 0.0), (closed.Outcome.FirstLoss, closed.Outcome.LargestDifference));
+        Assert.True(closed.Outcome.Compared > 0);
+        Assert.True(closed.Outcome.BackAt > closed.Outcome.FirstStepAt);
+        Assert.InRange(closed.Phases.Sum(p => p.Took.TotalSeconds) - (closed.Outcome.FirstStepAt - closed.HappenedAt!.Value).TotalSeconds,
+            -0.001, 0.001);
+        Assert.Contains(world.History.SelectMany(s => s.Outbox), e => e.Kind == "verified");
+    }
+
+    [Fact]
+    public void Another_loss_at_a_step_that_is_made_again_needs_a_person()
+    {
+        var verifying = IncidentMachine.Began(Failed(null, new Random(1), 0), 11, [], Began.AddSeconds(20));
+        var other = IncidentMachine.Verify(verifying, [new(11, 2.1)], 11, Began.AddSeconds(21));
+        Assert.Equal(IncidentState.NeedsHuman, other.State);
+        Assert.Contains("the loss of step 11 is 2.1, and was 2 before the failure", other.Sentence, StringComparison.Ordinal);
+        Assert.Equal(IncidentState.Verifying, IncidentMachine.Verify(verifying, [new(11, 2)], 14, Began.AddSeconds(22)).State);
+        Assert.Equal(IncidentState.Closed, IncidentMachine.Verify(verifying, [new(11, 2.0000001)], 15, Began.AddSeconds(22)).State);
+    }
+
+    [Fact]
+    public void Evidence_of_each_failed_attempt_is_kept_before_it_is_launched_again_or_ended() =>
+        Gen.Enum<Happening>().Array[10, 120].Sample(happenings =>
+        {
+            var world = new StageWorld(nodes: 2, slots: 2);
+            foreach (var happening in happenings.SelectMany(h => new[] { h, Happening.Tick, Happening.Beat }))
+            {
+                world.Apply(happening);
+                Assert.All(world.Stage.NewestIncident?.FailedAttempts ?? [], a => Assert.Contains(world.Kept, e => e.Attempt == a));
+                Assert.True(world.Stage.NewestIncident is null or { Steps.Length: <= Incident.StepsMax });
+            }
+
+            Assert.All(world.Kept, e => Assert.InRange(e.Ranks.Length, 0, 1 + Evidence.WaitingKept));
+            Assert.All(world.Kept.SelectMany(e => e.Ranks), r => Assert.InRange(r.Lines.Length, 0, Evidence.LinesKept));
+        }, iter: 100);
+
+    [Fact]
+    public void A_stage_that_has_ended_has_no_open_incident() => Gen.Enum<Happening>().Array[10, 120].Sample(happenings =>
+    {
+        var world = new StageWorld();
+        foreach (var happening in happenings.SelectMany(h => new[] { h, Happening.Tick }))
+        {
+            world.Apply(happening);
+            Assert.False(world.Stage is { Phase.Terminal: true, NewestIncident.Open: true });
+        }
+    }, iter: 100);
+
+    [Fact]
+    public void Of_two_accounts_of_last_words_each_line_is_kept_once_and_the_end_is_the_agents() =>
+        Gen.Select(Gen.Int[0, 300], Gen.Int[0, 64], Gen.Int[0, 64]).Sample((printed, told, late) =>
+        {
+            ImmutableArray<string> all = [.. Enumerable.Range(0, printed).Select(i => $"line {i}")];
+            ImmutableArray<string> log = [.. all.Take(printed - late)], agent = [.. all.TakeLast(told)];
+            var kept = LastWords.Of(log, agent);
+            string[] known = [.. log.Concat(agent).Distinct()];
+            Assert.Equal(known.TakeLast(Evidence.LinesKept), kept);
+        });
+
+    private static void Until(StageWorld world, Func<StageWorld, bool> reached)
+    {
+        for (int turn = 0; turn < 2_000 && !reached(world); turn++)
+        {
+            world.Apply(Happening.Tick);
+            world.Apply(Happening.Beat);
+        }
+
+        Assert.True(reached(world));
+    }
+
+    private static Incident Failed(Incident? open, Random random, int attempt)
+    {
+        var failure = new Failure(FailureCause.RankExited, "rank 0 exited", "", new NodeId("node-0"), false, attempt, 12, Began, Began);
+        var diagnosis = new Diagnosis(Began, "rank exited", "rank 0 exited", "killed", "", "", 0, "node-0", attempt, 12, []);
+        return IncidentMachine.Diagnose(open, () => new Incident(Stage, 1, IncidentState.Diagnosed, Began, "", 4, []), failure, diagnosis,
+            new IncidentDecision(Began, "restarting in place", "in place", 10, []), [new(9, 3), new(11, 2), new(12, 1.9)],
+            random.Next(5) == 0 ? "nothing helps" : null);
+    }
+}
