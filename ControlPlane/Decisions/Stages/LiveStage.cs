@@ -121,7 +121,7 @@ internal static class LiveStage
             var restart = took - noticed - TimeSpan.FromSeconds(load + firstStep);
             text = $"trains again: first new step {first} after {Words.Duration(took)} (noticed {Words.Duration(noticed)},"
                 + $" restart {Words.Duration(restart)}, load {Words.Duration(TimeSpan.FromSeconds(load))},"
-                + $" first step {Words.Duration(TimeSpan.FromSeconds(firstStep))}); {Again(stage)}";
+                + $" first step {Words.Duration(TimeSpan.FromSeconds(firstStep))}){Again(stage)}";
         }
         else
         {
@@ -138,10 +138,10 @@ internal static class LiveStage
         return (stage with { Incident = null }).Say(told).To(new Phase.Running(gang, now, null), "trains");
     }
 
-    /// <summary>"1 step is done again, from step 430, which its ranks had kept in memory".</summary>
-    private static string Again(Stage stage) =>
-        (stage.StepsAgain == 0 ? "no step is done again" : Words.Count(stage.StepsAgain, "step is done again", "steps are done again"))
-        + (stage.FromMemory ? $", from step {stage.LaunchedFrom}, which its ranks had kept in memory" : "");
+    /// <summary>"; 1 step is done again, from step 430, which its ranks had kept in memory". Empty: nobody knows.</summary>
+    private static string Again(Stage stage) => stage.StepsAgain is not { } again ? ""
+        : (again == 0 ? "; no step is done again" : "; " + Words.Count(again, "step is done again", "steps are done again"))
+            + (stage.FromMemory ? $", from step {stage.LaunchedFrom}, which its ranks had kept in memory" : "");
 
     private static int MissingPods(Stage stage, GangGrant gang, Observation seen)
     {

@@ -37,8 +37,8 @@ public sealed record Stage(
     /// </summary>
     public bool FromMemory { get; init; }
 
-    /// <summary>Steps that the attempt before had made and this one makes again, as far as known.</summary>
-    public int StepsAgain { get; init; }
+    /// <summary>Steps that the attempt before had made and this one makes again; null: no rank has told where it goes on from.</summary>
+    public int? StepsAgain { get; init; }
 
     /// <summary>
     /// Batches that no launch trains, in the order in which they broke. Kept by a retry that goes on; one from a named step trains those

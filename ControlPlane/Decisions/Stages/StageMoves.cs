@@ -29,7 +29,7 @@ internal static class StageMoves
         Attempt = 1 + stage.Checkpoints.Select(c => c.Made.Attempt).Append(stage.Attempt).Max(),
         LocalTry = 0,
         FromMemory = false,
-        StepsAgain = 0,
+        StepsAgain = null,
         LaunchedFrom = CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0,
     };
 

@@ -64,7 +64,7 @@ public sealed class KeptInMemoryTests
         // Another agent of it dies: nothing is known any more of what ranks have.
         var ended = Observe(next, world.Rank(next, made + 1) with { State = RankState.Exited, ExitCode = 137 });
         var after = StagePlanner.Decide(next, ended, world.Now.At).Next;
-        Assert.Equal((newest.Step, false, 0), (after.LaunchedFrom, after.FromMemory, after.StepsAgain));
+        Assert.Equal((newest.Step, false, (int?)null), (after.LaunchedFrom, after.FromMemory, after.StepsAgain));
     }
 
     private Stage Decide(Stage stage, long beganAt, long step, params ResumedFrom[] resumed)
