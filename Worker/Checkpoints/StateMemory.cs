@@ -11,7 +11,11 @@ namespace DeepSeekOps.Worker.Checkpoints;
 /// <summary>What stands beside the tensors of a state in memory: what a checkpoint's manifest and texts say.</summary>
 internal sealed record KeptMeta(
     Position Position, Lineage? BeganFrom, IReadOnlyList<long> LeftOut, IReadOnlyDictionary<string, byte[]> Texts,
-    IReadOnlyList<KeptFile> Files);
+    IReadOnlyList<KeptFile> Files)
+{
+    /// <summary>What the gang's processors can do at their best; null: of GPUs it stands in a datasheet.</summary>
+    public double? PeakTflops { get; init; }
+}
 
 /// <param name="At">Where its first tensor begins, in bytes.</param>
 /// <param name="Order">Of the names, types and shapes of its tensors one after another: who reads has to have the same.</param>

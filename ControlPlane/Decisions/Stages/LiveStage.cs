@@ -110,9 +110,10 @@ internal static class LiveStage
 
     private static Decision Begun(Stage stage, GangGrant gang, long first, Observation seen, DateTimeOffset now)
     {
-        var launch = seen.AgentsOf(gang).FirstOrDefault()?.LaunchSeconds;
-        double load = (launch?.GetValueOrDefault("load") ?? 0) + (launch?.GetValueOrDefault("restore") ?? 0);
-        double firstStep = launch?.GetValueOrDefault("first_step") ?? 0;
+        // Whoever is slowest is waited for; of the first step the others may not have told yet.
+        double Slowest(string part) => seen.AgentsOf(gang).Select(a => a.LaunchSeconds.GetValueOrDefault(part)).DefaultIfEmpty().Max();
+        double load = Slowest("load") + Slowest("restore");
+        double firstStep = Slowest("first_step");
         var took = stage.Incident is { } open ? open.NoticedAt - open.HappenedAt + seen.IncidentFor : seen.PhaseFor;
         string text;
         if (stage.Incident is { } incident)

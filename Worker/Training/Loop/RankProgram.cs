@@ -19,16 +19,13 @@ public sealed class RankProgram : IDisposable
     private PeerDoor? _door;
 
     /// <summary>
-    /// Loads libtorch and runs a small backward pass, so that a standby's first step meets warm code. Leaves no trace in numbers. And opens
-    /// the door for the other ranks of a gang.
+    /// Loads libtorch and rehearses a step, so that a standby's first one meets warm code. And opens the door for the other ranks of a
+    /// gang.
     /// </summary>
     public RankReady WarmUp()
     {
         LibtorchLoading.Require();
-        using var scope = NewDisposeScope();
-        var weight = ones([8, 8]).requires_grad_();
-        var loss = nn.functional.cross_entropy(matmul(ones([4, 8]), weight), zeros([4], dtype: ScalarType.Int64));
-        loss.backward();
+        Rehearsal.Play();
         _door = new PeerDoor(RankEntry.PeerAddress(Environment.GetEnvironmentVariable(RankEntry.PeerHostVariable)));
         return new RankReady { PeerPort = _door.Port };
     }

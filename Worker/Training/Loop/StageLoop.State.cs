@@ -4,6 +4,7 @@ using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Training.Learning;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Training.Loop;
@@ -37,6 +38,10 @@ public sealed partial class StageLoop
             var begin = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : _plan.BeginFrom;
             _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, begin, _link.Note);
             _work.Learner.ResetAverage();
+        }
+        if (_rank.Device.type == DeviceType.CPU && _peakTflops is null)
+        {
+            _peakTflops = PeakOfGang();
         }
         _link.Progress(RankState.Training, "preparing", _position.Step);
         using var scope = NewDisposeScope();
@@ -77,6 +82,8 @@ public sealed partial class StageLoop
             _work.Learner.TakeLoads(state, LoadsFile);
         }
         (_savedStep, _evaluationDue) = (onDisk, _position.Step > 0);
+        // Measured once already; a gang that waits does without.
+        _peakTflops = meta.PeakTflops;
         return state;
     }
 
@@ -124,7 +131,10 @@ public sealed partial class StageLoop
         {
             tensors[LoadsFile] = loads;
         }
-        _keeping.Keep(new KeptMeta(_position, _beganFrom, _leftOut, _work.OwnTexts.ToDictionary(t => t.File, t => t.Text), []), tensors);
+        _keeping.Keep(new KeptMeta(_position, _beganFrom, _leftOut, _work.OwnTexts.ToDictionary(t => t.File, t => t.Text), [])
+        {
+            PeakTflops = _peakTflops,
+        }, tensors);
     }
 
     /// <summary>All that lies on this rank of what makes the next step.</summary>

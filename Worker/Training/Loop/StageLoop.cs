@@ -50,7 +50,6 @@ public sealed partial class StageLoop : IDisposable
         var context = _context = StageContext.Open(_plan, link, rank, mesh);
         (_rank, _mesh) = (rank, mesh);
         (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
-        _peakTflops = context.Device.type == DeviceType.CPU ? PeakOfGang() : null;
         _bounds = LaunchBounds.Of(assignment) with { Part = new CheckpointPart(rank.Rank, rank.Layout.Ranks) };
         _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
