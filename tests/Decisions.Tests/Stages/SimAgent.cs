@@ -14,6 +14,7 @@ internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTi
     : SimulatedAgent(gang, node, $"agent-{gang.Number}-{node}", 1)
 {
     private readonly List<SimRank> ranks = [];
+    private readonly List<(int Attempt, int Rank, DateTimeOffset At)> before = [];
     private bool stopped;
 
     public bool Alive { get; private set; } = true;
@@ -25,9 +26,9 @@ internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTi
 
     public bool AnyExited => ranks.Exists(r => r.State == RankState.Exited);
 
-    /// <summary>Ranks that ended, with the moment.</summary>
+    /// <summary>Ranks that ended, with the moment. What it told before it died itself stays true.</summary>
     public IEnumerable<(int Attempt, int Rank, DateTimeOffset At)> Ended =>
-        ranks.Where(r => r.EndedAt is not null).Select(r => (Launched, r.Number, r.EndedAt!.Value));
+        before.Concat(ranks.Where(r => r.EndedAt is not null).Select(r => (Launched, r.Number, r.EndedAt!.Value)));
 
     public RankSeen? Rank => Ranks.FirstOrDefault();
 
@@ -52,6 +53,7 @@ internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTi
 
     public void Die()
     {
+        before.AddRange([.. Ended.Skip(before.Count)]);
         Alive = false;
         ranks.Clear();
     }
