@@ -206,7 +206,8 @@ internal sealed partial class NodeAgent : IDisposable
                 or RankReport.KindOneofCase.Pulse:
                 // The agent's own business: what it told RankSeen is in the next beat.
                 break;
-            case RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.None:
+            case RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.Bench
+                or RankReport.KindOneofCase.None:
                 _log($"rank in slot {slot} said '{report.KindCase}', which no agent asked for");
                 break;
             default:

@@ -162,7 +162,8 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Evaluation or RankReport.KindOneofCase.Note
                 or RankReport.KindOneofCase.Refused or RankReport.KindOneofCase.ExpertLoad or RankReport.KindOneofCase.Resumed => heard,
             // Of ranks that no agent started (LocalGang); and what only a newer worker says arrives as none.
-            RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.None => heard,
+            RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.Bench
+                or RankReport.KindOneofCase.None => heard,
             var kind => throw new System.Diagnostics.UnreachableException($"no word of what {kind} says of a rank"),
         };
     }

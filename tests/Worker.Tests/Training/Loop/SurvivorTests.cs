@@ -41,14 +41,14 @@ public sealed class SurvivorTests : IDisposable
     {
         var layout = new GangLayout(ranks, pipeline, 1, expert) { DealsMoments = dealt, Schedule = schedule };
         var plan = Plan(stage);
-        var whole = Train(plan, stage, layout, run: "whole", stopAt: 17);
+        var whole = Train(plan, stage, layout, run: "whole", stopAt: 9);
         var memory = NewMemory(ranks);
         // While the step is told, and between two steps; and the same once more before the first step is over.
-        Killed(plan, stage, layout, 1, memory, victim, r => r.Sample?.Step == 13);
-        Killed(plan, stage, layout, 2, memory, (victim + 1) % ranks, r => r.Progress is { Step: 12, State: RankState.Training });
-        Killed(plan, stage, layout, 3, memory, victim, r => r.Progress is { Step: 15, State: RankState.Training });
-        var last = Train(plan, stage, layout, attempt: 4, memory: memory, stopAt: 17);
-        Assert.All(last, r => Assert.InRange(KeptStep(r), 14, 15));
+        Killed(plan, stage, layout, 1, memory, victim, r => r.Sample?.Step == 5);
+        Killed(plan, stage, layout, 2, memory, (victim + 1) % ranks, r => r.Progress is { Step: 4, State: RankState.Training });
+        Killed(plan, stage, layout, 3, memory, victim, r => r.Progress is { Step: 7, State: RankState.Training });
+        var last = Train(plan, stage, layout, attempt: 4, memory: memory, stopAt: 9);
+        Assert.All(last, r => Assert.InRange(KeptStep(r), 6, 7));
         Assert.Equal(whole[0].Samples.Skip((int)KeptStep(last[0])).Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)),
             last[0].Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
         Assert.Equal(FilesOf(whole), FilesOf(last));
@@ -72,36 +72,36 @@ public sealed class SurvivorTests : IDisposable
     public void A_save_that_a_death_broke_off_is_made_up_for()
     {
         var (layout, plan) = (new GangLayout(2, 1, 1, 2), Plan("pretrain"));
-        plan.Checkpoints.EverySteps = 10;
+        plan.Checkpoints.EverySteps = 4;
         var memory = NewMemory(2);
-        Killed(plan, "pretrain", layout, 1, memory, 1, r => r.Sample?.Step == 11);
+        Killed(plan, "pretrain", layout, 1, memory, 1, r => r.Sample?.Step == 5);
         // As where the rank that is gone had not written its part.
-        Directory.Delete(Path.Combine(_mini.Root, "test", "pretrain", "step-00000010"), recursive: true);
-        Killed(plan, "pretrain", layout, 2, memory, 1, r => r.Sample?.Step == 13);
-        Assert.Equal(2, Manifest.Read(Path.Combine(_mini.Root, "test", "pretrain", "step-00000010")).Manifest.Attempt);
+        Directory.Delete(Path.Combine(_mini.Root, "test", "pretrain", "step-00000004"), recursive: true);
+        Killed(plan, "pretrain", layout, 2, memory, 1, r => r.Sample?.Step == 7);
+        Assert.Equal(2, Manifest.Read(Path.Combine(_mini.Root, "test", "pretrain", "step-00000004")).Manifest.Attempt);
     }
 
     [Fact]
     public void A_rank_without_its_memory_sends_all_back_to_the_checkpoint()
     {
         var (layout, plan) = (new GangLayout(2, 2, 1, 1), Plan("pretrain"));
-        plan.Checkpoints.EverySteps = 5;
+        plan.Checkpoints.EverySteps = 3;
         var memory = NewMemory(2);
-        Killed(plan, "pretrain", layout, 1, memory, 1, r => r.Sample?.Step == 13);
+        Killed(plan, "pretrain", layout, 1, memory, 1, r => r.Sample?.Step == 7);
         List<KeptInTests> lost = [memory[0], .. NewMemory(1)];
-        var last = Train(plan, "pretrain", layout, attempt: 2, memory: lost, stopAt: 12);
-        Assert.All(last, r => Assert.Equal(10, r.Reports.Single(x => x.Resumed is not null).Resumed.Checkpoint.Step));
+        var last = Train(plan, "pretrain", layout, attempt: 2, memory: lost, stopAt: 8);
+        Assert.All(last, r => Assert.Equal(6, r.Reports.Single(x => x.Resumed is not null).Resumed.Checkpoint.Step));
     }
 
     [Fact]
     public void What_another_order_of_data_has_kept_is_not_gone_on_from()
     {
         var (layout, plan) = (new GangLayout(2, 2, 1, 1), Plan("pretrain"));
-        plan.Checkpoints.EverySteps = 5;
+        plan.Checkpoints.EverySteps = 3;
         var memory = NewMemory(2);
-        Killed(plan, "pretrain", layout, 1, memory, 1, r => r.Sample?.Step == 13);
-        var last = Train(plan, "pretrain", layout, attempt: 2, memory: memory, stopAt: 12, change: a => a.LeftOutBatches.Add(13));
-        Assert.All(last, r => Assert.Equal(10, r.Reports.Single(x => x.Resumed is not null).Resumed.Checkpoint.Step));
+        Killed(plan, "pretrain", layout, 1, memory, 1, r => r.Sample?.Step == 7);
+        var last = Train(plan, "pretrain", layout, attempt: 2, memory: memory, stopAt: 8, change: a => a.LeftOutBatches.Add(7));
+        Assert.All(last, r => Assert.Equal(6, r.Reports.Single(x => x.Resumed is not null).Resumed.Checkpoint.Step));
     }
 
     private static long KeptStep(RecordingRankLink rank) =>
