@@ -86,9 +86,21 @@ internal static partial class RestartBenchmark
 
     internal static async Task<string?> Recovered(HttpClient http, int attempt)
     {
-        var reply = JsonNode.Parse(await http.GetStringAsync("v1/runs/restart/events"));
-        return reply?["events"]?.AsArray().Where(e => (string?)e?["kind"] == "recovered" && (int?)e["attempt"] == attempt)
-            .Select(e => (string?)e?["text"]).FirstOrDefault();
+        // A hundred kills tell more than one page of events.
+        for (string after = "0";;)
+        {
+            var reply = JsonNode.Parse(await http.GetStringAsync($"v1/runs/restart/events?after={after}"));
+            var events = reply?["events"]?.AsArray() ?? [];
+            if (events.FirstOrDefault(e => (string?)e?["kind"] == "recovered" && (int?)e["attempt"] == attempt) is { } recovered)
+            {
+                return (string?)recovered["text"];
+            }
+            if ((bool?)reply?["more"] != true || events.Count == 0)
+            {
+                return null;
+            }
+            after = (string?)events[^1]?["number"] ?? throw new FormatException("An event has no number.");
+        }
     }
 
     /// <summary>The timeline's own figure: "(noticed 100 ms, restart 1.4 s, load 200 ms, first step 300 ms)".</summary>
