@@ -87,7 +87,8 @@ internal static partial class RestartBenchmark
     internal static async Task<string?> Recovered(HttpClient http, int attempt)
     {
         // A hundred kills tell more than one page of events.
-        for (string after = "0";;)
+        string after = "0";
+        while (true)
         {
             var reply = JsonNode.Parse(await http.GetStringAsync($"v1/runs/restart/events?after={after}"));
             var events = reply?["events"]?.AsArray() ?? [];
