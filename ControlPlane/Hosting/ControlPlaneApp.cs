@@ -35,6 +35,7 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton<RecurringFailures>();
         builder.Services.AddSingleton<ILoggerFactory, CalmLogging>();
         builder.WebHost.UseKestrel(endpoints.Listen);
+        builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = LoopbackPort.Listener);
         // Outside of Development the pages' scripts and styles are found only so, when run from a build and not from a publish folder.
         builder.WebHost.UseStaticWebAssets();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = StopWithin);

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Hosting;
@@ -30,7 +28,7 @@ internal static class GangBenchmark
         var database = OpsDatabase.Parse(null, folder);
         await StorageHosting.Prepare(database, CancellationToken.None);
         await using var app =
-            ControlPlaneApp.Build(options, new Endpoints(FreePort(), FreePort(), FreePort()), database,
+            ControlPlaneApp.Build(options, new Endpoints(LoopbackPort.Reserve(), LoopbackPort.Reserve(), LoopbackPort.Free()), database,
                 logging => logging.ClearProviders());
         await app.StartAsync();
         var cluster = app.Services.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(IClusterGrain.Key);
@@ -67,12 +65,5 @@ internal static class GangBenchmark
         }
 
         return seconds;
-    }
-
-    private static int FreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
     }
 }

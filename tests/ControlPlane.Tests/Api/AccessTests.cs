@@ -37,7 +37,7 @@ public sealed class AccessTests : IAsyncLifetime
         var options = new ControlPlaneOptions
         {
             DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 },
-            Agents = new IPEndPoint(IPAddress.Loopback, LoopbackPort.Free()),
+            Agents = new IPEndPoint(IPAddress.Loopback, LoopbackPort.Reserve()),
         };
         endpoints = Endpoints.Choose(options);
         var database = OpsDatabase.Parse(null, folder);

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
+using DeepSeekOps.ControlPlane.Hosting;
 using Npgsql;
 
 namespace DeepSeekOps.ControlPlane.Tests.Storage;
@@ -32,11 +31,7 @@ public sealed class PostgresServer : IAsyncDisposable
             return null;
         }
 
-        using var free = new TcpListener(IPAddress.Loopback, 0);
-        free.Start();
-        int port = ((IPEndPoint)free.LocalEndpoint).Port;
-        free.Stop();
-        var server = new PostgresServer(programs, port);
+        var server = new PostgresServer(programs, LoopbackPort.Free());
         if (!OperatingSystem.IsWindows())
         {
             // The server's user is another one.

@@ -48,8 +48,8 @@ internal sealed class ThreadRanks(int size) : IDisposable
         {
             using var untracked = no_grad();
             using var scope = NewDisposeScope();
-            var sums = tensors.Select((_, i) => Meet(tensors).Select(own => own[i].clone()).Aggregate((sum, next) => sum + next)).ToList();
-            Meet(tensors);
+            var sums = Meet(tensors, all =>
+                tensors.Select((_, i) => all.Select(own => own[i].clone()).Aggregate((sum, next) => sum + next)).ToList());
             for (var i = 0; i < sums.Count; i++)
             {
                 tensors[i].copy_(sums[i]);
@@ -60,7 +60,7 @@ internal sealed class ThreadRanks(int size) : IDisposable
 
         public int Own => rank;
 
-        public Tensor AllGather(Tensor part) => stack(Meet(part));
+        public Tensor AllGather(Tensor part) => Meet(part, all => stack(all));
 
         public Tensor ReduceScatter(Tensor parts)
         {
@@ -70,12 +70,11 @@ internal sealed class ThreadRanks(int size) : IDisposable
         }
 
         public Tensor AllToAll(Tensor rows, IReadOnlyList<long> sent, IReadOnlyList<long> received) =>
-            cat([.. Meet(rows.split([.. sent])).Select(parts => parts[rank].clone())]);
+            Meet(rows.split([.. sent]), all => cat([.. all.Select(parts => parts[rank])]));
 
         public void Broadcast(Tensor tensor, int from)
         {
-            var sent = Meet(tensor)[from].clone();
-            Meet(tensor);
+            using var sent = Meet(tensor, all => all[from].clone());
             tensor.copy_(sent);
         }
 
@@ -83,19 +82,20 @@ internal sealed class ThreadRanks(int size) : IDisposable
 
         public void Receive(Tensor into, int from) => throw new NotSupportedException("Ranks as threads have no pipeline.");
 
-        public void Barrier() => Meet(0);
+        public void Barrier() => Meet(0, _ => true);
 
-        public long Broadcast(long value) => Meet(value)[0];
+        public long Broadcast(long value) => Meet(value, all => all[0]);
 
-        private T[] Meet<T>(T brought)
+        /// <summary>Nobody goes on, and changes or frees what it brought, before all have read it.</summary>
+        private TRead Meet<T, TRead>(T brought, Func<T[], TRead> read)
             where T : notnull
         {
             calls.Next();
             ranks._brought[rank] = brought;
             ranks._meeting.SignalAndWait(ended);
-            T[] all = Array.ConvertAll(ranks._brought, b => (T)b);
+            var result = read(Array.ConvertAll(ranks._brought, b => (T)b));
             ranks._meeting.SignalAndWait(ended);
-            return all;
+            return result;
         }
     }
 }
