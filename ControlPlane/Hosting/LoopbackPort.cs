@@ -24,8 +24,8 @@ internal static class LoopbackPort
     /// A free port that nobody else gets before this process listens there: its socket is open already, and <see cref="Listener"/> hands
     /// it to the server. Two control planes that start in the same second, or two ports of one, would else now and then choose the same.
     /// </summary>
-    public static int Reserve() => Enumerable.Range(0, Tries).Select(_ => Listen(Random())).FirstOrDefault(port => port > 0) is > 0 and var port
-        ? port : Listen(0);
+    public static int Reserve() =>
+        Enumerable.Range(0, Tries).Select(_ => Listen(Random())).FirstOrDefault(port => port > 0) is > 0 and var port ? port : Listen(0);
 
     /// <summary>Where the server listens at an address: on the socket that was reserved for it, or on one of its own.</summary>
     public static Socket Listener(EndPoint address) =>
