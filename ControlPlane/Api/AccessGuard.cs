@@ -40,7 +40,7 @@ internal static class AccessGuard
     /// <param name="port">Null: there is no such port.</param>
     public static void UseAgentsOnly(this WebApplication app, int? port) => app.Use((context, next) =>
         port is null || context.Connection.LocalPort != port || IsReport(context) ? next(context)
-            : HttpDoor.Refuse(context, StatusCode.PermissionDenied, "Only agents report here; people and programs use the address of the "
+            : HostFilter.Refuse(context, StatusCode.PermissionDenied, "Only agents report here; people and programs use the address of the "
                 + "dashboard, on the machine of the control plane (on Kubernetes by kubectl port-forward)."));
 
     /// <summary>Whom the caller of a gRPC method may speak for.</summary>
@@ -67,13 +67,13 @@ internal static class AccessGuard
         {
             (Caller.Nobody, _) => Ask(context),
             (Caller.Agent, true) => next(context),
-            (_, true) => HttpDoor.Refuse(context, StatusCode.PermissionDenied,
+            (_, true) => HostFilter.Refuse(context, StatusCode.PermissionDenied,
                 "Only agents report here, each with the token that it was started with. People and programs call "
                     + "deepseekops.ops.v1.OpsService."),
-            (Caller.Agent, false) => HttpDoor.Refuse(context, StatusCode.PermissionDenied,
+            (Caller.Agent, false) => HostFilter.Refuse(context, StatusCode.PermissionDenied,
                 "This is an agent's token; it opens the agent's own reports and nothing else. Use the token of "
                     + "control-plane.json in the data directory."),
-            (Caller.Page, _) when HttpDoor.Changes(context.Request) && context.Request.Headers.Origin.Count == 0 => HttpDoor.Refuse(
+            (Caller.Page, _) when HostFilter.Changes(context.Request) && context.Request.Headers.Origin.Count == 0 => HostFilter.Refuse(
                 context, StatusCode.PermissionDenied,
                 "A page that changes something says its Origin; programs send the token instead of the cookie."),
             _ => next(context),
@@ -131,7 +131,7 @@ internal static class AccessGuard
         context.Response.Headers.WWWAuthenticate = "Bearer";
         bool page = HttpMethods.IsGet(context.Request.Method)
             && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
-        return page ? Page(context) : HttpDoor.Refuse(context, StatusCode.Unauthenticated,
+        return page ? Page(context) : HostFilter.Refuse(context, StatusCode.Unauthenticated,
             "This control plane asks who is there, and the call shows no token of its own. "
             + "Run it as the user who started `dsops dev`, or name its data directory with --data-dir; other programs send "
             + "Authorization: Bearer with the token of control-plane.json in that directory.");

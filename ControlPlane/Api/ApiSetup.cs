@@ -16,14 +16,14 @@ public static class ApiSetup
         services.AddGrpc(grpc =>
         {
             grpc.MaxReceiveMessageSize = MessageBytesMax;
-            grpc.Interceptors.Add<ErrorWords>();
+            grpc.Interceptors.Add<ErrorInterceptor>();
         }).AddJsonTranscoding(rest => rest.TypeRegistry = TypeRegistry.FromMessages(PipelineProblems.Descriptor));
-        services.AddSingleton<ErrorWords>();
+        services.AddSingleton<ErrorInterceptor>();
         services.AddSingleton<HealthBoard>();
         services.AddSingleton<RunLists>();
     }
 
-    public static void AddSeriesDoor(this RouteGroupBuilder series) => series.AddEndpointFilter<RouteGroupBuilder, SeriesDoor>();
+    public static void AddSeriesFilter(this RouteGroupBuilder series) => series.AddEndpointFilter<RouteGroupBuilder, SeriesFilter>();
 
     public static void MapApi(this IEndpointRouteBuilder routes)
     {

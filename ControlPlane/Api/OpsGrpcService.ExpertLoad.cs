@@ -27,7 +27,7 @@ internal sealed partial class OpsGrpcService
 
     private async Task<(string Run, string? Stage)> ExistingExperts(GetExpertLoadRequest request, CancellationToken cancellation)
     {
-        var (run, stage) = (Door.Name(request.Run, "run"), Door.OptionalName(request.Stage, "stage"));
+        var (run, stage) = (Checked.Name(request.Run, "run"), Checked.OptionalName(request.Stage, "stage"));
         await ExistingStage(run, stage, cancellation);
         return (run, stage);
     }

@@ -12,13 +12,13 @@ internal sealed partial class OpsGrpcService
     public override Task Generate(GenerateRequest request, IServerStreamWriter<GenerateReply> responseStream, ServerCallContext context) =>
         UntilGone(context, async token =>
         {
-            var stage = Door.Stage(request.Run, request.Stage);
+            var stage = Checked.Stage(request.Run, request.Stage);
             var prompt = new Prompt
             {
-                Text = Door.Prompt(request.Prompt), Chat = request.Chat, Temperature = Door.Temperature(request.Temperature),
-                MaxTokens = Door.NewTokens(request.MaxTokens), Seed = request.Seed, Speculate = !request.NoSpeculation,
+                Text = Checked.Prompt(request.Prompt), Chat = request.Chat, Temperature = Checked.Temperature(request.Temperature),
+                MaxTokens = Checked.NewTokens(request.MaxTokens), Seed = request.Seed, Speculate = !request.NoSpeculation,
             };
-            long? step = request.HasStep ? Door.NotNegative(request.Step, "step") : null;
+            long? step = request.HasStep ? Checked.NotNegative(request.Step, "step") : null;
             var made = await ToTry(stage, step, token);
             (prompt.Folder, prompt.Digest) = (Path.GetFullPath(Path.Combine(checkpoints.Folder, made.Path)), made.Digest);
             // A path that a worker reported may lead anywhere; it is followed only within the checkpoints.

@@ -29,19 +29,19 @@ internal sealed partial class OpsGrpcService
     public override async Task<ListEventsReply> ListEvents(ListEventsRequest request, ServerCallContext context)
     {
         string run = await Existing(request.Run, context.CancellationToken);
-        int size = Door.PageSize(request.PageSize, EventsUsual, PageMost);
-        var events = await history.EventsAfter(run, Door.NotNegative(request.After, "after"), size, context.CancellationToken);
+        int size = Checked.PageSize(request.PageSize, EventsUsual, PageMost);
+        var events = await history.EventsAfter(run, Checked.NotNegative(request.After, "after"), size, context.CancellationToken);
         var shown = Bounded.First([.. events.Select(item => item.Event.ToProto(item.Number))]);
         return new ListEventsReply { Events = { shown }, More = events.Count == size || shown.Count < events.Count };
     }
 
     public override async Task<ListCheckpointsReply> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
     {
-        string? stage = Door.OptionalName(request.Stage, "stage");
+        string? stage = Checked.OptionalName(request.Stage, "stage");
         string run = await Existing(request.Run, context.CancellationToken);
-        int size = Door.PageSize(request.PageSize, CheckpointsUsual, CheckpointsMost);
+        int size = Checked.PageSize(request.PageSize, CheckpointsUsual, CheckpointsMost);
         var before = request.PageToken.Length == 0 ? null : CheckpointPlace.FromToken(request.PageToken)
-            ?? throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's; leave it out "
+            ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is none of this control plane's; leave it out "
                 + "to begin with the newest.");
         var checkpoints = await history.CheckpointsBefore(run, stage, before, size, context.CancellationToken);
         var shown = Bounded.Last([.. checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage))]);
@@ -63,7 +63,7 @@ internal sealed partial class OpsGrpcService
 
     public override async Task<ListSeriesReply> ListSeries(ListSeriesRequest request, ServerCallContext context)
     {
-        string? stage = Door.OptionalName(request.Stage, "stage");
+        string? stage = Checked.OptionalName(request.Stage, "stage");
         string run = await Existing(request.Run, context.CancellationToken);
         var summaries = await series.Summaries(run, stage, context.CancellationToken);
         return new ListSeriesReply
@@ -101,14 +101,14 @@ internal sealed partial class OpsGrpcService
         string search = string.Join(' ', new[] { Search(request.NameContains, "nameContains"), Search(request.Search, "search") }
             .Where(text => text.Length > 0));
         var after = request.PageToken.Length == 0 ? null : RunListPlace.FromToken(request.PageToken)
-            ?? throw Door.Invalid($"pageToken '{Door.Shown(request.PageToken)}' is none of this control plane's; leave it out to "
+            ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is none of this control plane's; leave it out to "
                 + "begin with the first page.");
         return new RunListQuery(
-            search, Door.OptionalName(request.State, "state") ?? "", after, Door.PageSize(request.PageSize, RunsUsual, PageMost));
+            search, Checked.OptionalName(request.State, "state") ?? "", after, Checked.PageSize(request.PageSize, RunsUsual, PageMost));
     }
 
     private static string Search(string text, string field) => text.Length <= SearchLengthMax
-        ? text : throw Door.Invalid($"{field} has {text.Length} characters; at most {SearchLengthMax} are looked for.");
+        ? text : throw Checked.Invalid($"{field} has {text.Length} characters; at most {SearchLengthMax} are looked for.");
 
     private async Task<Cluster> Described()
     {
@@ -176,8 +176,8 @@ internal sealed partial class OpsGrpcService
     }
 
     private static LogQuery Query(GetLogsRequest request) => new(
-        Door.Name(request.Run, "run"), Door.OptionalName(request.Stage, "stage"), Door.NotNegative(request.Attempt, "attempt"),
-        request.HasRank ? Door.NotNegative(request.Rank, "rank") : null, Door.PageSize(request.Tail, TailUsual, TailMost),
+        Checked.Name(request.Run, "run"), Checked.OptionalName(request.Stage, "stage"), Checked.NotNegative(request.Attempt, "attempt"),
+        request.HasRank ? Checked.NotNegative(request.Rank, "rank") : null, Checked.PageSize(request.Tail, TailUsual, TailMost),
         Search(request.Contains, "contains"));
 
     private static LogEntry ToProto(StoredLine stored) => new()

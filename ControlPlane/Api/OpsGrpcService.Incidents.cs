@@ -11,7 +11,7 @@ internal sealed partial class OpsGrpcService
     public override async Task<ListIncidentsReply> ListIncidents(ListIncidentsRequest request, ServerCallContext context)
     {
         string? run = request.Run.Length == 0 ? null : await Existing(request.Run, context.CancellationToken);
-        int size = Door.PageSize(request.PageSize, IncidentsUsual, PageMost);
+        int size = Checked.PageSize(request.PageSize, IncidentsUsual, PageMost);
         var found = await incidents.Newest(run, size, context.CancellationToken);
         var shown = Bounded.First([.. found.Select(i => i.ToProto())]);
         return new ListIncidentsReply
@@ -23,10 +23,10 @@ internal sealed partial class OpsGrpcService
     public override async Task<IncidentReport> GetIncident(GetIncidentRequest request, ServerCallContext context)
     {
         string run = await Existing(request.Run, context.CancellationToken);
-        string? stage = Door.OptionalName(request.Stage, "stage");
+        string? stage = Checked.OptionalName(request.Stage, "stage");
         await ExistingStage(run, stage, context.CancellationToken);
-        int number = Door.NotNegative(request.Number, "number");
-        int attempt = Door.NotNegative(request.Attempt, "attempt");
+        int number = Checked.NotNegative(request.Number, "number");
+        int attempt = Checked.NotNegative(request.Attempt, "attempt");
         var incident = await incidents.Read(run, stage, number == 0 ? null : number, context.CancellationToken)
             ?? throw new RpcException(new Status(StatusCode.NotFound, number == 0
                 ? $"{run} has had no incident{(stage is null ? "" : $" in {stage}")}."

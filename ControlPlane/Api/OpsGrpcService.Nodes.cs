@@ -26,7 +26,7 @@ internal sealed partial class OpsGrpcService
 
     private async Task<Node> OnNode(NodeCommand request, Func<NodeId, Task<bool>> act)
     {
-        string name = Door.Name(request.Name, "name");
+        string name = Checked.Name(request.Name, "name");
         bool found = await act(new NodeId(name));
         var nodes = (await Described()).Nodes;
         return found && nodes.FirstOrDefault(n => n.Name == name) is { } node ? node : throw new RpcException(new Status(
@@ -42,5 +42,5 @@ internal sealed partial class OpsGrpcService
     private IClusterGrain ClusterOf() => grains.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
     private static string Why(NodeCommand request, string otherwise) =>
-        Door.Reason(request.Reason) is { Length: > 0 } reason ? reason : otherwise;
+        Checked.Reason(request.Reason) is { Length: > 0 } reason ? reason : otherwise;
 }

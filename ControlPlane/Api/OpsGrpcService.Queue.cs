@@ -13,9 +13,9 @@ internal sealed partial class OpsGrpcService
 
     public override Task<Cluster> MoveWaitingGang(MoveWaitingGangRequest request, ServerCallContext context)
     {
-        var stage = Door.Stage(request.Run, request.Stage);
+        var stage = Checked.Stage(request.Run, request.Stage);
         StageId? before = request.BeforeRun.Length + request.BeforeStage.Length == 0 ? null
-            : Door.Stage(request.BeforeRun, request.BeforeStage);
+            : Checked.Stage(request.BeforeRun, request.BeforeStage);
         return Unless(ClusterOf().Move(stage, before, Or(request.Reason), context.CancellationToken));
     }
 
@@ -23,7 +23,7 @@ internal sealed partial class OpsGrpcService
     {
         if (request.Gangs.Count == 0)
         {
-            throw Door.Invalid("gangs is empty; name at least one as run/stage.");
+            throw Checked.Invalid("gangs is empty; name at least one as run/stage.");
         }
 
         StageId? heir = request.For.Length == 0 ? null : Gang(request.For, "for");
@@ -35,23 +35,23 @@ internal sealed partial class OpsGrpcService
     {
         if (request.Nodes.Count > NodesInARequest)
         {
-            throw Door.Invalid($"nodes has {request.Nodes.Count} names; at most {NodesInARequest} make a maintenance.");
+            throw Checked.Invalid($"nodes has {request.Nodes.Count} names; at most {NodesInARequest} make a maintenance.");
         }
 
-        ImmutableArray<NodeId> nodes = [.. request.Nodes.Select(n => new NodeId(Door.Name(n, "nodes"))).Distinct()];
-        var window = new MaintenanceWindow(Door.Name(request.Name, "name"), nodes, Door.OptionalName(request.Group, "group") ?? "",
-            Door.Time(request.From, "from"), Door.Time(request.Until, "until"), Or(request.Reason));
+        ImmutableArray<NodeId> nodes = [.. request.Nodes.Select(n => new NodeId(Checked.Name(n, "nodes"))).Distinct()];
+        var window = new MaintenanceWindow(Checked.Name(request.Name, "name"), nodes, Checked.OptionalName(request.Group, "group") ?? "",
+            Checked.Time(request.From, "from"), Checked.Time(request.Until, "until"), Or(request.Reason));
         return Unless(ClusterOf().Plan(window, context.CancellationToken));
     }
 
     public override Task<Cluster> CancelMaintenance(CancelMaintenanceRequest request, ServerCallContext context) =>
-        Unless(ClusterOf().CancelMaintenance(Door.Name(request.Name, "name"), context.CancellationToken));
+        Unless(ClusterOf().CancelMaintenance(Checked.Name(request.Name, "name"), context.CancellationToken));
 
     private async Task<Cluster> Unless(Task<string?> refusal) => await refusal is { } why
         ? throw new RpcException(new Status(StatusCode.FailedPrecondition, $"{why}.")) : await Described();
 
-    private static StageId Gang(string text, string field) => text.Split('/') is [var run, var stage] ? Door.Stage(run, stage)
-        : throw Door.Invalid($"{field} '{Door.Shown(text)}' is no gang; write it as run/stage.");
+    private static StageId Gang(string text, string field) => text.Split('/') is [var run, var stage] ? Checked.Stage(run, stage)
+        : throw Checked.Invalid($"{field} '{Checked.Shown(text)}' is no gang; write it as run/stage.");
 
-    private static string Or(string reason) => Door.Reason(reason) is { Length: > 0 } given ? given : "no reason given";
+    private static string Or(string reason) => Checked.Reason(reason) is { Length: > 0 } given ? given : "no reason given";
 }

@@ -11,10 +11,10 @@ internal sealed partial class OpsGrpcService
 
     public override async Task<ListRanksReply> ListRanks(ListRanksRequest request, ServerCallContext context)
     {
-        var (run, stage) = (Door.Name(request.Run, "run"), Door.Name(request.Stage, "stage"));
-        string? state = Door.OptionalName(request.State, "state");
-        string? node = Door.OptionalName(request.Node, "node");
-        int size = Door.PageSize(request.PageSize, RanksUsual, PageMost);
+        var (run, stage) = (Checked.Name(request.Run, "run"), Checked.Name(request.Stage, "stage"));
+        string? state = Checked.OptionalName(request.State, "state");
+        string? node = Checked.OptionalName(request.Node, "node");
+        int size = Checked.PageSize(request.PageSize, RanksUsual, PageMost);
         await ExistingStage(run, stage, context.CancellationToken);
         var all = await grains.GetGrain<IStageGrain>($"{run}/{stage}").Ranks();
         var wanted = all.Where(rank => !request.HasAfter || rank.Rank > request.After)

@@ -52,7 +52,7 @@ internal sealed partial class OpsGrpcService
         UntilGone(context, async token =>
         {
             string run = await Existing(request.Run, token);
-            await foreach (var item in history.FollowEvents(run, Door.NotNegative(request.After, "after"), token))
+            await foreach (var item in history.FollowEvents(run, Checked.NotNegative(request.After, "after"), token))
             {
                 await responseStream.WriteAsync(item.Event.ToProto(item.Number), token);
             }

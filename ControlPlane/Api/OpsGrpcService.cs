@@ -67,10 +67,10 @@ internal sealed partial class OpsGrpcService(
             throw Refused(parse);
         }
         // The notation and the door say the same of names; a run that one of them let in alone could not be asked for.
-        Door.Name(spec.Name, "name");
+        Checked.Name(spec.Name, "name");
         foreach (var stage in spec.Stages)
         {
-            Door.Name(stage.Name, "stage");
+            Checked.Name(stage.Name, "stage");
         }
         var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(
             new RunSubmission(spec.Name, spec, request.Text) { Adopt = request.Adopt }, context.CancellationToken);
@@ -92,37 +92,37 @@ internal sealed partial class OpsGrpcService(
         (await Described(await Known(request.Name, "name"), context.CancellationToken)).ToProto(clock.GetUtcNow());
 
     public override Task<Run> PauseRun(RunCommand request, ServerCallContext context) =>
-        Command(request.Name, context, run => run.Pause(Door.Reason(request.Reason), context.CancellationToken));
+        Command(request.Name, context, run => run.Pause(Checked.Reason(request.Reason), context.CancellationToken));
 
     public override Task<Run> ResumeRun(RunCommand request, ServerCallContext context) =>
-        Command(request.Name, context, run => run.Resume(Door.Reason(request.Reason), context.CancellationToken));
+        Command(request.Name, context, run => run.Resume(Checked.Reason(request.Reason), context.CancellationToken));
 
     public override Task<Run> CancelRun(RunCommand request, ServerCallContext context) =>
-        Command(request.Name, context, run => run.Cancel(Door.Reason(request.Reason), context.CancellationToken));
+        Command(request.Name, context, run => run.Cancel(Checked.Reason(request.Reason), context.CancellationToken));
 
     public override Task<Run> RetryRun(RetryRunRequest request, ServerCallContext context)
     {
-        string stage = Door.OptionalName(request.Stage, "stage") ?? "";
-        long? step = request.HasCheckpointStep ? Door.NotNegative(request.CheckpointStep, "checkpointStep") : null;
+        string stage = Checked.OptionalName(request.Stage, "stage") ?? "";
+        long? step = request.HasCheckpointStep ? Checked.NotNegative(request.CheckpointStep, "checkpointStep") : null;
         return Command(request.Name, context, run => run.Retry(stage, step, context.CancellationToken));
     }
 
     public override async Task<CloneRunReply> CloneRun(CloneRunRequest request, ServerCallContext context)
     {
-        string name = Door.Name(request.Name, "name");
-        string newName = Door.Name(request.NewName, "newName");
+        string name = Checked.Name(request.Name, "name");
+        string newName = Checked.Name(request.NewName, "newName");
         var submission = await grains.GetGrain<IRunGrain>(name).Submission() ?? throw await NoSuchRun(name, context.CancellationToken);
-        string? stage = Door.OptionalName(request.Stage, "stage");
+        string? stage = Checked.OptionalName(request.Stage, "stage");
         if (stage is not null && submission.Pipeline.Stages.All(s => s.Name != stage))
         {
-            throw Door.Invalid($"stage '{stage}' is not in {name}; it has "
+            throw Checked.Invalid($"stage '{stage}' is not in {name}; it has "
                 + $"{string.Join(", ", submission.Pipeline.Stages.Select(s => s.Name))}.");
         }
         var copy = submission.Pipeline with { Name = newName };
         return new CloneRunReply
         {
             Text = PipelineText.ToYaml(
-                Door.NotNegative(request.Nodes, "nodes") is var nodes && nodes > 0 ? copy.OnNodes(nodes, stage) : copy),
+                Checked.NotNegative(request.Nodes, "nodes") is var nodes && nodes > 0 ? copy.OnNodes(nodes, stage) : copy),
         };
     }
 
@@ -145,11 +145,11 @@ internal sealed partial class OpsGrpcService(
     {
         try
         {
-            return Door.Name(name, field);
+            return Checked.Name(name, field);
         }
-        catch (RpcException) when (Door.CouldBeKept(name))
+        catch (RpcException) when (Checked.CouldBeKept(name))
         {
-            return await grains.GetGrain<IRunGrain>(name).Describe() is not null ? name : Door.Name(name, field);
+            return await grains.GetGrain<IRunGrain>(name).Describe() is not null ? name : Checked.Name(name, field);
         }
     }
 
@@ -168,9 +168,9 @@ internal sealed partial class OpsGrpcService(
         string text, string folder, string name, ServerCallContext context, string data = "", bool toRun = false,
         Func<string, bool>? known = null)
     {
-        string pipeline = Door.Pipeline(text);
-        string? named = Door.OptionalName(name, "name");
-        PipelineSetting[] settings = data.Length > 0 ? [new PipelineSetting("data.source", Door.Data(data))] : [];
+        string pipeline = Checked.Pipeline(text);
+        string? named = Checked.OptionalName(name, "name");
+        PipelineSetting[] settings = data.Length > 0 ? [new PipelineSetting("data.source", Checked.Data(data))] : [];
         Func<string, bool> exists = known
             ?? (cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling));
         return looks.Run(

@@ -52,12 +52,12 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
 
     public override async Task<WorkerReply> ReportLogs(LogBatch request, ServerCallContext context)
     {
-        var (stage, attempt) = WorkerPartials.Required(request.Attempt);
-        var node = new NodeId(Door.Name(request.Node, "node"));
+        var (stage, attempt) = WorkerMapping.Required(request.Attempt);
+        var node = new NodeId(Checked.Name(request.Node, "node"));
         Fits(AccessGuard.ClaimsOf(context), stage, attempt, node);
         if (request.Lines.Count > LogLinesMax)
         {
-            throw Door.Invalid($"The batch has {request.Lines.Count} lines; send at most {LogLinesMax} at once.");
+            throw Checked.Invalid($"The batch has {request.Lines.Count} lines; send at most {LogLinesMax} at once.");
         }
         if (await grains.GetGrain<IStageGrain>(stage.ToString()).Describe() is not { } known || attempt > known.View.Attempt)
         {
@@ -65,7 +65,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         }
         ImmutableArray<LogLine> lines = [.. request.Lines.Select(ToRecord)];
         await logs.Append(
-            stage, attempt, Door.NotNegative(request.Rank, "rank"), node.Name, Door.NotNegative(request.FirstLine, "firstLine"),
+            stage, attempt, Checked.NotNegative(request.Rank, "rank"), node.Name, Checked.NotNegative(request.FirstLine, "firstLine"),
             lines, context.CancellationToken);
         return new WorkerReply
         {
@@ -109,7 +109,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
     }
 
     private static LogLine ToRecord(Contracts.Worker.V1.LogLine line) => new(
-        Door.Time(line.At, "lines.at"), Door.Words(line.Text, LogLineLengthMax), line.Error);
+        Checked.Time(line.At, "lines.at"), Checked.Words(line.Text, LogLineLengthMax), line.Error);
 }
 
 /// <summary>Where checkpoints are kept, as the workers see it.</summary>

@@ -44,7 +44,7 @@ public static class ControlPlaneApp
         options.Cluster.AddTo(builder.Services, new ClusterHouse(
             options.DataDirectory, settings.Fabric, (gang, node) => key.AgentToken(new AgentClaims(gang, node))));
         // By it the agents of a cluster within this process speak.
-        builder.Services.AddSingleton(provider => AgentDoors.Of(provider.GetRequiredService<IGrainFactory>()));
+        builder.Services.AddSingleton(provider => DirectAgentCalls.Of(provider.GetRequiredService<IGrainFactory>()));
         builder.Services.AddStorage(database);
         if (hold is not null)
         {
@@ -80,13 +80,13 @@ public static class ControlPlaneApp
     private static WebApplication Map(WebApplication app, Endpoints endpoints, AccessKey key)
     {
         var control = endpoints.ToFile(key) with { Token = null, Open = null };
-        app.UseHttpDoor();
+        app.UseHostFilter();
         app.UseHead();
         app.UseRouting();
         app.UseAgentsOnly(endpoints.Agents?.Port);
         app.UseAccessGuard(key);
         app.MapApi();
-        app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated).AddSeriesDoor();
+        app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated).AddSeriesFilter();
         app.MapGet($"/{ControlFile.Name}", () => control);
         app.MapDashboard();
         return app;

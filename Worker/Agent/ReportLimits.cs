@@ -3,7 +3,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 namespace DeepSeekOps.Worker.Agent;
 
 /// <summary>
-/// What the control plane's door takes (WorkerPartials there), kept here, so that one odd report of a rank does not keep all later ones
+/// What the control plane's door takes (WorkerMapping there), kept here, so that one odd report of a rank does not keep all later ones
 /// from being taken. A rank is asked for nothing; what is too much loses its end.
 /// </summary>
 internal static class ReportLimits

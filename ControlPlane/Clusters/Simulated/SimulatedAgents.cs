@@ -1,7 +1,7 @@
 namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 
 /// <summary>Lets the simulated agents speak once a second, as those on machines do.</summary>
-internal sealed partial class SimulatedAgents(SimulatedCluster cluster, AgentDoor door, TimeProvider clock, ILogger<SimulatedAgents> log)
+internal sealed partial class SimulatedAgents(SimulatedCluster cluster, AgentCalls door, TimeProvider clock, ILogger<SimulatedAgents> log)
     : BackgroundService
 {
     private static readonly TimeSpan SpeakEvery = TimeSpan.FromSeconds(1);

@@ -35,7 +35,7 @@ internal sealed class SimulatedPod(SimulatedGang of, GangId gang, NodeId node, i
     /// <summary>A rank of the current launch makes no step any more and says nothing; cleared by the next launch.</summary>
     public bool Hung { get; private set; }
 
-    public override ImmutableArray<RankSeen> Ranks
+    public override ImmutableArray<RankStatus> Ranks
     {
         get
         {
@@ -73,13 +73,13 @@ internal sealed class SimulatedPod(SimulatedGang of, GangId gang, NodeId node, i
     protected override void End(string reason) => Exit(0, reason);
 
     /// <summary>One rank of the node ends by itself; the others wait for it in a collective.</summary>
-    private RankSeen Rank(RankPlacement placed, Assignment assignment, TimeSpan since)
+    private RankStatus Rank(RankPlacement placed, Assignment assignment, TimeSpan since)
     {
         bool stepping = of.Attempt == assignment.Attempt;
         bool ended = RankError is not null && placed.LocalRank == 0;
         var state = ended ? RankState.Exited
             : RankError is not null ? RankState.Training : !stepping ? RankState.Starting : of.Done ? RankState.Done : RankState.Training;
-        return new RankSeen(placed.Rank, 1, state, assignment.Attempt, stepping ? of.Step : assignment.ResumeFrom?.Step ?? 0,
+        return new RankStatus(placed.Rank, 1, state, assignment.Attempt, stepping ? of.Step : assignment.ResumeFrom?.Step ?? 0,
             stepping ? "simulated" : "loading", since, ended ? RankExit : null, RankError ?? "", stepping ? of.Step : 0)
         {
             Broke = Broke,

@@ -21,7 +21,7 @@ public enum RankState
 /// <param name="ExitCode">With Exited: the exit code, or 128 + signal.</param>
 /// <param name="Error">With Exited: why, in the rank's own words.</param>
 /// <param name="CollectiveSequence">Collective calls of the launch; equal on all ranks at the same point.</param>
-public sealed record RankSeen(
+public sealed record RankStatus(
     int Rank, int Pid, RankState State, int Attempt, long Step, string Doing, TimeSpan SinceProgress, int? ExitCode, string Error,
     long CollectiveSequence)
 {
@@ -70,7 +70,8 @@ public sealed record RankSeen(
 /// <param name="LocalTry">From 1 within the attempt.</param>
 /// <param name="Alone">How long nobody had answered the agent.</param>
 /// <param name="Reason">Why, as far as the agent knows.</param>
-public sealed record LocalRestart(NodeId Node, DateTimeOffset At, int Attempt, int LocalTry, RankSeen Ended, TimeSpan Alone, string Reason);
+public sealed record LocalRestart(NodeId Node, DateTimeOffset At, int Attempt, int LocalTry, RankStatus Ended, TimeSpan Alone,
+    string Reason);
 
 /// <summary>A measured result: held-out accuracy, a needle check, a student against its baseline.</summary>
 /// <param name="Low">Lower end of the 95 % confidence interval, where it has one.</param>
@@ -84,7 +85,7 @@ public sealed record WorkerNote(DateTimeOffset At, string Text, int Attempt);
 /// <param name="AgentId">One per agent process: a restarted agent is another agent.</param>
 /// <param name="Attempt">The attempt the agent was started for, or has been running since.</param>
 public sealed record AgentRegistration(
-    string Version, NodeId Node, string AgentId, int Pid, StageId Stage, int Attempt, ImmutableArray<RankSeen> Ranks)
+    string Version, NodeId Node, string AgentId, int Pid, StageId Stage, int Attempt, ImmutableArray<RankStatus> Ranks)
 {
     /// <summary>How long nobody had answered it. Null: this is its first word.</summary>
     public TimeSpan? WithoutContact { get; init; }
@@ -97,7 +98,7 @@ public sealed record AgentRegistration(
 /// <param name="Sequence">Grows by one per beat of one agent; a beat that arrives late is known by it.</param>
 /// <param name="LaunchSeconds">Phase times of the last launch on the node: "spawn", "load", "restore", "first_step".</param>
 public sealed record AgentBeat(
-    NodeId Node, string AgentId, StageId Stage, int Attempt, long Sequence, ImmutableArray<RankSeen> Ranks,
+    NodeId Node, string AgentId, StageId Stage, int Attempt, long Sequence, ImmutableArray<RankStatus> Ranks,
     ImmutableArray<StepSample> Samples, ImmutableArray<CheckpointMade> Checkpoints, ImmutableArray<Evaluation> Evaluations,
     ImmutableArray<WorkerNote> Notes, ImmutableDictionary<string, double> LaunchSeconds,
     ImmutableArray<RefusedCheckpoint> RefusedCheckpoints, ImmutableArray<ExpertLoad> ExpertLoads)

@@ -75,12 +75,12 @@ public static class FaultDetector
             : failure with { Sentence = $"{failure.Sentence}; {Victims(victims.Count, victims.Select(v => v.Agent.Node))}" };
     }
 
-    private static TimeSpan BrokenFor(RankSeen rank) =>
+    private static TimeSpan BrokenFor(RankStatus rank) =>
         rank.State == RankState.Exited ? rank.SinceExit ?? TimeSpan.Zero : rank.SinceProgress;
 
     /// <summary>All that ended did so because another was gone, and its own agent has not said so.</summary>
     private static Failure PeerLost(
-        WatchedStage stage, GangGrant gang, RankSeen victim, int lost, int victims, DateTimeOffset happened, DateTimeOffset now)
+        WatchedStage stage, GangGrant gang, RankStatus victim, int lost, int victims, DateTimeOffset happened, DateTimeOffset now)
     {
         var node = gang.Nodes[Math.Min(lost / Math.Max(1, gang.SlotsPerNode), gang.Nodes.Length - 1)];
         string lostIt = Words.Count(victims, "other rank lost it", "other ranks lost it");
@@ -117,7 +117,7 @@ public static class FaultDetector
             now - seen.SilenceOf(hung.Agent) - rank.SinceProgress, now) with
         { Step = rank.Step, Rank = rank.Rank };
 
-        TimeSpan Limit(RankSeen r) => r.State switch
+        TimeSpan Limit(RankStatus r) => r.State switch
         {
             RankState.Training or RankState.Saving when r.Halted && gang.Slots > 1 && HaltedLimit(seen.LongestStepSeconds) is var known =>
                 known < limit ? known : limit,

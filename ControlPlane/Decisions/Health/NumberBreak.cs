@@ -41,10 +41,10 @@ public static class NumberBreak
         : stage.LossActs.FirstOrDefault(a => a.Stands && a.Forbids(made.Step, made.Attempt)) is { } act
             ? $"made when the loss had risen at step {act.FlaggedAt}" : null;
 
-    private static bool Ended(RankSeen rank) => rank is { State: RankState.Exited, ExitCode: ExitCodes.NotFinite };
+    private static bool Ended(RankStatus rank) => rank is { State: RankState.Exited, ExitCode: ExitCodes.NotFinite };
 
     /// <summary>The rank ended by it, and its words were lost on the way.</summary>
-    private static NotFinite Unexplained(WatchedStage stage, RankSeen rank) =>
+    private static NotFinite Unexplained(WatchedStage stage, RankStatus rank) =>
         At(stage, "loss or gradient norm", double.NaN, rank.Step + 1) with { Value = "not finite" };
 
     private static NotFinite FromSample(WatchedStage stage, StepSample sample) => (double.IsFinite(sample.Loss)

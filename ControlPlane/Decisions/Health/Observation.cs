@@ -8,7 +8,7 @@ namespace DeepSeekOps.Decisions.Health;
 
 /// <summary>What is remembered of an agent since this control plane first heard of it. Memory only.</summary>
 public sealed record AgentVitals(
-    NodeId Node, string AgentId, int Pid, int Attempt, Instant Heard, long Sequence, ImmutableArray<RankSeen> Ranks,
+    NodeId Node, string AgentId, int Pid, int Attempt, Instant Heard, long Sequence, ImmutableArray<RankStatus> Ranks,
     ImmutableDictionary<string, double> LaunchSeconds)
 {
     /// <summary>

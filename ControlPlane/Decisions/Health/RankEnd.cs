@@ -16,7 +16,7 @@ public static partial class RankEnd
     private const int SigKill = ExitCodes.Signal + 9;
     private const int SigTerm = ExitCodes.Signal + 15;
 
-    public static Failure Of(WatchedStage stage, NodeId node, RankSeen rank, DateTimeOffset happened, DateTimeOffset now)
+    public static Failure Of(WatchedStage stage, NodeId node, RankStatus rank, DateTimeOffset happened, DateTimeOffset now)
     {
         int code = rank.ExitCode ?? 0;
         string said = OneLine(rank.Error);
@@ -47,7 +47,7 @@ public static partial class RankEnd
     /// The dictionary's word on it. What the kernel says of memory comes first, then what the rank said and printed: its exception's type
     /// stands before the message, as it does in a log.
     /// </summary>
-    public static ExitVerdict Judge(RankSeen rank)
+    public static ExitVerdict Judge(RankStatus rank)
     {
         string type = rank.Fault.Split(" at ")[0];
         string said = rank.Error.Length == 0 ? "" : type.Length == 0 ? rank.Error : $"{type}: {rank.Error}";
@@ -55,7 +55,7 @@ public static partial class RankEnd
     }
 
     /// <summary>It says itself that another rank ended before it: by a field where it knows which, else in words.</summary>
-    public static bool IsVictim(RankSeen rank) => rank.LostPeer is not null || Judge(rank).Class == ExitClasses.PeerEnded;
+    public static bool IsVictim(RankStatus rank) => rank.LostPeer is not null || Judge(rank).Class == ExitClasses.PeerEnded;
 
     /// <summary>"was ended by signal 9 (SIGKILL)", "exited with code 3".</summary>
     public static string HowItEnded(int code) => code <= ExitCodes.Signal
@@ -67,7 +67,7 @@ public static partial class RankEnd
     /// them are no person's; before the first step there is only one step to be killed at, so there the kernel has to say that it
     /// was want of memory.
     /// </summary>
-    private static string Signature(RankSeen rank, bool madeStep)
+    private static string Signature(RankStatus rank, bool madeStep)
     {
         int code = rank.ExitCode ?? 0;
         bool fromOutside = code is SigKill or SigTerm && !madeStep && rank.MemoryKill.Length == 0;

@@ -54,7 +54,7 @@ public sealed record Evidence(
             [.. on.Select(n => OfNode(n, seen))], OfSample(seen.Latest), seen.LongestStepSeconds);
     }
 
-    private static RankEvidence OfRank(NodeId node, RankSeen rank, string role)
+    private static RankEvidence OfRank(NodeId node, RankStatus rank, string role)
     {
         bool exited = rank is { State: RankState.Exited, ExitCode: not null };
         var exit = exited ? RankEnd.Judge(rank) : null;

@@ -33,7 +33,7 @@ public static class Theories
                 ? "the cluster calls the node not ready, and the agent is silent too: two witnesses"
                 : "the cluster tells the end of its pod, or others of the gang were heard all the time");
 
-    private static RefusedTheory? Memory(RankSeen? rank) => rank?.ExitCode is not { } code || rank.MemoryKill.Length > 0
+    private static RefusedTheory? Memory(RankStatus? rank) => rank?.ExitCode is not { } code || rank.MemoryKill.Length > 0
         || RankEnd.Judge(rank).Class == ExitClasses.HostMemory ? null
         : new RefusedTheory("memory ran out", code == ExitCodes.Signal + 9
             ? "the kernel's out-of-memory counters did not move when it was killed" : "nothing that it printed and no signal says so");

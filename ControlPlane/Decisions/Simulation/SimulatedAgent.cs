@@ -50,7 +50,7 @@ public abstract class SimulatedAgent(GangId gang, NodeId node, string id, int pi
     public bool CheckpointsWait => checkpoints.Count > 0;
 
     /// <summary>Its rank processes as they are now, of whatever attempt.</summary>
-    public abstract ImmutableArray<RankSeen> Ranks { get; }
+    public abstract ImmutableArray<RankStatus> Ranks { get; }
 
     /// <summary>It trains, and could save if it was asked to.</summary>
     protected abstract bool CanSave { get; }

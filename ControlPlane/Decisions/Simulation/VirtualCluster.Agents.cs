@@ -39,7 +39,7 @@ internal sealed partial class VirtualCluster
             job.Attempt, ImmutableDictionary<string, double>.Empty);
     }
 
-    public ImmutableArray<RankSeen> RanksOf(VirtualPod pod)
+    public ImmutableArray<RankStatus> RanksOf(VirtualPod pod)
     {
         if (JobOf(pod) is not { } job || pod.Doing == RanksDo.Nothing)
         {
@@ -49,10 +49,10 @@ internal sealed partial class VirtualCluster
         var state = StateOf(pod, job);
         var since = agenda.Now - (state == RankState.Starting ? pod.LaunchedAt : job.ProgressAt);
         int node = pod.Index;
-        var ranks = ImmutableArray.CreateBuilder<RankSeen>(job.Gang.SlotsPerNode);
+        var ranks = ImmutableArray.CreateBuilder<RankStatus>(job.Gang.SlotsPerNode);
         for (int local = 0; local < job.Gang.SlotsPerNode; local++)
         {
-            ranks.Add(new RankSeen((node * job.Gang.SlotsPerNode) + local, 0, state, job.Attempt, job.Step, "", since,
+            ranks.Add(new RankStatus((node * job.Gang.SlotsPerNode) + local, 0, state, job.Attempt, job.Step, "", since,
                 state == RankState.Exited ? pod.ExitCode : null, pod.Error, pod.Hung ? job.Step : job.Step + 1)
             {
                 Broke = pod.Broke,

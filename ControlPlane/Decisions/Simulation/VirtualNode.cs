@@ -68,7 +68,7 @@ internal sealed class VirtualPod(GangId gang, NodeId node, int index, string age
     /// <summary>The step that its last beat told a sample of, with the attempt.</summary>
     public (int Attempt, long Step) Sampled { get; set; }
 
-    public override ImmutableArray<RankSeen> Ranks => cluster.RanksOf(this);
+    public override ImmutableArray<RankStatus> Ranks => cluster.RanksOf(this);
 
     protected override bool CanSave => cluster.JobOf(this) is { State: JobState.Training or JobState.Saving };
 

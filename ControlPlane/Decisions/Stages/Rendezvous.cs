@@ -46,8 +46,8 @@ public static class Rendezvous
         return missing > 0 ? null : new WorkerOrder.Form(new Roster(gang.Id, stage.Attempt, [.. members!]));
     }
 
-    private static bool Waits(Stage stage, RankSeen rank) => Is(stage, rank) && rank.WaitsForGang;
+    private static bool Waits(Stage stage, RankStatus rank) => Is(stage, rank) && rank.WaitsForGang;
 
-    private static bool Is(Stage stage, RankSeen rank) =>
+    private static bool Is(Stage stage, RankStatus rank) =>
         rank.Attempt == stage.Attempt && rank.PeerPort > 0 && rank.State is not (RankState.Exited or RankState.Done);
 }

@@ -57,7 +57,7 @@ public sealed record Silence(string Words, TimeSpan For)
         return new Silence($"no step for {Decisions.Words.Duration(slowest.For)} (a hang at {hang})", slowest.For);
     }
 
-    private static TimeSpan Limit(Stage stage, Observation seen, RankSeen rank) =>
+    private static TimeSpan Limit(Stage stage, Observation seen, RankStatus rank) =>
         rank.State == RankState.Starting ? stage.Policy.HangLimitBeforeFirstStep
             : FaultDetector.HangLimit(stage.Policy, seen.LongestStepSeconds);
 

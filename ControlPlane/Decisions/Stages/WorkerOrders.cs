@@ -29,7 +29,7 @@ public static class WorkerOrders
 
     /// <param name="attempt">The attempt that the agent was started for, or has been running since.</param>
     /// <param name="ranks">Its rank processes, of whatever attempt.</param>
-    public static WorkerOrder For(Stage stage, NodeId node, int attempt, ImmutableArray<RankSeen> ranks)
+    public static WorkerOrder For(Stage stage, NodeId node, int attempt, ImmutableArray<RankStatus> ranks)
     {
         if (stage.Phase.GangOrNull is not { } gang)
         {
@@ -84,11 +84,11 @@ public static class WorkerOrders
         };
     }
 
-    private static bool Trains(Stage stage, ImmutableArray<RankSeen> ranks) => ranks.Any(r => r.Attempt == stage.Attempt);
+    private static bool Trains(Stage stage, ImmutableArray<RankStatus> ranks) => ranks.Any(r => r.Attempt == stage.Attempt);
 
     private static bool Answered(Stage stage, SaveRequest save) => stage.Checkpoints.Any(c => c.Usable && c.Made.Step > save.After);
 
-    private static WorkerOrder Launch(Stage stage, GangGrant gang, NodeId node, ImmutableArray<RankSeen> ranks)
+    private static WorkerOrder Launch(Stage stage, GangGrant gang, NodeId node, ImmutableArray<RankStatus> ranks)
     {
         var assignment = AssignmentOf(stage, gang, node);
         if (stage.Incident is { Cause: FailureCause.RolledBack or FailureCause.NotFinite or FailureCause.LossRose } wanted)

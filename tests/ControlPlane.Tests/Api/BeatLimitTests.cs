@@ -33,7 +33,7 @@ public sealed class BeatLimitTests
     public void Whatever_is_cut_stays_whole_characters_within_the_limit() =>
     (from text in Gen.String from most in Gen.Int[2, 40] select (text, most)).Sample(one =>
     {
-        string cut = Door.Words(one.text, one.most);
+        string cut = Checked.Words(one.text, one.most);
         Assert.InRange(cut.Length, 0, one.most);
         Assert.Equal(one.text.Length <= one.most, cut == one.text);
     });

@@ -83,7 +83,7 @@ public sealed class SimulatedTimeTests
 
     private long Step() => cluster.Turn().SelectMany(w => w.Beat?.Ranks ?? []).Select(r => r.Step).DefaultIfEmpty(0).Max();
 
-    private ImmutableArray<RankSeen> Beats()
+    private ImmutableArray<RankStatus> Beats()
     {
         var told = cluster.Turn().SelectMany(w => w.Beat!.Ranks).ToImmutableArray();
         Assert.Equal(16, told.Length);

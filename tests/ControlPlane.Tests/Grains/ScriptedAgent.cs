@@ -17,7 +17,7 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid) : Simulat
     private const int SaveEvery = 5;
     private const int LoadEvery = 5;
 
-    private RankSeen? rank;
+    private RankStatus? rank;
     private ImmutableArray<long> leftOut = [];
     private long last;
     private DateTimeOffset at;
@@ -46,12 +46,12 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid) : Simulat
     /// <summary>Paths its rank refuses to load.</summary>
     public HashSet<string> Refuses { get; } = [];
 
-    public RankSeen? Rank => rank;
+    public RankStatus? Rank => rank;
 
     /// <summary>Every order that was not Continue.</summary>
     public List<WorkerOrder> Orders { get; } = [];
 
-    public override ImmutableArray<RankSeen> Ranks => rank is null ? [] : [rank];
+    public override ImmutableArray<RankStatus> Ranks => rank is null ? [] : [rank];
 
     protected override ImmutableDictionary<string, double> LaunchSeconds => ImmutableDictionary<string, double>.Empty.Add("load", 0.5);
 
@@ -164,7 +164,7 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid) : Simulat
             Tell(new RefusedCheckpoint(path, "its digest is not the manifest's"));
         }
 
-        rank = new RankSeen(assignment.Ranks[0].Rank, Pid + (100 * Launched), refused ? RankState.Exited : RankState.Training, Launched,
+        rank = new RankStatus(assignment.Ranks[0].Rank, Pid + (100 * Launched), refused ? RankState.Exited : RankState.Training, Launched,
             assignment.ResumeFrom?.Step ?? 0, "forward", TimeSpan.Zero, refused ? 1 : null, refused ? "checkpoint refused" : "", 0);
     }
 }

@@ -67,10 +67,10 @@ public sealed class FirstExitTests
         Assert.Equal("cuda-error", failure?.Exit?.Class);
     }
 
-    private static RankSeen Victim(RunningStage running, int rank, int seconds, int of) =>
+    private static RankStatus Victim(RunningStage running, int rank, int seconds, int of) =>
         Ended(running, rank, seconds) with { LostPeer = of };
 
-    private static RankSeen Ended(RunningStage running, int rank, int seconds) => running.Rank(running.Stage) with
+    private static RankStatus Ended(RunningStage running, int rank, int seconds) => running.Rank(running.Stage) with
     {
         Rank = rank,
         State = RankState.Exited,

@@ -32,7 +32,7 @@ public sealed class HungGangTests
             Assert.StartsWith($"rank {behind} on ", failure?.Sentence, StringComparison.Ordinal);
         }, iter: 10);
 
-    private static Failure? Look(TimeSpan standing, Func<RankSeen, RankSeen> rank)
+    private static Failure? Look(TimeSpan standing, Func<RankStatus, RankStatus> rank)
     {
         var running = new RunningStage();
         running.Hear([.. Enumerable.Range(0, Ranks).Select(number =>

@@ -13,9 +13,9 @@ public sealed class RankEndTests
     private static readonly NodeId Node = new("node-0");
     private static readonly Stage Stage = new StageWorld().Stage with { Attempt = 1, LaunchedFrom = 4 };
 
-    private static RankSeen Ended(int code, long step = 5) => new(0, 1, RankState.Exited, 1, step, "64", TimeSpan.Zero, code, "", 0);
+    private static RankStatus Ended(int code, long step = 5) => new(0, 1, RankState.Exited, 1, step, "64", TimeSpan.Zero, code, "", 0);
 
-    private static Failure Of(RankSeen rank) => RankEnd.Of(Stage.Watched, Node, rank, StageWorld.Epoch, StageWorld.Epoch);
+    private static Failure Of(RankStatus rank) => RankEnd.Of(Stage.Watched, Node, rank, StageWorld.Epoch, StageWorld.Epoch);
 
     [Fact]
     public void What_a_rank_says_and_prints_is_shown_and_never_compared() =>

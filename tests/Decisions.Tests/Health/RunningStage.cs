@@ -48,16 +48,16 @@ internal sealed class RunningStage
         Stage, (awakeSince is { } awake ? Vitals.NotBefore(awake) : Vitals).Observe(Stage.Watched, Cluster, now), now.At);
 
     /// <summary>A beat that comes now, from the agent that is there.</summary>
-    public void Hear(params RankSeen[] ranks) => Vitals = Vitals.Take(BeatOf(Stage, ranks), Stage.Watched, false, Now);
+    public void Hear(params RankStatus[] ranks) => Vitals = Vitals.Take(BeatOf(Stage, ranks), Stage.Watched, false, Now);
 
     public void EndRank(int code, string error) => Hear(Rank(Stage) with { State = RankState.Exited, ExitCode = code, Error = error });
 
-    public RankSeen Rank(Stage stage, long? step = null) => new(0, 7, RankState.Training, stage.Attempt,
+    public RankStatus Rank(Stage stage, long? step = null) => new(0, 7, RankState.Training, stage.Attempt,
         step ?? world.Live.First().Rank!.Step, "64", TimeSpan.Zero, null, "", 0);
 
     public AgentBeat Beat(Stage stage, long step) => BeatOf(stage, Rank(stage, step));
 
-    private AgentBeat BeatOf(Stage stage, params RankSeen[] ranks) =>
+    private AgentBeat BeatOf(Stage stage, params RankStatus[] ranks) =>
         new(Node, Vitals.Agents[0].AgentId, stage.Id, stage.Attempt, Vitals.Agents[0].Sequence + 1,
         [.. ranks], [], [], [], [], ImmutableDictionary<string, double>.Empty, [], []);
 }

@@ -73,7 +73,7 @@ public sealed class KeptInMemoryTests
         return StagePlanner.Decide(stage with { Outbox = [] }, seen, world.Now.At).Next;
     }
 
-    private Observation Observe(Stage stage, RankSeen rank, params ResumedFrom[] resumed)
+    private Observation Observe(Stage stage, RankStatus rank, params ResumedFrom[] resumed)
     {
         var beat = world.Beat(stage, rank.Step) with { Ranks = [rank], Resumed = [.. resumed] };
         return world.Vitals.Take(beat, stage.Watched, false, world.Now).Observe(stage.Watched, world.Cluster, world.Now);

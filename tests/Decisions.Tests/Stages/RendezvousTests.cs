@@ -78,10 +78,10 @@ public sealed class RendezvousTests
 
     private static AgentBeat Beat(Stage stage, int node, HashSet<int> ready, long sequence)
     {
-        ImmutableArray<RankSeen> ranks =
+        ImmutableArray<RankStatus> ranks =
         [
             .. Enumerable.Range(node * PerNode, PerNode).Where(ready.Contains).Select(rank =>
-                new RankSeen(rank, 100 + rank, RankState.Starting, stage.Attempt, 0, "waiting for its gang", TimeSpan.Zero, null, "", 0)
+                new RankStatus(rank, 100 + rank, RankState.Starting, stage.Attempt, 0, "waiting for its gang", TimeSpan.Zero, null, "", 0)
                 {
                     PeerPort = 1000 + rank, WaitsForGang = true,
                 }),

@@ -30,11 +30,11 @@ internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTi
     public IEnumerable<(int Attempt, int Rank, DateTimeOffset At)> Ended =>
         before.Concat(ranks.Where(r => r.EndedAt is not null).Select(r => (Launched, r.Number, r.EndedAt!.Value)));
 
-    public RankSeen? Rank => Ranks.FirstOrDefault();
+    public RankStatus? Rank => Ranks.FirstOrDefault();
 
-    public override ImmutableArray<RankSeen> Ranks =>
+    public override ImmutableArray<RankStatus> Ranks =>
     [
-        .. ranks.Select(r => new RankSeen(r.Number, 1, r.State, Launched, Step, "", TimeSpan.Zero, r.ExitCode, r.Error, Step)
+        .. ranks.Select(r => new RankStatus(r.Number, 1, r.State, Launched, Step, "", TimeSpan.Zero, r.ExitCode, r.Error, Step)
         {
             Broke = r.Broke, SinceExit = r.EndedAt is { } ended ? clock() - ended : null,
         }),

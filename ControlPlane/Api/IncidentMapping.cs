@@ -5,7 +5,7 @@ using Proto = DeepSeekOps.Contracts.Ops.V1;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>Incidents and their evidence as the messages that people and tools read.</summary>
-internal static class IncidentPartials
+internal static class IncidentMapping
 {
     public static Proto.Incident ToProto(this Incident incident) => new()
     {

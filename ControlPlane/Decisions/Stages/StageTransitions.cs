@@ -8,7 +8,7 @@ using DeepSeekOps.Decisions.Spikes;
 namespace DeepSeekOps.Decisions.Stages;
 
 /// <summary>The moves that <see cref="StagePlanner"/> puts together. None decides whether it is made.</summary>
-internal static class StageMoves
+internal static class StageTransitions
 {
     public static Decision Stay(this Stage stage, string reason, params ImmutableArray<StageAction> actions) => new(stage, actions, reason);
 

@@ -11,7 +11,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// speak in its name: neither under a name that was pointed at this machine, nor from another origin. <see cref="AccessGuard"/> asks who
 /// calls.
 /// </summary>
-internal static partial class HttpDoor
+internal static partial class HostFilter
 {
     private const int InvalidArgument = 3;
     private const int NotFound = 5;
@@ -21,9 +21,9 @@ internal static partial class HttpDoor
     /// <summary>As much of a refused message is read; a longer one is cut off.</summary>
     private const int RefusedBytesMax = 1 << 20;
 
-    public static void UseHttpDoor(this WebApplication app)
+    public static void UseHostFilter(this WebApplication app)
     {
-        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(HttpDoor).FullName!);
+        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(HostFilter).FullName!);
         app.Use((context, next) => Pass(context, next, log));
     }
 
@@ -51,7 +51,7 @@ internal static partial class HttpDoor
     /// <summary>REST has no page that says "not found"; the dashboard's is for people.</summary>
     public static void MapUnknownCalls(this IEndpointRouteBuilder routes) =>
         routes.Map("/v1/{**rest}", (HttpContext context) => Refuse(context, HttpStatusCode.NotFound, NotFound,
-            $"There is no call {context.Request.Method} {Door.Shown(context.Request.Path)}. /api lists those there are."));
+            $"There is no call {context.Request.Method} {Checked.Shown(context.Request.Path)}. /api lists those there are."));
 
     private static async Task Pass(HttpContext context, RequestDelegate next, ILogger log)
     {
@@ -60,13 +60,13 @@ internal static partial class HttpDoor
         if (IsLoopback(context.Connection.LocalIpAddress) && !IsLoopbackName(request.Host.Host))
         {
             await Refuse(context, HttpStatusCode.MisdirectedRequest, PermissionDenied,
-                $"Host is '{Door.Shown(request.Host.Value ?? "")}'; this control plane answers to localhost, 127.0.0.1 and [::1] alone. "
+                $"Host is '{Checked.Shown(request.Host.Value ?? "")}'; this control plane answers to localhost, 127.0.0.1 and [::1] alone. "
                     + "Open it by one of these.");
         }
         else if (Changes(request) && request.Headers.Origin is [{ } origin, ..] && !IsOwn(origin, request))
         {
             await Refuse(context, HttpStatusCode.Forbidden, PermissionDenied,
-                $"Origin is '{Door.Shown(origin)}'; pages from elsewhere may not change anything here. Send the request from a "
+                $"Origin is '{Checked.Shown(origin)}'; pages from elsewhere may not change anything here. Send the request from a "
                     + "program, or from this dashboard.");
         }
         else

@@ -8,7 +8,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// Before the first byte of a series: 503 where the database gives no answer, 404 where there is no such run or stage. An empty file
 /// with the status of a good one would say that the run has no points.
 /// </summary>
-internal sealed class SeriesDoor(RunListQueries runs, IGrainFactory grains, HealthBoard health, TimeProvider clock) : IEndpointFilter
+internal sealed class SeriesFilter(RunListQueries runs, IGrainFactory grains, HealthBoard health, TimeProvider clock) : IEndpointFilter
 {
     /// <summary>
     /// As long as a page takes to tell that a server hangs. What follows may take longer: ten series of a million points are read.
@@ -41,7 +41,7 @@ internal sealed class SeriesDoor(RunListQueries runs, IGrainFactory grains, Heal
     private async Task<string?> Absent(string run, string stage, CancellationToken cancellation)
     {
         bool listed = await runs.Knows(run, cancellation);
-        if (!Door.CouldBeKept(run))
+        if (!Checked.CouldBeKept(run))
         {
             return null;
         }
@@ -49,10 +49,10 @@ internal sealed class SeriesDoor(RunListQueries runs, IGrainFactory grains, Heal
         // A run that was submitted just now is listed a moment later.
         if (await grains.GetGrain<IRunGrain>(run).Describe() is not { } view)
         {
-            return listed ? null : $"There is no run named '{Door.Shown(run)}'. GET /v1/runs lists those there are.";
+            return listed ? null : $"There is no run named '{Checked.Shown(run)}'. GET /v1/runs lists those there are.";
         }
 
         return stage.Length == 0 || view.Stages.Any(s => s.Name == stage) ? null
-            : $"{run} has no stage '{Door.Shown(stage)}'. Its stages are: {string.Join(", ", view.Stages.Select(s => s.Name))}.";
+            : $"{run} has no stage '{Checked.Shown(stage)}'. Its stages are: {string.Join(", ", view.Stages.Select(s => s.Name))}.";
     }
 }

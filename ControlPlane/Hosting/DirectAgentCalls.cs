@@ -4,9 +4,9 @@ using DeepSeekOps.ControlPlane.Grains;
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>Simulated agents' way to the stages: past gRPC, to the same calls.</summary>
-internal static class AgentDoors
+internal static class DirectAgentCalls
 {
-    public static AgentDoor Of(IGrainFactory grains) => new()
+    public static AgentCalls Of(IGrainFactory grains) => new()
     {
         Register = first => grains.GetGrain<IStageGrain>(first.Stage.ToString()).Register(first),
         Heartbeat = beat => grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat),

@@ -8,7 +8,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// What a call threw, as a status code with words. Refusals are thrown as RpcException where they are known; what is left are a silo that
 /// is just stopping or moving a grain (try again) and our own mistakes (logged with their stack, told without it).
 /// </summary>
-internal sealed partial class ErrorWords(HealthBoard health, ILogger<ErrorWords> log) : Interceptor
+internal sealed partial class ErrorInterceptor(HealthBoard health, ILogger<ErrorInterceptor> log) : Interceptor
 {
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)

@@ -10,7 +10,7 @@ using Proto = DeepSeekOps.Contracts.Ops.V1;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>The cluster on the wire, with what its stages say of their ranks.</summary>
-internal static class ClusterPartials
+internal static class ClusterMapping
 {
     /// <summary>
     /// Places of the queue whose ways to a sooner start are told: each names nodes and gangs, and a queue of a thousand of them would be
@@ -25,7 +25,7 @@ internal static class ClusterPartials
         return new Proto.Cluster
         {
             Kind = cluster.Kind, Simulated = cluster.Simulated,
-            Waiting = { cluster.Pending.Select((waits, place) => WaitPartials.ToProto(waits, place < WithWays)) },
+            Waiting = { cluster.Pending.Select((waits, place) => WaitMapping.ToProto(waits, place < WithWays)) },
             Teams = { cluster.Teams.Select(ToProto) }, Spares = cluster.Policy.Spares, SparesFree = cluster.Nodes.Count(n => n.Spare),
             Maintenance = { cluster.Policy.Maintenance.Where(w => w.Until > cluster.At).OrderBy(w => w.From)
                 .Select(w => ToProto(w, cluster)) },

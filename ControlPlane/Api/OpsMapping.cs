@@ -12,7 +12,7 @@ using Proto = DeepSeekOps.Contracts.Ops.V1;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>Records as the messages that people and tools read.</summary>
-internal static class OpsPartials
+internal static class OpsMapping
 {
     public static Proto.Run ToProto(this RunView run, DateTimeOffset now) => new()
     {

@@ -6,7 +6,7 @@ using Proto = DeepSeekOps.Contracts.Ops.V1;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>Why a gang waits, on the wire.</summary>
-internal static class WaitPartials
+internal static class WaitMapping
 {
     public static Proto.WaitingGang ToProto(PendingGang waits, bool withWays) => new()
     {

@@ -15,7 +15,7 @@ using Proto = DeepSeekOps.Contracts.Worker.V1;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>The worker's messages as records, and orders as messages. A message that makes no sense is refused here, in words.</summary>
-internal static class WorkerPartials
+internal static class WorkerMapping
 {
     /// <summary>Beyond it float16, which keeps them, has no number; a layer would need as many experts.</summary>
     private const float RatioMax = 65_504;
@@ -46,12 +46,13 @@ internal static class WorkerPartials
     public static AgentRegistration ToRecord(this Proto.RegisterRequest request)
     {
         var (stage, attempt) = Required(request.Attempt);
-        Door.AtMost(request.Ranks.Count, RanksMax, "ranks");
+        Checked.AtMost(request.Ranks.Count, RanksMax, "ranks");
         return new AgentRegistration(
-            Door.Words(request.Version, ShortLengthMax), new NodeId(Door.Name(request.Node, "node")), Door.Name(request.AgentId, "agentId"),
-            Door.NotNegative(request.Pid, "pid"), stage, attempt, [.. request.Ranks.Select(ToRecord)])
+            Checked.Words(request.Version, ShortLengthMax), new NodeId(Checked.Name(request.Node, "node")),
+            Checked.Name(request.AgentId, "agentId"),
+            Checked.NotNegative(request.Pid, "pid"), stage, attempt, [.. request.Ranks.Select(ToRecord)])
         {
-            WithoutContact = request.WithoutContact is { } away ? Door.Span(away, "withoutContact") : null,
+            WithoutContact = request.WithoutContact is { } away ? Checked.Span(away, "withoutContact") : null,
         };
     }
 
@@ -60,78 +61,81 @@ internal static class WorkerPartials
         var (stage, attempt) = Required(request.Attempt);
         Limited(request);
         return new AgentBeat(
-            new NodeId(Door.Name(request.Node, "node")), Door.Name(request.AgentId, "agentId"), stage, attempt,
-            Door.NotNegative(request.Sequence, "sequence"), [.. request.Ranks.Select(ToRecord)], [.. request.Samples.Select(ToRecord)],
+            new NodeId(Checked.Name(request.Node, "node")), Checked.Name(request.AgentId, "agentId"), stage, attempt,
+            Checked.NotNegative(request.Sequence, "sequence"), [.. request.Ranks.Select(ToRecord)], [.. request.Samples.Select(ToRecord)],
             [.. request.Checkpoints.Select(made => made.ToRecord(stage))], [.. request.Evaluations.Select(ToRecord)],
             [.. request.Notes.Select(note => new WorkerNote(
-                Door.Time(note.At, "notes.at"), Door.Words(note.Text, NoteLengthMax), Door.NotNegative(note.Attempt, "notes.attempt")))],
-            request.LaunchSeconds.ToImmutableDictionary(part => Door.Name(part.Key, "launchSeconds"),
-                part => Door.Seconds(part.Value, $"launchSeconds.{part.Key}")),
+                Checked.Time(note.At, "notes.at"), Checked.Words(note.Text, NoteLengthMax),
+                Checked.NotNegative(note.Attempt, "notes.attempt")))],
+            request.LaunchSeconds.ToImmutableDictionary(part => Checked.Name(part.Key, "launchSeconds"),
+                part => Checked.Seconds(part.Value, $"launchSeconds.{part.Key}")),
             [.. request.RefusedCheckpoints.Select(ToRecord)], [.. request.ExpertLoads.Select(ToRecord)])
         {
             Resumed = [.. request.Resumed.Select(resumed =>
-                new ResumedFrom(Door.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord(stage))
+                new ResumedFrom(Checked.NotNegative(resumed.Attempt, "resumed.attempt"), resumed.Checkpoint?.ToRecord(stage))
                 {
-                    KeptStep = resumed.HasKeptStep ? Door.NotNegative(resumed.KeptStep, "resumed.keptStep") : null,
+                    KeptStep = resumed.HasKeptStep ? Checked.NotNegative(resumed.KeptStep, "resumed.keptStep") : null,
                 })],
             LocalRestarts = [.. request.LocalRestarts.Select(restart => restart.ToRecord(request.Node))],
-            PeerHost = request.PeerHost.Length == 0 ? "" : Door.Name(request.PeerHost, "peerHost"),
+            PeerHost = request.PeerHost.Length == 0 ? "" : Checked.Name(request.PeerHost, "peerHost"),
         };
     }
 
     private static void Limited(Proto.HeartbeatRequest request)
     {
-        Door.AtMost(request.Ranks.Count, RanksMax, "ranks");
-        Door.AtMost(request.Samples.Count, SamplesMax, "samples");
-        Door.AtMost(request.Checkpoints.Count, OthersMax, "checkpoints");
-        Door.AtMost(request.Evaluations.Count, OthersMax, "evaluations");
-        Door.AtMost(request.Notes.Count, OthersMax, "notes");
-        Door.AtMost(request.RefusedCheckpoints.Count, OthersMax, "refusedCheckpoints");
-        Door.AtMost(request.Resumed.Count, OthersMax, "resumed");
-        Door.AtMost(request.ExpertLoads.Count, LoadsMax, "expertLoads");
-        Door.AtMost(request.LocalRestarts.Count, OthersMax, "localRestarts");
-        Door.AtMost(request.LaunchSeconds.Count, LaunchPartsMax, "launchSeconds");
+        Checked.AtMost(request.Ranks.Count, RanksMax, "ranks");
+        Checked.AtMost(request.Samples.Count, SamplesMax, "samples");
+        Checked.AtMost(request.Checkpoints.Count, OthersMax, "checkpoints");
+        Checked.AtMost(request.Evaluations.Count, OthersMax, "evaluations");
+        Checked.AtMost(request.Notes.Count, OthersMax, "notes");
+        Checked.AtMost(request.RefusedCheckpoints.Count, OthersMax, "refusedCheckpoints");
+        Checked.AtMost(request.Resumed.Count, OthersMax, "resumed");
+        Checked.AtMost(request.ExpertLoads.Count, LoadsMax, "expertLoads");
+        Checked.AtMost(request.LocalRestarts.Count, OthersMax, "localRestarts");
+        Checked.AtMost(request.LaunchSeconds.Count, LaunchPartsMax, "launchSeconds");
     }
 
     private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) =>
-        new(Door.Words(refused.Path, NoteLengthMax), Door.Words(refused.Reason, NoteLengthMax))
+        new(Checked.Words(refused.Path, NoteLengthMax), Checked.Words(refused.Reason, NoteLengthMax))
         {
-            Attempt = Door.NotNegative(refused.Attempt, "refusedCheckpoints.attempt"), Digest = Door.Words(refused.Digest, ShortLengthMax),
+            Attempt = Checked.NotNegative(refused.Attempt, "refusedCheckpoints.attempt"),
+            Digest = Checked.Words(refused.Digest, ShortLengthMax),
         };
 
     public static (StageId Stage, int Attempt) Required(Proto.AttemptRef? attempt) => attempt is null
-        ? throw Door.Invalid("attempt is missing: name run, stage and attempt.")
-        : (Door.Stage(attempt.Run, attempt.Stage), Door.NotNegative(attempt.Attempt, "attempt"));
+        ? throw Checked.Invalid("attempt is missing: name run, stage and attempt.")
+        : (Checked.Stage(attempt.Run, attempt.Stage), Checked.NotNegative(attempt.Attempt, "attempt"));
 
-    public static RankSeen ToRecord(this Proto.RankStatus rank) => new(
-        Door.NotNegative(rank.Rank, "ranks.rank"), Door.NotNegative(rank.Pid, "ranks.pid"), ToRecord(rank.State),
-        Door.NotNegative(rank.Attempt, "ranks.attempt"), Door.NotNegative(rank.Step, "ranks.step"), Door.Words(rank.Phase, ShortLengthMax),
-        Door.Span(rank.SinceProgress, "ranks.sinceProgress"), rank.HasExitCode ? rank.ExitCode : null,
-        Door.Words(rank.Error, ErrorLengthMax), rank.CollectiveSequence)
+    public static RankStatus ToRecord(this Proto.RankStatus rank) => new(
+        Checked.NotNegative(rank.Rank, "ranks.rank"), Checked.NotNegative(rank.Pid, "ranks.pid"), ToRecord(rank.State),
+        Checked.NotNegative(rank.Attempt, "ranks.attempt"), Checked.NotNegative(rank.Step, "ranks.step"),
+        Checked.Words(rank.Phase, ShortLengthMax),
+        Checked.Span(rank.SinceProgress, "ranks.sinceProgress"), rank.HasExitCode ? rank.ExitCode : null,
+        Checked.Words(rank.Error, ErrorLengthMax), rank.CollectiveSequence)
     {
-        Fault = Door.Words(rank.Fault, NoteLengthMax), LastLine = Door.Words(rank.LastLine, NoteLengthMax),
-        MemoryKill = Door.Words(rank.MemoryKill, NoteLengthMax),
-        LastLines = [.. rank.LastLines.TakeLast(LastLinesMax).Select(line => Door.Words(line, LineLengthMax))],
-        LocalTry = Door.NotNegative(rank.LocalTry, "ranks.localTry"),
+        Fault = Checked.Words(rank.Fault, NoteLengthMax), LastLine = Checked.Words(rank.LastLine, NoteLengthMax),
+        MemoryKill = Checked.Words(rank.MemoryKill, NoteLengthMax),
+        LastLines = [.. rank.LastLines.TakeLast(LastLinesMax).Select(line => Checked.Words(line, LineLengthMax))],
+        LocalTry = Checked.NotNegative(rank.LocalTry, "ranks.localTry"),
         Halted = rank.Halted,
         Broke = rank.NotFinite?.ToRecord(),
-        SinceExit = rank.SinceExit is null ? null : Door.Span(rank.SinceExit, "ranks.sinceExit"),
-        PeerPort = Door.Port(rank.PeerPort, "ranks.peerPort"),
+        SinceExit = rank.SinceExit is null ? null : Checked.Span(rank.SinceExit, "ranks.sinceExit"),
+        PeerPort = Checked.Port(rank.PeerPort, "ranks.peerPort"),
         WaitsForGang = rank.WaitsForGang,
-        BeganAt = rank.HasBeganAt ? Door.NotNegative(rank.BeganAt, "ranks.beganAt") : null,
-        LostPeer = rank.HasLostPeer ? Door.NotNegative(rank.LostPeer, "ranks.lostPeer") : null,
+        BeganAt = rank.HasBeganAt ? Checked.NotNegative(rank.BeganAt, "ranks.beganAt") : null,
+        LostPeer = rank.HasLostPeer ? Checked.NotNegative(rank.LostPeer, "ranks.lostPeer") : null,
     };
 
     private static NotFinite ToRecord(this Proto.NotFinite broke) => new(
-        Door.Words(broke.What, NoteLengthMax), NotFinite.InWords(broke.Value), Door.NotNegative(broke.Step, "ranks.notFinite.step"),
-        Door.NotNegative(broke.Batch, "ranks.notFinite.batch"),
-        Door.NotNegative(broke.MicroBatch, "ranks.notFinite.microBatch"), Door.Words(broke.Data, NoteLengthMax), broke.LearningRate);
+        Checked.Words(broke.What, NoteLengthMax), NotFinite.InWords(broke.Value), Checked.NotNegative(broke.Step, "ranks.notFinite.step"),
+        Checked.NotNegative(broke.Batch, "ranks.notFinite.batch"),
+        Checked.NotNegative(broke.MicroBatch, "ranks.notFinite.microBatch"), Checked.Words(broke.Data, NoteLengthMax), broke.LearningRate);
 
     private static LocalRestart ToRecord(this Proto.LocalRestart restart, string node) => new(
-        new NodeId(node), Door.Time(restart.At, "localRestarts.at"), Door.NotNegative(restart.Attempt, "localRestarts.attempt"),
-        Door.NotNegative(restart.LocalTry, "localRestarts.localTry"),
-        restart.Ended?.ToRecord() ?? throw Door.Invalid("localRestarts.ended is missing: say how the rank ended."),
-        Door.Span(restart.WithoutContact, "localRestarts.withoutContact"), Door.Words(restart.Reason, NoteLengthMax));
+        new NodeId(node), Checked.Time(restart.At, "localRestarts.at"), Checked.NotNegative(restart.Attempt, "localRestarts.attempt"),
+        Checked.NotNegative(restart.LocalTry, "localRestarts.localTry"),
+        restart.Ended?.ToRecord() ?? throw Checked.Invalid("localRestarts.ended is missing: say how the rank ended."),
+        Checked.Span(restart.WithoutContact, "localRestarts.withoutContact"), Checked.Words(restart.Reason, NoteLengthMax));
 
     /// <summary>A state this version does not know is one of which nothing is known.</summary>
     private static RankState ToRecord(Proto.RankState state) => state switch
@@ -147,23 +151,28 @@ internal static class WorkerPartials
     /// <summary>A loss that is no number is news, not an error: the planner must see it.</summary>
     public static StepSample ToRecord(this Proto.StepSample sample)
     {
-        Door.AtMost(sample.Extra.Count, SeriesMax, "samples.extra");
+        Checked.AtMost(sample.Extra.Count, SeriesMax, "samples.extra");
         return new StepSample(
-            Door.NotNegative(sample.Step, "samples.step"), Door.Time(sample.At, "samples.at"), Door.Words(sample.Phase, ShortLengthMax),
+            Checked.NotNegative(sample.Step, "samples.step"), Checked.Time(sample.At, "samples.at"),
+            Checked.Words(sample.Phase, ShortLengthMax),
             sample.Loss, sample.GradNorm,
-            sample.LearningRate, Door.NotNegative(sample.Tokens, "samples.tokens"), Door.Seconds(sample.StepSeconds, "samples.stepSeconds"),
-            Door.NotNegative(sample.Attempt, "samples.attempt"),
+            sample.LearningRate, Checked.NotNegative(sample.Tokens, "samples.tokens"),
+            Checked.Seconds(sample.StepSeconds, "samples.stepSeconds"),
+            Checked.NotNegative(sample.Attempt, "samples.attempt"),
             sample.Extra.ToImmutableDictionary(one => Series(one.Key, "samples.extra"), one => one.Value));
     }
 
     private static string Series(string name, string field) => name.Length is > 0 and <= ShortLengthMax && !name.Any(char.IsControl) ? name
-        : throw Door.Invalid($"{field} has the name '{Door.Shown(name)}'; 1 to {ShortLengthMax} characters without controls make one.");
+        : throw Checked.Invalid(
+            $"{field} has the name '{Checked.Shown(name)}'; 1 to {ShortLengthMax} characters without controls make one.");
 
     public static CheckpointMade ToRecord(this Proto.CheckpointReport made, StageId stage) => new(
-        Door.NotNegative(made.Step, "checkpoints.step"), PathOf(made, stage), Door.NotNegative(made.Bytes, "checkpoints.bytes"),
-        Door.Words(made.Digest, ShortLengthMax),
-        Door.NotNegative(made.Tokens, "checkpoints.tokens"), made.Loss, Cursor(made.DataCursor), Door.Span(made.Stall, "checkpoints.stall"),
-        Door.Span(made.Lag, "checkpoints.lag"), Door.Time(made.At, "checkpoints.at"), Door.NotNegative(made.Attempt, "checkpoints.attempt"),
+        Checked.NotNegative(made.Step, "checkpoints.step"), PathOf(made, stage), Checked.NotNegative(made.Bytes, "checkpoints.bytes"),
+        Checked.Words(made.Digest, ShortLengthMax),
+        Checked.NotNegative(made.Tokens, "checkpoints.tokens"), made.Loss, Cursor(made.DataCursor),
+        Checked.Span(made.Stall, "checkpoints.stall"),
+        Checked.Span(made.Lag, "checkpoints.lag"), Checked.Time(made.At, "checkpoints.at"),
+        Checked.NotNegative(made.Attempt, "checkpoints.attempt"),
         made.Final);
 
     /// <summary>
@@ -173,36 +182,37 @@ internal static class WorkerPartials
     {
         string right = string.Create(CultureInfo.InvariantCulture, $"{stage}/step-{made.Step:00000000}");
         return made.Path == right ? right
-            : throw Door.Invalid($"checkpoints.path is '{Door.Shown(made.Path)}'; that of step {made.Step} is {right}.");
+            : throw Checked.Invalid($"checkpoints.path is '{Checked.Shown(made.Path)}'; that of step {made.Step} is {right}.");
     }
 
     /// <summary>Cut, it would lead into other data.</summary>
     private static string Cursor(string text) => text.Length <= CursorLengthMax ? text
-        : throw Door.Invalid($"checkpoints.dataCursor has {text.Length} characters; at most {CursorLengthMax} say where the data stands.");
+        : throw Checked.Invalid(
+            $"checkpoints.dataCursor has {text.Length} characters; at most {CursorLengthMax} say where the data stands.");
 
     public static Evaluation ToRecord(this Proto.EvaluationReport report) => new(
         Series(report.Name, "evaluations.name"), report.Value, report.HasLow ? report.Low : null, report.HasHigh ? report.High : null,
-        Door.NotNegative(report.Samples, "evaluations.samples"), Door.NotNegative(report.Step, "evaluations.step"),
-        Door.Time(report.At, "evaluations.at"), Door.NotNegative(report.Attempt, "evaluations.attempt"));
+        Checked.NotNegative(report.Samples, "evaluations.samples"), Checked.NotNegative(report.Step, "evaluations.step"),
+        Checked.Time(report.At, "evaluations.at"), Checked.NotNegative(report.Attempt, "evaluations.attempt"));
 
     public static ExpertLoad ToRecord(this Proto.ExpertLoadReport load)
     {
-        int experts = Door.NotNegative(load.Experts, "expertLoads.experts");
-        Door.AtMost(load.Ratios.Count, RatiosMax, "expertLoads.ratios");
+        int experts = Checked.NotNegative(load.Experts, "expertLoads.experts");
+        Checked.AtMost(load.Ratios.Count, RatiosMax, "expertLoads.ratios");
         int rows = experts == 0 ? 0 : load.Ratios.Count / experts;
         if (rows == 0 || rows * experts != load.Ratios.Count || load.MtpBlocks < 0 || load.MtpBlocks > rows)
         {
-            throw Door.Invalid($"expertLoads has {load.Ratios.Count} ratios; {experts} experts make whole rows of it, the last "
+            throw Checked.Invalid($"expertLoads has {load.Ratios.Count} ratios; {experts} experts make whole rows of it, the last "
                 + $"{load.MtpBlocks} of MTP blocks.");
         }
         if (load.Ratios.FirstOrDefault(ratio => !(ratio >= 0 && ratio <= RatioMax), 0) is not 0f and var wrong)
         {
-            throw Door.Invalid($"expertLoads.ratios has {wrong}; write an expert's tokens over the mean of its layer, 0 to {RatioMax}.");
+            throw Checked.Invalid($"expertLoads.ratios has {wrong}; write an expert's tokens over the mean of its layer, 0 to {RatioMax}.");
         }
         return new ExpertLoad(
-            Door.NotNegative(load.Step, "expertLoads.step"), Door.Time(load.At, "expertLoads.at"),
-            Door.NotNegative(load.Attempt, "expertLoads.attempt"),
-            Door.NotNegative(load.FirstLayer, "expertLoads.firstLayer"), load.MtpBlocks, experts, [.. load.Ratios]);
+            Checked.NotNegative(load.Step, "expertLoads.step"), Checked.Time(load.At, "expertLoads.at"),
+            Checked.NotNegative(load.Attempt, "expertLoads.attempt"),
+            Checked.NotNegative(load.FirstLayer, "expertLoads.firstLayer"), load.MtpBlocks, experts, [.. load.Ratios]);
     }
 
     /// <param name="peersToken">What the ranks of a gang show each other, by gang and attempt.</param>

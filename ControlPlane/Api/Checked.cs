@@ -6,7 +6,7 @@ using Grpc.Core;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>What comes from outside is checked here once; what is inside is trusted.</summary>
-internal static class Door
+internal static class Checked
 {
     private const int NameLengthMax = 128;
     private const int ReasonLengthMax = 1_000;

@@ -16,7 +16,7 @@ namespace DeepSeekOps.ControlPlane.Tests.Api;
 /// <summary>
 /// Series have an answer of their own where there is nothing to answer with: an empty file would say that a run has no points.
 /// </summary>
-public sealed class SeriesDoorTests(PrivatePostgres postgres) : IAsyncLifetime
+public sealed class SeriesFilterTests(PrivatePostgres postgres) : IAsyncLifetime
 {
     private const string Pipeline = """
         apiVersion: deepseekops/v1

@@ -5,7 +5,7 @@ using Proto = DeepSeekOps.Contracts.Ops.V1;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>A forecast on the wire; its JSON is that of `dsops plan --json`, which a test holds together.</summary>
-internal static class ForecastPartials
+internal static class ForecastMapping
 {
     public static Proto.Forecast ToProto(this PipelineForecast forecast)
     {

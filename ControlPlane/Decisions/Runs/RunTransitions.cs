@@ -3,7 +3,7 @@ using DeepSeekOps.Decisions.Checkpoints;
 namespace DeepSeekOps.Decisions.Runs;
 
 /// <summary>The moves that <see cref="RunPlanner"/> and <see cref="RunCommands"/> put together.</summary>
-public static class RunMoves
+public static class RunTransitions
 {
     /// <param name="kind">Of the event that tells it; null: the stage tells of it itself.</param>
     public static RunDecision To(
