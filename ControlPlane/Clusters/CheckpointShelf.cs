@@ -6,6 +6,8 @@ using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Recipes;
+using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.ControlPlane.Clusters;
 
@@ -18,7 +20,7 @@ internal static partial class CheckpointShelf
     private const string ManifestName = "manifest.json";
 
     /// <summary>As the worker's Manifest.BytesMax.</summary>
-    private const long BytesMax = 64 << 20;
+    private const int BytesMax = 64 << 20;
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
     {
@@ -44,33 +46,32 @@ internal static partial class CheckpointShelf
     {
         try
         {
-            var file = new FileInfo(Path.Combine(path, ManifestName));
-            // A pipe or a device has no length, a link its own: neither is opened.
-            if (!file.Exists || file.LinkTarget is not null || file.Length is 0 or > BytesMax)
+            // Of a link the file that it leads to counts; a pipe or a device is never opened.
+            string file = Path.Combine(path, ManifestName);
+            if (FileSeen.At(file) is not { Kind: FileKind.Regular, Length: > 0 and <= BytesMax })
             {
                 return null;
             }
 
-            byte[] bytes = File.ReadAllBytes(file.FullName);
+            byte[] bytes = NamedFile.ReadAll(file, BytesMax);
             var manifest = JsonSerializer.Deserialize<ManifestSeen>(bytes, Json);
             return manifest is { Position: { } position, Files: { } files } && manifest.Run == stage.Run && manifest.Stage == stage.Stage
                 && Path.GetFileName(path) == NameOf(position.Step) && files.All(f => Whole(path, f))
                 ? new CheckpointOnDisk(
                     new CheckpointMade(position.Step, Path.GetRelativePath(root, path), bytes.Length + files.Sum(f => f.Bytes),
                         Convert.ToHexStringLower(SHA256.HashData(bytes)), position.Tokens, position.Loss, manifest.DataCursor ?? "",
-                        TimeSpan.Zero, TimeSpan.Zero, file.LastWriteTimeUtc, manifest.Attempt, manifest.Final),
+                        TimeSpan.Zero, TimeSpan.Zero, File.GetLastWriteTimeUtc(file), manifest.Attempt, manifest.Final),
                     manifest.Registration ?? "")
                 : null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or BadInputException)
         {
             return null;
         }
     }
 
-    private static bool Whole(string path, FileSeen file) =>
-        file.Name is { Length: > 0 } && new FileInfo(Path.Combine(path, Path.GetFileName(file.Name))) is { Exists: true } there
-            && there.Length == file.Bytes;
+    private static bool Whole(string path, FileListed file) => file.Name is { Length: > 0 }
+        && FileSeen.At(Path.Combine(path, Path.GetFileName(file.Name))) == new FileSeen(FileKind.Regular, file.Bytes);
 
     private static string NameOf(long step) => $"step-{step.ToString("D8", CultureInfo.InvariantCulture)}";
 
@@ -80,9 +81,9 @@ internal static partial class CheckpointShelf
     /// <summary>What the control plane reads of the worker's manifest.json.</summary>
     private sealed record ManifestSeen(
         string? Run, string? Stage, int Attempt, PositionSeen? Position, string? DataCursor, bool Final, string? Registration,
-        IReadOnlyList<FileSeen>? Files);
+        IReadOnlyList<FileListed>? Files);
 
     private sealed record PositionSeen(long Step, long Tokens, double Loss);
 
-    private sealed record FileSeen(string? Name, long Bytes);
+    private sealed record FileListed(string? Name, long Bytes);
 }

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Net.Sockets;
 using DeepSeekOps.Decisions.Health;
 using Microsoft.Data.Sqlite;
@@ -12,6 +13,13 @@ internal static class StoreFailure
     private const long FreeBytesMin = 1 << 20;
 
     private const string ByItself = "everything goes on by itself";
+
+    /// <summary>
+    /// What reading or writing ends in where the database or what it holds is to blame. Whoever works on for others catches these: a name
+    /// that cannot be resolved and a damaged row are one caller's trouble, as a lost connection is.
+    /// </summary>
+    public static bool IsOne(Exception failure) => failure is DbException or IOException or InvalidDataException
+        or InvalidOperationException or TimeoutException or SocketException;
 
     /// <summary>Null: the database is well, the statement was not.</summary>
     public static StoreTrouble? Of(Exception failure, OpsDatabase database) => database switch

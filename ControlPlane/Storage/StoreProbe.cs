@@ -1,4 +1,3 @@
-using System.Data.Common;
 using DeepSeekOps.Decisions.Health;
 using Microsoft.Extensions.Hosting;
 
@@ -45,7 +44,7 @@ public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, Sto
             replaced = rows[0] == 1 ? null
                 : new StoreTrouble("another database stands in its place", "Stop the control plane and put the right one back.");
         }
-        catch (Exception e) when (e is DbException or IOException or InvalidOperationException or TimeoutException)
+        catch (Exception e) when (StoreFailure.IsOne(e))
         {
             // The watch was told, and says it.
         }
@@ -69,7 +68,7 @@ public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, Sto
             watch.Durable(number);
             return read;
         }
-        catch (Exception e) when (e is DbException or IOException or InvalidOperationException or TimeoutException)
+        catch (Exception e) when (StoreFailure.IsOne(e))
         {
             watch.Failed(number, e);
             throw;

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using System.Net.Sockets;
 using System.Threading.Channels;
 using DeepSeekOps.Decisions.Health;
 
@@ -120,7 +119,7 @@ public sealed class WriteLane : IAsyncDisposable
 
             return true;
         }
-        catch (Exception e) when (e is DbException or IOException or InvalidOperationException or TimeoutException or SocketException)
+        catch (Exception e) when (StoreFailure.IsOne(e))
         {
             var trouble = watch.Failed(number, e);
             await DropConnection();

@@ -139,20 +139,29 @@ public sealed partial class CheckpointFolder
     /// </summary>
     /// <exception cref="NoUsableCheckpointException">There were some, and none can be used: a person has to say that the stage begins
     /// again.</exception>
+    /// <exception cref="IOException">A newer one could not be read. It may be whole: nothing older is taken instead, and a disk that is
+    /// away for a moment is back at the next launch.</exception>
     public CheckpointSeen? FindUsable(CheckpointRef? wanted)
     {
         var refusals = new List<string>();
-        var unreadable = new List<(string Path, long Step, string Reason)>();
+        var unreadable = new List<(string Path, long Step, Exception Reason)>();
         var onDisk = Look(unreadable);
         RequireLatest(onDisk);
-        // What cannot be read does not say of which round it is; before the first retry there is only one.
-        unreadable.ForEach(u => Refuse(u.Path, u.Step, u.Reason, "", refusals, beyondStart: _bounds.RoundBegan == 0));
-        if (wanted is not null && !onDisk.Any(c => ResumeChoice.IsWanted(c, wanted)))
+        // What cannot be understood does not say of which round it is; before the first retry there is only one.
+        unreadable.Where(u => u.Reason is RefusedCheckpointException).ToList()
+            .ForEach(u => Refuse(u.Path, u.Step, u.Reason.Message, "", refusals, beyondStart: _bounds.RoundBegan == 0));
+        var unknown = unreadable.Where(u => u.Reason is not RefusedCheckpointException).OrderByDescending(u => u.Step).ToList();
+        if (wanted is not null && !onDisk.Any(c => ResumeChoice.IsWanted(c, wanted)) && !unknown.Any(u => u.Step == wanted.Step))
         {
             RefuseWanted(wanted, onDisk, refusals);
         }
         var there = onDisk.Where(c => Directory.Exists(c.Path));
         var chosen = ResumeChoice.InOrder(there, _bounds, wanted).Select(c => TryVerify(c, refusals)).FirstOrDefault(c => c is not null);
+        if (unknown is [var newest, ..] && newest.Step > (chosen?.Step ?? -1))
+        {
+            throw new IOException($"the checkpoint of step {newest.Step} cannot be read: {newest.Reason.Message.TrimEnd('.')}. Nothing older "
+                + $"is taken instead; make {newest.Path} readable, or move it away", newest.Reason);
+        }
         if (chosen is null && (wanted is not null || RefusedInThisRound()))
         {
             throw new NoUsableCheckpointException(NoneLeft(refusals));
@@ -200,7 +209,7 @@ public sealed partial class CheckpointFolder
         }
     }
 
-    private List<CheckpointSeen> Look(List<(string Path, long Step, string Reason)>? unreadable = null)
+    private List<CheckpointSeen> Look(List<(string Path, long Step, Exception Reason)>? unreadable = null)
     {
         var seen = new List<CheckpointSeen>();
         foreach (var path in Directory.EnumerateDirectories(Folder).ToList())
@@ -216,7 +225,7 @@ public sealed partial class CheckpointFolder
             {
                 seen.Add(read with { SetAside = aside is not null });
             }
-            else if (read is null && aside is null && File.Exists(Path.Combine(path, Manifest.FileName)))
+            else if (problem is not null && aside is null && IsBegun(path))
             {
                 unreadable?.Add((path, step, problem));
             }
@@ -224,19 +233,23 @@ public sealed partial class CheckpointFolder
         return seen;
     }
 
-    private static CheckpointSeen? Read(string path, out string problem)
+    /// <summary>A folder without a manifest is none of ours that was published.</summary>
+    private static bool IsBegun(string path) =>
+        FileSeen.At(Path.Combine(path, Manifest.FileName)).Kind is not (FileKind.Missing or FileKind.Dangling or FileKind.Folder);
+
+    private static CheckpointSeen? Read(string path, out Exception? problem)
     {
         try
         {
             var (manifest, digest, bytes) = Manifest.Read(path);
-            problem = "";
-            var sized =
-                manifest.Files.All(f => new FileInfo(Path.Combine(path, f.Name)) is { Exists: true } file && file.Length == f.Bytes);
+            problem = null;
+            // Of a file that lies elsewhere and is linked to, the file counts.
+            var sized = manifest.Files.All(f => FileSeen.At(Path.Combine(path, f.Name)) == new FileSeen(FileKind.Regular, f.Bytes));
             return new CheckpointSeen(path, manifest, digest, bytes, sized, SetAside: false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            problem = e.Message;
+            problem = e;
             return null;
         }
     }

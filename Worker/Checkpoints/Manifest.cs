@@ -58,6 +58,7 @@ public sealed record Manifest(
     /// <summary>Reads a checkpoint's manifest and checks every file against it.</summary>
     /// <param name="digest">What the manifest's own SHA-256 has to be; empty where it is not known.</param>
     /// <exception cref="RefusedCheckpointException">The checkpoint is truncated, changed or of another format.</exception>
+    /// <exception cref="IOException">A disk that fails says nothing of a checkpoint: it is not refused for it.</exception>
     public static Manifest Verify(string folder, string digest)
     {
         var (manifest, found, _) = Read(folder);
@@ -74,11 +75,12 @@ public sealed record Manifest(
 
     /// <summary>The manifest alone; no file of its list is looked at.</summary>
     /// <exception cref="RefusedCheckpointException">There is none, or it cannot be understood.</exception>
+    /// <exception cref="IOException">It could not be looked at.</exception>
     public static (Manifest Manifest, string Digest, int Bytes) Read(string folder)
     {
         var path = Path.Combine(folder, FileName);
         // Of a link the file that it leads to counts; a pipe or a device is never opened.
-        var seen = FileSeen.At(path);
+        var seen = Look(path);
         if (seen.Kind is FileKind.Missing or FileKind.Dangling)
         {
             throw new RefusedCheckpointException($"{path} is not there");
@@ -109,7 +111,7 @@ public sealed record Manifest(
     private static void Check(string path, ManifestFile expected)
     {
         // Of a file that lies elsewhere and is linked to, the file counts.
-        var seen = FileSeen.At(path);
+        var seen = Look(path);
         if (seen.Kind != FileKind.Regular || seen.Length != expected.Bytes)
         {
             throw new RefusedCheckpointException($"{path} has {seen.Length} bytes; its manifest says {expected.Bytes}");
@@ -119,6 +121,9 @@ public sealed record Manifest(
             throw new RefusedCheckpointException($"{path} has SHA-256 {found}; its manifest says {expected.Sha256}");
         }
     }
+
+    private static FileSeen Look(string path) =>
+        FileSeen.At(path) is { IsUnknown: false } seen ? seen : throw NamedFile.WhyNot(path, FileSeen.At(path));
 
     public static string Sha256Of(string path)
     {

@@ -31,6 +31,9 @@ public readonly record struct FileSeen(FileKind Kind, long Length = 0, string Ta
         _ => "no file",
     };
 
+    /// <summary>Rights, the disk or the network kept it from being looked at: nothing is known of what is there.</summary>
+    public bool IsUnknown => Kind is FileKind.Forbidden or FileKind.Unreachable;
+
     public static bool IsRegular(string path) => At(path).Kind == FileKind.Regular;
 
     public static FileSeen At(string path)

@@ -94,19 +94,20 @@ public sealed class NamedFile : IDisposable
 
     private static void Require(string path, FileSeen seen)
     {
-        if (seen.Kind == FileKind.Regular)
+        if (seen.Kind != FileKind.Regular)
         {
-            return;
+            throw WhyNot(path, seen);
         }
-
-        throw seen.Kind switch
-        {
-            FileKind.Missing => new FileNotFoundException($"There is no file '{path}'.", path),
-            FileKind.Dangling => new FileNotFoundException($"'{path}' is a link to '{seen.Target}', which is not there.", path),
-            FileKind.Forbidden => new UnauthorizedAccessException($"This user may not read '{path}'."),
-            FileKind.Unreachable => new IOException($"'{path}' cannot be reached: {seen.Target}."),
-            _ => new BadInputException($"'{path}' is {seen.InWords}, not a file.",
-                "Name a file: it is read more than once, and its size has to be known."),
-        };
     }
+
+    /// <summary>Why what a path leads to is not read as a file.</summary>
+    public static Exception WhyNot(string path, FileSeen seen) => seen.Kind switch
+    {
+        FileKind.Missing => new FileNotFoundException($"There is no file '{path}'.", path),
+        FileKind.Dangling => new FileNotFoundException($"'{path}' is a link to '{seen.Target}', which is not there.", path),
+        FileKind.Forbidden => new UnauthorizedAccessException($"This user may not read '{path}'."),
+        FileKind.Unreachable => new IOException($"'{path}' cannot be reached: {seen.Target}."),
+        _ => new BadInputException($"'{path}' is {seen.InWords}, not a file.",
+            "Name a file: it is read more than once, and its size has to be known."),
+    };
 }

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Data.Common;
 using System.Threading.Channels;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Health;
@@ -82,7 +81,7 @@ public sealed partial class MetricWriter : IAsyncDisposable
                 var statements = await Add(ofStage.Key, batches);
                 writes.Add(Write(ofStage.Key, statements, batches));
             }
-            catch (Exception e) when (e is DbException or IOException or InvalidOperationException or TimeoutException)
+            catch (Exception e) when (StoreFailure.IsOne(e))
             {
                 writes.Add(Task.FromResult(new Written(ofStage.Key, batches, e)));
             }
@@ -137,7 +136,7 @@ public sealed partial class MetricWriter : IAsyncDisposable
             await lanes.Run(stage.ToString(), statements, CancellationToken.None);
             return new Written(stage, batches, null);
         }
-        catch (Exception e) when (e is DbException or IOException or InvalidOperationException or TimeoutException)
+        catch (Exception e) when (StoreFailure.IsOne(e))
         {
             return new Written(stage, batches, e);
         }

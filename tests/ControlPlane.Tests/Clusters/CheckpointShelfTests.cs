@@ -45,6 +45,19 @@ public sealed class CheckpointShelfTests : IDisposable
     }
 
     [Fact]
+    public void Of_a_file_that_lies_elsewhere_and_is_linked_to_the_file_counts()
+    {
+        foreach (string file in (string[])[Make(20), Path.Combine(Path.GetDirectoryName(Make(40))!, "weights")])
+        {
+            string elsewhere = Path.Combine(root.FullName, $"{Guid.NewGuid():N}");
+            File.Move(file, elsewhere);
+            File.CreateSymbolicLink(file, elsewhere);
+        }
+
+        Assert.Equal([20L, 40L], CheckpointShelf.Read(root.FullName, Stage).Checkpoints.Select(c => c.Made.Step));
+    }
+
+    [Fact]
     public void A_pipe_in_the_place_of_a_manifest_is_not_opened()
     {
         string manifest = Make(20);

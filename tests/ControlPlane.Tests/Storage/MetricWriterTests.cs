@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Health;
@@ -84,6 +85,39 @@ public sealed class MetricWriterTests(PrivatePostgres postgres)
 
         using var frame = new BinaryReader(new MemoryStream(await page.NextFrame(TestContext.Current.CancellationToken)));
         Assert.Equal((1, 44, 256), (frame.ReadInt32(), frame.ReadInt32(), frame.ReadInt32()));
+    }
+
+    [Theory, MemberData(nameof(Databases))]
+    public async Task A_damaged_chunk_of_one_stage_keeps_no_other_stage_from_being_written(DatabaseKind kind)
+    {
+        await using var database = await TestDatabase.Create(kind, postgres);
+        await Write(database.Room(), Samples(1, 1, 3));
+        await using (var connections = new OpsConnections(database.Database))
+        await using (var connection = await connections.Open(TestContext.Current.CancellationToken))
+        await using (var damage = connection.CreateCommand())
+        {
+            damage.CommandText = "UPDATE series_chunk SET body = substr(body, 1, 7)";
+            await damage.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+
+        var room = database.Room();
+        var writer = room.GetRequiredService<MetricWriter>();
+        Assert.True(writer.TryWrite(Stage, Samples(1, 4, 5), out var damaged));
+        await Assert.ThrowsAsync<InvalidDataException>(() => damaged.WaitAsync(TestContext.Current.CancellationToken));
+        await Write(room, Samples(1, 1, 3), new StageId("mini", "sft"));
+    }
+
+    [Fact]
+    public async Task A_server_whose_name_nobody_knows_fails_each_write_and_ends_none_of_those_after_it()
+    {
+        var services = new ServiceCollection().AddLogging().AddStorage(
+            OpsDatabase.Parse("Host=nowhere.invalid;Username=dsops;Database=dsops", ""));
+        await using var room = services.BuildServiceProvider();
+        for (int again = 0; again < 2; again++)
+        {
+            Assert.True(room.GetRequiredService<MetricWriter>().TryWrite(Stage, Samples(1, 1, 3), out var durable));
+            await Assert.ThrowsAnyAsync<Exception>(() => durable.WaitAsync(TestContext.Current.CancellationToken));
+        }
     }
 
     internal static async Task Write(ServiceProvider room, ImmutableArray<StepSample> samples, StageId? stage = null)

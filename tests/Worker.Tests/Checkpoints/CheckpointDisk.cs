@@ -10,7 +10,7 @@ namespace DeepSeekOps.Worker.Tests.Checkpoints;
 internal sealed class CheckpointDisk : IDisposable
 {
     public const string Registration = "of-this-run";
-    private const string Weights = "model.safetensors";
+    public const string Weights = "model.safetensors";
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("dsops-folder-");
 
     public RecordingRankLink Link { get; } = new();
@@ -54,6 +54,30 @@ internal sealed class CheckpointDisk : IDisposable
         Fill(written, step, attempt, registration, final: false);
         folder.Publish(written, step);
         folder.Tidy(keep);
+    }
+
+    /// <summary>No rights stop a test that runs as root; a link that leads to itself nobody can read.</summary>
+    /// <returns>Makes it as it was.</returns>
+    public Action MakeUnreadable(long step, string file)
+    {
+        string path = Path.Combine(PathOf($"step-{step:D8}"), file);
+        byte[] bytes = File.ReadAllBytes(path);
+        File.Delete(path);
+        File.CreateSymbolicLink(path, path);
+        return () =>
+        {
+            File.Delete(path);
+            File.WriteAllBytes(path, bytes);
+        };
+    }
+
+    /// <summary>Its weights on another disk.</summary>
+    public void MoveElsewhere(long step)
+    {
+        string path = Path.Combine(PathOf($"step-{step:D8}"), Weights);
+        string elsewhere = Path.Combine(_root.FullName, $"weights-of-{step}");
+        File.Move(path, elsewhere);
+        File.CreateSymbolicLink(path, elsewhere);
     }
 
     public void Damage(long step) => File.AppendAllText(Path.Combine(PathOf($"step-{step:D8}"), Weights), "x");

@@ -47,6 +47,42 @@ public sealed class CheckpointFolderTests : IDisposable
         Assert.Equal(["refused-step-00000120.attempt-2", "refused-step-00000140.attempt-2", "step-00000120", "step-00000140"], _disk.Names);
     }
 
+    /// <summary>A disk that fails for a moment, a network folder that is away, rights that were taken.</summary>
+    [Theory, InlineData(Manifest.FileName), InlineData(CheckpointDisk.Weights)]
+    public void One_that_cannot_be_read_just_now_is_neither_refused_nor_passed_over(string file)
+    {
+        _disk.Make(100);
+        var newest = _disk.Make(120);
+        var putBack = _disk.MakeUnreadable(120, file);
+        foreach (var wanted in new[] { newest, null })
+        {
+            var failed = Assert.Throws<IOException>(() => _disk.Open(attempt: 2).FindUsable(wanted));
+            Assert.Contains("step-00000120", failed.Message, StringComparison.Ordinal);
+        }
+        Assert.Equal(["step-00000100", "step-00000120"], _disk.Names);
+        Assert.Empty(_disk.RefusedPaths);
+        putBack();
+        Assert.Equal(120, _disk.Open(attempt: 2).FindUsable(newest)?.Step);
+        // It hides nothing that is newer.
+        _disk.MakeUnreadable(120, file);
+        _disk.Make(140);
+        Assert.Equal(140, _disk.Open(attempt: 2).FindUsable(newest)?.Step);
+        Assert.Empty(_disk.RefusedPaths);
+    }
+
+    [Fact]
+    public void One_whose_file_lies_elsewhere_and_is_linked_to_counts_for_one_that_is_kept()
+    {
+        _disk.Make(20);
+        _disk.Make(40);
+        _disk.MoveElsewhere(40);
+        var folder = _disk.Open(attempt: 1);
+        _disk.Save(folder, 60, attempt: 1, keep: 2);
+        Assert.Equal(["step-00000040", "step-00000060"], _disk.Names);
+        _disk.Damage(60);
+        Assert.Equal(40, _disk.Open(attempt: 2).FindUsable(null)?.Step);
+    }
+
     [Fact]
     public void Where_all_are_refused_no_launch_begins_at_step_0_by_itself()
     {
