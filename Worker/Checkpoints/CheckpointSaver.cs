@@ -13,27 +13,69 @@ public sealed record Snapshot(
     IReadOnlyDictionary<string, IReadOnlyList<Piece>> Tensors, IReadOnlyDictionary<string, byte[]> Texts);
 
 /// <summary>
-/// Saves while training goes on: the step waits only for a copy into host memory that is used again and again; writing, syncing and
-/// renaming happen beside it, one save at a time.
+/// Saves while training goes on: what lies in host memory is copied beside the next step, which changes nothing before its update, and that
+/// waits for the copy (<see cref="Settle"/>); what lies on a GPU is copied at once. Checking, writing, syncing and renaming happen beside
+/// training, one save at a time.
 /// </summary>
 public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy policy, IRankLink link, TimeProvider clock) : IDisposable
 {
     private readonly Dictionary<string, Tensor> _host = [];
     private readonly FailedSaves _failed = new(folder.Folder, link.Note);
+    private Task _copying = Task.CompletedTask;
     private Task _writing = Task.CompletedTask;
+    private long _stalled;
 
-    public void Save(Manifest manifest, Snapshot snapshot)
+    /// <summary>
+    /// Waits where the save before is still under way. What is in host memory may not be changed before <see cref="Settle"/>.
+    /// </summary>
+    /// <param name="look">
+    /// Is given the copy before anything is written. What it throws comes from here where a GPU is copied, and else out of
+    /// <see cref="Settle"/> and <see cref="Wait"/>.
+    /// </param>
+    public void Save(Manifest manifest, Snapshot snapshot, Action<IReadOnlyDictionary<string, IReadOnlyList<Piece>>>? look = null)
     {
-        Wait();
         var began = clock.GetTimestamp();
-        var copied = snapshot.Tensors.ToDictionary(f => f.Key, f => (IReadOnlyList<Piece>)Copy(f.Key, f.Value));
-        var stall = clock.GetElapsedTime(began);
-        _writing = Task.Run(() => Write(manifest, new Snapshot(copied, snapshot.Texts), began, stall));
+        Wait();
+        var held = Hold(snapshot.Tensors);
+        var copied = new Dictionary<string, IReadOnlyList<Piece>>();
+        void Copy()
+        {
+            foreach (var (file, pieces) in held)
+            {
+                copied.Add(file, this.Copy(file, pieces));
+            }
+            look?.Invoke(copied);
+        }
+        if (held.Values.Any(pieces => pieces.Any(p => p.Value.device_type != TorchSharp.DeviceType.CPU)))
+        {
+            Copy();
+            _copying = Task.CompletedTask;
+        }
+        else
+        {
+            _copying = Task.Run(Copy);
+        }
+        _stalled = clock.GetElapsedTime(began).Ticks;
+        _writing = Following(_copying, () => Write(manifest, new Snapshot(copied, snapshot.Texts), began));
+    }
+
+    /// <summary>Before what was given to be saved is changed: waits until it is copied.</summary>
+    public void Settle()
+    {
+        if (!_copying.IsCompletedSuccessfully)
+        {
+            var began = clock.GetTimestamp();
+            _copying.GetAwaiter().GetResult();
+            Interlocked.Add(ref _stalled, clock.GetElapsedTime(began).Ticks);
+        }
     }
 
     /// <summary>Until the save under way is durable, or has failed with a note.</summary>
     /// <exception cref="CheckpointFailedException">It failed by a fault of the program.</exception>
     public void Wait() => _writing.GetAwaiter().GetResult();
+
+    /// <summary>Until nothing is under way any more, however that ended.</summary>
+    public void Rest() => ((IAsyncResult)_writing).AsyncWaitHandle.WaitOne();
 
     /// <summary>At each step: a save that failed by a fault of the program is told there, not when the next one is due.</summary>
     public void ThrowIfFailed()
@@ -47,35 +89,48 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     public void Dispose()
     {
         // What failed has been thrown already, or is about to be hidden by what ended the loop.
-        ((IAsyncResult)_writing).AsyncWaitHandle.WaitOne();
+        Rest();
         foreach (var tensor in _host.Values)
         {
             tensor.Dispose();
         }
     }
 
-    private List<Piece> Copy(string file, IReadOnlyList<Piece> tensors)
+    /// <summary>What could not be copied, or is not fit to be saved, is not written.</summary>
+    private static async Task Following(Task copying, Action write)
+    {
+        await copying.ConfigureAwait(false);
+        await Task.Run(write).ConfigureAwait(false);
+    }
+
+    /// <summary>The same tensors by names that no scope of the step ends.</summary>
+    private static Dictionary<string, List<Piece>> Hold(IReadOnlyDictionary<string, IReadOnlyList<Piece>> tensors) => tensors.ToDictionary(
+        f => f.Key, f => f.Value.Select(p => p with { Value = p.Value.detach().DetachFromDisposeScope() }).ToList());
+
+    private List<Piece> Copy(string file, List<Piece> held)
     {
         using var untracked = no_grad();
-        var copies = new List<Piece>(tensors.Count);
-        foreach (var piece in tensors)
+        var copies = new List<Piece>(held.Count);
+        foreach (var piece in held)
         {
-            var (key, value) = ($"{file}/{piece.Name}", piece.Value);
+            using var value = piece.Value;
+            var key = $"{file}/{piece.Name}";
             if (!_host.TryGetValue(key, out var buffer))
             {
                 buffer = empty(value.shape, dtype: value.dtype).DetachFromDisposeScope();
                 _host.Add(key, buffer);
             }
-            buffer.copy_(value.detach());
+            buffer.copy_(value);
             copies.Add(piece with { Value = buffer });
         }
         return copies;
     }
 
-    private void Write(Manifest manifest, Snapshot snapshot, long began, TimeSpan stall)
+    private void Write(Manifest manifest, Snapshot snapshot, long began)
     {
         if (Durable(manifest, snapshot) is { } written)
         {
+            var stall = TimeSpan.FromTicks(Interlocked.Read(ref _stalled));
             link.Checkpoint(ReportOf(written, folder.RelativePathOf(written.Step), stall, clock.GetElapsedTime(began), clock.GetUtcNow()));
             folder.Tidy(policy.Keep);
         }

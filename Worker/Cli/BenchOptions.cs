@@ -21,6 +21,9 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
                dsops-worker bench --collectives RANKS [--device cpu|cuda]
                  times collective calls of 2 to 64 rank processes on this machine, one line of JSON per
                  call and size
+               dsops-worker bench --checkpoint MIB --folder FOLDER [--device cpu|cuda]
+                 times how long steps wait for saves of a state of that size to FOLDER, how fast they
+                 are written beside dd, and keeping and restoring it in memory, one line of JSON
         """;
 
     /// <summary>Null: that is not what was asked for.</summary>
@@ -28,6 +31,15 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
     {
         ["--collectives", var count] when Ranks(count) is { } ranks => (ranks, "cpu"),
         ["--collectives", var count, "--device", "cpu" or "cuda"] when Ranks(count) is { } ranks => (ranks, args[3]),
+        _ => null,
+    };
+
+    /// <summary>Null: that is not what was asked for.</summary>
+    public static (long Bytes, string Folder, string Device)? Checkpoint(string[] args) => args switch
+    {
+        ["--checkpoint", var mib, "--folder", var folder] when Count(mib) is { } n => ((long)n << 20, folder, "cpu"),
+        ["--checkpoint", var mib, "--folder", var folder, "--device", "cpu" or "cuda"] when Count(mib) is { } n =>
+            ((long)n << 20, folder, args[^1]),
         _ => null,
     };
 

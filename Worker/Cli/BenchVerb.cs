@@ -6,6 +6,7 @@ using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Training.Learning;
+using DeepSeekOps.Worker.Training.Loop;
 using TorchSharp;
 
 namespace DeepSeekOps.Worker.Cli;
@@ -29,6 +30,11 @@ internal static class BenchVerb
             if (BenchOptions.Collectives(args) is { } collectives)
             {
                 Collectives(collectives.Ranks, collectives.Device, output, errors);
+                return 0;
+            }
+            if (BenchOptions.Checkpoint(args) is { } state)
+            {
+                Checkpoint(state.Bytes, state.Folder, state.Device, output);
                 return 0;
             }
             if (BenchOptions.Parse(args) is not { } options)
@@ -108,6 +114,20 @@ internal static class BenchVerb
                     bytesPerSecond = call.Key.Bytes / seconds,
                 },
                 Json));
+        }
+    }
+
+    private static void Checkpoint(long bytes, string folder, string device, TextWriter output)
+    {
+        // A folder of its own in there, so that nothing else is in the way and nothing is left behind.
+        var own = Directory.CreateDirectory(Path.Combine(folder, $"dsops-bench-{Environment.ProcessId}")).FullName;
+        try
+        {
+            output.WriteLine(JsonSerializer.Serialize(new StateBenchmark(bytes, own, device).Measure(), Json));
+        }
+        finally
+        {
+            Directory.Delete(own, recursive: true);
         }
     }
 

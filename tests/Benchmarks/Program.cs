@@ -4,6 +4,7 @@ using DeepSeekOps.Benchmarks;
 var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 {
     ["blips"] = BlipBenchmark.Run,
+    ["checkpoint"] = CheckpointBenchmark.Run,
     ["clicks"] = ClickBenchmark.Run,
     ["collectives"] = CollectiveBenchmark.Run,
     ["charts"] = ChartsBenchmark.Run,

@@ -160,6 +160,9 @@ public sealed class Learner : IDisposable
     /// <summary>What the rate of the step under way is multiplied by: 1, but where a rate is lowered after a loss that rose.</summary>
     public double RateFactor { get; set; } = 1;
 
+    /// <summary>Called before weights, moments or the average change: somebody may still be copying them.</summary>
+    public Action? BeforeChange { get; set; }
+
     /// <summary>
     /// Updates by the gradients that the ranks of all rows sum up to: each weighs its own by its share of the whole batch.
     /// </summary>
@@ -167,6 +170,7 @@ public sealed class Learner : IDisposable
     public Tensor Update(double learningRate)
     {
         CustomBackward.ThrowIfFailed();
+        BeforeChange?.Invoke();
         _micro = 0;
         var norm = Optimizer.Update(learningRate * RateFactor, Mesh);
         if (_emaDecay > 0)
@@ -187,6 +191,7 @@ public sealed class Learner : IDisposable
     public void Balance(IReadOnlyList<Tensor> loads, double gamma)
     {
         using var untracked = no_grad();
+        BeforeChange?.Invoke();
         ForgetLoads();
         _loads.AddRange(loads.Select(l => l.detach().clone().DetachFromDisposeScope()));
         for (var layer = 0; layer < Model.CorrectionBiases.Count && gamma > 0; layer++)
@@ -220,6 +225,7 @@ public sealed class Learner : IDisposable
 
     private void Exchange(Func<int, Tensor> weightOf)
     {
+        BeforeChange?.Invoke();
         for (var i = 0; i < _parameters.Count; i++)
         {
             _parameters[i].Weight.detach().copy_(weightOf(i));

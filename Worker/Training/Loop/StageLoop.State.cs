@@ -164,7 +164,6 @@ public sealed partial class StageLoop
         var share = new StateShare(_work.Learner.Model, _mesh);
         var tensors = Held().ToDictionary(
             f => f.Key, f => share.Of(f.Value, dealt: f.Key == OptimizerFile && _work.Learner.Optimizer.DealsMoments));
-        RequireFinite(tensors);
         var texts = _work.OwnTexts.ToDictionary(t => t.File, t => t.Text);
         texts[ConfigJson.FileName] = ConfigJson.ToBytes(_work.Learner.Model.Shape);
         if (_work.Learner.ExpertLoads() is { Count: > 0 } loads)
@@ -182,14 +181,18 @@ public sealed partial class StageLoop
             Registration = _bounds.Registration,
             LeftOut = _leftOut,
         };
-        _saver.Save(manifest, new Snapshot(tensors, texts));
-        _savedStep = _position.Step;
+        // By then the next step may have taken its batch.
+        var (step, batch) = (_position.Step, _order.Taken);
+        _saver.Save(manifest, new Snapshot(tensors, texts), copied => RequireFinite(copied, step, batch));
+        _savedStep = step;
+        if (final)
+        {
+            _saver.Settle();
+        }
     }
 
-    /// <summary>
-    /// Here, at the step itself: a good checkpoint has finite weights, moments and averages. One sum of each tensor on its device.
-    /// </summary>
-    private void RequireFinite(Dictionary<string, IReadOnlyList<Piece>> tensors)
+    /// <summary>A good checkpoint has finite weights, moments and averages: one sum of each tensor.</summary>
+    private static void RequireFinite(IReadOnlyDictionary<string, IReadOnlyList<Piece>> tensors, long step, long batch)
     {
         foreach (var (file, own) in tensors)
         {
@@ -202,7 +205,8 @@ public sealed partial class StageLoop
                     ModelWeights.AverageFileName => "moving average of",
                     _ => "tensor",
                 };
-                throw new NotFiniteException(new NotFinite { What = $"{what} {spoilt.Name}", Value = spoilt.Value, Step = _position.Step });
+                throw new NotFiniteException(
+                    new NotFinite { What = $"{what} {spoilt.Name}", Value = spoilt.Value, Step = step, Batch = batch });
             }
         }
     }

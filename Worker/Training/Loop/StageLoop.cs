@@ -53,6 +53,7 @@ public sealed partial class StageLoop : IDisposable
         _bounds = LaunchBounds.Of(assignment) with { Part = new CheckpointPart(rank.Rank, rank.Layout.Ranks) };
         _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
+        _work.Learner.BeforeChange = _saver.Settle;
         _keeping = new StateKeeping(memory, mesh.World, _plan.Checkpoints.InMemoryEvery, clock);
         _journal = rank.Rank == 0 ? StepJournal.Of(assignment) : null;
         _order = new BatchOrder(assignment.LeftOutBatches, [], 0);
@@ -72,9 +73,9 @@ public sealed partial class StageLoop : IDisposable
                 End(stop);
                 return;
             }
-            _saver.ThrowIfFailed();
             try
             {
+                _saver.ThrowIfFailed();
                 Advance();
             }
             catch (OperationCanceledException) when (_link.StopOrder is not null)
@@ -84,8 +85,8 @@ public sealed partial class StageLoop : IDisposable
             }
             catch (NotFiniteException e)
             {
-                // The save under way is of an earlier, sound step, and what the stage will go on from.
-                _saver.Wait();
+                // The save under way is of an earlier, sound step, and what the stage will go on from; or it is what went wrong.
+                _saver.Rest();
                 Locate(e.Broke);
                 throw;
             }
@@ -115,8 +116,11 @@ public sealed partial class StageLoop : IDisposable
         {
             broke.Step = _evaluationDue ? _position.Step : _position.Step + 1;
         }
-        broke.Batch = _order.Taken;
-        broke.Data = BrokenStep.InWords(_work.LastBatch);
+        if (broke.Batch == 0 || broke.Batch == _order.Taken)
+        {
+            broke.Batch = _order.Taken;
+            broke.Data = BrokenStep.InWords(_work.LastBatch);
+        }
     }
 
     private void Advance()
