@@ -138,8 +138,8 @@ internal sealed class StateBenchmark(long bytes, string folder, string device)
         {
             VocabSize = 272, HiddenSize = Hidden, Layers = 4, DenseLayers = 1, IntermediateSize = 1408, MoeIntermediateSize = 256,
             Heads = 8, QLoraRank = 192, KvLoraRank = 128, QkNopeHeadDim = 64, QkRopeHeadDim = 32, VHeadDim = 64, RoutedExperts = 16,
-            SharedExperts = 1, ActiveExperts = 4, Groups = 4, LimitedGroups = 2, TopkMethod = "noaux_tc", NormTopkProb = true, RoutedScalingFactor = 1,
-            RopeTheta = 10000, RmsNormEps = 1e-6, InitStd = 0.02, MaxPositionEmbeddings = Sequence,
+            SharedExperts = 1, ActiveExperts = 4, Groups = 4, LimitedGroups = 2, TopkMethod = "noaux_tc", NormTopkProb = true,
+            RoutedScalingFactor = 1, RopeTheta = 10000, RmsNormEps = 1e-6, InitStd = 0.02, MaxPositionEmbeddings = Sequence,
         };
         var more = (bytes / BytesPerParameter) - WeightShapes.Count(ModelShapes.FromProto(model));
         model.VocabSize += (int)Math.Clamp(more / (2 * Hidden), 0, 1 << 20);
