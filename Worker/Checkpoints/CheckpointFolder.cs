@@ -159,8 +159,8 @@ public sealed partial class CheckpointFolder
         var chosen = ResumeChoice.InOrder(there, _bounds, wanted).Select(c => TryVerify(c, refusals)).FirstOrDefault(c => c is not null);
         if (unknown is [var newest, ..] && newest.Step > (chosen?.Step ?? -1))
         {
-            throw new IOException($"the checkpoint of step {newest.Step} cannot be read: {newest.Reason.Message.TrimEnd('.')}. Nothing older "
-                + $"is taken instead; make {newest.Path} readable, or move it away", newest.Reason);
+            throw new IOException($"the checkpoint of step {newest.Step} cannot be read: {newest.Reason.Message.TrimEnd('.')}. Nothing "
+                + $"older is taken instead; make {newest.Path} readable, or move it away", newest.Reason);
         }
         if (chosen is null && (wanted is not null || RefusedInThisRound()))
         {

@@ -9,15 +9,22 @@ namespace DeepSeekOps.Worker.Cli;
 internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Precisions, bool Bf16Moments, int Batch, int Micro, int Sequence,
     int Steps, string Device, int Threads, double? Peak, GangLayout Layout, bool Even)
 {
+    private const int TracedSteps = 2;
+
+    /// <summary>The file for what each rank did in a few more steps; null: nothing is traced.</summary>
+    public string? Trace { get; init; }
+
     public const string Usage = """
         Usage: dsops-worker bench [--model one-gpu|PRESET|config.json] [--precision fp32,bf16,fp8]
                                   [--moments bf16|fp32] [--batch N] [--micro N] [--sequence N] [--steps N]
                                   [--device cpu|cuda[:N]|auto] [--threads N] [--peak TFLOPS]
                                   [--parallel dp=N,ep=N,pp=N,schedule=NAME] [--zero 0|1] [--routing real|even]
+                                  [--trace FILE]
                  times whole training steps on random tokens, one line of JSON per precision; MFU is
                  against --peak for each GPU (default: 989 on a Hopper GPU). --batch is that of all
                  ranks, --micro what a rank takes at once. With --parallel, dp × ep × pp rank processes
-                 on this machine, each with a GPU of its own where --device is cuda
+                 on this machine, each with a GPU of its own where --device is cuda. --trace writes what
+                 each rank did in two steps more, for chrome://tracing or Perfetto, and tells the bubble
                dsops-worker bench --collectives RANKS [--device cpu|cuda]
                  times collective calls of 2 to 64 rank processes on this machine, one line of JSON per
                  call and size
@@ -60,6 +67,7 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
     {
         WorldSize = Layout.Ranks, Layout = Layout.ToProto(), Model = Model, Precision = precision, Bf16Moments = Bf16Moments,
         Batch = Batch, MicroBatch = Micro, SequenceLength = Sequence, Steps = Steps, Device = Device, EvenRouting = Even,
+        TraceSteps = Trace is null ? 0 : TracedSteps,
         Threads = Threads > 0 ? Threads : Math.Max(1, Environment.ProcessorCount / Layout.Ranks),
     };
 
@@ -74,6 +82,7 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
         "--steps" when Count(value) is { } n => this with { Steps = n },
         "--threads" when Count(value) is { } n => this with { Threads = n },
         "--device" => this with { Device = value },
+        "--trace" => this with { Trace = value },
         "--parallel" => this with { Layout = ModelVerbs.Few(GangLayout.Parse(value)) with { DealsMoments = Layout.DealsMoments } },
         "--zero" when value is "0" or "1" => this with { Layout = Layout with { DealsMoments = value == "1" } },
         "--routing" when value is "real" or "even" => this with { Even = value == "even" },

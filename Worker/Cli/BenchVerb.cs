@@ -60,6 +60,7 @@ internal static class BenchVerb
         var work = options.Work(precision);
         var shape = StepBenchmark.ShapeOf(work);
         var (ranks, device) = options.Layout.Ranks == 1 ? Alone(work) : Gang(work, errors);
+        var traced = options.Trace is null ? null : WriteTrace(options.Trace, options.Layout, ranks);
         // A step is over when its slowest rank is.
         double[] seconds = [.. Enumerable.Range(0, work.Steps).Select(step => ranks.Max(r => r.StepSeconds[step]))];
         var ordered = seconds.Order().ToList();
@@ -76,7 +77,19 @@ internal static class BenchVerb
             sequenceLength = work.SequenceLength,
             stepSeconds = median, fastestSeconds = ordered[0], tokensPerSecond = tokens / median, tflops, peakTflops = peak,
             mfu = tflops / ranks.Length / peak, firstLoss = ranks[0].Losses[0], lastLoss = ranks[0].Losses[^1], losses = ranks[0].Losses,
+            trace = traced,
         };
+    }
+
+    /// <summary>What the newest traced step says: the one before may still warm something up.</summary>
+    private static TracedStep WriteTrace(string path, GangLayout layout, BenchFigures[] ranks)
+    {
+        Span[][] spans = Array.ConvertAll(ranks, rank => (Span[])[.. rank.Spans.Select(
+            s => new Span(s.Kind, s.Name, s.BeganNanoseconds, s.EndedNanoseconds))]);
+        using var file = File.Create(path);
+        ChromeTrace.Write(file, spans, rank => layout.Of(rank) is var at
+            ? $"rank {rank}: pipeline {at.Pipeline}, data {at.Data}, experts {at.Expert}" : "");
+        return TracedStep.Of(spans, layout)[^1];
     }
 
     private static (BenchFigures[] Ranks, string Device) Alone(BenchWork work)

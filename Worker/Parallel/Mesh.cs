@@ -24,4 +24,24 @@ public sealed record Mesh(
         var group = new Alone(calls);
         return new Mesh(calls, group, group, group, group, group, group);
     }
+
+    /// <summary>Where what this rank does is noted.</summary>
+    public StepTrace Trace { get; init; } = StepTrace.Off;
+
+    /// <summary>The same groups, whose calls are noted.</summary>
+    public Mesh Traced(StepTrace trace)
+    {
+        IProcessGroup Noted(IProcessGroup group, string name) => new TracedGroup(group, name, trace);
+        return this with
+        {
+            World = Noted(World, "world"),
+            Data = Noted(Data, "data"),
+            Experts = Noted(Experts, "experts"),
+            Replicas = Noted(Replicas, "replicas"),
+            Pipeline = Noted(Pipeline, "pipeline"),
+            Model = Noted(Model, "model"),
+            Mirror = Mirror is null ? null : Noted(Mirror, "mirror"),
+            Trace = trace,
+        };
+    }
 }

@@ -15,7 +15,8 @@ internal static class CheckpointBenchmark
         using var folder = new Scratch();
         using var bench = Process.Start(new ProcessStartInfo(
             Path.Combine(Checkout.Root, "artifacts", "bin", "Worker", "release", "dsops-worker"),
-            ["bench", "--checkpoint", Table.Say($"{Mebibytes}"), "--folder", folder.Path]) { RedirectStandardOutput = true })
+            ["bench", "--checkpoint", Table.Say($"{Mebibytes}"), "--folder", folder.Path])
+        { RedirectStandardOutput = true })
             ?? throw new InvalidOperationException("dsops-worker did not start.");
         string output = await bench.StandardOutput.ReadToEndAsync();
         await bench.WaitForExitAsync();

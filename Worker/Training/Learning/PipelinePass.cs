@@ -16,10 +16,12 @@ public sealed record MicroBatch(Tensor Tokens, Tensor? Segments = null);
 /// </summary>
 /// <param name="backward">Runs a backward pass from these roots with these gradients; null: 1.</param>
 /// <param name="weights">Makes the gradients of weights that a backward pass left for later.</param>
+/// <param name="trace">Is told of each task; null: nobody is.</param>
 public sealed class PipelinePass(
     DeepSeekModel model, IProcessGroup pipeline, Action<IReadOnlyList<Tensor>, IReadOnlyList<Tensor?>> backward,
-    Action<LeftGradients> weights)
+    Action<LeftGradients> weights, StepTrace? trace = null)
 {
+    private readonly StepTrace _trace = trace ?? StepTrace.Off;
     private readonly Dictionary<(int Piece, int MicroBatch), Flight> _flying = [];
     private readonly Dictionary<(int Piece, int MicroBatch), LeftGradients> _left = [];
 
@@ -37,31 +39,47 @@ public sealed class PipelinePass(
         {
             // What a task makes on its way goes with the scope; the graph keeps what the backward pass needs.
             using var scope = NewDisposeScope();
-            var chunk = (task.Piece, task.MicroBatch);
-            switch (task.Work)
-            {
-                case PipelineWork.Forward:
-                    _flying.Add(chunk, Forward(task, batches[task.MicroBatch], training, loss, route, mail));
-                    break;
-                case PipelineWork.Backward:
-                    Backward(task, route, mail);
-                    break;
-                case PipelineWork.BackwardInputs:
-                    var later = model.Later ?? throw new InvalidOperationException($"{route.Schedule} leaves gradients, its model cannot.");
-                    later.Leaves = true;
-                    Backward(task, route, mail);
-                    later.Leaves = false;
-                    _left.Add(chunk, later.Take());
-                    break;
-                case PipelineWork.BackwardWeights:
-                    _left.Remove(chunk, out var left);
-                    weights(left ?? throw new InvalidOperationException($"Of {task} no gradients were left."));
-                    break;
-                default:
-                    throw new NotSupportedException($"{task.Work} is not a pipeline's work here.");
-            }
+            _trace.Of(KindOf(task.Work), $"micro-batch {task.MicroBatch}, piece {task.Piece}",
+                () => Do(task, batches[task.MicroBatch], training, loss, route, mail));
         }
     }
+
+    private void Do(
+        PipelineTask task, MicroBatch batch, bool training, Func<int, PartOutput, Tensor?> loss, PipelineRoute route, PipelineMail mail)
+    {
+        var chunk = (task.Piece, task.MicroBatch);
+        switch (task.Work)
+        {
+            case PipelineWork.Forward:
+                _flying.Add(chunk, Forward(task, batch, training, loss, route, mail));
+                break;
+            case PipelineWork.Backward:
+                Backward(task, route, mail);
+                break;
+            case PipelineWork.BackwardInputs:
+                var later = model.Later ?? throw new InvalidOperationException($"{route.Schedule} leaves gradients, its model cannot.");
+                later.Leaves = true;
+                Backward(task, route, mail);
+                later.Leaves = false;
+                _left.Add(chunk, later.Take());
+                break;
+            case PipelineWork.BackwardWeights:
+                _left.Remove(chunk, out var left);
+                weights(left ?? throw new InvalidOperationException($"Of {task} no gradients were left."));
+                break;
+            default:
+                throw new NotSupportedException($"{task.Work} is not a pipeline's work here.");
+        }
+    }
+
+    private static string KindOf(PipelineWork work) => work switch
+    {
+        PipelineWork.Forward => "forward",
+        PipelineWork.Backward => "backward",
+        PipelineWork.BackwardInputs => "backward_inputs",
+        PipelineWork.BackwardWeights => "backward_weights",
+        _ => throw new NotSupportedException($"{work} is not a pipeline's work here."),
+    };
 
     private Flight Forward(
         PipelineTask task, MicroBatch batch, bool training, Func<int, PartOutput, Tensor?> loss, PipelineRoute route, PipelineMail mail)

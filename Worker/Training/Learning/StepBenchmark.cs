@@ -45,6 +45,15 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
     /// <exception cref="InvalidDataException">The batch cannot be dealt to the gang's ranks.</exception>
     public BenchFigures Measure(BenchWork work)
     {
+        var trace = new StepTrace(rank.Device.type == DeviceType.CUDA ? () => cuda.synchronize() : () => { });
+        var figures = new StepBenchmark(shape, rank, mesh.Traced(trace), clock).MeasureTraced(work);
+        figures.Spans.AddRange(trace.Spans.Select(
+            s => new TraceSpan { Kind = s.Kind, Name = s.Name, BeganNanoseconds = s.Began, EndedNanoseconds = s.Ended }));
+        return figures;
+    }
+
+    private BenchFigures MeasureTraced(BenchWork work)
+    {
         var optimizer = new Optimizer
         {
             Beta1 = 0.9,
@@ -64,12 +73,17 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
             rank.Layout.Schedule, rank.Layout.Pipeline, own, work.MicroBatch > 0 ? work.MicroBatch : own);
         Tensor[] rows = [.. Enumerable.Range(0, own / micro).Select(i => ids.narrow(0, first + (i * micro), micro).to(rank.Device))];
         var figures = new BenchFigures();
-        for (var step = -WarmUpSteps; step < work.Steps; step++)
+        // What is traced is no step that is timed.
+        for (var step = -WarmUpSteps; step < work.Steps + work.TraceSteps; step++)
         {
             mesh.World.Barrier();
+            if (step == work.Steps)
+            {
+                mesh.Trace.Begin();
+            }
             var began = clock.GetTimestamp();
-            var loss = Step(learner, rows, work.Batch, figures);
-            if (step >= 0)
+            var loss = mesh.Trace.Of("step", $"step {step + 1}", () => Step(learner, rows, work.Batch, figures));
+            if (step >= 0 && step < work.Steps)
             {
                 figures.StepSeconds.Add(clock.GetElapsedTime(began).TotalSeconds);
             }
@@ -112,7 +126,8 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
         var sum = zeros([], device: rank.Device);
         var loads = new Dictionary<(int Piece, int Layer), Tensor>();
         MicroBatch[] batches = [.. rows.Select(r => new MicroBatch(r.narrow(1, 0, length)))];
-        new PipelinePass(learner.Model, mesh.Pipeline, learner.Backward, learner.Backward).Run(batches, training: true, (number, output) =>
+        var pass = new PipelinePass(learner.Model, mesh.Pipeline, learner.Backward, learner.Backward, mesh.Trace);
+        pass.Run(batches, training: true, (number, output) =>
         {
             for (var layer = 0; layer < output.ExpertLoads.Count; layer++)
             {
@@ -135,7 +150,7 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
             }
             return total is null ? null : total * share;
         });
-        learner.Update(1e-4);
+        mesh.Trace.Of("update", "reduce gradients, clip, AdamW", () => learner.Update(1e-4));
         Tensor[] ordered = [.. loads.OrderBy(l => l.Key).Select(l => l.Value)];
         mesh.Data.AllReduce([sum, .. ordered]);
         mesh.Pipeline.AllReduce([sum]);

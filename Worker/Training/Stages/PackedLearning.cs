@@ -60,7 +60,8 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         }
         var sums = new Sums(learner.Model, context.Device);
         var totals = new Tensor?[batches.Count];
-        var pass = new PipelinePass(learner.Model, context.Mesh.Pipeline, learner.Backward, learner.Backward);
+        var pass = new PipelinePass(
+            learner.Model, context.Mesh.Pipeline, learner.Backward, learner.Backward, context.Mesh.Trace);
         pass.Run(batches, training: true, (number, output) =>
         {
             var share = (double)labels[number].shape[0] / batch;

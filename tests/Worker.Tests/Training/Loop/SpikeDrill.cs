@@ -15,6 +15,7 @@ using DeepSeekOps.Worker.Tests.Agent;
 using DeepSeekOps.Worker.Training.Loop;
 using Proto = DeepSeekOps.Contracts.Worker.V1;
 using RankState = DeepSeekOps.Contracts.Worker.V1.RankState;
+using RankStatus = DeepSeekOps.Contracts.Worker.V1.RankStatus;
 using StepSample = DeepSeekOps.Contracts.Worker.V1.StepSample;
 
 namespace DeepSeekOps.Worker.Tests.Training.Loop;
