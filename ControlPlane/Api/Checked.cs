@@ -10,6 +10,7 @@ internal static class Checked
 {
     private const int NameLengthMax = 128;
     private const int ReasonLengthMax = 1_000;
+    private const int DeclaredByLengthMax = 400;
     private const int DataLengthMax = 16_384;
     private const int PipelineLengthMax = 1 << 20;
     private const int ShownLength = 60;
@@ -53,6 +54,11 @@ internal static class Checked
     public static string Reason(string text) => text.Length <= ReasonLengthMax
         ? string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c)).Trim()
         : throw Invalid($"reason has {text.Length} characters; at most {ReasonLengthMax} go on the timeline.");
+
+    public static string DeclaredBy(string text) => text.Length <= DeclaredByLengthMax && !text.Any(char.IsControl)
+        ? text
+        : throw Invalid($"declaredBy '{Shown(text)}' is too long or has control characters; write such as "
+            + $"\"TrainingPipeline dsops/mini\", with at most {DeclaredByLengthMax} characters.");
 
     public static string Pipeline(string text) => text.Length switch
     {

@@ -73,7 +73,8 @@ internal sealed partial class OpsGrpcService(
             Checked.Name(stage.Name, "stage");
         }
         var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(
-            new RunSubmission(spec.Name, spec, request.Text) { Adopt = request.Adopt }, context.CancellationToken);
+            new RunSubmission(spec.Name, spec, request.Text) { Adopt = request.Adopt, DeclaredBy = Checked.DeclaredBy(request.DeclaredBy) },
+            context.CancellationToken);
         var warnings = parse.Warnings.Select(problem => problem.ToProto());
         return result switch
         {

@@ -18,7 +18,7 @@ internal static class OpsMapping
     {
         Name = run.Name, Team = run.Team, State = run.State, Reason = run.Reason, SubmittedAt = run.SubmittedAt.ToTimestamp(),
         EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now)) }, Pipeline = run.PipelineText,
-        Parameters = run.Parameters,
+        Parameters = run.Parameters, DeclaredBy = run.DeclaredBy,
         Simulated = run.Simulated, AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(), Forecast = run.Forecast?.ToProto(),
     };
 

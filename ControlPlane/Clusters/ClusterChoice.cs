@@ -24,6 +24,9 @@ public abstract record ClusterChoice
     /// <summary>What whoever starts it has to know of it; empty: nothing.</summary>
     public virtual string Greeting => "";
 
+    /// <summary>Pipelines may stand in it as objects, to be run as they are applied and deleted.</summary>
+    public virtual bool DeclaresPipelines => false;
+
     /// <summary>Registers its <see cref="ITrainingCluster"/> and what drives it.</summary>
     public abstract void AddTo(IServiceCollection services, ClusterHouse house);
 }

@@ -58,6 +58,11 @@ internal sealed partial class RunGrain(
     {
         if (run is not null)
         {
+            if (DeclarationPlanner.Refusal(submission, run) is { } others)
+            {
+                return new SubmitResult.Occupied(others);
+            }
+
             var differences = PipelineDiff.Between(run.Pipeline, submission.Pipeline);
             return differences.IsEmpty ? new SubmitResult.Same(View(run)) : new SubmitResult.Different(differences);
         }
@@ -98,7 +103,7 @@ internal sealed partial class RunGrain(
     public Task<RunView?> Summary() => Task.FromResult(run is null ? null : View(run).Summary());
 
     public Task<RunSubmission?> Submission() =>
-        Task.FromResult(run is null ? null : new RunSubmission(run.Name, run.Pipeline, run.Text));
+        Task.FromResult(run is null ? null : new RunSubmission(run.Name, run.Pipeline, run.Text) { DeclaredBy = run.DeclaredBy });
 
     public async Task Subscribe(IRunObserver observer)
     {

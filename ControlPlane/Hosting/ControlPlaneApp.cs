@@ -63,6 +63,11 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(key);
         builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc))
             .AddHttpMessageHandler(() => new TokenHeader(key.PeoplesToken));
+        if (options.Cluster.DeclaresPipelines)
+        {
+            builder.Services.AddHostedService<DeclaredPipelines>();
+        }
+
         builder.Services.AddDashboard();
         return Map(builder.Build(), endpoints, key);
     }

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Text.Json.Nodes;
 using DeepSeekOps.Decisions.Pods;
 using k8s;
 using k8s.Autorest;
@@ -42,6 +44,15 @@ internal sealed class KubernetesApi(Connection client, PodSettings settings, Tim
         (version, onError, stop) => client.CoreV1.WatchListPodForAllNamespacesAsync(
             allowWatchBookmarks: true, fieldSelector: Holding, resourceVersion: version, timeoutSeconds: WatchSeconds, onError: onError,
             cancellationToken: stop));
+
+    /// <summary>Those of our namespace.</summary>
+    public WatchedKind<PipelineObject> Pipelines => new("training pipelines",
+        stop => Pages<PipelineObject, PipelineObjectList>((more, token) => client.CustomObjects
+            .ListNamespacedCustomObjectAsync<PipelineObjectList>(PipelineObject.Group, PipelineObject.Version, settings.Namespace,
+                PipelineObject.Plural, continueParameter: more, limit: PageSize, cancellationToken: token), stop),
+        (version, onError, stop) => Typed(client.CustomObjects.WatchListNamespacedCustomObjectAsync(
+            PipelineObject.Group, PipelineObject.Version, settings.Namespace, PipelineObject.Plural, allowWatchBookmarks: true,
+            resourceVersion: version, timeoutSeconds: WatchSeconds, onError: onError, cancellationToken: stop), stop));
 
     private static string Holding => "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed";
 
@@ -110,7 +121,30 @@ internal sealed class KubernetesApi(Connection client, PodSettings settings, Tim
         return told.Items.OrderBy(e => e.LastTimestamp ?? e.EventTime).Select(ObjectReading.Line);
     }
 
+    public Task PatchPipeline(SeenPipeline seen, JsonObject patch, CancellationToken cancellation) => calls.Ask(
+        $"change {seen.Declared.Resource}", token => client.CustomObjects.PatchNamespacedCustomObjectAsync<PipelineObject>(
+            Merge(patch), PipelineObject.Group, PipelineObject.Version, seen.Namespace, PipelineObject.Plural, seen.Name,
+            cancellationToken: token), cancellation);
+
+    public Task PatchPipelineStatus(SeenPipeline seen, JsonObject patch, CancellationToken cancellation) => calls.Ask(
+        $"write the status of {seen.Declared.Resource}",
+        token => client.CustomObjects.PatchNamespacedCustomObjectStatusAsync<PipelineObject>(
+            Merge(patch), PipelineObject.Group, PipelineObject.Version, seen.Namespace, PipelineObject.Plural, seen.Name,
+            cancellationToken: token), cancellation);
+
     public void Dispose() => client.Dispose();
+
+    private static V1Patch Merge(JsonObject patch) => new(patch.ToJsonString(), V1Patch.PatchType.MergePatch);
+
+    /// <summary>The client gives changes of custom objects as it read them: JSON.</summary>
+    private static async IAsyncEnumerable<(WatchEventType Type, PipelineObject Item)> Typed(
+        IAsyncEnumerable<(WatchEventType Type, object Item)> changes, [EnumeratorCancellation] CancellationToken stop)
+    {
+        await foreach (var (type, item) in changes.WithCancellation(stop))
+        {
+            yield return (type, KubernetesJson.Deserialize<PipelineObject>(KubernetesJson.Serialize(item)));
+        }
+    }
 
     private static async Task<(IEnumerable<T> Items, string Version)> Pages<T, TList>(
         Func<string?, CancellationToken, Task<TList>> page, CancellationToken stop)

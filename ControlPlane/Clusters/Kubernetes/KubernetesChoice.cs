@@ -16,6 +16,8 @@ public sealed record KubernetesChoice : ClusterChoice
 
     public override string Greeting => $"kubernetes: namespace {Pods.Namespace}, image {Pods.Image}";
 
+    public override bool DeclaresPipelines => true;
+
     public override ClusterChoice? With(PodSettings? written) => written is null ? null : this with { Pods = written };
 
     public override void AddTo(IServiceCollection services, ClusterHouse house)
@@ -29,6 +31,7 @@ public sealed record KubernetesChoice : ClusterChoice
             }
         });
         services.AddSingleton<KubernetesCluster>();
+        services.AddSingleton<TrainingPipelines>();
         services.AddSingleton<ITrainingCluster>(provider => provider.GetRequiredService<KubernetesCluster>());
     }
 }

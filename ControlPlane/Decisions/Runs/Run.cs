@@ -11,6 +11,9 @@ public sealed record RunSubmission(string Name, PipelineSpec Pipeline, string Te
 {
     /// <summary>Checkpoints that lie under this name already are this run's from now on.</summary>
     public bool Adopt { get; init; }
+
+    /// <summary>What stands for it, such as "TrainingPipeline dsops/mini". Empty: a person or a program submitted it.</summary>
+    public string DeclaredBy { get; init; } = "";
 }
 
 /// <summary>Where a run is. Closed; <see cref="RunPlanner"/> owns every transition, docs/states.md draws them.</summary>
@@ -61,4 +64,8 @@ public sealed record RunStage(
 /// <param name="Round">Grows with each retry.</param>
 public sealed record Run(
     string Name, PipelineSpec Pipeline, string Text, DateTimeOffset SubmittedAt, RunPhase Phase, Intent Intent, string Reason,
-    int Current, int Round, ImmutableArray<RunStage> Stages, ImmutableArray<RunEvent> Outbox);
+    int Current, int Round, ImmutableArray<RunStage> Stages, ImmutableArray<RunEvent> Outbox)
+{
+    /// <inheritdoc cref="RunSubmission.DeclaredBy"/>
+    public string DeclaredBy { get; init; } = "";
+}

@@ -32,9 +32,13 @@ public static class RunCommands
         int adopted = folders.IsDefaultOrEmpty ? 0 : folders.Sum(f => f?.Checkpoints.Length ?? 0);
         string reason = $"new run of {Words.Count(stages.Length, "stage", "stages")}, team {pipeline.Team}, priority "
             + $"{Priorities.Name((int)pipeline.Priority)}"
+            + (submission.DeclaredBy.Length > 0 ? $", declared by {submission.DeclaredBy}" : "")
             + (adopted == 0 ? "" : $"; goes on from {Words.Count(adopted, "checkpoint", "checkpoints")} of an earlier run of this name");
-        return new Run(submission.Name, pipeline, submission.Text, now, new RunPhase.Queued(), Intent.Train, reason, 0, 1, stages, [])
-            .Say(now, "submitted", EventLevel.Info, reason);
+        var run = new Run(submission.Name, pipeline, submission.Text, now, new RunPhase.Queued(), Intent.Train, reason, 0, 1, stages, [])
+        {
+            DeclaredBy = submission.DeclaredBy,
+        };
+        return run.Say(now, "submitted", EventLevel.Info, reason);
     }
 
     public static CommandDecision Pause(Run run, string reason, DateTimeOffset now) => run switch
@@ -149,6 +153,7 @@ public static class RunCommands
         return new RunView(run.Name, run.Pipeline.Team, NameOf(run.Phase), reason, run.SubmittedAt, ended, [.. views], run.Text, simulated)
         {
             Forecast = forecast,
+            DeclaredBy = run.DeclaredBy,
             Parameters = ParameterCount.Of(run.Pipeline.Model).Total,
             Groups = [.. run.Pipeline.Stages.Select(s => run.Pipeline.ResourcesOf(s).Group).Where(g => g.Length > 0).Distinct()],
         };

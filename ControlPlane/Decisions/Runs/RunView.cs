@@ -23,6 +23,9 @@ public sealed record RunView(
     /// <summary>When it will have ended. Null: nothing says it.</summary>
     public RunForecast? Forecast { get; init; }
 
+    /// <inheritdoc cref="RunSubmission.DeclaredBy"/>
+    public string DeclaredBy { get; init; } = "";
+
     /// <summary>Node groups that its stages ask for; empty: any node.</summary>
     public ImmutableArray<string> Groups { get; init; } = [];
 

@@ -12,7 +12,7 @@ public sealed class KubernetesTests
 {
     private const int Nodes = 256;
     private const int Steps = 60;
-    private const string Missing = "no API server is built on this machine (bash tests/run --kubernetes builds one, once)";
+    internal const string Missing = "no API server is built on this machine (bash tests/run --kubernetes builds one, once)";
 
     [Fact]
     public async Task A_gang_outlives_the_API_server_a_pod_and_a_node_ends_with_the_weights_of_one_undisturbed_and_leaves_nothing()
@@ -20,7 +20,7 @@ public sealed class KubernetesTests
         string? programs = RealApiServer.Programs();
         Assert.SkipWhen(programs is null, Missing);
         await using var server = await RealApiServer.Begin(programs!);
-        await Install(server);
+        await Install(server, Nodes);
         await using var kubelet = new StandInKubelet(server);
         kubelet.Begin();
         string shared = Directory.CreateTempSubdirectory("dsops-shared-").FullName;
@@ -70,10 +70,10 @@ public sealed class KubernetesTests
     }
 
     /// <summary>As `kubectl apply -k deploy/kubernetes` does, as far as an API server without kubelets can tell; and its nodes.</summary>
-    private static async Task Install(RealApiServer server)
+    internal static async Task Install(RealApiServer server, int nodes)
     {
         string folder = Path.Combine(AppContext.BaseDirectory, "../../../../deploy/kubernetes");
-        foreach (string file in new[] { "access.yaml", "control-plane.yaml" })
+        foreach (string file in new[] { "access.yaml", "pipelines.yaml", "control-plane.yaml" })
         {
             foreach (object item in KubernetesYaml.LoadAllFromString(await File.ReadAllTextAsync(Path.Combine(folder, file))))
             {
@@ -81,7 +81,7 @@ public sealed class KubernetesTests
             }
         }
 
-        await StandInKubelet.AddNodes(server.Admin, Nodes);
+        await StandInKubelet.AddNodes(server.Admin, nodes);
     }
 
     private static Task Make(k8s.Kubernetes admin, object item) => item switch
@@ -92,13 +92,14 @@ public sealed class KubernetesTests
         V1RoleBinding binding => admin.RbacAuthorizationV1.CreateNamespacedRoleBindingAsync(binding, binding.Namespace()),
         V1ClusterRole role => admin.RbacAuthorizationV1.CreateClusterRoleAsync(role),
         V1ClusterRoleBinding binding => admin.RbacAuthorizationV1.CreateClusterRoleBindingAsync(binding),
+        V1CustomResourceDefinition definition => admin.ApiextensionsV1.CreateCustomResourceDefinitionAsync(definition),
         V1Deployment deployment => admin.AppsV1.CreateNamespacedDeploymentAsync(deployment, deployment.Namespace()),
         V1Service service => admin.CoreV1.CreateNamespacedServiceAsync(service, service.Namespace()),
         V1PersistentVolumeClaim claim => admin.CoreV1.CreateNamespacedPersistentVolumeClaimAsync(claim, claim.Namespace()),
         _ => throw new InvalidOperationException($"deploy/kubernetes has a {item.GetType().Name}, which this test does not install"),
     };
 
-    private static string Settings(string shared, int agents)
+    internal static string Settings(string shared, int agents)
     {
         string file = Path.Combine(shared, "cluster.yaml");
         string worker = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../Worker/release/dsops-worker.dll"));

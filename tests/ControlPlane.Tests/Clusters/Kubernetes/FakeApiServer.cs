@@ -16,7 +16,7 @@ namespace DeepSeekOps.ControlPlane.Tests.Clusters.Kubernetes;
 /// An API server in this process, as far as we use one: lists, watches with versions, creation, deletion with grace; and the ways in which
 /// real ones end watches, forget versions and refuse. There is no kubelet: a test says what pods do.
 /// </summary>
-internal sealed class FakeApiServer : IAsyncDisposable
+internal sealed partial class FakeApiServer : IAsyncDisposable
 {
     private readonly Lock holding = new();
     private readonly SortedDictionary<string, JsonObject> objects = new(StringComparer.Ordinal);
@@ -36,6 +36,9 @@ internal sealed class FakeApiServer : IAsyncDisposable
     public ConcurrentQueue<string> Calls { get; } = new();
 
     public ConcurrentDictionary<string, string> Logs { get; } = new();
+
+    /// <summary>Custom resources by their plural.</summary>
+    public ConcurrentBag<string> Defined { get; } = [];
 
     public static async Task<FakeApiServer> Begin()
     {
@@ -163,8 +166,15 @@ internal sealed class FakeApiServer : IAsyncDisposable
             return;
         }
 
-        // /api/v1/nodes, /api/v1/pods, /api/v1/namespaces/NS/KIND[/NAME[/log]]
-        string[] parts = request.Path.Value!.Split('/')[3..];
+        // /api/v1/nodes, /api/v1/pods, /api/v1/namespaces/NS/KIND[/NAME[/log]]; of other groups /apis/GROUP/VERSION/…
+        string[] parts = request.Path.Value!.Split('/')[request.Path.StartsWithSegments("/apis", StringComparison.Ordinal) ? 4.. : 3..];
+        if (parts is ["namespaces", _, var custom, ..] && request.Path.StartsWithSegments("/apis", StringComparison.Ordinal)
+            && !Defined.Contains(custom))
+        {
+            await Status(context, 404, "the server could not find the requested resource");
+            return;
+        }
+
         var (space, kind, name) = parts is ["namespaces", var ns, var k, ..]
             ? (ns, k, parts.ElementAtOrDefault(3)) : (null, parts[0], null);
         await (request.Method switch
@@ -173,6 +183,7 @@ internal sealed class FakeApiServer : IAsyncDisposable
             "GET" when watch => Watch(context, kind, space),
             "GET" => List(context, kind, space),
             "POST" => Make(context, kind, space!),
+            "PATCH" => Patch(context, $"{kind}/{space}/{name}", parts is [.., "status"]),
             "DELETE" => End(context, $"{kind}/{space}/{name}"),
             _ => Status(context, 405, "not here"),
         });
@@ -282,9 +293,10 @@ internal sealed class FakeApiServer : IAsyncDisposable
         {
             await Status(context, 409, "the UID in the precondition does not match");
         }
-        else if (key.StartsWith("pods/", StringComparison.Ordinal) && grace is not 0)
+        else if ((key.StartsWith("pods/", StringComparison.Ordinal) && grace is not 0)
+            || item["metadata"]!["finalizers"] is JsonArray { Count: > 0 })
         {
-            Change(key, pod => pod["metadata"]!["deletionTimestamp"] = "2026-01-01T00:00:00Z");
+            Change(key, marked => marked["metadata"]!["deletionTimestamp"] = "2026-01-01T00:00:00Z");
             await Json(context, 200, Get(key)!);
         }
         else

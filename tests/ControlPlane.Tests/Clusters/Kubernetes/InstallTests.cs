@@ -1,6 +1,8 @@
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Clusters.Kubernetes;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Tests.Pipelines;
+using DeepSeekOps.Decisions.Runs;
 using k8s;
 using k8s.Models;
 using Xunit;
@@ -14,7 +16,7 @@ public sealed class InstallTests
 
     private static readonly List<object> Items =
     [
-        .. new[] { "access.yaml", "control-plane.yaml" }.SelectMany(
+        .. new[] { "access.yaml", "control-plane.yaml", "pipelines.yaml" }.SelectMany(
             f => KubernetesYaml.LoadAllFromString(File.ReadAllText(Path.Combine(Folder, f)))),
     ];
 
@@ -70,6 +72,28 @@ public sealed class InstallTests
             Items.OfType<V1ClusterRoleBinding>().SelectMany(b => b.Subjects)).ToList();
         Assert.Equal(2, subjects.Count);
         Assert.All(subjects, s => Assert.Equal((account.Metadata.Name, account.Metadata.NamespaceProperty), (s.Name, s.NamespaceProperty)));
+    }
+
+    [Fact]
+    public void The_definition_of_a_training_pipeline_is_that_which_is_asked_for_and_what_is_written_into_it_has_a_place()
+    {
+        var definition = Items.OfType<V1CustomResourceDefinition>().Single();
+        Assert.Equal(($"{PipelineObject.Plural}.{PipelineObject.Group}", PipelineObject.Group, Declaration.Kind),
+            (definition.Metadata.Name, definition.Spec.Group, definition.Spec.Names.Kind));
+        var version = definition.Spec.Versions.Single();
+        Assert.Equal(PipelineObject.Version, version.Name);
+        var root = version.Schema.OpenAPIV3Schema.Properties;
+        Assert.True(root["spec"].XKubernetesPreserveUnknownFields);
+        var now = DateTimeOffset.UnixEpoch;
+        var status = PipelineReading.Tell(
+            new DeclarationStatus(1, "r", "running", "s", 1, 2, "why", DeclarationVerdict.Submitted, "", now, now))["status"]!.AsObject();
+        // An API server drops in silence what the schema does not have.
+        Assert.Equal(root["status"].Properties.Keys.Order(), status.Select(p => p.Key).Order());
+        var items = (IDictionary<object, object>)root["status"].Properties["conditions"].Items;
+        var condition = (IDictionary<object, object>)items["properties"];
+        Assert.Equal(condition.Keys.Cast<string>().Order(), status["conditions"]![0]!.AsObject().Select(p => p.Key).Order());
+        Assert.All(version.AdditionalPrinterColumns.Where(c => c.JsonPath.StartsWith(".status.", StringComparison.Ordinal)),
+            c => Assert.Contains(c.JsonPath[".status.".Length..], status.Select(p => p.Key)));
     }
 
     [Fact]
