@@ -56,6 +56,12 @@ public interface ITrainingCluster
     /// </summary>
     Task<bool> Stop(string reason, CancellationToken cancellation) => Task.FromResult(true);
 
+    /// <summary>
+    /// Shows to whoever else uses its nodes which ones take nothing new, by node with the reason. One whose nodes nobody else uses has
+    /// nothing to do.
+    /// </summary>
+    Task ShowCordons(ImmutableDictionary<NodeId, string> cordoned, CancellationToken cancellation) => Task.CompletedTask;
+
     /// <summary>Ends every pod whose gang is not in <paramref name="wanted"/>: leftovers of a crash.</summary>
     Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation);
 }

@@ -163,6 +163,9 @@ internal sealed partial class ClusterGrain(
             {
                 LogFenced(pod.Gang.Stage, pod.Gang.Number, pod.Node);
             }
+
+            await cluster.ShowCordons(
+                state.State.Cordons.GroupBy(c => c.Node).ToImmutableDictionary(c => c.Key, c => c.Last().Reason), cancellation);
         }
         catch (Exception failed) when (failed is not OperationCanceledException)
         {

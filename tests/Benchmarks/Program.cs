@@ -11,6 +11,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["failures"] = () => FailureBenchmark.Run(args),
     ["gangs"] = GangBenchmark.Run,
     ["kubernetes"] = KubernetesBenchmark.Run,
+    ["lost-nodes"] = LostNodesBenchmark.Run,
     ["outage"] = () => OutageBenchmark.Run(args),
     ["placement"] = PlacementBenchmark.Run,
     ["planner"] = PlannerBenchmark.Run,

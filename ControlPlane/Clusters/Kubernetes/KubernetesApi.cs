@@ -121,6 +121,10 @@ internal sealed class KubernetesApi(Connection client, PodSettings settings, Tim
         return told.Items.OrderBy(e => e.LastTimestamp ?? e.EventTime).Select(ObjectReading.Line);
     }
 
+    public Task Mark(NodeMark mark, CancellationToken cancellation) => calls.Ask(
+        mark is NodeMark.Set ? $"make node {mark.Node} unschedulable" : $"make node {mark.Node} schedulable again",
+        token => client.CoreV1.PatchNodeAsync(Merge(Manifests.Mark(mark, settings)), mark.Node, cancellationToken: token), cancellation);
+
     public Task PatchPipeline(SeenPipeline seen, JsonObject patch, CancellationToken cancellation) => calls.Ask(
         $"change {seen.Declared.Resource}", token => client.CustomObjects.PatchNamespacedCustomObjectAsync<PipelineObject>(
             Merge(patch), PipelineObject.Group, PipelineObject.Version, seen.Namespace, PipelineObject.Plural, seen.Name,

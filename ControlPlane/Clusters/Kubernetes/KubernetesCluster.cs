@@ -37,6 +37,7 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
     private readonly ConcurrentDictionary<string, string> bootOf = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<GangId, bool> over = new();
     private bool putAway;
+    private string notShown = "";
 
     public KubernetesCluster(IOptions<KubernetesClusterOptions> options, TimeProvider clock, ILogger<KubernetesCluster> log)
     {
@@ -127,6 +128,31 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
         }
 
         return ended.ToImmutable();
+    }
+
+    public async Task ShowCordons(ImmutableDictionary<NodeId, string> cordoned, CancellationToken cancellation)
+    {
+        var ours = (await Seen(cancellation)).Nodes.Values.Where(n => NodeReading.IsOurs(n, Settings));
+        var names = cordoned.ToDictionary(c => c.Key.Name, c => c.Value, StringComparer.Ordinal);
+        foreach (var mark in NodeMarks.Of(ours, names, Settings))
+        {
+            try
+            {
+                await eyes.Value.Api.Mark(mark, cancellation);
+            }
+            catch (ClusterCallException e)
+            {
+                // It holds here all the same; others may place there until it can be shown.
+                if (Interlocked.Exchange(ref notShown, e.Message) != e.Message)
+                {
+                    LogNotShown(mark.Node, e.Message);
+                }
+
+                return;
+            }
+        }
+
+        notShown = "";
     }
 
     /// <summary>Twice is once: the container knows it under two types, and puts it away under each.</summary>
@@ -234,6 +260,9 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
     }
 
     private Task<SeenObjects> Seen(CancellationToken cancellation) => eyes.Value.Look(FirstList, cancellation);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The cordon of {Node} holds here and cannot be shown in Kubernetes: {Why}")]
+    private partial void LogNotShown(string node, string why);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Made pod {Pod} on {Node} for {Gang}")]
     private partial void LogMade(string pod, NodeId node, GangId gang);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using DeepSeekOps.Decisions.Pods;
 using k8s.Models;
 
@@ -52,6 +53,23 @@ internal static class Manifests
                 Containers = [Container(gang, pod, settings)],
                 Volumes = [.. Volumes(settings)],
             },
+        };
+    }
+
+    /// <summary>A merge patch; null takes an annotation away.</summary>
+    public static JsonObject Mark(NodeMark mark, PodSettings settings)
+    {
+        var set = mark as NodeMark.Set;
+        return new JsonObject
+        {
+            ["metadata"] = new JsonObject
+            {
+                ["annotations"] = new JsonObject
+                {
+                    [NodeMarks.CordonedBy] = set is null ? null : NodeMarks.Owner(settings), [NodeMarks.CordonReason] = set?.Reason,
+                },
+            },
+            ["spec"] = new JsonObject { ["unschedulable"] = set is null ? null : true },
         };
     }
 

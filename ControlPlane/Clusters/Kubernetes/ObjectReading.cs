@@ -14,7 +14,10 @@ internal static class ObjectReading
         node.Metadata.Name, node.Metadata.Labels?.ToImmutableDictionary() ?? None, node.Spec?.Unschedulable ?? false,
         [.. (node.Spec?.Taints ?? []).Select(t => new NodeTaint(t.Key, t.Value ?? "", t.Effect))],
         [.. (node.Status?.Conditions ?? []).Select(c => new NodeCondition(c.Type, c.Status, c.Message ?? c.Reason ?? ""))],
-        Whole(node.Status?.Allocatable, settings.GpuResource), node.Status?.NodeInfo?.BootID ?? "");
+        Whole(node.Status?.Allocatable, settings.GpuResource), node.Status?.NodeInfo?.BootID ?? "")
+    {
+        CordonedBy = node.Metadata.Annotations is { } notes && notes.TryGetValue(NodeMarks.CordonedBy, out string? by) ? by : "",
+    };
 
     public static PodFacts Of(V1Pod pod, PodSettings settings)
     {

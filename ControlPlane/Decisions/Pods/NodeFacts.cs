@@ -17,6 +17,9 @@ public sealed record NodeFacts(
     string Name, ImmutableDictionary<string, string> Labels, bool Unschedulable, ImmutableArray<NodeTaint> Taints,
     ImmutableArray<NodeCondition> Conditions, int Gpus, string BootId)
 {
+    /// <summary>The control plane that made it unschedulable. Empty: none did.</summary>
+    public string CordonedBy { get; init; } = "";
+
     public NodeCondition? Ready => Conditions.FirstOrDefault(c => c.Type == "Ready");
 
     /// <summary>An operator says that the machine is off: Kubernetes itself takes pods and volumes from it by this word.</summary>
@@ -84,7 +87,8 @@ public static class NodeReading
             return (NodeHealth.Cordoned, $"{full.Type}: {Short(full.Message)}");
         }
 
-        if (node.Unschedulable)
+        // Of a mark of ours the cordon that it shows is known here, with its reason; what was lifted here is free at once.
+        if (node.Unschedulable && node.CordonedBy != NodeMarks.Owner(settings))
         {
             return (NodeHealth.Cordoned, Cordoned(node));
         }

@@ -45,13 +45,23 @@ internal sealed partial class FakeApiServer
     {
         foreach (var (key, value) in patch)
         {
-            if (value is JsonObject inner && item[key] is JsonObject there)
+            if (value is null)
             {
+                item.Remove(key);
+            }
+            else if (value is JsonObject inner)
+            {
+                var there = item[key] as JsonObject ?? [];
+                if (there.Parent is null)
+                {
+                    item[key] = there;
+                }
+
                 Merge(there, inner);
             }
             else
             {
-                item[key] = value?.DeepClone();
+                item[key] = value.DeepClone();
             }
         }
     }

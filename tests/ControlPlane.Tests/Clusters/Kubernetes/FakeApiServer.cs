@@ -176,7 +176,7 @@ internal sealed partial class FakeApiServer : IAsyncDisposable
         }
 
         var (space, kind, name) = parts is ["namespaces", var ns, var k, ..]
-            ? (ns, k, parts.ElementAtOrDefault(3)) : (null, parts[0], null);
+            ? (ns, k, parts.ElementAtOrDefault(3)) : (null, parts[0], parts.ElementAtOrDefault(1));
         await (request.Method switch
         {
             "GET" when parts is [.., "log"] => context.Response.WriteAsync(Logs.GetValueOrDefault(name!, "")),
