@@ -37,6 +37,9 @@ public sealed class AccessKey
     /// </summary>
     public string CookieName => $"dsops-{Derived("cookie-name")[..8].Replace('-', 'x').Replace('_', 'x')}";
 
+    /// <summary>Tells whether two have the same key, and opens nothing.</summary>
+    public string Fingerprint => Derived("fingerprint")[..8];
+
     /// <summary>agent.CLAIMS.MAC; what it claims can be read by whoever has it, and changed by nobody.</summary>
     public string AgentToken(AgentClaims claims)
     {

@@ -16,8 +16,11 @@ internal static class CommonOptions
 
     public static readonly Option<string?> Server = new("--server")
     {
-        Description = "Address of a control plane elsewhere, as its dashboard shows it: http://host:port.",
-        HelpName = "URL",
+        Description = "Address of a control plane elsewhere, as its dashboard shows it: http://host:port. Of several, separated by commas, "
+            + $"the first that answers. Default: {ControlPlaneConnection.ServerVariable} in the environment.",
+        HelpName = "URL[,URL]",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(ControlPlaneConnection.ServerVariable) is { Length: > 0 } named
+            ? named : null,
         Recursive = true,
     };
 

@@ -11,6 +11,7 @@ namespace DeepSeekOps.ControlPlane.Client;
 internal sealed class ControlPlaneConnection : IDisposable
 {
     public const string TokenVariable = "DSOPS_TOKEN";
+    public const string ServerVariable = "DSOPS_SERVER";
 
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(15);
 
@@ -28,7 +29,7 @@ internal sealed class ControlPlaneConnection : IDisposable
     public OpsService.OpsServiceClient Client { get; }
 
     public static async Task<ControlPlaneConnection> Open(string dataDirectory, string? server, CancellationToken cancellation) =>
-        server is { Length: > 0 } ? await Elsewhere(dataDirectory, server, cancellation) : Here(dataDirectory);
+        server is { Length: > 0 } ? await FirstOf(dataDirectory, server, cancellation) : Here(dataDirectory);
 
     /// <summary>Every call has a deadline; a stream lives until its token.</summary>
     public static CallOptions Options(CancellationToken cancellation) =>
@@ -73,6 +74,25 @@ internal sealed class ControlPlaneConnection : IDisposable
         {
             return false;
         }
+    }
+
+    /// <summary>Of those that stand in for each other one answers, the others wait. If none does, the last one's words are told.</summary>
+    private static async Task<ControlPlaneConnection> FirstOf(string dataDirectory, string servers, CancellationToken cancellation)
+    {
+        string[] all = servers.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        foreach (string server in all.SkipLast(1))
+        {
+            try
+            {
+                return await Elsewhere(dataDirectory, server, cancellation);
+            }
+            catch (RefusalException e) when (e.Code == ExitCode.NotReachable)
+            {
+                // It waits for its turn, or is gone.
+            }
+        }
+
+        return await Elsewhere(dataDirectory, all.Length > 0 ? all[^1] : servers, cancellation);
     }
 
     /// <summary>

@@ -24,7 +24,7 @@ public static class ControlPlaneApp
         PostgresHold? hold = null)
     {
         var settings = clusterSettings ?? new ClusterSettings();
-        var key = KeyFile.ReadOrMake(options.DataDirectory);
+        var key = KeyFile.Of(options);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions
         {
             ApplicationName = typeof(ControlPlaneApp).Assembly.GetName().Name,

@@ -27,9 +27,15 @@ public static class ControlPlaneHost
         };
         PrivateFiles.MakeWhatIsMadePrivate();
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
+        var turn = options.Deputy ? await Deputy.Turn(options, terminal, stop) : null;
+        if (options.Deputy && turn is null)
+        {
+            return ExitCode.Ok;
+        }
+
         var endpoints = Endpoints.Choose(options);
         await using var log = new LogFile(options.DataDirectory, TimeProvider.System);
-        await using var app = await Start(options, settings, endpoints, logging => ConfigureLogging(logging, options, log));
+        await using var app = await Start(options, settings, endpoints, turn, logging => ConfigureLogging(logging, options, log));
         var key = app.Services.GetRequiredService<AccessKey>();
         KeyFile.WritePrivately(Path.Combine(options.DataDirectory, ControlFile.Name), endpoints.ToFile(key).ToJson());
         try
@@ -42,7 +48,14 @@ public static class ControlPlaneHost
                 await SubmittedPipeline.Submit(client, submitted, pipeline, page => endpoints.Open(key, page), terminal, stop,
                     options.Data);
             }
-            await UntilStopped(app, stop);
+            if (await UntilStopped(app, turn?.Taken, stop) is { } successor)
+            {
+                Say(terminal, $"Another control plane has taken over: {successor}. This one was not heard of for too long.");
+                ControlFile.Delete(options.DataDirectory);
+                await log.DisposeAsync();
+                // No orderly end: that would write this silo into the table again, for the new one to ask after.
+                Environment.Exit(ExitCode.InUse);
+            }
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -74,9 +87,9 @@ public static class ControlPlaneHost
     }
 
     private static async Task<WebApplication> Start(
-        ControlPlaneOptions options, ClusterSettings settings, Endpoints endpoints, Action<ILoggingBuilder> logging)
+        ControlPlaneOptions options, ClusterSettings settings, Endpoints endpoints, PostgresHold? turn, Action<ILoggingBuilder> logging)
     {
-        var (database, hold) = await Database(options);
+        var (database, hold) = await Database(options, turn);
         var app = ControlPlaneApp.Build(options, endpoints, database, logging, settings, hold);
         try
         {
@@ -98,13 +111,13 @@ public static class ControlPlaneHost
     }
 
     /// <summary>A database that is not there is one line before anything is started, not a stack trace from within the silo.</summary>
-    private static async Task<(OpsDatabase Database, PostgresHold? Hold)> Database(ControlPlaneOptions options)
+    private static async Task<(OpsDatabase Database, PostgresHold? Hold)> Database(ControlPlaneOptions options, PostgresHold? turn)
     {
         try
         {
             var database = OpsDatabase.Parse(options.Database, options.DataDirectory);
             await DirectoryBinding.Prepare(database, options, CancellationToken.None);
-            return (database, await Hold(database, options));
+            return (database, await Hold(database, options, turn));
         }
         catch (FormatException e)
         {
@@ -123,19 +136,32 @@ public static class ControlPlaneHost
     /// <summary>
     /// Local and simulated nodes are of one process: a second one on the same database would place gangs on nodes that it does not have.
     /// </summary>
-    private static async Task<PostgresHold?> Hold(OpsDatabase database, ControlPlaneOptions options) =>
-        database is OpsDatabase.Postgres postgres
-        ? await PostgresHold.Take(
-            postgres, $"on host {Environment.MachineName}, data directory {options.DataDirectory}, pid {Environment.ProcessId}",
-            TimeProvider.System, CancellationToken.None)
-        : null;
+    private static async Task<PostgresHold?> Hold(OpsDatabase database, ControlPlaneOptions options, PostgresHold? turn)
+    {
+        if (database is not OpsDatabase.Postgres postgres)
+        {
+            return null;
+        }
 
-    private static async Task UntilStopped(WebApplication app, CancellationToken stop)
+        var hold = turn ?? await PostgresHold.Take(postgres, Deputy.NameOf(options), TimeProvider.System, CancellationToken.None);
+        if (turn is null)
+        {
+            hold.Begin(TimeProvider.System);
+        }
+
+        await hold.Sign(CancellationToken.None);
+        await StorageHosting.ForgetSilos(database, CancellationToken.None);
+        return hold;
+    }
+
+    /// <returns>Who has taken over; null: we were stopped.</returns>
+    private static async Task<string?> UntilStopped(WebApplication app, Task<string>? taken, CancellationToken stop)
     {
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var byUser = stop.Register(() => ended.TrySetResult());
         await using var byItself = app.Lifetime.ApplicationStopping.Register(() => ended.TrySetResult());
-        await ended.Task;
+        await Task.WhenAny(ended.Task, taken ?? ended.Task);
+        return taken is { IsCompleted: true } ? await taken : null;
     }
 
     private static void Welcome(ControlPlaneOptions options, Endpoints endpoints, AccessKey key, Terminal terminal)

@@ -26,6 +26,14 @@ public sealed record ControlPlaneOptions
     /// <summary>Give the data directory to this database, although it belongs to another one. Default: such a start is refused.</summary>
     public bool Rebind { get; init; }
 
+    /// <summary>
+    /// Wait while another control plane has the database, and go on in its place when it ends or hangs. Default: such a start is refused.
+    /// </summary>
+    public bool Deputy { get; init; }
+
+    /// <summary>The key of all control planes that stand in for each other. Default: dsops.key in the data directory.</summary>
+    public string? KeyFile { get; init; }
+
     /// <summary>What runs the workers, with its own options.</summary>
     public required ClusterChoice Cluster { get; init; }
 

@@ -16,14 +16,26 @@ internal static class KeyFile
 
     private const UnixFileMode OwnersFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
-    public static AccessKey ReadOrMake(string dataDirectory)
+    public static AccessKey Of(ControlPlaneOptions options)
     {
-        string path = Path.Combine(dataDirectory, Name);
+        if (options.KeyFile is { } given)
+        {
+            return File.Exists(given) ? Read(given) : throw new RefusalException($"--key-file {given} is not there.",
+                "Copy dsops.key of the data directory of the first control plane there; each that stands in for it needs the same.",
+                ExitCode.Usage);
+        }
+
+        string path = Path.Combine(options.DataDirectory, Name);
         if (!File.Exists(path))
         {
             Make(path);
         }
 
+        return Read(path);
+    }
+
+    private static AccessKey Read(string path)
+    {
         byte[] secret = new byte[AccessKey.Bytes];
         byte[] text = Encoding.ASCII.GetBytes(File.ReadAllText(path).Trim());
         return Base64Url.IsValid(text, out int length) && length == AccessKey.Bytes

@@ -33,8 +33,11 @@ internal static class PodNotation
     public static Mapping<PodSettings> Pods { get; } = new Mapping<PodSettings>("settings of Kubernetes", new PodSettings())
         .With("image", new TextNotation("the name of an image", "[^\\s]{1,512}"), p => p.Image, (p, v) => p with { Image = v },
             "Image of the workers.", required: true)
-        .With("controlUrl", new TextNotation("an address such as http://dsops-agents:5082", "https?://[^\\s/]{1,300}/?"),
-            p => p.ControlUrl, (p, v) => p with { ControlUrl = v }, "Where agents in pods reach the control plane (--agents).",
+        .With("controlUrl", new TextNotation(
+            "an address such as http://dsops-agents:5082, or up to eight of them separated by commas",
+            "https?://[^\\s/,]{1,300}/?(,https?://[^\\s/,]{1,300}/?){0,7}"),
+            p => p.ControlUrl, (p, v) => p with { ControlUrl = v },
+            "Where agents in pods reach the control plane (--agents); of several the first that answers.",
             required: true)
         .With("namespace", DnsName, p => p.Namespace, (p, v) => p with { Namespace = v }, "Where pods are made.")
         .With("instance", Spell.Name, p => p.Instance, (p, v) => p with { Instance = v },

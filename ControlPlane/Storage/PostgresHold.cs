@@ -17,11 +17,42 @@ public sealed class PostgresHold : IAsyncDisposable
     private const int TriesAtStart = 6;
 
     private static readonly TimeSpan TryAgain = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// A server that was away lets everybody in at once, and whoever held it finds its connection broken by one look and opens another with
+    /// the next: so many tries of a deputy, three seconds, it comes first.
+    /// </summary>
+    private const int TriesLeftToTheHolder = 6;
+
+    /// <summary>
+    /// A holder looks once a second (<see cref="StoreProbe"/>). Three looks that were missed in a row are a process that is stopped or a
+    /// machine that is dead, whose end PostgreSQL would hear of in two hours (TCP keep-alive). One that only was slow loses its place and
+    /// nothing else.
+    /// </summary>
+    public static readonly TimeSpan HungAfter = TimeSpan.FromSeconds(4);
+
+    private const string UndefinedTable = "42P01";
+
+    /// <summary>Who has the lock has said nothing for too long: PostgreSQL lets go of its session, and of the lock with it.</summary>
+    private const string EndHung = """
+        SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+        WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND ((l.classid::bigint << 32) | l.objid::bigint) = @key AND a.pid <> pg_backend_pid()
+        AND clock_timestamp() - a.state_change > make_interval(secs => @hung)
+        """;
 
     private readonly OpsDatabase.Postgres database;
     private readonly string holder;
+    private readonly TaskCompletionSource<string> taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>One command at a time goes over the connection.</summary>
+    private readonly SemaphoreSlim gate = new(1);
+    private readonly CancellationTokenSource over = new();
     private NpgsqlConnection? connection;
+    private Task pulse = Task.CompletedTask;
     private string? other;
+    private bool had;
 
     private PostgresHold(OpsDatabase.Postgres database, string holder) => (this.database, this.holder) = (database, holder);
 
@@ -29,6 +60,64 @@ public sealed class PostgresHold : IAsyncDisposable
     public StoreTrouble? Trouble => other is null ? null : new StoreTrouble(
         $"another `dsops` took PostgreSQL at {database.Address} while it was away: {other}",
         "Stop one of the two; each needs a database of its own.");
+
+    /// <summary>What the database calls its holder, while that is us.</summary>
+    public string Holder => holder;
+
+    /// <summary>Ends when somebody else has taken what we held; who, in words.</summary>
+    public Task<string> Taken => taken.Task;
+
+    /// <summary>
+    /// Waits until whoever holds it ends, or ends it where it hangs. A database that is away is waited for too.
+    /// </summary>
+    /// <param name="waiting">Is told who is waited for, whenever that is another one.</param>
+    public static async Task<PostgresHold> Await(OpsDatabase.Postgres database, string holder, Action<string> waiting, TimeProvider clock,
+        CancellationToken cancellation, TimeSpan? hungAfter = null)
+    {
+        var hold = new PostgresHold(database, holder);
+        using var timer = new PeriodicTimer(TryAgain, clock);
+        string told = "";
+        int rest = 0;
+        try
+        {
+            while (true)
+            {
+                string now = told;
+                try
+                {
+                    await hold.Connect(cancellation);
+                    if (rest-- <= 0)
+                    {
+                        if (await hold.TryTake(cancellation))
+                        {
+                            return hold;
+                        }
+
+                        now = hold.other ?? "";
+                        await hold.EndIfHung(hungAfter ?? HungAfter, cancellation);
+                    }
+                }
+                catch (Exception e) when (e is NpgsqlException or IOException or TimeoutException)
+                {
+                    await hold.Drop();
+                    rest = TriesLeftToTheHolder;
+                    now = $"PostgreSQL at {database.Address} does not answer: {e.Message}";
+                }
+
+                if (now != told)
+                {
+                    waiting(told = now);
+                }
+
+                await timer.WaitForNextTickAsync(cancellation);
+            }
+        }
+        catch
+        {
+            await hold.Drop();
+            throw;
+        }
+    }
 
     /// <param name="holder">Host, data directory and process, for who comes second.</param>
     /// <exception cref="StoreHeldException">Somebody else works on this database.</exception>
@@ -51,9 +140,17 @@ public sealed class PostgresHold : IAsyncDisposable
         return hold;
     }
 
+    /// <summary>Looks each second from now on: whoever starts is heard of before it is up.</summary>
+    public void Begin(TimeProvider clock) => pulse = Looks(clock);
+
     /// <summary>Looks whether the lock is still there, and takes it again where it is not. A server that is away changes nothing.</summary>
     internal async Task Look(CancellationToken cancellation)
     {
+        if (!await gate.WaitAsync(TimeSpan.Zero, cancellation))
+        {
+            return;
+        }
+
         try
         {
             if (connection is not null && other is null)
@@ -69,11 +166,36 @@ public sealed class PostgresHold : IAsyncDisposable
         {
             await Drop();
         }
+        finally
+        {
+            gate.Release();
+        }
     }
 
-    public async ValueTask DisposeAsync() => await Drop();
+    public async ValueTask DisposeAsync()
+    {
+        await over.CancelAsync();
+        await pulse;
+        await Drop();
+    }
 
-    private async Task<bool> TryTake(CancellationToken cancellation)
+    private async Task Looks(TimeProvider clock)
+    {
+        using var timer = new PeriodicTimer(LookEvery, clock);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(over.Token))
+            {
+                await Look(over.Token);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // It is put away.
+        }
+    }
+
+    private async Task Connect(CancellationToken cancellation)
     {
         if (connection is null)
         {
@@ -87,22 +209,77 @@ public sealed class PostgresHold : IAsyncDisposable
             await opened.OpenAsync(cancellation);
             connection = opened;
         }
+    }
+
+    private async Task<bool> TryTake(CancellationToken cancellation)
+    {
+        await Connect(cancellation);
 
         await using var take = new NpgsqlCommand("SELECT pg_try_advisory_lock(@key)", connection);
         take.Parameters.AddWithValue("key", Key);
         if (await take.ExecuteScalarAsync(cancellation) is true)
         {
-            await using var sign = new NpgsqlCommand("UPDATE store SET holder = @holder WHERE id = 1", connection);
-            sign.Parameters.AddWithValue("holder", holder);
-            await sign.ExecuteNonQueryAsync(cancellation);
-            other = null;
+            await SignHere(cancellation);
+            (other, had) = (null, true);
             return true;
         }
 
         await using var who = new NpgsqlCommand("SELECT holder FROM store WHERE id = 1", connection);
-        other = Convert.ToString(await who.ExecuteScalarAsync(cancellation), CultureInfo.InvariantCulture) is { Length: > 0 } named ? named
-            : "it has not said who it is";
+        other = await Named(who, cancellation) is { Length: > 0 } named ? named : "it has not said who it is";
+        if (had)
+        {
+            taken.TrySetResult(other);
+        }
+
         return false;
+    }
+
+    /// <summary>Says who holds it, for who comes second. A database that has no tables yet is signed once it has.</summary>
+    public async Task Sign(CancellationToken cancellation)
+    {
+        await gate.WaitAsync(cancellation);
+        try
+        {
+            await SignHere(cancellation);
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
+    private async Task SignHere(CancellationToken cancellation)
+    {
+        await using var sign = new NpgsqlCommand("UPDATE store SET holder = @holder WHERE id = 1", connection);
+        sign.Parameters.AddWithValue("holder", holder);
+        try
+        {
+            await sign.ExecuteNonQueryAsync(cancellation);
+        }
+        catch (PostgresException e) when (e.SqlState == UndefinedTable)
+        {
+            // Its first control plane begins right now.
+        }
+    }
+
+    private static async Task<string?> Named(NpgsqlCommand who, CancellationToken cancellation)
+    {
+        try
+        {
+            return Convert.ToString(await who.ExecuteScalarAsync(cancellation), CultureInfo.InvariantCulture);
+        }
+        catch (PostgresException e) when (e.SqlState == UndefinedTable)
+        {
+            return null;
+        }
+    }
+
+    private async Task EndIfHung(TimeSpan hungAfter, CancellationToken cancellation)
+    {
+        await using var end = new NpgsqlCommand(EndHung, connection);
+        end.Parameters.AddWithValue("key", Key);
+        end.Parameters.AddWithValue("hung", hungAfter.TotalSeconds);
+        await end.ExecuteNonQueryAsync(cancellation);
     }
 
     private async Task Drop()

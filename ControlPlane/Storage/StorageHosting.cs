@@ -29,6 +29,17 @@ public static class StorageHosting
         return await connections.Usable(() => Found(connections, cancellation));
     }
 
+    /// <summary>
+    /// For who holds the database alone: whoever else is in the table of silos is dead, or was let go of. A silo that had to find that out
+    /// by itself would ask the dead for up to a minute.
+    /// </summary>
+    public static async Task ForgetSilos(OpsDatabase database, CancellationToken cancellation)
+    {
+        await using var connections = new OpsConnections(database);
+        await using var connection = await connections.Open(cancellation);
+        await OpsMembership.Purge(connection);
+    }
+
     /// <summary>Gives a copied database a name of its own.</summary>
     public static async Task<string> Rename(OpsDatabase database, CancellationToken cancellation)
     {

@@ -15,7 +15,7 @@ public sealed record AgentOptions
           --gang GANG            number of the gang: that of the attempt that placed it here (earlier: --attempt)
           --pod-dir DIR          its own folder: rank-0.log, ...; what it prints itself goes to its standard output
           --control-file FILE    control-plane.json, read again whenever contact is lost
-          --control URL          the control plane's gRPC address, where it never changes
+          --control URL[,URL]    the control plane's gRPC address, where it never changes, or those of all that stand in for each other
           --standbys N           warm rank processes to keep ready. Default: 1
           --give-up-after TIME   save and end after so long without the control plane. Default: 2h
           --save-within TIME     how long ranks may save after SIGTERM. Default: 20s

@@ -19,6 +19,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
 
     private readonly Metadata _token = options.Token.Length > 0 ? new Metadata { { "authorization", $"Bearer {options.Token}" } } : [];
     private GrpcChannel? _channel;
+    private int _turn;
     private bool _calling;
     private DateTimeOffset _next = now;
     private TimeSpan _pause = FirstPause;
@@ -109,6 +110,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
                 _pause = Min(_pause * 2, LongestPause);
                 _channel?.Dispose();
                 _channel = null;
+                _turn++;
                 return lost ? $"contact with the control plane lost: {reason}; ranks go on, reports are kept" : "";
             default:
                 return "";
@@ -142,7 +144,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
 
     private Uri? FindAddress()
     {
-        string? text = options.ControlUrl;
+        string? text = ControlAddresses.At(options.ControlUrl, _turn);
         try
         {
             if (options.ControlFile is { } file)

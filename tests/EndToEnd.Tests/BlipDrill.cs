@@ -105,7 +105,7 @@ internal static partial class BlipDrill
         File.ReadAllBytes(Path.Combine(Folders(dsops, run).Single(f => f.Step == step).Folder, "model.safetensors"))));
 
     /// <summary>As the export has them, to the last digit.</summary>
-    private static async Task<Dictionary<long, string>> Losses(Dsops dsops, string run)
+    public static async Task<Dictionary<long, string>> Losses(Dsops dsops, string run)
     {
         using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
         http.DefaultRequestHeaders.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", dsops.Token);

@@ -86,15 +86,40 @@ internal sealed class Dsops : IAsyncDisposable
         }
     }
 
+    /// <summary>`dsops serve` that need not answer yet: another one may be at work.</summary>
+    public static Dsops Deputy(params string[] arguments)
+    {
+        var dsops = new Dsops(Directory.CreateTempSubdirectory("dsops-e2e-").FullName, "serve", arguments);
+        dsops.Begin();
+        return dsops;
+    }
+
     /// <summary>Starts `dev` (again) on the same data directory and waits until it answers.</summary>
     public async Task StartDev()
     {
-        string file = Path.Combine(DataDirectory, "control-plane.json");
-        File.Delete(file);
+        Begin();
+        await Ready();
+    }
+
+    public void Begin()
+    {
+        File.Delete(Path.Combine(DataDirectory, "control-plane.json"));
         dev = Launch([verb, "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
         Collect(dev);
-        Http = await Eventually.Get("dev is ready", Eventually.Patience,
-            () => Task.FromResult(dev.HasExited ? throw Died() : ReadAddress(file)), () => Output);
+    }
+
+    public async Task Ready() => Http = await Eventually.Get("dev is ready", Eventually.Patience,
+        () => Task.FromResult(
+            dev is not { HasExited: false } ? throw Died() : ReadAddress(Path.Combine(DataDirectory, "control-plane.json"))),
+        () => Output);
+
+    /// <summary>Waits until it has ended by itself, and says how.</summary>
+    public async Task<int> Ended()
+    {
+        var process = dev ?? throw new InvalidOperationException("dev is not running");
+        using var limit = new CancellationTokenSource(Eventually.Patience);
+        await process.WaitForExitAsync(limit.Token);
+        return process.ExitCode;
     }
 
     /// <summary>kill -9 of the control plane alone. Its output must end with it, although what it started lives on.</summary>

@@ -7,8 +7,19 @@ namespace DeepSeekOps.ControlPlane.Storage.Orleans;
 /// <summary>
 /// Grain state in the ledger's database by group commit. A state is JSON, readable by people, one row per grain; its version is the ETag.
 /// </summary>
-public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections) : IGrainStorage
+public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections, PostgresHold? hold = null) : IGrainStorage
 {
+    /// <summary>
+    /// Of a process that was stopped and goes on, writes may be on their way before it hears that another one has taken over: the database
+    /// itself takes them from its holder alone.
+    /// </summary>
+    private const string OfTheHolder = "(SELECT holder FROM store WHERE id = 1) = @holder";
+
+    private const string InsertHeld = """
+        INSERT INTO grain_state (state_name, grain_id, version, payload) SELECT @name, @grain, 1, @payload
+        WHERE (SELECT holder FROM store WHERE id = 1) = @holder ON CONFLICT (state_name, grain_id) DO NOTHING
+        """;
+
     private const string Insert = """
         INSERT INTO grain_state (state_name, grain_id, version, payload) VALUES (@name, @grain, 1, @payload)
         ON CONFLICT (state_name, grain_id) DO NOTHING
@@ -45,8 +56,9 @@ public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections
         byte[] payload = JsonSerializer.SerializeToUtf8Bytes(grainState.State, LedgerJson.Options);
         long version = VersionOf(grainState.ETag);
         var statement = version == 0
-            ? new Statement(Insert, ("name", stateName), ("grain", grain), ("payload", payload))
-            : new Statement(Update, ("name", stateName), ("grain", grain), ("payload", payload), ("version", version));
+            ? Held(Insert, InsertHeld, ("name", stateName), ("grain", grain), ("payload", payload))
+            : Held(Update, $"{Update} AND {OfTheHolder}", ("name", stateName), ("grain", grain), ("payload", payload),
+                ("version", version));
         int[] rows = await lanes.Run(grain, [statement], CancellationToken.None);
         Demand(rows[0], stateName, grain, grainState.ETag);
         grainState.ETag = (version + 1).ToString(System.Globalization.CultureInfo.InvariantCulture);
@@ -59,7 +71,8 @@ public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections
         if (VersionOf(grainState.ETag) is var version and > 0)
         {
             int[] rows = await lanes.Run(grain,
-                [new Statement(Delete, ("name", stateName), ("grain", grain), ("version", version))], CancellationToken.None);
+                [Held(Delete, $"{Delete} AND {OfTheHolder}", ("name", stateName), ("grain", grain), ("version", version))],
+                CancellationToken.None);
             Demand(rows[0], stateName, grain, grainState.ETag);
         }
 
@@ -68,6 +81,9 @@ public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections
         grainState.State = Activator.CreateInstance<T>();
     }
 
+    private Statement Held(string sql, string held, params (string Name, object Value)[] parameters) =>
+        hold is null ? new Statement(sql, parameters) : new Statement(held, [.. parameters, ("holder", hold.Holder)]);
+
     private static long VersionOf(string? etag) =>
         etag is null ? 0 : long.Parse(etag, System.Globalization.CultureInfo.InvariantCulture);
 
@@ -75,8 +91,8 @@ public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections
     {
         if (rows == 0)
         {
-            throw new InconsistentStateException($"{stateName} of {grain} was written by another activation since version {etag ?? "0"}.",
-                "", etag ?? "");
+            throw new InconsistentStateException($"{stateName} of {grain} was written by another activation since version "
+                + $"{etag ?? "0"}, or another control plane has taken over.", "", etag ?? "");
         }
     }
 }

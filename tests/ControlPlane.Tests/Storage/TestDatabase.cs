@@ -26,12 +26,16 @@ public sealed class TestDatabase : IAsyncDisposable
 
     public OpsDatabase Database { get; }
 
-    public static async Task<TestDatabase> Create(DatabaseKind kind, PrivatePostgres postgres)
+    public static async Task<TestDatabase> Create(DatabaseKind kind, PrivatePostgres postgres, bool migrate = true)
     {
         var cancellation = TestContext.Current.CancellationToken;
         string folder = Directory.CreateTempSubdirectory("dsops-db-").FullName;
         var database = OpsDatabase.Parse(kind == DatabaseKind.Postgres ? await postgres.CreateDatabase(cancellation) : null, folder);
-        await StorageHosting.Prepare(database, cancellation);
+        if (migrate)
+        {
+            await StorageHosting.Prepare(database, cancellation);
+        }
+
         return new TestDatabase(database, folder);
     }
 

@@ -99,7 +99,7 @@ public sealed class KubernetesTests
         _ => throw new InvalidOperationException($"deploy/kubernetes has a {item.GetType().Name}, which this test does not install"),
     };
 
-    internal static string Settings(string shared, int agents)
+    internal static string Settings(string shared, params int[] agents)
     {
         string file = Path.Combine(shared, "cluster.yaml");
         string worker = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../Worker/release/dsops-worker.dll"));
@@ -107,7 +107,7 @@ public sealed class KubernetesTests
             apiVersion: deepseekops/v1
             kubernetes:
               image: dsops-worker
-              controlUrl: http://127.0.0.1:{{agents.ToString(CultureInfo.InvariantCulture)}}
+              controlUrl: {{string.Join(',', agents.Select(a => string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{a}")))}}
               command: [dotnet, {{worker}}]
               checkpoints: {{shared}}/checkpoints
               volumes: [{path: {{shared}}, hostPath: {{shared}}}]

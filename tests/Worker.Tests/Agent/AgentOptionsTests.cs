@@ -26,6 +26,16 @@ public sealed class AgentOptionsTests
     }
 
     [Theory]
+    [InlineData("http://a:1", 0, "http://a:1")]
+    [InlineData("http://a:1", 7, "http://a:1")]
+    [InlineData("http://a:1, http://b:2", 0, "http://a:1")]
+    [InlineData("http://a:1, http://b:2", 1, "http://b:2")]
+    [InlineData("http://a:1, http://b:2", 2, "http://a:1")]
+    [InlineData(",", 3, ",")]
+    public void Of_several_control_planes_the_next_is_asked_after_each_that_did_not_answer(string addresses, int turn, string asked) =>
+        Assert.Equal(asked, ControlAddresses.At(addresses, turn));
+
+    [Theory]
     [InlineData(null, "127.0.0.1")]
     [InlineData("", "127.0.0.1")]
     [InlineData("10.1.2.3", "10.1.2.3")]

@@ -1,0 +1,66 @@
+using System.Globalization;
+using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Storage;
+
+namespace DeepSeekOps.ControlPlane.Hosting;
+
+/// <summary>
+/// A control plane that waits: of those on one PostgreSQL database one works, and the others take over when it ends or hangs. Nothing of
+/// a waiting one listens, so agents, verbs and load balancers find the one that works by asking who answers.
+/// </summary>
+internal static class Deputy
+{
+    private const string KeyMark = ", key ";
+
+    /// <summary>What the database says of its holder: where it is, and by a fingerprint which key it has.</summary>
+    public static string NameOf(ControlPlaneOptions options) => string.Create(CultureInfo.InvariantCulture,
+        $"on host {Environment.MachineName}, data directory {options.DataDirectory}, pid {Environment.ProcessId}")
+        + $"{KeyMark}{KeyFile.Of(options).Fingerprint}";
+
+    /// <summary>Null: stopped before its turn came.</summary>
+    /// <exception cref="RefusalException">What it would take over was made with another key.</exception>
+    public static async Task<PostgresHold?> Turn(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
+    {
+        var postgres = Database(options);
+        string own = KeyFile.Of(options).Fingerprint;
+        try
+        {
+            var hold = await PostgresHold.Await(postgres, NameOf(options), other =>
+            {
+                Demand(other, own);
+                terminal.Output.WriteLine($"Waiting as deputy: {other}");
+            }, TimeProvider.System, stop);
+            hold.Begin(TimeProvider.System);
+            return hold;
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    private static OpsDatabase.Postgres Database(ControlPlaneOptions options)
+    {
+        try
+        {
+            return OpsDatabase.Parse(options.Database, options.DataDirectory) as OpsDatabase.Postgres ?? throw new RefusalException(
+                "--deputy needs a database that both reach.", "Name PostgreSQL with --database or --database-file.", ExitCode.Usage);
+        }
+        catch (FormatException e)
+        {
+            throw new RefusalException(e.Message, "Correct --database.", ExitCode.Usage, e);
+        }
+    }
+
+    /// <summary>Agents show tokens that were made with the key of who placed them; with another key all would be turned away.</summary>
+    private static void Demand(string other, string own)
+    {
+        int at = other.LastIndexOf(KeyMark, StringComparison.Ordinal);
+        if (at >= 0 && other[(at + KeyMark.Length)..] != own)
+        {
+            throw new RefusalException($"The control plane that works has another key: {other}. With this one's ({own}) its agents and "
+                + "everybody's tokens would be refused.",
+                "Give both the same --key-file: a copy of dsops.key from the data directory of the first.", ExitCode.Failed);
+        }
+    }
+}
