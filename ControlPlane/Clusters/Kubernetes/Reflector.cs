@@ -97,6 +97,12 @@ internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, T
                 version = await Follow(version, stop);
                 failures = 0;
             }
+            catch (Exception e) when (e is HttpRequestException or IOException && version is not null && Served(began))
+            {
+                // A watch that had nothing to tell until its time was up ends so on some servers: without the end of its answer.
+                failures = 0;
+                Hear();
+            }
             catch (Exception e) when (e is HttpRequestException or HttpOperationException or KubernetesException or IOException
                 or JsonException or OperationCanceledException or TimeoutException)
             {
@@ -114,6 +120,8 @@ internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, T
             await Pause(stop);
         }
     }
+
+    private bool Served(long began) => clock.GetElapsedTime(began) is var took && took >= WatchFor && took < WatchAtMost;
 
     private async Task<string> List(CancellationToken stop)
     {
