@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.Calls;
 using DeepSeekOps.ControlPlane.Api.OpenApi;
 using Google.Protobuf.Reflection;
 
@@ -21,9 +22,15 @@ public static class ApiSetup
         services.AddSingleton<ErrorInterceptor>();
         services.AddSingleton<HealthBoard>();
         services.AddSingleton<RunLists>();
+        services.AddCalls();
     }
 
-    public static void AddSeriesFilter(this RouteGroupBuilder series) => series.AddEndpointFilter<RouteGroupBuilder, SeriesFilter>();
+    /// <summary>A class for each subject, with what it alone needs.</summary>
+    private static void AddCalls(this IServiceCollection services) => services
+        .AddSingleton<KnownRuns>().AddSingleton<WholeCluster>().AddSingleton<CallStreams>()
+        .AddSingleton<SubmissionCalls>().AddSingleton<RunCalls>().AddSingleton<HistoryCalls>().AddSingleton<IncidentCalls>()
+        .AddSingleton<ExpertCalls>().AddSingleton<TryCalls>().AddSingleton<NodeCalls>().AddSingleton<QueueCalls>()
+        .AddSingleton<ForesightCalls>().AddSingleton<ServerCalls>();
 
     public static void MapApi(this IEndpointRouteBuilder routes)
     {

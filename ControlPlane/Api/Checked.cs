@@ -8,7 +8,11 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>What comes from outside is checked here once; what is inside is trusted.</summary>
 internal static class Checked
 {
+    /// <summary>Of a list; more comes on the next page.</summary>
+    public const int PageMost = 1_000;
+
     private const int NameLengthMax = 128;
+    private const int SearchLengthMax = 500;
     private const int ReasonLengthMax = 1_000;
     private const int DeclaredByLengthMax = 400;
     private const int DataLengthMax = 16_384;
@@ -50,6 +54,12 @@ internal static class Checked
     public static string? OptionalName(string text, string field) => text.Length == 0 ? null : Name(text, field);
 
     public static StageId Stage(string run, string stage) => new(Name(run, "run"), Name(stage, "stage"));
+
+    public static StageId Gang(string text, string field) => text.Split('/') is [var run, var stage] ? Stage(run, stage)
+        : throw Invalid($"{field} '{Shown(text)}' is no gang; write it as run/stage.");
+
+    public static string Search(string text, string field) => text.Length <= SearchLengthMax
+        ? text : throw Invalid($"{field} has {text.Length} characters; at most {SearchLengthMax} are looked for.");
 
     public static string Reason(string text) => text.Length <= ReasonLengthMax
         ? string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c)).Trim()

@@ -121,7 +121,7 @@ internal static partial class HostFilter
         request.HttpContext.WebSockets.IsWebSocketRequest || request.Headers.Upgrade.Count > 0
         || !(HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method));
 
-    private static bool IsOwn(string origin, HttpRequest request) =>
+    internal static bool IsOwn(string origin, HttpRequest request) =>
         Uri.TryCreate(origin, UriKind.Absolute, out var from)
             && string.Equals(from.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase);
 

@@ -1,217 +1,136 @@
 using DeepSeekOps.Contracts.Ops.V1;
-using DeepSeekOps.ControlPlane.Clusters;
-using DeepSeekOps.ControlPlane.Clusters.Generation;
-using DeepSeekOps.ControlPlane.Grains;
-using DeepSeekOps.ControlPlane.Pipelines;
-using DeepSeekOps.ControlPlane.Storage;
-using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
-using DeepSeekOps.ControlPlane.Storage.Series;
-using DeepSeekOps.Decisions;
-using DeepSeekOps.Decisions.Planning;
-using DeepSeekOps.Decisions.Runs;
-using DeepSeekOps.Recipes.Files;
-using Google.Protobuf.WellKnownTypes;
+using DeepSeekOps.ControlPlane.Api.Calls;
 using Grpc.Core;
 using Run = DeepSeekOps.Contracts.Ops.V1.Run;
 
 namespace DeepSeekOps.ControlPlane.Api;
 
-/// <summary>What people and tools ask of runs. Commands go to a run's grain, lists to the ledger.</summary>
-internal sealed partial class OpsGrpcService(
-    IGrainFactory grains, HistoryQueries history, RunLists runs, LogQueries logs, IncidentStore incidents, SeriesQueries series,
-    ExpertLoadQueries experts, ITrainingCluster cluster, OpsDatabase database,
-    Generations generations, CheckpointRoot checkpoints, HealthBoard health, FileLooks looks, TimeProvider clock,
-    IHostApplicationLifetime lifetime) : OpsService.OpsServiceBase
+/// <summary>
+/// What people and tools ask, in the order of ops.proto, and which subject answers. One service on the wire, so that a caller needs one
+/// client; a file for each subject here.
+/// </summary>
+internal sealed class OpsGrpcService(
+    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, ExpertCalls experts, TryCalls trials,
+    NodeCalls nodes, QueueCalls queue, ForesightCalls foresights, ServerCalls server) : OpsService.OpsServiceBase
 {
-    private const int NearNames = 3;
-    private const int ProblemsTold = 100;
+    public override Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context) =>
+        submissions.CheckPipeline(request, context);
 
-    /// <summary>A status travels in headers, of which a client takes 64 kB.</summary>
-    private const int StatusBytesMax = 16 << 10;
-    private const int ErrorsInWords = 20;
-    private const int WordsMax = 4_000;
+    public override Task<Forecast> ForecastPipeline(CheckPipelineRequest request, ServerCallContext context) =>
+        submissions.ForecastPipeline(request, context);
 
-    /// <summary>Newest first: who mistypes a name means one that he saw lately.</summary>
-    private const int NamesCompared = 1_000;
+    public override Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext context) =>
+        submissions.SubmitRun(request, context);
 
-    public override async Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context)
-    {
-        var parse = await Parse(request.Text, request.Folder, name: "", context, toRun: true);
-        var reply = new CheckPipelineReply { Problems = { Told(parse.Problems) } };
-        if (parse.Spec is { } sound && !parse.Errors.Any())
-        {
-            reply.Plan = sound.ToPlan();
-        }
-        // Whatever files are missing, the size of what it asks for is known.
-        if ((parse.Spec ?? (await Parse(request.Text, request.Folder, "", context, known: _ => true)).Spec) is { } spec)
-        {
-            reply.CannotStart = await ClusterOf().CannotStart(spec, context.CancellationToken) ?? "";
-        }
-        return reply;
-    }
+    public override Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext context) =>
+        runs.ListRuns(request, context);
 
-    public override async Task<Forecast> ForecastPipeline(CheckPipelineRequest request, ServerCallContext context)
-    {
-        // A forecast reads no file, so none has to be there yet: `dsops plan` says the same of the same text.
-        var parse = await Parse(request.Text, request.Folder, name: "", context, known: _ => true);
-        var forecast = parse.Spec is { } spec && !parse.Errors.Any() ? PipelineForecast.Of(spec).ToProto() : new Forecast();
-        forecast.Problems.AddRange(Told(parse.Problems));
-        return forecast;
-    }
+    public override Task<Run> GetRun(GetRunRequest request, ServerCallContext context) =>
+        runs.GetRun(request, context);
 
-    public override async Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext context)
-    {
-        var parse = await Parse(request.Text, request.Folder, request.Name, context, request.Data, toRun: true);
-        if (parse.Spec is not { } spec || parse.Errors.Any())
-        {
-            throw Refused(parse);
-        }
-        // The notation and the door say the same of names; a run that one of them let in alone could not be asked for.
-        Checked.Name(spec.Name, "name");
-        foreach (var stage in spec.Stages)
-        {
-            Checked.Name(stage.Name, "stage");
-        }
-        var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(
-            new RunSubmission(spec.Name, spec, request.Text) { Adopt = request.Adopt, DeclaredBy = Checked.DeclaredBy(request.DeclaredBy) },
-            context.CancellationToken);
-        var warnings = parse.Warnings.Select(problem => problem.ToProto());
-        return result switch
-        {
-            SubmitResult.Created created =>
-                new SubmitRunReply { Run = created.Run.ToProto(clock.GetUtcNow()), Created = true, Warnings = { warnings } },
-            SubmitResult.Same same => new SubmitRunReply { Run = same.Run.ToProto(clock.GetUtcNow()), Warnings = { warnings } },
-            SubmitResult.Different different => throw new RpcException(new Status(
-                StatusCode.AlreadyExists,
-                $"{spec.Name} exists with another pipeline. It differs in:\n  {string.Join("\n  ", different.Differences)}")),
-            SubmitResult.Occupied occupied => throw new RpcException(new Status(StatusCode.FailedPrecondition, occupied.Reason)),
-            _ => throw new System.Diagnostics.UnreachableException($"result {result}"),
-        };
-    }
+    public override Task WatchRun(GetRunRequest request, IServerStreamWriter<Run> responseStream, ServerCallContext context) =>
+        runs.WatchRun(request, responseStream, context);
 
-    public override async Task<Run> GetRun(GetRunRequest request, ServerCallContext context) =>
-        (await Described(await Known(request.Name, "name"), context.CancellationToken)).ToProto(clock.GetUtcNow());
+    public override Task WatchRuns(ListRunsRequest request, IServerStreamWriter<ListRunsReply> responseStream, ServerCallContext context) =>
+        runs.WatchRuns(request, responseStream, context);
 
     public override Task<Run> PauseRun(RunCommand request, ServerCallContext context) =>
-        Command(request.Name, context, run => run.Pause(Checked.Reason(request.Reason), context.CancellationToken));
+        runs.PauseRun(request, context);
 
     public override Task<Run> ResumeRun(RunCommand request, ServerCallContext context) =>
-        Command(request.Name, context, run => run.Resume(Checked.Reason(request.Reason), context.CancellationToken));
+        runs.ResumeRun(request, context);
 
     public override Task<Run> CancelRun(RunCommand request, ServerCallContext context) =>
-        Command(request.Name, context, run => run.Cancel(Checked.Reason(request.Reason), context.CancellationToken));
+        runs.CancelRun(request, context);
 
-    public override Task<Run> RetryRun(RetryRunRequest request, ServerCallContext context)
-    {
-        string stage = Checked.OptionalName(request.Stage, "stage") ?? "";
-        long? step = request.HasCheckpointStep ? Checked.NotNegative(request.CheckpointStep, "checkpointStep") : null;
-        return Command(request.Name, context, run => run.Retry(stage, step, context.CancellationToken));
-    }
+    public override Task<Run> RetryRun(RetryRunRequest request, ServerCallContext context) =>
+        runs.RetryRun(request, context);
 
-    public override async Task<CloneRunReply> CloneRun(CloneRunRequest request, ServerCallContext context)
-    {
-        string name = Checked.Name(request.Name, "name");
-        string newName = Checked.Name(request.NewName, "newName");
-        var submission = await grains.GetGrain<IRunGrain>(name).Submission() ?? throw await NoSuchRun(name, context.CancellationToken);
-        string? stage = Checked.OptionalName(request.Stage, "stage");
-        if (stage is not null && submission.Pipeline.Stages.All(s => s.Name != stage))
-        {
-            throw Checked.Invalid($"stage '{stage}' is not in {name}; it has "
-                + $"{string.Join(", ", submission.Pipeline.Stages.Select(s => s.Name))}.");
-        }
-        var copy = submission.Pipeline with { Name = newName };
-        return new CloneRunReply
-        {
-            Text = PipelineText.ToYaml(
-                Checked.NotNegative(request.Nodes, "nodes") is var nodes && nodes > 0 ? copy.OnNodes(nodes, stage) : copy),
-        };
-    }
+    public override Task<CloneRunReply> CloneRun(CloneRunRequest request, ServerCallContext context) =>
+        submissions.CloneRun(request, context);
 
-    private async Task<Run> Command(string name, ServerCallContext context, Func<IRunGrain, Task<CommandResult>> command)
-    {
-        await Known(name, "name");
-        return await command(grains.GetGrain<IRunGrain>(name)) switch
-        {
-            CommandResult.Taken taken => taken.Run.ToProto(clock.GetUtcNow()),
-            CommandResult.Refused refused => throw new RpcException(new Status(StatusCode.FailedPrecondition, refused.Reason)),
-            CommandResult.NoSuchRun => throw await NoSuchRun(name, context.CancellationToken),
-            var other => throw new System.Diagnostics.UnreachableException($"result {other}"),
-        };
-    }
+    public override Task<ListEventsReply> ListEvents(ListEventsRequest request, ServerCallContext context) =>
+        history.ListEvents(request, context);
 
-    /// <summary>
-    /// What is no name may still be the name of a run, from a version that took it for one: that run can be seen and ended too.
-    /// </summary>
-    private async Task<string> Known(string name, string field)
-    {
-        try
-        {
-            return Checked.Name(name, field);
-        }
-        catch (RpcException) when (Checked.CouldBeKept(name))
-        {
-            return await grains.GetGrain<IRunGrain>(name).Describe() is not null ? name : Checked.Name(name, field);
-        }
-    }
+    public override Task WatchEvents(ListEventsRequest request, IServerStreamWriter<Event> responseStream, ServerCallContext context) =>
+        history.WatchEvents(request, responseStream, context);
 
-    private async Task<RunView> Described(string name, CancellationToken cancellation) =>
-        await grains.GetGrain<IRunGrain>(name).Describe() ?? throw await NoSuchRun(name, cancellation);
+    public override Task<ListIncidentsReply> ListIncidents(ListIncidentsRequest request, ServerCallContext context) =>
+        incidents.ListIncidents(request, context);
 
-    private async Task<RpcException> NoSuchRun(string name, CancellationToken cancellation)
-    {
-        var near = Nearest.To(name, await runs.Names(NamesCompared, cancellation)).Take(NearNames).ToArray();
-        string hint = near.Length > 0 ? $" Did you mean {string.Join(" or ", near)}?" : " `dsops runs` lists those there are.";
-        return new RpcException(new Status(StatusCode.NotFound, $"There is no run named {name}.{hint}"));
-    }
+    public override Task<IncidentReport> GetIncident(GetIncidentRequest request, ServerCallContext context) =>
+        incidents.GetIncident(request, context);
 
-    /// <summary>A simulated cluster reads no data, so its pipelines may name files that are elsewhere.</summary>
-    private Task<PipelineParse> Parse(
-        string text, string folder, string name, ServerCallContext context, string data = "", bool toRun = false,
-        Func<string, bool>? known = null)
-    {
-        string pipeline = Checked.Pipeline(text);
-        string? named = Checked.OptionalName(name, "name");
-        PipelineSetting[] settings = data.Length > 0 ? [new PipelineSetting("data.source", Checked.Data(data))] : [];
-        Func<string, bool> exists = known
-            ?? (cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling));
-        return looks.Run(
-            () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings,
-                trains: toRun && !cluster.Simulated),
-            PipelineText.Silent, context.CancellationToken);
-    }
+    public override Task<ListCheckpointsReply> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context) =>
+        history.ListCheckpoints(request, context);
 
-    /// <summary>More than a person mends before he looks again would only make the answer too large.</summary>
-    private static List<Problem> Told(IEnumerable<PipelineProblem> problems)
-    {
-        var told = problems.Take(ProblemsTold + 1).Select(problem => problem.ToProto()).ToList();
-        if (told.Count > ProblemsTold)
-        {
-            told[ProblemsTold] = new Problem
-            {
-                Severity = Severity.Error, Line = told[ProblemsTold].Line, Column = told[ProblemsTold].Column,
-                Message = $"There are more problems from here on; these are the first {ProblemsTold}.", Fix = "Mend these first.",
-            };
-        }
+    public override Task Generate(GenerateRequest request, IServerStreamWriter<GenerateReply> responseStream, ServerCallContext context) =>
+        trials.Generate(request, responseStream, context);
 
-        return told;
-    }
+    public override Task<GetLogsReply> GetLogs(GetLogsRequest request, ServerCallContext context) =>
+        history.GetLogs(request, context);
 
-    private static string InWords(IReadOnlyList<string> errors)
-    {
-        string words = string.Join('\n', errors.Take(ErrorsInWords));
-        words = words.Length <= WordsMax ? words : string.Concat(words.AsSpan(0, WordsMax), "…");
-        return errors.Count <= ErrorsInWords ? words : $"{words}\nand {errors.Count - ErrorsInWords} more; mend these first.";
-    }
+    public override Task<ListRanksReply> ListRanks(ListRanksRequest request, ServerCallContext context) =>
+        runs.ListRanks(request, context);
 
-    /// <summary>All problems at once, as a detail for programs and in words for people.</summary>
-    private static RpcException Refused(PipelineParse parse)
-    {
-        var problems = new PipelineProblems { Problems = { Bounded.First([.. Told(parse.Problems)], StatusBytesMax) } };
-        return new Google.Rpc.Status
-        {
-            Code = (int)StatusCode.InvalidArgument,
-            Message = InWords([.. parse.Errors.Select(problem => problem.ToString())]),
-            Details = { Any.Pack(problems) },
-        }.ToRpcException();
-    }
+    public override Task WatchLogs(GetLogsRequest request, IServerStreamWriter<LogEntry> responseStream, ServerCallContext context) =>
+        history.WatchLogs(request, responseStream, context);
+
+    public override Task<ListSeriesReply> ListSeries(ListSeriesRequest request, ServerCallContext context) =>
+        history.ListSeries(request, context);
+
+    public override Task<ExpertLoad> GetExpertLoad(GetExpertLoadRequest request, ServerCallContext context) =>
+        experts.GetExpertLoad(request, context);
+
+    public override Task WatchExpertLoad(GetExpertLoadRequest request, IServerStreamWriter<ExpertLoad> responseStream,
+        ServerCallContext context) =>
+        experts.WatchExpertLoad(request, responseStream, context);
+
+    public override Task<Cluster> GetCluster(GetClusterRequest request, ServerCallContext context) =>
+        nodes.GetCluster(request, context);
+
+    public override Task WatchCluster(GetClusterRequest request, IServerStreamWriter<Cluster> responseStream, ServerCallContext context) =>
+        nodes.WatchCluster(request, responseStream, context);
+
+    public override Task<Node> CordonNode(NodeCommand request, ServerCallContext context) =>
+        nodes.CordonNode(request, context);
+
+    public override Task<Node> UncordonNode(NodeCommand request, ServerCallContext context) =>
+        nodes.UncordonNode(request, context);
+
+    public override Task<Node> DrainNode(NodeCommand request, ServerCallContext context) =>
+        nodes.DrainNode(request, context);
+
+    public override Task<Node> KillNode(NodeCommand request, ServerCallContext context) =>
+        nodes.KillNode(request, context);
+
+    public override Task<Node> HealNode(NodeCommand request, ServerCallContext context) =>
+        nodes.HealNode(request, context);
+
+    public override Task<Cluster> MoveWaitingGang(MoveWaitingGangRequest request, ServerCallContext context) =>
+        queue.MoveWaitingGang(request, context);
+
+    public override Task<Cluster> GiveWay(GiveWayRequest request, ServerCallContext context) =>
+        queue.GiveWay(request, context);
+
+    public override Task<Cluster> PlanMaintenance(PlanMaintenanceRequest request, ServerCallContext context) =>
+        queue.PlanMaintenance(request, context);
+
+    public override Task<Cluster> CancelMaintenance(CancelMaintenanceRequest request, ServerCallContext context) =>
+        queue.CancelMaintenance(request, context);
+
+    public override Task<Foresight> Foresee(ForeseeRequest request, ServerCallContext context) =>
+        foresights.Foresee(request, context);
+
+    public override Task<Health> GetHealth(GetHealthRequest request, ServerCallContext context) =>
+        server.GetHealth(request, context);
+
+    public override Task WatchHealth(GetHealthRequest request, IServerStreamWriter<Health> responseStream, ServerCallContext context) =>
+        server.WatchHealth(request, responseStream, context);
+
+    public override Task<GetSchemaReply> GetSchema(GetSchemaRequest request, ServerCallContext context) =>
+        submissions.GetSchema(request, context);
+
+    public override Task<GetVersionReply> GetVersion(GetVersionRequest request, ServerCallContext context) =>
+        server.GetVersion(request, context);
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.Calls;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Runs;
@@ -45,7 +46,7 @@ internal sealed class RunLists(RunListQueries queries, IGrainFactory grains, Cha
             var page = await pages.Get(query, feed.RunsRecorded, key => queries.Page(key, CancellationToken.None)).WaitAsync(cancellation);
             var now = await ToReply(page, name => live.Get(name, 0, key => grains.GetGrain<IRunGrain>(key).Summary()), cancellation);
             // No changes are a word too: a page calls what it has not heard of for a while old.
-            if (!now.Equals(sent) || (changesOnly && clock.GetElapsedTime(sentAt) >= OpsGrpcService.SpeakEvery))
+            if (!now.Equals(sent) || (changesOnly && clock.GetElapsedTime(sentAt) >= CallStreams.SpeakEvery))
             {
                 yield return changesOnly && sent is not null ? Changes(sent, now) ?? now : now;
                 (sent, sentAt) = (now, clock.GetTimestamp());

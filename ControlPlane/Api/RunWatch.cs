@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
+using DeepSeekOps.ControlPlane.Api.Calls;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions.Runs;
 
@@ -12,7 +13,7 @@ internal sealed class RunWatch : IRunObserver
     /// The grain forgets an observer after 5 minutes, and all of them when it moves. It sends the view anew, which shows those who look
     /// that an unchanged view is not an old one, and that one has grown old in a run that has no news.
     /// </summary>
-    private static readonly TimeSpan RenewEvery = OpsGrpcService.SpeakEvery;
+    private static readonly TimeSpan RenewEvery = CallStreams.SpeakEvery;
 
     private readonly Channel<RunView> newest =
         Channel.CreateBounded<RunView>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });

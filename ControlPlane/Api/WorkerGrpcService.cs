@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
@@ -111,6 +112,3 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
     private static LogLine ToRecord(Contracts.Worker.V1.LogLine line) => new(
         Checked.Time(line.At, "lines.at"), Checked.Words(line.Text, LogLineLengthMax), line.Error);
 }
-
-/// <summary>Where checkpoints are kept, as the workers see it.</summary>
-internal sealed record CheckpointRoot(string Folder);

@@ -1,6 +1,7 @@
 using System.Net;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.Generation;

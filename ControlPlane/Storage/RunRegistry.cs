@@ -1,5 +1,3 @@
-using DeepSeekOps.Decisions;
-using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.ControlPlane.Storage;
@@ -36,21 +34,4 @@ public sealed class RunRegistry(WriteLanes lanes, ChangeFeed feed)
         ("submitted", run.SubmittedAt.UtcDateTime),
         ("state", run.State), ("team", run.Team.ToLowerInvariant()), ("groups", string.Join('\n', run.Groups).ToLowerInvariant()),
         ("search", RunSearch.TextOf(run)), ("summary", LedgerJson.Write(run.Summary())));
-}
-
-/// <summary>Every checkpoint that was made, and what became of it.</summary>
-public sealed class CheckpointRegistry(WriteLanes lanes, ChangeFeed feed)
-{
-    private const string Upsert = """
-        INSERT INTO checkpoint (run, stage, step, state, at, body) VALUES (@run, @stage, @step, @state, @at, @body)
-        ON CONFLICT (run, stage, step) DO UPDATE SET state = excluded.state, at = excluded.at, body = excluded.body
-        """;
-
-    public async Task Record(StageId stage, StageCheckpoint checkpoint, CancellationToken cancellation)
-    {
-        await lanes.Run(stage.Run, [new Statement(Upsert,
-            ("run", stage.Run), ("stage", stage.Stage), ("step", checkpoint.Made.Step), ("state", checkpoint.State.ToString()),
-            ("at", checkpoint.Made.At.UtcDateTime), ("body", LedgerJson.Write(checkpoint)))], cancellation);
-        feed.Changed(stage.Run);
-    }
 }

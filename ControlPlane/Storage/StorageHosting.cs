@@ -83,7 +83,9 @@ public static class StorageHosting
         .AddSingleton<IncidentStore>()
         .AddSingleton<ExpertLoadWriter>()
         .AddSingleton<ExpertLoadQueries>()
-        .AddSeries();
+        .AddSingleton<LiveSeries>()
+        .AddSingleton<MetricWriter>()
+        .AddSingleton<SeriesQueries>();
 
     /// <summary>Membership, reminders and grain state on the ledger's database. <see cref="AddStorage"/> goes first.</summary>
     public static ISiloBuilder UseOpsStorage(this ISiloBuilder silo)

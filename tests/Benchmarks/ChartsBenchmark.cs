@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using Microsoft.AspNetCore.Builder;

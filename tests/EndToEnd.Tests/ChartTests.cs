@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;

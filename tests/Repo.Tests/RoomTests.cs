@@ -70,6 +70,19 @@ public sealed partial class RoomTests
         Assert.Empty(found);
     }
 
+    /// <summary>The web's names come without a using here, so its words are looked for.</summary>
+    [Fact]
+    public void What_answers_over_http_stands_in_the_door_and_not_in_the_ledger()
+    {
+        var web = new Regex(@"\b(HttpContext|IEndpointRouteBuilder|RouteGroupBuilder|IQueryCollection|IResult|WebSocket|MapGet)\b");
+        string[] Found(string room) => [.. Repository.Sources().Where(f => f.StartsWith(room, StringComparison.Ordinal))
+            .Where(path => web.IsMatch(Repository.Read(path)))];
+        Assert.NotEmpty(Found("ControlPlane/Api/"));
+        Assert.Empty(Found("ControlPlane/Storage/"));
+        Assert.Empty(Found("ControlPlane/Grains/"));
+        Assert.Empty(Found("ControlPlane/Clusters/"));
+    }
+
     [Fact]
     public void Rooms_of_the_worker_stand_on_floors_and_use_only_those_below()
     {

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using CsCheck;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Hosting;

@@ -4,34 +4,34 @@ using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
 using Grpc.Core;
 
-namespace DeepSeekOps.ControlPlane.Api;
+namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>The queue and the calendar by hand.</summary>
-internal sealed partial class OpsGrpcService
+internal sealed class QueueCalls(WholeCluster whole)
 {
     private const int NodesInARequest = 100_000;
 
-    public override Task<Cluster> MoveWaitingGang(MoveWaitingGangRequest request, ServerCallContext context)
+    public Task<Cluster> MoveWaitingGang(MoveWaitingGangRequest request, ServerCallContext context)
     {
         var stage = Checked.Stage(request.Run, request.Stage);
         StageId? before = request.BeforeRun.Length + request.BeforeStage.Length == 0 ? null
             : Checked.Stage(request.BeforeRun, request.BeforeStage);
-        return Unless(ClusterOf().Move(stage, before, Or(request.Reason), context.CancellationToken));
+        return Unless(whole.Grain.Move(stage, before, Or(request.Reason), context.CancellationToken));
     }
 
-    public override Task<Cluster> GiveWay(GiveWayRequest request, ServerCallContext context)
+    public Task<Cluster> GiveWay(GiveWayRequest request, ServerCallContext context)
     {
         if (request.Gangs.Count == 0)
         {
             throw Checked.Invalid("gangs is empty; name at least one as run/stage.");
         }
 
-        StageId? heir = request.For.Length == 0 ? null : Gang(request.For, "for");
+        StageId? heir = request.For.Length == 0 ? null : Checked.Gang(request.For, "for");
         return Unless(
-            ClusterOf().GiveWay([.. request.Gangs.Select(g => Gang(g, "gangs"))], heir, Or(request.Reason), context.CancellationToken));
+            whole.Grain.GiveWay([.. request.Gangs.Select(g => Checked.Gang(g, "gangs"))], heir, Or(request.Reason), context.CancellationToken));
     }
 
-    public override Task<Cluster> PlanMaintenance(PlanMaintenanceRequest request, ServerCallContext context)
+    public Task<Cluster> PlanMaintenance(PlanMaintenanceRequest request, ServerCallContext context)
     {
         if (request.Nodes.Count > NodesInARequest)
         {
@@ -41,17 +41,14 @@ internal sealed partial class OpsGrpcService
         ImmutableArray<NodeId> nodes = [.. request.Nodes.Select(n => new NodeId(Checked.Name(n, "nodes"))).Distinct()];
         var window = new MaintenanceWindow(Checked.Name(request.Name, "name"), nodes, Checked.OptionalName(request.Group, "group") ?? "",
             Checked.Time(request.From, "from"), Checked.Time(request.Until, "until"), Or(request.Reason));
-        return Unless(ClusterOf().Plan(window, context.CancellationToken));
+        return Unless(whole.Grain.Plan(window, context.CancellationToken));
     }
 
-    public override Task<Cluster> CancelMaintenance(CancelMaintenanceRequest request, ServerCallContext context) =>
-        Unless(ClusterOf().CancelMaintenance(Checked.Name(request.Name, "name"), context.CancellationToken));
+    public Task<Cluster> CancelMaintenance(CancelMaintenanceRequest request, ServerCallContext context) =>
+        Unless(whole.Grain.CancelMaintenance(Checked.Name(request.Name, "name"), context.CancellationToken));
 
     private async Task<Cluster> Unless(Task<string?> refusal) => await refusal is { } why
-        ? throw new RpcException(new Status(StatusCode.FailedPrecondition, $"{why}.")) : await Described();
-
-    private static StageId Gang(string text, string field) => text.Split('/') is [var run, var stage] ? Checked.Stage(run, stage)
-        : throw Checked.Invalid($"{field} '{Checked.Shown(text)}' is no gang; write it as run/stage.");
+        ? throw new RpcException(new Status(StatusCode.FailedPrecondition, $"{why}.")) : await whole.Described();
 
     private static string Or(string reason) => Checked.Reason(reason) is { Length: > 0 } given ? given : "no reason given";
 }

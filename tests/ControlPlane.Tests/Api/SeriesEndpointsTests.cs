@@ -1,14 +1,16 @@
 using System.Net;
 using System.Net.WebSockets;
+using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Series;
+using DeepSeekOps.ControlPlane.Tests.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Xunit;
 
-namespace DeepSeekOps.ControlPlane.Tests.Storage;
+namespace DeepSeekOps.ControlPlane.Tests.Api;
 
 public sealed class SeriesEndpointsTests(PrivatePostgres postgres)
 {

@@ -3,20 +3,20 @@ using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 
-namespace DeepSeekOps.ControlPlane.Api;
+namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>How tokens spread over experts, as the ledger keeps it.</summary>
-internal sealed partial class OpsGrpcService
+internal sealed class ExpertCalls(KnownRuns known, ExpertLoadQueries experts, CallStreams streams)
 {
-    public override async Task<ExpertLoad> GetExpertLoad(GetExpertLoadRequest request, ServerCallContext context)
+    public async Task<ExpertLoad> GetExpertLoad(GetExpertLoadRequest request, ServerCallContext context)
     {
         var (run, stage) = await ExistingExperts(request, context.CancellationToken);
         return ToProto(await experts.History(run, stage, context.CancellationToken));
     }
 
-    public override Task WatchExpertLoad(GetExpertLoadRequest request, IServerStreamWriter<ExpertLoad> responseStream,
+    public Task WatchExpertLoad(GetExpertLoadRequest request, IServerStreamWriter<ExpertLoad> responseStream,
         ServerCallContext context) =>
-        UntilGone(context, async token =>
+        streams.UntilGone(context, async token =>
         {
             var (run, stage) = await ExistingExperts(request, token);
             await foreach (var history in experts.Follow(run, stage, token))
@@ -28,7 +28,7 @@ internal sealed partial class OpsGrpcService
     private async Task<(string Run, string? Stage)> ExistingExperts(GetExpertLoadRequest request, CancellationToken cancellation)
     {
         var (run, stage) = (Checked.Name(request.Run, "run"), Checked.OptionalName(request.Stage, "stage"));
-        await ExistingStage(run, stage, cancellation);
+        await known.ExistingStage(run, stage, cancellation);
         return (run, stage);
     }
 

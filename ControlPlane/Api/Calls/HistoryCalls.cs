@@ -1,44 +1,46 @@
-using System.Runtime.InteropServices;
 using DeepSeekOps.Contracts.Ops.V1;
-using DeepSeekOps.ControlPlane.Client;
-using DeepSeekOps.ControlPlane.Clusters.Simulated;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
-using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
-using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.ControlPlane.Storage.Series;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 
-namespace DeepSeekOps.ControlPlane.Api;
+namespace DeepSeekOps.ControlPlane.Api.Calls;
 
-/// <summary>Lists: what was written down, and the cluster.</summary>
-internal sealed partial class OpsGrpcService
+/// <summary>What was written down: events, checkpoints, logs, names of series.</summary>
+internal sealed class HistoryCalls(IGrainFactory grains, KnownRuns known, HistoryQueries history, LogQueries logs, SeriesQueries series, ITrainingCluster cluster,
+    CallStreams streams)
 {
-    private const int RunsUsual = 100;
     private const int EventsUsual = 200;
-    private const int PageMost = 1_000;
     private const int CheckpointsUsual = 1_000;
     private const int CheckpointsMost = 2_000;
     private const int TailUsual = 200;
     private const int TailMost = 10_000;
-    private const int SearchLengthMax = 500;
 
-    public override async Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext context) =>
-        await runs.Read(Query(request), context.CancellationToken);
-
-    public override async Task<ListEventsReply> ListEvents(ListEventsRequest request, ServerCallContext context)
+    public async Task<ListEventsReply> ListEvents(ListEventsRequest request, ServerCallContext context)
     {
-        string run = await Existing(request.Run, context.CancellationToken);
-        int size = Checked.PageSize(request.PageSize, EventsUsual, PageMost);
+        string run = await known.Existing(request.Run, context.CancellationToken);
+        int size = Checked.PageSize(request.PageSize, EventsUsual, Checked.PageMost);
         var events = await history.EventsAfter(run, Checked.NotNegative(request.After, "after"), size, context.CancellationToken);
         var shown = Bounded.First([.. events.Select(item => item.Event.ToProto(item.Number))]);
         return new ListEventsReply { Events = { shown }, More = events.Count == size || shown.Count < events.Count };
     }
 
-    public override async Task<ListCheckpointsReply> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
+    public Task WatchEvents(ListEventsRequest request, IServerStreamWriter<Event> responseStream, ServerCallContext context) =>
+        streams.UntilGone(context, async token =>
+        {
+            string run = await known.Existing(request.Run, token);
+            await foreach (var item in history.FollowEvents(run, Checked.NotNegative(request.After, "after"), token))
+            {
+                await responseStream.WriteAsync(item.Event.ToProto(item.Number), token);
+            }
+        });
+
+    public async Task<ListCheckpointsReply> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
     {
         string? stage = Checked.OptionalName(request.Stage, "stage");
-        string run = await Existing(request.Run, context.CancellationToken);
+        string run = await known.Existing(request.Run, context.CancellationToken);
         int size = Checked.PageSize(request.PageSize, CheckpointsUsual, CheckpointsMost);
         var before = request.PageToken.Length == 0 ? null : CheckpointPlace.FromToken(request.PageToken)
             ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is none of this control plane's; leave it out "
@@ -53,7 +55,7 @@ internal sealed partial class OpsGrpcService
         };
     }
 
-    public override async Task<GetLogsReply> GetLogs(GetLogsRequest request, ServerCallContext context)
+    public async Task<GetLogsReply> GetLogs(GetLogsRequest request, ServerCallContext context)
     {
         var query = await ExistingLogs(request, context.CancellationToken);
         var lines = await logs.Tail(query, context.CancellationToken);
@@ -61,17 +63,27 @@ internal sealed partial class OpsGrpcService
         return new GetLogsReply { Entries = { shown }, LeftOut = lines.Count - shown.Count };
     }
 
-    public override async Task<ListSeriesReply> ListSeries(ListSeriesRequest request, ServerCallContext context)
+    public Task WatchLogs(GetLogsRequest request, IServerStreamWriter<LogEntry> responseStream, ServerCallContext context) =>
+        streams.UntilGone(context, async token =>
+        {
+            var query = await ExistingLogs(request, token);
+            await foreach (var line in logs.Follow(query, token))
+            {
+                await responseStream.WriteAsync(ToProto(line), token);
+            }
+        });
+
+    public async Task<ListSeriesReply> ListSeries(ListSeriesRequest request, ServerCallContext context)
     {
         string? stage = Checked.OptionalName(request.Stage, "stage");
-        string run = await Existing(request.Run, context.CancellationToken);
+        string run = await known.Existing(request.Run, context.CancellationToken);
         var summaries = await series.Summaries(run, stage, context.CancellationToken);
         return new ListSeriesReply
         {
             Simulated = cluster.Simulated,
             Series =
             {
-                summaries.Select(one => new Series
+                summaries.Select(one => new Contracts.Ops.V1.Series
                 {
                     Stage = one.Stage, Name = one.Name, Points = one.Points, FirstStep = one.FirstStep, LastStep = one.LastStep,
                     Last = one.Last,
@@ -81,60 +93,11 @@ internal sealed partial class OpsGrpcService
         };
     }
 
-    public override async Task<Cluster> GetCluster(GetClusterRequest request, ServerCallContext context) => await Described();
-
-    public override Task<GetSchemaReply> GetSchema(GetSchemaRequest request, ServerCallContext context) =>
-        Task.FromResult(new GetSchemaReply { JsonSchema = PipelineText.Schema() });
-
-    public override Task<GetVersionReply> GetVersion(GetVersionRequest request, ServerCallContext context) =>
-        Task.FromResult(new GetVersionReply
-        {
-            Version = ProgramVersion.Text,
-            Runtime = RuntimeInformation.FrameworkDescription,
-            WorkerProtocol = WorkerGrpcService.Protocol,
-            Database = database is OpsDatabase.Sqlite ? "sqlite" : "postgresql",
-            Cluster = cluster.Kind,
-        });
-
-    private static RunListQuery Query(ListRunsRequest request)
-    {
-        string search = string.Join(' ', new[] { Search(request.NameContains, "nameContains"), Search(request.Search, "search") }
-            .Where(text => text.Length > 0));
-        var after = request.PageToken.Length == 0 ? null : RunListPlace.FromToken(request.PageToken)
-            ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is none of this control plane's; leave it out to "
-                + "begin with the first page.");
-        return new RunListQuery(
-            search, Checked.OptionalName(request.State, "state") ?? "", after, Checked.PageSize(request.PageSize, RunsUsual, PageMost));
-    }
-
-    private static string Search(string text, string field) => text.Length <= SearchLengthMax
-        ? text : throw Checked.Invalid($"{field} has {text.Length} characters; at most {SearchLengthMax} are looked for.");
-
-    private async Task<Cluster> Described()
-    {
-        var seen = await ClusterOf().Describe();
-        var stages = seen.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
-        var known = await Task.WhenAll(stages.Select(async stage =>
-        {
-            var grain = grains.GetGrain<IStageGrain>(stage.ToString());
-            return (Report: await grain.Describe(), Ranks: await grain.Ranks());
-        }));
-        var proto = seen.ToProto(known.Where(one => one.Report is not null).Select(one => (one.Report!, one.Ranks)));
-        proto.Simulation = cluster.InWords;
-        return proto;
-    }
-
-    private async Task<string> Existing(string run, CancellationToken cancellation)
-    {
-        await Described(await Known(run, "run"), cancellation);
-        return run;
-    }
-
     /// <summary>A stage that the run does not have would be an empty log for ever.</summary>
     private async Task<LogQuery> ExistingLogs(GetLogsRequest request, CancellationToken cancellation)
     {
         var query = Query(request);
-        await ExistingStage(query.Run, query.Stage, cancellation);
+        await known.ExistingStage(query.Run, query.Stage, cancellation);
         await ExistingRank(query, cancellation);
         return query;
     }
@@ -154,7 +117,7 @@ internal sealed partial class OpsGrpcService
             }
         }
 
-        int attempts = (await Described(query.Run, cancellation)).Stages.Where(s => query.Stage is null || s.Name == query.Stage)
+        int attempts = (await known.Described(query.Run, cancellation)).Stages.Where(s => query.Stage is null || s.Name == query.Stage)
             .Max(s => s.Attempt);
         if (query.Attempt > attempts)
         {
@@ -164,21 +127,10 @@ internal sealed partial class OpsGrpcService
         }
     }
 
-    private async Task ExistingStage(string name, string? stage, CancellationToken cancellation)
-    {
-        var run = await Described(name, cancellation);
-        if (stage is not null && !run.Stages.Any(known => known.Name == stage))
-        {
-            throw new RpcException(new Status(
-                StatusCode.NotFound, $"{run.Name} has no stage '{stage}'. Its stages are: "
-                    + $"{string.Join(", ", run.Stages.Select(known => known.Name))}."));
-        }
-    }
-
     private static LogQuery Query(GetLogsRequest request) => new(
         Checked.Name(request.Run, "run"), Checked.OptionalName(request.Stage, "stage"), Checked.NotNegative(request.Attempt, "attempt"),
         request.HasRank ? Checked.NotNegative(request.Rank, "rank") : null, Checked.PageSize(request.Tail, TailUsual, TailMost),
-        Search(request.Contains, "contains"));
+        Checked.Search(request.Contains, "contains"));
 
     private static LogEntry ToProto(StoredLine stored) => new()
     {

@@ -2,7 +2,7 @@ using System.Data.Common;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 
-namespace DeepSeekOps.ControlPlane.Api;
+namespace DeepSeekOps.ControlPlane.Api.Series;
 
 /// <summary>
 /// Before the first byte of a series: 503 where the database gives no answer, 404 where there is no such run or stage. An empty file

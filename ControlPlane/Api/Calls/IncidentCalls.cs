@@ -1,17 +1,19 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Storage;
 using Grpc.Core;
 
-namespace DeepSeekOps.ControlPlane.Api;
+namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>What went wrong, and what was known of it.</summary>
-internal sealed partial class OpsGrpcService
+internal sealed class IncidentCalls(KnownRuns known, IncidentStore incidents, ITrainingCluster cluster)
 {
     private const int IncidentsUsual = 100;
 
-    public override async Task<ListIncidentsReply> ListIncidents(ListIncidentsRequest request, ServerCallContext context)
+    public async Task<ListIncidentsReply> ListIncidents(ListIncidentsRequest request, ServerCallContext context)
     {
-        string? run = request.Run.Length == 0 ? null : await Existing(request.Run, context.CancellationToken);
-        int size = Checked.PageSize(request.PageSize, IncidentsUsual, PageMost);
+        string? run = request.Run.Length == 0 ? null : await known.Existing(request.Run, context.CancellationToken);
+        int size = Checked.PageSize(request.PageSize, IncidentsUsual, Checked.PageMost);
         var found = await incidents.Newest(run, size, context.CancellationToken);
         var shown = Bounded.First([.. found.Select(i => i.ToProto())]);
         return new ListIncidentsReply
@@ -20,11 +22,11 @@ internal sealed partial class OpsGrpcService
         };
     }
 
-    public override async Task<IncidentReport> GetIncident(GetIncidentRequest request, ServerCallContext context)
+    public async Task<IncidentReport> GetIncident(GetIncidentRequest request, ServerCallContext context)
     {
-        string run = await Existing(request.Run, context.CancellationToken);
+        string run = await known.Existing(request.Run, context.CancellationToken);
         string? stage = Checked.OptionalName(request.Stage, "stage");
-        await ExistingStage(run, stage, context.CancellationToken);
+        await known.ExistingStage(run, stage, context.CancellationToken);
         int number = Checked.NotNegative(request.Number, "number");
         int attempt = Checked.NotNegative(request.Attempt, "attempt");
         var incident = await incidents.Read(run, stage, number == 0 ? null : number, context.CancellationToken)

@@ -1,16 +1,20 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Clusters.Generation;
+using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using Grpc.Core;
 
-namespace DeepSeekOps.ControlPlane.Api;
+namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>Trying a checkpoint. Its folder is what the ledger says of it; no path comes from outside.</summary>
-internal sealed partial class OpsGrpcService
+internal sealed class TryCalls(KnownRuns known, HistoryQueries history, ITrainingCluster cluster, Generations generations, CheckpointRoot checkpoints,
+    CallStreams streams)
 {
-    public override Task Generate(GenerateRequest request, IServerStreamWriter<GenerateReply> responseStream, ServerCallContext context) =>
-        UntilGone(context, async token =>
+    public Task Generate(GenerateRequest request, IServerStreamWriter<GenerateReply> responseStream, ServerCallContext context) =>
+        streams.UntilGone(context, async token =>
         {
             var stage = Checked.Stage(request.Run, request.Stage);
             var prompt = new Prompt
@@ -20,14 +24,10 @@ internal sealed partial class OpsGrpcService
             };
             long? step = request.HasStep ? Checked.NotNegative(request.Step, "step") : null;
             var made = await ToTry(stage, step, token);
-            (prompt.Folder, prompt.Digest) = (Path.GetFullPath(Path.Combine(checkpoints.Folder, made.Path)), made.Digest);
-            // A path that a worker reported may lead anywhere; it is followed only within the checkpoints.
-            if (!prompt.Folder.StartsWith(checkpoints.Folder + Path.DirectorySeparatorChar, StringComparison.Ordinal)
-                || !Directory.Exists(prompt.Folder))
-            {
-                throw Cannot($"The files of the checkpoint of {stage} step {made.Step} are not there any more; they were in "
-                    + $"{prompt.Folder}. Choose another one.");
-            }
+            prompt.Digest = made.Digest;
+            prompt.Folder = checkpoints.FolderOf(made.Path)
+                ?? throw Cannot($"The files of the checkpoint of {stage} step {made.Step} are not there any more; they were in "
+                    + $"{Path.Combine(checkpoints.Folder, made.Path)}. Choose another one.");
 
             await foreach (var news in generations.Continue(prompt, $"{stage} step {made.Step}", token))
             {
@@ -37,7 +37,7 @@ internal sealed partial class OpsGrpcService
 
     private async Task<CheckpointMade> ToTry(StageId stage, long? step, CancellationToken cancellation)
     {
-        var run = await Described(stage.Run, cancellation);
+        var run = await known.Described(stage.Run, cancellation);
         if (!run.Stages.Any(s => s.Name == stage.Stage))
         {
             throw new RpcException(new Status(

@@ -3,18 +3,16 @@ using System.Globalization;
 using System.Net.WebSockets;
 using System.Security.Cryptography;
 using System.Text;
+using DeepSeekOps.ControlPlane.Storage.Series;
 using Microsoft.Net.Http.Headers;
 
-namespace DeepSeekOps.ControlPlane.Storage.Series;
+namespace DeepSeekOps.ControlPlane.Api.Series;
 
 /// <summary>Series for charts: buckets by HTTP, samples as they come by one WebSocket for each page, and all points as CSV.</summary>
 public static class SeriesEndpoints
 {
     /// <summary>Follows what a page has been told is alive when no sample comes.</summary>
     private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(15);
-
-    public static IServiceCollection AddSeries(this IServiceCollection services) => services
-        .AddSingleton<LiveSeries>().AddSingleton<MetricWriter>().AddSingleton<SeriesQueries>();
 
     /// <param name="simulated">The points were not measured: what is exported says so.</param>
     public static RouteGroupBuilder MapSeries(this IEndpointRouteBuilder endpoints, bool simulated = false)
@@ -28,6 +26,9 @@ public static class SeriesEndpoints
             .UseWebSockets(new WebSocketOptions { KeepAliveInterval = KeepAlive }).Use(_ => Live).Build());
         return group;
     }
+
+    /// <summary>What is not there, or cannot be read now, is said before the first byte.</summary>
+    public static void AddSeriesFilter(this RouteGroupBuilder series) => series.AddEndpointFilter<RouteGroupBuilder, SeriesFilter>();
 
     private static async Task<IResult> Buckets(HttpContext http, SeriesQueries series)
     {
@@ -145,8 +146,7 @@ public static class SeriesEndpoints
 
     /// <summary>A browser tells the page's origin. Another site's page must not read the runs through its visitor's browser.</summary>
     private static bool IsForeign(HttpRequest request) =>
-        request.Headers.Origin.ToString() is { Length: > 0 } origin
-        && !(Uri.TryCreate(origin, UriKind.Absolute, out var page) && page.Authority == request.Host.Value);
+        request.Headers.Origin.ToString() is { Length: > 0 } origin && !HostFilter.IsOwn(origin, request);
 
     private static async Task Send(WebSocket socket, LiveSeries.Subscription subscription, CancellationTokenSource ending)
     {
