@@ -91,16 +91,8 @@ internal static class OpsMapping
         SeenAgo = rank.SeenAgo is { } ago ? Duration.FromTimeSpan(ago) : null,
     };
 
-    public static string InWords(this RankState state) => state switch
-    {
-        RankState.Unknown => "unknown",
-        RankState.Starting => "starting",
-        RankState.Training => "training",
-        RankState.Saving => "saving",
-        RankState.Done => "done",
-        RankState.Exited => "exited",
-        _ => throw new UnreachableException($"state {state}"),
-    };
+    public static string InWords(this RankState state) => state.Match(
+        unknown: "unknown", starting: "starting", training: "training", saving: "saving", done: "done", exited: "exited");
 
     private static Proto.Evaluation ToProto(Evaluation evaluation)
     {

@@ -10,6 +10,7 @@ internal sealed record CheckpointRoot(string Folder)
     public string? FolderOf(string path)
     {
         string folder = Path.GetFullPath(Path.Combine(Folder, path));
-        return folder.StartsWith(Folder + Path.DirectorySeparatorChar, StringComparison.Ordinal) && Directory.Exists(folder) ? folder : null;
+        return folder.StartsWith(Folder + Path.DirectorySeparatorChar, StringComparison.Ordinal) && Directory.Exists(folder)
+            ? folder : null;
     }
 }

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
@@ -125,40 +124,22 @@ internal sealed partial class StageGrain(
         }
     }
 
-    private async Task Do(StageEffect effect, CancellationToken cancellation)
+    private Task Do(StageEffect effect, CancellationToken cancellation) => effect.Match<Task>(
+        look: look => Look(look, cancellation),
+        lookAtCheckpoints: async folder => folder.Found = await cluster.LookAtCheckpoints(folder.Stage, cancellation),
+        write: Save,
+        keepEvidence: keep => ledger.KeepEvidence(keep.Evidence, cancellation),
+        nodeFailed: failed => ClusterOf().NodeFailed(failed.Failure),
+        createPods: create => ToldIfFailed(() => cluster.CreatePods(create.Gang, cancellation)),
+        endPods: end => ToldIfFailed(async () => end.Certain = await cluster.DeletePods(end.Gang, end.Reason, cancellation)),
+        release: release => ClusterOf().Release(release.Gang, cancellation));
+
+    private async Task Look(StageEffect.Look look, CancellationToken cancellation)
     {
-        switch (effect)
-        {
-            case StageEffect.Look look:
-                var snapshot = look.Cluster ? await SnapshotOrNull(cancellation) : null;
-                var placement = look.Request is { } request ? await ClusterOf().Request(request, cancellation) : null;
-                var awake = clock.Look();
-                look.Seen(snapshot, placement, awake.Looked, awake.AwakeSince);
-                break;
-            case StageEffect.LookAtCheckpoints folder:
-                folder.Found = await cluster.LookAtCheckpoints(folder.Stage, cancellation);
-                break;
-            case StageEffect.Write write:
-                await Save(write);
-                break;
-            case StageEffect.KeepEvidence keep:
-                await ledger.KeepEvidence(keep.Evidence, cancellation);
-                break;
-            case StageEffect.NodeFailed failed:
-                await ClusterOf().NodeFailed(failed.Failure);
-                break;
-            case StageEffect.CreatePods create:
-                await ToldIfFailed(() => cluster.CreatePods(create.Gang, cancellation));
-                break;
-            case StageEffect.EndPods end:
-                await ToldIfFailed(async () => end.Certain = await cluster.DeletePods(end.Gang, end.Reason, cancellation));
-                break;
-            case StageEffect.Release release:
-                await ClusterOf().Release(release.Gang, cancellation);
-                break;
-            default:
-                throw new UnreachableException($"effect {effect}");
-        }
+        var snapshot = look.Cluster ? await SnapshotOrNull(cancellation) : null;
+        var placement = look.Request is { } request ? await ClusterOf().Request(request, cancellation) : null;
+        var awake = clock.Look();
+        look.Seen(snapshot, placement, awake.Looked, awake.AwakeSince);
     }
 
     /// <summary>Who looks at the stage is told what the log is told.</summary>

@@ -46,6 +46,23 @@ public abstract record AgentAction
 {
     private AgentAction() { }
 
+    /// <summary>The one that it is; whoever acts has a place for each.</summary>
+    public T Match<T>(
+        Func<Spawn, T> spawn, Func<Launch, T> launch, Func<Tell, T> tell, Func<Reseat, T> reseat, Func<AskRegroup, T> askRegroup,
+        Func<AskSave, T> askSave, Func<AskStop, T> askStop, Func<Kill, T> kill, Func<End, T> end) => this switch
+        {
+            Spawn one => spawn(one),
+            Launch one => launch(one),
+            Tell one => tell(one),
+            Reseat one => reseat(one),
+            AskRegroup one => askRegroup(one),
+            AskSave one => askSave(one),
+            AskStop one => askStop(one),
+            Kill one => kill(one),
+            End one => end(one),
+            _ => throw new System.Diagnostics.UnreachableException($"{GetType().Name} has no place in {nameof(AgentAction)}"),
+        };
+
     /// <summary>Starts a process; with a rank it is launched as soon as it is warm, without it is a standby.</summary>
     public sealed record Spawn(int? Rank) : AgentAction;
 
@@ -86,32 +103,19 @@ public static class AgentPlan
     public static readonly TimeSpan RegroupWithin = TimeSpan.FromSeconds(5);
 
     /// <returns>What is wanted from now on, and why it changed (empty: it did not).</returns>
-    public static (Wanted Next, string Reason) Obey(Wanted wanted, Order? order, DateTimeOffset now) => (wanted, order?.KindCase) switch
-    {
-        (Wanted.Ending, _) => (wanted, ""),
-        (_, Order.KindOneofCase.Stop) => (
-            new Wanted.Ending(wanted.Attempt, order!.Stop.Reason, now + order.Stop.SaveWithin?.ToTimeSpan(), 0),
-            $"told to stop: {order.Stop.Reason}"),
-        (_, Order.KindOneofCase.Start) => Train(wanted, order!.Start.Assignment, "told to start"),
-        (_, Order.KindOneofCase.RestartRanks) =>
-            Train(wanted, order!.RestartRanks.Assignment, $"told to restart the ranks: {order.RestartRanks.Reason}"),
-        (_, Order.KindOneofCase.RollBack) =>
-            Train(wanted,
-                order!.RollBack.Assignment, "told to roll back to step "
-                    + $"{order.RollBack.ToStep}{LeavingOut(order.RollBack)}: {order.RollBack.Reason}"),
-        (Wanted.Training { SavePending: false } training, Order.KindOneofCase.SaveCheckpoint) => (
-            training with { SaveOrder = training.SaveOrder + 1, SavePending = true, SaveReason = order!.SaveCheckpoint.Reason },
-            $"told to save: {order.SaveCheckpoint.Reason}"),
-        (Wanted.Training training, Order.KindOneofCase.Form) when order!.Form.Attempt == training.Attempt && training.LocalTry == 0 => (
-            training with { Roster = order.Form.Roster }, training.Roster is null ? "the gang is complete" : ""),
-        // Of a launch that is over, or that has formed by itself.
-        (_, Order.KindOneofCase.Form) => (wanted, ""),
-        // A save that is on its way or that nobody could carry out.
-        (_, Order.KindOneofCase.SaveCheckpoint) => (wanted, ""),
-        // An order that only a newer control plane knows arrives as none.
-        (_, Order.KindOneofCase.Continue or Order.KindOneofCase.None or null) => (wanted, ""),
-        (_, var kind) => throw new System.Diagnostics.UnreachableException($"no word of what an agent does at {kind}"),
-    };
+    public static (Wanted Next, string Reason) Obey(Wanted wanted, Order? order, DateTimeOffset now) =>
+        wanted is Wanted.Ending ? (wanted, "") : order.Match(
+            // An order that only a newer control plane knows arrives as none.
+            none: () => (wanted, ""),
+            goOn: _ => (wanted, ""),
+            start: start => Train(wanted, start.Assignment, "told to start"),
+            save: save => Save(wanted, save),
+            rollBack: back => Train(wanted, back.Assignment,
+                $"told to roll back to step {back.ToStep}{LeavingOut(back)}: {back.Reason}"),
+            restart: restart => Train(wanted, restart.Assignment, $"told to restart the ranks: {restart.Reason}"),
+            form: form => Form(wanted, form),
+            stop: stop => (new Wanted.Ending(wanted.Attempt, stop.Reason, now + stop.SaveWithin?.ToTimeSpan(), 0),
+                $"told to stop: {stop.Reason}"));
 
     /// <summary>A checkpoint of the wanted attempt is durable: a launch of the agent's own would go on from it.</summary>
     public static Wanted CheckpointSeen(Wanted wanted, CheckpointReport made)
@@ -139,6 +143,19 @@ public static class AgentPlan
             Wanted.Ending ending => End(ending, ranks, now),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
+
+    /// <summary>Nothing new where a save is on its way, or nobody could carry it out.</summary>
+    private static (Wanted Next, string Reason) Save(Wanted wanted, SaveCheckpoint order) =>
+        wanted is Wanted.Training { SavePending: false } training
+            ? (training with { SaveOrder = training.SaveOrder + 1, SavePending = true, SaveReason = order.Reason },
+                $"told to save: {order.Reason}")
+            : (wanted, "");
+
+    /// <summary>Nothing for a launch that is over, or that has formed by itself.</summary>
+    private static (Wanted Next, string Reason) Form(Wanted wanted, Form order) =>
+        wanted is Wanted.Training { LocalTry: 0 } training && order.Attempt == training.Attempt
+            ? (training with { Roster = order.Roster }, training.Roster is null ? "the gang is complete" : "")
+            : (wanted, "");
 
     private static string LeavingOut(RollBack order) =>
         order.SkipSteps == 0 ? "" : $" and leave out batch {InRanges(order.Assignment.LeftOutBatches)}";

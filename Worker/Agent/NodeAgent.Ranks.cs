@@ -24,40 +24,38 @@ internal sealed partial class NodeAgent
     private UntoldSteps? _untold;
     private DateTimeOffset _trimmedAt;
 
-    private async Task Act(AgentAction action)
-    {
-        switch (action)
+    /// <summary>What is asked of a process that is gone already is done.</summary>
+    private Task Act(AgentAction action) => action.Match(
+        spawn: spawn => Spawn(spawn.Rank),
+        launch: launch => On(launch.Slot, rank => Launch(rank, launch.Rank)),
+        reseat: reseat => On(reseat.Slot, rank => Launch(rank, reseat.Rank)),
+        tell: tell => On(tell.Slot, Tell),
+        askRegroup: ask => On(ask.Slot, rank =>
         {
-            case AgentAction.Spawn spawn:
-                await Spawn(spawn.Rank);
-                break;
-            case AgentAction.Launch launch when Find(launch.Slot) is { } rank:
-                Launch(rank, launch.Rank);
-                break;
-            case AgentAction.Reseat reseat when Find(reseat.Slot) is { } rank:
-                Launch(rank, reseat.Rank);
-                break;
-            case AgentAction.AskRegroup ask when Find(ask.Slot) is { } rank:
-                Replace(rank with { RegroupAskedAt = Now });
-                Send(ask.Slot, new RankOrder { Regroup = new RankRegroup { Reason = ask.Reason } });
-                break;
-            case AgentAction.Tell tell when Find(tell.Slot) is { } rank:
-                Tell(rank);
-                break;
-            case AgentAction.AskSave ask when Find(ask.Slot) is { } rank:
-                Replace(rank with { SaveOrder = ask.SaveOrder });
-                Send(ask.Slot, new RankOrder { Save = new RankSave { Reason = ask.Reason } });
-                break;
-            case AgentAction.AskStop ask when Find(ask.Slot) is { } rank:
-                Replace(rank with { StopAsked = true });
-                Send(ask.Slot, new RankOrder { Stop = new RankStop { Reason = ask.Reason, Save = true } });
-                break;
-            case AgentAction.Kill kill when _processes.TryGetValue(kill.Slot, out var process):
-                process.Kill();
-                break;
-            default:
-                break;
+            Replace(rank with { RegroupAskedAt = Now });
+            Send(ask.Slot, new RankOrder { Regroup = new RankRegroup { Reason = ask.Reason } });
+        }),
+        askSave: ask => On(ask.Slot, rank =>
+        {
+            Replace(rank with { SaveOrder = ask.SaveOrder });
+            Send(ask.Slot, new RankOrder { Save = new RankSave { Reason = ask.Reason } });
+        }),
+        askStop: ask => On(ask.Slot, rank =>
+        {
+            Replace(rank with { StopAsked = true });
+            Send(ask.Slot, new RankOrder { Stop = new RankStop { Reason = ask.Reason, Save = true } });
+        }),
+        kill: kill => On(kill.Slot, _ => _processes.GetValueOrDefault(kill.Slot)?.Kill()),
+        end: _ => throw new System.Diagnostics.UnreachableException("the loop ends by it before it is acted on"));
+
+    private Task On(int slot, Action<RankSeen> act)
+    {
+        if (Find(slot) is { } rank)
+        {
+            act(rank);
         }
+
+        return Task.CompletedTask;
     }
 
     private async Task Spawn(int? rankNumber)

@@ -145,9 +145,13 @@ internal sealed partial class NodeAgent : IDisposable
             case AgentNews.Signalled signalled:
                 BeginToEnd($"{signalled.Name} was received", signalled.Save ? Now + _options.SaveWithin : null, 0);
                 break;
-            default:
-                // A tick, or a late word of a process that is forgotten already.
+            case AgentNews.Tick:
                 break;
+            case AgentNews.Printed or AgentNews.Exited:
+                // A late word of a process that is forgotten already.
+                break;
+            default:
+                throw new System.Diagnostics.UnreachableException($"no word of what {news.GetType().Name} is to an agent");
         }
     }
 
@@ -161,58 +165,9 @@ internal sealed partial class NodeAgent : IDisposable
         ReportLimits.Fit(report);
         var rank = before.Hear(report, Now);
         Replace(rank);
-        switch (report.KindCase)
+        if (!PassOn(rank, report))
         {
-            case RankReport.KindOneofCase.Sample or RankReport.KindOneofCase.Evaluation or RankReport.KindOneofCase.ExpertLoad
-                or RankReport.KindOneofCase.Resumed when rank.Rank > 0:
-                // All ranks of a gang come to the same; the first one's word goes on.
-                break;
-            case RankReport.KindOneofCase.Sample:
-                report.Sample.Attempt = rank.Attempt;
-                report.Sample.At ??= Stamp;
-                _reports.Add(report.Sample);
-                break;
-            case RankReport.KindOneofCase.Checkpoint:
-                report.Checkpoint.Attempt = rank.Attempt;
-                report.Checkpoint.At ??= Stamp;
-                _reports.Add(report.Checkpoint);
-                _wanted = AgentPlan.CheckpointSeen(_wanted, report.Checkpoint);
-                break;
-            case RankReport.KindOneofCase.Evaluation:
-                report.Evaluation.Attempt = rank.Attempt;
-                report.Evaluation.At ??= Stamp;
-                _reports.Add(report.Evaluation);
-                break;
-            case RankReport.KindOneofCase.ExpertLoad:
-                report.ExpertLoad.Attempt = rank.Attempt;
-                report.ExpertLoad.At ??= Stamp;
-                _reports.Add(report.ExpertLoad);
-                break;
-            case RankReport.KindOneofCase.Note:
-                report.Note.Attempt = rank.Attempt;
-                report.Note.At ??= Stamp;
-                _reports.Add(report.Note);
-                break;
-            case RankReport.KindOneofCase.Refused:
-                report.Refused.Attempt = rank.Attempt;
-                _reports.Add(report.Refused);
-                break;
-            case RankReport.KindOneofCase.Resumed:
-                report.Resumed.Attempt = rank.Attempt;
-                _reports.Add(report.Resumed);
-                break;
-            case RankReport.KindOneofCase.Hello or RankReport.KindOneofCase.Ready or RankReport.KindOneofCase.Progress
-                or RankReport.KindOneofCase.Done or RankReport.KindOneofCase.Failed or RankReport.KindOneofCase.LeftGang
-                or RankReport.KindOneofCase.Pulse:
-                // The agent's own business: what it told RankSeen is in the next beat.
-                break;
-            case RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.Bench
-                or RankReport.KindOneofCase.None:
-                _log($"rank in slot {slot} said '{report.KindCase}', which no agent asked for");
-                break;
-            default:
-                // RankSeen, which heard it before, knows every kind.
-                throw new System.Diagnostics.UnreachableException($"no word of where {report.KindCase} goes");
+            _log($"rank in slot {slot} said '{report.KindCase}', which no agent asked for");
         }
 
         bool firstStep = before.FirstStepAt is null && rank.FirstStepAt is not null;
@@ -229,6 +184,64 @@ internal sealed partial class NodeAgent : IDisposable
         bool waits = rank.LeftGang != before.LeftGang || rank.WaitsForGang != before.WaitsForGang;
         _contact.Urgent |= firstStep || waits || before.State != rank.State
             || report.KindCase is RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Failed;
+    }
+
+    /// <summary>Where a report goes, with the attempt that it is of.</summary>
+    /// <returns>False: no agent asked for it.</returns>
+    private bool PassOn(RankSeen rank, RankReport report)
+    {
+        int attempt = rank.Attempt;
+        return report.Match(
+            none: () => false,
+            // The agent's own business: what it told RankSeen is in the next beat.
+            hello: _ => true, ready: _ => true, progress: _ => true, pulse: _ => true, done: _ => true, failed: _ => true,
+            leftGang: _ => true,
+            sample: sample => OfFirst(() =>
+            {
+                (sample.Attempt, sample.At) = (attempt, sample.At ?? Stamp);
+                _reports.Add(sample);
+            }),
+            evaluation: evaluation => OfFirst(() =>
+            {
+                (evaluation.Attempt, evaluation.At) = (attempt, evaluation.At ?? Stamp);
+                _reports.Add(evaluation);
+            }),
+            expertLoad: load => OfFirst(() =>
+            {
+                (load.Attempt, load.At) = (attempt, load.At ?? Stamp);
+                _reports.Add(load);
+            }),
+            resumed: resumed => OfFirst(() =>
+            {
+                resumed.Attempt = attempt;
+                _reports.Add(resumed);
+            }),
+            checkpoint: made => Did(() =>
+            {
+                (made.Attempt, made.At) = (attempt, made.At ?? Stamp);
+                _reports.Add(made);
+                _wanted = AgentPlan.CheckpointSeen(_wanted, made);
+            }),
+            refused: refused => Did(() =>
+            {
+                refused.Attempt = attempt;
+                _reports.Add(refused);
+            }),
+            note: note => Did(() =>
+            {
+                (note.Attempt, note.At) = (attempt, note.At ?? Stamp);
+                _reports.Add(note);
+            }),
+            reference: _ => false, collectives: _ => false, bench: _ => false);
+
+        // All ranks of a gang come to the same; the first one's word goes on.
+        bool OfFirst(Action add) => rank.Rank > 0 || Did(add);
+
+        static bool Did(Action add)
+        {
+            add();
+            return true;
+        }
     }
 
     private void End(RankSeen rank, int exitCode, (string Line, ImmutableArray<string> Lines) last)
@@ -273,8 +286,11 @@ internal sealed partial class NodeAgent : IDisposable
                     r => r.Standby || r.Attempt >= _wanted.Attempt || r.EndToldBy == 0 || r.EndToldBy > reply.Acknowledged)];
                 Change(AgentPlan.Obey(_wanted, reply.Order, Now));
                 break;
-            default:
+            case { Answer: ControlPlaneAnswer.Lost }:
+                // The contact has counted it, and tries again.
                 break;
+            default:
+                throw new System.Diagnostics.UnreachableException($"no word of what {news.Answer.GetType().Name} is to an agent");
         }
     }
 

@@ -124,36 +124,30 @@ public sealed class RankLink : IRankLink, IDisposable
         }
     }
 
-    private void Obey(RankOrder order)
-    {
-        switch (order.KindCase)
+    private void Obey(RankOrder order) => order.Match<bool>(
+        // An order of a newer agent. The two come from one build, so this is a broken installation.
+        none: () => throw new RankFrameException("an order came that is not known here"),
+        launch: launch => Did(() =>
         {
-            case RankOrder.KindOneofCase.Launch:
-                // What was pinned until now stands in the launch itself.
-                _pinned = null;
-                _launches.Writer.TryWrite(order.Launch);
-                break;
-            case RankOrder.KindOneofCase.Save:
-                Interlocked.Exchange(ref _saveReason, order.Save.Reason);
-                break;
-            case RankOrder.KindOneofCase.Stop:
-                _stop = order.Stop;
-                _launches.Writer.TryComplete();
-                _stopping.Cancel();
-                break;
-            case RankOrder.KindOneofCase.Regroup:
-                _regrouping.Cancel();
-                break;
-            case RankOrder.KindOneofCase.RateFault:
-                Interlocked.Exchange(ref _rateFault, order.RateFault);
-                break;
-            case RankOrder.KindOneofCase.Pins:
-                _pinned = [.. order.Pins.Steps];
-                break;
-            default:
-                // An order of a newer agent. The two come from one build, so this is a broken installation.
-                throw new RankFrameException($"an order of kind {order.KindCase} is not known here");
-        }
+            // What was pinned until now stands in the launch itself.
+            _pinned = null;
+            _launches.Writer.TryWrite(launch);
+        }),
+        save: save => Did(() => Interlocked.Exchange(ref _saveReason, save.Reason)),
+        stop: stop => Did(() =>
+        {
+            _stop = stop;
+            _launches.Writer.TryComplete();
+            _stopping.Cancel();
+        }),
+        regroup: _ => Did(() => _regrouping.Cancel()),
+        rateFault: fault => Did(() => Interlocked.Exchange(ref _rateFault, fault)),
+        pins: pins => Did(() => _pinned = [.. pins.Steps]));
+
+    private static bool Did(Action what)
+    {
+        what();
+        return true;
     }
 
     private void Gone(string reason)

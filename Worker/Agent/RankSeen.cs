@@ -121,51 +121,54 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     public RankSeen Hear(RankReport report, DateTimeOffset now)
     {
         var heard = this with { ProgressAt = now };
-        return report.KindCase switch
-        {
-            RankReport.KindOneofCase.Hello => heard with { HelloAt = now },
-            RankReport.KindOneofCase.Ready => heard with { ReadyAt = now, Life = RankLife.Ready, PeerPort = report.Ready.PeerPort },
-            RankReport.KindOneofCase.Progress => heard with
+        return report.Match(
+            // What only a newer worker says arrives as none.
+            none: () => heard,
+            hello: _ => heard with { HelloAt = now },
+            ready: ready => heard with { ReadyAt = now, Life = RankLife.Ready, PeerPort = ready.PeerPort },
+            progress: progress => heard with
             {
-                State = report.Progress.State,
-                Phase = report.Progress.Phase,
-                Step = report.Progress.Step,
-                CollectiveSequence = report.Progress.CollectiveSequence,
-                RestoredAt = RestoredAt ?? (report.Progress.State == RankState.Training ? now : null),
-                BeganAt = BeganAt ?? (report.Progress.State == RankState.Training ? report.Progress.Step : null),
+                State = progress.State,
+                Phase = progress.Phase,
+                Step = progress.Step,
+                CollectiveSequence = progress.CollectiveSequence,
+                RestoredAt = RestoredAt ?? (progress.State == RankState.Training ? now : null),
+                BeganAt = BeganAt ?? (progress.State == RankState.Training ? progress.Step : null),
             },
-            RankReport.KindOneofCase.Sample => heard with
+            pulse: pulse => this with { CollectiveSequence = pulse.CollectiveSequence },
+            done: done => heard with { State = RankState.Done, Step = done.Step, Phase = "done" },
+            failed: failed => this with
             {
-                State = RankState.Training,
-                Step = report.Sample.Step,
-                RestoredAt = RestoredAt ?? now,
-                FirstStepAt = FirstStepAt ?? now,
+                Error = failed.Error,
+                Fault = failed.Fault,
+                Broke = failed.NotFinite,
+                LostPeer = failed.HasLostPeer ? failed.LostPeer : null,
             },
-            RankReport.KindOneofCase.Done => heard with { State = RankState.Done, Step = report.Done.Step, Phase = "done" },
-            RankReport.KindOneofCase.Failed =>
-                this with
-                {
-                    Error = report.Failed.Error,
-                    Fault = report.Failed.Fault,
-                    Broke = report.Failed.NotFinite,
-                    LostPeer = report.Failed.HasLostPeer ? report.Failed.LostPeer : null,
-                },
-            RankReport.KindOneofCase.Pulse => this with { CollectiveSequence = report.Pulse.CollectiveSequence },
-            RankReport.KindOneofCase.LeftGang => heard with
+            leftGang: left => heard with
             {
                 State = RankState.Starting,
                 Phase = "waiting for its gang",
                 LeftGang = true,
-                LostPeer = report.LeftGang.HasLostPeer ? report.LeftGang.LostPeer : null,
+                LostPeer = left.HasLostPeer ? left.LostPeer : null,
+            },
+            sample: sample => heard with
+            {
+                State = RankState.Training,
+                Step = sample.Step,
+                RestoredAt = RestoredAt ?? now,
+                FirstStepAt = FirstStepAt ?? now,
             },
             // Signs of life that go to the control plane as they are.
-            RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Evaluation or RankReport.KindOneofCase.Note
-                or RankReport.KindOneofCase.Refused or RankReport.KindOneofCase.ExpertLoad or RankReport.KindOneofCase.Resumed => heard,
-            // Of ranks that no agent started (LocalGang); and what only a newer worker says arrives as none.
-            RankReport.KindOneofCase.Reference or RankReport.KindOneofCase.Collectives or RankReport.KindOneofCase.Bench
-                or RankReport.KindOneofCase.None => heard,
-            var kind => throw new System.Diagnostics.UnreachableException($"no word of what {kind} says of a rank"),
-        };
+            checkpoint: _ => heard,
+            evaluation: _ => heard,
+            expertLoad: _ => heard,
+            resumed: _ => heard,
+            refused: _ => heard,
+            note: _ => heard,
+            // Of ranks that no agent started (LocalGang).
+            reference: _ => heard,
+            collectives: _ => heard,
+            bench: _ => heard);
     }
 
     public RankSeen End(int exitCode, string lastLine, DateTimeOffset now) => this with

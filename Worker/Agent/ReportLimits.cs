@@ -13,28 +13,18 @@ internal static class ReportLimits
     private const int Series = 100;
     private const double DaySeconds = 86_400;
 
-    public static void Fit(RankReport report)
-    {
-        switch (report.KindCase)
-        {
-            case RankReport.KindOneofCase.Sample:
-                Fit(report.Sample);
-                break;
-            case RankReport.KindOneofCase.Evaluation:
-                report.Evaluation.Name = Name(report.Evaluation.Name);
-                break;
-            case RankReport.KindOneofCase.Note:
-                report.Note.Text = Short(report.Note.Text, NoteLength);
-                break;
-            case RankReport.KindOneofCase.Refused:
-                report.Refused.Reason = Short(report.Refused.Reason, NoteLength);
-                break;
-            default:
-                break;
-        }
-    }
+    public static void Fit(RankReport report) => report.Match(
+        none: () => true,
+        // The agent's own, or bounded by whoever writes them.
+        hello: _ => true, ready: _ => true, progress: _ => true, pulse: _ => true, done: _ => true, failed: _ => true, leftGang: _ => true,
+        sample: Fit,
+        evaluation: evaluation => (evaluation.Name = Name(evaluation.Name)).Length > 0,
+        note: note => (note.Text = Short(note.Text, NoteLength)).Length > 0,
+        refused: refused => (refused.Reason = Short(refused.Reason, NoteLength)).Length > 0,
+        checkpoint: _ => true, expertLoad: _ => true, resumed: _ => true,
+        reference: _ => true, collectives: _ => true, bench: _ => true);
 
-    private static void Fit(StepSample sample)
+    private static bool Fit(StepSample sample)
     {
         // Of a time that is none nothing can be reckoned; 0 is what is left out of every mean.
         sample.StepSeconds = sample.StepSeconds is >= 0 and <= DaySeconds ? sample.StepSeconds : 0;
@@ -48,6 +38,8 @@ internal static class ReportLimits
                 sample.Extra[Name(name)] = value;
             }
         }
+
+        return true;
     }
 
     private static string Name(string text)

@@ -34,6 +34,7 @@ internal sealed class Laws
         OneLiveAttempt(world);
         NothingIsMadeThatIsNotWritten(world);
         LeavesOutWhatBroke(world);
+        WhatIsAcknowledgedIsWritten(world);
         foreach (var (id, stage) in world.Stages)
         {
             if (seen.TryGetValue(id, out var before))
@@ -114,6 +115,17 @@ internal sealed class Laws
         {
             Demand(world.Stages.GetValueOrDefault(gang.Stage)?.Phase.GangOrNull?.Id
                 == gang, $"a pod of {gang} is on {node}, and no stage is written that holds it");
+        }
+    }
+
+    /// <summary>An agent does not tell again what was acknowledged, so that a crash must not be able to forget it.</summary>
+    private static void WhatIsAcknowledgedIsWritten(Decisions.Simulation.Simulation world)
+    {
+        foreach (var (id, step) in world.Acknowledged)
+        {
+            var stage = world.Stages[id];
+            Demand(stage.Checkpoints.Any(c => c.Made.Step == step) || Newest(stage) > step,
+                $"{id}: the checkpoint of step {step} is acknowledged and not written; the newest is {Newest(stage)}");
         }
     }
 

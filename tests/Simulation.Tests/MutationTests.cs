@@ -32,6 +32,7 @@ public sealed class MutationTests
             "lost no node and leaves"),
         ["acts before it writes"] = (Deciders.Real with { Tick = ActingFirst }, "no stage is written that holds it"),
         ["takes what an older attempt says for the present"] = (Deciders.Real with { Hear = Gullible }, "a healthy gang was ended"),
+        ["acknowledges what it has not written"] = (Deciders.Real with { Hear = Rash }, "is acknowledged and not written"),
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
     };
 
@@ -97,6 +98,10 @@ public sealed class MutationTests
         var present = beat with { Attempt = attempt, Ranks = [.. beat.Ranks.Select(r => r with { Attempt = attempt })] };
         return engine.Heartbeat(present, now, _ => beat.Sequence).Reply;
     }
+
+    /// <summary>Tells each agent that its beat is taken for good, before a tick has written what is in it.</summary>
+    private static WorkerReply Rash(StageEngine engine, AgentBeat beat, Instant now) =>
+        engine.Heartbeat(beat, now, _ => beat.Sequence).Reply with { Acknowledged = beat.Sequence };
 
     private static Decision Hasty(Stage stage, Observation seen, DateTimeOffset now) =>
         StagePlanner.Decide(stage,

@@ -23,7 +23,8 @@ internal sealed class ForesightCalls(IGrainFactory grains, KnownRuns known, Whol
                 request.HasCheckpointStep ? Checked.NotNegative(request.CheckpointStep, "checkpointStep") : null), stop),
             "move" => await whole.Grain.ForeseeMove(OneGang(request), Optional(request.Before, "before"), stop),
             "preempt" =>
-                await whole.Grain.ForeseeGiveWay([.. request.Gangs.Select(g => Checked.Gang(g, "gangs"))], Optional(request.For, "for"), stop),
+                await whole.Grain.ForeseeGiveWay(
+                    [.. request.Gangs.Select(g => Checked.Gang(g, "gangs"))], Optional(request.For, "for"), stop),
             "cordon" or "drain" =>
                 await whole.Grain.ForeseeNode(new NodeId(Checked.Name(request.Node, "node")), request.Action == "drain", stop),
             _ => throw Checked.Invalid($"action '{Checked.Shown(request.Action)}' is none of pause, cancel, retry, move, "

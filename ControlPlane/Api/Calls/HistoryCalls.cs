@@ -9,8 +9,9 @@ using Grpc.Core;
 namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>What was written down: events, checkpoints, logs, names of series.</summary>
-internal sealed class HistoryCalls(IGrainFactory grains, KnownRuns known, HistoryQueries history, LogQueries logs, SeriesQueries series, ITrainingCluster cluster,
-    CallStreams streams)
+internal sealed class HistoryCalls(
+    IGrainFactory grains, KnownRuns known, HistoryQueries history, LogQueries logs, SeriesQueries series,
+    ITrainingCluster cluster, CallStreams streams)
 {
     private const int EventsUsual = 200;
     private const int CheckpointsUsual = 1_000;

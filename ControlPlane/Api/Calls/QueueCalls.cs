@@ -28,7 +28,8 @@ internal sealed class QueueCalls(WholeCluster whole)
 
         StageId? heir = request.For.Length == 0 ? null : Checked.Gang(request.For, "for");
         return Unless(
-            whole.Grain.GiveWay([.. request.Gangs.Select(g => Checked.Gang(g, "gangs"))], heir, Or(request.Reason), context.CancellationToken));
+            whole.Grain.GiveWay(
+                [.. request.Gangs.Select(g => Checked.Gang(g, "gangs"))], heir, Or(request.Reason), context.CancellationToken));
     }
 
     public Task<Cluster> PlanMaintenance(PlanMaintenanceRequest request, ServerCallContext context)

@@ -88,12 +88,13 @@ internal sealed class RunCalls(IGrainFactory grains, KnownRuns known, RunLists r
 
     private static RunListQuery Query(ListRunsRequest request)
     {
-        string search = string.Join(' ', new[] { Checked.Search(request.NameContains, "nameContains"), Checked.Search(request.Search, "search") }
-            .Where(text => text.Length > 0));
+        string[] searched = [Checked.Search(request.NameContains, "nameContains"), Checked.Search(request.Search, "search")];
+        string search = string.Join(' ', searched.Where(text => text.Length > 0));
         var after = request.PageToken.Length == 0 ? null : RunListPlace.FromToken(request.PageToken)
             ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is none of this control plane's; leave it out to "
                 + "begin with the first page.");
         return new RunListQuery(
-            search, Checked.OptionalName(request.State, "state") ?? "", after, Checked.PageSize(request.PageSize, RunsUsual, Checked.PageMost));
+            search, Checked.OptionalName(request.State, "state") ?? "", after,
+            Checked.PageSize(request.PageSize, RunsUsual, Checked.PageMost));
     }
 }

@@ -11,7 +11,8 @@ using Grpc.Core;
 namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>Pipelines as text: checked, forecast, submitted, cloned.</summary>
-internal sealed class SubmissionCalls(IGrainFactory grains, KnownRuns known, WholeCluster whole, ITrainingCluster cluster, FileLooks looks, TimeProvider clock)
+internal sealed class SubmissionCalls(
+    IGrainFactory grains, KnownRuns known, WholeCluster whole, ITrainingCluster cluster, FileLooks looks, TimeProvider clock)
 {
     private const int ProblemsTold = 100;
 
@@ -79,7 +80,8 @@ internal sealed class SubmissionCalls(IGrainFactory grains, KnownRuns known, Who
     {
         string name = Checked.Name(request.Name, "name");
         string newName = Checked.Name(request.NewName, "newName");
-        var submission = await grains.GetGrain<IRunGrain>(name).Submission() ?? throw await known.NoSuchRun(name, context.CancellationToken);
+        var submission = await grains.GetGrain<IRunGrain>(name).Submission()
+            ?? throw await known.NoSuchRun(name, context.CancellationToken);
         string? stage = Checked.OptionalName(request.Stage, "stage");
         if (stage is not null && submission.Pipeline.Stages.All(s => s.Name != stage))
         {

@@ -10,7 +10,8 @@ using Grpc.Core;
 namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>Trying a checkpoint. Its folder is what the ledger says of it; no path comes from outside.</summary>
-internal sealed class TryCalls(KnownRuns known, HistoryQueries history, ITrainingCluster cluster, Generations generations, CheckpointRoot checkpoints,
+internal sealed class TryCalls(
+    KnownRuns known, HistoryQueries history, ITrainingCluster cluster, Generations generations, CheckpointRoot checkpoints,
     CallStreams streams)
 {
     public Task Generate(GenerateRequest request, IServerStreamWriter<GenerateReply> responseStream, ServerCallContext context) =>

@@ -14,6 +14,21 @@ public enum RankState
     Exited = 5,
 }
 
+/// <summary>The closed set of states: who tells one from another has a word for each, and a new one has none here yet.</summary>
+public static class RankStates
+{
+    public static T Match<T>(this RankState state, T unknown, T starting, T training, T saving, T done, T exited) => state switch
+    {
+        RankState.Unknown => unknown,
+        RankState.Starting => starting,
+        RankState.Training => training,
+        RankState.Saving => saving,
+        RankState.Done => done,
+        RankState.Exited => exited,
+        _ => throw new System.Diagnostics.UnreachableException($"rank state {state} has no place in {nameof(RankStates)}"),
+    };
+}
+
 /// <summary>A rank process as its agent saw it.</summary>
 /// <param name="Attempt">The attempt this process was launched for.</param>
 /// <param name="Doing">One or two words: "loading", "forward", "rollout".</param>

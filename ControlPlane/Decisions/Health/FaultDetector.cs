@@ -117,15 +117,13 @@ public static class FaultDetector
             now - seen.SilenceOf(hung.Agent) - rank.SinceProgress, now) with
         { Step = rank.Step, Rank = rank.Rank };
 
-        TimeSpan Limit(RankStatus r) => r.State switch
-        {
-            RankState.Training or RankState.Saving when r.Halted && gang.Slots > 1 && HaltedLimit(seen.LongestStepSeconds) is var known =>
-                known < limit ? known : limit,
-            RankState.Training or RankState.Saving => limit,
-            RankState.Starting => stage.Policy.HangLimitBeforeFirstStep,
-            // Not heard of is silence, which is the agent's; whoever has ended cannot hang.
-            _ => TimeSpan.MaxValue,
-        };
+        // Not heard of is silence, which is the agent's; whoever has ended cannot hang.
+        TimeSpan Limit(RankStatus r) => r.State.Match(
+            unknown: TimeSpan.MaxValue, starting: stage.Policy.HangLimitBeforeFirstStep, training: AtWork(r), saving: AtWork(r),
+            done: TimeSpan.MaxValue, exited: TimeSpan.MaxValue);
+
+        TimeSpan AtWork(RankStatus r) => r.Halted && gang.Slots > 1 && HaltedLimit(seen.LongestStepSeconds) is var known && known < limit
+            ? known : limit;
     }
 
     /// <summary>

@@ -51,6 +51,7 @@ public sealed record BubbleTable(double OneForwardOneBackward, double ZeroBubble
         PipelineSchedule.OneForwardOneBackward => (ranks - 1) * (p.Forward + p.Backward),
         PipelineSchedule.ZeroBubble => (ranks - 1) * (p.Forward + p.Backward - (2 * p.WeightBackward)),
         PipelineSchedule.DualPipe => Math.Max(0, (ranks / 2) - 1) * (p.Overlapped + p.Backward - (3 * p.WeightBackward)),
-        _ => (ranks - 1) * (p.Overlapped + p.Backward - (3 * p.WeightBackward)),
+        PipelineSchedule.DualPipeV => (ranks - 1) * (p.Overlapped + p.Backward - (3 * p.WeightBackward)),
+        _ => throw new UnreachableException($"schedule {schedule}"),
     };
 }

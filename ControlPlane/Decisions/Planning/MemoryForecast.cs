@@ -39,7 +39,13 @@ public sealed record MemoryForecast(
             chunks * chunkTokens * BytesPerTokenAndLayer(model, weightBytes) * model.Layers / shard, BufferBytes, gpu.MemoryBytes);
     }
 
-    public static double WeightBytes(Precision precision) => precision switch { Precision.Fp8 => 1, Precision.Bf16 => 2, _ => 4 };
+    public static double WeightBytes(Precision precision) => precision switch
+    {
+        Precision.Fp8 => 1,
+        Precision.Bf16 => 2,
+        Precision.Fp32 => 4,
+        _ => throw new System.Diagnostics.UnreachableException($"precision {precision}"),
+    };
 
     /// <summary>What the backward pass needs of a token in one layer: cached inputs of each product, and the residual in BF16.</summary>
     private static double BytesPerTokenAndLayer(ModelShape m, double cachedBytes)

@@ -49,6 +49,9 @@ public abstract class SimulatedAgent(GangId gang, NodeId node, string id, int pi
     /// <summary>Checkpoints that nobody has acknowledged.</summary>
     public bool CheckpointsWait => checkpoints.Count > 0;
 
+    /// <summary>The newest checkpoint that it was told is known, and so does not tell again. Null: none yet.</summary>
+    public CheckpointMade? Acknowledged { get; private set; }
+
     /// <summary>Its rank processes as they are now, of whatever attempt.</summary>
     public abstract ImmutableArray<RankStatus> Ranks { get; }
 
@@ -80,7 +83,7 @@ public abstract class SimulatedAgent(GangId gang, NodeId node, string id, int pi
     public void Take(WorkerReply reply)
     {
         samples.Acknowledge(reply.Acknowledged);
-        checkpoints.Acknowledge(reply.Acknowledged);
+        Acknowledged = checkpoints.Acknowledge(reply.Acknowledged) ?? Acknowledged;
         refused.Acknowledge(reply.Acknowledged);
         resumed.Acknowledge(reply.Acknowledged);
         loads.Acknowledge(reply.Acknowledged);
@@ -143,6 +146,7 @@ public abstract class SimulatedAgent(GangId gang, NodeId node, string id, int pi
 
     /// <summary>Reports, each with the beat that carries it first.</summary>
     private sealed class Untold<T>
+        where T : class
     {
         private readonly List<(long FirstSent, T Report)> all = [];
 
@@ -154,6 +158,24 @@ public abstract class SimulatedAgent(GangId gang, NodeId node, string id, int pi
 
         public void Add(T report, long firstSent) => all.Add((firstSent, report));
 
-        public void Acknowledge(long sequence) => all.RemoveAll(u => u.FirstSent <= sequence);
+        /// <returns>The newest of those that are told for good now.</returns>
+        public T? Acknowledge(long sequence)
+        {
+            // The oldest first, and most beats have none.
+            int told = 0;
+            while (told < all.Count && all[told].FirstSent <= sequence)
+            {
+                told++;
+            }
+
+            if (told == 0)
+            {
+                return null;
+            }
+
+            var newest = all[told - 1].Report;
+            all.RemoveRange(0, told);
+            return newest;
+        }
     }
 }

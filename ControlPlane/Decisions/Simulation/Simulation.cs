@@ -103,6 +103,10 @@ public sealed class Simulation
     public IEnumerable<(GangId Gang, NodeId Node)> MadePods =>
         cluster.Pods.Where(p => p.Phase != PodPhase.Exited).Select(p => (p.Gang, p.Node));
 
+    /// <summary>The newest checkpoint of each agent that it was told is known: if it is forgotten now, nobody tells it again.</summary>
+    public IEnumerable<(StageId Stage, long Step)> Acknowledged =>
+        cluster.Pods.Where(p => p is { Alive: true, Acknowledged: not null }).Select(p => (p.Stage, p.Acknowledged!.Step));
+
     /// <summary>When something last went wrong with a stage's gang.</summary>
     public DateTimeOffset? LastFaultOf(StageId stage) => cluster.LastFault.TryGetValue(stage, out var at) ? at : null;
 

@@ -12,6 +12,22 @@ namespace DeepSeekOps.Decisions.Stages;
 /// </summary>
 public abstract class StageEffect
 {
+    /// <summary>The one that it is. Whoever hosts an engine has a place for each; a new effect has none here yet.</summary>
+    public T Match<T>(
+        Func<Look, T> look, Func<LookAtCheckpoints, T> lookAtCheckpoints, Func<Write, T> write, Func<KeepEvidence, T> keepEvidence,
+        Func<NodeFailed, T> nodeFailed, Func<CreatePods, T> createPods, Func<EndPods, T> endPods, Func<Release, T> release) => this switch
+        {
+            Look one => look(one),
+            LookAtCheckpoints one => lookAtCheckpoints(one),
+            Write one => write(one),
+            KeepEvidence one => keepEvidence(one),
+            NodeFailed one => nodeFailed(one),
+            CreatePods one => createPods(one),
+            EndPods one => endPods(one),
+            Release one => release(one),
+            _ => throw new System.Diagnostics.UnreachableException($"{GetType().Name} has no place in {nameof(StageEffect)}"),
+        };
+
     private StageEffect() { }
 
     /// <summary>To look around: at the cluster where pods may be, and what becomes of the request for nodes.</summary>
