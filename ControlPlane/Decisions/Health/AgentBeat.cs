@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
 
 namespace DeepSeekOps.Decisions.Health;
@@ -129,4 +130,9 @@ public sealed record AgentBeat(
 
     /// <summary>What the agent did by itself, oldest first.</summary>
     public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];
+
+    /// <summary>It brings more than how its ranks are.</summary>
+    [JsonIgnore]
+    public bool Tells => !(Samples.IsEmpty && Checkpoints.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && RefusedCheckpoints.IsEmpty
+        && Resumed.IsEmpty && LocalRestarts.IsEmpty);
 }

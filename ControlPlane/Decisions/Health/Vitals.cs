@@ -53,6 +53,28 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     /// <param name="rejoined">The first word from a gang that trained before this control plane began.</param>
     public Vitals Take(AgentBeat beat, WatchedStage stage, bool rejoined, Instant now)
     {
+        // Most beats say that all is as it was, and hundreds come each second.
+        var told = rejoined || beat.Tells ? Told(beat, stage, rejoined, now) : this;
+        var old = On(beat.Node);
+        bool late = old is not null && (old.AgentId == beat.AgentId ? beat.Sequence <= old.Sequence : beat.Attempt < old.Attempt);
+        if (late)
+        {
+            return told;
+        }
+
+        int pid = old?.AgentId == beat.AgentId ? old.Pid : 0;
+        var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId ? old.LaunchSeconds : beat.LaunchSeconds;
+        return told.With(
+            new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch)
+            {
+                Beaten = true,
+                PeerHost = beat.PeerHost,
+            });
+    }
+
+    /// <summary>With what the beat brings beside the state of its ranks.</summary>
+    private Vitals Told(AgentBeat beat, WatchedStage stage, bool rejoined, Instant now)
+    {
         var news = new News(
             Union(News.Checkpoints, beat.Checkpoints), Union(News.Refused, beat.RefusedCheckpoints),
             Union(News.Evaluations, beat.Evaluations),
@@ -75,7 +97,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         var newest = samples.Aggregate(Latest, Newer);
         var times = samples.IsEmpty ? StepSeconds : StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
         var paced = Times.AddRange(samples.Where(s => s.StepSeconds > 0).Select(s => new StepTime(s.Step, s.Tokens, s.StepSeconds)));
-        var told = this with
+        return this with
         {
             Losses = Remember(Losses, samples),
             Times = paced.Length > StepsRemembered ? paced[^StepsRemembered..] : paced,
@@ -84,21 +106,6 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Broken = FirstBroken(Broken, samples),
             StepSeconds = times.Length > StepsRemembered ? times[^StepsRemembered..] : times,
         };
-        var old = On(beat.Node);
-        bool late = old is not null && (old.AgentId == beat.AgentId ? beat.Sequence <= old.Sequence : beat.Attempt < old.Attempt);
-        if (late)
-        {
-            return told;
-        }
-
-        int pid = old?.AgentId == beat.AgentId ? old.Pid : 0;
-        var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId ? old.LaunchSeconds : beat.LaunchSeconds;
-        return told.With(
-            new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch)
-            {
-                Beaten = true,
-                PeerHost = beat.PeerHost,
-            });
     }
 
     /// <summary>What the watch over its losses found.</summary>

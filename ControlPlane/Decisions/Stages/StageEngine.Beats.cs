@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 
@@ -10,7 +11,8 @@ public sealed partial class StageEngine
     public WorkerReply Register(AgentRegistration registration, Instant now)
     {
         if (Stage is { } known && AgentFence.Refusal(
-            Vitals, known.Watched, registration.Node, registration.AgentId, registration.Attempt, registration.Gang, now) is { } refusal)
+            Vitals, Of(known).Watched, registration.Node, registration.AgentId, registration.Attempt, registration.Gang, now)
+            is { } refusal)
         {
             return Refused(refusal);
         }
@@ -30,7 +32,7 @@ public sealed partial class StageEngine
             return new HeardBeat(new WorkerReply(Unknown, WorkerOrders.BeatEvery, 0), News: false);
         }
 
-        var watched = stage.Watched;
+        var (_, watched, pinned) = Of(stage);
         if (AgentFence.Refusal(Vitals, watched, beat.Node, beat.AgentId, beat.Attempt, beat.Gang, now) is { } refusal)
         {
             return new HeardBeat(Refused(refusal), News: false);
@@ -53,7 +55,7 @@ public sealed partial class StageEngine
         var reply = new WorkerReply(order, soon ? WorkerOrders.BeatSoon : WorkerOrders.BeatEvery, Math.Min(of.Decided, durable))
         {
             Undecided = Undecided(now),
-            Pinned = CheckpointChoice.Pinned(stage.Checkpoints),
+            Pinned = pinned,
         };
         return new HeardBeat(reply, news);
     }
@@ -70,6 +72,10 @@ public sealed partial class StageEngine
     private string Undecided(Instant now) => writing is { } since && now.Since(since) is var waited && waited > WorkerOrders.UndecidedAfter
         ? $"the control plane has not been able to write for {Words.Duration(waited)}" : "";
 
+    /// <summary>What every beat asks of the stage is worked out once for a record: hundreds of agents beat between two writes.</summary>
+    private Known Of(Stage stage) => known is { } one && ReferenceEquals(one.Stage, stage) ? one
+        : known = new Known(stage, stage.Watched, CheckpointChoice.Pinned(stage.Checkpoints));
+
     private Heard Hear(AgentBeat beat, bool decided)
     {
         var known = heard.GetValueOrDefault(beat.Node);
@@ -77,6 +83,8 @@ public sealed partial class StageEngine
             : known with { Sequence = Math.Max(known.Sequence, beat.Sequence) };
         return decided ? next with { Decided = Math.Max(next.Decided, beat.Sequence) } : next;
     }
+
+    private sealed record Known(Stage Stage, WatchedStage Watched, ImmutableArray<long> Pinned);
 
     /// <summary>Of one node's agent: its newest beat, and the newest whose news is written in the stage.</summary>
     private readonly record struct Heard(string? Agent, long Sequence, long Decided);

@@ -26,6 +26,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private GangId? gone;
     private Preemption? preemption;
     private Instant? writing;
+    private Known? known;
 
     /// <summary>As it is written. Never ahead of the disk, so that no order is given that a crash could forget.</summary>
     public Stage? Stage { get; private set; } = written;
@@ -142,7 +143,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     /// <summary>What a stage that trains tells placement of its pace. Null: nothing is measured.</summary>
     public GangPace? Pace(Instant now) => Stage is null ? null : StagePace.Of(Stage, ObserveAt(Stage, null, now));
 
-    private Observation ObserveAt(Stage stage, ClusterSnapshot? cluster, Instant now) => Vitals.Observe(stage.Watched, cluster, now);
+    private Observation ObserveAt(Stage stage, ClusterSnapshot? cluster, Instant now) => Vitals.Observe(Of(stage).Watched, cluster, now);
 
     private Observation Observe(Stage stage, StageEffect.Look look)
     {
@@ -175,7 +176,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private void Decided(Decision decision, Observation seen, List<KeyValuePair<NodeId, Heard>> told)
     {
         (DecidedAt, Reason) = (seen.Now.At, decision.Reason);
-        Vitals = Vitals.Written(seen.News, Stage!.Watched, seen.Now);
+        Vitals = Vitals.Written(seen.News, Of(Stage!).Watched, seen.Now);
         foreach (var (node, before) in told)
         {
             var now = heard[node];
