@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using DeepSeekOps.ControlPlane.Api;
@@ -25,8 +24,16 @@ internal static class HostVerbs
 
     private const int HighestPort = 65_535;
 
-    /// <summary>Words of the clusters that are built; a test compares them with the clusters that there are.</summary>
-    internal static readonly string[] Clusters = ["local", "simulated", "kubernetes"];
+    /// <summary>The one place where a word becomes a cluster, with what was asked of it. A further one is a line.</summary>
+    private static readonly (string Word, Func<ClusterAsked, ClusterChoice> Choose)[] Choices =
+    [
+        ("local", asked => asked.Local()),
+        ("simulated", asked => asked.Simulated()),
+        ("kubernetes", asked => new KubernetesChoice { Kubeconfig = asked.Kubeconfig }),
+    ];
+
+    /// <summary>A test compares them with the clusters that there are.</summary>
+    internal static readonly string[] Clusters = [.. Choices.Select(c => c.Word)];
 
     private static Option<int?> Port() => Checked(new Option<int?>("--port")
     {
@@ -223,15 +230,9 @@ internal static class HostVerbs
         }
     }
 
-    /// <summary>The one place where a word becomes a cluster.</summary>
     private static ClusterChoice Choice(
-        string? word, Func<LocalChoice> local, Func<SimulatedChoice> simulated, string? kubeconfig) => word switch
-        {
-            "local" => local(),
-            "simulated" => simulated(),
-            "kubernetes" => new KubernetesChoice { Kubeconfig = kubeconfig },
-            _ => throw new UnreachableException($"--cluster {word}"),
-        };
+        string? word, Func<LocalChoice> local, Func<SimulatedChoice> simulated, string? kubeconfig) =>
+        Choices.Single(c => c.Word == word).Choose(new ClusterAsked(local, simulated, kubeconfig));
 
     private static Option<string?> Kubeconfig() => new("--kubeconfig")
     {
@@ -357,4 +358,7 @@ internal static class HostVerbs
         });
         return port;
     }
+
+    /// <summary>What the options of a verb say of each cluster that has any.</summary>
+    private sealed record ClusterAsked(Func<LocalChoice> Local, Func<SimulatedChoice> Simulated, string? Kubeconfig);
 }

@@ -7,6 +7,8 @@ namespace DeepSeekOps.Decisions.Recovery;
 /// </summary>
 internal static class AskedFor
 {
+    internal static Rung Rung { get; } = new("asked for by a person", Try, _ => "nobody asked for it");
+
     public static Remedy? Try(FailedAttempt failed) =>
         failed.Failure.Cause == FailureCause.RolledBack ? new Remedy.InPlace(TimeSpan.Zero) : null;
 }

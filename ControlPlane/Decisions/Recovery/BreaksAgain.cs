@@ -10,6 +10,9 @@ namespace DeepSeekOps.Decisions.Recovery;
 /// </summary>
 public static class BreaksAgain
 {
+    internal static Rung Rung { get; } = new("numbers break again", Try,
+        f => f.Failure.Broke is null ? "no number broke" : "none had broken shortly before");
+
     internal static Remedy? Try(FailedAttempt failed) =>
         failed.Failure.Broke is { } broke ? Judge(failed.Stage, broke, failed.FromRandom) : null;
 

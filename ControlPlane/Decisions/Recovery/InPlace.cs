@@ -5,5 +5,7 @@ namespace DeepSeekOps.Decisions.Recovery;
 /// </summary>
 internal static class InPlace
 {
+    internal static Rung Rung { get; } = new("in place", Try, _ => "it takes what no other rung does");
+
     public static Remedy? Try(FailedAttempt failed) => new Remedy.InPlace(BackOff.Of(failed));
 }

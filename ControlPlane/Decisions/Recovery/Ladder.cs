@@ -19,26 +19,15 @@ public sealed record Climbed(Failure Failure, Remedy Remedy, string Rung, Immuta
 
 /// <summary>
 /// How a stage is brought back. The rungs are asked in this order and the first that has an answer decides; what gives a stage up comes
-/// before what launches it again, and the cheapest launch last, since it takes every failure. A new rung is a file beside the others and a
-/// line here.
+/// before what launches it again, and the cheapest launch last, since it takes every failure. A new rung is a file beside the others and
+/// its place here.
 /// </summary>
 public static class Ladder
 {
     public static ImmutableArray<Rung> Rungs { get; } =
     [
-        new("asked for by a person", AskedFor.Try, _ => "nobody asked for it"),
-        new("no checkpoint", NoCheckpointLeft.Try, _ => "the stage has what it goes on from"),
-        new("no launch cures it", NotCured.Try, _ => "nothing says for certain that another launch would end the same"),
-        new("numbers break again", BreaksAgain.Try,
-            f => f.Failure.Broke is null ? "no number broke" : "none had broken shortly before"),
-        new("the same fault again", SameFault.Try, f => f.Failure.Signature.Length == 0 ? "it says nothing of the program"
-            : $"not {f.Stage.Policy.MaxSameFault} launches on one node, or nodes, ended so"),
-        new("restart budget", RestartBudget.Try, f => $"{f.Restarts.Count(r => r.Cause == f.Failure.Cause)} of "
-            + $"{f.Stage.Policy.MaxRestarts} restarts by this cause are used"),
-        new("another gang", AnotherGang.Try, f => $"{f.Failure.Node} is not suspect, and a new gang costs minutes"),
-        new("without the batch", WithoutBatch.Try, _ => "no number broke"),
-        new("after a loss that rose", LossRise.Try, _ => "no loss rose and stayed up"),
-        new("in place", InPlace.Try, _ => "it takes what no other rung does"),
+        AskedFor.Rung, NoCheckpointLeft.Rung, NotCured.Rung, BreaksAgain.Rung, SameFault.Rung, RestartBudget.Rung, AnotherGang.Rung,
+        WithoutBatch.Rung, LossRise.Rung, InPlace.Rung,
     ];
 
     public static Climbed Climb(FailedAttempt failed)

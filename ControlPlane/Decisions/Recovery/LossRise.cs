@@ -39,6 +39,8 @@ public abstract record LossAnswer
 /// </summary>
 public static class LossRise
 {
+    internal static Rung Rung { get; } = new("after a loss that rose", Try, _ => "no loss rose and stayed up");
+
     public static LossAnswer Decide(WatchedStage stage, SpikeVerdict verdict, DateTimeOffset now)
     {
         var policy = stage.Pipeline.LossSpikes;

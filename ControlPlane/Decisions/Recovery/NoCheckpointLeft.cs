@@ -5,6 +5,8 @@ namespace DeepSeekOps.Decisions.Recovery;
 /// <summary>A stage that was beyond step 0 never begins again by itself: that would throw work away, which only a person may.</summary>
 internal static class NoCheckpointLeft
 {
+    internal static Rung Rung { get; } = new("no checkpoint", Try, _ => "the stage has what it goes on from");
+
     public static Remedy? Try(FailedAttempt failed)
     {
         var (run, stage) = (failed.Stage.Id.Run, failed.Stage.Id.Stage);

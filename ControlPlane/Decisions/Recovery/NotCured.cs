@@ -9,6 +9,9 @@ namespace DeepSeekOps.Decisions.Recovery;
 /// </summary>
 internal static class NotCured
 {
+    internal static Rung Rung { get; } = new("no launch cures it", Try,
+        _ => "nothing says for certain that another launch would end the same");
+
     public static Remedy? Try(FailedAttempt failed)
     {
         string run = failed.Stage.Id.Run;

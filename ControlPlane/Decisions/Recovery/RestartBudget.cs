@@ -8,6 +8,9 @@ namespace DeepSeekOps.Decisions.Recovery;
 /// </summary>
 internal static class RestartBudget
 {
+    internal static Rung Rung { get; } = new("restart budget", Try, f => $"{f.Restarts.Count(r => r.Cause == f.Failure.Cause)} of "
+        + $"{f.Stage.Policy.MaxRestarts} restarts by this cause are used");
+
     public static Remedy? Try(FailedAttempt failed)
     {
         var (policy, failure) = (failed.Stage.Policy, failed.Failure);

@@ -7,6 +7,10 @@ namespace DeepSeekOps.Decisions.Recovery;
 /// </summary>
 internal static class SameFault
 {
+    internal static Rung Rung { get; } = new("the same fault again", Try,
+        f => f.Failure.Signature.Length == 0 ? "it says nothing of the program"
+            : $"not {f.Stage.Policy.MaxSameFault} launches on one node, or nodes, ended so");
+
     public static Remedy? Try(FailedAttempt failed)
     {
         var failure = failed.Failure;

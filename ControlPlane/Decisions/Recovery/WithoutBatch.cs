@@ -9,6 +9,8 @@ namespace DeepSeekOps.Decisions.Recovery;
 /// </summary>
 public static class WithoutBatch
 {
+    internal static Rung Rung { get; } = new("without the batch", Try, _ => "no number broke");
+
     internal static Remedy? Try(FailedAttempt failed) =>
         failed.Failure.Broke is { } broke ? new Remedy.WithoutBatch(broke, BackOff.Of(failed)) : null;
 
