@@ -41,16 +41,16 @@ internal static class GangChecks
         switch (stage.Recipe)
         {
             case StageRecipe.Pretraining { BatchSize: var ramp }:
-                MicroBatches(layout, Sizes(ramp), dealt, ramp.Micro, $"{at}.batchSize", built);
-                built(layout.Expert == 1 || ramp.From == ramp.To || (ramp.Micro > 0 && ramp.Micro % dealt == 0), $"{at}.batchSize",
+                MicroBatches(layout, Sizes(ramp), dealt, ramp, $"{at}.batchSize", built);
+                built(layout.Expert == 1 || ramp.From == ramp.To || ramp.Grain() % dealt == 0, $"{at}.batchSize",
                     $"On its way from {ramp.From} to {ramp.To} the batch takes sizes that cannot be dealt evenly to {dealt} ranks of which "
                         + $"{layout.Expert} share experts.",
-                    $"Write 'micro: {dealt}' into batchSize, or a constant one.");
+                    $"Write 'multipleOf: {dealt}' into batchSize, or a constant one.");
                 break;
             case StageRecipe.ContextExtension extension:
                 for (int i = 0; i < extension.Phases.Length; i++)
                 {
-                    MicroBatches(layout, [extension.Phases[i].BatchSize], dealt, 0, $"{at}.phases[{i}].batchSize", built);
+                    MicroBatches(layout, [extension.Phases[i].BatchSize], dealt, null, $"{at}.phases[{i}].batchSize", built);
                     built(extension.Phases[i].ContextParallel == 1, $"{at}.phases[{i}].contextParallel",
                         "A sequence is not cut among ranks in this version.", "Write 'contextParallel: 1'.");
                 }
@@ -63,19 +63,21 @@ internal static class GangChecks
                     $"A mini-batch has fewer outputs than the {dealt} ranks that share it.",
                     $"Write one of at least {dealt} that divides {rows} (questions × groupSize).");
                 break;
-            default:
+            // Nothing is asked of their batches.
+            case StageRecipe.SupervisedFineTuning or StageRecipe.Distillation:
                 break;
+            default:
+                throw new System.Diagnostics.UnreachableException($"no word of how {stage.Recipe.Kind} deals its rows");
         }
     }
 
     /// <summary>The first size of a batch whose micro-batches the schedule cannot run.</summary>
     private static void MicroBatches(
-        ParallelLayout layout, IEnumerable<int> sizes, int dealt, int micro, string field, Action<bool, string, string, string> built)
+        ParallelLayout layout, IEnumerable<int> sizes, int dealt, BatchRamp? ramp, string field, Action<bool, string, string, string> built)
     {
         foreach (int rows in sizes.Select(size => size / dealt).Where(rows => rows > 0 && layout.Pipeline > 1))
         {
-            int count = PipelineSchedules.MicroBatches(
-                rows, PipelineSchedules.RowsAtOnce(layout.Schedule, layout.Pipeline, rows, micro));
+            int count = PipelineSchedules.MicroBatches(rows, layout.RowsAtOnce(rows, ramp));
             if (PipelineSchedules.CountProblem(layout.Schedule, layout.Pipeline, count) is { } problem)
             {
                 built(
@@ -90,7 +92,7 @@ internal static class GangChecks
     private static IEnumerable<int> Sizes(BatchRamp ramp)
     {
         const int Most = 4096;
-        int step = Math.Max(1, ramp.Micro);
+        int step = ramp.Grain();
         int first = ramp.At(0);
         return Enumerable.Range(0, Math.Min(Most, ((Math.Max(ramp.To, first) - first) / step) + 1)).Select(i => first + (i * step))
             .Append(ramp.To);

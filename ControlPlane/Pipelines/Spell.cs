@@ -46,8 +46,10 @@ internal static class Spell
             .With("over", new TokenPointNotation(0), r => new TokenPoint(r.OverTokens, r.OverPercent),
                 (r, v) => r with { OverTokens = v.Tokens, OverPercent = v.Percent },
                 "Tokens over which it rises, linearly in tokens; 0: there at once.")
+            .With("multipleOf", Int(0, 10_000_000), r => r.MultipleOf, (r, v) => r with { MultipleOf = v },
+                "Sizes on its way are multiples of so many sequences; 0: any size.")
             .With("micro", Int(0, 10_000_000), r => r.Micro, (r, v) => r with { Micro = v },
-                "Sequences of one forward and backward; 0: the whole batch at once."),
+                "As files before wrote it: 'multipleOf', and also parallelism's 'microBatch' where that is not given. Write those."),
         node => node is TextNode.Scalar);
 
     private static readonly Mapping<LearningRatePiece> Piece =
@@ -123,8 +125,9 @@ internal static class Spell
         .With("schedule", new ChoiceNotation<PipelineSchedule>([.. PipelineSchedules.Names]), p => p.Schedule,
             (p, v) => p with { Schedule = v },
             "Order of the pipeline's forward and backward passes.")
-        .With("microBatch", Int(1, 1_000_000), p => p.MicroBatch, (p, v) => p with { MicroBatch = v },
-            "Sequences of one forward pass of a data-parallel rank.");
+        .With("microBatch", Int(0, 1_000_000), p => p.MicroBatch, (p, v) => p with { MicroBatch = v },
+            "Sequences of one forward pass of a data-parallel rank, in pretraining and context-extension; 0: as many as it has, of a "
+                + "pipeline two micro-batches for each of its ranks.");
 
     public static Mapping<CheckpointPolicy> Checkpoints { get; } =
         new Mapping<CheckpointPolicy>("a checkpoint policy", new CheckpointPolicy(), inherits: true)

@@ -46,9 +46,9 @@ internal static class StageChecks
         scope.Fits(batch.OverTokens <= p.Tokens,
             "batchSize", $"The ramp of {CountNotation.Short(batch.OverTokens)} tokens is longer than the stage.",
             $"Write at most {CountNotation.Short(p.Tokens)}.", "tokens");
-        scope.Fits(batch.Micro == 0 || (batch.From % batch.Micro == 0 && batch.To % batch.Micro == 0), "batchSize",
-            $"{batch.From} and {batch.To} sequences are not whole micro-batches of {batch.Micro}.",
-            "Write a divisor of both, or leave 'micro' out.");
+        scope.Fits(batch.From % batch.Grain() == 0 && batch.To % batch.Grain() == 0, "batchSize",
+            $"{batch.From} and {batch.To} sequences are not multiples of {batch.Grain()}.",
+            $"Write a divisor of both, or leave '{(batch.MultipleOf > 0 ? "multipleOf" : "micro")}' out.");
         scope.Batch(batch.From, 1, "batchSize");
         scope.Batch(batch.To, 1, "batchSize");
         long perStep = Math.Max(1, (long)batch.From * p.SequenceLength);
@@ -225,10 +225,10 @@ internal static class StageChecks
             Fits(ranks % cut == 0, field,
                 $"{ranks} ranks cannot be cut into {layout.Pipeline} × {layout.Tensor} × {contextParallel} (pipeline, tensor, context).",
                 $"Write a contextParallel that divides {ranks / layout.Pipeline / layout.Tensor}.");
-            long share = Math.Max(1, ranks / cut) * layout.MicroBatch;
+            long share = Math.Max(1, ranks / cut) * Math.Max(1, layout.MicroBatch);
             Fits(sequences % share == 0, field,
-                $"{sequences} sequences cannot be dealt evenly to {ranks / cut} data-parallel ranks in "
-                    + $"micro-batches of {layout.MicroBatch}.",
+                $"{sequences} sequences cannot be dealt evenly to {ranks / cut} data-parallel ranks"
+                    + $"{(layout.MicroBatch > 1 ? $" in micro-batches of {layout.MicroBatch}" : "")}.",
                 $"Write a multiple of {share}.");
         }
     }

@@ -81,7 +81,7 @@ public static class TrainingPlans
     private static Proto.ParallelLayout ToProto(Decisions.Recipes.ParallelLayout layout, int ranks) => new()
     {
         Pipeline = layout.Pipeline, Tensor = layout.Tensor, Data = ranks / (layout.Pipeline * layout.Tensor), Expert = layout.Expert,
-        Zero = layout.Zero,
+        Zero = layout.Zero, MicroBatch = layout.MicroBatch,
         // One rank alone has nobody to wait for.
         Schedule = layout.Pipeline > 1 ? layout.Schedule.Name() : "",
     };
@@ -115,6 +115,7 @@ public static class TrainingPlans
             To = p.BatchSize.To,
             OverTokens = p.BatchSize.OverTokens,
             Micro = p.BatchSize.Micro,
+            MultipleOf = p.BatchSize.MultipleOf,
         },
         LearningRate = ToProto(p.LearningRate), Gamma = ToProto(p.Gamma), Alpha = p.Alpha, Lambda = ToProto(p.Lambda),
         EmaDecay = p.EmaDecay,

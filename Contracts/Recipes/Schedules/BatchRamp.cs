@@ -13,15 +13,23 @@ public sealed record BatchRamp
     /// <summary>The same as a share of the stage, where it was written so.</summary>
     public decimal? OverPercent { get; init; }
 
-    /// <summary>Sequences of one forward and backward; gradients add up over the rest. 0: the whole batch at once.</summary>
+    /// <summary>Sizes on its way are multiples of so many sequences, so that the ranks that share them have as many. 0: any size.</summary>
+    public int MultipleOf { get; init; }
+
+    /// <summary>
+    /// As files before wrote it: a multiple, and at once the sequences of one forward pass where the layout says nothing of them.
+    /// </summary>
     public int Micro { get; init; }
 
     public static BatchRamp Constant(int size) => new() { From = size, To = size };
 
-    /// <summary>The batch of the step that begins after so many tokens; whole micro-batches.</summary>
+    /// <summary>What its sizes are multiples of; 1: any size.</summary>
+    public int Grain() => Math.Max(1, MultipleOf > 0 ? MultipleOf : Micro);
+
+    /// <summary>The batch of the step that begins after so many tokens.</summary>
     public int At(long tokens)
     {
         long size = tokens >= OverTokens ? To : From + (long)((To - From) * (Int128)tokens / OverTokens);
-        return (int)(Micro > 1 ? Math.Max(size - (size % Micro), Micro) : size);
+        return (int)Math.Max(size - (size % Grain()), Grain());
     }
 }

@@ -70,7 +70,7 @@ internal static class PlanWarnings
         if (last.Ramp is var (batch, length))
         {
             yield return Count(last.TokensOfStep(0));
-            yield return Count(last.TokensOfStep(0) + (batch.From < batch.To ? (double)Math.Max(1, batch.Micro) * length : 0));
+            yield return Count(last.TokensOfStep(0) + (batch.From < batch.To ? (double)batch.Grain() * length : 0));
         }
         yield return Count(last.StepTokens);
     }

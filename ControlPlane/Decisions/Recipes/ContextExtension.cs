@@ -42,7 +42,9 @@ public abstract partial record StageRecipe
 
         public override ImmutableArray<StageSegment> Segments(ParallelLayout layout, int ranks) => [.. Phases.Select(p => new StageSegment(
             p.Steps, (double)p.Steps * p.StepTokens, p.StepTokens, p.SequenceLength,
-            (double)p.SequenceLength / p.ContextParallel * layout.MicroBatch, p.ContextParallel))];
+            (double)p.SequenceLength / p.ContextParallel
+                * layout.RowsAtOnce(p.BatchSize / Math.Max(1, ranks / (layout.Pipeline * layout.Tensor * p.ContextParallel))),
+            p.ContextParallel))];
 
         public override SampledOutputs Sampled() => SampledOutputs.None;
 

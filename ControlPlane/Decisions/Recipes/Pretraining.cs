@@ -56,7 +56,8 @@ public abstract partial record StageRecipe
         {
             var length = Length();
             double full = (double)BatchSize.To * SequenceLength;
-            double chunk = (double)SequenceLength * layout.MicroBatch;
+            int rows = BatchSize.To / Math.Max(1, ranks / (layout.Pipeline * layout.Tensor));
+            double chunk = (double)SequenceLength * layout.RowsAtOnce(rows, BatchSize);
             return [new(length.Steps, length.Tokens, full, SequenceLength, chunk) { Ramp = (BatchSize, SequenceLength) }];
         }
 

@@ -11,7 +11,7 @@ public static class ScheduleMapping
         ShapeOf(piece.Shape), piece.To, piece.HasUntilTokens ? piece.UntilTokens : null, piece.HasUntilStep ? piece.UntilStep : null))]);
 
     public static Counted.BatchRamp ToRecord(this BatchSize ramp) =>
-        new() { From = ramp.From, To = ramp.To, OverTokens = ramp.OverTokens, Micro = ramp.Micro };
+        new() { From = ramp.From, To = ramp.To, OverTokens = ramp.OverTokens, Micro = ramp.Micro, MultipleOf = ramp.MultipleOf };
 
     /// <summary>Absent: 0 throughout.</summary>
     public static Counted.Milestone ToRecord(this Milestone? milestone) =>

@@ -54,7 +54,7 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
         var recipe = new Recipe(
             _rates[_phase].At(within, within * phase.BatchSize * phase.SequenceLength, phase.Steps), plan.Gamma, plan.Alpha, plan.Lambda);
         return Packed.Step(
-            position.Step + 1, position.Step + 1 == TotalSteps, phase.Name, phase.BatchSize, phase.BatchSize, phase.SequenceLength, recipe);
+            position.Step + 1, position.Step + 1 == TotalSteps, phase.Name, phase.BatchSize, 0, phase.SequenceLength, recipe);
     }
 
     public void AfterStep(long stepsDone)

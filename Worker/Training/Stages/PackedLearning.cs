@@ -40,6 +40,7 @@ public sealed class PackedLearning(StageContext context, Learner learner)
 
     /// <param name="step">Counts from 1 over the stage.</param>
     /// <param name="last">Of the stage.</param>
+    /// <param name="micro">Sequences of a forward pass, where the layout says nothing of them; 0: nothing was said.</param>
     public StepResult Step(long step, bool last, string phase, int batch, int micro, int sequenceLength, Recipe recipe)
     {
         RequireEvenRows(batch);
@@ -48,7 +49,8 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         var rows = Documents.Next(batch, sequenceLength, context.Rank.ShareOf(batch));
         _read = (first, Documents.Cursor.Document);
         var width = sequenceLength + 1;
-        micro = PipelineSchedules.RowsAtOnce(learner.Model.Part.Schedule, context.Mesh.Pipeline.Ranks, own, micro);
+        micro = PipelineSchedules.RowsAtOnce(learner.Model.Part.Schedule, context.Mesh.Pipeline.Ranks, own,
+            context.Plan.Layout?.MicroBatch is > 0 and var said ? said : micro);
         List<Tensor> labels = [];
         List<MicroBatch> batches = [];
         for (var start = 0; start < own; start += micro)

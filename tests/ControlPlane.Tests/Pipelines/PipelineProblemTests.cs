@@ -41,7 +41,8 @@ public sealed class PipelineProblemTests
     [InlineData("tokens: 64Ki", "tokens: 9999999T", "stages[0].tokens", "out of range")]
     [InlineData("batchSize: 8", "batchSize: {from: 8, to: 4}", "stages[0].batchSize", "falls")]
     [InlineData("batchSize: 8", "batchSize: {from: 4, to: 8, over: 65Ki}", "stages[0].batchSize", "longer than the stage")]
-    [InlineData("batchSize: 8", "batchSize: {from: 4, to: 8, micro: 3}", "stages[0].batchSize", "micro-batches")]
+    [InlineData("batchSize: 8", "batchSize: {from: 4, to: 8, micro: 3}", "stages[0].batchSize", "multiples of 3")]
+    [InlineData("batchSize: 8", "batchSize: {from: 4, to: 8, multipleOf: 3}", "stages[0].batchSize", "multiples of 3")]
     [InlineData("learningRate: 1e-3",
         "learningRate: [{shape: linear, to: 1, until: 4Ki}, {shape: constant, to: 1, until: 2Ki}, {shape: constant, to: 1}]",
         "stages[0].learningRate[1]", "ascending")]

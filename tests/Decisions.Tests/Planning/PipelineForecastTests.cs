@@ -9,7 +9,10 @@ namespace DeepSeekOps.Decisions.Tests.Planning;
 /// <summary>The published figures of DeepSeek-V3 (arXiv 2412.19437 and 2505.09343), within the error that Calibration states.</summary>
 public sealed class PipelineForecastTests
 {
-    private static readonly ParallelLayout Layout = new() { Pipeline = 16, Expert = 64, Zero = 1, Schedule = PipelineSchedule.DualPipe };
+    private static readonly ParallelLayout Layout = new()
+    {
+        Pipeline = 16, Expert = 64, Zero = 1, Schedule = PipelineSchedule.DualPipe, MicroBatch = 1,
+    };
 
     private static readonly PipelineSpec V3 = new()
     {
