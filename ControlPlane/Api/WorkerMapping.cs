@@ -78,6 +78,7 @@ internal static class WorkerMapping
                 })],
             LocalRestarts = [.. request.LocalRestarts.Select(restart => restart.ToRecord(request.Node))],
             PeerHost = request.PeerHost.Length == 0 ? "" : Checked.Name(request.PeerHost, "peerHost"),
+            Untold = Checked.NotNegative(request.Untold, "untold"),
         };
     }
 
@@ -191,7 +192,10 @@ internal static class WorkerMapping
             $"checkpoints.dataCursor has {text.Length} characters; at most {CursorLengthMax} say where the data stands.");
 
     public static Evaluation ToRecord(this Proto.EvaluationReport report) => new(
-        Series(report.Name, "evaluations.name"), report.Value, report.HasLow ? report.Low : null, report.HasHigh ? report.High : null,
+        Series(report.Name, "evaluations.name"), report.Value,
+        // Ends that are no numbers are no interval.
+        report.HasLow && double.IsFinite(report.Low) ? report.Low : null,
+        report.HasHigh && double.IsFinite(report.High) ? report.High : null,
         Checked.NotNegative(report.Samples, "evaluations.samples"), Checked.NotNegative(report.Step, "evaluations.step"),
         Checked.Time(report.At, "evaluations.at"), Checked.NotNegative(report.Attempt, "evaluations.attempt"));
 

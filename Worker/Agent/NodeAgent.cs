@@ -19,9 +19,6 @@ internal sealed partial class NodeAgent : IDisposable
     // Ours: a tenth of the shortest time that an agent looks out for (a second of silence or back-off), so that none is seen much late.
     private static readonly TimeSpan TickEvery = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>How long the last reports may take to get through once all ranks are gone.</summary>
-    private static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(2);
-
     private readonly AgentOptions _options;
     private readonly TimeProvider _clock;
     private readonly AwakeClock _awake;
@@ -38,7 +35,7 @@ internal sealed partial class NodeAgent : IDisposable
     private Wanted _wanted;
     private long _sequence;
     private int _slots;
-    private DateTimeOffset? _farewellUntil;
+    private Farewell? _farewell;
 
     public NodeAgent(AgentOptions options, TimeProvider clock, Action<string> log)
     {
@@ -77,7 +74,7 @@ internal sealed partial class NodeAgent : IDisposable
             {
                 if (action is AgentAction.End end)
                 {
-                    if (Farewell())
+                    if (Told())
                     {
                         ForgetWhatIsTold();
                         _log($"ended: {end.Reason}");
@@ -331,17 +328,20 @@ internal sealed partial class NodeAgent : IDisposable
     }
 
     /// <summary>True once everything has been told, or cannot be told in reasonable time.</summary>
-    private bool Farewell()
+    private bool Told()
     {
-        if (_farewellUntil is null)
+        var before = _farewell;
+        _farewell = before?.After(_reports.Count, Now) ?? Farewell.Begin(_reports.Count, Now);
+        if (_farewell != before)
         {
-            _farewellUntil = Now + FarewellTime;
-            // The last beat tells that the ranks are gone.
+            // The first beat tells that the ranks are gone, each further one what did not fit into those before.
             _contact.Urgent = true;
             return false;
         }
 
-        return Now >= _farewellUntil || !_contact.Registered || (_reports.Empty && _output.Empty && !_contact.Busy);
+        // One call that failed is no end of the contact while there is something that would be lost.
+        return _farewell.IsOver(Now, _contact.Registered)
+            || (_reports.Empty && (!_contact.Registered || (_output.Empty && !_contact.Busy)));
     }
 
     private RegisterRequest ToRegister() => new()
@@ -369,6 +369,7 @@ internal sealed partial class NodeAgent : IDisposable
         };
         _ranks = [.. _ranks.Select(r => r.Alive || r.EndToldBy > 0 ? r : r with { EndToldBy = _sequence })];
         _reports.Fill(beat);
+        beat.Untold = _reports.Count;
         // The slowest rank is the one that the gang waits for.
         foreach (var part in _ranks.Where(r => r.Attempt == _wanted.Attempt).SelectMany(r => r.LaunchSeconds()).GroupBy(p => p.Part))
         {

@@ -39,8 +39,11 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     public (int Attempt, long Step)? ToldBefore =>
         _samples.Oldest is { } waits ? (waits.Attempt, waits.Step) : _newest is { } newest ? newest with { Step = newest.Step + 1 } : null;
 
-    public bool Empty => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count
-        + _resumed.Count + _restarts.Count == 0;
+    /// <summary>Everything that no reply has acknowledged yet.</summary>
+    public int Count => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count
+        + _resumed.Count + _restarts.Count;
+
+    public bool Empty => Count == 0;
 
     public void Add(StepSample sample)
     {

@@ -128,6 +128,9 @@ public sealed record AgentBeat(
     /// <summary>Where ranks of other nodes reach those of this one; empty: nowhere.</summary>
     public string PeerHost { get; init; } = "";
 
+    /// <summary>Reports that no reply has acknowledged yet, those of this beat among them.</summary>
+    public int Untold { get; init; }
+
     /// <summary>What the agent did by itself, oldest first.</summary>
     public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];
 

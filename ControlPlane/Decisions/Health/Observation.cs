@@ -20,6 +20,9 @@ public sealed record AgentVitals(
     /// <summary>Where ranks of other nodes reach those of this one; empty: it has not said.</summary>
     public string PeerHost { get; init; } = "";
 
+    /// <summary>Reports that it had still to be acknowledged for when it was heard last.</summary>
+    public int Untold { get; init; }
+
     /// <summary>How long nobody had answered it before it registered. Null: it was new.</summary>
     public TimeSpan? WithoutContact { get; init; }
 }

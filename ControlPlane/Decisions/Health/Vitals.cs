@@ -69,6 +69,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             {
                 Beaten = true,
                 PeerHost = beat.PeerHost,
+                Untold = beat.Untold,
             });
     }
 

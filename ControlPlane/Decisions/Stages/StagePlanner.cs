@@ -16,6 +16,15 @@ public static class StagePlanner
     /// <summary>How long a gang that only has to end, not to save, may take before the cluster ends it.</summary>
     private static readonly TimeSpan EndByItself = TimeSpan.FromSeconds(3);
 
+    /// <summary>
+    /// An agent that was not answered for two hours has 40,000 samples to tell, a thousand a beat: some seconds where the database keeps
+    /// up. Beyond this it does not, and nodes are not held for points of a curve.
+    /// </summary>
+    public static readonly TimeSpan TellWithin = TimeSpan.FromMinutes(5);
+
+    /// <summary>Of one agent, whatever it says: more than any keeps, and thousands of them are still a number.</summary>
+    private const int UntoldMax = 100_000;
+
     public static Decision Decide(Stage stage, Observation seen, DateTimeOffset now)
     {
         var informed = StageNews.Take(stage, seen, now);
@@ -175,11 +184,24 @@ public static class StagePlanner
         var left = (stopping.SaveWithin ?? TimeSpan.Zero) - seen.PhaseWatchedFor;
         bool ended = seen.Cluster is { } cluster && !cluster.Pods.Any(
             p => p.Gang == stopping.Gang.Id && p.Phase is not (PodPhase.Exited or PodPhase.Stopped));
+        if (left <= TimeSpan.Zero && !ended && Untold(stopping, seen) is > 0 and var untold)
+        {
+            return stage.Stay($"{stage.Reason}; its agents have {Words.Count(untold, "report", "reports")} left to tell");
+        }
+
         return left > TimeSpan.Zero && !ended
             ? stage.Stay($"{stage.Reason}; the gang has {Words.Duration(left)} to end by itself")
             : stage.Stay($"{stage.Reason}; waiting until the cluster is certain that nothing of gang {stopping.Gang.Id.Number} runs",
                 new StageAction.EndGang(stopping.Gang.Id, stage.Reason));
     }
+
+    /// <summary>
+    /// What would be lost with the agents of a gang that ends: nobody comes after them who would tell it. Another gang of the stage reads
+    /// it from the disk, and who cancels does not want to wait.
+    /// </summary>
+    private static int Untold(Phase.Stopping stopping, Observation seen) =>
+        stopping.Then is Ending.Relaunch or Ending.Cancel || seen.PhaseWatchedFor >= TellWithin ? 0
+            : seen.AgentsOf(stopping.Gang).Where(a => seen.SilenceOf(a) < FaultDetector.Fresh).Sum(a => Math.Min(a.Untold, UntoldMax));
 
     /// <summary>Nothing of the gang runs any more. What is done is done; otherwise the newest wish counts.</summary>
     private static Decision AfterStop(Stage stage, Ending then, DateTimeOffset now) => (then, stage.Wish.Intent) switch

@@ -43,6 +43,32 @@ public sealed class ReportBufferTests
         });
 
     [Fact]
+    public void An_agent_that_ends_stays_while_something_of_a_long_absence_gets_through_and_no_longer()
+    {
+        var (buffer, now) = (new ReportBuffer(), DateTimeOffset.UnixEpoch);
+        for (int i = 1; i <= 30_000; i++)
+        {
+            buffer.Add(new StepSample { Step = i });
+        }
+
+        var farewell = Farewell.Begin(buffer.Count, now);
+        for (int sequence = 1; sequence <= 20; sequence++)
+        {
+            // A database that is as slow as it may be.
+            now += Farewell.Patience - TimeSpan.FromMilliseconds(1);
+            Assert.False(farewell.IsOver(now, answered: true));
+            buffer.Fill(new HeartbeatRequest { Sequence = sequence });
+            buffer.Acknowledge(sequence);
+            farewell = farewell.After(buffer.Count, now);
+        }
+
+        Assert.Equal(10_000, buffer.Count);
+        Assert.Equal(farewell, farewell.After(buffer.Count, now + Farewell.Patience));
+        Assert.True(farewell.IsOver(now + Farewell.Patience, answered: true));
+        Assert.True(farewell.IsOver(now + Farewell.PatienceUnanswered, answered: false));
+    }
+
+    [Fact]
     public void A_long_absence_leaves_a_coarser_curve_without_a_hole_and_all_checkpoints() =>
         Gen.Int[1, 5_000].Sample(steps =>
         {
