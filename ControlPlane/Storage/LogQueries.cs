@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text.Json;
 using DeepSeekOps.ControlPlane.Storage.Tables;
 using Microsoft.EntityFrameworkCore;
 
@@ -81,7 +82,25 @@ public sealed class LogQueries(OpsConnections connections, ChangeFeed feed)
             && (query.Attempt == 0 || c.Attempt == query.Attempt));
 
     private static IEnumerable<StoredLine> LinesOf(LogChunkRow chunk, string contains) =>
-        LogStore.Expand(chunk.Body)
+        Expanded(chunk)
             .Select((line, i) => new StoredLine(chunk.Stage, chunk.Attempt, chunk.Rank, chunk.Node, chunk.FirstLine + i, line))
             .Where(l => contains.Length == 0 || l.Line.Text.Contains(contains, StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>
+    /// What a rank printed is evidence that is read before it is launched again: what of it cannot be read holds up neither that nor the
+    /// rest of it.
+    /// </summary>
+    private static IEnumerable<LogLine> Expanded(LogChunkRow chunk)
+    {
+        try
+        {
+            return LogStore.Expand(chunk.Body);
+        }
+        catch (Exception e) when (e is InvalidDataException or InvalidOperationException or JsonException or FormatException
+            or ArgumentException or IndexOutOfRangeException)
+        {
+            return [new LogLine(new DateTimeOffset(chunk.FirstAt, TimeSpan.Zero),
+                $"({chunk.Lines} lines that were kept here are damaged in the database and cannot be read)", Error: true)];
+        }
+    }
 }

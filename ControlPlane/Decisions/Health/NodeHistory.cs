@@ -21,10 +21,11 @@ public static class NodeHistory
     private const int KeptAtMost = 10_000;
 
     /// <summary>
-    /// How often the node has ended an attempt lately, each failure by its weight and halved with every week; 0: a clean record.
+    /// How often the node has ended an attempt lately, each failure by its weight and halved with every week; 0: a clean record. A clock
+    /// that ran ahead and was set right leaves failures of the future behind: they fade as those of the past do.
     /// </summary>
     public static double Score(IEnumerable<NodeFailure> ofNode, DateTimeOffset now) =>
-        Math.Round(ofNode.Sum(f => WeightOf(f.Cause) * Math.Pow(0.5, Math.Max(0, (now - f.At) / HalfLife))), 2);
+        Math.Round(ofNode.Sum(f => WeightOf(f.Cause) * Math.Pow(0.5, (now - f.At).Duration() / HalfLife)), 2);
 
     /// <summary>The same failure again, or one that does not speak of the node, changes nothing.</summary>
     public static ImmutableArray<NodeFailure> Add(ImmutableArray<NodeFailure> known, NodeFailure failure)
@@ -34,7 +35,7 @@ public static class NodeHistory
             return known;
         }
 
-        var kept = known.RemoveAll(f => failure.At - f.At > KeptFor).Add(failure);
+        var kept = known.RemoveAll(f => (failure.At - f.At).Duration() > KeptFor).Add(failure);
         return kept.Length <= KeptAtMost ? kept : kept.RemoveRange(0, kept.Length - KeptAtMost);
     }
 

@@ -59,6 +59,7 @@ public static class Freshness
     /// </summary>
     public static readonly TimeSpan Fresh = TimeSpan.FromSeconds(5);
 
-    /// <summary>Null: it is as good as of now.</summary>
-    public static DateTimeOffset? Told(DateTimeOffset? asOf, DateTimeOffset now) => asOf is { } at && now - at > Fresh ? at : null;
+    /// <summary>Null: it is as good as of now. One of the future is of before the clock was set back.</summary>
+    public static DateTimeOffset? Told(DateTimeOffset? asOf, DateTimeOffset now) =>
+        asOf is { } at && (now - at).Duration() > Fresh ? at : null;
 }

@@ -45,7 +45,7 @@ internal static class StageTransitions
         {
             StartedAt = stage.StartedAt ?? now,
             EndedAt = null,
-            Avoid = [.. stage.Avoid.Where(a => now - a.Since < AnotherGang.AvoidFor)],
+            Avoid = [.. stage.Avoid.Where(a => (now - a.Since).Duration() < AnotherGang.AvoidFor)],
         };
         var work = stage.Wish.Work;
         string reason = $"asks for {Words.Count(work.Nodes, "node", "nodes")} with {Words.Count(work.SlotsPerNode, "slot", "slots")} each"

@@ -4,6 +4,7 @@
 import { ago } from './time.js';
 
 const young = 5000; // ms: streams speak every two seconds also when nothing has changed
+// When each stream spoke last, by the clock that nobody sets.
 const heard = new Map();
 const shown = new Set();
 const pad = n => String(n).padStart(2, '0');
@@ -15,7 +16,7 @@ customElements.define('ds-beat', class extends HTMLElement {
   connectedCallback() { this.beat(); }
   beat() {
     // The first number is 0: nothing has come yet, so there is nothing that could be old.
-    if (this.isConnected && Number(this.getAttribute('n')) > 0) heard.set(this.getAttribute('of'), Date.now());
+    if (this.isConnected && Number(this.getAttribute('n')) > 0) heard.set(this.getAttribute('of'), performance.now());
     for (const e of shown) e.tell();
   }
   disconnectedCallback() { heard.delete(this.getAttribute('of')); }
@@ -31,9 +32,11 @@ customElements.define('ds-fresh', class extends HTMLElement {
   disconnectedCallback() { shown.delete(this); }
   attributeChangedCallback() { if (this.shadowRoot) this.tell(); }
   tell() {
-    const at = this.hasAttribute('at') ? Date.parse(this.getAttribute('at')) : heard.get(this.getAttribute('of'));
-    const old = at !== undefined && !Number.isNaN(at) && Date.now() - at > young;
-    const text = old ? `as of ${clock(new Date(at))}, ${ago((Date.now() - at) / 1000)}` : '';
+    const age = this.hasAttribute('at') ? Date.now() - Date.parse(this.getAttribute('at'))
+      : performance.now() - heard.get(this.getAttribute('of'));
+    // NaN, of what has not been heard, is not old.
+    const old = age > young;
+    const text = old ? `as of ${clock(new Date(Date.now() - age))}, ${ago(age / 1000)}` : '';
     if (this.shadowRoot.textContent !== text) this.shadowRoot.textContent = text;
     this.toggleAttribute('old', old);
   }

@@ -2,7 +2,8 @@
 // asked again and again, notices within five seconds, and also says when it is over.
 const every = 1500;    // ms between an answer and the next question
 const patience = 3000; // ms for one answer: with the pause before it still within five seconds, and long for a server under load
-let lastAnswer = Date.now();
+// By the clock that nobody sets: one that is set back would hide a dead server for as long.
+let lastAnswer = performance.now();
 let silent = false;
 
 const pad = n => String(n).padStart(2, '0');
@@ -13,8 +14,9 @@ function show() {
   if (!bar) return;
   bar.hidden = !silent;
   if (silent) {
-    const seconds = Math.round((Date.now() - lastAnswer) / 1000);
-    bar.querySelector('[data-silence]').textContent = `The control plane has not answered since ${clock(new Date(lastAnswer))} (${seconds} s).`;
+    const since = performance.now() - lastAnswer, seconds = Math.round(since / 1000);
+    const at = clock(new Date(Date.now() - since));
+    bar.querySelector('[data-silence]').textContent = `The control plane has not answered since ${at} (${seconds} s).`;
   }
 }
 
@@ -23,7 +25,7 @@ async function ask() {
   try {
     // Any answer is one, a refusal too: it is asked whether somebody is there.
     await fetch('/healthz', { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(patience) });
-    [lastAnswer, silent] = [Date.now(), false];
+    [lastAnswer, silent] = [performance.now(), false];
   } catch {
     // A hidden tab's timers stand still: its silence is its own.
     silent = !document.hidden;
@@ -33,5 +35,5 @@ async function ask() {
 }
 
 setInterval(() => { if (silent) show(); }, 1000);
-document.addEventListener('visibilitychange', () => { if (!document.hidden) lastAnswer = Date.now(); });
+document.addEventListener('visibilitychange', () => { if (!document.hidden) lastAnswer = performance.now(); });
 ask();

@@ -5,7 +5,7 @@ const key = 'dsops-reloads';
 
 function recent() {
   try {
-    return JSON.parse(sessionStorage.getItem(key) ?? '[]').filter(at => Date.now() - at < window_);
+    return JSON.parse(sessionStorage.getItem(key) ?? '[]').filter(at => Math.abs(Date.now() - at) < window_);
   } catch {
     return []; // Storage is switched off, or somebody else wrote there: then nothing is known of earlier ones.
   }

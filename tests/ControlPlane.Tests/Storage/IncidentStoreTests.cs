@@ -43,6 +43,32 @@ public sealed class IncidentStoreTests(PrivatePostgres postgres)
     }
 
     [Theory, MemberData(nameof(Databases))]
+    public async Task A_log_that_is_damaged_is_told_as_that_and_holds_up_no_evidence(DatabaseKind kind)
+    {
+        await using var database = await TestDatabase.Create(kind, postgres);
+        var room = database.Room();
+        var logs = room.GetRequiredService<LogStore>();
+        await logs.Append(Stage, 1, 3, "node-0", 1,
+            [new LogLine(Began, "line 1", false), new LogLine(Began, "line 2", false)], Cancellation);
+        await using (var connections = new OpsConnections(database.Database))
+        await using (var connection = await connections.Open(Cancellation))
+        await using (var damage = connection.CreateCommand())
+        {
+            damage.CommandText = "UPDATE log_chunk SET body = substr(body, 3, 9)";
+            await damage.ExecuteNonQueryAsync(Cancellation);
+        }
+
+        await logs.Append(Stage, 1, 3, "node-0", 3, [new LogLine(Began, "line 3", false)], Cancellation);
+        const string Damaged = "(2 lines that were kept here are damaged in the database and cannot be read)";
+        Assert.Equal([Damaged, "line 3"], (await room.GetRequiredService<LogQueries>().Tail(
+            new LogQuery("a", null, 0, null, 100, ""), Cancellation)).Select(l => l.Line.Text));
+        var store = room.GetRequiredService<IncidentStore>();
+        await store.Keep(Of(1, "first"), Cancellation);
+        Assert.Equal([Damaged, "line 3", "line 450", "its agent's last word"],
+            (await store.EvidenceOf("a", "pretrain", 1, Cancellation))!.Ranks.Single().Lines);
+    }
+
+    [Theory, MemberData(nameof(Databases))]
     public async Task An_incident_is_kept_as_it_was_last_written_and_the_newest_comes_first(DatabaseKind kind)
     {
         await using var database = await TestDatabase.Create(kind, postgres);

@@ -1,5 +1,6 @@
 using CsCheck;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Decisions.Tests.Stages;
 using Xunit;
@@ -22,6 +23,19 @@ public sealed class ClockTests
         var decision = running.Decide(later);
         Assert.IsType<Phase.Running>(decision.Next.Phase);
         Assert.Null(Silence.Of(running.Stage, running.Observe(later)));
+    }
+
+    [Fact]
+    public void What_a_clock_that_ran_ahead_has_dated_into_the_future_is_not_held_against_anybody_once_it_is_set_right()
+    {
+        var now = new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+        var ahead = now.AddDays(70);
+        var failure = new NodeFailure(new NodeId("node-0"), new StageId("a", "s"), 1, FailureCause.NodeLost, ahead);
+        Assert.Equal(1, NodeHistory.Score([failure], ahead));
+        Assert.Equal(0, NodeHistory.Score([failure], now));
+        Assert.Single(NodeHistory.Add([failure], failure with { Attempt = 2, At = now }));
+        Assert.Null(Freshness.Told(now, now + Freshness.Fresh));
+        Assert.Equal(ahead, Freshness.Told(ahead, now));
     }
 
     [Fact]

@@ -79,6 +79,9 @@ public sealed class LadderTests
         Assert.Equal(new Remedy.AnotherGang(new NodeId("node-0"), TimeSpan.Zero), Ladder.Climb(lost).Remedy);
         var spent = lost with { Restarts = [.. Enumerable.Repeat(Before(FailureCause.NodeLost, ""), lost.Stage.Policy.MaxRestarts)] };
         Assert.IsType<Remedy.GiveUp>(Ladder.Climb(spent).Remedy);
+        // Launches by a clock that ran ahead and has been set right since are none of now.
+        var ahead = spent with { Restarts = [.. spent.Restarts.Select(r => r with { At = Now + lost.Stage.Policy.Window })] };
+        Assert.IsType<Remedy.AnotherGang>(Ladder.Climb(ahead).Remedy);
     }
 
     [Fact]
