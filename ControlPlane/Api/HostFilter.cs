@@ -13,6 +13,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// </summary>
 internal static partial class HostFilter
 {
+    private const int Unknown = 2;
     private const int InvalidArgument = 3;
     private const int NotFound = 5;
     private const int PermissionDenied = 7;
@@ -98,6 +99,7 @@ internal static partial class HostFilter
         try
         {
             await next(context);
+            SayThatItCannotBeRead(context);
         }
         catch (JsonException e) when (IsCall(context))
         {
@@ -110,6 +112,23 @@ internal static partial class HostFilter
             await Refuse(context, HttpStatusCode.InternalServerError, Internal, "Internal error; see the control plane's log.");
         }
     }
+
+    /// <summary>
+    /// Whatever a call throws has a status of its own (ErrorWords). What comes to no call at all, since its message is no message, is
+    /// answered by gRPC with "unknown", which says nothing of whose mistake it is.
+    /// </summary>
+    private static void SayThatItCannotBeRead(HttpContext context)
+    {
+        var headers = context.Response.Headers;
+        if (!context.Response.HasStarted && headers["grpc-status"] == Text(Unknown))
+        {
+            headers["grpc-status"] = Text(InvalidArgument);
+            headers["grpc-message"] = Uri.EscapeDataString(
+                $"The bytes sent are no message that {context.Request.Path} takes: they end too soon, or a text in them is not UTF-8.");
+        }
+    }
+
+    private static string Text(int code) => code.ToString(CultureInfo.InvariantCulture);
 
     private static bool IsCall(HttpContext context) =>
         !context.Response.HasStarted && context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal);
@@ -142,7 +161,7 @@ internal static partial class HostFilter
         {
             await ReadToItsEnd(context);
             context.Response.ContentType = "application/grpc";
-            context.Response.Headers["grpc-status"] = code.ToString(CultureInfo.InvariantCulture);
+            context.Response.Headers["grpc-status"] = Text(code);
             context.Response.Headers["grpc-message"] = Uri.EscapeDataString(words);
             return;
         }

@@ -55,8 +55,7 @@ public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, Sto
         connections.Database is OpsDatabase.Sqlite sqlite && connections.Witness()?.Gone() is { } gone
             ? new StoreTrouble(
                 $"{sqlite.Path} is not the file any more that was opened: {gone}",
-                "Put that file back, or stop the control plane and put a backup in its place. Training goes on "
-                    + "meanwhile and keeps its reports.")
+                "Put that file back, or stop the control plane and put a backup in its place.")
             : null;
 
     private async Task<string> Identity()

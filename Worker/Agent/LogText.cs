@@ -4,8 +4,8 @@ using System.Text;
 namespace DeepSeekOps.Worker.Agent;
 
 /// <summary>
-/// agent.log holds what ranks said as they ended. Its lines begin with a time and nothing else does: further lines of a text begin deeper,
-/// and no control character gets into the file, which people read in a terminal.
+/// agent.log holds what ranks said as they ended, rank-N.log what they printed. Their lines begin with a time and nothing else does:
+/// further lines of a text begin deeper, and no control character gets into the files, which people read in a terminal.
 /// </summary>
 internal static class LogText
 {

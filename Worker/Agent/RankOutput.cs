@@ -144,7 +144,7 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
                 ? open
                 : _files[rank] = new StreamWriter(Path.Combine(podDirectory, $"rank-{rank}.log"), append: true) { AutoFlush = true };
             string at = line.At.ToDateTimeOffset().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
-            file.WriteLine($"{at} attempt {attempt} {(line.Error ? "err" : "out")} {line.Text}");
+            file.WriteLine($"{at} attempt {attempt} {(line.Error ? "err" : "out")} {LogText.Escaped(line.Text)}");
             if (file.BaseStream.Length > fileLimit)
             {
                 _files.Remove(rank);

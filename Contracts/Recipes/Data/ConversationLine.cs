@@ -41,6 +41,11 @@ public static class ConversationLine
             using var document = JsonDocument.Parse(line, new JsonDocumentOptions { MaxDepth = DepthMax });
             return document.RootElement.ValueKind == JsonValueKind.Object ? Of(document.RootElement) : throw NoObject();
         }
+        catch (JsonException) when (IsTooDeep(line.Span))
+        {
+            throw new BadInputException($"it is nested more than {DepthMax:N0} deep.",
+                "Is it the file that was meant? A conversation is three deep.");
+        }
         catch (JsonException e)
         {
             throw new BadInputException(
@@ -53,6 +58,28 @@ public static class ConversationLine
             throw new BadInputException("a text has half of a character (a surrogate without its pair).",
                 "Export the data again, or write \\ufffd in its place.");
         }
+    }
+
+    /// <summary>What is no JSON either way is told as that.</summary>
+    private static bool IsTooDeep(ReadOnlySpan<byte> line)
+    {
+        var reader = new Utf8JsonReader(line, new JsonReaderOptions { MaxDepth = int.MaxValue });
+        try
+        {
+            while (reader.Read())
+            {
+                if (reader.CurrentDepth >= DepthMax && reader.TokenType is (JsonTokenType.StartArray or JsonTokenType.StartObject))
+                {
+                    return true;
+                }
+            }
+        }
+        catch (JsonException)
+        {
+            // Before it was too deep.
+        }
+
+        return false;
     }
 
     private static bool IsBlank(ReadOnlySpan<byte> line)

@@ -107,7 +107,8 @@ public static class SeriesEndpoints
     /// </summary>
     internal static string Quote(string text)
     {
-        string harmless = text.AsSpan().TrimStart().IndexOfAny("=+-@") == 0 || text.AsSpan().IndexOfAny("\t\r\n") == 0 ? $"'{text}" : text;
+        bool formula = text.AsSpan().TrimStart().IndexOfAny("=+-@＝＋－＠") == 0 || text.AsSpan().IndexOfAny("\t\r\n") == 0;
+        string harmless = formula ? $"'{text}" : text;
         return harmless.AsSpan().IndexOfAny(",\"\r\n") < 0 ? harmless : $"\"{harmless.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
     }
 

@@ -91,7 +91,9 @@ public sealed partial class StageLoop
     {
         var found = AgreedStart();
         _link.Resumed(found is null ? null : CheckpointSaver.ReportOf(
-            found, Path.GetRelativePath(_plan.CheckpointRoot, found.Path), TimeSpan.Zero, TimeSpan.Zero,
+            // By the name by which alone it may be told, also where it still lies under the one that a retry gave it: by its digest it is
+            // known.
+            found, _folder.RelativePathOf(found.Step), TimeSpan.Zero, TimeSpan.Zero,
             File.GetLastWriteTimeUtc(Path.Combine(found.Path, Manifest.FileName))));
         if (found is null)
         {

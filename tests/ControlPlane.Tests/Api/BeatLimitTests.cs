@@ -21,6 +21,18 @@ public sealed class BeatLimitTests
         Assert.Contains("evaluations has 201 entries; send at most 200", refused.Status.Detail, StringComparison.Ordinal);
     }
 
+    [Theory, InlineData(double.NaN, double.NaN), InlineData(double.NegativeInfinity, double.PositiveInfinity)]
+    public void A_measure_whose_interval_ends_at_no_number_has_none(double low, double high)
+    {
+        var beat = Beat(1);
+        (beat.Evaluations[0].Value, beat.Evaluations[0].Low, beat.Evaluations[0].High) = (double.NaN, low, high);
+        var taken = Assert.Single(beat.ToRecord().Evaluations);
+        Assert.Equal((double.NaN, null, null), (taken.Value, taken.Low, taken.High));
+        (beat.Evaluations[0].Low, beat.Evaluations[0].High) = (1, 2);
+        taken = Assert.Single(beat.ToRecord().Evaluations);
+        Assert.Equal((1.0, 2.0), (taken.Low, taken.High));
+    }
+
     [Fact]
     public void A_long_note_loses_its_end_and_not_the_beat_it_came_with()
     {

@@ -2,6 +2,7 @@ using System.Net;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
@@ -74,6 +75,25 @@ public sealed class HostileInputTests : IAsyncLifetime
             }
         }
         Assert.InRange(answered, 60, int.MaxValue);
+    }
+
+    /// <summary>A text of one byte that begins no character; a text that is longer than the message; a number without its end.</summary>
+    [Theory, InlineData("0A01FF"), InlineData("0A0561"), InlineData("08FF")]
+    public async Task Bytes_that_are_no_message_are_refused_as_the_callers_mistake(string message)
+    {
+        byte[] bytes = Convert.FromHexString(message);
+        using var http = new HttpClient(new TokenHeader(key!.PeoplesToken) { InnerHandler = new SocketsHttpHandler() });
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"{endpoints!.Grpc}/{OpsService.Descriptor.FullName}/GetRun")
+        {
+            Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Content = new ByteArrayContent([0, 0, 0, 0, (byte)bytes.Length, .. bytes]),
+        };
+        request.Content.Headers.ContentType = new("application/grpc");
+        request.Headers.TE.Add(new("trailers"));
+        using var response = await http.SendAsync(request, TestContext.Current.CancellationToken);
+        Assert.Equal("3", Assert.Single(response.Headers.GetValues("grpc-status")));
+        string words = Uri.UnescapeDataString(Assert.Single(response.Headers.GetValues("grpc-message")));
+        Assert.Contains("GetRun", words, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -79,6 +79,7 @@ public sealed class PlainTextTests
     [InlineData(" =1", "' =1")]
     [InlineData("\tx", "'\tx")]
     [InlineData("a,b", "\"a,b\"")]
+    [InlineData("＝1+1", "'＝1+1")]
     public void A_series_name_is_no_formula(string name, string cell) => Assert.Equal(cell, SeriesEndpoints.Quote(name));
 
     [Theory]

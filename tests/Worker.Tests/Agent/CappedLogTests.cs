@@ -43,6 +43,22 @@ public sealed class CappedLogTests : IDisposable
     }
 
     [Fact]
+    public void What_a_rank_prints_moves_no_cursor_of_who_reads_its_log_and_begins_no_line_of_its_own()
+    {
+        using (var output = new RankOutput(folder, new AttemptRef { Run = "r", Stage = "s" }, "node-0"))
+        {
+            output.Print(new RankSeen(1, 1, DateTimeOffset.UnixEpoch) { Rank = 0, Attempt = 1 }, new LogLine
+            {
+                Text = "a\u001b[2Jb\u009b31mc\u202ed 10 %\r1970-01-01T00:00:00.000Z attempt 1 out forged",
+                At = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch),
+            });
+        }
+
+        Assert.Equal([@"1970-01-01T00:00:00.000Z attempt 1 out a\u001b[2Jb\u009b31mc\u202ed 10 %",
+            "    | 1970-01-01T00:00:00.000Z attempt 1 out forged"], File.ReadAllLines(Path.Combine(folder, "rank-0.log")));
+    }
+
+    [Fact]
     public void What_a_rank_printed_last_is_one_line_and_the_exceptions_where_there_is_one()
     {
         using var output = new RankOutput(folder, new AttemptRef(), "node-0");

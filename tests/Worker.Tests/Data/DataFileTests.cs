@@ -56,6 +56,11 @@ public sealed class DataFileTests : IDisposable
         Assert.DoesNotContain("root", submission.Message.Replace(path, "", StringComparison.Ordinal), StringComparison.Ordinal);
     }
 
+    [Theory, InlineData(1_000), InlineData(100_000)]
+    public void A_line_that_is_nested_beyond_all_use_is_told_as_that(int deep) => Submission_and_rank_refuse_a_file_in_the_same_words(
+        "a.jsonl", $"{{\"text\": \"x\", \"meta\": {new string('[', deep)}{new string(']', deep)}}}",
+        "line 1: it is nested more than 1,000 deep");
+
     /// <summary>Such a file is no UTF-8 either, and turning it into that with iconv would not help.</summary>
     [Theory]
     [InlineData("a.jsonl", "1F8B08000000", "packed by gzip")]
