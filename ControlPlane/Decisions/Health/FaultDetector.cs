@@ -51,13 +51,9 @@ public static class FaultDetector
     private static Failure? RankExited(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         // One crash aborts the collectives of its peers, which end too: the first by time is the one to blame, not the first by node.
-        var ended = seen.AgentsOf(gang)
-            .SelectMany(agent => agent.Ranks.Select(rank =>
-                (Agent: agent, Rank: rank, Ago: seen.SilenceOf(agent) + BrokenFor(rank))))
-            .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.LocalTry >= stage.LocalTry
-                && (x.Rank.State == RankState.Exited || x.Rank.LostPeer is not null))
-            // Clocks of agents differ: who says that another rank ended first is believed before its time is.
-            .OrderBy(x => x.Rank.LostPeer is not null || RankEnd.IsVictim(x.Rank)).ThenByDescending(x => x.Ago).ToList();
+        // Clocks of agents differ: who says that another rank ended first is believed before its time is.
+        var ended = Ended(stage, gang, seen).OrderBy(x => x.Rank.LostPeer is not null || RankEnd.IsVictim(x.Rank))
+            .ThenByDescending(x => x.Ago).ToList();
         if (ended is not [var first, .. var others])
         {
             return null;
@@ -73,6 +69,26 @@ public static class FaultDetector
         var victims = others.Where(x => x.Rank.State == RankState.Exited && (x.Ago < first.Ago || RankEnd.IsVictim(x.Rank))).ToList();
         return victims.Count == 0 || failure.Cause != FailureCause.RankExited ? failure
             : failure with { Sentence = $"{failure.Sentence}; {Victims(victims.Count, victims.Select(v => v.Agent.Node))}" };
+    }
+
+    /// <summary>Thousands of ranks are looked at each second, and hardly ever has one ended: nothing is made for the others.</summary>
+    private static List<(AgentVitals Agent, RankStatus Rank, TimeSpan Ago)> Ended(
+        WatchedStage stage, GangGrant gang, Observation seen)
+    {
+        List<(AgentVitals Agent, RankStatus Rank, TimeSpan Ago)> ended = [];
+        foreach (var agent in seen.AgentsOf(gang))
+        {
+            foreach (var rank in agent.Ranks)
+            {
+                if ((rank.State == RankState.Exited || rank.LostPeer is not null)
+                    && rank.Attempt == stage.Attempt && rank.LocalTry >= stage.LocalTry)
+                {
+                    ended.Add((agent, rank, seen.SilenceOf(agent) + BrokenFor(rank)));
+                }
+            }
+        }
+
+        return ended;
     }
 
     private static TimeSpan BrokenFor(RankStatus rank) =>
