@@ -203,7 +203,8 @@ internal static class HostVerbs
         };
         deputy.Validators.Add(result =>
         {
-            if (result.GetValue(cluster) != "kubernetes")
+            // A flag that nobody wrote is asked too.
+            if (!result.Implicit && result.GetValue(cluster) != "kubernetes")
             {
                 result.AddError($"--deputy with --cluster {result.GetValue(cluster)} has nothing to take over: those nodes are of one "
                     + "process and end with it. Leave it out.");

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Cli.Verbs;
 using DeepSeekOps.ControlPlane.Client;
 using Xunit;
 
@@ -19,6 +20,15 @@ public sealed class CommandLineTests
             Assert.Equal(ExitCode.Ok, code);
             Assert.All(help.Split('\n').TakeWhile(line => line != "Examples:"), line => Assert.InRange(line.TrimEnd().Length, 0, 80));
         }
+    }
+
+    /// <summary>What checks a flag is asked about it also where nobody wrote it.</summary>
+    [Fact]
+    public void Each_cluster_can_be_served_and_a_deputy_only_where_there_is_something_to_take_over()
+    {
+        var root = CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null));
+        Assert.All(HostVerbs.Clusters, word => Assert.Empty(root.Parse(["serve", "--cluster", word]).Errors));
+        Assert.Single(root.Parse(["serve", "--cluster", "simulated", "--deputy"]).Errors);
     }
 
     [Theory]
