@@ -275,7 +275,7 @@ internal static class WorkerMapping
             rank => new Proto.RankPlacement { Rank = rank.Rank, Node = rank.Node.Name, LocalRank = rank.LocalRank }) },
         WorldSize = assignment.WorldSize,
         Plan = TrainingPlans.ToProto(
-            assignment.Pipeline, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(),
+            assignment.LaidOut, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(),
             assignment.StudentFrom?.ToProto()),
         ResumeFrom = assignment.ResumeFrom?.ToProto(),
         RoundBegan = assignment.RoundBegan,

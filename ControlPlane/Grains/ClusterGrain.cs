@@ -30,6 +30,11 @@ internal sealed partial class ClusterGrain(
 
     public async Task<PlacementDecision> Request(GangRequest request, CancellationToken cancellation)
     {
+        if (request.InStead is not null)
+        {
+            return PlacementForesight.InStead(await Question(cancellation), InClockTime(request));
+        }
+
         if (Held(request) is { } held)
         {
             return held;
@@ -37,9 +42,10 @@ internal sealed partial class ClusterGrain(
 
         if (!state.State.Waiting.Any(w => w.Id == request.Id))
         {
-            // Plans are made in the cluster's own time, the queue lives in the clock's.
-            var asked = request with { Expected = request.Expected / cluster.TimeFactor };
-            await Save(state.State with { Waiting = state.State.Waiting.RemoveAll(w => w.Stage == request.Stage).Add(asked) });
+            await Save(state.State with
+            {
+                Waiting = state.State.Waiting.RemoveAll(w => w.Stage == request.Stage).Add(InClockTime(request)),
+            });
         }
 
         var question = await Question(cancellation);
@@ -111,6 +117,9 @@ internal sealed partial class ClusterGrain(
         await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == cordon.Node).Add(cordon) });
         return true;
     }
+
+    /// <summary>Plans are made in the cluster's own time, the queue lives in the clock's.</summary>
+    private GangRequest InClockTime(GangRequest request) => request with { Expected = request.Expected / cluster.TimeFactor };
 
     private async Task Preempt(ImmutableArray<Preemption> preemptions)
     {

@@ -1,3 +1,4 @@
+using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Recipes.Schedules;
@@ -41,7 +42,7 @@ internal static class GangChecks
         switch (stage.Recipe)
         {
             case StageRecipe.Pretraining { BatchSize: var ramp }:
-                MicroBatches(layout, Sizes(ramp), dealt, ramp, $"{at}.batchSize", built);
+                MicroBatches(layout, BatchDeals.Sizes(ramp), dealt, ramp, $"{at}.batchSize", built);
                 built(layout.Expert == 1 || ramp.From == ramp.To || ramp.Grain() % dealt == 0, $"{at}.batchSize",
                     $"On its way from {ramp.From} to {ramp.To} the batch takes sizes that cannot be dealt evenly to {dealt} ranks of which "
                         + $"{layout.Expert} share experts.",
@@ -86,15 +87,5 @@ internal static class GangChecks
                 return;
             }
         }
-    }
-
-    /// <summary>All that a ramp passes; of a very fine one its beginning, where a batch is smallest.</summary>
-    private static IEnumerable<int> Sizes(BatchRamp ramp)
-    {
-        const int Most = 4096;
-        int step = ramp.Grain();
-        int first = ramp.At(0);
-        return Enumerable.Range(0, Math.Min(Most, ((Math.Max(ramp.To, first) - first) / step) + 1)).Select(i => first + (i * step))
-            .Append(ramp.To);
     }
 }

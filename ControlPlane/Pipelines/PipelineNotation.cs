@@ -64,7 +64,11 @@ internal static class PipelineNotation
         .With("unknownAfter", UpToADay, r => r.UnknownAfter, (r, v) => r with { UnknownAfter = v },
             "Without a beat for this long a rank is shown as unknown.")
         .With("saveWithin", UpToADay, r => r.SaveWithin, (r, v) => r with { SaveWithin = v },
-            "Time that a gang has to save when it is paused.");
+            "Time that a gang has to save when it is paused.")
+        .With("shrink", new FlagNotation(), r => r.Shrink, (r, v) => r with { Shrink = v },
+            "A gang that lost a node, where no other is free, goes on with fewer.")
+        .With("growAfter", UpToADay, r => r.GrowAfter, (r, v) => r with { GrowAfter = v },
+            "How long there has to be room for all of its nodes before it grows back.");
 
     private static Mapping<LossSpikes> LossSpikes { get; } = new Mapping<LossSpikes>("what is done about loss spikes", new LossSpikes())
         .With("mode", new ChoiceNotation<LossSpikeMode>(("advise", LossSpikeMode.Advise), ("act", LossSpikeMode.Act)), s => s.Mode,

@@ -2,6 +2,7 @@ using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
@@ -35,6 +36,7 @@ internal sealed class Laws
         NothingIsMadeThatIsNotWritten(world);
         LeavesOutWhatBroke(world);
         WhatIsAcknowledgedIsWritten(world);
+        TrainsTheSameBatchAsAWholeWorld(world);
         foreach (var (id, stage) in world.Stages)
         {
             if (seen.TryGetValue(id, out var before))
@@ -177,6 +179,28 @@ internal sealed class Laws
                 b => job.LeftOut.Contains(b.Batch)), $"{job.Stage}: attempt {job.Attempt} trains a batch that is to be left out");
         }
     }
+
+    /// <summary>
+    /// Whatever a gang is laid out as: each of its ranks is there, and together they take every row of the recipe's batch once.
+    /// </summary>
+    private static void TrainsTheSameBatchAsAWholeWorld(Decisions.Simulation.Simulation world)
+    {
+        foreach (var job in world.LaidOut)
+        {
+            var asked = world.RunsByName[job.Stage.Run].Pipeline;
+            Demand(job.Ranks == job.World && job.World == job.Pipeline.ResourcesOf(job.Pipeline.Stage(job.Stage.Stage)).Ranks,
+                $"{job.Stage}: attempt {job.Attempt} trains with {job.Ranks} ranks of a world of {job.World}");
+            var (was, now) = (asked.Stage(job.Stage.Stage), job.Pipeline.Stage(job.Stage.Stage));
+            Demand(now.Recipe.Equals(was.Recipe), $"{job.Stage}: attempt {job.Attempt} trains another batch than the run asks for");
+            Demand(job.World == asked.ResourcesOf(was).Ranks
+                || DealsAllRows(((StageRecipe.Pretraining)now.Recipe).BatchSize.To, job.World, job.Pipeline.ParallelismOf(now)),
+                $"{job.Stage}: attempt {job.Attempt} cannot deal its batch to {job.World} ranks");
+        }
+    }
+
+    private static bool DealsAllRows(int batch, int ranks, ParallelLayout layout) =>
+        ranks % layout.Pipeline == 0 && batch >= ranks / layout.Pipeline
+        && (layout.Expert == 1 || (ranks / layout.Pipeline % layout.Expert == 0 && batch % (ranks / layout.Pipeline) == 0));
 
     private static Seen Remember(Decisions.Simulation.Simulation world, Seen? before, Stage now)
     {

@@ -2,8 +2,10 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.Recipes.Schedules;
 using Xunit;
 
 namespace DeepSeekOps.Simulation.Tests;
@@ -16,7 +18,7 @@ public sealed class MutationTests
     private static readonly Dictionary<string, (Deciders Broken, string Law)> Mutants = new()
     {
         // The older agents end themselves by their number; what is left is nodes that nobody gives back.
-        ["asks for a new gang before the old one has given its nodes back"] = (WithStage(Hasty), "never ends"),
+        ["asks for a new gang before the old one has given its nodes back"] = (WithStage(Hasty), "nodes are still held"),
         ["forgets the newest checkpoint at each launch"] = (WithStage(Forgetful), "is forgotten"),
         ["never counts a restart"] = (WithStage(Tireless), "restarts of one cause without a checkpoint"),
         ["takes a minute of silence for death"] = (WithStage(Nervous), "a healthy gang was ended"),
@@ -33,6 +35,8 @@ public sealed class MutationTests
         ["acts before it writes"] = (Deciders.Real with { Tick = ActingFirst }, "no stage is written that holds it"),
         ["takes what an older attempt says for the present"] = (Deciders.Real with { Hear = Gullible }, "a healthy gang was ended"),
         ["acknowledges what it has not written"] = (Deciders.Real with { Hear = Rash }, "is acknowledged and not written"),
+        ["scales the batch with the nodes"] = (WithStage(Scaling), "trains another batch than the run asks for"),
+        ["lays a gang out for fewer nodes than it holds"] = (WithStage(Stingy), "ranks of a world of"),
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
     };
 
@@ -132,6 +136,36 @@ public sealed class MutationTests
     {
         Agents = [.. seen.Agents.Select(a => a with { Ranks = [.. a.Ranks.Select(r => r with { SinceProgress = TimeSpan.Zero })] })],
     }, now);
+
+    private static Decision Scaling(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        var pipeline = decision.Next.Wish.Pipeline;
+        return decision.Next.Shrunk?.Layout is not { } layout || decision.Next.Phase is not Phase.Starting ? decision
+            : decision with
+            {
+                Next = decision.Next with
+                {
+                    Wish = decision.Next.Wish with
+                    {
+                        Pipeline = pipeline with
+                        {
+                            Stages = [.. pipeline.Stages.Select(s => s.Recipe is not StageRecipe.Pretraining p ? s : s with
+                            {
+                                Recipe = p with { BatchSize = BatchRamp.Constant(Math.Max(1, p.BatchSize.To * layout.Nodes / layout.Of)) },
+                            })],
+                        },
+                    },
+                },
+            };
+    }
+
+    private static Decision Stingy(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        return decision.Next is not { Phase: Phase.Starting, Shrunk: { Layout: { Nodes: > 1 } layout } shrunk } ? decision
+            : decision with { Next = decision.Next with { Shrunk = shrunk with { Layout = layout with { Nodes = layout.Nodes - 1 } } } };
+    }
 
     private static Decision Premature(Stage stage, Observation seen, DateTimeOffset now)
     {

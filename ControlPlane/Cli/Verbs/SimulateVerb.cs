@@ -276,6 +276,7 @@ internal static class SimulateVerb
         GoodputBucket.Queue => ("queue", "free, while a gang waits for more"),
         GoodputBucket.Idle => ("idle", "free: spares, and what a stage does not need"),
         GoodputBucket.Repair => ("repair", "broken nodes"),
+        GoodputBucket.Shrunk => ("shrunk", "unused, while a gang trained with fewer nodes"),
         _ => throw new System.Diagnostics.UnreachableException($"bucket {bucket}"),
     };
 

@@ -5,9 +5,9 @@ internal static class SimulationPageStyle
 {
     public const string Css = """
         :root{--bg:#fff;--fg:#1b1f24;--soft:#59636e;--line:#d1d9e0;--card:#f6f8fa;--accent:#3457d5;--bad:#b3261e;
-        --b0:#2e7d32;--b1:#b3261e;--b2:#3457d5;--b3:#8e24aa;--b4:#c2570c;--b5:#00838f;--b6:#a0790b;--b7:#9aa4af;--b8:#5d4037}
+        --b0:#2e7d32;--b1:#b3261e;--b2:#3457d5;--b3:#8e24aa;--b4:#c2570c;--b5:#00838f;--b6:#a0790b;--b7:#9aa4af;--b8:#5d4037;--b9:#ad1457}
         @media (prefers-color-scheme:dark){:root{--bg:#0f1216;--fg:#e6e9ee;--soft:#9aa4b0;--line:#2f3740;--card:#181d23;--accent:#8ea6ff;--bad:#ff8a80;
-        --b0:#66bb6a;--b1:#ff8a80;--b2:#8ea6ff;--b3:#ce93d8;--b4:#ffb074;--b5:#4dd0e1;--b6:#e6c34a;--b7:#66717d;--b8:#bcaaa4}}
+        --b0:#66bb6a;--b1:#ff8a80;--b2:#8ea6ff;--b3:#ce93d8;--b4:#ffb074;--b5:#4dd0e1;--b6:#e6c34a;--b7:#66717d;--b8:#bcaaa4;--b9:#f06292}}
         *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
         main{max-width:1200px;margin:0 auto;padding:24px 16px}h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:32px 0 8px}
         header p,footer p,.caption,section>p{color:var(--soft);margin:4px 0}
@@ -24,6 +24,6 @@ internal static class SimulationPageStyle
         svg line{stroke-width:1.5;vector-effect:non-scaling-stroke}svg .axis{stroke:var(--soft)}svg .info{stroke:var(--accent)}svg .bad{stroke:var(--bad)}
         p.axis{display:flex;justify-content:space-between;font-size:.85rem}summary{cursor:pointer;padding:6px 0}footer{margin-top:32px;font-size:.85rem}
         .b0{background:var(--b0)}.b1{background:var(--b1)}.b2{background:var(--b2)}.b3{background:var(--b3)}.b4{background:var(--b4)}
-        .b5{background:var(--b5)}.b6{background:var(--b6)}.b7{background:var(--b7)}.b8{background:var(--b8)}
+        .b5{background:var(--b5)}.b6{background:var(--b6)}.b7{background:var(--b7)}.b8{background:var(--b8)}.b9{background:var(--b9)}
         """;
 }

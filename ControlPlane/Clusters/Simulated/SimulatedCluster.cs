@@ -77,7 +77,7 @@ public sealed class SimulatedCluster : ITrainingCluster
             var nodes = broken.Count == 0 ? fabric
                 : [.. fabric.Select(
                     n => broken.TryGetValue(n.Id, out var b) ? n with { Health = NodeHealth.NotReady, Reason = b.Reason } : n)];
-            return Task.FromResult(new ClusterSnapshot(nodes, pods, clock.GetUtcNow()));
+            return Task.FromResult(new ClusterSnapshot(nodes, pods, clock.GetUtcNow()) { DealsUnevenly = true });
         }
     }
 

@@ -103,7 +103,7 @@ internal sealed class SimulatedGang(StageId stage)
         Step = assignment.ResumeFrom?.Step ?? 0;
         Tokens = work.TokensAt(Step);
         lastProgress = Pods.Max(p => p.LaunchedAt) + LoadSeconds;
-        stepSeconds = work.StepSeconds(Step + 1, Tokens, random);
+        stepSeconds = work.StepSeconds(Step + 1, Tokens, random) / assignment.Rate;
         stepEnds = lastProgress + stepSeconds;
     }
 
@@ -132,7 +132,7 @@ internal sealed class SimulatedGang(StageId stage)
             stepEnds += work.CheckpointStall.TotalSeconds;
         }
 
-        stepSeconds = work.StepSeconds(Step + 1, Tokens, random);
+        stepSeconds = work.StepSeconds(Step + 1, Tokens, random) / Pods[0].Assignment!.Rate;
         stepEnds += stepSeconds;
     }
 

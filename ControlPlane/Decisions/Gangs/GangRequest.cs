@@ -40,6 +40,14 @@ public sealed record GangRequest(
     /// <summary>The gang ran and lost a node: it goes before others of its priority, and may take a spare.</summary>
     public bool Restores { get; init; }
 
+    /// <summary>
+    /// Of a stage that trains with fewer nodes: its gang. Nothing is granted then; the answer says whether there would be room without it.
+    /// </summary>
+    public GangId? InStead { get; init; }
+
+    /// <summary>It may go on with fewer nodes, and wants to be told what room there is.</summary>
+    public bool MayShrink { get; init; }
+
     /// <summary>Fewer nodes that its layout fits, largest first, each with the wall time that the plan gives.</summary>
     public ImmutableArray<NodeOption> Options { get; init; } = [];
 }

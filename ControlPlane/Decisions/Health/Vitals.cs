@@ -97,7 +97,8 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
 
         var newest = samples.Aggregate(Latest, Newer);
         var times = samples.IsEmpty ? StepSeconds : StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
-        var paced = Times.AddRange(samples.Where(s => s.StepSeconds > 0).Select(s => new StepTime(s.Step, s.Tokens, s.StepSeconds)));
+        var paced = Times.AddRange(samples.Where(s => s.StepSeconds > 0)
+            .Select(s => new StepTime(s.Step, s.Tokens, s.StepSeconds) { Attempt = s.Attempt }));
         return this with
         {
             Losses = Remember(Losses, samples),
@@ -142,7 +143,8 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         return new Observation(cluster, [.. Agents.Where(a => a.Attempt >= gang).Select(a => a.Beaten ? a : a with { Ranks = [] })], News,
             latest, Since, now)
         {
-            LongestStepSeconds = LongestStepSeconds,
+            // Until the layout of now has made a step, those of the one before stand for it.
+            LongestStepSeconds = Times.Any(t => t.Attempt >= stage.LayoutFrom) ? LongestStepSeconds : LongestStepSeconds / stage.Rate,
             Times = Times,
             PhaseFor = Began.PhaseOf(stage, PhaseBegan, now).AgeAt(now),
             IncidentFor = Began.IncidentOf(stage, IncidentBegan, now).AgeAt(now),

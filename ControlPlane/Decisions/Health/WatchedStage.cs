@@ -40,6 +40,12 @@ public sealed record WatchedStage(StageId Id, PipelineSpec Pipeline)
 
     public RecoveryPolicy Policy { get; init; } = new();
 
+    /// <summary>The first attempt of the layout that it has now.</summary>
+    public int LayoutFrom { get; init; }
+
+    /// <summary>Of its whole layout's pace, as it is laid out now.</summary>
+    public double Rate { get; init; } = 1;
+
     public ImmutableArray<StageCheckpoint> Checkpoints { get; init; } = [];
 
     public ImmutableArray<LeftOutBatch> LeftOut { get; init; } = [];

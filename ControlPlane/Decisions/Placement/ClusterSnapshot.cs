@@ -58,6 +58,11 @@ public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableAr
     /// <summary>The cluster is being stopped as a whole: what ends on it now is no failure.</summary>
     public bool Stopping { get; init; }
 
+    /// <summary>
+    /// What runs there can train with shares of experts that differ in size. No worker of ours can: simulated ranks alone.
+    /// </summary>
+    public bool DealsUnevenly { get; init; }
+
     /// <summary>A node that is worse than cordoned stays what it is.</summary>
     public ClusterSnapshot With(ImmutableArray<Cordon> cordons) => cordons.IsEmpty ? this : this with
     {

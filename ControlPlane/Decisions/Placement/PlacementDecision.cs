@@ -15,10 +15,19 @@ public abstract record PlacementDecision(string Reason)
     public sealed record Pending(string Reason, ImmutableArray<PendingReason> Reasons, StartEstimate? Eta, ImmutableArray<StartWay> Ways)
         : PlacementDecision(Reason)
     {
+        /// <summary>What there is for it now. Null: it was not looked at, or an older version wrote this.</summary>
+        public RoomSeen? Room { get; init; }
+
         public static Pending Of(ImmutableArray<PendingReason> reasons, StartEstimate? eta, ImmutableArray<StartWay> ways) =>
             new(string.Join("; ", reasons.Select(r => r.Text)), reasons, eta, ways);
     }
 }
+
+/// <summary>The room that a gang which waits has found.</summary>
+/// <param name="Nodes">That it could have at once.</param>
+/// <param name="Out">That it could have too, were they not broken, unknown, cordoned or out for maintenance.</param>
+/// <param name="DealsUnevenly"><inheritdoc cref="ClusterSnapshot.DealsUnevenly"/></param>
+public sealed record RoomSeen(int Nodes, int Out, bool DealsUnevenly);
 
 public enum PendingKind
 {

@@ -53,6 +53,19 @@ public static class PlacementForesight
         return new Foresight(told.ToImmutable());
     }
 
+    /// <summary>
+    /// What would become of a request in a gang's stead, once that one has given its nodes back: whether one with fewer nodes can grow.
+    /// </summary>
+    public static PlacementDecision InStead(PlacementQuestion question, GangRequest request)
+    {
+        var answer = PlacementQueue.Decide(question with
+        {
+            Held = question.Held.RemoveAll(h => h.Id == request.InStead),
+            Waiting = question.Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request),
+        });
+        return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision ?? answer.Pending[request.Stage];
+    }
+
     public static Foresight Cordon(PlacementQuestion question, NodeId node)
     {
         var without = Without(question, node);
@@ -110,8 +123,8 @@ public static class PlacementForesight
         {
             string stops = $"{gang.Stage} saves a checkpoint and stops on all its {Words.Count(gang.Nodes.Length, "node", "nodes")}";
             yield return answer.Placed.Any(p => p.Grant.Stage == gang.Stage) ? $"{stops}, then starts again elsewhere at once."
-                : $"{stops}. There is no room for it then: {Words.Count(gang.Slots, "GPU", "GPUs")} of work will stand "
-                    + $"({answer.Pending[gang.Stage].Reasons[0].Text}).";
+                : $"{stops}. There is no room for all of it then: it goes on with fewer nodes if its layout can, or "
+                    + $"{Words.Count(gang.Slots, "GPU", "GPUs")} of work will stand ({answer.Pending[gang.Stage].Reasons[0].Text}).";
         }
 
         foreach (var gain in answer.Placed.Where(p => leaving.All(l => l.Stage != p.Grant.Stage) && p.Grant.Stage != heir))

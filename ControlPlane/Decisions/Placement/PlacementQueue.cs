@@ -79,8 +79,20 @@ public static class PlacementQueue
             ahead++;
         }
 
+        foreach (var request in question.Waiting.Where(r => r.MayShrink && pending.ContainsKey(r.Stage)))
+        {
+            pending[request.Stage] = pending[request.Stage] with { Room = RoomFor(request, free, question) };
+        }
+
         return new PlacementAnswer(placed.ToImmutable(), preemptions.ToImmutable(), pending,
             [.. queue.Select(r => r.Stage), .. never.Select(r => r.Stage)]);
+    }
+
+    private static RoomSeen RoomFor(GangRequest request, FreeNodes free, PlacementQuestion question)
+    {
+        var excluded = free.Excluded(request);
+        return new RoomSeen(free.Feasible(request).Count, excluded.NotReady + excluded.Unknown + excluded.Cordoned + excluded.OutNow,
+            question.Cluster.DealsUnevenly);
     }
 
     /// <summary>Why no cluster like this one ever has room for it, as "asks for …: write …". Null: it could start some day.</summary>

@@ -94,4 +94,16 @@ public sealed record RecoveryPolicy
     /// then is trained again from the newest checkpoint.
     /// </summary>
     public TimeSpan SaveWithin { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>
+    /// A gang that lost a node, where no other is free, goes on with fewer as its layout allows. Default: true. Without it the gang waits
+    /// for the node, as it does where each step must be the same to the last bit: another layout adds in another order.
+    /// </summary>
+    public bool Shrink { get; init; } = true;
+
+    /// <summary>
+    /// How long there has to be room for all of a gang before one with fewer nodes grows back; twice as long after each further loss within
+    /// an hour. Default: 30 seconds. Ours: as long as a node that is not ready is waited for, so that one which flaps is not taken.
+    /// </summary>
+    public TimeSpan GrowAfter { get; init; } = TimeSpan.FromSeconds(30);
 }

@@ -14,7 +14,9 @@ internal static class Calm
         controlPlane.Stages.Values.Where(s => !s.Phase.Terminal).All(stage => stage.Phase switch
         {
             Phase.Queued => true,
-            Phase.Running { Save: null } running => Well(cluster, stage, running.Gang, JobState.Training, JobState.Saving),
+            // Room that has to last is looked at until it has.
+            Phase.Running { Save: null } running => stage.Shrunk?.RoomSince is null
+                && Well(cluster, stage, running.Gang, JobState.Training, JobState.Saving),
             Phase.Starting starting => Well(cluster, stage, starting.Gang, JobState.Loading),
             Phase.Restarting restarting => Well(cluster, stage, restarting.Gang, JobState.Loading),
             _ => false,

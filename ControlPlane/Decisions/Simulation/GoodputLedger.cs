@@ -26,6 +26,11 @@ public enum GoodputBucket
     Idle = 7,
     /// <summary>Broken, until the repair.</summary>
     Repair = 8,
+    /// <summary>
+    /// While a gang trains with fewer nodes: whole ones that its smaller layout has no use for, and what its others lose by being dealt
+    /// unevenly.
+    /// </summary>
+    Shrunk = 9,
 }
 
 /// <summary>

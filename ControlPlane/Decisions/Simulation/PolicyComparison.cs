@@ -35,7 +35,9 @@ public sealed record Estimate(double Mean, double? HalfWidth)
 }
 
 /// <summary>One policy over all seeds. Means are over the runs that did not give up; null: none such had it.</summary>
-/// <param name="LostGpuHours">Lost work, detection, restart, queue and the stops for checkpoints.</param>
+/// <param name="LostGpuHours">
+/// Lost work, detection, restart, queue, the stops for checkpoints and what smaller layouts leave unused.
+/// </param>
 /// <param name="LostGpuHoursBeyond">Over the same seeds' figure of <see cref="SimulatedPolicy.AsPlanned"/>; pairs of equal seed.</param>
 /// <param name="RecoverySeconds">Over the seeds in which something was recovered from.</param>
 /// <param name="Completed">Of the seeds, how many runs came to their end (or to the limit of days still training).</param>
@@ -49,7 +51,10 @@ public sealed record PolicyComparison(string Name, bool Simulated, string Faults
     ImmutableArray<ComparedPolicy> Policies)
 {
     private static readonly ImmutableArray<GoodputBucket> Lost =
-        [GoodputBucket.LostWork, GoodputBucket.Detection, GoodputBucket.Restart, GoodputBucket.Queue, GoodputBucket.Checkpoint];
+    [
+        GoodputBucket.LostWork, GoodputBucket.Detection, GoodputBucket.Restart, GoodputBucket.Queue, GoodputBucket.Checkpoint,
+        GoodputBucket.Shrunk,
+    ];
 
     /// <summary>All simulations that a comparison needs, in order of policy and then seed. Each is independent of the others.</summary>
     public static ImmutableArray<SimulatedPipeline> Plays(SimulatedPipeline what, int seeds) =>

@@ -30,6 +30,9 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
         new("checkpoint every 30 minutes", "", p => Every(p, TimeSpan.FromMinutes(30))),
         new("checkpoint every 2 hours", "", p => Every(p, TimeSpan.FromHours(2))),
         new("no spares", "", p => p with { Spares = 0 }),
+        new("no spares, a lost node is waited for", "no layout of fewer nodes", p => Waiting(p with { Spares = 0 })),
+        new("no spares, whole replicas alone", "as our worker can shrink: experts are dealt in equal shares",
+            p => p with { Spares = 0, Timing = p.Timing with { DealsUnevenly = false } }),
         new("twice the spares", "", p => p with { Spares = p.Spares * 2 }),
         new("always a new gang", "no restart in place", p => p with { Deciders = NewGangs }),
         new("torchrun at its best", $"15 s keep-alive, 14 s restart measured with 4 ranks (torchrun 1.13.1); {Generous}",
@@ -50,6 +53,11 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
         {
             CheckpointEvery = (int)Math.Max(1, Math.Round(interval.TotalSeconds / s.Value.StepSeconds)),
         }),
+    };
+
+    private static SimulatedPipeline Waiting(SimulatedPipeline pipeline) => pipeline with
+    {
+        Pipeline = pipeline.Pipeline with { Recovery = pipeline.Pipeline.Recovery with { Shrink = false } },
     };
 
     private static SimulatedPipeline BestInterval(SimulatedPipeline pipeline) =>
@@ -85,6 +93,7 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
                     SilentFor = noticed > NcclWatchdog ? noticed : NcclWatchdog,
                     MaxRestarts = int.MaxValue,
                     MaxSameFault = int.MaxValue,
+                    Shrink = false,
                 },
             },
             Timing = timing with

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Recovery;
 using DeepSeekOps.Decisions.Stages;
 
@@ -96,6 +97,11 @@ public sealed class Simulation
     public IEnumerable<(StageId Stage, int Attempt, ImmutableArray<long> LeftOut)> LeavingOut =>
         cluster.Jobs.Where(j => j.State is JobState.Training or JobState.Saving).Select(j => (j.Stage, j.Attempt, j.LeftOut));
 
+    /// <summary>What each attempt that makes steps is laid out as: ranks that are there, those it was told of, what it trains.</summary>
+    public IEnumerable<(StageId Stage, int Attempt, int Ranks, int World, PipelineSpec Pipeline)> LaidOut =>
+        cluster.Jobs.Where(j => j.State is JobState.Training or JobState.Saving && j.Pipeline is not null)
+            .Select(j => (j.Stage, j.Attempt, j.Gang.Slots, j.World, j.Pipeline!));
+
     /// <summary>Agents that run, whatever the control plane knows.</summary>
     public IEnumerable<(GangId Gang, NodeId Node)> LiveAgents => cluster.LivePods.Select(p => (p.Gang, p.Node));
 
@@ -110,8 +116,9 @@ public sealed class Simulation
     /// <summary>When something last went wrong with a stage's gang.</summary>
     public DateTimeOffset? LastFaultOf(StageId stage) => cluster.LastFault.TryGetValue(stage, out var at) ? at : null;
 
-    /// <summary>All of the gang's machines run and none has a bad GPU.</summary>
-    public bool IsSound(GangGrant gang) => gang.Nodes.All(n => cluster.Nodes[n] is { Up: true, GpuBad: false });
+    /// <summary>All of the gang's machines run, none has a bad GPU, and none has booted under its pod.</summary>
+    public bool IsSound(GangGrant gang) => gang.Nodes.All(n => cluster.Nodes[n] is { Up: true, GpuBad: false })
+        && cluster.PodsOf(gang).All(p => p is not { Phase: PodPhase.Exited, ExitCode: VirtualCluster.Booted });
 
     public IReadOnlyList<RunEvent> Told => controlPlane.Told;
 

@@ -35,6 +35,9 @@ public sealed record ClusterTiming(
     (double From, double To) PodStart, (double From, double To) Load, double EndPod, double NotReadyAfter, TimeSpan Repair,
     StepNoise StepNoise)
 {
+    /// <inheritdoc cref="Placement.ClusterSnapshot.DealsUnevenly"/>
+    public bool DealsUnevenly { get; init; } = true;
+
     /// <summary>
     /// 50 s is Kubernetes' default since 1.32. Pod start and load are assumed; the plan's five minutes from failure to first step are
     /// longer.

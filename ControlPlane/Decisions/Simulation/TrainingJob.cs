@@ -37,6 +37,15 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
     /// <summary>Numbers of the batches that it was told to leave out.</summary>
     public ImmutableArray<long> LeftOut { get; init; } = [];
 
+    /// <summary>Of the whole layout's pace.</summary>
+    public double Rate { get; init; } = 1;
+
+    /// <summary>Ranks that it was laid out for.</summary>
+    public int World { get; init; }
+
+    /// <summary>What its ranks were told to train.</summary>
+    public Recipes.PipelineSpec? Pipeline { get; init; }
+
     public JobState State { get; set; }
 
     /// <summary>The last step that is done and told; within a block of steps ask <see cref="StepAt"/>.</summary>
@@ -64,7 +73,7 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
         var at = now;
         for (long step = Step; step < target; step++)
         {
-            double seconds = Timing.StepSeconds * noise.Draw(random);
+            double seconds = Timing.StepSeconds / Rate * noise.Draw(random);
             at += Agenda.Round(Math.Max(seconds, 1.0 / 128));
             stepEnds.Add(at);
         }
@@ -114,7 +123,7 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
             Step = blockFrom + done;
             LastStepSeconds =
                 (stepEnds[done - 1]
-                    - (done > 1 ? stepEnds[done - 2] : stepEnds[0] - TimeSpan.FromSeconds(Timing.StepSeconds))).TotalSeconds;
+                    - (done > 1 ? stepEnds[done - 2] : stepEnds[0] - TimeSpan.FromSeconds(Timing.StepSeconds / Rate))).TotalSeconds;
             ProgressAt = stepEnds[done - 1];
         }
     }

@@ -7,6 +7,9 @@ namespace DeepSeekOps.Decisions.Simulation;
 
 internal sealed partial class VirtualCluster
 {
+    /// <summary>How a pod is told to have ended whose machine has booted since.</summary>
+    public const int Booted = 255;
+
     /// <summary>Batches that break a stage's numbers each time that they are trained.</summary>
     private readonly Dictionary<StageId, HashSet<long>> badBatches = [];
 
@@ -112,7 +115,7 @@ internal sealed partial class VirtualCluster
         foreach (var pod in Pods.Where(p => p.Node == node.Id && p.Phase != PodPhase.Exited))
         {
             // The machine has booted: what ran there is certain to have ended.
-            (pod.Phase, pod.ExitCode, pod.Error) = (PodPhase.Exited, 255, "the node has booted");
+            (pod.Phase, pod.ExitCode, pod.Error) = (PodPhase.Exited, Booted, "the node has booted");
         }
 
         (nodesSeen, podsSeen, NodesChanged) = (null, null, true);

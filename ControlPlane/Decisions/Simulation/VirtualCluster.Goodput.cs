@@ -13,7 +13,7 @@ internal sealed partial class VirtualCluster
     public void Account(TimeSpan span, ImmutableArray<GangGrant> held, Func<StageId, Stage?> knows, StageId? queued)
     {
         var used = new Dictionary<NodeId, int>();
-        int repair = 0;
+        int repair = 0, unused = 0;
         foreach (var grant in held)
         {
             int alive = 0;
@@ -25,10 +25,19 @@ internal sealed partial class VirtualCluster
 
             repair += (grant.Nodes.Length - alive) * grant.SlotsPerNode;
             var (bucket, cause) = DoneBy(grant, knows(grant.Stage));
-            Ledger.Enter(bucket, cause, alive * grant.SlotsPerNode, span);
+            int slots = alive * grant.SlotsPerNode;
+            if (bucket == GoodputBucket.Productive && knows(grant.Stage) is { Shrunk.Layout: { } layout })
+            {
+                // What so many GPUs of the whole layout would have made, and the rest is what the smaller one costs.
+                int good = Math.Min(slots, (int)Math.Round(layout.Rate * layout.Of * grant.SlotsPerNode));
+                Ledger.Enter(GoodputBucket.Shrunk, "", slots - good, span);
+                (slots, unused) = (good, unused + ((layout.Of - layout.Nodes) * grant.SlotsPerNode));
+            }
+
+            Ledger.Enter(bucket, cause, slots, span);
             if (bucket == GoodputBucket.Productive)
             {
-                AccountOf(grant.Stage).Useful += alive * grant.SlotsPerNode * span.Ticks;
+                AccountOf(grant.Stage).Useful += slots * span.Ticks;
             }
         }
 
@@ -41,6 +50,13 @@ internal sealed partial class VirtualCluster
         }
 
         Ledger.Enter(GoodputBucket.Repair, "", repair, span);
+        if (queued is null)
+        {
+            unused = Math.Min(free, unused);
+            Ledger.Enter(GoodputBucket.Shrunk, "", unused, span);
+            free -= unused;
+        }
+
         Ledger.Enter(queued is null ? GoodputBucket.Idle : GoodputBucket.Queue, queued is { } stage ? AccountOf(stage).Cause : "", free,
             span);
     }
@@ -48,7 +64,7 @@ internal sealed partial class VirtualCluster
     private (GoodputBucket Bucket, string Cause) DoneBy(GangGrant grant, Stage? stage)
     {
         string cause = AccountOf(grant.Stage).Cause;
-        var waiting = cause.Length > 0 ? GoodputBucket.Restart : GoodputBucket.StartUp;
+        var waiting = cause.Length > 0 || stage?.Shrunk is not null ? GoodputBucket.Restart : GoodputBucket.StartUp;
         var job = jobs.Values.Where(j => j.Gang.Id == grant.Id).MaxBy(j => j.Attempt);
         bool unnoticed = stage is not null && job is not null && stage.Attempt == job.Attempt
             && stage.Phase is Phase.Running or Phase.Starting or Phase.Restarting;

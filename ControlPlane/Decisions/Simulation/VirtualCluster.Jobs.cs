@@ -79,7 +79,13 @@ internal sealed partial class VirtualCluster
             account.RestartsByCause[cause] = account.RestartsByCause.GetValueOrDefault(cause) + 1;
         }
 
-        var job = new TrainingJob(stage, gang, assignment.Attempt, from, total, stageTiming(stage)) { LeftOut = assignment.LeftOut };
+        var job = new TrainingJob(stage, gang, assignment.Attempt, from, total, stageTiming(stage))
+        {
+            LeftOut = assignment.LeftOut,
+            Rate = assignment.Rate,
+            World = assignment.WorldSize,
+            Pipeline = assignment.LaidOut,
+        };
         jobs.Add((stage, assignment.Attempt), job);
         return job;
     }

@@ -32,7 +32,7 @@ internal sealed partial class VirtualCluster(
         nodesSeen ??= [.. machines.Select(m => nodes[m.Id].AsSeen())];
         podsSeen ??= [.. Pods.Select(
             p => new PodSeen(p.Gang, p.Node, PhaseSeen(p), null, p.Phase == PodPhase.Exited ? p.ExitCode : null, p.Error))];
-        return new ClusterSnapshot(nodesSeen.Value, podsSeen.Value, agenda.Now);
+        return new ClusterSnapshot(nodesSeen.Value, podsSeen.Value, agenda.Now) { DealsUnevenly = timing.DealsUnevenly };
     }
 
     /// <summary>Once for each node of the gang, however often it is said.</summary>

@@ -192,6 +192,11 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     private PlacementDecision? Place(GangRequest request)
     {
+        if (request.InStead is not null)
+        {
+            return PlacementForesight.InStead(new PlacementQuestion(Seen(), Held, Waiting, policy, clock()), request);
+        }
+
         if (Held.FirstOrDefault(h => h.Id == request.Id) is { } held)
         {
             return new PlacementDecision.Placed(held, $"holds {held.Nodes.Length} nodes");

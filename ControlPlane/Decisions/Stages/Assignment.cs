@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Spikes;
 
@@ -20,6 +21,15 @@ public sealed record Assignment(
 {
     /// <summary>Checkpoints of attempts up to this one, beyond the one to go on from, were set aside by a person's retry.</summary>
     public int RoundBegan { get; init; }
+
+    /// <summary>What it is laid out as, where that is not all that the stage asks for. Null: it is.</summary>
+    public ShrunkLayout? Shrunk { get; init; }
+
+    /// <summary>The pipeline as its ranks are laid out for it.</summary>
+    public PipelineSpec LaidOut => Shrunk?.Apply(Pipeline, Stage.Stage) ?? Pipeline;
+
+    /// <summary>Of the whole layout's pace: what simulated ranks step by. Real ones find out.</summary>
+    public double Rate => Shrunk?.Rate ?? 1;
 
     /// <summary>Of the run whose checkpoints may be used, its own first.</summary>
     public ImmutableArray<string> Registrations { get; init; } = [""];

@@ -73,7 +73,7 @@ internal static class LiveStage
 
     public static Decision Progress(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) => stage.Phase switch
     {
-        Phase.Running running => Train(stage, running, seen),
+        Phase.Running running => StageShrinking.Growth(stage, running, seen, now) ?? Train(stage, running, seen, now),
         _ when FirstStep(stage, gang, seen) is { } first => Begun(stage, gang, first, seen, now),
         // Also mends a crash between the write of the phase and the making of the pods.
         Phase.Starting when MissingPods(stage, gang, seen) is var missing && missing > 0 =>
@@ -81,7 +81,7 @@ internal static class LiveStage
         _ => stage.Stay(Coming(stage, gang, seen)),
     };
 
-    private static Decision Train(Stage stage, Phase.Running running, Observation seen)
+    private static Decision Train(Stage stage, Phase.Running running, Observation seen, DateTimeOffset now)
     {
         var doubtful = seen.Cluster?.Nodes.FirstOrDefault(
             n => n.Health is NodeHealth.NotReady or NodeHealth.Cordoned && running.Gang.Nodes.Contains(n.Id));
@@ -101,6 +101,7 @@ internal static class LiveStage
 
         var step = seen.Latest ?? stage.Latest;
         string at = step is null ? "trains" : $"trains at step {step.Step} of {stage.Wish.Work.TotalSteps}";
+        at = StageShrinking.Trains(stage, at, seen, now);
         string trains = Silence.Of(stage, seen) is { } silence ? $"{at}; {silence.Words}" : at;
         return stage.Stay(SaveOverdue.Of(stage, seen) is not { } overdue ? trains
             : stage.Wish.Intent == Intent.Pause
@@ -122,7 +123,8 @@ internal static class LiveStage
             var restart = took - noticed - TimeSpan.FromSeconds(load + firstStep);
             text = $"trains again: first new step {first} after {Words.Duration(took)} (noticed {Words.Duration(noticed)},"
                 + $" restart {Words.Duration(restart)}, load {Words.Duration(TimeSpan.FromSeconds(load))},"
-                + $" first step {Words.Duration(TimeSpan.FromSeconds(firstStep))}){Again(stage)}";
+                + $" first step {Words.Duration(TimeSpan.FromSeconds(firstStep))}){Again(stage)}"
+                + (stage.Shrunk?.Layout is { } fewer ? $"; on {fewer.InWords}" : "");
         }
         else
         {
@@ -136,7 +138,8 @@ internal static class LiveStage
             Step = first,
             Took = took,
         };
-        return (stage with { Incident = null }).Say(told).To(new Phase.Running(gang, now, null), "trains");
+        return StageShrinking.Began(stage with { Incident = null }, seen.PhaseFor, now).Say(told)
+            .To(new Phase.Running(gang, now, null), StageShrinking.Trains(stage, "trains", seen, now));
     }
 
     /// <summary>"; 1 step is done again, from step 430, which its ranks had kept in memory". Empty: nobody knows.</summary>
@@ -160,7 +163,7 @@ internal static class LiveStage
         int agents = seen.AgentsOf(gang).Count();
         int ranks = seen.Agents.SelectMany(a => a.Ranks).Count(r => r.Attempt == stage.Attempt && r.State != RankState.Exited);
         return $"attempt {stage.Attempt} from step {stage.LaunchedFrom}: {agents} of {gang.Nodes.Length} agents are here,"
-            + $" {ranks} of {stage.Wish.Work.Ranks} ranks launched, no step yet" + (Silence.Of(stage, seen) is { } silence
+            + $" {ranks} of {gang.Slots} ranks launched, no step yet" + (Silence.Of(stage, seen) is { } silence
                 ? $"; {silence.Words}" : "") + Waiting(gang, seen);
     }
 

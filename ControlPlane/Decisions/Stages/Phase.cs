@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Planning;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -105,7 +106,11 @@ public abstract record Ending
     private Ending() { }
 
     /// <summary>A new gang is asked for, not before <paramref name="NotBefore"/>.</summary>
-    public sealed record Relaunch(string Why, DateTimeOffset NotBefore) : Ending;
+    public sealed record Relaunch(string Why, DateTimeOffset NotBefore) : Ending
+    {
+        /// <summary>What the next gang is laid out as. Null: as the stage asks for.</summary>
+        public ShrunkLayout? Layout { get; init; }
+    }
 
     public sealed record Pause(string Why) : Ending;
 

@@ -63,6 +63,21 @@ public sealed record Stage(
     /// <summary>The newest incident, over or not. Null: there was none, or an older version wrote this.</summary>
     public Incident? NewestIncident { get; init; }
 
+    /// <summary>It lost nodes and has not had all that it asks for since. Null: nothing is missing.</summary>
+    public ShrunkGang? Shrunk { get; init; }
+
+    /// <summary>The first attempt of the layout that it has now; earlier ones may have had another, and another pace.</summary>
+    public int LayoutFrom { get; init; }
+
+    /// <summary>When it went on with fewer nodes, the newest times.</summary>
+    public ImmutableArray<DateTimeOffset> ShrunkAt { get; init; } = [];
+
+    /// <summary>How long it was without nodes that it lost, each time.</summary>
+    public ImmutableArray<TimeSpan> Returns { get; init; } = [];
+
+    /// <summary>From the making of its newest gang's pods to the first step. Null: none was timed.</summary>
+    public TimeSpan? LaunchTook { get; init; }
+
     [JsonIgnore]
     public StageId Id => Wish.Stage;
 
@@ -91,6 +106,8 @@ public sealed record Stage(
         Hold = Hold,
         Latest = Latest,
         IncidentNoticedAt = Incident?.NoticedAt,
+        LayoutFrom = LayoutFrom,
+        Rate = Shrunk?.Layout?.Rate ?? 1,
     };
 
     /// <summary>A stage nobody has asked for yet.</summary>

@@ -35,7 +35,28 @@ public sealed record StageOutlook(TimeSpan Likely, TimeSpan Low, TimeSpan High, 
     private const double DeviationOfMedian = 1.4826;
 
     /// <summary>From the measured steps of the stage. Null: it made none yet, or ended otherwise than well.</summary>
-    public static StageOutlook? Of(Stage stage, Observation seen)
+    public static StageOutlook? Of(Stage stage, Observation seen) =>
+        Measured(stage, seen) is not { } asItIs ? null
+        : stage.Shrunk is not { Layout: { } layout } shrunk ? asItIs
+        : asItIs with
+        {
+            // As it is until its nodes should be back, and then with all of them; at best now, at worst never.
+            Likely = UntilWhole(asItIs.Likely, layout.Rate, shrunk.Since + shrunk.Return - seen.Now.At),
+            Low = asItIs.Low * layout.Rate,
+            // What others of its run are expected to take is told of their whole layouts.
+            Scale = asItIs.Scale * layout.Rate,
+        };
+
+    /// <summary>What it still takes if it stays as it is laid out. Null: nothing says it.</summary>
+    public static TimeSpan? AsItIs(Stage stage, Observation seen) => Measured(stage, seen)?.Likely;
+
+    private static TimeSpan UntilWhole(TimeSpan asItIs, double rate, TimeSpan away)
+    {
+        var fewer = away < TimeSpan.Zero ? TimeSpan.Zero : away;
+        return asItIs <= fewer ? asItIs : fewer + ((asItIs - fewer) * rate);
+    }
+
+    private static StageOutlook? Measured(Stage stage, Observation seen)
     {
         if ((seen.Latest ?? stage.Latest) is not { } sample || stage.Phase is Phase.Failed or Phase.Cancelled
             || StageCourse.Of(stage.Wish.Pipeline, stage.Id.Stage) is not { } course)
@@ -43,9 +64,21 @@ public sealed record StageOutlook(TimeSpan Likely, TimeSpan Low, TimeSpan High, 
             return null;
         }
 
-        ImmutableArray<StepTime> times = seen.Times.IsEmpty ? [new StepTime(sample.Step, sample.Tokens, sample.StepSeconds)] : seen.Times;
+        ImmutableArray<StepTime> times = !seen.Times.IsEmpty ? seen.Times
+            : [new StepTime(sample.Step, sample.Tokens, sample.StepSeconds) { Attempt = sample.Attempt }];
+        // Steps of a layout before this one went at another pace; until there are others, they stand for it.
+        double slower = 1;
+        if (times.Any(t => t.Attempt >= stage.LayoutFrom))
+        {
+            times = times.RemoveAll(t => t.Attempt < stage.LayoutFrom);
+        }
+        else
+        {
+            slower = 1 / (stage.Shrunk?.Layout?.Rate ?? 1);
+        }
+
         double[] ratios = [.. times.TakeLast(StepsAsked).Where(t => t.Seconds > 0 && double.IsFinite(t.Seconds))
-            .Select(t => t.Seconds / course.StepAt(t.Step, t.Tokens)).Where(r => double.IsFinite(r) && r > 0)];
+            .Select(t => slower * t.Seconds / course.StepAt(t.Step, t.Tokens)).Where(r => double.IsFinite(r) && r > 0)];
         if (ratios.Length == 0)
         {
             return null;

@@ -52,28 +52,35 @@ public static class StagePlanner
     public static bool WantsLook(Stage before, Stage next) =>
         before.Attempt != next.Attempt || before.Phase.GetType() != next.Phase.GetType();
 
-    /// <summary>The nodes that the stage asks for. Null: none.</summary>
-    public static GangRequest? RequestFor(Stage stage)
+    /// <summary>
+    /// The nodes that the stage asks for. One that trains with fewer asks whether there is room for all of it, and gets none by it.
+    /// Null: it asks for none.
+    /// </summary>
+    public static GangRequest? RequestFor(Stage stage) => (stage.Phase, stage.Wish.Intent) switch
     {
-        if (stage is not { Phase: Phase.Queued queued, Wish.Intent: Intent.Train })
-        {
-            return null;
-        }
+        (Phase.Queued queued, Intent.Train) => Request(stage, StageShrinking.Asked(stage), queued.Since),
+        (Phase.Running { Gang: var gang }, Intent.Train) when stage.Shrunk?.Layout is not null =>
+            Request(stage, stage.Wish.Work.Nodes, gang.At) with { InStead = gang.Id },
+        _ => null,
+    };
 
+    private static GangRequest Request(Stage stage, int nodes, DateTimeOffset since)
+    {
         var (work, needs) = (stage.Wish.Work, stage.Wish.Work.Needs);
         double left = 1 - ((double)stage.LaunchedFrom / Math.Max(1, work.TotalSteps));
-        return new GangRequest(stage.Id, stage.Attempt, work.Nodes, work.SlotsPerNode, work.Priority, work.Team, queued.Since,
+        return new GangRequest(stage.Id, stage.Attempt, nodes, work.SlotsPerNode, work.Priority, work.Team, since,
             stage.Avoid.ToImmutableDictionary(a => a.Node, a => a.Reason))
         {
-            Expected = needs.Expected * left,
+            Expected = needs.Expected * left / (nodes < work.Nodes ? stage.Shrunk?.Layout?.Rate ?? 1 : 1),
             ExpectedError = needs.ExpectedError,
             ExpectedBasis = $"the plan (stated error {needs.ExpectedError:P0})",
             GroupNodes = needs.GroupNodes,
             SaveTime = needs.SaveTime,
             Group = needs.Group,
             Options = needs.Options,
+            MayShrink = StageShrinking.MayShrink(stage),
             // Its work waits half done for the sake of a node that broke.
-            Restores = stage.Incident is { NodeIsSuspect: true },
+            Restores = stage.Incident is { NodeIsSuspect: true } || stage.Shrunk is not null,
         };
     }
 
@@ -100,7 +107,8 @@ public static class StagePlanner
 
         if (seen.Placement is not PlacementDecision.Placed placed || placed.Grant.Id.Number != stage.Attempt)
         {
-            return stage.Stay(seen.Placement?.Reason ?? "waits for an answer about nodes");
+            return seen.Placement is PlacementDecision.Pending pending ? StageShrinking.Queued(stage, pending, now)
+                : stage.Stay(seen.Placement?.Reason ?? "waits for an answer about nodes");
         }
 
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "placed", EventLevel.Info, placed.Reason)
@@ -211,7 +219,8 @@ public static class StagePlanner
         (Ending.Fail fail, _) => stage.Fail(fail.Why, now),
         (_, Intent.Pause) => stage.Pause(now),
         (Ending.Relaunch relaunch, Intent.Train) when relaunch.NotBefore > now => Wait(stage, relaunch, now),
-        (Ending.Relaunch or Ending.Pause or Ending.Cancel, Intent.Train) => TakeUp(stage, now).Queue(now),
+        (Ending.Relaunch again, Intent.Train) => TakeUp(stage, now).Queue(now, again.Layout),
+        (Ending.Pause or Ending.Cancel, Intent.Train) => TakeUp(stage, now).Queue(now),
         _ => throw new UnreachableException($"{then}, {stage.Wish.Intent}"),
     };
 

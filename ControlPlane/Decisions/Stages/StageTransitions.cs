@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recovery;
 using DeepSeekOps.Decisions.Spikes;
 
@@ -39,17 +40,21 @@ internal static class StageTransitions
         && stage.Wish.Pipeline.CheckpointsOf(stage.Wish.Pipeline.Stage(stage.Id.Stage)).InMemoryEvery != 0;
 
     /// <summary>Asks for a new gang for the next attempt.</summary>
-    public static Decision Queue(this Stage stage, DateTimeOffset now)
+    /// <param name="layout">What it is laid out as. Null: as the stage asks for.</param>
+    public static Decision Queue(this Stage stage, DateTimeOffset now, ShrunkLayout? layout = null)
     {
-        var next = stage.NextAttempt() with
+        var attempt = stage.NextAttempt();
+        var next = attempt with
         {
+            Shrunk = stage.Shrunk is { } shrunk ? shrunk with { Layout = layout } : null,
+            LayoutFrom = stage.Shrunk is null ? stage.LayoutFrom : attempt.Attempt,
             StartedAt = stage.StartedAt ?? now,
             EndedAt = null,
             Avoid = [.. stage.Avoid.Where(a => (now - a.Since).Duration() < AnotherGang.AvoidFor)],
         };
         var work = stage.Wish.Work;
-        string reason = $"asks for {Words.Count(work.Nodes, "node", "nodes")} with {Words.Count(work.SlotsPerNode, "slot", "slots")} each"
-            + $" for attempt {next.Attempt}, from step {next.LaunchedFrom}";
+        string reason = $"asks for {Words.Count(StageShrinking.Asked(next), "node", "nodes")} with "
+            + $"{Words.Count(work.SlotsPerNode, "slot", "slots")} each for attempt {next.Attempt}, from step {next.LaunchedFrom}";
         return next.Say(now, "queued", EventLevel.Info, reason).To(new Phase.Queued(now), reason);
     }
 

@@ -76,6 +76,7 @@ public static class WorkerOrders
             stage.Id, stage.Attempt, [], gang.Slots, stage.Wish.Pipeline, stage.Wish.BeginFrom, stage.Wish.StudentFrom,
             resume?.Ref(stage.Id))
         {
+            Shrunk = stage.Shrunk?.Layout,
             RoundBegan = stage.RoundBegan,
             Registrations = stage.Wish.Work.Registrations,
             LeftOut = BatchOrder.LeftOut(stage.LeftOut, stage.LossActs),

@@ -136,6 +136,31 @@ public sealed class StageOutlookTests
     }
 
     [Fact]
+    public void A_gang_of_fewer_nodes_is_forecast_at_its_own_pace_until_its_nodes_should_be_back()
+    {
+        var walk = Walk(seed: 4, 1);
+        int at = walk.Count / 10;
+        ImmutableArray<StepTime> before = [.. walk.Take(at).Select(w => w.Time with { Attempt = 1 }).TakeLast(32)];
+        var whole = StageOutlook.Of(StageAt(walk[at - 1], at, 1), Seen(before))!;
+        var half = new ShrunkLayout(128, 256, ShrinkWay.FewerReplicas, 64, 1, 2, 0.5, ByPlan: true);
+        var shrunk = StageAt(walk[at - 1], at, 2) with
+        {
+            LayoutFrom = 2,
+            Shrunk = new ShrunkGang(half, Began, TimeSpan.FromDays(2), "the plan's time for a repair"),
+        };
+        // Before it has made a step the plan's pace stands for it; then its own steps do, and no others.
+        var since = before.AddRange(before.Select(t => t with { Attempt = 2, Seconds = 2 * t.Seconds }));
+        foreach (var times in new[] { before, since })
+        {
+            var outlook = StageOutlook.Of(shrunk, Seen(times))!;
+            // Two days at half the pace are worth one.
+            Assert.Equal(1, (outlook.Likely - whole.Likely).TotalDays, 0.001);
+            Assert.Equal(2 * whole.Likely.TotalDays, StageOutlook.AsItIs(shrunk, Seen(times))!.Value.TotalDays, 0.001);
+            Assert.Equal(whole.Scale!.Value, outlook.Scale!.Value, 1e-6);
+        }
+    }
+
+    [Fact]
     public void A_run_that_waits_ends_by_the_plan_after_its_start()
     {
         var run = RunCommands.Begin(new RunSubmission("v3", V3, ""), Began);

@@ -1,0 +1,83 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>A gang of two nodes loses one for good and no other is there: it trains on alone, and takes it again when it is back.</summary>
+public sealed class ShrinkTests
+{
+    /// <summary>Another layout adds in another order (docs/parallelism.md).</summary>
+    private const double OtherLayout = 1e-4;
+
+    /// <summary>More than the test ever makes: it ends the runs itself, so that a fast machine does not end them before.</summary>
+    private const int Steps = 5_000;
+
+    [Fact]
+    public async Task A_gang_whose_node_is_gone_goes_on_with_the_other_and_grows_back_with_the_losses_of_one_undisturbed()
+    {
+        await using var dsops = await Dsops.Start("--nodes", "2", "--ranks-per-node", "1");
+        await dsops.Submit(Replicated("shaken"));
+        var whole = await AtStep(dsops, "shaken", 12, ranks: 2);
+        // Whoever takes a node out may not have it back as soon as its agent has died.
+        await Did(dsops, "cluster", "cordon", "node-1");
+        Dsops.Kill((int)whole["ranks"]!.AsArray().Single(r => (string)r!["node"]! == "node-1")!["agentPid"]!);
+        var shrunk = await dsops.UntilStage("shaken", "pretrain", "trains on one node", Eventually.Patience, s => Reason(s)
+            .Contains("on 1 of 2 nodes, 1 of 2 replicas since ", StringComparison.Ordinal) && (string)s["state"]! == "running");
+        Assert.Contains("(50 % of its rate, by its ranks); full again when 1 sound node is free", Reason(shrunk), StringComparison.Ordinal);
+        Assert.Equal(["node-0"], shrunk["ranks"]!.AsArray().Select(r => (string)r!["node"]!));
+        long fewer = (long)(await AtStep(dsops, "shaken", (long)shrunk["step"]! + 5, ranks: 1))["step"]!;
+
+        await Did(dsops, "cluster", "uncordon", "node-1");
+        long last = (long)(await AtStep(dsops, "shaken", fewer + 5, ranks: 2))["step"]!;
+        string[] told = [.. (await dsops.Json("events", "shaken")).AsArray().Select(e => $"{e!["kind"]}: {e["text"]}")];
+        string[] kinds = ["shrunk: goes on with 1 of 2 nodes", "growing: grows back to 2 nodes", "grown-back: trains on all 2 nodes"];
+        foreach (string kind in kinds)
+        {
+            Assert.True(told.Any(t => t.StartsWith(kind, StringComparison.Ordinal)), $"not told: {kind}\n{string.Join('\n', told)}");
+        }
+
+        await Did(dsops, "cancel", "shaken");
+        await dsops.UntilRun("shaken", "cancelled", Eventually.Patience);
+        await dsops.Submit(Replicated("calm"));
+        await AtStep(dsops, "calm", last, ranks: 2);
+        await Did(dsops, "cancel", "calm");
+        await dsops.UntilRun("calm", "cancelled", Eventually.Patience);
+        var (was, now) = (await Losses(dsops, "calm"), await Losses(dsops, "shaken"));
+        // What was made again is told again: each counts.
+        double apart = now.Where(l => l.Step <= last).Max(l => was.Where(w => w.Step == l.Step).Max(w => Math.Abs(w.Loss - l.Loss)));
+        TestContext.Current.TestOutputHelper?.WriteLine($"{now.Count} losses up to step {last}, {apart:G3} apart at most");
+        Assert.InRange(apart, 0, OtherLayout);
+        Assert.Contains(now, l => l.Step > fewer);
+    }
+
+    private static string Replicated(string name) => TinyPipeline.Pretraining(name, Steps, everySteps: 5)
+        .Replace("nodes: 1, ranksPerNode: 1", "nodes: 2, ranksPerNode: 1", StringComparison.Ordinal)
+        .Replace("checkpoints:", "recovery: {growAfter: 1s}\ncheckpoints:", StringComparison.Ordinal);
+
+    private static string Reason(JsonNode stage) => (string)stage["reason"]!;
+
+    private static Task<JsonNode> AtStep(Dsops dsops, string run, long step, int ranks) =>
+        dsops.UntilStage(run, "pretrain", $"is at step {step.ToString(CultureInfo.InvariantCulture)} with {ranks} ranks",
+            Eventually.Patience, s => (long)s["step"]! >= step && (string)s["state"]! == "running" && s["ranks"]!.AsArray().Count == ranks
+                && s["ranks"]!.AsArray().All(r => (string)r!["state"]! == "training"));
+
+    private static async Task Did(Dsops dsops, params string[] verb)
+    {
+        var (code, _, error) = await dsops.Verb(verb);
+        Assert.True(code == 0, error);
+    }
+
+    private static async Task<List<(long Step, double Loss)>> Losses(Dsops dsops, string run)
+    {
+        using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
+        http.DefaultRequestHeaders.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", dsops.Token);
+        string[] lines =
+            (await http.GetStringAsync($"/series/export.csv?run={run}&stage=pretrain&names=loss")).Split('\n',
+                StringSplitOptions.RemoveEmptyEntries);
+        string[] names = lines[0].Trim().Split(',');
+        var (step, loss) = (Array.IndexOf(names, "step"), Array.IndexOf(names, "loss"));
+        return [.. lines.Skip(1).Select(l => l.Trim().Split(',')).Where(c => c[loss].Length > 0)
+            .Select(c => (long.Parse(c[step], CultureInfo.InvariantCulture), double.Parse(c[loss], CultureInfo.InvariantCulture)))];
+    }
+}
