@@ -129,7 +129,7 @@ internal sealed class OpsGrpcService(
         server.WatchHealth(request, responseStream, context);
 
     public override Task<GetSchemaReply> GetSchema(GetSchemaRequest request, ServerCallContext context) =>
-        submissions.GetSchema(request, context);
+        SubmissionCalls.GetSchema(request, context);
 
     public override Task<GetVersionReply> GetVersion(GetVersionRequest request, ServerCallContext context) =>
         server.GetVersion(request, context);

@@ -96,7 +96,7 @@ internal sealed class SubmissionCalls(
         };
     }
 
-    public Task<GetSchemaReply> GetSchema(GetSchemaRequest request, ServerCallContext context) =>
+    public static Task<GetSchemaReply> GetSchema(GetSchemaRequest request, ServerCallContext context) =>
         Task.FromResult(new GetSchemaReply { JsonSchema = PipelineText.Schema() });
 
     /// <summary>A simulated cluster reads no data, so its pipelines may name files that are elsewhere.</summary>

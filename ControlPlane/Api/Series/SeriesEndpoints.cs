@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Net.WebSockets;
@@ -102,12 +103,14 @@ public static class SeriesEndpoints
         }
     }
 
+    private static readonly SearchValues<char> FormulaStarts = SearchValues.Create("=+-@＝＋－＠");
+
     /// <summary>
     /// A spreadsheet computes what begins like a formula, and runs some of it; behind a ' it is text. Names come from workers.
     /// </summary>
     internal static string Quote(string text)
     {
-        bool formula = text.AsSpan().TrimStart().IndexOfAny("=+-@＝＋－＠") == 0 || text.AsSpan().IndexOfAny("\t\r\n") == 0;
+        bool formula = text.AsSpan().TrimStart().IndexOfAny(FormulaStarts) == 0 || text.AsSpan().IndexOfAny("\t\r\n") == 0;
         string harmless = formula ? $"'{text}" : text;
         return harmless.AsSpan().IndexOfAny(",\"\r\n") < 0 ? harmless : $"\"{harmless.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
     }

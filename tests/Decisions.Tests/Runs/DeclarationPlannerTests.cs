@@ -152,8 +152,8 @@ public sealed class DeclarationPlannerTests
     private static Declaration Told(Declaration seen, string state) =>
         seen with { Told = Status(seen, Run(state), DeclarationAnswer.Taken) };
 
-    private static RunFound Run(string state, string by = Resource, long step = 3) =>
-        new RunFound.There(DeclarationWorld.View("mini", state, by, step));
+    private static RunFound.There Run(string state, string by = Resource, long step = 3) =>
+        new(DeclarationWorld.View("mini", state, by, step));
 }
 
 /// <summary>One resource, the runs of three names, and an API server that shows its resource as it is.</summary>

@@ -35,12 +35,13 @@ public sealed class TrainingPipelineTests
         // As the merge patch of `kubectl apply` with another seed.
         await server.Admin.CustomObjects.PatchNamespacedCustomObjectAsync<JsonObject>(
             new V1Patch("""{"spec": {"seed": 9}}""", V1Patch.PatchType.MergePatch), Group, Version, RealApiServer.Namespace, Plural,
-            "applied");
+            "applied", cancellationToken: TestContext.Current.CancellationToken);
         seen = await Until(server, "applied", "has its change refused", dsops,
             o => (string?)o["status"]!["conditions"]!.AsArray().Single(c => (string?)c!["type"] == "Accepted")!["reason"] == "SpecChanged");
         Assert.Equal("running", (string?)seen["status"]!["state"]);
 
-        await server.Admin.CustomObjects.DeleteNamespacedCustomObjectAsync(Group, Version, RealApiServer.Namespace, Plural, "applied");
+        await server.Admin.CustomObjects.DeleteNamespacedCustomObjectAsync(Group, Version, RealApiServer.Namespace, Plural, "applied",
+            cancellationToken: TestContext.Current.CancellationToken);
         await Until(server, "applied", "is gone", dsops, o => o.Count == 0);
         var run = await dsops.Show("applied");
         Assert.Equal("cancelled", (string?)run["state"]);
