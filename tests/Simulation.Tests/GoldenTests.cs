@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Simulation;
 using Xunit;
@@ -50,7 +51,7 @@ public sealed class GoldenTests
     private static IEnumerable<string> Ledger(Decisions.Simulation.Simulation world) => Enum.GetValues<GoodputBucket>()
         .Where(b => world.Ledger[b] > TimeSpan.Zero)
         .Select(b =>
-            string.Create(CultureInfo.InvariantCulture, $"{SimulationReport.NameOf(b)} {world.Ledger[b].TotalSeconds:0.###} GPU-s"));
+            string.Create(CultureInfo.InvariantCulture, $"{GoodputBuckets.NameOf(b)} {world.Ledger[b].TotalSeconds:0.###} GPU-s"));
 
     private static string SourceFolder()
     {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
 using Xunit;

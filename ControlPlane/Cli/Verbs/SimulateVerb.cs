@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Simulation;
 using Spectre.Console;
@@ -240,11 +241,11 @@ internal static class SimulateVerb
         double total = report.GpuSeconds.Values.Sum();
         Columns.Write(terminal, Buckets,
         [
-            .. Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[SimulationReport.NameOf(b)]))
+            .. Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[GoodputBuckets.NameOf(b)]))
                 .Where(b => b.Seconds > 0)
                 .Select(b =>
-                    new[] { WordsOf(b.Bucket).Name, In($"{b.Seconds / 3600:#,0}"), In($"{b.Seconds / total:0.00 %}"),
-                        WordsOf(b.Bucket).What }),
+                    new[] { GoodputBuckets.InWords(b.Bucket).Name, In($"{b.Seconds / 3600:#,0}"), In($"{b.Seconds / total:0.00 %}"),
+                        GoodputBuckets.InWords(b.Bucket).What }),
         ]);
         terminal.Output.WriteLine();
         Columns.Write(terminal, Stages, [.. report.Stages.Select(s => new[]
@@ -264,21 +265,6 @@ internal static class SimulateVerb
         Say(terminal, $"Simulated, not measured. Step times: dsops plan. Faults: {what.Faults.Source}.");
         Say(terminal, $"Pod start, load and repair times are assumed. Approvals at gates are given at once.");
     }
-
-    internal static (string Name, string What) WordsOf(GoodputBucket bucket) => bucket switch
-    {
-        GoodputBucket.Productive => ("productive", "steps that count"),
-        GoodputBucket.LostWork => ("lost work", "steps made again after a restart"),
-        GoodputBucket.Checkpoint => ("checkpoint", "stood still while one was copied"),
-        GoodputBucket.Detection => ("detection", "broken, and not noticed yet"),
-        GoodputBucket.Restart => ("restart", "from the notice to the next step"),
-        GoodputBucket.StartUp => ("start-up", "first launch and end of a stage"),
-        GoodputBucket.Queue => ("queue", "free, while a gang waits for more"),
-        GoodputBucket.Idle => ("idle", "free: spares, and what a stage does not need"),
-        GoodputBucket.Repair => ("repair", "broken nodes"),
-        GoodputBucket.Shrunk => ("shrunk", "unused, while a gang trained with fewer nodes"),
-        _ => throw new System.Diagnostics.UnreachableException($"bucket {bucket}"),
-    };
 
     /// <summary>Numbers in it are written in one way: programs here know the invariant culture alone.</summary>
     private static void Say(Terminal terminal, string text)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Simulation;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
@@ -74,7 +75,7 @@ internal static class SimulationPage
     private static void Ledger(StringBuilder page, SimulationReport report)
     {
         double total = report.GpuSeconds.Values.Sum();
-        var buckets = Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[SimulationReport.NameOf(b)]))
+        var buckets = Enum.GetValues<GoodputBucket>().Select(b => (Bucket: b, Seconds: report.GpuSeconds[GoodputBuckets.NameOf(b)]))
             .Where(b => b.Seconds > 0).ToArray();
         // Where nearly all is productive, the rest is what a reader came for: it has a bar of its own.
         double rest = buckets.Where(b => b.Bucket != GoodputBucket.Productive).Sum(b => b.Seconds);
@@ -86,7 +87,7 @@ internal static class SimulationPage
                 + "class=\"n\">share</th><th>what it was</th></tr>");
         foreach (var (bucket, seconds) in buckets)
         {
-            var (name, what) = SimulateVerb.WordsOf(bucket);
+            var (name, what) = GoodputBuckets.InWords(bucket);
             page.Append(In($"<tr><td><i class=\"b{(int)bucket}\"></i>{name}</td><td class=\"n\">{seconds / 3600:#,0}</td>"));
             page.Append(In($"<td class=\"n\">{seconds / total:0.000 %}</td><td class=\"what\">{what}</td></tr>"));
         }
@@ -100,7 +101,7 @@ internal static class SimulationPage
         page.Append(In($"<p class=\"caption\">{title}</p><div class=\"bar\" role=\"img\" aria-label=\"{title}\">"));
         foreach (var (bucket, seconds) in parts)
         {
-            string words = In($"{SimulateVerb.WordsOf(bucket).Name} {seconds / total:0.00 %}");
+            string words = In($"{GoodputBuckets.InWords(bucket).Name} {seconds / total:0.00 %}");
             page.Append(In($"<span class=\"b{(int)bucket}\" style=\"width:{seconds / total * 100:0.###}%\" title=\"{words}\"></span>"));
         }
 

@@ -44,6 +44,11 @@ public sealed record News(
 
     public ImmutableArray<LossFinding> Losses { get; init; } = [];
 
+    /// <summary>
+    /// What steps took beyond the usual and is not entered yet; nothing is written for its sake, so a tick that writes nothing leaves it.
+    /// </summary>
+    public double SlowSeconds { get; init; }
+
     public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty
         && Resumed.IsEmpty && LocalRestarts.IsEmpty && Losses.IsEmpty;
 }
@@ -89,7 +94,7 @@ public sealed record Observation(
     public ImmutableArray<StepTime> Times { get; init; } = [];
 
     /// <summary>Losses of recent steps by attempt, oldest first.</summary>
-    public ImmutableList<(int Attempt, long Step, double Loss)> Losses { get; init; } = [];
+    public ImmutableList<StepTold> Losses { get; init; } = [];
 
     /// <summary>The first sample of the newest attempt whose loss or gradient norm was not finite. Null: none was.</summary>
     public StepSample? Broken { get; init; }

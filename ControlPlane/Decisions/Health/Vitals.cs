@@ -24,8 +24,10 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     /// </summary>
     private const int LossesRemembered = 1024;
 
+    private UsualPace Usual { get; init; } = UsualPace.Unlearnt;
+
     /// <summary>By attempt and step, oldest first.</summary>
-    private ImmutableList<(int Attempt, long Step, double Loss)> Losses { get; init; } = [];
+    private ImmutableList<StepTold> Losses { get; init; } = [];
 
     public static Vitals Fresh(Instant now) => new(now, [], News.None, null, []);
 
@@ -84,7 +86,9 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Resumed = Union(News.Resumed, beat.Resumed),
             LocalRestarts = Union(News.LocalRestarts, beat.LocalRestarts),
             Losses = News.Losses,
+            SlowSeconds = News.SlowSeconds,
         };
+        var before = Latest;
         var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest, stage.Pipeline, stage.Id.Stage);
         if (rejoined)
         {
@@ -95,12 +99,16 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             news = step == 0 ? news : news with { Back = news.Back.Add(new AgentBack(beat.Node, step, silent)) };
         }
 
+        var (usual, slow) = samples.Where(s => before is null || s.Attempt > before.Attempt || s.Step > before.Step)
+            .Aggregate((Pace: Usual, Slow: 0.0), (so, s) => so.Pace.Take(s) is var (pace, more) ? (pace, so.Slow + more) : so);
+        news = slow > 0 ? news with { SlowSeconds = news.SlowSeconds + slow } : news;
         var newest = samples.Aggregate(Latest, Newer);
         var times = samples.IsEmpty ? StepSeconds : StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
         var paced = Times.AddRange(samples.Where(s => s.StepSeconds > 0)
             .Select(s => new StepTime(s.Step, s.Tokens, s.StepSeconds) { Attempt = s.Attempt }));
         return this with
         {
+            Usual = usual,
             Losses = Remember(Losses, samples),
             Times = paced.Length > StepsRemembered ? paced[^StepsRemembered..] : paced,
             News = news,
@@ -130,6 +138,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Resumed = Less(News.Resumed, written.Resumed),
             LocalRestarts = Less(News.LocalRestarts, written.LocalRestarts),
             Losses = Less(News.Losses, written.Losses),
+            SlowSeconds = Math.Max(0, News.SlowSeconds - written.SlowSeconds),
         },
     };
 
@@ -153,10 +162,11 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         };
     }
 
-    private static ImmutableList<(int Attempt, long Step, double Loss)> Remember(
-        ImmutableList<(int Attempt, long Step, double Loss)> known, ImmutableArray<StepSample> samples)
+    private static ImmutableList<StepTold> Remember(
+        ImmutableList<StepTold> known, ImmutableArray<StepSample> samples)
     {
-        var all = samples.IsEmpty ? known : known.AddRange(samples.Where(s => s.Learned).Select(s => (s.Attempt, s.Step, s.Loss)));
+        var all = samples.IsEmpty ? known
+            : known.AddRange(samples.Where(s => s.Learned).Select(s => new StepTold(s.Attempt, s.Step, s.Loss, s.At)));
         return all.Count > LossesRemembered ? all.RemoveRange(0, all.Count - LossesRemembered) : all;
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Pods;
 
 namespace DeepSeekOps.Decisions.Incidents;
 
@@ -15,6 +16,12 @@ public sealed record RankEvidence(
 /// <param name="HeardAgo">Null: its agent was never heard.</param>
 public sealed record NodeEvidence(string Node, string Health, string Reason, int AgentPid, TimeSpan? HeardAgo);
 
+/// <summary>A pod of the gang that had ended, in the cluster's own words.</summary>
+/// <param name="ExitCode">Null: nobody knows how.</param>
+/// <param name="Lines">The last that its container printed.</param>
+public sealed record PodWords(
+    string Node, string Pod, int? ExitCode, string Reason, ImmutableArray<string> Lines, ImmutableArray<string> Events);
+
 /// <summary>The last step that was told.</summary>
 public sealed record MetricEvidence(
     long Step, DateTimeOffset At, double Loss, double GradNorm, double LearningRate, double StepSeconds,
@@ -28,6 +35,9 @@ public sealed record Evidence(
     StageId Stage, int Incident, int Attempt, DateTimeOffset At, string Sentence, ImmutableArray<RankEvidence> Ranks,
     ImmutableArray<NodeEvidence> Nodes, MetricEvidence? Last, double? LongestStepSeconds)
 {
+    /// <summary>What the cluster knew of the gang's pods that had ended. None: all ran on, or the cluster keeps no such account.</summary>
+    public ImmutableArray<PodWords> Pods { get; init; } = [];
+
     /// <summary>Of each rank; what it printed before is in its log.</summary>
     public const int LinesKept = 200;
 
@@ -40,11 +50,13 @@ public sealed record Evidence(
     /// <summary>Attempts of a stage of which evidence is kept; older goes. Twice the hundred restarts that it is to outlive.</summary>
     public const int AttemptsKept = 200;
 
-    public static Evidence Of(WatchedStage stage, GangGrant gang, Failure failure, int incident, Observation seen)
+    /// <param name="ended">The rank that failed, where its agent runs another in its place by now. Null: it is seen as it ended.</param>
+    public static Evidence Of(
+        WatchedStage stage, GangGrant gang, Failure failure, int incident, Observation seen, RankStatus? ended = null)
     {
         var ranks = seen.AgentsOf(gang)
             .SelectMany(a => a.Ranks.Where(r => r.Attempt == stage.Attempt).Select(r => (a.Node, Rank: r))).ToList();
-        var first = ranks.Where(r => r.Rank.Rank == failure.Rank).ToList();
+        var first = ended is null ? ranks.Where(r => r.Rank.Rank == failure.Rank).ToList() : [(failure.Node, ended)];
         var waited = ranks.Where(r => r.Rank.Rank != failure.Rank)
             .OrderByDescending(r => r.Rank.State == RankState.Exited).ThenByDescending(r => r.Rank.LostPeer is not null)
             .ThenByDescending(r => r.Node == failure.Node).ThenBy(r => r.Rank.Rank).Take(WaitingKept).ToList();
@@ -53,6 +65,18 @@ public sealed record Evidence(
             [.. first.Select(r => OfRank(r.Node, r.Rank, "first to fail")), .. waited.Select(r => OfRank(r.Node, r.Rank, "waited for it"))],
             [.. on.Select(n => OfNode(n, seen))], OfSample(seen.Latest), seen.LongestStepSeconds);
     }
+
+    /// <summary>Pods of other nodes than those that it is about say nothing of this failure.</summary>
+    public Evidence With(ImmutableArray<PodEvidence> pods) => this with
+    {
+        Pods =
+        [
+            .. pods.Where(p => Nodes.Any(n => n.Node == p.Node.Name)).Take(1 + WaitingKept).Select(p => new PodWords(
+                p.Node.Name, p.Pod, p.ExitCode, LastWords.Cut(p.Reason),
+                [.. p.LogTail.Split('\n', StringSplitOptions.RemoveEmptyEntries).TakeLast(LinesKept).Select(LastWords.Cut)],
+                [.. p.Events.TakeLast(LinesKept).Select(LastWords.Cut)])),
+        ],
+    };
 
     private static RankEvidence OfRank(NodeId node, RankStatus rank, string role)
     {

@@ -94,6 +94,9 @@ public sealed record Incident(
     /// <summary>Attempts that failed in it; evidence is kept of each.</summary>
     public ImmutableArray<int> FailedAttempts { get; init; } = [];
 
+    /// <summary>What was done before anybody here knew: an agent launched its rank again by itself. Empty: all was decided here.</summary>
+    public string ToldAfterwards { get; init; } = "";
+
     public bool Open => State is not (IncidentState.Closed or IncidentState.NeedsHuman);
 
     internal Incident To(IncidentState state, DateTimeOffset at, string text) => this with

@@ -42,7 +42,7 @@ public sealed record RunView(
         Reason = Short(Reason),
         Stages = [.. Stages.Select(s => s with
         {
-            Reason = "", Ranks = [], FoldedRanks = [], Evaluations = [], Pending = null, BeganFrom = "",
+            Reason = "", Ranks = [], FoldedRanks = [], Evaluations = [], Pending = null, BeganFrom = "", Cost = null,
             RestartsByCause = ImmutableDictionary<string, int>.Empty,
         })],
     };

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Goodput;
 
 namespace DeepSeekOps.Decisions.Simulation;
 
@@ -48,7 +49,7 @@ public static class NaiveRestart
         double productive = ledger.Total > TimeSpan.Zero ? ledger[GoodputBucket.Productive] / ledger.Total : 0;
         return new NaiveReplay(productive, play.Interruptions, (ledger.Total - ledger[GoodputBucket.Productive]).TotalHours,
             Enum.GetValues<GoodputBucket>().ToImmutableSortedDictionary(
-                SimulationReport.NameOf, b => ledger[b].TotalSeconds, StringComparer.Ordinal));
+                GoodputBuckets.NameOf, b => ledger[b].TotalSeconds, StringComparer.Ordinal));
     }
 
     private sealed class Played(int nodes, int machines, int gpus)

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Goodput;
 
 namespace DeepSeekOps.Decisions.Simulation;
 
@@ -84,5 +85,5 @@ public sealed record PolicyComparison(string Name, bool Simulated, string Faults
 
     private static bool Ended(SimulationReport report) => report.State != "failed";
 
-    private static double LostHours(SimulationReport report) => Lost.Sum(b => report.GpuSeconds[SimulationReport.NameOf(b)]) / 3600;
+    private static double LostHours(SimulationReport report) => Lost.Sum(b => report.GpuSeconds[GoodputBuckets.NameOf(b)]) / 3600;
 }

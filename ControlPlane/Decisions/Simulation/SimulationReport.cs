@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
@@ -68,7 +69,8 @@ public sealed record SimulationReport(
             ettr, ettr ?? 0,
             ledger.Total > TimeSpan.Zero ? ledger[GoodputBucket.Productive] / ledger.Total : 0, lost, mean,
             ledger.Total.TotalHours, ledger.Total.TotalHours * what.Pipeline.Resources.DollarsPerGpuHour,
-            Enum.GetValues<GoodputBucket>().ToImmutableSortedDictionary(NameOf, b => ledger[b].TotalSeconds, StringComparer.Ordinal),
+            Enum.GetValues<GoodputBucket>().ToImmutableSortedDictionary(GoodputBuckets.NameOf, b => ledger[b].TotalSeconds,
+                StringComparer.Ordinal),
             restarts, [.. causes.OrderByDescending(c => c.LostGpuHours).ThenBy(c => c.Cause, StringComparer.Ordinal)], stages,
             [.. ended.Told.Where(e => !Small.Contains(e.Kind))], ended.Events)
         {
@@ -84,9 +86,6 @@ public sealed record SimulationReport(
         return what.Trace is not { } trace ? null : NaiveRestart.Play(trace, trace.Places(machines, unchecked((int)what.Seed)), machines,
             nodes, what.SlotsPerNode, ended.Elapsed);
     }
-
-    /// <summary>"lostWork": as the JSON names it.</summary>
-    public static string NameOf(GoodputBucket bucket) => char.ToLowerInvariant(bucket.ToString()[0]) + bucket.ToString()[1..];
 
     private static SimulatedStage StageOf(Simulation ended, SimulatedPipeline what, StageSpec spec, double? meanRecovery)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
 
 namespace DeepSeekOps.Decisions.Stages;
@@ -22,4 +23,7 @@ public sealed record Decision(Stage Next, ImmutableArray<StageAction> Actions, s
 {
     /// <summary>What was known of the attempt that failed: to be kept before anything else is done. Null: none has.</summary>
     public Evidence? Keep { get; init; }
+
+    /// <summary>The failure that it answers. Null: none was met.</summary>
+    public Failure? Met { get; init; }
 }

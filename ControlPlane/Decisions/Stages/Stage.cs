@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Recipes;
@@ -77,6 +78,9 @@ public sealed record Stage(
 
     /// <summary>From the making of its newest gang's pods to the first step. Null: none was timed.</summary>
     public TimeSpan? LaunchTook { get; init; }
+
+    /// <summary>Where its GPU time went. Null: nobody has asked for it yet, or an older version wrote this.</summary>
+    public StageAccount? Account { get; init; }
 
     [JsonIgnore]
     public StageId Id => Wish.Stage;

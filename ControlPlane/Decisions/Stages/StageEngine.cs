@@ -116,7 +116,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
             }
         }
 
-        Decided(decision, seen, told);
+        Decided(decision, ReferenceEquals(decision.Next, stage) ? seen with { News = seen.News with { SlowSeconds = 0 } } : seen, told);
         if (failed is not null)
         {
             yield return new StageEffect.NodeFailed(failed);

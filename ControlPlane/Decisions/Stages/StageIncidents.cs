@@ -24,7 +24,7 @@ internal static class StageIncidents
         var open = Open(stage);
         // What follows a batch that is left out, or a loss that rose, is trained otherwise than it was.
         long comparable = climbed.Remedy is Remedy.AfterRise ? 0 : failure.Broke is { } broke ? broke.Step : long.MaxValue;
-        open = open is null ? null : open with { Recorded = open.Recorded.RemoveAll(l => l.Step >= comparable) };
+        open = open is null ? null : open with { ToldAfterwards = "", Recorded = open.Recorded.RemoveAll(l => l.Step >= comparable) };
         ImmutableArray<StepLoss> recorded =
         [
             .. seen.Losses.Where(l => l.Attempt == failure.Attempt && l.Step > from && l.Step < comparable)
@@ -35,6 +35,50 @@ internal static class StageIncidents
             NewestIncident = IncidentMachine.Diagnose(open, () => Begin(stage, gang, failure), failure, diagnosis, decision, recorded,
                 (climbed.Remedy as Remedy.GiveUp)?.Reason),
         };
+    }
+
+    /// <summary>
+    /// An agent launched its rank again while nobody could be asked. It is told here when both are over, and is closed by the same proof:
+    /// what was made before the rank's end is what is recorded, what was made after it is what is told.
+    /// </summary>
+    public static Stage ToldAfterwards(Stage stage, LocalRestart restart, Failure failure, Observation seen)
+    {
+        if (stage.Phase.GangOrNull is not { } gang)
+        {
+            return stage;
+        }
+
+        long from = CheckpointChoice.ToResume(stage.Checkpoints.RemoveAll(c => c.Made.At > restart.At))?.Made.Step ?? 0;
+        string remedy = $"its agent launched it again by itself: {restart.Reason} (for {Words.Duration(restart.Alone)})";
+        var diagnosis = new Diagnosis(restart.At, failure.Cause.InWords(), failure.Sentence, failure.Exit?.Class ?? "",
+            failure.Exit?.Meaning.Fix ?? "", failure.Exit?.Line ?? "", failure.Rank, failure.Node.Name, failure.Attempt, failure.Step,
+            [new RefusedTheory("the machine broke", $"the agent on {failure.Node} ran on and launched the rank again")]);
+        var decision = new IncidentDecision(restart.At, remedy, "the agent", from,
+            [new RefusedRemedy("what the ladder would have chosen", $"nobody could be asked: {restart.Reason}")]);
+        ImmutableArray<StepLoss> recorded =
+        [
+            .. seen.Losses.Where(l => l.Attempt == restart.Attempt && l.At <= restart.At && l.Step > from)
+                .DistinctBy(l => l.Step).OrderBy(l => l.Step).Take(IncidentMachine.LossesKept).Select(l => new StepLoss(l.Step, l.Loss)),
+        ];
+        var incident = IncidentMachine.Diagnose(
+            Open(stage), () => Begin(stage, gang, failure), failure, diagnosis, decision, recorded, gaveUp: null);
+        return stage with
+        {
+            NewestIncident = incident with
+            {
+                ToldAfterwards = $"local try {restart.LocalTry} of attempt {restart.Attempt}, made by the agent on {restart.Node}",
+            },
+        };
+    }
+
+    /// <summary>What was known of a rank that its agent has launched again since. Null: the decision takes none up.</summary>
+    public static Evidence? EvidenceAfterwards(Stage before, Stage next, Observation seen)
+    {
+        var taken = seen.News.LocalRestarts.Where(r => r.Attempt == next.Attempt && r.LocalTry > before.LocalTry
+            && r.LocalTry <= next.LocalTry).MinBy(r => r.LocalTry);
+        return taken is null || next.Phase.GangOrNull is not { } gang || next.NewestIncident is not { } incident ? null
+            : Evidence.Of(next.Watched, gang, RankEnd.Of(next.Watched, taken.Node, taken.Ended, taken.At, taken.At), incident.Number,
+                seen, taken.Ended);
     }
 
     public static Evidence EvidenceOf(Stage stage, GangGrant gang, Failure failure, Observation seen) =>
@@ -69,6 +113,11 @@ internal static class StageIncidents
             return IncidentMachine.Leave(open, $"a person took over: {stage.Wish.Reason}", now);
         }
 
+        if (open is { ToldAfterwards.Length: > 0 } && stage.Phase is Phase.Running)
+        {
+            return MovedAfterwards(open, stage, seen);
+        }
+
         long newest = seen.Latest is { } sample && sample.Attempt == stage.Attempt ? sample.Step : 0;
         return stage.Phase switch
         {
@@ -83,6 +132,22 @@ internal static class StageIncidents
                 IncidentMachine.HeardAgain(open, now),
             _ => open,
         };
+    }
+
+    /// <summary>By the stamps of the steps themselves: all of it may have been over when it was told.</summary>
+    private static Incident MovedAfterwards(Incident open, Stage stage, Observation seen)
+    {
+        var since = open.Diagnosis?.At ?? open.OpenedAt;
+        var made = seen.Losses.Where(l => l.Attempt == stage.Attempt && l.At > since).ToList();
+        if (made.Count == 0)
+        {
+            return open;
+        }
+
+        var first = made.MinBy(l => l.Step);
+        var began = IncidentMachine.Began(open, first.Step, PhasesOf(open, stage, seen, first.At), first.At);
+        var last = made.MaxBy(l => l.At);
+        return IncidentMachine.Verify(began, [.. made.Select(l => new StepLoss(l.Step, l.Loss))], last.Step, last.At);
     }
 
     private static Stage Told(Stage stage, Incident before, Incident next, DateTimeOffset now) => (before.State, next) switch

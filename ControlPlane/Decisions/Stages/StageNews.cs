@@ -26,7 +26,7 @@ internal static class StageNews
 
         foreach (var restart in news.LocalRestarts.OrderBy(r => r.LocalTry))
         {
-            next = TakeLocalRestart(next, restart);
+            next = TakeLocalRestart(next, restart, seen);
         }
 
         foreach (var refused in news.Refused.Distinct())
@@ -105,7 +105,7 @@ internal static class StageNews
         stall < TimeSpan.FromMilliseconds(0.5) ? "did not stand for it" : $"stood for {Words.Duration(stall)}";
 
     /// <summary>What an agent did by itself counts as a launch of ours would: it is told, and a fault that comes again is known.</summary>
-    private static Stage TakeLocalRestart(Stage stage, LocalRestart restart)
+    private static Stage TakeLocalRestart(Stage stage, LocalRestart restart, Observation seen)
     {
         bool counted = restart.Attempt == stage.Attempt && restart.LocalTry > stage.LocalTry;
         // Of an attempt that was superseded meanwhile it is still told; the ledger keeps one of equal lines.
@@ -126,12 +126,12 @@ internal static class StageNews
             Node = restart.Node.Name,
             Step = restart.Ended.Step,
         };
-        return !counted ? stage.Say(happened) : (stage with
+        return !counted ? stage.Say(happened) : StageIncidents.ToldAfterwards(stage with
         {
             LocalTry = restart.LocalTry,
             Restarts = stage.Restarts.Add(new Restart(restart.At, failure.Cause, failure.Signature, stage.Attempt, madeStep, restart.Node)),
             RestartsByCause = stage.RestartsByCause.SetItem(failure.Cause, stage.RestartsByCause.GetValueOrDefault(failure.Cause) + 1),
-        }).Say(happened);
+        }, restart, failure, seen).Say(happened);
     }
 
     private static Stage TakeFound(Stage stage, StageFolder disk, DateTimeOffset now)

@@ -42,7 +42,12 @@ public static class StagePlanner
             _ => throw new UnreachableException($"phase {informed.Phase}"),
         };
         decision = StageIncidents.Follow(stage, decision, seen, now);
-        return decision with { Next = WithLatest(decision.Next, stage, seen) };
+        var next = WithLatest(decision.Next, stage, seen);
+        return ReferenceEquals(next, stage) ? decision : decision with
+        {
+            Next = StageBooks.Enter(stage, next, seen, decision.Met, now),
+            Keep = decision.Keep ?? StageIncidents.EvidenceAfterwards(stage, next, seen),
+        };
     }
 
     /// <summary>

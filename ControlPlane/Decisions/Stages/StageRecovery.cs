@@ -33,7 +33,7 @@ public static class StageRecovery
             Remedy.InPlace here => Again(Count(left, failure, madeStep, now), gang, failure, InWords(here), here.After, now),
             _ => throw new UnreachableException($"remedy {remedy}"),
         };
-        return decision with { Keep = evidence };
+        return decision with { Keep = evidence, Met = failure };
     }
 
     private static string InWords(Remedy remedy) => remedy switch

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 
@@ -42,6 +43,9 @@ public sealed record StageView(
 
     /// <summary>What is left of it, with its band. Null: nothing measured or planned says it.</summary>
     public StageOutlook? Outlook { get; init; }
+
+    /// <summary>Where its GPU time went until now. Null: nobody has asked for it yet, or nothing of it is known.</summary>
+    public StageAccount? Cost { get; init; }
 
     /// <summary>
     /// While queued: why it waits, when it should start, and what would start it sooner. Null: not asked yet, or not waiting.

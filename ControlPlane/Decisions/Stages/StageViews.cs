@@ -70,6 +70,7 @@ public static class StageViews
             Outlook = outlook,
             BeganFrom = stage.Wish.BeginFrom?.Lineage ?? "",
             Silence = Stages.Silence.Of(stage, seen),
+            Cost = StageBooks.At(stage, seen, seen.Now.At),
             Pending = stage.Phase is Phase.Queued ? seen.Placement as PlacementDecision.Pending : null,
         };
     }

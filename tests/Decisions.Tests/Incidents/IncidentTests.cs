@@ -1,9 +1,12 @@
 using System.Collections.Immutable;
 using CsCheck;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Pods;
 using DeepSeekOps.Decisions.Stages;
+using DeepSeekOps.Decisions.Tests.Health;
 using DeepSeekOps.Decisions.Tests.Stages;
 using Xunit;
 
@@ -66,6 +69,57 @@ public sealed class IncidentTests
         Assert.InRange(closed.Phases.Sum(p => p.Took.TotalSeconds) - (closed.Outcome.FirstStepAt - closed.HappenedAt!.Value).TotalSeconds,
             -0.001, 0.001);
         Assert.Contains(world.History.SelectMany(s => s.Outbox), e => e.Kind == "verified");
+    }
+
+    [Fact]
+    public void A_restart_that_an_agent_made_by_itself_is_an_incident_told_afterwards_and_closed_by_the_same_proof()
+    {
+        var closed = Afterwards(again: 2);
+        Assert.Equal(IncidentState.Closed, closed.State);
+        Assert.Equal([IncidentState.Diagnosed, IncidentState.Acting, IncidentState.Verifying, IncidentState.Closed],
+            closed.Steps.Select(s => s.State));
+        Assert.Equal((2, 0.0, 11L), (closed.Outcome!.Compared, closed.Outcome.LargestDifference, closed.Outcome.FirstStep));
+        Assert.Equal(("rank exited", "the agent", 1), (closed.Diagnosis!.Cause, closed.Decision!.Rung, closed.FailedAttempts.Single()));
+        Assert.StartsWith("local try 1 of attempt 1, made by the agent on ", closed.ToldAfterwards, StringComparison.Ordinal);
+        Assert.True(closed.Outcome.GpuHours > 0);
+        Assert.Equal(IncidentState.NeedsHuman, Afterwards(again: 2.5).State);
+    }
+
+    /// <summary>A rank ends at step 12, its agent launches it again from step 10, and all of that is told at once.</summary>
+    private static Incident Afterwards(double again)
+    {
+        var running = new RunningStage();
+        var at = running.Now.At;
+        var ended = new RankStatus(0, 7, RankState.Exited, running.Stage.Attempt, 12, "", TimeSpan.Zero, 1, "ValueError", 0)
+        {
+            LastLines = ["ValueError"],
+        };
+        var restart = new LocalRestart(running.Node, at, running.Stage.Attempt, 1, ended, TimeSpan.FromSeconds(12), "nobody answers");
+        var made = new CheckpointMade(
+            10, "a", 1, "d", 1, 2, "", TimeSpan.Zero, TimeSpan.Zero, at.AddSeconds(-3), running.Stage.Attempt, false);
+        StepTold Told(long step, double loss, double after) => new(running.Stage.Attempt, step, loss, at.AddSeconds(after));
+        var seen = running.Observe(running.Now) with
+        {
+            News = News.None with { LocalRestarts = [restart], Checkpoints = [made] },
+            Losses = [Told(11, 2, -2), Told(12, 1.9, -1), Told(11, again, 4), Told(12, 1.9, 5), Told(13, 1.8, 6), Told(14, 1.8, 7),
+                Told(15, 1.7, 8)],
+        };
+        var decision = StagePlanner.Decide(running.Stage, seen, at.AddSeconds(9));
+        Assert.Equal(["ValueError"], decision.Keep!.Ranks[0].Lines);
+        Assert.Equal("first to fail", decision.Keep.Ranks[0].Role);
+        return decision.Next.NewestIncident!;
+    }
+
+    [Fact]
+    public void Evidence_takes_in_what_the_cluster_knows_of_pods_on_its_nodes_and_is_bounded()
+    {
+        var evidence = new Evidence(Stage, 1, 1, Began, "", [], [new NodeEvidence("node-0", "ready", "", 1, null)], null, null);
+        string log = string.Join('\n', Enumerable.Range(0, 1000).Select(i => $"line {i}"));
+        PodEvidence Pod(string node) =>
+            new(new GangId(Stage, 1), new NodeId(node), $"pod-{node}", 137, "OOMKilled", log, ["Killing"], Began);
+        var pod = Assert.Single(evidence.With([Pod("node-0"), Pod("node-9")]).Pods);
+        Assert.Equal(("pod-node-0", 137, "OOMKilled", Evidence.LinesKept, "line 999"),
+            (pod.Pod, pod.ExitCode, pod.Reason, pod.Lines.Length, pod.Lines[^1]));
     }
 
     [Fact]

@@ -1,41 +1,17 @@
 using System.Collections.Immutable;
 
-namespace DeepSeekOps.Decisions.Simulation;
+namespace DeepSeekOps.Decisions.Goodput;
 
-/// <summary>
-/// What a GPU's second went into. The classes are Google's goodput classes (AI-Hypercomputer/ml-goodput-measurement) in our words;
-/// each second is in exactly one.
-/// </summary>
-public enum GoodputBucket
+/// <summary>A ledger as it is written down.</summary>
+/// <param name="GpuTicks">By bucket's number; one from before a bucket was known is shorter.</param>
+public sealed record GoodputAccount(ImmutableArray<long> GpuTicks, ImmutableSortedDictionary<string, long> LostByCause)
 {
-    /// <summary>Steps whose result is in the run's end, or in the newest attempt where the run has not ended.</summary>
-    Productive = 0,
-    /// <summary>Steps beyond the checkpoint that the next attempt went on from: they were made again.</summary>
-    LostWork = 1,
-    /// <summary>Training stood still while a checkpoint was copied off the GPUs.</summary>
-    Checkpoint = 2,
-    /// <summary>Something was broken and nobody had noticed.</summary>
-    Detection = 3,
-    /// <summary>From the notice to the first new step: fence, pods, load.</summary>
-    Restart = 4,
-    /// <summary>The first launch of a stage, and its end after the last step.</summary>
-    StartUp = 5,
-    /// <summary>Free, while a gang waits that they are too few for.</summary>
-    Queue = 6,
-    /// <summary>Free, and nobody asks: spares, and nodes that the current stage does not need.</summary>
-    Idle = 7,
-    /// <summary>Broken, until the repair.</summary>
-    Repair = 8,
-    /// <summary>
-    /// While a gang trains with fewer nodes: whole ones that its smaller layout has no use for, and what its others lose by being dealt
-    /// unevenly.
-    /// </summary>
-    Shrunk = 9,
+    public static readonly GoodputAccount Empty = new([], ImmutableSortedDictionary.Create<string, long>(StringComparer.Ordinal));
 }
 
 /// <summary>
 /// Accounts every GPU-tick (100 ns) into one bucket. Integers, so that the buckets add up to GPUs × wall clock exactly after every
-/// entry.
+/// entry. The simulator enters what its virtual GPUs do, and a stage what it knows of its ranks.
 /// </summary>
 public sealed class GoodputLedger
 {
@@ -43,6 +19,18 @@ public sealed class GoodputLedger
 
     private readonly long[] gpuTicks = new long[Buckets];
     private readonly SortedDictionary<string, long> lostByCause = new(StringComparer.Ordinal);
+
+    public GoodputLedger() { }
+
+    /// <summary>Goes on from what was written.</summary>
+    public GoodputLedger(GoodputAccount written)
+    {
+        written.GpuTicks.CopyTo(gpuTicks);
+        foreach (var (cause, lost) in written.LostByCause)
+        {
+            lostByCause[cause] = lost;
+        }
+    }
 
     /// <param name="cause">The fault that it is owed to; empty: none.</param>
     public void Enter(GoodputBucket bucket, string cause, int gpus, TimeSpan span)
@@ -55,12 +43,15 @@ public sealed class GoodputLedger
     }
 
     /// <summary>Training that was entered as productive is made again.</summary>
-    public void Lose(string cause, long lost)
+    public void Lose(string cause, long lost) => Take(GoodputBucket.LostWork, cause, lost);
+
+    /// <summary>Time that was entered as productive turns out to have been another's.</summary>
+    public void Take(GoodputBucket bucket, string cause, long lost)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(lost);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(lost, gpuTicks[(int)GoodputBucket.Productive]);
         gpuTicks[(int)GoodputBucket.Productive] -= lost;
-        gpuTicks[(int)GoodputBucket.LostWork] += lost;
+        gpuTicks[(int)bucket] += lost;
         Blame(cause, lost);
     }
 
@@ -73,9 +64,12 @@ public sealed class GoodputLedger
     public ImmutableSortedDictionary<string, TimeSpan> LostByCause =>
         lostByCause.ToImmutableSortedDictionary(c => c.Key, c => TimeSpan.FromTicks(c.Value), StringComparer.Ordinal);
 
+    public GoodputAccount ToAccount() =>
+        new([.. gpuTicks], lostByCause.ToImmutableSortedDictionary(StringComparer.Ordinal));
+
     private void Blame(string cause, long lost)
     {
-        if (cause.Length > 0)
+        if (cause.Length > 0 && lost > 0)
         {
             lostByCause[cause] = lostByCause.GetValueOrDefault(cause) + lost;
         }

@@ -1,0 +1,160 @@
+using DeepSeekOps.Decisions.Goodput;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
+
+namespace DeepSeekOps.Decisions.Stages;
+
+/// <summary>
+/// Enters what a stage's GPUs did into its account, by the phase in which it was and what was met at its end. Told after each decision
+/// that is written, and for a view at any moment; it decides nothing.
+/// </summary>
+public static class StageBooks
+{
+    /// <summary>
+    /// Steps that are told after a time in which nobody listened fill it by their mean pace; so much of it may be missing before it is
+    /// called unknown. Ours: paces of one stage differ less from hour to hour, and a restart of ours must not look like one of the ranks.
+    /// </summary>
+    private const double Slack = 0.1;
+
+    private static readonly TimeSpan SlackAtLeast = TimeSpan.FromSeconds(2);
+
+    /// <summary>The account as it is now, of a stage that nothing was decided about.</summary>
+    public static StageAccount? At(Stage stage, Observation seen, DateTimeOffset now) => stage.Account is { } account
+        ? Spent(account, stage, seen, null, now) : null;
+
+    /// <param name="met">The failure that the decision answers. Null: none.</param>
+    public static Stage Enter(Stage before, Stage next, Observation seen, Failure? met, DateTimeOffset now)
+    {
+        if (before.Account is not { } account)
+        {
+            return next.Phase is Phase.Waiting ? next : next with { Account = Begin(before, next, now) };
+        }
+
+        account = Spent(account, before, seen, met, now);
+        foreach (var made in next.Checkpoints.Except(before.Checkpoints).Select(c => c.Made).Except(before.Checkpoints.Select(c => c.Made)))
+        {
+            account = account.Take(GoodputBucket.Checkpoint, made.Stall);
+        }
+
+        account = account.Take(GoodputBucket.Straggler, TimeSpan.FromSeconds(seen.News.SlowSeconds));
+        foreach (var restart in seen.News.LocalRestarts.Where(r => r.Attempt == next.Attempt && r.LocalTry > before.LocalTry))
+        {
+            account = account.Take(GoodputBucket.Restart, LaunchOn(restart.Node, seen), FailureCause.RankExited.InWords());
+        }
+
+        bool trains = before.Phase is Phase.Running || (next.Phase is Phase.Running && next.Attempt == before.Attempt);
+        if (seen.Latest is { } sample && sample.Attempt == before.Attempt && trains && next.Round == before.Round)
+        {
+            account = account.Mark(sample.Step);
+        }
+
+        account = account with { Cause = CauseOf(account, before, next, seen, met) };
+        return next with { Account = next.Phase is Phase.Running && before.Phase is not Phase.Running ? Trains(account, next) : account };
+    }
+
+    /// <summary>The first step after a launch: from here on it is known what is made again, and nothing is waited for any more.</summary>
+    private static StageAccount Trains(StageAccount account, Stage next)
+    {
+        string cause = account.Cause.Length > 0 ? account.Cause : "by order";
+        return account.GoOnFrom(next.LaunchedFrom, cause) with { Cause = "" };
+    }
+
+    /// <summary>What an older version wrote has no account: what it did until now nobody has booked.</summary>
+    private static StageAccount Begin(Stage before, Stage next, DateTimeOffset now)
+    {
+        var fresh = StageAccount.Open(now, next.Wish.Work.Ranks);
+        return before.Phase is Phase.Waiting || before.Phase.Terminal || before.StartedAt is not { } began || began >= now ? fresh
+            : (fresh with { At = began }).Enter(GoodputBucket.Unknown, now)
+                .List(new UnknownPeriod(began, now, "a version before this ledger did not book it"));
+    }
+
+    private static StageAccount Spent(StageAccount account, Stage stage, Observation seen, Failure? met, DateTimeOffset now)
+    {
+        string cause = account.Cause;
+        var waits = cause.Length > 0 ? GoodputBucket.Restart : GoodputBucket.StartUp;
+        return stage.Phase switch
+        {
+            Phase.Waiting or Phase.Paused or Phase.Completed or Phase.Failed or Phase.Cancelled => account.Pass(now),
+            Phase.Queued => account.Enter(GoodputBucket.Queue, now, cause),
+            Phase.Running => Trained(account, stage, seen, met, now),
+            _ => account.Enter(waits, now, cause, Held(stage)),
+        };
+    }
+
+    /// <summary>A gang that lost nodes without a spare trains with fewer; one that is being given back holds none in its name.</summary>
+    private static int? Held(Stage stage) => stage.Phase.GangOrNull is { Nodes.IsEmpty: false } gang ? gang.Slots : null;
+
+    private static StageAccount Trained(StageAccount account, Stage stage, Observation seen, Failure? met, DateTimeOffset now)
+    {
+        var broke = met is null || met.HappenedAt > now ? now : met.HappenedAt;
+        var trained = Listened(account, stage, seen, broke);
+        if (met is null)
+        {
+            return trained;
+        }
+
+        string cause = met.Cause.InWords();
+        // What was entered as trained before anybody knew.
+        return trained.Take(GoodputBucket.Detection, account.At - broke, cause).Enter(GoodputBucket.Detection, now, cause, Held(stage));
+    }
+
+    private static StageAccount Listened(StageAccount account, Stage stage, Observation seen, DateTimeOffset to)
+    {
+        var deaf = Deaf(account, stage, seen, to);
+        if (deaf <= TimeSpan.Zero)
+        {
+            return account.Enter(GoodputBucket.Productive, to, held: Held(stage));
+        }
+
+        long from = account.Marks is [.., var last] ? last.Step : stage.LaunchedFrom;
+        long steps = seen.Latest is { } sample && sample.Attempt == stage.Attempt ? Math.Max(0, sample.Step - from) : 0;
+        double pace = seen.Times.IsEmpty ? stage.Latest?.StepSeconds ?? 0 : seen.Times.Average(t => t.Seconds);
+        var span = to - account.At;
+        var filled = TimeSpan.FromSeconds(Math.Min(steps * pace, span.TotalSeconds));
+        var missing = span - filled < deaf ? span - filled : deaf;
+        if (missing <= SlackAtLeast || missing <= deaf * Slack)
+        {
+            return account.Enter(GoodputBucket.Productive, to, held: Held(stage));
+        }
+
+        // Where in it the steps were made nobody knows: they are put first.
+        var deafEnd = stage.NewestIncident is { State: IncidentState.Suspected } || seen.Since.At > to ? to : seen.Since.At;
+        var begins = deafEnd - missing;
+        return account.Enter(GoodputBucket.Productive, begins, held: Held(stage))
+            .Enter(GoodputBucket.Unknown, deafEnd, held: Held(stage))
+            .Enter(GoodputBucket.Productive, to, held: Held(stage))
+            .List(new UnknownPeriod(begins, deafEnd, $"{Words.Duration(missing)} in which nobody was heard, and no step was told of"));
+    }
+
+    /// <summary>How much of the time since the last entry nobody was heard in.</summary>
+    private static TimeSpan Deaf(StageAccount account, Stage stage, Observation seen, DateTimeOffset to)
+    {
+        if (stage.NewestIncident is { State: IncidentState.Suspected })
+        {
+            return to - account.At;
+        }
+
+        var listening = seen.Since.At < to ? seen.Since.At : to;
+        return listening - account.At;
+    }
+
+    private static TimeSpan LaunchOn(NodeId node, Observation seen) =>
+        TimeSpan.FromSeconds(seen.AgentOn(node)?.LaunchSeconds.Values.Where(double.IsFinite).Sum() ?? 0);
+
+    private static string CauseOf(StageAccount account, Stage before, Stage next, Observation seen, Failure? met)
+    {
+        if (met is not null)
+        {
+            return met.Cause.InWords();
+        }
+
+        if (next.Round != before.Round)
+        {
+            return "";
+        }
+
+        bool stopped = next.Phase is Phase.Stopping { Then: Ending.Relaunch } && before.Phase is not Phase.Stopping;
+        return !stopped || account.Cause.Length > 0 ? account.Cause
+            : seen.Preemption is null ? "cluster stopped" : seen.Preemption.For is null ? "drained" : "preempted";
+    }
+}
