@@ -1,3 +1,4 @@
+using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Incidents;
 using Google.Protobuf.WellKnownTypes;
 using Proto = DeepSeekOps.Contracts.Ops.V1;
@@ -7,7 +8,18 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>Incidents and their evidence as the messages that people and tools read.</summary>
 internal static class IncidentMapping
 {
-    public static Proto.Incident ToProto(this Incident incident) => new()
+    public static Proto.Incident ToProto(this GradedIncident graded)
+    {
+        var proto = ToProto(graded.Incident);
+        if (graded.Grade is { } grade)
+        {
+            proto.Grade = grade;
+        }
+
+        return proto;
+    }
+
+    private static Proto.Incident ToProto(Incident incident) => new()
     {
         Run = incident.Stage.Run, Stage = incident.Stage.Stage, Number = incident.Number, State = NameOf(incident.State),
         Sentence = incident.Sentence, OpenedAt = incident.OpenedAt.ToTimestamp(), HappenedAt = incident.HappenedAt?.ToTimestamp(),
@@ -18,7 +30,7 @@ internal static class IncidentMapping
         {
             incident.Steps.Select(s => new Proto.IncidentStep { At = s.At.ToTimestamp(), State = NameOf(s.State), Text = s.Text }),
         },
-        FailedAttempts = { incident.FailedAttempts },
+        FailedAttempts = { incident.FailedAttempts }, ToldAfterwards = incident.ToldAfterwards,
     };
 
     public static string NameOf(IncidentState state) => state switch
@@ -37,7 +49,8 @@ internal static class IncidentMapping
         var proto = new Proto.Evidence
         {
             Attempt = evidence.Attempt, At = evidence.At.ToTimestamp(), Sentence = evidence.Sentence,
-            Ranks = { evidence.Ranks.Select(ToProto) }, Nodes = { evidence.Nodes.Select(ToProto) }, Last = evidence.Last?.ToProto(),
+            Ranks = { evidence.Ranks.Select(ToProto) }, Nodes = { evidence.Nodes.Select(ToProto) },
+            Last = evidence.Last?.ToProto(), Pods = { evidence.Pods.Select(ToProto) },
         };
         if (evidence.LongestStepSeconds is { } longest)
         {
@@ -99,6 +112,20 @@ internal static class IncidentMapping
         Rank = rank.Rank, Node = rank.Node, Role = rank.Role, State = rank.State, Pid = rank.Pid, Step = rank.Step, Doing = rank.Doing,
         HowItEnded = rank.HowItEnded, ExitClass = rank.Class, ExitCause = rank.Cause, Said = rank.Said, Lines = { rank.Lines },
     };
+
+    private static Proto.PodWords ToProto(PodWords pod)
+    {
+        var proto = new Proto.PodWords
+        {
+            Node = pod.Node, Pod = pod.Pod, Reason = pod.Reason, Lines = { pod.Lines }, Events = { pod.Events },
+        };
+        if (pod.ExitCode is { } code)
+        {
+            proto.ExitCode = code;
+        }
+
+        return proto;
+    }
 
     private static Proto.NodeEvidence ToProto(NodeEvidence node) => new()
     {

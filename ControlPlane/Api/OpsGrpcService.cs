@@ -61,6 +61,9 @@ internal sealed class OpsGrpcService(
     public override Task<IncidentReport> GetIncident(GetIncidentRequest request, ServerCallContext context) =>
         incidents.GetIncident(request, context);
 
+    public override Task<IncidentReport> GradeIncident(GradeIncidentRequest request, ServerCallContext context) =>
+        incidents.GradeIncident(request, context);
+
     public override Task<ListCheckpointsReply> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context) =>
         history.ListCheckpoints(request, context);
 

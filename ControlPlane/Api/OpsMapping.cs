@@ -14,12 +14,14 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>Records as the messages that people and tools read.</summary>
 internal static class OpsMapping
 {
-    public static Proto.Run ToProto(this RunView run, DateTimeOffset now) => new()
+    /// <param name="price">Dollars of a GPU-hour. Null: not set.</param>
+    public static Proto.Run ToProto(this RunView run, DateTimeOffset now, double? price = null) => new()
     {
         Name = run.Name, Team = run.Team, State = run.State, Reason = run.Reason, SubmittedAt = run.SubmittedAt.ToTimestamp(),
-        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now)) }, Pipeline = run.PipelineText,
-        Parameters = run.Parameters, DeclaredBy = run.DeclaredBy,
+        EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now, price)) },
+        Pipeline = run.PipelineText, Parameters = run.Parameters, DeclaredBy = run.DeclaredBy,
         Simulated = run.Simulated, AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(), Forecast = run.Forecast?.ToProto(),
+        Cost = CostMapping.CostOf(run, price),
     };
 
     /// <param name="run">A summary.</param>
@@ -54,7 +56,7 @@ internal static class OpsMapping
         return proto;
     }
 
-    public static Proto.Stage ToProto(this StageView stage, DateTimeOffset now)
+    public static Proto.Stage ToProto(this StageView stage, DateTimeOffset now, double? price = null)
     {
         var proto = new Proto.Stage
         {
@@ -69,6 +71,7 @@ internal static class OpsMapping
             RestartsByCause = { stage.RestartsByCause }, Wait = stage.Pending?.ToProto(), BeganFrom = stage.BeganFrom,
             AsOf = Freshness.Told(stage.AsOf, now)?.ToTimestamp(),
             Silence = stage.Silence?.Words ?? "", SilentFor = stage.Silence is { } silence ? Duration.FromTimeSpan(silence.For) : null,
+            Cost = stage.Cost?.ToProto(stage.Name, price),
         };
         Set(stage.Loss, value => proto.Loss = value);
         Set(stage.Mfu, value => proto.Mfu = value);

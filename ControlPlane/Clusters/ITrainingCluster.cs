@@ -3,6 +3,7 @@ using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Pods;
 
 namespace DeepSeekOps.ControlPlane.Clusters;
 
@@ -49,6 +50,13 @@ public interface ITrainingCluster
     /// evidence are kept.
     /// </summary>
     Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation);
+
+    /// <summary>
+    /// What the cluster itself knows of pods of a gang that have ended, asked for before anything of it is ended or launched again. None
+    /// where agents tell all that there is, or it cannot be had in time.
+    /// </summary>
+    Task<ImmutableArray<PodEvidence>> EvidenceOf(GangId gang, CancellationToken cancellation) =>
+        Task.FromResult(ImmutableArray<PodEvidence>.Empty);
 
     /// <summary>
     /// The control plane stops: pods that live on its machine save, and end. One whose pods outlive it, or are nothing without it, has

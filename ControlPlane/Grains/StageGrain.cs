@@ -5,6 +5,7 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Pods;
 using DeepSeekOps.Decisions.Stages;
 using Orleans.Storage;
 
@@ -128,7 +129,7 @@ internal sealed partial class StageGrain(
         look: look => Look(look, cancellation),
         lookAtCheckpoints: async folder => folder.Found = await cluster.LookAtCheckpoints(folder.Stage, cancellation),
         write: Save,
-        keepEvidence: keep => ledger.KeepEvidence(keep.Evidence, cancellation),
+        keepEvidence: async keep => await ledger.KeepEvidence(keep.Evidence.With(await PodsOf(cancellation)), cancellation),
         nodeFailed: failed => ClusterOf().NodeFailed(failed.Failure),
         createPods: create => ToldIfFailed(() => cluster.CreatePods(create.Gang, cancellation)),
         endPods: end => ToldIfFailed(async () => end.Certain = await cluster.DeletePods(end.Gang, end.Reason, cancellation)),
@@ -168,6 +169,20 @@ internal sealed partial class StageGrain(
             // A cluster that cannot be asked is unknown, which the planner knows how to wait for.
             LogClusterUnknown(failed, Id);
             return null;
+        }
+    }
+
+    /// <summary>Good to have, and a recovery does not wait for a cluster that cannot be asked.</summary>
+    private async Task<ImmutableArray<PodEvidence>> PodsOf(CancellationToken cancellation)
+    {
+        try
+        {
+            return Stage?.Phase.GangOrNull is { } gang ? await cluster.EvidenceOf(gang.Id, cancellation) : [];
+        }
+        catch (Exception failed) when (failed is not OperationCanceledException)
+        {
+            LogClusterUnknown(failed, Id);
+            return [];
         }
     }
 

@@ -57,6 +57,7 @@ public static class ControlPlaneApp
         builder.UseOrleans(silo => Silo(silo, endpoints, settings));
         builder.Services.AddSingleton(new CheckpointRoot(
             options.Cluster.Checkpoints ?? Path.Combine(options.DataDirectory, "checkpoints")));
+        builder.Services.AddSingleton(new GpuPrice(settings.DollarsPerGpuHour));
         builder.Services.AddSingleton(new GenerationLimits());
         builder.Services.AddSingleton<Generations>();
         builder.Services.AddSingleton<FileLooks>();

@@ -29,6 +29,9 @@ internal static class ClusterNotation
         new TextNotation("'never', or a whole number such as 100", "(never|[1-9][0-9]{0,5})"),
         v => v == "never" ? null : int.Parse(v, CultureInfo.InvariantCulture), v => v?.ToString(CultureInfo.InvariantCulture) ?? "never");
 
+    private static Notation<double?> Price { get; } =
+        new ProjectedNotation<double, double?>(new RealNotation(0, 100_000), v => v, v => v ?? 0);
+
     private static Mapping<TeamQuota> Team { get; } = new Mapping<TeamQuota>("a team", new TeamQuota("", 0))
         .With("name", Spell.Name, t => t.Name, (t, v) => t with { Name = v }, "As pipelines write it under 'team'.", required: true)
         .With("gpus", Spell.Int(0, 10_000_000), t => t.Gpus, (t, v) => t with { Gpus = v }, "GPUs that it owns.", required: true);
@@ -64,6 +67,8 @@ internal static class ClusterNotation
             "A team may hold more than it owns until the owners ask for it; then what was borrowed saves and gives way.")
         .With("preemptAbove", Gap, s => s.PreemptAbove, (s, v) => s with { PreemptAbove = v },
             "A gang pushes out gangs whose priority is lower by this much (low 0, normal 100, high 200, urgent 300).")
+        .With("dollarsPerGpuHour", Price, s => s.DollarsPerGpuHour, (s, v) => s with { DollarsPerGpuHour = v },
+            "What an hour of one GPU costs: costs of runs and incidents are told in money too. Not set: in GPU-hours alone.")
         .With("teams", new ListNotation<TeamQuota>(Team, 0, 10_000, "teams"), s => s.Teams, (s, v) => s with { Teams = v },
             "Who owns how much; none: no quotas.")
         .With("groups", new ListNotation<NodeGroup>(Group, 0, 1_000, "groups"), s => s.Groups, (s, v) => s with { Groups = v },

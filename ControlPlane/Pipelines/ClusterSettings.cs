@@ -19,6 +19,9 @@ public sealed record ClusterSettings
     /// <inheritdoc cref="PlacementPolicy.PreemptAbove"/>
     public int? PreemptAbove { get; init; } = PlacementPolicy.Default.PreemptAbove;
 
+    /// <summary>What an hour of one GPU costs. Null: not set, and no cost is told in money.</summary>
+    public double? DollarsPerGpuHour { get; init; }
+
     public ImmutableArray<TeamQuota> Teams { get; init; } = [];
 
     public ImmutableArray<NodeGroup> Groups { get; init; } = [];

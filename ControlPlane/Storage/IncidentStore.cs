@@ -6,9 +6,16 @@ using Microsoft.EntityFrameworkCore;
 
 namespace DeepSeekOps.ControlPlane.Storage;
 
+/// <summary>An incident, and how right a person found its diagnosis.</summary>
+public sealed record GradedIncident(Incident Incident, int? Grade);
+
+/// <summary>The mean of what people graded. Null: nobody has.</summary>
+public sealed record MeanGrade(double? Mean, int Graded);
+
 /// <summary>Incidents, and what was known of each attempt that failed. For people: nothing here is read to decide.</summary>
 public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, LogQueries logs, ChangeFeed feed)
 {
+    private const string Closed = nameof(IncidentState.Closed);
     private const int PageMax = 1000;
 
     private const string Upsert = """
@@ -20,6 +27,10 @@ public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, 
     private const string Insert = """
         INSERT INTO evidence (run, stage, attempt, at, body) VALUES (@run, @stage, @attempt, @at, @body)
         ON CONFLICT (run, stage, attempt) DO NOTHING
+        """;
+
+    private const string SetGrade = """
+        UPDATE incident SET grade = @grade, graded_at = @at WHERE run = @run AND stage = @stage AND number = @number
         """;
 
     private const string Forget = "DELETE FROM evidence WHERE run = @run AND stage = @stage AND attempt <= @oldest";
@@ -56,23 +67,43 @@ public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, 
 
     /// <summary>Newest first.</summary>
     /// <param name="run">Null: of all runs.</param>
-    public async Task<List<Incident>> Newest(string? run, int limit, CancellationToken cancellation)
+    /// <param name="since">Null: of all times; else those that were opened then or later, and those that are open still.</param>
+    public async Task<List<GradedIncident>> Newest(string? run, DateTimeOffset? since, int limit, CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        var bodies = await context.Incidents.Where(i => run == null || i.Run == run)
+        var from = (since ?? DateTimeOffset.UnixEpoch).UtcDateTime;
+        var found = await context.Incidents
+            .Where(i => (run == null || i.Run == run) && (i.At >= from || i.State != Closed))
             .OrderByDescending(i => i.At).ThenByDescending(i => i.Number).ThenBy(i => i.Run).ThenBy(i => i.Stage)
-            .Take(Math.Clamp(limit, 1, PageMax)).Select(i => i.Body).ToListAsync(cancellation);
-        return bodies.ConvertAll(LedgerJson.Read<Incident>);
+            .Take(Math.Clamp(limit, 1, PageMax)).Select(i => new { i.Body, i.Grade }).ToListAsync(cancellation);
+        return found.ConvertAll(i => new GradedIncident(LedgerJson.Read<Incident>(i.Body), i.Grade));
     }
 
     /// <param name="number">Null: the newest.</param>
-    public async Task<Incident?> Read(string run, string? stage, int? number, CancellationToken cancellation)
+    public async Task<GradedIncident?> Read(string run, string? stage, int? number, CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        string? body = await context.Incidents
+        var found = await context.Incidents
             .Where(i => i.Run == run && (stage == null || i.Stage == stage) && (number == null || i.Number == number))
-            .OrderByDescending(i => i.At).ThenByDescending(i => i.Number).Select(i => i.Body).FirstOrDefaultAsync(cancellation);
-        return body is null ? null : LedgerJson.Read<Incident>(body);
+            .OrderByDescending(i => i.At).ThenByDescending(i => i.Number).Select(i => new { i.Body, i.Grade })
+            .FirstOrDefaultAsync(cancellation);
+        return found is null ? null : new GradedIncident(LedgerJson.Read<Incident>(found.Body), found.Grade);
+    }
+
+    public async Task Grade(Incident incident, int grade, DateTimeOffset at, CancellationToken cancellation)
+    {
+        await lanes.Run(incident.Stage.Run, [new Statement(SetGrade, ("run", incident.Stage.Run), ("stage", incident.Stage.Stage),
+            ("number", incident.Number), ("grade", grade), ("at", at.UtcDateTime))], cancellation);
+        feed.Changed(incident.Stage.Run);
+    }
+
+    /// <summary>Of all runs.</summary>
+    public async Task<MeanGrade> GradedSince(DateTimeOffset since, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        var from = since.UtcDateTime;
+        var grades = context.Incidents.Where(i => i.Grade != null && i.GradedAt >= from).Select(i => (double?)i.Grade);
+        return new MeanGrade(await grades.AverageAsync(cancellation), await grades.CountAsync(cancellation));
     }
 
     public async Task<Evidence?> EvidenceOf(string run, string stage, int attempt, CancellationToken cancellation)

@@ -62,6 +62,8 @@ public static class Figures
         { } v => Digits(v),
     };
 
+    public static string Money(double dollars) => dollars.ToString(dollars < 100 ? "$#,0.00" : "$#,0", Plain);
+
     public static string Duration(TimeSpan span) => span.TotalSeconds switch
     {
         < 0.0005 => "0 s",

@@ -34,6 +34,12 @@ public sealed record Status(string Word, string Tone, string Icon)
         "pinned" => new("pinned", "moving", Icons.Material.Outlined.PushPin),
         "quarantined" => new("quarantined", "bad", Icons.Material.Outlined.GppBad),
         "deleted" => new("deleted", "idle", Icons.Material.Outlined.DeleteOutline),
+        "suspected" => new("suspected", "care", Icons.Material.Outlined.HelpOutline),
+        "diagnosed" => new("diagnosed", "care", Icons.Material.Outlined.Search),
+        "acting" => new("acting", "care", Icons.Material.Outlined.RestartAlt),
+        "verifying" => new("verifying", "moving", Icons.Material.Outlined.Rule),
+        "closed" => new("closed", "good", Icons.Material.Outlined.CheckCircle),
+        "needs-human" => new("needs a person", "bad", Icons.Material.Outlined.Error),
         _ => new(state.Length == 0 ? "unknown" : state, "idle", Icons.Material.Outlined.HelpOutline),
     };
 

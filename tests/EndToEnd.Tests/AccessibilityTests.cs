@@ -15,6 +15,7 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
     [
         "/runs/live?tab=checkpoints", "/runs/live", "/runs/live?tab=timeline", "/runs/live?tab=logs", "/runs/live?tab=results",
         "/runs/live?tab=pipeline",
+        "/runs/live?tab=incidents", "/incidents", "/incidents/live/pretrain/1",
         "/", "/cluster", "/cluster?node=node-0", "/planner", "/try", "/submit", "/runs/nobody", "/nowhere",
     ];
 
@@ -27,6 +28,9 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
         {
             Dsops = await Dsops.Start();
             await Dsops.Verb("submit", TinyPipeline.File(Dsops.DataDirectory, TinyPipeline.Pretraining("live", 1_000_000)));
+            var trains = await Dsops.UntilStage("live", "pretrain", "trains", Eventually.Patience,
+                s => (long)s["step"]! >= 12 && s["ranks"]!.AsArray().Count > 0 && (int)s["ranks"]![0]!["pid"]! > 0);
+            Dsops.Kill((int)trains["ranks"]![0]!["pid"]!);
             await Dsops.UntilStage("live", "pretrain", "has more checkpoints than are kept", Eventually.Patience,
                 s => (long?)s["checkpointStep"] >= 60);
         }

@@ -8,13 +8,16 @@ using Run = DeepSeekOps.Contracts.Ops.V1.Run;
 namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>Runs: what they are now, and what people tell them.</summary>
-internal sealed class RunCalls(IGrainFactory grains, KnownRuns known, RunLists runs, CallStreams streams, TimeProvider clock)
+internal sealed class RunCalls(
+    IGrainFactory grains, KnownRuns known, RunLists runs, CallStreams streams, GpuPrice price, TimeProvider clock)
 {
     private const int RunsUsual = 100;
     private const int RanksUsual = 200;
 
     public async Task<Run> GetRun(GetRunRequest request, ServerCallContext context) =>
-        (await known.Described(await known.Named(request.Name, "name"), context.CancellationToken)).ToProto(clock.GetUtcNow());
+        Told(await known.Described(await known.Named(request.Name, "name"), context.CancellationToken));
+
+    private Run Told(RunView run) => run.ToProto(clock.GetUtcNow(), price.DollarsPerHour);
 
     public async Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext context) =>
         await runs.Read(Query(request), context.CancellationToken);
@@ -28,7 +31,7 @@ internal sealed class RunCalls(IGrainFactory grains, KnownRuns known, RunLists r
             await foreach (var run in RunWatch.Of(grains, name, token))
             {
                 // The text of a pipeline does not change, and may be twenty times as long as all that does.
-                await responseStream.WriteAsync((first ? run : run with { PipelineText = "" }).ToProto(clock.GetUtcNow()), token);
+                await responseStream.WriteAsync(Told(first ? run : run with { PipelineText = "" }), token);
                 first = false;
             }
         });
@@ -79,7 +82,7 @@ internal sealed class RunCalls(IGrainFactory grains, KnownRuns known, RunLists r
         await known.Named(name, "name");
         return await command(grains.GetGrain<IRunGrain>(name)) switch
         {
-            CommandResult.Taken taken => taken.Run.ToProto(clock.GetUtcNow()),
+            CommandResult.Taken taken => Told(taken.Run),
             CommandResult.Refused refused => throw new RpcException(new Status(StatusCode.FailedPrecondition, refused.Reason)),
             CommandResult.NoSuchRun => throw await known.NoSuchRun(name, context.CancellationToken),
             var other => throw new System.Diagnostics.UnreachableException($"result {other}"),

@@ -7,12 +7,14 @@ using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Recipes.Files;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using Run = DeepSeekOps.Contracts.Ops.V1.Run;
 
 namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>Pipelines as text: checked, forecast, submitted, cloned.</summary>
 internal sealed class SubmissionCalls(
-    IGrainFactory grains, KnownRuns known, WholeCluster whole, ITrainingCluster cluster, FileLooks looks, TimeProvider clock)
+    IGrainFactory grains, KnownRuns known, WholeCluster whole, ITrainingCluster cluster, FileLooks looks, GpuPrice price,
+    TimeProvider clock)
 {
     private const int ProblemsTold = 100;
 
@@ -36,6 +38,8 @@ internal sealed class SubmissionCalls(
         }
         return reply;
     }
+
+    private Run Told(RunView run) => run.ToProto(clock.GetUtcNow(), price.DollarsPerHour);
 
     public async Task<Forecast> ForecastPipeline(CheckPipelineRequest request, ServerCallContext context)
     {
@@ -66,8 +70,8 @@ internal sealed class SubmissionCalls(
         return result switch
         {
             SubmitResult.Created created =>
-                new SubmitRunReply { Run = created.Run.ToProto(clock.GetUtcNow()), Created = true, Warnings = { warnings } },
-            SubmitResult.Same same => new SubmitRunReply { Run = same.Run.ToProto(clock.GetUtcNow()), Warnings = { warnings } },
+                new SubmitRunReply { Run = Told(created.Run), Created = true, Warnings = { warnings } },
+            SubmitResult.Same same => new SubmitRunReply { Run = Told(same.Run), Warnings = { warnings } },
             SubmitResult.Different different => throw new RpcException(new Status(
                 StatusCode.AlreadyExists,
                 $"{spec.Name} exists with another pipeline. It differs in:\n  {string.Join("\n  ", different.Differences)}")),

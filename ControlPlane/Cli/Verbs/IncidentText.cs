@@ -14,7 +14,8 @@ internal sealed class IncidentText(Terminal terminal)
     {
         var (text, incident) = (new IncidentText(terminal), report.Incident);
         text.Say(0, $"{(report.Simulated ? "Simulated: " : "")}{incident.Sentence}");
-        text.Say(2, $"{incident.Run}/{incident.Stage}, incident {Whole(incident.Number)}, {incident.State}");
+        string afterwards = incident.ToldAfterwards.Length > 0 ? $"; told afterwards: {incident.ToldAfterwards}" : "";
+        text.Say(2, $"{incident.Run}/{incident.Stage}/{Whole(incident.Number)}, {incident.State}{afterwards}");
         if (incident.Diagnosis is { } diagnosis)
         {
             text.Write(diagnosis);
@@ -28,7 +29,12 @@ internal sealed class IncidentText(Terminal terminal)
 
         if (incident.Outcome is { } outcome)
         {
-            text.Write(incident, outcome);
+            text.Write(report, incident, outcome);
+        }
+
+        if (incident.HasGrade)
+        {
+            text.Say(2, $"graded {Whole(incident.Grade)} of 100 by a person");
         }
 
         if (report.Evidence is { } evidence)
@@ -54,7 +60,7 @@ internal sealed class IncidentText(Terminal terminal)
         Ideas("it was not", diagnosis.TheoriesRefused);
     }
 
-    private void Write(Incident incident, IncidentOutcome outcome)
+    private void Write(IncidentReport report, Incident incident, IncidentOutcome outcome)
     {
         string phases = string.Join(", ", incident.Phases.Select(p => $"{p.Name} {Words.Time(p.Took.ToTimeSpan())}"));
         Say(2, $"outcome: first new step {Whole(outcome.FirstStep)} ({phases})");
@@ -68,7 +74,9 @@ internal sealed class IncidentText(Terminal terminal)
 
         if (outcome.HasGpuHours)
         {
-            Say(4, $"cost: {outcome.GpuHours.ToString("0.####", CultureInfo.InvariantCulture)} GPU-hours of {Whole(incident.Ranks)} ranks");
+            string money = report.HasDollarsPerGpuHour ? CostText.Money(outcome.GpuHours * report.DollarsPerGpuHour) : "price not set";
+            Say(4, $"cost: {outcome.GpuHours.ToString("0.####", CultureInfo.InvariantCulture)} GPU-hours of {Whole(incident.Ranks)} ranks"
+                + $" ({money})");
         }
     }
 
@@ -87,6 +95,16 @@ internal sealed class IncidentText(Terminal terminal)
             string how = rank.HowItEnded.Length > 0 ? rank.HowItEnded : rank.State;
             string lines = $"{Whole(rank.Lines.Count)} {(rank.Lines.Count == 1 ? "line" : "lines")} kept";
             Say(4, $"rank {Whole(rank.Rank)} on {rank.Node}, {rank.Role}: {how}, step {Whole(rank.Step)}, {lines}");
+        }
+
+        foreach (var pod in evidence.Pods)
+        {
+            string code = pod.HasExitCode ? $" (exit {Whole(pod.ExitCode)})" : "";
+            Say(4, $"pod {pod.Pod} on {pod.Node}{code}: {pod.Reason}");
+            foreach (string told in pod.Events.TakeLast(3))
+            {
+                Say(6, $"| {told}");
+            }
         }
 
         foreach (string line in evidence.Ranks.FirstOrDefault()?.Lines.TakeLast(LinesShown) ?? [])

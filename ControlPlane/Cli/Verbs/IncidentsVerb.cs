@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Client;
+using Google.Protobuf.WellKnownTypes;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -19,18 +20,34 @@ internal static class IncidentsVerb
     public static Command Build(Terminal terminal)
     {
         var name = new Argument<string?>("run") { Description = "Name of the run. Default: all runs.", Arity = ArgumentArity.ZeroOrOne };
-        var command = new Command("incidents",
-            "Lists what went wrong, newest first, and whether it was cured. `dsops why RUN` tells one whole.")
+        var since = new Option<TimeSpan?>("--since")
         {
-            name,
+            Description = "A report of so long until now, and of what is open still: 24h, 90m, 7d.", HelpName = "TIME",
+            CustomParser = ParseSpan,
+        };
+        var command = new Command("incidents",
+            "Lists what went wrong, newest first, and whether it was cured. `dsops why RUN` tells one whole; --since 24h is what to read "
+            + "in the morning.")
+        {
+            name, since, Grade(terminal),
         };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
-            var reply = await client.ListIncidentsAsync(new ListIncidentsRequest { Run = parsed.GetValue(name) ?? "", PageSize = PageSize },
-                ControlPlaneConnection.Options(cancellation));
+            var request = new ListIncidentsRequest { Run = parsed.GetValue(name) ?? "", PageSize = PageSize };
+            var now = TimeProvider.System.GetUtcNow();
+            if (parsed.GetValue(since) is { } span)
+            {
+                request.Since = Timestamp.FromDateTimeOffset(now - span);
+            }
+
+            var reply = await client.ListIncidentsAsync(request, ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
                 await terminal.Output.WriteLineAsync(ProtoJson.Document(reply.Incidents));
+            }
+            else if (parsed.GetValue(since) is { } asked)
+            {
+                MorningReport.Write(terminal, reply, await Over(client, reply, cancellation), asked, now);
             }
             else if (reply.Incidents.Count == 0)
             {
@@ -44,6 +61,77 @@ internal static class IncidentsVerb
             return ExitCode.Ok;
         });
         return command;
+    }
+
+    private static Command Grade(Terminal terminal)
+    {
+        var id = new Argument<string>("id") { Description = "RUN/STAGE/NUMBER, as the list has them." };
+        var grade = new Argument<int>("grade")
+        {
+            Description = "100: cause, rank and remedy right; 65: the cause; 35: led to it; 0: wrong.",
+        };
+        var command = new Command("grade", "Says how right an incident's diagnosis was; the last grade counts.") { id, grade };
+        command.SetClientAction(async (client, parsed, cancellation) =>
+        {
+            var report = await client.GradeIncidentAsync(RequestOf(parsed.GetValue(id) ?? "", parsed.GetValue(grade)),
+                ControlPlaneConnection.Options(cancellation));
+            await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(report.Incident)
+                : Columns.Clean($"{MorningReport.Id(report.Incident)} is graded {report.Incident.Grade}: {report.Incident.Sentence}"));
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+
+    internal static GradeIncidentRequest RequestOf(string id, int grade)
+    {
+        string[] parts = id.Split('/');
+        return parts is [{ Length: > 0 } run, { Length: > 0 } stage, var number]
+            && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int which) && which > 0
+            ? new GradeIncidentRequest { Run = run, Stage = stage, Number = which, Grade = grade }
+            : throw new RefusalException($"id is '{id}', which names no incident.",
+                "Write RUN/STAGE/NUMBER, such as mini/pretrain/2; `dsops incidents` lists them.");
+    }
+
+    /// <summary>"24h", "90m", "7d", "45s".</summary>
+    internal static TimeSpan? ReadSpan(string text) =>
+        text.Length > 1 && int.TryParse(text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count > 0
+            ? text[^1] switch
+            {
+                's' => TimeSpan.FromSeconds(count),
+                'm' => TimeSpan.FromMinutes(count),
+                'h' when count <= 24 * 3660 => TimeSpan.FromHours(count),
+                'd' when count <= 3660 => TimeSpan.FromDays(count),
+                _ => null,
+            }
+            : null;
+
+    private static TimeSpan? ParseSpan(System.CommandLine.Parsing.ArgumentResult result)
+    {
+        string text = result.Tokens.Count > 0 ? result.Tokens[0].Value : "";
+        if (ReadSpan(text) is { } span)
+        {
+            return span;
+        }
+
+        result.AddError($"--since is '{text}', which is no time. Write a whole number with s, m, h or d, such as 24h.");
+        return null;
+    }
+
+    /// <summary>Of the runs that something needs a person for: those that have ended well, or that somebody cancelled.</summary>
+    private static async Task<HashSet<string>> Over(
+        OpsService.OpsServiceClient client, ListIncidentsReply reply, CancellationToken cancellation)
+    {
+        var over = new HashSet<string>(StringComparer.Ordinal);
+        foreach (string run in reply.Incidents.Where(i => i.State == "needs-human").Select(i => i.Run).Distinct())
+        {
+            var now = await client.GetRunAsync(new GetRunRequest { Name = run }, ControlPlaneConnection.Options(cancellation));
+            if (now.State is "completed" or "cancelled")
+            {
+                over.Add(run);
+            }
+        }
+
+        return over;
     }
 
     private static void Write(Terminal terminal, ListIncidentsReply reply)

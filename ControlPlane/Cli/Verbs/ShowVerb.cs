@@ -82,6 +82,10 @@ internal static class ShowVerb
         {
             Paragraph(terminal, ansi, Words.Forecast(forecast, now), Style.Plain);
         }
+        if (run.Cost is { } cost)
+        {
+            Paragraph(terminal, ansi, CostText.Line(cost), Style.Plain);
+        }
         ansi.WriteLine();
         Columns.Write(terminal, Stages, [.. run.Stages.Select(RowOf)]);
 

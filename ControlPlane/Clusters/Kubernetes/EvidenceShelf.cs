@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using System.Text.Json;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Pods;
 
 namespace DeepSeekOps.ControlPlane.Clusters.Kubernetes;
@@ -7,6 +9,11 @@ namespace DeepSeekOps.ControlPlane.Clusters.Kubernetes;
 internal sealed class EvidenceShelf(string dataDirectory, TimeSpan keep, TimeProvider clock)
 {
     private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+
+    /// <summary>Ours: twice the nodes of the largest gang. A pod's name is cut, so that it does not tell its gang for certain.</summary>
+    private const int LookedThrough = 512;
+
+    private const int BytesMax = 8 << 20;
 
     private readonly string folder = Path.Combine(dataDirectory, "pods");
 
@@ -19,6 +26,25 @@ internal sealed class EvidenceShelf(string dataDirectory, TimeSpan keep, TimePro
         File.WriteAllText(aside, JsonSerializer.Serialize(evidence, Format));
         File.Move(aside, PathOf(evidence.Pod), overwrite: true);
         Tidy();
+    }
+
+    /// <summary>Of all pods of a gang, the newest first; a file that is no evidence is passed over.</summary>
+    public ImmutableArray<PodEvidence> Of(GangId gang) => !Directory.Exists(folder) ? []
+        : [.. new DirectoryInfo(folder).EnumerateFiles("*.json").OrderByDescending(f => f.LastWriteTimeUtc).Take(LookedThrough)
+            .Select(Read).OfType<PodEvidence>().Where(e => e.Gang == gang)];
+
+    private static PodEvidence? Read(FileInfo file)
+    {
+        try
+        {
+            // Half a log is longer than any that is kept: what is larger was not written here.
+            return file is { Length: <= BytesMax, LinkTarget: null }
+                ? JsonSerializer.Deserialize<PodEvidence>(File.ReadAllText(file.FullName), Format) : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            return null;
+        }
     }
 
     private void Tidy()

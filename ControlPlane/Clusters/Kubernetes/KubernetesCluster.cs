@@ -107,6 +107,14 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
         });
     }
 
+    /// <summary>Those that are gone are told from what was kept of them.</summary>
+    public async Task<ImmutableArray<PodEvidence>> EvidenceOf(GangId gang, CancellationToken cancellation)
+    {
+        var ended = (await Seen(cancellation)).Own.Where(p => p.Gang == gang && (p.Ended || p.ExitCode is not null || p.Deleting));
+        await Parallel.ForEachAsync(ended, AtATime(cancellation), async (pod, token) => await KeepEvidence(pod, "it had ended", token));
+        return shelf.Of(gang);
+    }
+
     public async Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation) =>
         await End(gang, reason, options.FencePatience, cancellation) != Gone.No;
 

@@ -19,6 +19,11 @@ public sealed class IncidentRow
 
     /// <summary>The Incident as JSON.</summary>
     public required string Body { get; set; }
+
+    /// <summary>How right a person found the diagnosis. Null: nobody has said.</summary>
+    public int? Grade { get; set; }
+
+    public DateTime? GradedAt { get; set; }
 }
 
 internal sealed class IncidentTable : IEntityTypeConfiguration<IncidentRow>

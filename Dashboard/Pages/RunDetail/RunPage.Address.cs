@@ -36,6 +36,8 @@ public sealed partial class RunPage
 
     [SupplyParameterFromQuery] public string? Follow { get; set; }
 
+    [SupplyParameterFromQuery] public string? Incident { get; set; }
+
     private ChartView ChartView => new(X, Smooth, Log, Series, From, To);
 
     private EventFilter EventFilter => new(Find, Level);

@@ -13,6 +13,7 @@ public sealed partial class RunPage : IAsyncDisposable
     [
         ("charts", "Charts", Icons.Material.Outlined.ShowChart),
         ("timeline", "Timeline", Icons.Material.Outlined.Timeline),
+        ("incidents", "Incidents", Icons.Material.Outlined.Healing),
         ("checkpoints", "Checkpoints", Icons.Material.Outlined.Save),
         ("logs", "Logs", Icons.Material.Outlined.Subject),
         ("results", "Results", Icons.Material.Outlined.Verified),

@@ -79,12 +79,35 @@ public sealed class IncidentStoreTests(PrivatePostgres postgres)
         await store.Record(IncidentMachine.Suspect(Stage, 2, 4, "no step for 12 s", Began.AddMinutes(1)), Cancellation);
         await store.Record(IncidentMachine.Suspect(new StageId("b", "sft"), 1, 4, "no step for 13 s", Began.AddMinutes(2)), Cancellation);
         Assert.Equal([("b", 1), ("a", 2), ("a", 1)],
-            (await store.Newest(null, 10, Cancellation)).Select(i => (i.Stage.Run, i.Number)));
+            (await store.Newest(null, null, 10, Cancellation)).Select(i => (i.Incident.Stage.Run, i.Incident.Number)));
         Assert.Equal([(2, IncidentState.Suspected), (1, IncidentState.Closed)],
-            (await store.Newest("a", 10, Cancellation)).Select(i => (i.Number, i.State)));
-        Assert.Equal(2, (await store.Read("a", null, null, Cancellation))!.Number);
-        Assert.Equal(1, (await store.Read("a", "pretrain", 1, Cancellation))!.Number);
+            (await store.Newest("a", null, 10, Cancellation)).Select(i => (i.Incident.Number, i.Incident.State)));
+        // Since a moment: those that were opened then, and what is open still.
+        Assert.Equal([("b", 1), ("a", 2)], (await store.Newest(null, Began.AddMinutes(3), 10, Cancellation))
+            .Select(i => (i.Incident.Stage.Run, i.Incident.Number)));
+        Assert.Equal(2, (await store.Read("a", null, null, Cancellation))!.Incident.Number);
+        Assert.Equal(1, (await store.Read("a", "pretrain", 1, Cancellation))!.Incident.Number);
         Assert.Null(await store.Read("a", "sft", null, Cancellation));
+    }
+
+    [Theory, MemberData(nameof(Databases))]
+    public async Task A_grade_stays_when_the_incident_moves_and_the_last_one_counts_in_the_mean(DatabaseKind kind)
+    {
+        await using var database = await TestDatabase.Create(kind, postgres);
+        var store = database.Room().GetRequiredService<IncidentStore>();
+        var first = IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", Began);
+        await store.Record(first, Cancellation);
+        Assert.Equal(new MeanGrade(null, 0), await store.GradedSince(Began, Cancellation));
+        await store.Grade(first, 35, Began.AddHours(1), Cancellation);
+        await store.Grade(first, 65, Began.AddHours(2), Cancellation);
+        await store.Record(IncidentMachine.HeardAgain(first, Began.AddSeconds(3)), Cancellation);
+        var second = IncidentMachine.Suspect(Stage, 2, 4, "no step for 12 s", Began);
+        await store.Record(second, Cancellation);
+        await store.Grade(second, 100, Began.AddHours(2), Cancellation);
+        var kept = (await store.Read("a", "pretrain", 1, Cancellation))!;
+        Assert.Equal((65, IncidentState.Closed), (kept.Grade, kept.Incident.State));
+        Assert.Equal(new MeanGrade(82.5, 2), await store.GradedSince(Began, Cancellation));
+        Assert.Equal(new MeanGrade(null, 0), await store.GradedSince(Began.AddDays(1), Cancellation));
     }
 
     private static Evidence Of(int attempt, string sentence) => new(Stage, 1, attempt, Began, sentence,

@@ -217,6 +217,14 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
                         .HasColumnType("text")
                         .HasColumnName("body");
 
+                    b.Property<int?>("Grade")
+                        .HasColumnType("integer")
+                        .HasColumnName("grade");
+
+                    b.Property<DateTime?>("GradedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("graded_at");
+
                     b.Property<string>("State")
                         .IsRequired()
                         .HasColumnType("text")

@@ -212,6 +212,14 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
                         .HasColumnType("TEXT")
                         .HasColumnName("body");
 
+                    b.Property<int?>("Grade")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("grade");
+
+                    b.Property<DateTime?>("GradedAt")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("graded_at");
+
                     b.Property<string>("State")
                         .IsRequired()
                         .HasColumnType("TEXT")

@@ -189,6 +189,7 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         await Until("the pod is seen to have ended", async () =>
             (await cluster.Observe(Cancellation)).Pods.Any(p => p is { Phase: PodPhase.Exited, ExitCode: 137 }));
 
+        Assert.Equal([(name, 137)], (await cluster.EvidenceOf(Gang, Cancellation)).Select(e => (e.Pod, e.ExitCode ?? 0)));
         Assert.False(await cluster.DeletePods(Gang, "a rank failed", Cancellation));
         // The one that had ended is gone at once; the other waits for its kubelet.
         string second = Assert.Single(server.Keys("pods"));
@@ -200,7 +201,9 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         string kept = await File.ReadAllTextAsync(Path.Combine(folder, "pods", $"{name}.json"), Cancellation);
         Assert.Contains("uncorrectable ECC error", kept, StringComparison.Ordinal);
         Assert.Contains("\"exitCode\": 137", kept, StringComparison.Ordinal);
-        Assert.Contains("a rank failed; OOMKilled", kept, StringComparison.Ordinal);
+        Assert.Contains("it had ended; OOMKilled", kept, StringComparison.Ordinal);
+        await File.WriteAllTextAsync(Path.Combine(folder, "pods", $"{name}.bak.json"), "{ half", Cancellation);
+        Assert.Equal(2, (await cluster.EvidenceOf(Gang, Cancellation)).Length);
     }
 
     [Fact]

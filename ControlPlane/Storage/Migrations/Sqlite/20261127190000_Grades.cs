@@ -1,0 +1,39 @@
+﻿using System;
+using Microsoft.EntityFrameworkCore.Migrations;
+
+#nullable disable
+
+namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
+{
+    /// <inheritdoc />
+    public partial class Grades : Migration
+    {
+        /// <inheritdoc />
+        protected override void Up(MigrationBuilder migrationBuilder)
+        {
+            migrationBuilder.AddColumn<int>(
+                name: "grade",
+                table: "incident",
+                type: "INTEGER",
+                nullable: true);
+
+            migrationBuilder.AddColumn<DateTime>(
+                name: "graded_at",
+                table: "incident",
+                type: "TEXT",
+                nullable: true);
+        }
+
+        /// <inheritdoc />
+        protected override void Down(MigrationBuilder migrationBuilder)
+        {
+            migrationBuilder.DropColumn(
+                name: "grade",
+                table: "incident");
+
+            migrationBuilder.DropColumn(
+                name: "graded_at",
+                table: "incident");
+        }
+    }
+}
