@@ -19,6 +19,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["restart"] = RestartBenchmark.Run,
     ["gang-restart"] = () => GangRestartBenchmark.Run(args),
     ["simulator"] = SimulatorBenchmark.Run,
+    ["spike-drill"] = () => { SpikeDrillBenchmark.Run(args); return Task.CompletedTask; },
     ["spikes"] = () => SpikesBenchmark.Run(args),
 };
 // Options, each with a value, are of the benchmark that reads them; what is long or asks for a folder only runs when it is named.
