@@ -31,6 +31,11 @@ internal static class IncidentMapping
             incident.Steps.Select(s => new Proto.IncidentStep { At = s.At.ToTimestamp(), State = NameOf(s.State), Text = s.Text }),
         },
         FailedAttempts = { incident.FailedAttempts }, ToldAfterwards = incident.ToldAfterwards,
+        SuspectedNode = incident.SuspectedNode,
+        RefusedCheckpoints =
+        {
+            incident.RefusedCheckpoints.Select(r => new Proto.RefusedPath { Path = r.Path, Reason = r.Reason }),
+        },
     };
 
     public static string NameOf(IncidentState state) => state switch

@@ -10,8 +10,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// client; a file for each subject here.
 /// </summary>
 internal sealed class OpsGrpcService(
-    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, ExpertCalls experts, TryCalls trials,
-    NodeCalls nodes, QueueCalls queue, ForesightCalls foresights, ServerCalls server) : OpsService.OpsServiceBase
+    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, DrillCalls drills, ExpertCalls experts,
+    TryCalls trials, NodeCalls nodes, QueueCalls queue, ForesightCalls foresights, ServerCalls server) : OpsService.OpsServiceBase
 {
     public override Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context) =>
         submissions.CheckPipeline(request, context);
@@ -63,6 +63,10 @@ internal sealed class OpsGrpcService(
 
     public override Task<IncidentReport> GradeIncident(GradeIncidentRequest request, ServerCallContext context) =>
         incidents.GradeIncident(request, context);
+
+    public override Task<DrillTruth> Drill(DrillRequest request, ServerCallContext context) => drills.Drill(request, context);
+
+    public override Task<DrillCard> ScoreDrill(DrillTruth request, ServerCallContext context) => drills.ScoreDrill(request, context);
 
     public override Task<ListCheckpointsReply> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context) =>
         history.ListCheckpoints(request, context);

@@ -14,7 +14,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>Where agents report. No state here: an agent's stage answers.</summary>
 /// <param name="checkpoints">Where checkpoints are kept, as the workers see it.</param>
-internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, CheckpointRoot checkpoints, AccessKey key)
+internal sealed class WorkerGrpcService(
+    IGrainFactory grains, LogStore logs, CheckpointRoot checkpoints, AccessKey key, ITrainingCluster cluster)
     : WorkerService.WorkerServiceBase
 {
     public const int Protocol = 1;
@@ -38,7 +39,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         Fits(agent, registration.Stage, registration.Attempt, registration.Node);
         var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString())
             .Register(registration with { Gang = agent.Gang.Number });
-        return reply.ToProto(checkpoints.Folder, key.PeersToken);
+        return reply.ToProto(checkpoints.Folder, key.PeersToken, cluster.Drills is not null);
     }
 
     public override async Task<WorkerReply> Heartbeat(HeartbeatRequest request, ServerCallContext context)
@@ -48,7 +49,7 @@ internal sealed class WorkerGrpcService(IGrainFactory grains, LogStore logs, Che
         Fits(agent, beat.Stage, beat.Attempt, beat.Node);
         Fits(agent, beat);
         var reply = await grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat with { Gang = agent.Gang.Number });
-        return reply.ToProto(checkpoints.Folder, key.PeersToken);
+        return reply.ToProto(checkpoints.Folder, key.PeersToken, cluster.Drills is not null);
     }
 
     public override async Task<WorkerReply> ReportLogs(LogBatch request, ServerCallContext context)

@@ -220,30 +220,55 @@ internal static class WorkerMapping
     }
 
     /// <param name="peersToken">What the ranks of a gang show each other, by gang and attempt.</param>
-    public static Proto.WorkerReply ToProto(this WorkerReply reply, string checkpointRoot, Func<GangId, int, string> peersToken) => new()
-    {
-        Order = reply.Order.ToProto(checkpointRoot, peersToken),
-        BeatEvery = Duration.FromTimeSpan(reply.BeatEvery),
-        Acknowledged = reply.Acknowledged,
-        Undecided = reply.Undecided,
-        PinnedSteps = { reply.Pinned },
-    };
+    /// <param name="allowsFaults">This cluster was started for drills.</param>
+    public static Proto.WorkerReply ToProto(
+        this WorkerReply reply, string checkpointRoot, Func<GangId, int, string> peersToken, bool allowsFaults = false) => new()
+        {
+            Order = reply.Order.ToProto(checkpointRoot, peersToken, allowsFaults),
+            BeatEvery = Duration.FromTimeSpan(reply.BeatEvery),
+            Acknowledged = reply.Acknowledged,
+            Undecided = reply.Undecided,
+            PinnedSteps = { reply.Pinned },
+            Faults = { allowsFaults ? reply.Faults.Select(ToProto) : [] },
+        };
 
-    private static Proto.Order ToProto(this WorkerOrder order, string checkpointRoot, Func<GangId, int, string> peersToken) => order.Match(
+    private static Proto.RankFault ToProto(RankFault fault)
+    {
+        var proto = new Proto.RankFault { Id = fault.Id, Attempt = fault.Attempt, Rank = fault.Rank };
+        switch (fault.Kind)
+        {
+            case RankFaultKind.Rate:
+                proto.Rate = new Proto.RateFault { Factor = fault.Factor, Steps = fault.Steps };
+                break;
+            case RankFaultKind.NotFinite:
+                proto.Number = new Proto.NumberFault();
+                break;
+            default:
+                throw new UnreachableException($"fault {fault.Kind}");
+        }
+
+        return proto;
+    }
+
+    private static Proto.Order ToProto(
+        this WorkerOrder order, string checkpointRoot, Func<GangId, int, string> peersToken, bool allowsFaults) => order.Match(
         goOn: _ => new Proto.Order { Continue = new Proto.Continue() },
-        start: start => new Proto.Order { Start = new Proto.Start { Assignment = start.Assignment.ToProto(checkpointRoot) } },
+        start: start => new Proto.Order { Start = new Proto.Start { Assignment = start.Assignment.ToProto(checkpointRoot, allowsFaults) } },
         save: save => new Proto.Order { SaveCheckpoint = new Proto.SaveCheckpoint { Reason = save.Reason } },
         rollBack: back => new Proto.Order
         {
             RollBack = new Proto.RollBack
             {
-                Assignment = back.Assignment.ToProto(checkpointRoot), ToStep = back.ToStep, SkipSteps = back.SkipSteps,
+                Assignment = back.Assignment.ToProto(checkpointRoot, allowsFaults), ToStep = back.ToStep, SkipSteps = back.SkipSteps,
                 Reason = back.Reason,
             },
         },
         restart: restart => new Proto.Order
         {
-            RestartRanks = new Proto.RestartRanks { Assignment = restart.Assignment.ToProto(checkpointRoot), Reason = restart.Reason },
+            RestartRanks = new Proto.RestartRanks
+            {
+                Assignment = restart.Assignment.ToProto(checkpointRoot, allowsFaults), Reason = restart.Reason,
+            },
         },
         form: form => new Proto.Order
         {
@@ -268,8 +293,9 @@ internal static class WorkerMapping
         Members = { roster.Members.Select(m => new Proto.GangMember { Rank = m.Rank, Host = m.Host, Port = m.Port }) },
     };
 
-    public static Proto.Assignment ToProto(this Assignment assignment, string checkpointRoot) => new()
+    public static Proto.Assignment ToProto(this Assignment assignment, string checkpointRoot, bool allowsFaults = false) => new()
     {
+        AllowsFaults = allowsFaults,
         Attempt = new Proto.AttemptRef { Run = assignment.Stage.Run, Stage = assignment.Stage.Stage, Attempt = assignment.Attempt },
         Ranks = { assignment.Ranks.Select(
             rank => new Proto.RankPlacement { Rank = rank.Rank, Node = rank.Node.Name, LocalRank = rank.LocalRank }) },

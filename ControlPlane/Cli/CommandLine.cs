@@ -63,7 +63,7 @@ public static class CommandLine
             HostVerbs.Dev(terminal), HostVerbs.Serve(terminal),
             SubmitVerb.Build(terminal),
             RunsVerb.Build(terminal), ShowVerb.Build(terminal), EventsVerb.Build(terminal), LogsVerb.Build(terminal),
-            WhyVerb.Build(terminal), IncidentsVerb.Build(terminal), CostVerb.Build(terminal),
+            WhyVerb.Build(terminal), IncidentsVerb.Build(terminal), CostVerb.Build(terminal), DrillVerb.Build(terminal),
             RunCommandVerbs.Build(terminal, "pause", "Saves a checkpoint, ends the workers and holds the run.",
                 (client, command, options) => client.PauseRunAsync(command, options), "paused"),
             RunCommandVerbs.Build(terminal, "resume", "Goes on with a paused run from its newest checkpoint.",

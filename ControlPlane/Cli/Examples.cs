@@ -33,6 +33,11 @@ internal static class Examples
             "kubectl logs job/train --previous | dsops why --log - --exit 1"],
         ["incidents"] = ["dsops incidents mini", "dsops incidents --since 24h", "dsops incidents grade mini/pretrain/2 65"],
         ["cost"] = ["dsops cost mini", "dsops cost mini --json | jq .cost.lostGpuHoursByCause"],
+        ["drill"] =
+        [
+            "dsops drill mini --fault kill-rank --seed 1", "dsops drill mini --fault hang --seed 2 --json | jq '{grade, verified}'",
+            "dsops drill mini --fault corrupt-checkpoint --within 120",
+        ],
         ["pause"] = ["dsops pause mini --reason \"night rate begins at 22:00\""],
         ["resume"] = ["dsops resume mini"],
         ["cancel"] = ["dsops cancel mini --reason \"wrong data\""],

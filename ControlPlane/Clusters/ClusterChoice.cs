@@ -12,6 +12,9 @@ public abstract record ClusterChoice
 {
     private protected ClusterChoice() { }
 
+    /// <summary>For greetings.</summary>
+    private protected const string DrillsGreeting = "for drills: `dsops drill` may break what runs here";
+
     /// <summary>Machines that it has, where their number is chosen with it; null: it has those that there are.</summary>
     public virtual int? NodesChosen => null;
 

@@ -29,6 +29,9 @@ public interface ITrainingCluster
     /// <summary>Null: its nodes are machines, which nobody breaks on request.</summary>
     NodeFaults? Faults => null;
 
+    /// <summary>Null: it was not started for drills.</summary>
+    DrillHands? Drills => null;
+
     /// <summary>Nodes and pods as they are now. Cheap: it may be called every second by each stage.</summary>
     Task<ClusterSnapshot> Observe(CancellationToken cancellation);
 

@@ -27,6 +27,10 @@ public interface IStageGrain : IGrainWithStringKey
     [OneWay, AlwaysInterleave]
     Task Preempt(Preemption preemption);
 
+    /// <summary>A drill's fault, handed on to the rank that it is for. Memory only.</summary>
+    [AlwaysInterleave]
+    Task Inject(RankFault fault);
+
     /// <summary>News cannot wait for the timer: decide now.</summary>
     [OneWay]
     Task Tick();

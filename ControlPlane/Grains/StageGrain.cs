@@ -87,6 +87,12 @@ internal sealed partial class StageGrain(
         return Task.CompletedTask;
     }
 
+    public Task Inject(RankFault fault)
+    {
+        engine.Inject(fault, clock.Now);
+        return Task.CompletedTask;
+    }
+
     public Task<StageReport?> Describe() => Task.FromResult(engine.Report(clock.Now));
 
     public Task<ImmutableArray<RankView>> Ranks() => Task.FromResult(engine.Ranks(clock.Now));

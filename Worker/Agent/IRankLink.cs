@@ -16,7 +16,7 @@ public interface IRankLink
     /// <summary>
     /// A fault to inject from the next step on, once; null where there is none. Obeyed only where the launch allows faults.
     /// </summary>
-    RateFault? TakeRateFault();
+    RankFault? TakeFault();
 
     /// <summary>Steps of checkpoints that retention leaves alone, as last told. Null: as the assignment says.</summary>
     IReadOnlyList<long>? Pinned { get; }

@@ -19,6 +19,7 @@ internal sealed partial class NodeAgent
 
     private readonly Dictionary<int, MemoryKills> _memory = [];
     private readonly KeptMemory _kept = new();
+    private readonly HashSet<string> _faults = [];
     private ((int Attempt, int LocalTry) Launch, GangRoster Roster)? _formed;
     private DateTimeOffset _lookedAt;
     private UntoldSteps? _untold;
@@ -166,6 +167,21 @@ internal sealed partial class NodeAgent
         {
             Replace(rank with { Pinned = [.. steps] });
             Send(rank.Slot, new RankOrder { Pins = new RankPins { Steps = { steps } } });
+        }
+    }
+
+    /// <summary>A drill's faults come with several replies; each is one, and of one launch.</summary>
+    private void HandOn(IEnumerable<RankFault> faults)
+    {
+        foreach (var fault in faults.Where(f => _wanted is Wanted.Training { Assignment.AllowsFaults: true }))
+        {
+            var rank = _ranks.FirstOrDefault(
+                r => r is { Alive: true, Told: true } && r.Rank == fault.Rank && r.Attempt == fault.Attempt);
+            if (rank is not null && _faults.Add(fault.Id))
+            {
+                _log($"a drill asks rank {fault.Rank} for '{fault.KindCase}'");
+                Send(rank.Slot, new RankOrder { Fault = fault });
+            }
         }
     }
 

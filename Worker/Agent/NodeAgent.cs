@@ -278,6 +278,7 @@ internal sealed partial class NodeAgent : IDisposable
 
                 _reports.Acknowledge(reply.Acknowledged);
                 Pin(reply.PinnedSteps);
+                HandOn(reply.Faults);
                 // Once it is known how a rank of an older attempt ended, nobody asks for it again.
                 _ranks = [.. _ranks.Where(
                     r => r.Standby || r.Attempt >= _wanted.Attempt || r.EndToldBy == 0 || r.EndToldBy > reply.Acknowledged)];

@@ -37,7 +37,7 @@ public sealed class RankLink : IRankLink, IDisposable
     private readonly Lock _writing = new();
     private volatile RankStop? _stop;
     private string? _saveReason;
-    private RateFault? _rateFault;
+    private RankFault? _fault;
     private volatile IReadOnlyList<long>? _pinned;
 
     private RankLink(TcpClient client, Action<string> agentGone)
@@ -79,7 +79,7 @@ public sealed class RankLink : IRankLink, IDisposable
 
     public string? TakeSaveOrder() => Interlocked.Exchange(ref _saveReason, null);
 
-    public RateFault? TakeRateFault() => Interlocked.Exchange(ref _rateFault, null);
+    public RankFault? TakeFault() => Interlocked.Exchange(ref _fault, null);
 
     public CancellationToken Regrouping => _regrouping.Token;
 
@@ -141,7 +141,7 @@ public sealed class RankLink : IRankLink, IDisposable
             _stopping.Cancel();
         }),
         regroup: _ => Did(() => _regrouping.Cancel()),
-        rateFault: fault => Did(() => Interlocked.Exchange(ref _rateFault, fault)),
+        fault: fault => Did(() => Interlocked.Exchange(ref _fault, fault)),
         pins: pins => Did(() => _pinned = [.. pins.Steps]));
 
     private static bool Did(Action what)

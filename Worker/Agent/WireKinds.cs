@@ -30,14 +30,14 @@ internal static class WireKinds
     /// <summary>What an agent tells its rank.</summary>
     public static T Match<T>(
         this RankOrder order, Func<T> none, Func<RankLaunch, T> launch, Func<RankSave, T> save, Func<RankStop, T> stop,
-        Func<RankRegroup, T> regroup, Func<RateFault, T> rateFault, Func<RankPins, T> pins) => order.KindCase switch
+        Func<RankRegroup, T> regroup, Func<RankFault, T> fault, Func<RankPins, T> pins) => order.KindCase switch
         {
             RankOrder.KindOneofCase.None => none(),
             RankOrder.KindOneofCase.Launch => launch(order.Launch),
             RankOrder.KindOneofCase.Save => save(order.Save),
             RankOrder.KindOneofCase.Stop => stop(order.Stop),
             RankOrder.KindOneofCase.Regroup => regroup(order.Regroup),
-            RankOrder.KindOneofCase.RateFault => rateFault(order.RateFault),
+            RankOrder.KindOneofCase.Fault => fault(order.Fault),
             RankOrder.KindOneofCase.Pins => pins(order.Pins),
             var kind => throw NoPlace(kind),
         };

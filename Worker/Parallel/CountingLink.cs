@@ -38,7 +38,7 @@ public sealed class CountingLink(IRankLink link, Calls calls) : IRankLink, IDisp
 
     public string? TakeSaveOrder() => link.TakeSaveOrder();
 
-    public RateFault? TakeRateFault() => link.TakeRateFault();
+    public RankFault? TakeFault() => link.TakeFault();
 
     public void Report(RankReport report)
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using DeepSeekOps.ControlPlane.Client;
 using Xunit;
 
 namespace DeepSeekOps.EndToEnd.Tests;
@@ -17,6 +18,9 @@ public sealed class GangTests
         var calm = await dsops.UntilRun("calm", "completed", Eventually.Patience);
 
         await dsops.Submit(TinyPipeline.Gang("shaken", Steps));
+        var refused = await dsops.Verb("drill", "shaken", "--fault", "kill-rank");
+        Assert.Equal(ExitCode.Failed, refused.Code);
+        Assert.Contains("`dsops dev --drills`", refused.Error, StringComparison.Ordinal);
         var training = await At(dsops, "pretrain", attempt: 1, step: 12);
         Assert.Equal([0, 1, 2, 3], training["ranks"]!.AsArray().Select(r => (int)r!["rank"]!).Order());
         Assert.Equal(2, training["ranks"]!.AsArray().Select(r => (string)r!["node"]!).Distinct().Count());

@@ -11,7 +11,7 @@ public sealed partial class FloorTests
     private static readonly string[] Decisions =
     [
         "", "Recipes", "Goodput", "Throughput", "Checkpoints", "Gangs", "Planning", "Placement", "Pods", "Spikes", "Exits", "Health",
-        "Recovery", "Incidents", "Stages", "Runs", "Serving", "Simulation",
+        "Recovery", "Incidents", "Stages", "Drills", "Runs", "Serving", "Simulation",
     ];
 
     /// <summary>Files whose namespace is not their folder's, with the reason.</summary>

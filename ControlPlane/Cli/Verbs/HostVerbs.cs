@@ -90,12 +90,7 @@ internal static class HostVerbs
         var cluster = Cluster("local");
         var nodes = Nodes(cluster);
         var timeFactor = TimeFactor();
-        var faults = new Option<string>("--faults")
-        {
-            Description = "Simulated cluster: published mix that its faults are drawn from.",
-            DefaultValueFactory = _ => FaultMix.Llama3.Name,
-        };
-        faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
+        var faults = Faults();
         var seed = new Option<int>("--seed")
         {
             Description = "Simulated cluster: everything random in it grows from this.", HelpName = "N", DefaultValueFactory = _ => 1,
@@ -105,15 +100,20 @@ internal static class HostVerbs
         var settings = Settings();
         var kubeconfig = Kubeconfig();
         var agents = Agents();
+        var drills = Drills();
         var command = new Command("dev",
             "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops "
                 + "it; the next start goes on.")
         {
             submit, data, port, grpcPort, database, databaseFile, rebind, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
-            ranks, kubeconfig, agents,
+            ranks, kubeconfig, agents, drills,
         };
         command.Validators.Add(result =>
         {
+            if (result.GetValue(drills) && result.GetValue(cluster) == "kubernetes")
+            {
+                result.AddError("--drills is for --cluster local or simulated: machines of Kubernetes are not broken on purpose.");
+            }
             if (result.GetValue(data) is not null && result.GetValue(submit) is null)
             {
                 result.AddError("--data is for the pipeline of --submit FILE, which is missing.");
@@ -134,12 +134,13 @@ internal static class HostVerbs
                     () => new LocalChoice
                     {
                         Nodes = parsed.GetValue(nodes) ?? asked.Nodes, RanksPerNode = parsed.GetValue(ranks) ?? asked.RanksPerNode,
-                        KeepPodsDays = parsed.GetValue(keepPods),
+                        KeepPodsDays = parsed.GetValue(keepPods), Drills = parsed.GetValue(drills),
                     },
                     () => new SimulatedChoice
                     {
                         Nodes = parsed.GetValue(nodes) ?? SimulatedChoice.UsualNodes, TimeFactor = parsed.GetValue(timeFactor),
                         Faults = FaultMix.All.Single(m => m.Name == parsed.GetValue(faults)), Seed = parsed.GetValue(seed),
+                        Drills = parsed.GetValue(drills),
                     },
                     parsed.GetValue(kubeconfig)),
                 Agents = parsed.GetValue(agents) is { } address ? IPEndPoint.Parse(address) : null,
@@ -234,6 +235,22 @@ internal static class HostVerbs
     private static ClusterChoice Choice(
         string? word, Func<LocalChoice> local, Func<SimulatedChoice> simulated, string? kubeconfig) =>
         Choices.Single(c => c.Word == word).Choose(new ClusterAsked(local, simulated, kubeconfig));
+
+    private static Option<string> Faults()
+    {
+        var faults = new Option<string>("--faults")
+        {
+            Description = "Simulated cluster: published mix that its faults are drawn from.",
+            DefaultValueFactory = _ => FaultMix.Llama3.Name,
+        };
+        faults.AcceptOnlyFromAmong([.. FaultMix.All.Select(m => m.Name)]);
+        return faults;
+    }
+
+    private static Option<bool> Drills() => new("--drills")
+    {
+        Description = "Let `dsops drill` break what runs here on purpose: docs/operating.md. Default: it is refused.",
+    };
 
     private static Option<string?> Kubeconfig() => new("--kubeconfig")
     {

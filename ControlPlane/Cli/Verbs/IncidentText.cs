@@ -27,6 +27,11 @@ internal sealed class IncidentText(Terminal terminal)
             text.Ideas("rather than", decision.AlternativesRefused);
         }
 
+        foreach (var refused in incident.RefusedCheckpoints)
+        {
+            text.Say(2, $"not used again: {refused.Path}: {refused.Reason}");
+        }
+
         if (incident.Outcome is { } outcome)
         {
             text.Write(report, incident, outcome);

@@ -14,6 +14,11 @@ public sealed record LocalChoice : ClusterChoice
     /// <summary>Folders of ended pods, with the logs of their ranks, stay for so many days. Default: 7.</summary>
     public int KeepPodsDays { get; init; } = 7;
 
+    /// <summary>Faults may be injected on purpose. Default: not.</summary>
+    public bool Drills { get; init; }
+
+    public override string Greeting => Drills ? DrillsGreeting : "";
+
     public override int? NodesChosen => Nodes;
 
     public override void AddTo(IServiceCollection services, ClusterHouse house)
@@ -22,6 +27,7 @@ public sealed record LocalChoice : ClusterChoice
         {
             (local.DataDirectory, local.TokenOf) = (house.DataDirectory, house.TokenOf);
             (local.Nodes, local.SlotsPerNode) = (Nodes, RanksPerNode);
+            local.Drills = Drills;
             local.PodFoldersFor = TimeSpan.FromDays(KeepPodsDays);
         });
         services.AddSingleton<LocalProcessCluster>();

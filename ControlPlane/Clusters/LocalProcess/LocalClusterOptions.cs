@@ -27,6 +27,9 @@ public sealed class LocalClusterOptions
     /// <summary>How long agents may save when the whole cluster is stopped. Default: 25 seconds.</summary>
     public TimeSpan StopPatience { get; set; } = TimeSpan.FromSeconds(25);
 
+    /// <summary>Whoever asks may break what runs here on purpose. Default: nobody may.</summary>
+    public bool Drills { get; set; }
+
     /// <summary>Further arguments for each agent, as `dsops-worker agent` takes them. Default: none.</summary>
     public IReadOnlyList<string> AgentArguments { get; set; } = [];
 }

@@ -13,7 +13,7 @@ namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 /// Nodes are folders of the data directory, pods are `dsops-worker agent` processes in sessions of their own. All that it knows is in
 /// the pods' folders and in /proc, so a control plane that was killed finds its agents again.
 /// </summary>
-public sealed class LocalProcessCluster : ITrainingCluster, IDisposable
+public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
 {
     /// <summary>How long a node's reason still tells of an agent that died there.</summary>
     private static readonly TimeSpan RememberDeath = TimeSpan.FromMinutes(5);

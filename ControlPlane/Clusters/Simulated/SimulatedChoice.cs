@@ -19,16 +19,21 @@ public sealed record SimulatedChoice : ClusterChoice
     /// <summary>Everything random grows from it. Default: 1.</summary>
     public int Seed { get; init; } = 1;
 
+    /// <summary>Faults may be injected on purpose. Default: not.</summary>
+    public bool Drills { get; init; }
+
     public override int? NodesChosen => Nodes;
 
     public override string Greeting => string.Create(CultureInfo.InvariantCulture,
-        $"simulated: {Nodes} nodes, faults {Faults.Name}, seed {Seed}, time x {TimeFactor:0.##}; no figure of it is measured");
+        $"simulated: {Nodes} nodes, faults {Faults.Name}, seed {Seed}, time x {TimeFactor:0.##}; no figure of it is measured")
+        + (Drills ? $"; {DrillsGreeting}" : "");
 
     public override void AddTo(IServiceCollection services, ClusterHouse house)
     {
         services.Configure<SimulatedClusterOptions>(simulated =>
         {
             (simulated.Nodes, simulated.TimeFactor) = (Nodes, TimeFactor);
+            simulated.Drills = Drills;
             (simulated.Faults, simulated.Seed, simulated.Fabric) = (Faults, Seed, house.Fabric);
         });
         services.AddSingleton<SimulatedCluster>();

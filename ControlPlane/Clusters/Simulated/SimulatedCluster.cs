@@ -15,7 +15,7 @@ namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 /// Nodes, pods and agents in memory, on a clock that may run faster. It begins anew with each control plane: what ran is then brought
 /// back from its last checkpoint, as after the loss of a site.
 /// </summary>
-public sealed class SimulatedCluster : ITrainingCluster
+public sealed partial class SimulatedCluster : ITrainingCluster
 {
     /// <summary>From a pod's creation until its container runs, with the image on the node: ours.</summary>
     private const double PodStartSecondsMin = 3;

@@ -17,6 +17,9 @@ public sealed class SimulatedClusterOptions
     /// <summary>Published mix that faults are drawn from, with its rate. Default: Llama 3's.</summary>
     public FaultMix Faults { get; set; } = FaultMix.Llama3;
 
+    /// <summary>Whoever asks may break what runs here on purpose. Default: nobody may.</summary>
+    public bool Drills { get; set; }
+
     /// <summary>Network that the nodes hang in, by name. Default: h800-256</summary>
     public string Fabric { get; set; } = "h800-256";
 }

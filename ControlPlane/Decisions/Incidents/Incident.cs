@@ -40,6 +40,9 @@ public sealed record Diagnosis(
 public sealed record IncidentDecision(
     DateTimeOffset At, string Remedy, string Rung, long GoesOnFrom, ImmutableArray<RefusedRemedy> Refused);
 
+/// <summary>A checkpoint that is not used again.</summary>
+public sealed record RefusedPath(string Path, string Reason);
+
 /// <summary>What came of it, as far as it was measured.</summary>
 /// <param name="FirstStep">The first step made again.</param>
 /// <param name="FirstLoss">Null: not told yet.</param>
@@ -90,6 +93,12 @@ public sealed record Incident(
     public ImmutableArray<StepLoss> Recorded { get; init; } = [];
 
     public ImmutableArray<IncidentPhase> Phases { get; init; } = [];
+
+    /// <summary>Whose silence it began with. Empty: no single node's, and in what older versions stored.</summary>
+    public string SuspectedNode { get; init; } = "";
+
+    /// <summary>Checkpoints that were to be gone on from and were found damaged, with what is wrong with each.</summary>
+    public ImmutableArray<RefusedPath> RefusedCheckpoints { get; init; } = [];
 
     /// <summary>Attempts that failed in it; evidence is kept of each.</summary>
     public ImmutableArray<int> FailedAttempts { get; init; } = [];

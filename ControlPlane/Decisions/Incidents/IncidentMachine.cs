@@ -24,13 +24,23 @@ public static class IncidentMachine
     /// </summary>
     public const double SameLoss = 1e-3;
 
-    public static Incident Suspect(StageId stage, int number, int ranks, string silence, DateTimeOffset now) =>
-        new Incident(stage, number, IncidentState.Suspected, now, $"Suspected: {silence}.", ranks, [])
+    /// <param name="node">Whose silence it is.</param>
+    public static Incident Suspect(StageId stage, int number, int ranks, string silence, string node, DateTimeOffset now) =>
+        (new Incident(stage, number, IncidentState.Suspected, now, $"Suspected: {silence}.", ranks, []) with { SuspectedNode = node })
             .To(IncidentState.Suspected, now, silence);
+
+    /// <summary>What was to be gone on from is damaged; an older checkpoint is gone on from by itself.</summary>
+    public static Incident Refuse(Incident incident, RefusedPath refused, string then, DateTimeOffset now) =>
+        !incident.Open || incident.RefusedCheckpoints.Contains(refused) ? incident
+            : incident.To(incident.State, now, $"checkpoint {refused.Path} is not used again: {refused.Reason}; {then}") with
+            {
+                RefusedCheckpoints = incident.RefusedCheckpoints.Add(refused),
+            };
 
     /// <summary>What was suspected turned out to be nothing.</summary>
     public static Incident HeardAgain(Incident incident, DateTimeOffset now) => Close(incident, now,
-        $"Nothing: it was silent for {Words.Duration(now - incident.OpenedAt)} beyond the usual and went on by itself.");
+        $"Nothing: {(incident.SuspectedNode.Length > 0 ? incident.SuspectedNode : "it")} was silent for "
+            + $"{Words.Duration(now - incident.OpenedAt)} beyond the usual and went on by itself.");
 
     /// <param name="open">An incident that is not over yet: this failure is part of it. Null: it begins with this one.</param>
     /// <param name="gaveUp">Why nothing more is tried. Null: the decision is being carried out.</param>
@@ -112,7 +122,8 @@ public static class IncidentMachine
         string cause = diagnosis.Sentence.TrimEnd('.');
         return Close(incident with { Outcome = seen with { Proof = same } }, now,
             $"{Capital(cause)}; {incident.Decision?.Remedy}. It trained again after "
-            + $"{Words.Duration(lost)} and is past step {diagnosis.Step}: {same}.");
+            + $"{Words.Duration(lost)} and is past step {diagnosis.Step}: {same}."
+            + string.Concat(incident.RefusedCheckpoints.Select(r => $" Checkpoint {r.Path} was damaged and is not used again.")));
     }
 
     /// <summary>The stage came to an end, or a person took it over.</summary>

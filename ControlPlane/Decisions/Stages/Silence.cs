@@ -9,6 +9,9 @@ namespace DeepSeekOps.Decisions.Stages;
 /// <param name="Words">"no step for 23 s (a hang at 60 s)".</param>
 public sealed record Silence(string Words, TimeSpan For)
 {
+    /// <summary>Whose it is.</summary>
+    public string Node { get; init; } = "";
+
     /// <summary>Ten missed beats. Less is a busy machine, more would be longer than a person waits for a page to move.</summary>
     public static readonly TimeSpan SpokenOf = TimeSpan.FromSeconds(10);
 
@@ -26,12 +29,14 @@ public sealed record Silence(string Words, TimeSpan For)
         {
             var heard = seen.AgentOn(pod.Node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero;
             return new Silence($"the agent on {pod.Node} (pid {pod.Pid}) is stopped, by SIGSTOP or a debugger:"
-                + $" `kill -CONT {pod.Pid}` wakes it ({until})", heard);
+                + $" `kill -CONT {pod.Pid}` wakes it ({until})", heard)
+            { Node = pod.Node.Name };
         }
 
         var silent = seen.AgentsOf(gang).Select(a => (a.Node, For: Watched(seen, seen.SilenceOf(a)))).DefaultIfEmpty().MaxBy(a => a.For);
         return silent.For <= SpokenOf ? null
-            : new Silence($"no word from the agent on {silent.Node} for {Decisions.Words.Duration(silent.For)} ({until})", silent.For);
+            : new Silence($"no word from the agent on {silent.Node} for {Decisions.Words.Duration(silent.For)} ({until})", silent.For)
+            { Node = silent.Node.Name };
     }
 
     private static Silence? OfRank(Stage stage, GangGrant gang, Observation seen)
@@ -44,7 +49,8 @@ public sealed record Silence(string Words, TimeSpan For)
         {
             string limit = Decisions.Words.Duration(Limit(stage, seen, halted.Rank));
             return new Silence($"rank {halted.Rank.Rank} on {halted.Node} (pid {halted.Rank.Pid}) is stopped, by SIGSTOP or a debugger:"
-                + $" `kill -CONT {halted.Rank.Pid}` wakes it (a hang at {limit})", halted.For);
+                + $" `kill -CONT {halted.Rank.Pid}` wakes it (a hang at {limit})", halted.For)
+            { Node = halted.Node.Name };
         }
 
         var slowest = ranks.Where(r => r.Rank.State != RankState.Starting).DefaultIfEmpty().MaxBy(r => r.For);
@@ -54,7 +60,8 @@ public sealed record Silence(string Words, TimeSpan For)
         }
 
         string hang = Decisions.Words.Duration(Limit(stage, seen, rank));
-        return new Silence($"no step for {Decisions.Words.Duration(slowest.For)} (a hang at {hang})", slowest.For);
+        return new Silence($"no step for {Decisions.Words.Duration(slowest.For)} (a hang at {hang})", slowest.For)
+        { Node = slowest.Node.Name };
     }
 
     private static TimeSpan Limit(Stage stage, Observation seen, RankStatus rank) =>

@@ -56,6 +56,7 @@ public sealed partial class StageEngine
         {
             Undecided = Undecided(now),
             Pinned = pinned,
+            Faults = [.. faults.For(beat, now)],
         };
         return new HeardBeat(reply, news);
     }

@@ -21,6 +21,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
 
     private readonly Func<Stage, Observation, DateTimeOffset, Decision> decide = decide ?? StagePlanner.Decide;
     private readonly Dictionary<NodeId, Heard> heard = [];
+    private readonly RankFaults faults = new();
     private readonly LossWatch losses = new(written?.LossMemories ?? [], written?.Attempt ?? 0);
     private bool rejoining = written?.Phase is Phase.Running;
     private GangId? gone;
@@ -47,6 +48,9 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
 
     /// <summary>Another gang needs the nodes, or they are drained.</summary>
     public void Preempt(Preemption asked) => preemption = asked;
+
+    /// <summary>A drill's fault: told to the rank's agent with the next beats.</summary>
+    public void Inject(RankFault fault, Instant now) => faults.Add(fault, now);
 
     /// <summary>Takes up what the run wants. Nothing is asked for where it says nothing new.</summary>
     public IEnumerable<StageEffect> Want(StageWish wish, Instant now) => Stage is null || StageWishes.Differs(Stage.Wish, wish)

@@ -16,9 +16,7 @@ internal static class StageIncidents
     {
         var failure = climbed.Failure;
         long from = CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0;
-        var diagnosis = new Diagnosis(failure.NoticedAt, failure.Cause.InWords(), failure.Sentence, failure.Exit?.Class ?? "",
-            failure.Exit?.Meaning.Fix ?? "", failure.Exit?.Line ?? "", failure.Rank, failure.Node.Name, failure.Attempt, failure.Step,
-            Theories.Refuse(gang, failure, seen));
+        var diagnosis = DiagnosisOf(failure, gang, seen);
         var decision = new IncidentDecision(failure.NoticedAt, remedy, climbed.Rung, from,
             [.. climbed.Refused.Select(r => new RefusedRemedy(r.Rung, r.Because))]);
         var open = Open(stage);
@@ -81,6 +79,32 @@ internal static class StageIncidents
                 seen, taken.Ended);
     }
 
+    private static Diagnosis DiagnosisOf(Failure failure, GangGrant gang, Observation seen) => new(
+        failure.NoticedAt, failure.Cause.InWords(), failure.Sentence, failure.Exit?.Class ?? "", failure.Exit?.Meaning.Fix ?? "",
+        failure.Exit?.Line ?? "", failure.Rank, failure.Node.Name, failure.Attempt, failure.Step, Theories.Refuse(gang, failure, seen));
+
+    /// <summary>
+    /// A checkpoint was found damaged when it was to be gone on from: part of the incident that is being acted on, or, after a pause, one
+    /// of its own.
+    /// </summary>
+    /// <param name="then">What is gone on from instead, in words.</param>
+    public static Stage Refused(Stage stage, RefusedCheckpoint refused, long step, string then, Observation seen, DateTimeOffset now)
+    {
+        var open = Open(stage);
+        if (open is null && stage.Phase is Phase.Starting or Phase.Restarting && stage.Phase.GangOrNull is { } gang)
+        {
+            var failure = new Failure(FailureCause.CheckpointRefused, $"checkpoint {refused.Path} was found damaged: {refused.Reason}", "",
+                gang.Nodes[0], false, stage.Attempt, step, now, now);
+            long from = CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0;
+            open = IncidentMachine.Diagnose(null, () => Begin(stage, gang, failure), failure, DiagnosisOf(failure, gang, seen),
+                new IncidentDecision(now, then, "the rank itself", from, []), [], null) with
+            { FailedAttempts = [] };
+        }
+
+        return open is null ? stage
+            : stage with { NewestIncident = IncidentMachine.Refuse(open, new RefusedPath(refused.Path, refused.Reason), then, now) };
+    }
+
     public static Evidence EvidenceOf(Stage stage, GangGrant gang, Failure failure, Observation seen) =>
         Evidence.Of(stage.Watched, gang, failure, NumberOf(stage), seen);
 
@@ -95,7 +119,7 @@ internal static class StageIncidents
                 {
                     Next = stage with
                     {
-                        NewestIncident = IncidentMachine.Suspect(stage.Id, NumberOf(stage), gang.Slots, silence.Words, now),
+                        NewestIncident = IncidentMachine.Suspect(stage.Id, NumberOf(stage), gang.Slots, silence.Words, silence.Node, now),
                     },
                 }
                 : decision;

@@ -31,7 +31,7 @@ internal static class StageNews
 
         foreach (var refused in news.Refused.Distinct())
         {
-            next = TakeRefusal(next, refused, now);
+            next = TakeRefusal(next, refused, seen, now);
         }
 
         if (news.Resumed.LastOrDefault(r => r.Attempt == stage.Attempt) is { } resumed)
@@ -196,9 +196,9 @@ internal static class StageNews
     private static ImmutableArray<StageCheckpoint> Add(Stage stage, ImmutableArray<StageCheckpoint> all, CheckpointMade made) =>
         CheckpointChoice.Add(all, made, stage.Wish.BeginFrom?.Lineage ?? "");
 
-    private static Stage TakeRefusal(Stage stage, RefusedCheckpoint refused, DateTimeOffset now)
+    private static Stage TakeRefusal(Stage stage, RefusedCheckpoint refused, Observation seen, DateTimeOffset now)
     {
-        if (!stage.Checkpoints.Any(c => c.Usable && refused.Means(c.Made)))
+        if (stage.Checkpoints.LastOrDefault(c => c.Usable && refused.Means(c.Made)) is not { Made: var made })
         {
             return stage;
         }
@@ -206,6 +206,7 @@ internal static class StageNews
         var next = stage with { Checkpoints = CheckpointChoice.Quarantine(stage.Checkpoints, refused) };
         string then = CheckpointChoice.Newest(next.Checkpoints) is { } older
             ? $"the newest before it is step {older.Made.Step}" : "no other is known";
+        next = StageIncidents.Refused(next, refused, made.Step, then, seen, now);
         return next.Say(now, "checkpoint-refused",
             EventLevel.Warning, $"checkpoint {refused.Path} is not used again: {refused.Reason}; {then}");
     }

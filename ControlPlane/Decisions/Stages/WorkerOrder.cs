@@ -89,4 +89,7 @@ public sealed record WorkerReply(WorkerOrder Order, TimeSpan BeatEvery, long Ack
 
     /// <summary>Steps of checkpoints that retention leaves alone, as <see cref="Assignment.Pinned"/>; what is said last counts.</summary>
     public ImmutableArray<long> Pinned { get; init; } = [];
+
+    /// <summary>What a drill asks ranks of the node to do wrong; each is said several times.</summary>
+    public ImmutableArray<RankFault> Faults { get; init; } = [];
 }

@@ -105,6 +105,13 @@ public sealed class AdamW : IDisposable
         }
     }
 
+    /// <summary>The first gradient that is there becomes NaN.</summary>
+    public void SpoilGradient()
+    {
+        using var untracked = no_grad();
+        _leaves.Select(leaf => leaf.grad).FirstOrDefault(gradient => gradient is not null)?.fill_(double.NaN);
+    }
+
     /// <summary>
     /// Between two backward passes of one step: takes bfloat16 gradients over into float32 sums, so that micro-batches add up in float32
     /// (report section 3.3.3).

@@ -163,6 +163,9 @@ public sealed class Learner : IDisposable
     /// <summary>Called before weights, moments or the average change: somebody may still be copying them.</summary>
     public Action? BeforeChange { get; set; }
 
+    /// <summary>A drill has the next update meet a gradient that is NaN here.</summary>
+    public bool SpoilsGradient { get; set; }
+
     /// <summary>
     /// Updates by the gradients that the ranks of all rows sum up to: each weighs its own by its share of the whole batch.
     /// </summary>
@@ -172,6 +175,11 @@ public sealed class Learner : IDisposable
         CustomBackward.ThrowIfFailed();
         BeforeChange?.Invoke();
         _micro = 0;
+        if (SpoilsGradient)
+        {
+            SpoilsGradient = false;
+            Optimizer.SpoilGradient();
+        }
         var norm = Optimizer.Update(learningRate * RateFactor, Mesh);
         if (_emaDecay > 0)
         {

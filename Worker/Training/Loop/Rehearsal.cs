@@ -74,7 +74,7 @@ internal static class Rehearsal
 
         public string? TakeSaveOrder() => null;
 
-        public RateFault? TakeRateFault() => null;
+        public RankFault? TakeFault() => null;
 
         public IReadOnlyList<long>? Pinned => null;
     }

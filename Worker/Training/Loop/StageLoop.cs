@@ -149,7 +149,13 @@ public sealed partial class StageLoop : IDisposable
         {
             return;
         }
-        var fault = _link.TakeRateFault() ?? new RateFault();
+        var asked = _link.TakeFault();
+        if (asked?.Number is not null)
+        {
+            _work.Learner.SpoilsGradient = true;
+            _link.Note($"a drill makes a gradient of rank {_rank.Rank} NaN in step {_position.Step + 1}");
+        }
+        var fault = asked?.Rate ?? new RateFault();
         var steps = _mesh.World.Broadcast(fault.Steps);
         var factor = BitConverter.Int64BitsToDouble(_mesh.World.Broadcast(BitConverter.DoubleToInt64Bits(fault.Factor)));
         if (steps > 0)

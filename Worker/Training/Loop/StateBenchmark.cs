@@ -173,6 +173,6 @@ internal sealed class StateBenchmark(long bytes, string folder, string device)
 
         public string? TakeSaveOrder() => null;
 
-        public RateFault? TakeRateFault() => null;
+        public RankFault? TakeFault() => null;
     }
 }

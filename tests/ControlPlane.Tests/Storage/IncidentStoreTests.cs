@@ -73,11 +73,12 @@ public sealed class IncidentStoreTests(PrivatePostgres postgres)
     {
         await using var database = await TestDatabase.Create(kind, postgres);
         var store = database.Room().GetRequiredService<IncidentStore>();
-        var first = IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", Began);
+        var first = IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", "node-0", Began);
         await store.Record(first, Cancellation);
         await store.Record(IncidentMachine.HeardAgain(first, Began.AddSeconds(3)), Cancellation);
-        await store.Record(IncidentMachine.Suspect(Stage, 2, 4, "no step for 12 s", Began.AddMinutes(1)), Cancellation);
-        await store.Record(IncidentMachine.Suspect(new StageId("b", "sft"), 1, 4, "no step for 13 s", Began.AddMinutes(2)), Cancellation);
+        await store.Record(IncidentMachine.Suspect(Stage, 2, 4, "no step for 12 s", "node-0", Began.AddMinutes(1)), Cancellation);
+        await store.Record(IncidentMachine.Suspect(new StageId("b", "sft"), 1, 4, "no step for 13 s", "node-0", Began.AddMinutes(2)),
+            Cancellation);
         Assert.Equal([("b", 1), ("a", 2), ("a", 1)],
             (await store.Newest(null, null, 10, Cancellation)).Select(i => (i.Incident.Stage.Run, i.Incident.Number)));
         Assert.Equal([(2, IncidentState.Suspected), (1, IncidentState.Closed)],

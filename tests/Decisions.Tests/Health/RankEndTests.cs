@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using CsCheck;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Decisions.Tests.Stages;
 using Xunit;
@@ -134,6 +135,11 @@ public sealed class RankEndTests
             StringComparison.Ordinal);
         Assert.Empty(again.Outbox);
         Assert.Equal(told.RestartsByCause, again.RestartsByCause);
+        var incident = told.NewestIncident!;
+        Assert.Equal(("rank exited", "its agent", IncidentState.Verifying),
+            (incident.Diagnosis?.Cause, incident.Decision?.Rung, incident.State));
+        Assert.Contains("launched it again by itself: local try 1", incident.Sentence, StringComparison.Ordinal);
+        Assert.Empty(incident.FailedAttempts);
     }
 
     [Fact]

@@ -24,7 +24,8 @@ public sealed class IncidentTests
         for (int seed = 0; seed < 400; seed++)
         {
             var random = new Random(seed);
-            var incident = random.Next(2) == 0 ? IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", Began) : Failed(null, random, 0);
+            var incident = random.Next(2) == 0
+                ? IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", "node-0", Began) : Failed(null, random, 0);
             for (int i = 1; i < 12; i++)
             {
                 incident = !incident.Open ? incident : random.Next(6) switch

@@ -11,7 +11,7 @@ public sealed class RecordingRankLink : IRankLink, IDisposable
     private readonly ConcurrentQueue<RankReport> _reports = new();
     private volatile RankStop? _stop;
     private string? _saveReason;
-    private RateFault? _rateFault;
+    private RankFault? _fault;
 
     public IReadOnlyList<RankReport> Reports => [.. _reports];
 
@@ -34,9 +34,9 @@ public sealed class RecordingRankLink : IRankLink, IDisposable
 
     public IReadOnlyList<long>? Pinned { get; set; }
 
-    public void OrderFault(RateFault fault) => _rateFault = fault;
+    public void OrderFault(RankFault fault) => _fault = fault;
 
-    public RateFault? TakeRateFault() => Interlocked.Exchange(ref _rateFault, null);
+    public RankFault? TakeFault() => Interlocked.Exchange(ref _fault, null);
 
     public void Report(RankReport report)
     {

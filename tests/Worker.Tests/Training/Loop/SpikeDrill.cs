@@ -152,7 +152,7 @@ internal sealed class SpikeDrill(string root, long seed, SpikeFault fault, strin
         if (step == FaultAt - 1 && fault == SpikeFault.Rate && !injected)
         {
             injected = true;
-            link.OrderFault(new RateFault { Factor = RateFactor, Steps = FaultSteps });
+            link.OrderFault(new Proto.RankFault { Rate = new RateFault { Factor = RateFactor, Steps = FaultSteps } });
         }
 
         if (step == ForgetAt && !forgot)

@@ -1,0 +1,126 @@
+using System.CommandLine;
+using System.Globalization;
+using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.Decisions.Drills;
+using DrillCard = DeepSeekOps.Contracts.Ops.V1.DrillCard;
+using DrillTruth = DeepSeekOps.Contracts.Ops.V1.DrillTruth;
+
+namespace DeepSeekOps.ControlPlane.Cli.Verbs;
+
+/// <summary>`dsops drill RUN --fault F`: breaks something for real, waits for the recovery, and scores what was said of it.</summary>
+internal static class DrillVerb
+{
+    private static readonly TimeSpan AskEvery = TimeSpan.FromMilliseconds(250);
+
+    public static Command Build(Terminal terminal)
+    {
+        var name = VerbAction.RunName();
+        var fault = new Option<string>("--fault") { Description = "What is broken.", Required = true };
+        fault.AcceptOnlyFromAmong([.. DrillFaults.Names]);
+        var seed = new Option<int>("--seed")
+        {
+            Description = "Chooses rank, node, moment and file, with what is there.", HelpName = "N", DefaultValueFactory = _ => 1,
+        };
+        var stage = new Option<string?>("--stage") { Description = "Default: the stage that trains.", HelpName = "NAME" };
+        var within = new Option<int>("--within")
+        {
+            Description = "So many seconds the recovery is waited for.", HelpName = "SECONDS", DefaultValueFactory = _ => 300,
+        };
+        within.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && int.TryParse(token.Value, CultureInfo.InvariantCulture, out int seconds)
+                && seconds is < 1 or > 86_400)
+            {
+                result.AddError("--within must be between 1 and 86400 seconds.");
+            }
+        });
+        var command = new Command("drill",
+            "Breaks something of what a run trains on purpose, for real, waits until it is recovered, and scores what was said of it. "
+            + "Only where the control plane was started with --drills.")
+        {
+            name, fault, seed, stage, within,
+        };
+        command.SetClientAction(async (client, parsed, cancellation) =>
+        {
+            var truth = await client.DrillAsync(new DrillRequest
+            {
+                Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "", Fault = parsed.GetValue(fault),
+                Seed = parsed.GetValue(seed),
+            }, ControlPlaneConnection.Options(cancellation));
+            if (!parsed.WantsJson())
+            {
+                string simulated = truth.Simulated ? "Simulated: " : "";
+                Say(terminal, 0, $"{simulated}{truth.Run}/{truth.Stage} at step {Whole(truth.Step)}: {truth.What}");
+            }
+
+            var card = await Wait(client, truth, TimeSpan.FromSeconds(parsed.GetValue(within)), cancellation);
+            if (parsed.WantsJson())
+            {
+                await terminal.Output.WriteLineAsync(ProtoJson.Document(card));
+            }
+            else
+            {
+                Write(terminal, card);
+            }
+
+            return card.Verified ? ExitCode.Ok : ExitCode.Failed;
+        });
+        return command;
+    }
+
+    private static async Task<DrillCard> Wait(
+        OpsService.OpsServiceClient client, DrillTruth truth, TimeSpan within, CancellationToken cancellation)
+    {
+        long began = TimeProvider.System.GetTimestamp();
+        using var timer = new PeriodicTimer(AskEvery);
+        while (true)
+        {
+            var card = await client.ScoreDrillAsync(truth, ControlPlaneConnection.Options(cancellation));
+            if (card.Over || TimeProvider.System.GetElapsedTime(began) > within)
+            {
+                return card;
+            }
+
+            await timer.WaitForNextTickAsync(cancellation);
+        }
+    }
+
+    private static void Write(Terminal terminal, DrillCard card)
+    {
+        Say(terminal, 2, $"detected   {(card.DetectedAfter is { } seen ? $"after {Words.Time(seen.ToTimeSpan())}" : "no")}");
+        string named = card.NamedAfter is { } after ? $"'{card.Cause}' after {Words.Time(after.ToTimeSpan())}" : "no";
+        Say(terminal, 2, $"named      {named}");
+        Say(terminal, 2, $"grade      {Whole(card.Grade)} of 100: {card.Because}");
+        string verified = card.Verified ? "yes, and verified" : card.Over ? $"no: {card.State}" : $"not within the time: {card.State}";
+        Say(terminal, 2, $"recovered  {verified}");
+        if (card.Phases.Count > 0)
+        {
+            Say(terminal, 2, $"phases     {string.Join(", ", card.Phases.Select(p => $"{p.Name} {Words.Time(p.Took.ToTimeSpan())}"))}");
+        }
+
+        if (card.HasStepsLost)
+        {
+            Say(terminal, 2, $"lost       {(card.StepsLost == 1 ? "1 step" : $"{Whole(card.StepsLost)} steps")} made again");
+        }
+
+        if (card.Incident > 0)
+        {
+            Say(terminal, 2, $"incident   {Whole(card.Incident)}: {card.Sentence}");
+        }
+    }
+
+    private static void Say(Terminal terminal, int indent, string text)
+    {
+        string pad = new(' ', indent);
+        string hanging = indent == 0 ? "" : new string(' ', indent + 11);
+        bool first = true;
+        foreach (string line in Columns.Wrap(Columns.Clean(text), Math.Max(20, terminal.Width - hanging.Length)))
+        {
+            terminal.Output.WriteLine((first ? pad : hanging) + line);
+            first = false;
+        }
+    }
+
+    private static string Whole(long number) => number.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,156 @@
+using System.Collections.Immutable;
+using CsCheck;
+using DeepSeekOps.Decisions.Drills;
+using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Stages;
+using Xunit;
+
+namespace DeepSeekOps.Decisions.Tests.Drills;
+
+/// <summary>Which target a drill strikes, and how what was said of it is graded.</summary>
+public sealed class DrillTests
+{
+    private static readonly StageId Stage = new("gang", "pretrain");
+    private static readonly DateTimeOffset At = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    [Fact]
+    public void A_seed_strikes_the_same_target_again_and_many_seeds_strike_all_of_them()
+    {
+        var struck = Enumerable.Range(0, 64).Select(seed => Choose(Ground(), DrillFault.KillRank, seed)).ToList();
+        Assert.Equal(struck, Enumerable.Range(0, 64).Select(seed => Choose(Ground(), DrillFault.KillRank, seed)));
+        Assert.Equal([0, 1, 2, 3], struck.Select(p => p!.Rank!.Value).Distinct().Order());
+        Assert.All(struck, p => Assert.Equal(1000 + p!.Rank, p.Pid));
+    }
+
+    [Fact]
+    public void What_strikes_a_node_names_its_agent_and_no_rank()
+    {
+        foreach (var fault in new[] { DrillFault.KillAgent, DrillFault.KillNode, DrillFault.LoseContact })
+        {
+            var plan = Choose(Ground(), fault, 7);
+            Assert.NotNull(plan);
+            Assert.Null(plan.Rank);
+            Assert.Equal(plan.Node == "node-0" ? 500 : 501, plan.Pid);
+        }
+    }
+
+    [Fact]
+    public void A_rate_is_multiplied_by_the_first_rank_whose_word_counts_for_all() =>
+        Assert.All(Enumerable.Range(0, 20),
+            seed => Assert.Equal(0, Choose(Ground() with { ActsOnLosses = true }, DrillFault.Spike, seed)!.Rank));
+
+    [Fact]
+    public void What_could_not_be_told_apart_or_would_not_come_back_is_refused_with_what_to_do()
+    {
+        Assert.Contains("Wait until they do", Refused(Ground("starting"), DrillFault.KillRank), StringComparison.Ordinal);
+        Assert.Contains("not over (3)", Refused(Ground() with { Newest = Suspected(3) }, DrillFault.KillRank), StringComparison.Ordinal);
+        Assert.Contains("1 good checkpoint", Refused(Ground(checkpoints: [10]), DrillFault.CorruptCheckpoint), StringComparison.Ordinal);
+        Assert.Contains("before step 520 ends it", Refused(Ground() with { BreakForgottenAt = 520 }, DrillFault.NotANumber),
+            StringComparison.Ordinal);
+        Assert.NotNull(Choose(Ground() with { BreakForgottenAt = 20 }, DrillFault.NotANumber, 1));
+        Assert.Contains("mode: act", Refused(Ground(), DrillFault.Spike), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Every_fault_has_a_name_that_leads_back_to_it()
+    {
+        Assert.All(Enum.GetValues<DrillFault>(), fault => Assert.Equal(fault, DrillFaults.Parse(fault.NameOf())));
+        Assert.Null(DrillFaults.Parse("earthquake"));
+    }
+
+    [Theory]
+    [InlineData(FailureCause.RankExited, 2, 100)]
+    [InlineData(FailureCause.RankExited, 1, 65)]
+    [InlineData(FailureCause.RankHung, 2, 35)]
+    public void A_killed_rank_is_graded_by_cause_and_rank(FailureCause cause, int rank, int grade) =>
+        Assert.Equal(grade, DrillCard.Of(Truth(DrillFault.KillRank) with { Rank = 2 }, [Diagnosed(cause, rank, "node-1", 20)]).Grade);
+
+    [Theory]
+    [InlineData(DrillFault.KillAgent, FailureCause.NodeLost, "node-1", 35)]
+    [InlineData(DrillFault.KillNode, FailureCause.NodeLost, "node-1", 100)]
+    [InlineData(DrillFault.KillNode, FailureCause.AgentLost, "node-0", 65)]
+    [InlineData(DrillFault.NotANumber, FailureCause.NotFinite, "node-0", 100)]
+    [InlineData(DrillFault.Spike, FailureCause.LossRose, "node-0", 100)]
+    public void A_lost_node_or_a_number_is_graded_by_what_can_be_known_of_it(
+        DrillFault fault, FailureCause cause, string node, int grade) =>
+        Assert.Equal(grade, DrillCard.Of(Truth(fault), [Diagnosed(cause, null, node, 25)]).Grade);
+
+    [Fact]
+    public void A_damaged_checkpoint_is_named_when_its_file_is()
+    {
+        var truth = Truth(DrillFault.CorruptCheckpoint) with { Checkpoint = "gang/pretrain/step-00000020", File = "model.safetensors" };
+        var lost = Diagnosed(FailureCause.AgentLost, null, "node-1", 25);
+        Assert.Equal(35, DrillCard.Of(truth, [lost]).Grade);
+        Assert.Equal(65, DrillCard.Of(truth, [lost with { RefusedCheckpoints = [new(truth.Checkpoint, "it is damaged")] }]).Grade);
+        Assert.Equal(100, DrillCard.Of(truth,
+            [lost with { RefusedCheckpoints = [new(truth.Checkpoint, "model.safetensors is cut")] }]).Grade);
+    }
+
+    [Fact]
+    public void A_silence_that_ends_by_itself_is_right_when_it_is_told_and_nothing_is_ended_for_it()
+    {
+        var silent = Suspected(2);
+        Assert.False(DrillCard.Of(Truth(DrillFault.LoseContact), [silent]).Verified);
+        var over = DrillCard.Of(Truth(DrillFault.LoseContact), [IncidentMachine.HeardAgain(silent, At.AddSeconds(30))]);
+        Assert.True(over is { Over: true, Verified: true, Grade: 100 });
+        Assert.Contains("node-1 was silent", over.Sentence, StringComparison.Ordinal);
+        Assert.Equal(35, DrillCard.Of(Truth(DrillFault.LoseContact), [Diagnosed(FailureCause.AgentLost, null, "node-1", 25)]).Grade);
+    }
+
+    [Fact]
+    public void A_fault_that_nobody_noticed_has_nothing_and_goes_on_being_waited_for()
+    {
+        // Of before it, and of another stage.
+        var card = DrillCard.Of(Truth(DrillFault.KillRank), [Suspected(1), Suspected(2) with { Stage = new StageId("other", "pretrain") }]);
+        Assert.True(card is { Grade: 0, Over: false, Verified: false, DetectedAfter: null, NamedAfter: null, Incident: 0 });
+    }
+
+    [Fact]
+    public void A_doubt_that_came_to_nothing_is_not_scored_where_the_fault_has_an_incident_of_its_own() =>
+        Assert.Equal(3, DrillCard.Of(Truth(DrillFault.KillRank) with { Rank = 2 },
+            [Suspected(2), Diagnosed(FailureCause.RankExited, 2, "node-1", 20) with { Number = 3 }]).Incident);
+
+    [Fact]
+    public void Whatever_is_recorded_a_grade_is_one_of_four_and_only_the_right_cause_earns_more_than_notice() =>
+        Gen.Select(Gen.Enum<DrillFault>(), Gen.Enum<FailureCause>(), Gen.Int[0, 3], Gen.Int[0, 200]).Sample((fault, cause, rank, step) =>
+        {
+            var card = DrillCard.Of(Truth(fault) with { Rank = 2 }, [Diagnosed(cause, rank, "node-1", step)]);
+            Assert.Contains(card.Grade, new[] { 35, 65, 100 });
+            Assert.False(card.Verified);
+            Assert.True(card.Grade <= 35 || fault != DrillFault.Hang || cause == FailureCause.RankHung);
+        });
+
+    private static DrillPlan? Choose(DrillGround ground, DrillFault fault, int seed) => DrillPlan.Choose(ground, fault, seed, out _);
+
+    private static string Refused(DrillGround ground, DrillFault fault)
+    {
+        Assert.Null(DrillPlan.Choose(ground, fault, 1, out string refusal));
+        return refusal;
+    }
+
+    private static DrillTruth Truth(DrillFault fault) => new(fault, Stage, 1, null, "node-1", 20, At, 1, "");
+
+    private static Incident Suspected(int number) =>
+        IncidentMachine.Suspect(Stage, number, 4, "no word from the agent on node-1", "node-1", At.AddSeconds(10));
+
+    private static Incident Diagnosed(FailureCause cause, int? rank, string node, long step)
+    {
+        var failure = new Failure(cause, "it broke", "", new NodeId(node), false, 1, step, At.AddSeconds(1), At.AddSeconds(2))
+        { Rank = rank };
+        var diagnosis = new Diagnosis(failure.NoticedAt, cause.InWords(), failure.Sentence, "", "", "", rank, node, 1, step, []);
+        return IncidentMachine.Diagnose(null, () => new Incident(Stage, 2, IncidentState.Diagnosed, failure.NoticedAt, "", 4, []), failure,
+            diagnosis, new IncidentDecision(failure.NoticedAt, "restarting in place", "in place", 10, []), [], null);
+    }
+
+    private static DrillGround Ground(string state = "running", ImmutableArray<long>? checkpoints = null)
+    {
+        ImmutableArray<RankView> ranks =
+        [
+            .. Enumerable.Range(0, 4).Select(r => new RankView(r, $"node-{r / 2}", 1000 + r, RankState.Training, At, 500 + (r / 2))),
+        ];
+        var view = new StageView("pretrain", "pretraining", state, "", 1, 20, 100, 0, 0, 2.0, null, null, 1.0, 1e-3, "4Ki", ranks, At, null,
+            null, 20, [], ImmutableDictionary<string, int>.Empty);
+        return new DrillGround(new StageReport(Stage, 1, new Phase.Waiting(), "", null, checkpoints ?? [10, 20], view), ranks, null, false);
+    }
+}
