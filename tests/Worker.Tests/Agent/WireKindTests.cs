@@ -25,7 +25,7 @@ public sealed class WireKindTests
     [MemberData(nameof(RankOrders))]
     public void Each_order_to_a_rank_has_its_place(string kind) => Assert.Equal(kind, Of<RankOrder>(kind).Match(
         none: () => "none", launch: _ => "launch", save: _ => "save", stop: _ => "stop", regroup: _ => "regroup",
-        rateFault: _ => "rate_fault", pins: _ => "pins"));
+        fault: _ => "fault", pins: _ => "pins"));
 
     [Theory]
     [MemberData(nameof(Reports))]
