@@ -47,8 +47,8 @@ internal sealed class DrillCalls(
     {
         var truth = request.ToRecord();
         await runs.ExistingStage(truth.Stage.Run, truth.Stage.Stage, context.CancellationToken);
-        var known = await incidents.Newest(truth.Stage.Run, IncidentsScored, context.CancellationToken);
-        return DrillCard.Of(truth, [.. known]).ToProto(cluster.Simulated);
+        var known = await incidents.Newest(truth.Stage.Run, since: null, IncidentsScored, context.CancellationToken);
+        return DrillCard.Of(truth, [.. known.Select(k => k.Incident)]).ToProto(cluster.Simulated);
     }
 
     private async Task<StageId> StageToDrill(string run, string? stage, CancellationToken cancellation)
@@ -65,7 +65,8 @@ internal sealed class DrillCalls(
         var grain = grains.GetGrain<IStageGrain>(stage.ToString());
         var report = await grain.Describe() ?? throw NotNow($"{stage} has not begun. Wait until it trains.");
         var pipeline = (await grains.GetGrain<IRunGrain>(stage.Run).Submission())?.Pipeline;
-        var known = (await incidents.Newest(stage.Run, IncidentsScored, cancellation)).Where(i => i.Stage == stage).ToList();
+        var known = (await incidents.Newest(stage.Run, since: null, IncidentsScored, cancellation))
+            .Select(k => k.Incident).Where(i => i.Stage == stage).ToList();
         long broke = known.Where(i => i.Diagnosis?.Cause == FailureCause.NotFinite.InWords()).Select(i => i.Diagnosis!.Step)
             .DefaultIfEmpty(-1).Max();
         return new DrillGround(report, await grain.Ranks(), known.MaxBy(i => i.Number), pipeline?.LossSpikes.Mode == LossSpikeMode.Act)

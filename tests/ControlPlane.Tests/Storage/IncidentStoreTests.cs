@@ -96,13 +96,13 @@ public sealed class IncidentStoreTests(PrivatePostgres postgres)
     {
         await using var database = await TestDatabase.Create(kind, postgres);
         var store = database.Room().GetRequiredService<IncidentStore>();
-        var first = IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", Began);
+        var first = IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", "", Began);
         await store.Record(first, Cancellation);
         Assert.Equal(new MeanGrade(null, 0), await store.GradedSince(Began, Cancellation));
         await store.Grade(first, 35, Began.AddHours(1), Cancellation);
         await store.Grade(first, 65, Began.AddHours(2), Cancellation);
         await store.Record(IncidentMachine.HeardAgain(first, Began.AddSeconds(3)), Cancellation);
-        var second = IncidentMachine.Suspect(Stage, 2, 4, "no step for 12 s", Began);
+        var second = IncidentMachine.Suspect(Stage, 2, 4, "no step for 12 s", "", Began);
         await store.Record(second, Cancellation);
         await store.Grade(second, 100, Began.AddHours(2), Cancellation);
         var kept = (await store.Read("a", "pretrain", 1, Cancellation))!;
