@@ -16,7 +16,10 @@ internal static class DrillVerb
     public static Command Build(Terminal terminal)
     {
         var name = VerbAction.RunName();
-        var fault = new Option<string>("--fault") { Description = "What is broken.", Required = true };
+        var fault = new Option<string>("--fault")
+        {
+            Description = $"What is broken: {string.Join(", ", DrillFaults.Names)}.", HelpName = "FAULT", Required = true,
+        };
         fault.AcceptOnlyFromAmong([.. DrillFaults.Names]);
         var seed = new Option<int>("--seed")
         {
