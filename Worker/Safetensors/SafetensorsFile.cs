@@ -47,7 +47,7 @@ public sealed class SafetensorsFile : IDisposable
     public Tensor Read(string name)
     {
         var entry = this[name];
-        var tensor = empty(entry.Shape, TensorTypes.TypeOf(entry), CPU);
+        var tensor = empty(entry.Shape, TensorTypes.TypeOf(entry, Path), CPU);
         Fill(tensor, entry);
         return tensor;
     }
@@ -63,7 +63,7 @@ public sealed class SafetensorsFile : IDisposable
                 + "The checkpoint belongs to a model of another shape.");
         }
 
-        if (target.device_type == DeviceType.CPU && target.dtype == TensorTypes.TypeOf(entry) && target.is_contiguous())
+        if (target.device_type == DeviceType.CPU && target.dtype == TensorTypes.TypeOf(entry, Path) && target.is_contiguous())
         {
             Fill(target, entry);
             return;

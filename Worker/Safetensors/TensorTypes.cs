@@ -23,8 +23,9 @@ internal static class TensorTypes
         ["BOOL"] = ScalarType.Bool,
     };
 
-    public static ScalarType TypeOf(TensorEntry entry) => Known.TryGetValue(entry.Type, out var type) ? type
-        : throw new CheckpointFormatException($"tensor {entry.Name} is {entry.Type}; {string.Join(", ", Known.Keys)} are read.");
+    /// <param name="path">Of the tensor's file.</param>
+    public static ScalarType TypeOf(TensorEntry entry, string path) => Known.TryGetValue(entry.Type, out var type) ? type
+        : throw new CheckpointFormatException($"{path}: tensor {entry.Name} is {entry.Type}; {string.Join(", ", Known.Keys)} are read.");
 
     public static string NameOf(ScalarType type) =>
         Known.FirstOrDefault(k => k.Value == type).Key

@@ -68,6 +68,22 @@ public sealed class SafetensorsTests : DrawingTests, IDisposable
     }
 
     [Fact]
+    public void An_element_type_that_is_not_read_is_told_with_its_file()
+    {
+        using (NewDisposeScope())
+        {
+            SafetensorsWriter.Write(Path, [("w", rand(4, 4))]);
+        }
+
+        byte[] whole = File.ReadAllBytes(Path);
+        whole[whole.AsSpan().IndexOf("F32"u8)] = (byte)'U';
+        File.WriteAllBytes(Path, whole);
+        using var file = SafetensorsFile.Open(Path);
+        var refusal = Assert.Throws<CheckpointFormatException>(() => file.Read("w"));
+        Assert.StartsWith($"{Path}: tensor w is U32; ", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Random_damage_of_the_header_never_does_more_than_a_clear_refusal()
     {
         using (NewDisposeScope())
