@@ -137,7 +137,7 @@ public sealed partial class DeepSeekModel : IDisposable
     /// </summary>
     public void InitialiseInPlace() => Initialise((name, weight) =>
     {
-        random.manual_seed(BitConverter.ToUInt32(SHA256.HashData(Encoding.UTF8.GetBytes(name))));
+        RandomStreams.Begin(BitConverter.ToUInt32(SHA256.HashData(Encoding.UTF8.GetBytes(name))));
         weight.normal_(0, Shape.InitStd);
     });
 

@@ -30,8 +30,26 @@ public static class CollectiveBenchmark
             var (rows, each) = (numbers.narrow(0, 0, own).view(ranks.Ranks, own / ranks.Ranks),
                 Enumerable.Repeat(1L, ranks.Ranks).ToArray());
             times.Times.Add(Time("all_to_all", bytes, ranks, wait, () => ranks.AllToAll(rows, each, each).Dispose()));
+            if (device.type == DeviceType.CUDA)
+            {
+                var gradients = RequireSum(ranks, bytes / 2, device);
+                times.Times.Add(Time("all_reduce_bf16", bytes, ranks, wait, () => ranks.AllReduce([gradients])));
+            }
         }
         return times;
+    }
+
+    /// <summary>So many numbers in bfloat16, added up: as in float32, and rounded once.</summary>
+    /// <exception cref="InvalidDataException">They are others.</exception>
+    private static Tensor RequireSum(IProcessGroup ranks, long count, Device device)
+    {
+        const int Different = 13; // times up to 8: whole numbers that bfloat16 has
+        var pattern = arange(count, dtype: ScalarType.Int64, device: device).remainder(Different);
+        var numbers = (pattern * ((ranks.Own % 8) + 1)).to(ScalarType.BFloat16);
+        var wanted = (pattern * Enumerable.Range(0, ranks.Ranks).Sum(r => (r % 8) + 1)).to(ScalarType.BFloat16);
+        ranks.AllReduce([numbers]);
+        return numbers.eq(wanted).all().ToBoolean() ? numbers
+            : throw new InvalidDataException($"The sum of {count} bfloat16 numbers over {ranks.Ranks} ranks is not the one in float32.");
     }
 
     private static CollectiveTime Time(string call, long bytes, IProcessGroup ranks, Action wait, Action once)

@@ -21,6 +21,13 @@ public sealed class PatternTests
         Assert.Empty(found);
     }
 
+    /// <summary>TorchSharp's manual_seed begins the processor's numbers alone, and what a GPU draws is then another each time.</summary>
+    [Fact]
+    public void Random_numbers_begin_anew_in_one_place() => Assert.Equal(
+        ["Worker/Libtorch/RandomStreams.cs"],
+        Repository.Sources().Where(path => path.StartsWith("Worker/", StringComparison.Ordinal))
+            .Where(path => Repository.Read(path).Contains("manual_seed(", StringComparison.Ordinal)));
+
     [Fact]
     public void The_rule_would_see_one()
     {

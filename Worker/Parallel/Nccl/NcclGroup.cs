@@ -15,6 +15,9 @@ internal sealed class NcclGroup(
     IProcessGroup host, NcclCommunicator all, IReadOnlyDictionary<int, NcclSends> sends,
     IReadOnlyDictionary<int, NcclCommunicator> receives, Calls calls) : IProcessGroup
 {
+    /// <summary>Below it three short calls cost more than the bytes they save: 30 µs each, at 300 GB/s (4 H200).</summary>
+    private const long LeastToDeal = 1 << 22;
+
     public int Ranks => host.Ranks;
 
     public int Own => host.Own;
@@ -30,8 +33,17 @@ internal sealed class NcclGroup(
         {
             return;
         }
-        calls.Next();
         using var untracked = no_grad();
+        foreach (var tensor in here.Where(IsDealt))
+        {
+            SumInParts(tensor.detach());
+        }
+        here = [.. here.Where(t => !IsDealt(t))];
+        if (here.Length == 0)
+        {
+            return;
+        }
+        calls.Next();
         using var scope = NewDisposeScope();
         Tensor[] summed = [.. here.Select(t => t.detach().to(Exact(t.dtype)).contiguous())];
         var queue = Queue(here[0]);
@@ -188,6 +200,23 @@ internal sealed class NcclGroup(
     private static nint Queue(Tensor tensor) => CudaQueue.Current(tensor.device.index);
 
     private static long Bytes(Tensor tensor) => tensor.numel() * tensor.element_size();
+
+    /// <summary>Whether it is worth <see cref="SumInParts"/>.</summary>
+    private bool IsDealt(Tensor tensor) => Exact(tensor.dtype) != tensor.dtype && tensor.numel() >= LeastToDeal
+        && tensor.numel() % Ranks == 0 && tensor.is_contiguous();
+
+    /// <summary>
+    /// Each rank adds up its part of all of them in float32, in the order of the ranks, rounds it once and gives it to the others: the sum
+    /// that float32 makes, from half of the bytes.
+    /// </summary>
+    private void SumInParts(Tensor tensor)
+    {
+        using var scope = NewDisposeScope();
+        long[] each = [.. Enumerable.Repeat(1L, Ranks)];
+        var own = AllToAll(tensor.view(Ranks, -1), each, each).sum(0, type: ScalarType.Float32).to(tensor.dtype);
+        calls.Next();
+        all.Ask(c => NcclLibrary.AllGather(DispatcherCall.Address(own), DispatcherCall.Address(tensor), Bytes(own), c, Queue(own)));
+    }
 
     /// <summary>
     /// What sums are made in. Two numbers of bfloat16 add up to the same in either; of more NCCL would round each sum on its way round.

@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Recipes.Pipelining;
+using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
@@ -66,7 +67,7 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
         using var outer = NewDisposeScope();
         using var learner = new Learner(shape, optimizer, seed: 1, emaDecay: 0, rank.Device, work.Precision, mesh,
             whole => ModelPart.At(whole, rank.Layout, rank.Place), rank.Layout.DealsMoments, forSpeed: true);
-        random.manual_seed(1);
+        RandomStreams.Begin(1);
         var ids = randint(0, shape.VocabSize, [work.Batch, work.SequenceLength + 1], int64);
         var (first, own) = RequireEven(work);
         var micro = PipelineSchedules.RowsAtOnce(

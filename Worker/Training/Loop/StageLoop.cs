@@ -3,6 +3,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Training.Learning;
@@ -172,7 +173,7 @@ public sealed partial class StageLoop : IDisposable
             _work.Skip(_position, passed);
         }
         var began = _clock.GetTimestamp();
-        random.manual_seed(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step, _rank.Place.Data));
+        RandomStreams.Begin(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step, _rank.Place.Data));
         TakeFault();
         _work.Learner.RateFactor = _changes.RateFactor(_position.Step + 1);
         _context.SpoilTokens = _changes.Spoils(_order.Taken) ? _order.Taken : null;

@@ -4,6 +4,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Sampling;
@@ -169,7 +170,7 @@ public sealed class DistillationWork : IStageWork
         for (var start = Rows * _context.Mesh.World.Own; start < _plan.Samples; start += Rows * _context.Mesh.World.Ranks)
         {
             _context.Link.Progress(RankState.Training, "sampling", 0);
-            random.manual_seed(Seeds.Of(_context.Plan.Seed, "teacher", start));
+            RandomStreams.Begin(Seeds.Of(_context.Plan.Seed, "teacher", start));
             var problems = Enumerable.Range(start, Math.Min(Rows, _plan.Samples - start))
                 .Select(i => _context.Data.TrainingProblem(StageContext.DistillationProblems + i)).ToList();
             var outputs = Sampler.Generate(

@@ -1,6 +1,7 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Sampling;
@@ -28,7 +29,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         long step)
     {
         var (right, formed) = (0, 0);
-        random.manual_seed(ranks.Own);
+        RandomStreams.Begin(ranks.Own);
         var (first, count) = ranks.ShareOf(data.HeldOutCount);
         for (var start = first; start < first + count; start += Rows)
         {

@@ -248,6 +248,20 @@ public class CudaKernelTests : DrawingTests
         }
     }
 
+    [Fact]
+    public void Random_numbers_of_a_gpu_begin_anew_with_the_seed()
+    {
+        using var scope = NewDisposeScope();
+        var chances = ones([4, 1000], device: Gpu());
+        RandomStreams.Begin(7);
+        var (first, normal) = (multinomial(chances, 1), empty(1000, device: chances.device).normal_(0, 1));
+        RandomStreams.Begin(8);
+        Assert.False(normal.eq(empty(1000, device: chances.device).normal_(0, 1)).all().ToBoolean());
+        RandomStreams.Begin(7);
+        Assert.True(first.eq(multinomial(chances, 1)).all().ToBoolean());
+        Assert.True(normal.eq(empty(1000, device: chances.device).normal_(0, 1)).all().ToBoolean());
+    }
+
     [Theory]
     [InlineData(Precision.Bf16, 0.002)]
     [InlineData(Precision.Fp8, 0.0025)] // the report's finding, section 3.3
