@@ -151,9 +151,13 @@ public static class AgentPlan
                 $"told to save: {order.Reason}")
             : (wanted, "");
 
-    /// <summary>Nothing for a launch that is over, or that has formed by itself.</summary>
+    /// <summary>
+    /// Nothing for a launch that is over, or of a gang on this node, which its agent forms: of two who form one gang the second one's term
+    /// would be refused by whoever knows the first one's.
+    /// </summary>
     private static (Wanted Next, string Reason) Form(Wanted wanted, Form order) =>
         wanted is Wanted.Training { LocalTry: 0 } training && order.Attempt == training.Attempt
+        && training.Assignment.Ranks.Count < training.Assignment.WorldSize
             ? (training with { Roster = order.Roster }, training.Roster is null ? "the gang is complete" : "")
             : (wanted, "");
 

@@ -21,10 +21,10 @@ public static class Rendezvous
 {
     /// <param name="beat">Of an agent of the gang.</param>
     /// <param name="agents">What all agents of the gang said last, this one included.</param>
-    /// <returns>Null: nobody of that node waits, or not all are there yet.</returns>
+    /// <returns>Null: nobody of that node waits, not all are there yet, or it is for the agent to form the gang.</returns>
     public static WorkerOrder.Form? For(Stage stage, AgentBeat beat, Vitals agents)
     {
-        if (stage.Phase.GangOrNull is not { } gang || !beat.Ranks.Any(r => Waits(stage, r)))
+        if (stage.Phase.GangOrNull is not { Nodes.Length: > 1 } gang || !beat.Ranks.Any(r => Waits(stage, r)))
         {
             return null;
         }

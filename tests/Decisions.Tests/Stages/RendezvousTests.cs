@@ -69,10 +69,18 @@ public sealed class RendezvousTests
         Assert.Equal(6, Rendezvous.For(stage, beats[1], anew)?.Roster.Members.Length);
     }
 
-    private static Stage Launched()
+    [Fact]
+    public void A_gang_of_one_node_is_left_to_its_agent()
+    {
+        var stage = Launched(nodes: 1);
+        var beat = Beat(stage, 0, [0, 1], 1);
+        Assert.Null(Rendezvous.For(stage, beat, Vitals.Fresh(Now).Take(beat, stage.Watched, false, Now)));
+    }
+
+    private static Stage Launched(int nodes = 3)
     {
         var trained = new RunningStage().Stage;
-        var gang = trained.Phase.GangOrNull! with { Nodes = [.. Nodes], SlotsPerNode = PerNode };
+        var gang = trained.Phase.GangOrNull! with { Nodes = [.. Nodes[..nodes]], SlotsPerNode = PerNode };
         return trained with { Phase = new Phase.Restarting(gang, Now.At), Attempt = trained.Attempt + 1 };
     }
 

@@ -144,6 +144,14 @@ public sealed class AgentPlanTests
         Assert.Empty(Decide(training, warm, (cold with { Life = RankLife.Ready }).End(137, "", Now)));
     }
 
+    /// <summary>Two who form one gang count its terms each in his own way: a rank that knows one's would refuse the other's.</summary>
+    [Fact]
+    public void A_gang_of_one_node_is_formed_by_nobody_else()
+    {
+        var training = new Wanted.Training(Gang(ranksHere: 2, world: 2));
+        Assert.Same(training, AgentPlan.Obey(training, Form(attempt: 1), Now).Next);
+    }
+
     /// <summary>What lives of a broken gang stays warm: it is seated again, and only the rank that is gone gets another process.</summary>
     [Fact]
     public void Survivors_of_a_gang_are_seated_again_and_only_the_dead_are_replaced()
