@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
@@ -227,6 +228,33 @@ internal sealed class Laws
         {
             throw new LawBrokenException(otherwise);
         }
+    }
+
+    private static void Demand(bool holds, [InterpolatedStringHandlerArgument(nameof(holds))] ref Otherwise otherwise)
+    {
+        if (!holds)
+        {
+            throw new LawBrokenException(otherwise.Words());
+        }
+    }
+
+    /// <summary>Words that are made only where the law is broken: a law is asked at each of millions of ticks.</summary>
+    [InterpolatedStringHandler]
+    public ref struct Otherwise
+    {
+        private DefaultInterpolatedStringHandler words;
+
+        public Otherwise(int literals, int parts, bool holds, out bool broken)
+        {
+            broken = !holds;
+            words = broken ? new DefaultInterpolatedStringHandler(literals, parts) : default;
+        }
+
+        public void AppendLiteral(string text) => words.AppendLiteral(text);
+
+        public void AppendFormatted<T>(T value) => words.AppendFormatted(value);
+
+        public string Words() => words.ToStringAndClear();
     }
 
     private sealed record Seen(

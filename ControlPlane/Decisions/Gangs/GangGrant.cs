@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using System.Text.Json.Serialization;
 
 namespace DeepSeekOps.Decisions.Gangs;
@@ -7,6 +8,11 @@ namespace DeepSeekOps.Decisions.Gangs;
 /// <param name="Gang">As it is written in records: <see cref="GangId.Number"/> of <see cref="Id"/>.</param>
 public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> Nodes, int SlotsPerNode, DateTimeOffset At)
 {
+    /// <summary>Fewer are compared faster one by one.</summary>
+    private const int FewNodes = 4;
+
+    private static readonly ConditionalWeakTable<GangGrant, HashSet<NodeId>> Members = [];
+
     [JsonIgnore]
     public GangId Id => new(Stage, Gang);
 
@@ -36,6 +42,13 @@ public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> N
     public ImmutableArray<StageId> Ahead { get; init; } = [];
 
     public int Slots => Nodes.Length * SlotsPerNode;
+
+    /// <summary>
+    /// Whether a node is of it. Each second every one of hundreds of agents is asked that several times, so the set is made once for a
+    /// grant.
+    /// </summary>
+    public bool Holds(NodeId node) =>
+        Nodes.Length <= FewNodes ? Nodes.Contains(node) : Members.GetValue(this, g => [.. g.Nodes]).Contains(node);
 
     /// <summary>Ranks go node by node, in the grant's order. Empty: the node is not of it.</summary>
     public ImmutableArray<RankPlacement> RanksOn(NodeId node) => Nodes.IndexOf(node) is >= 0 and var at ? RanksAt(at) : [];

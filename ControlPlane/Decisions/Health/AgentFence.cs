@@ -34,6 +34,11 @@ public static class AgentFence
     /// <summary>Steps that the stage does not have are nobody's: a later one would hide all real ones.</summary>
     public static AgentBeat Within(AgentBeat beat, WatchedStage stage)
     {
+        if (beat.Samples.IsEmpty && beat.Checkpoints.IsEmpty)
+        {
+            return beat;
+        }
+
         long last = stage.TotalSteps;
         bool fits = last <= 0 || (beat.Samples.All(s => s.Step <= last) && beat.Checkpoints.All(c => c.Step <= last));
         return fits ? beat : beat with

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace DeepSeekOps.Decisions.Health;
 
 public static class Beats
@@ -10,12 +12,23 @@ public static class Beats
         bool firstStep = stage.Launch != Launch.None
             && (beat.Samples.Any(s => s.Attempt == stage.Attempt)
                 || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.MadeStep(stage.LaunchedFrom)));
-        var known = before.On(beat.Node)?.Ranks ?? [];
-        bool ended = beat.Ranks.Any(r => r.State is RankState.Exited or RankState.Done
-            && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt && k.State == r.State));
-        bool lost = beat.Ranks.Any(r => r.LostPeer is not null && !known.Any(k => k.Rank == r.Rank && k.Attempt == r.Attempt
-            && k.LostPeer == r.LostPeer));
-        bool first = before.On(beat.Node) is not { Beaten: true };
-        return told || firstStep || ended || lost || first;
+        return told || firstStep || before.On(beat.Node) is not { Beaten: true } known || RankLost(beat.Ranks, known.Ranks);
+    }
+
+    /// <summary>One has ended, is done or has lost a peer, and had not by the beat before.</summary>
+    private static bool RankLost(ImmutableArray<RankStatus> ranks, ImmutableArray<RankStatus> known)
+    {
+        foreach (var rank in ranks)
+        {
+            bool ended = rank.State is RankState.Exited or RankState.Done;
+            if ((ended && !known.Any(k => k.Rank == rank.Rank && k.Attempt == rank.Attempt && k.State == rank.State))
+                || (rank.LostPeer is not null
+                    && !known.Any(k => k.Rank == rank.Rank && k.Attempt == rank.Attempt && k.LostPeer == rank.LostPeer)))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }

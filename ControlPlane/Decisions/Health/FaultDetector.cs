@@ -29,7 +29,12 @@ public static class FaultDetector
 
     private static Failure? PodEnded(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
-        var pods = PodsOf(stage, gang, seen);
+        if (seen.Cluster is not { } cluster || !cluster.Pods.Any(p => p.Phase == PodPhase.Exited && p.Gang == gang.Id))
+        {
+            return null;
+        }
+
+        var pods = PodsOf(gang, cluster);
         foreach (var node in gang.Nodes)
         {
             if (pods.GetValueOrDefault(node) is not { Phase: PodPhase.Exited } pod)
@@ -39,7 +44,7 @@ public static class FaultDetector
 
             string how = pod.ExitCode is { } code ? RankEnd.HowItEnded(code) : "ended";
             // A broken node names its cause. Where it only repeats its pod's words, they are this same exit told twice.
-            string why = seen.Cluster?.Nodes.FirstOrDefault(n => n.Id == node) is { Health: NodeHealth.NotReady, Reason.Length: > 0 } broken
+            string why = cluster.Nodes.FirstOrDefault(n => n.Id == node) is { Health: NodeHealth.NotReady, Reason.Length: > 0 } broken
                 && broken.Reason != pod.Reason ? $": {broken.Reason}" : pod.Cause.Length > 0 ? $": {pod.Cause}" : "";
             return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}{why}", "", node, true, seen,
                 now - (seen.AgentOn(node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero), now);
@@ -114,11 +119,8 @@ public static class FaultDetector
     {
         var limit = HangLimit(stage.Policy, seen.LongestStepSeconds);
         // One hung rank stops all at their next collective: the one that is behind is the one to name.
-        var hung = seen.AgentsOf(gang).Where(a => seen.SilenceOf(a) < Fresh)
-            .SelectMany(a => a.Ranks.Select(r => (Agent: a, Rank: r)))
-            .Where(x => x.Rank.Attempt == stage.Attempt && x.Rank.SinceProgress > Limit(x.Rank))
-            .OrderByDescending(x => x.Rank.Halted).ThenBy(x => x.Rank.CollectiveSequence).ThenByDescending(x => x.Rank.SinceProgress)
-            .FirstOrDefault();
+        var hung = Stuck().OrderByDescending(x => x.Rank.Halted).ThenBy(x => x.Rank.CollectiveSequence)
+            .ThenByDescending(x => x.Rank.SinceProgress).FirstOrDefault();
         if (hung.Rank is not { } rank)
         {
             return null;
@@ -132,6 +134,27 @@ public static class FaultDetector
         return Of(stage, FailureCause.RankHung, sentence, $"hung at step {rank.Step}", hung.Agent.Node, false, seen,
             now - seen.SilenceOf(hung.Agent) - rank.SinceProgress, now) with
         { Step = rank.Step, Rank = rank.Rank };
+
+        // Thousands are looked at each second, and hardly ever does one hang.
+        List<(AgentVitals Agent, RankStatus Rank)> Stuck()
+        {
+            List<(AgentVitals Agent, RankStatus Rank)> stuck = [];
+            var (halted, start) = (HaltedLimit(seen.LongestStepSeconds), stage.Policy.HangLimitBeforeFirstStep);
+            var least = Shortest(limit, halted, start);
+            foreach (var agent in seen.AgentsOf(gang))
+            {
+                foreach (var r in agent.Ranks)
+                {
+                    if (r.SinceProgress > least && r.Attempt == stage.Attempt && r.SinceProgress > Limit(r)
+                        && seen.SilenceOf(agent) < Fresh)
+                    {
+                        stuck.Add((agent, r));
+                    }
+                }
+            }
+
+            return stuck;
+        }
 
         // Not heard of is silence, which is the agent's; whoever has ended cannot hang.
         TimeSpan Limit(RankStatus r) => r.State.Match(
@@ -170,8 +193,14 @@ public static class FaultDetector
 
         var policy = stage.Policy;
         var shortest = Shortest(policy.NodeNotReadyFor, policy.PodMissingFor, policy.SilentFor);
+        // One agent speaks for a node: as a rule all of them have just been heard.
+        if (seen.AgentsOf(gang).Count(a => Silence(stage, seen, seen.SilenceOf(a)) <= shortest) == gang.Nodes.Length)
+        {
+            return null;
+        }
+
         var heard = seen.AgentsOf(gang).ToDictionary(a => a.Node, seen.SilenceOf);
-        var pods = PodsOf(stage, gang, seen);
+        var pods = PodsOf(gang, cluster);
         foreach (var node in gang.Nodes)
         {
             var silent = Silence(stage, seen, heard.TryGetValue(node, out var since) ? since : null);
@@ -224,10 +253,10 @@ public static class FaultDetector
         DateTimeOffset happened, DateTimeOffset now) =>
         new(cause, sentence, signature, node, suspect, stage.Attempt, StepOf(stage, seen), happened < now ? happened : now, now);
 
-    private static Dictionary<NodeId, PodSeen> PodsOf(WatchedStage stage, GangGrant gang, Observation seen)
+    private static Dictionary<NodeId, PodSeen> PodsOf(GangGrant gang, ClusterSnapshot cluster)
     {
         var pods = new Dictionary<NodeId, PodSeen>();
-        foreach (var pod in seen.Cluster?.Pods ?? [])
+        foreach (var pod in cluster.Pods)
         {
             if (pod.Gang == gang.Id)
             {

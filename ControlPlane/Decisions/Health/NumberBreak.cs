@@ -15,11 +15,13 @@ public static class NumberBreak
     {
         foreach (var agent in seen.AgentsOf(gang))
         {
-            if (agent.Ranks.FirstOrDefault(
-                r => r.Attempt == stage.Attempt && r.LocalTry >= stage.LocalTry && (r.Broke is not null || Ended(r))) is { } rank)
+            foreach (var rank in agent.Ranks)
             {
-                var broke = rank.Broke ?? Unexplained(stage, rank);
-                return Of(stage, agent.Node, broke, now - seen.SilenceOf(agent), now) with { Rank = rank.Rank };
+                if ((rank.Broke is not null || Ended(rank)) && rank.Attempt == stage.Attempt && rank.LocalTry >= stage.LocalTry)
+                {
+                    var broke = rank.Broke ?? Unexplained(stage, rank);
+                    return Of(stage, agent.Node, broke, now - seen.SilenceOf(agent), now) with { Rank = rank.Rank };
+                }
             }
         }
 

@@ -107,8 +107,13 @@ public sealed record Observation(
     /// </summary>
     public IEnumerable<AgentVitals> AgentsOf(GangGrant gang)
     {
-        var nodes = gang.Nodes.ToHashSet();
-        return Agents.Where(a => nodes.Contains(a.Node));
+        foreach (var agent in Agents)
+        {
+            if (gang.Holds(agent.Node))
+            {
+                yield return agent;
+            }
+        }
     }
 
     public AgentVitals? AgentOn(NodeId node) => Agents.FirstOrDefault(a => a.Node == node);

@@ -32,7 +32,7 @@ internal static class Calm
             bool starts = pod.Phase == PodPhase.Pending && expected.Contains(JobState.Loading);
             bool works = pod.Alive && !pod.Hung && pod.Doing is RanksDo.Load or RanksDo.Train && pod.Launched == stage.Attempt
                 && job is not null && expected.Contains(job.State) && !pod.HasNews;
-            if (!cluster.Nodes[pod.Node].Up || !(starts || works))
+            if (!pod.Machine.Up || !(starts || works))
             {
                 return false;
             }

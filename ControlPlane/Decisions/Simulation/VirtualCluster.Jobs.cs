@@ -27,6 +27,7 @@ internal sealed partial class VirtualCluster
 {
     private readonly Dictionary<(StageId Stage, int Attempt), TrainingJob> jobs = [];
     private readonly Dictionary<StageId, StageAccount> accounts = [];
+    private int jobsMoved;
 
     public IEnumerable<TrainingJob> Jobs => jobs.Values;
 
@@ -41,7 +42,16 @@ internal sealed partial class VirtualCluster
     public StageAccount AccountOf(StageId stage) =>
         accounts.TryGetValue(stage, out var known) ? known : accounts[stage] = new StageAccount();
 
-    public TrainingJob? JobOf(VirtualPod pod) => jobs.GetValueOrDefault((pod.Stage, pod.Launched));
+    /// <summary>Asked of each pod several times a tick, and found anew only once jobs have come or gone.</summary>
+    public TrainingJob? JobOf(VirtualPod pod)
+    {
+        if (pod.Found.Launched != pod.Launched || pod.Found.Jobs != jobsMoved)
+        {
+            pod.Found = (pod.Launched, jobsMoved, jobs.GetValueOrDefault((pod.Stage, pod.Launched)));
+        }
+
+        return pod.Found.Job;
+    }
 
     public void Launch(VirtualPod pod, Assignment assignment, Assignment? before)
     {
@@ -51,9 +61,9 @@ internal sealed partial class VirtualCluster
         pod.Doing = RanksDo.Load;
         var load = Draw(timing.Load) + TimeSpan.FromSeconds(Math.Ceiling(job.FromStep > 0 ? job.Timing.DurableSeconds : 0));
         agenda.After(load, () => Loaded(pod, job));
-        if (nodes[pod.Node].GpuBad)
+        if (pod.Machine.GpuBad)
         {
-            ExitRanks(pod, nodes[pod.Node].Fault);
+            ExitRanks(pod, pod.Machine.Fault);
         }
     }
 
@@ -87,6 +97,7 @@ internal sealed partial class VirtualCluster
             Pipeline = assignment.LaidOut,
         };
         jobs.Add((stage, assignment.Attempt), job);
+        jobsMoved++;
         return job;
     }
 

@@ -59,20 +59,20 @@ internal sealed partial class VirtualCluster(
             return true;
         }
 
-        foreach (var pod in pods.Where(p => p is { Phase: not PodPhase.Exited, Ending: false } && nodes[p.Node].Up))
+        foreach (var pod in pods.Where(p => p is { Phase: not PodPhase.Exited, Ending: false } && p.Machine.Up))
         {
             pod.Ending = true;
             agenda.After(Agenda.Round(timing.EndPod), () => End(pod, 143, "ended by order"));
         }
 
         podsSeen = null;
-        if (pods.Exists(p => p.Phase != PodPhase.Exited && !nodes[p.Node].KnownDown))
+        if (pods.Exists(p => p.Phase != PodPhase.Exited && !p.Machine.KnownDown))
         {
             return false;
         }
 
         gangs.Remove(gang);
-        pods.ForEach(p => MendIfLeft(nodes[p.Node]));
+        pods.ForEach(p => MendIfLeft(p.Machine));
         return true;
     }
 
@@ -87,7 +87,7 @@ internal sealed partial class VirtualCluster(
 
     private void Begin(VirtualPod pod)
     {
-        if (pod.Phase == PodPhase.Pending && !pod.Ending && nodes[pod.Node].Up)
+        if (pod.Phase == PodPhase.Pending && !pod.Ending && pod.Machine.Up)
         {
             (pod.Phase, pod.Alive) = (PodPhase.Running, true);
             podsSeen = null;
@@ -97,7 +97,7 @@ internal sealed partial class VirtualCluster(
     public void End(VirtualPod pod, int exitCode, string error)
     {
         // A machine that is gone ends nothing and tells nothing.
-        if (pod.Phase == PodPhase.Exited || !nodes[pod.Node].Up)
+        if (pod.Phase == PodPhase.Exited || !pod.Machine.Up)
         {
             return;
         }
@@ -107,7 +107,7 @@ internal sealed partial class VirtualCluster(
         podsSeen = null;
     }
 
-    private PodPhase PhaseSeen(VirtualPod pod) => nodes[pod.Node].KnownDown && pod.Phase != PodPhase.Exited ? PodPhase.Unknown : pod.Phase;
+    private PodPhase PhaseSeen(VirtualPod pod) => pod.Machine.KnownDown && pod.Phase != PodPhase.Exited ? PodPhase.Unknown : pod.Phase;
 
     /// <summary>Whole seconds, as ticks are: what hundreds of pods do is then done at few moments.</summary>
     private TimeSpan Draw((double From, double To) range) =>

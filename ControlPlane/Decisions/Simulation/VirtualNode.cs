@@ -45,6 +45,11 @@ internal sealed class VirtualPod(GangId gang, NodeId node, int index, string age
     /// <summary>Of its node in the gang's rank order.</summary>
     public int Index { get; } = index;
 
+    public VirtualNode Machine { get; } = cluster.Nodes[node];
+
+    /// <summary>Its job, as the cluster found it last.</summary>
+    public (int Launched, int Jobs, TrainingJob? Job) Found { get; set; } = (-1, 0, null);
+
     public PodPhase Phase { get; set; } = PodPhase.Pending;
 
     /// <summary>The agent's process runs. Unlike the phase, this is the truth.</summary>

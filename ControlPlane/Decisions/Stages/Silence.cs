@@ -24,36 +24,56 @@ public sealed record Silence(string Words, TimeSpan For)
 
     private static Silence? OfAgent(Stage stage, GangGrant gang, Observation seen)
     {
-        string until = $"given up at {Decisions.Words.Duration(stage.Policy.SilentFor)}";
         foreach (var pod in (seen.Cluster?.Pods ?? []).Where(p => p.Halted && p.Gang == gang.Id))
         {
             var heard = seen.AgentOn(pod.Node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero;
             return new Silence($"the agent on {pod.Node} (pid {pod.Pid}) is stopped, by SIGSTOP or a debugger:"
-                + $" `kill -CONT {pod.Pid}` wakes it ({until})", heard)
+                + $" `kill -CONT {pod.Pid}` wakes it ({GivenUp(stage)})", heard)
             { Node = pod.Node.Name };
         }
 
-        var silent = seen.AgentsOf(gang).Select(a => (a.Node, For: Watched(seen, seen.SilenceOf(a)))).DefaultIfEmpty().MaxBy(a => a.For);
+        var silent = (Node: default(NodeId), For: TimeSpan.Zero);
+        foreach (var agent in seen.AgentsOf(gang))
+        {
+            var quiet = Watched(seen, seen.SilenceOf(agent));
+            silent = quiet > silent.For ? (agent.Node, quiet) : silent;
+        }
+
         return silent.For <= SpokenOf ? null
-            : new Silence($"no word from the agent on {silent.Node} for {Decisions.Words.Duration(silent.For)} ({until})", silent.For)
+            : new Silence($"no word from the agent on {silent.Node} for {Decisions.Words.Duration(silent.For)} ({GivenUp(stage)})",
+                silent.For)
             { Node = silent.Node.Name };
     }
 
+    private static string GivenUp(Stage stage) => $"given up at {Decisions.Words.Duration(stage.Policy.SilentFor)}";
+
+    /// <summary>Thousands of ranks are looked at each second, and hardly ever is one silent: nothing is made for the others.</summary>
     private static Silence? OfRank(Stage stage, GangGrant gang, Observation seen)
     {
-        var ranks = seen.AgentsOf(gang)
-            .SelectMany(a => a.Ranks.Select(r => (a.Node, Rank: r, For: r.SinceProgress + Watched(seen, seen.SilenceOf(a)))))
-            .Where(r => r.Rank.Attempt == stage.Attempt && r.Rank.State is RankState.Starting or RankState.Training or RankState.Saving)
-            .ToList();
-        if (ranks.FirstOrDefault(r => r.Rank.Halted) is { Rank: not null } halted)
+        (NodeId Node, RankStatus? Rank, TimeSpan For) slowest = default;
+        foreach (var agent in seen.AgentsOf(gang))
         {
-            string limit = Decisions.Words.Duration(Limit(stage, seen, halted.Rank));
-            return new Silence($"rank {halted.Rank.Rank} on {halted.Node} (pid {halted.Rank.Pid}) is stopped, by SIGSTOP or a debugger:"
-                + $" `kill -CONT {halted.Rank.Pid}` wakes it (a hang at {limit})", halted.For)
-            { Node = halted.Node.Name };
+            var unheard = Watched(seen, seen.SilenceOf(agent));
+            foreach (var of in agent.Ranks)
+            {
+                if (of.Attempt != stage.Attempt || of.State is not (RankState.Starting or RankState.Training or RankState.Saving))
+                {
+                    continue;
+                }
+
+                var still = of.SinceProgress + unheard;
+                if (of.Halted)
+                {
+                    return Halted(stage, seen, agent.Node, of, still);
+                }
+
+                if (of.State != RankState.Starting && (slowest.Rank is null || still > slowest.For))
+                {
+                    slowest = (agent.Node, of, still);
+                }
+            }
         }
 
-        var slowest = ranks.Where(r => r.Rank.State != RankState.Starting).DefaultIfEmpty().MaxBy(r => r.For);
         if (slowest.Rank is not { } rank || slowest.For <= Unusual(seen))
         {
             return null;
@@ -63,6 +83,11 @@ public sealed record Silence(string Words, TimeSpan For)
         return new Silence($"no step for {Decisions.Words.Duration(slowest.For)} (a hang at {hang})", slowest.For)
         { Node = slowest.Node.Name };
     }
+
+    private static Silence Halted(Stage stage, Observation seen, NodeId node, RankStatus rank, TimeSpan still) =>
+        new($"rank {rank.Rank} on {node} (pid {rank.Pid}) is stopped, by SIGSTOP or a debugger:"
+            + $" `kill -CONT {rank.Pid}` wakes it (a hang at {Decisions.Words.Duration(Limit(stage, seen, rank))})", still)
+        { Node = node.Name };
 
     private static TimeSpan Limit(Stage stage, Observation seen, RankStatus rank) =>
         rank.State == RankState.Starting ? stage.Policy.HangLimitBeforeFirstStep

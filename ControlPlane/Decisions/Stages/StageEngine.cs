@@ -90,7 +90,8 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
         var look = new StageEffect.Look(stage.Phase.GangOrNull is not null, StagePlanner.RequestFor(stage));
         yield return look;
         var seen = Observe(stage, look);
-        var told = heard.ToList();
+        // Of most agents nothing is left to be decided on.
+        var told = heard.Where(h => h.Value.Decided < h.Value.Sequence).ToList();
         var decision = decide(stage, seen, seen.Now.At);
         if (StagePlanner.WantsLook(stage, decision.Next))
         {

@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using DeepSeekOps.Decisions.Checkpoints;
@@ -13,9 +12,6 @@ namespace DeepSeekOps.Decisions.Stages;
 public static class WorkerOrders
 {
     private static readonly ConditionalWeakTable<Stage, LaidOut> Assignments = [];
-
-    /// <summary>Each of a gang's agents asks each second whether its node is in it.</summary>
-    private static readonly ConditionalWeakTable<GangGrant, FrozenSet<NodeId>> NodesOf = [];
 
     /// <summary>
     /// A write takes milliseconds; one that has not ended after so long is waited for by nobody. Longer than a slow disk's worst flush.
@@ -42,7 +38,7 @@ public static class WorkerOrders
                 null);
         }
 
-        if (!NodesOf.GetValue(gang, g => g.Nodes.ToFrozenSet()).Contains(node))
+        if (!gang.Holds(node))
         {
             return new WorkerOrder.Stop($"{node} is not in gang {gang.Id.Number} of {stage.Id} ({Words.Nodes(gang.Nodes)})", null);
         }
