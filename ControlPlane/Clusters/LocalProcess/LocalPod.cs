@@ -32,6 +32,9 @@ internal sealed record LocalPod
 
     public DateTimeOffset? EndedAt { get; init; }
 
+    /// <summary>What its agent's program printed as it broke; empty where it ended well, or without a word.</summary>
+    public ImmutableArray<string> Said { get; init; } = [];
+
     /// <summary>It was ended with the whole local cluster; neither it nor its node failed.</summary>
     public bool Stopped { get; init; }
 

@@ -249,7 +249,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         // later, the agent would hold our output open after our death, and whoever reads that to its end would wait for ever.
         string[] arguments =
         [
-            "-c", "umask 077; log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(folder, "agent.log"),
+            "-c", "umask 077; log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(folder, AgentOutput.FileName),
             WorkerProgram.DotnetHost(), program, "agent", "--node", node, "--run", gang.Stage.Run, "--stage", gang.Stage.Stage,
             "--gang", gang.Number.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
             "--control-file", Path.GetFullPath(Path.Combine(_options.DataDirectory, "control-plane.json")),
@@ -293,7 +293,8 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
                 _ => $"ended with exit code {exitCode}",
             };
             string reason = pod.Reason.Length > 0 ? pod.Reason : $"agent of {pod.Id} {how}; see {folder}/agent.log";
-            Save(folder, pod with { Agent = agent, ExitCode = exitCode, Reason = reason, EndedAt = now });
+            var said = exitCode is 0 ? [] : AgentOutput.AfterItsOwn(folder);
+            Save(folder, pod with { Agent = agent, ExitCode = exitCode, Reason = reason, EndedAt = now, Said = said });
             if (!_stopping && exitCode is not 0)
             {
                 _deaths[pod.Node] = (reason, now, _clock.GetTimestamp());
@@ -378,6 +379,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         },
         pod.Agent?.Pid, pod.ExitCode, pod.Reason)
     {
+        Said = pod.Said.IsDefault ? [] : pod.Said,
         Halted = pod is { EndedAt: null, Agent: { } agent } && ProcessTable.Halted(agent),
     };
 

@@ -55,7 +55,8 @@ public sealed record Failure(
     public LossAct? Act { get; init; }
 
     /// <summary>
-    /// With the end of a rank: what its code and its words mean. Null where no rank ended, and in what older versions stored.
+    /// With the end of a rank, or of an agent whose words are known: what its code and its words mean. Null elsewhere, and in what older
+    /// versions stored.
     /// </summary>
     public ExitVerdict? Exit { get; init; }
 }

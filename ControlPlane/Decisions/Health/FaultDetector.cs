@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Exits;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
@@ -46,8 +47,11 @@ public static class FaultDetector
             // A broken node names its cause. Where it only repeats its pod's words, they are this same exit told twice.
             string why = cluster.Nodes.FirstOrDefault(n => n.Id == node) is { Health: NodeHealth.NotReady, Reason.Length: > 0 } broken
                 && broken.Reason != pod.Reason ? $": {broken.Reason}" : pod.Cause.Length > 0 ? $": {pod.Cause}" : "";
-            return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}{why}", "", node, true, seen,
-                now - (seen.AgentOn(node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero), now);
+            var exit = pod.Said.IsDefaultOrEmpty ? null : ExitScan.Judge(pod.Said, pod.ExitCode);
+            string said = exit is null ? "" : $"; it printed '{RankEnd.OneLine(exit.Line.Length > 0 ? exit.Line : pod.Said[0])}'";
+            return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}{why}{said}", "", node, true,
+                seen, now - (seen.AgentOn(node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero), now) with
+            { Exit = exit };
         }
 
         return null;

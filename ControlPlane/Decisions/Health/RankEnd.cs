@@ -78,7 +78,7 @@ public static partial class RankEnd
 
     private static string Name(int signal) => ExitCodes.SignalName(signal) is { Length: > 0 } name ? $" ({name})" : "";
 
-    private static string OneLine(string text)
+    internal static string OneLine(string text)
     {
         const StringSplitOptions Lines = StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries;
         string line = string.Join(' ', text.Split(['\r', '\n'], Lines)).TrimEnd('.', ' ');

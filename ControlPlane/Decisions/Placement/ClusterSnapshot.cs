@@ -50,6 +50,12 @@ public sealed record PodSeen(GangId Gang, NodeId Node, PodPhase Phase, int? Pid,
 
     /// <summary>It runs, and the kernel lets it do nothing: SIGSTOP, or a debugger holds it.</summary>
     public bool Halted { get; init; }
+
+    /// <summary>
+    /// What its agent's program printed as it broke, after the last thing that the agent itself wrote down. Empty: nothing, or the cluster
+    /// cannot tell.
+    /// </summary>
+    public ImmutableArray<string> Said { get; init; } = [];
 }
 
 /// <summary>The cluster at one moment. Immutable: a decision sees one state of the world.</summary>

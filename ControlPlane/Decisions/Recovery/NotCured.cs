@@ -19,7 +19,8 @@ internal static class NotCured
         return failed.Failure switch
         {
             { Cause: FailureCause.BadInput } => new Remedy.GiveUp($"{what}. Mend it, then `dsops retry {run}`."),
-            { Cause: FailureCause.RankExited, Exit: { Sure: true, Meaning: { } meaning } } when IsWall(meaning.Retry, failed.MadeStep) =>
+            { Cause: FailureCause.RankExited or FailureCause.AgentLost, Exit: { Sure: true, Meaning: { } meaning } }
+                when IsWall(meaning.Retry, failed.MadeStep) =>
                 new Remedy.GiveUp($"{what}. That is, {meaning.Cause}: another launch would end the same. {meaning.Fix}"
                     + $" Then `dsops retry {run}`."),
             _ => null,

@@ -178,6 +178,27 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal((PodPhase.Stopped, "dsops dev was stopped"), (next.Phase, next.Reason));
     }
 
+    /// <summary>What its own lines tell of its ranks is not what ended it.</summary>
+    [Fact]
+    public async Task What_an_agent_printed_as_it_broke_is_its_pods_word_and_evidence()
+    {
+        var cluster = Open("--nonsense");
+        await cluster.CreatePods(Gang(1), Cancelled);
+        PodSeen? pod = null;
+        await Until(() => (pod = Assert.Single(cluster.Observe(Cancelled).GetAwaiter().GetResult().Pods)).Phase == PodPhase.Exited);
+        Assert.Contains("--nonsense", pod!.Said[0], StringComparison.Ordinal);
+        var evidence = Assert.Single(await cluster.EvidenceOf(Gang(1).Id, Cancelled));
+        Assert.Contains("--nonsense", evidence.LogTail, StringComparison.Ordinal);
+        Assert.Equal(pod.ExitCode, evidence.ExitCode);
+
+        string folder = Path.Combine(_folder, "written");
+        Directory.CreateDirectory(folder);
+        await File.WriteAllTextAsync(Path.Combine(folder, AgentOutput.FileName),
+            "2026-11-27T23:16:16.170Z rank 0 ended: CUDA out of memory\nUnhandled exception. System.E: x\n   at A.B()\n", Cancelled);
+        Assert.Equal(["Unhandled exception. System.E: x", "   at A.B()"], AgentOutput.AfterItsOwn(folder));
+        Assert.Empty(AgentOutput.AfterItsOwn(Path.Combine(_folder, "none")));
+    }
+
     [Fact]
     public void A_worker_program_that_is_missing_is_told_with_the_places_and_the_fix()
     {
@@ -209,11 +230,11 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         }
     }
 
-    private LocalProcessCluster Open()
+    private LocalProcessCluster Open(params string[] more)
     {
         var own = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd('/'));
         string rank = Path.Combine(own.Parent?.Parent?.FullName ?? "/", "TestRank", own.Name, "TestRank.dll");
-        var options = new LocalClusterOptions { DataDirectory = _folder, AgentArguments = ["--rank-program", rank] };
+        var options = new LocalClusterOptions { DataDirectory = _folder, AgentArguments = ["--rank-program", rank, .. more] };
         var cluster = new LocalProcessCluster(Options.Create(options), TimeProvider.System);
         _clusters.Add(cluster);
         return cluster;

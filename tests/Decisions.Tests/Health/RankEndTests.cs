@@ -3,6 +3,7 @@ using CsCheck;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Decisions.Tests.Stages;
 using Xunit;
@@ -83,6 +84,21 @@ public sealed class RankEndTests
         Assert.Equal(1, world.Stage.Attempt);
         Assert.Contains("no space is left on a disk: another launch would end the same. Free space, or write elsewhere. Then `dsops retry",
             failed.Why, StringComparison.Ordinal);
+    }
+
+    /// <summary>An agent that breaks before it is heard says why in its own output alone.</summary>
+    [Theory]
+    [InlineData("Unhandled exception. System.IO.IOException: No space left on device : '/data/agent.json'", true)]
+    [InlineData("Unhandled exception. System.InvalidOperationException: not this time", false)]
+    public void An_agent_whose_words_say_that_no_launch_cures_it_is_not_launched_again(string said, bool gaveUp)
+    {
+        var running = new RunningStage();
+        var broken = running.Pod with { Phase = PodPhase.Exited, ExitCode = 134, Said = [said, "   at A.B()"] };
+        var decision = StagePlanner.Decide(
+            running.Stage, running.Vitals.Observe(running.Stage.Watched, running.With(broken), running.Now), running.Now.At);
+        Assert.Equal(gaveUp, decision.Next.Phase is Phase.Stopping { Then: Ending.Fail });
+        Assert.Contains(said[..50], decision.Reason, StringComparison.Ordinal);
+        Assert.Equal(gaveUp, decision.Reason.Contains("another launch would end the same", StringComparison.Ordinal));
     }
 
     [Fact]
