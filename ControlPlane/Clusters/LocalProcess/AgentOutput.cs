@@ -18,8 +18,8 @@ internal static partial class AgentOutput
     private const int LineLengthMax = 500;
 
     /// <summary>
-    /// The lines behind the agent's own last one: an unhandled exception, the loader's or the runtime's complaint. Its own lines tell of its
-    /// ranks too, whose ends are not its own.
+    /// The lines behind the agent's own last one: an unhandled exception, the loader's or the runtime's complaint. Its own lines tell of
+    /// its ranks too, whose ends are not its own.
     /// </summary>
     public static ImmutableArray<string> AfterItsOwn(string folder)
     {
