@@ -61,6 +61,33 @@ public sealed class CommandLineTests
         Assert.Contains("runs", error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("--cluster", "local", "--deputy with --cluster local has nothing to take over")]
+    [InlineData("--cluster", "simulated", "--deputy with --cluster simulated has nothing to take over")]
+    public async Task A_deputy_is_of_a_cluster_that_outlives_its_control_plane(string option, string value, string words)
+    {
+        var (code, _, error) = await Run(80, "serve", "--deputy", option, value);
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains(words, error.ReplaceLineEndings(" "), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(null, "--deputy needs a database that both reach.")]
+    [InlineData("no-such.key", "no-such.key is not there.")]
+    [InlineData("wrong.key", "wrong.key is no key of dsops.")]
+    public async Task A_deputy_without_a_database_or_a_key_is_refused_before_it_waits(string? key, string words)
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-cli-").FullName;
+        string settings = Path.Combine(Pipelines.Examples.Root, "deploy", "kubernetes", "cluster.yaml");
+        await File.WriteAllTextAsync(Path.Combine(folder, "wrong.key"), "not a key", TestContext.Current.CancellationToken);
+        string[] arguments = ["serve", "--deputy", "--cluster-settings", settings, "--data-dir", folder];
+        string[] more = key is null ? [] : ["--key-file", Path.Combine(folder, key), "--database", "Host=127.0.0.1;Port=1;Database=none"];
+        var (code, _, error) = await Run(200, [.. arguments, .. more]);
+        Directory.Delete(folder, recursive: true);
+        Assert.NotEqual(ExitCode.Ok, code);
+        Assert.Contains(words, error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Without_a_control_plane_a_verb_ends_with_4_and_says_how_to_start_one()
     {
