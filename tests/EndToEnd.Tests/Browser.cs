@@ -2,19 +2,24 @@ using Microsoft.Playwright;
 
 namespace DeepSeekOps.EndToEnd.Tests;
 
-/// <summary>Chromium with one page, and all that the page complained of.</summary>
+/// <summary>
+/// One page with cookies and storage of its own, and all that it complained of. All are pages of one Chromium: to start one takes some
+/// seconds of a core, a page takes a tenth of one.
+/// </summary>
 internal sealed class Browser : IAsyncDisposable
 {
     public const string Chromium = "/usr/bin/chromium";
     public const float Patient = Eventually.PatientMilliseconds;
 
-    private readonly IPlaywright playwright;
-    private readonly IBrowser browser;
+    private static readonly SemaphoreSlim Launching = new(1, 1);
+    private static IPlaywright? playwright;
+    private static IBrowser? chromium;
+
     private readonly List<string> complaints = [];
 
-    private Browser(IPlaywright playwright, IBrowser browser, IPage page)
+    private Browser(IPage page)
     {
-        (this.playwright, this.browser, Page) = (playwright, browser, page);
+        Page = page;
         page.PageError += (_, error) => Complain(error);
         page.Console += (_, message) =>
         {
@@ -45,25 +50,42 @@ internal sealed class Browser : IAsyncDisposable
 
     public static async Task<Browser> Open(int width = 1440, int height = 1000, ColorScheme scheme = ColorScheme.Light)
     {
-        var playwright = await Playwright.CreateAsync();
-        var browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
-        {
-            ExecutablePath = Chromium,
-            Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                "--disable-component-update", "--disable-sync"],
-        });
-        var page =
-            await browser.NewPageAsync(
-                new BrowserNewPageOptions { ViewportSize = new ViewportSize { Width = width, Height = height }, ColorScheme = scheme });
+        var context = await (await Launched()).NewContextAsync(
+            new BrowserNewContextOptions { ViewportSize = new ViewportSize { Width = width, Height = height }, ColorScheme = scheme });
+        var page = await context.NewPageAsync();
         page.SetDefaultTimeout(Patient);
         Assertions.SetDefaultExpectTimeout(Patient);
-        return new Browser(playwright, browser, page);
+        return new Browser(page);
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Ends Chromium, if it was started; the next page starts it again.</summary>
+    public static async Task Quit()
     {
-        await browser.DisposeAsync();
-        playwright.Dispose();
+        await (chromium?.DisposeAsync() ?? default);
+        playwright?.Dispose();
+        (playwright, chromium) = (null, null);
+    }
+
+    public async ValueTask DisposeAsync() => await Page.Context.CloseAsync();
+
+    private static async Task<IBrowser> Launched()
+    {
+        await Launching.WaitAsync();
+        try
+        {
+            playwright ??= await Playwright.CreateAsync();
+            return chromium is { IsConnected: true } there ? there
+                : chromium = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
+                {
+                    ExecutablePath = Chromium,
+                    Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                        "--disable-component-update", "--disable-sync"],
+                });
+        }
+        finally
+        {
+            Launching.Release();
+        }
     }
 
     private void Complain(string text)

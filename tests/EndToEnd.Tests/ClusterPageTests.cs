@@ -6,7 +6,6 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>A person at the map of 256 simulated nodes, and at the planner's sliders.</summary>
 public sealed class ClusterPageTests
 {
-    private const string Chromium = "/usr/bin/chromium";
     private const float Patient = Eventually.PatientMilliseconds;
 
     private static readonly string Example = Path.Combine(AppContext.BaseDirectory, "../../../../deploy/examples/v3-half.yaml");
@@ -14,13 +13,10 @@ public sealed class ClusterPageTests
     [Fact]
     public async Task A_person_kills_one_of_256_nodes_by_keyboard_and_sees_the_run_recover()
     {
-        Assert.SkipUnless(File.Exists(Chromium), $"{Chromium} is not installed (apt-get install chromium)");
+        Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
         await using var dsops = await Dsops.Start("--cluster", "simulated", "--nodes", "256", "--time-factor", "100", "--submit", Example);
-        using var playwright = await Playwright.CreateAsync();
-        await using var browser = await Launch(playwright);
-        var page = await browser.NewPageAsync();
-        var errors = new List<string>();
-        page.PageError += (_, error) => errors.Add(error);
+        await using var browser = await Browser.Open();
+        var page = browser.Page;
 
         await page.GotoAsync(dsops.Open("/cluster"));
         await Assertions.Expect(page.Locator("[data-count=training]")).ToContainTextAsync("024", new() { Timeout = Patient });
@@ -38,17 +34,16 @@ public sealed class ClusterPageTests
             .ToBeVisibleAsync(new() { Timeout = Patient });
         await Assertions.Expect(page.Locator("li.event", new() { HasText = "killed by hand" }).First)
             .ToBeVisibleAsync(new() { Timeout = Patient });
-        Assert.Empty(errors);
+        Assert.Empty(browser.Complaints);
     }
 
     [Fact]
     public async Task Each_move_of_a_slider_is_answered_with_another_figure()
     {
-        Assert.SkipUnless(File.Exists(Chromium), $"{Chromium} is not installed (apt-get install chromium)");
+        Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
         await using var dsops = await Dsops.Start("--cluster", "simulated", "--nodes", "1");
-        using var playwright = await Playwright.CreateAsync();
-        await using var browser = await Launch(playwright);
-        var page = await browser.NewPageAsync();
+        await using var browser = await Browser.Open();
+        var page = browser.Page;
         await page.GotoAsync(dsops.Open("/planner"));
         await Assertions.Expect(page.Locator("[data-figure=step] b")).ToHaveTextAsync("19.90 s", new() { Timeout = Patient });
 
@@ -70,11 +65,4 @@ public sealed class ClusterPageTests
           dial.dispatchEvent(new Event('input', { bubbles: true }));
         })
         """;
-
-    private static Task<IBrowser> Launch(IPlaywright playwright) => playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
-    {
-        ExecutablePath = Chromium,
-        Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync"],
-    });
 }

@@ -6,7 +6,7 @@ using Xunit;
 namespace DeepSeekOps.EndToEnd.Tests;
 
 /// <summary>Files that are none, and files as people have them, named to a control plane that runs.</summary>
-public sealed class FilesAtTheDoorTests
+public sealed class FilesAtTheDoorTests(Shared shared)
 {
     private const int Many = 40;
 
@@ -15,7 +15,7 @@ public sealed class FilesAtTheDoorTests
     [Fact]
     public async Task Forty_named_pipes_as_data_leave_every_other_call_answering_at_once()
     {
-        await using var dsops = await Dsops.Start();
+        var dsops = await shared.Idle;
         using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
         http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", dsops.Token);
         string pipe = Path.Combine(dsops.DataDirectory, "pipe.txt");

@@ -114,7 +114,8 @@ internal static class OutageDrill
         return Convert.ToHexStringLower(SHA256.HashData(file));
     }
 
-    private static async Task<IReadOnlyDictionary<long, string>> Losses(Dsops dsops, string run)
+    /// <summary>Of the launches that count, as the export has them, to the last digit.</summary>
+    public static async Task<IReadOnlyDictionary<long, string>> Losses(Dsops dsops, string run)
     {
         using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
         http.DefaultRequestHeaders.Authorization = new("Bearer", dsops.Token);

@@ -8,7 +8,7 @@ public sealed class StoreTests
     [Fact]
     public async Task After_two_crashes_of_postgresql_in_one_of_which_the_rank_dies_too_all_is_as_in_an_undisturbed_run()
     {
-        var result = await BlipDrill.Run(steps: 400, blips: 2, ranksDieToo: true);
+        var result = await BlipDrill.Run(steps: 260, blips: 2, ranksDieToo: true);
         Assert.SkipWhen(result is null, DeepSeekOps.ControlPlane.Tests.Storage.PostgresServer.Missing);
         Assert.Empty(result!.Missing);
         Assert.Empty(result.Others);

@@ -3,6 +3,10 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>Pipelines small enough to end in seconds, with every kind of part of V3 in the model.</summary>
 internal static class TinyPipeline
 {
+    /// <summary>More steps than a test makes.</summary>
+    public const int WithoutEnd = 1_000_000;
+
+    // One thread: operators so small end before a second one has woken, which was a third of a rank's time.
     private const string Model = """
         model:
           preset: mini
@@ -15,7 +19,7 @@ internal static class TinyPipeline
           groups: 4
           limitedGroups: 2
         data: {source: "builtin:arithmetic", tokenizer: byte, heldout: 20}
-        resources: {nodes: 1, ranksPerNode: 1, device: cpu}
+        resources: {nodes: 1, ranksPerNode: 1, device: cpu, threads: 1}
         """;
 
     /// <summary>One pretraining stage of <paramref name="steps"/> steps of 8 × 64 tokens.</summary>
