@@ -14,6 +14,9 @@ namespace DeepSeekOps.Worker.Training.Learning;
 /// </summary>
 public sealed class AdamW : IDisposable
 {
+    /// <summary>Of its weights an owner gives the others so many numbers at once: a GiB, far more than a call costs.</summary>
+    private const long NumbersAtOnce = 256 << 20;
+
     private readonly Optimizer _options;
     private readonly string[] _names;
     private readonly bool[] _mirrored;
@@ -80,28 +83,67 @@ public sealed class AdamW : IDisposable
     /// <summary>Weights that others have updated become theirs here.</summary>
     private void TakeOver(int[] learning, Mesh mesh)
     {
-        foreach (var of in learning.GroupBy(i => (Experts: WeightShapes.IsExperts(_names[i]), Owner: _owners[i])))
+        foreach (var held in learning.GroupBy(i => WeightShapes.IsExperts(_names[i])))
         {
-            int[] dealt = [.. of];
-            var holders = HoldersOf(dealt[0], mesh);
+            var holders = HoldersOf(held.First(), mesh);
             if (holders.Ranks == 1)
             {
                 continue;
             }
-            var own = of.Key.Owner == holders.Own;
-            using var flat = own ? cat([.. dealt.Select(i => _weights[i].reshape(-1))])
-                : empty(dealt.Sum(i => _weights[i].numel()), dtype: _weights[dealt[0]].dtype, device: _weights[dealt[0]].device);
-            holders.Broadcast(flat, of.Key.Owner);
-            var from = 0L;
-            foreach (var i in own ? [] : dealt)
+            var left = Enumerable.Range(0, holders.Ranks).Select(owner => new Queue<int>(held.Where(i => _owners[i] == owner))).ToList();
+            while (left.Exists(q => q.Count > 0))
             {
-                _weights[i].copy_(flat.narrow(0, from, _weights[i].numel()).reshape(_weights[i].shape));
-                from += _weights[i].numel();
-                if (_leaves[i].dtype == ScalarType.BFloat16)
-                {
-                    _leaves[i].copy_(_weights[i]);
-                }
+                Exchange([.. left.Select(Next)], holders);
             }
+        }
+    }
+
+    /// <summary>Of one owner's weights those that are given next, at least one where there are any.</summary>
+    private int[] Next(Queue<int> left)
+    {
+        var (next, numbers) = (new List<int>(), 0L);
+        while (left.TryPeek(out var i) && (next.Count == 0 || numbers + _weights[i].numel() <= NumbersAtOnce))
+        {
+            next.Add(left.Dequeue());
+            numbers += _weights[i].numel();
+        }
+        return [.. next];
+    }
+
+    /// <summary>Each owner gives the others some of its weights, all at once: what goes one way does not wait for what comes the other.</summary>
+    private void Exchange(int[][] given, IProcessGroup holders)
+    {
+        using var scope = NewDisposeScope();
+        var most = given.Max(of => of.Sum(i => _weights[i].numel()));
+        var like = _weights[given.First(of => of.Length > 0)[0]];
+        var own = empty(most, dtype: like.dtype, device: like.device);
+        Each(given[holders.Own], own, (weight, part) => part.copy_(weight));
+        var all = holders.AllGather(own);
+        for (var owner = 0; owner < given.Length; owner++)
+        {
+            if (owner != holders.Own)
+            {
+                Each(given[owner], all[owner], (weight, part) => weight.copy_(part));
+                Array.ForEach(given[owner], Round);
+            }
+        }
+    }
+
+    private void Each(int[] weights, Tensor flat, Action<Tensor, Tensor> copy)
+    {
+        var from = 0L;
+        foreach (var i in weights)
+        {
+            copy(_weights[i], flat.narrow(0, from, _weights[i].numel()).reshape(_weights[i].shape));
+            from += _weights[i].numel();
+        }
+    }
+
+    private void Round(int i)
+    {
+        if (_leaves[i].dtype == ScalarType.BFloat16)
+        {
+            _leaves[i].copy_(_weights[i]);
         }
     }
 
@@ -269,10 +311,7 @@ public sealed class AdamW : IDisposable
                 _first[learning[i]].copy_(first[i]);
                 _second[learning[i]].copy_(second[i]);
             }
-            if (_leaves[learning[i]].dtype == ScalarType.BFloat16)
-            {
-                _leaves[learning[i]].copy_(_weights[learning[i]]);
-            }
+            Round(learning[i]);
         }
     }
 
