@@ -40,6 +40,20 @@ public sealed class MutationTests
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
     };
 
+    /// <summary>Where a world catches one: it is played first, and the others where it does so no longer.</summary>
+    private static readonly Dictionary<string, int> CaughtBy = new()
+    {
+        ["asks for a new gang before the old one has given its nodes back"] = 22,
+        ["forgets the newest checkpoint at each launch"] = 22,
+        ["never counts a restart"] = 4,
+        ["forgets what it leaves out"] = 24,
+        ["places into maintenance"] = 6,
+        ["gives spares to everybody"] = 14,
+        ["acts before it writes"] = 46,
+        ["scales the batch with the nodes"] = 4,
+        ["lays a gang out for fewer nodes than it holds"] = 4,
+    };
+
     public static TheoryData<string> Names => [.. Mutants.Keys];
 
     [Theory]
@@ -48,8 +62,13 @@ public sealed class MutationTests
     {
         var (broken, law) = Mutants[name];
         var caught = new List<string>();
-        for (int seed = 1; seed <= Seeds && !caught.Exists(c => c.Contains(law, StringComparison.Ordinal)); seed++)
+        foreach (int seed in Enumerable.Range(1, Seeds).OrderByDescending(s => s == CaughtBy.GetValueOrDefault(name)))
         {
+            if (caught.Exists(c => c.Contains(law, StringComparison.Ordinal)))
+            {
+                break;
+            }
+
             try
             {
                 SeedTests.Played(World(seed), broken);

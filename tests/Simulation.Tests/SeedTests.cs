@@ -8,15 +8,15 @@ using Xunit;
 namespace DeepSeekOps.Simulation.Tests;
 
 /// <summary>
-/// Worlds drawn from seeds, played by the real planners, with the laws checked after each tick. SIM_SEEDS=100000 plays more of them
-/// (at night); SIM_SEED=17 plays that one.
+/// Worlds drawn from seeds, played by the real planners, with the laws checked after each tick. SIM_SEEDS=1000 plays so many, and
+/// SIM_SEEDS=100000 is for the night; SIM_SEED=17 plays that one.
 /// </summary>
 public sealed class SeedTests
 {
-    private const int EachRun = 1000;
+    private const int EachRun = 300;
 
     [Fact]
-    public void A_thousand_worlds_keep_every_law_and_end()
+    public void Worlds_full_of_faults_keep_every_law_and_end()
     {
         int count = int.Parse(Environment.GetEnvironmentVariable("SIM_SEEDS") ?? $"{EachRun}", CultureInfo.InvariantCulture);
         var seeds = Environment.GetEnvironmentVariable("SIM_SEED") is { Length: > 0 } one
@@ -46,7 +46,7 @@ public sealed class SeedTests
     [Fact]
     public void The_same_seed_gives_the_same_course_and_another_seed_another()
     {
-        for (int seed = 1; seed <= 20; seed++)
+        for (int seed = 1; seed <= 8; seed++)
         {
             Assert.Equal(Course(SmallWorld.Drawn(seed)), Course(SmallWorld.Drawn(seed)));
         }

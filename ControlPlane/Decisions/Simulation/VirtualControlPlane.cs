@@ -45,6 +45,8 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     private readonly Dictionary<StageId, StageEngine> engines = [];
     private readonly Dictionary<string, (Run Run, List<(Type?, int?, StageWish?)> Moved)> decidedOn = [];
 
+    private (PlacementQuestion Question, PlacementAnswer Answer)? asked;
+
     /// <summary>Written; a crash forgets none of it.</summary>
     public SortedDictionary<string, Run> Runs { get; } = new(StringComparer.Ordinal);
 
@@ -207,7 +209,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
             Waiting = Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request);
         }
 
-        var answer = deciders.Placement(new PlacementQuestion(Seen(), Held, Waiting, policy, clock()));
+        var answer = Ask(new PlacementQuestion(Seen(), Held, Waiting, policy, clock()));
         foreach (var placed in answer.Placed)
         {
             Held = Held.Add(placed.Grant);
@@ -222,6 +224,17 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
         return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision
             ?? answer.Pending.GetValueOrDefault(request.Stage);
+    }
+
+    /// <summary>All that wait ask at the same tick, and where nothing was placed since the first asked the answer is the same.</summary>
+    private PlacementAnswer Ask(PlacementQuestion question)
+    {
+        if (asked is not { } before || before.Question != question)
+        {
+            asked = (question, deciders.Placement(question));
+        }
+
+        return asked.Value.Answer;
     }
 
     private ClusterSnapshot Seen() => cluster.Observe().With(policy, clock());

@@ -20,41 +20,15 @@ using Xunit;
 namespace DeepSeekOps.ControlPlane.Tests.Api;
 
 /// <summary>Who is let in by which door, over the real ports.</summary>
-public sealed class AccessTests : IAsyncLifetime
+public sealed class AccessTests(AccessTests.Host host) : IClassFixture<AccessTests.Host>
 {
     private static readonly AgentClaims Agent = new(new GangId(new StageId("mini", "pretrain"), 3), new NodeId("node-0"));
 
-    private readonly string folder = Directory.CreateTempSubdirectory("dsops-access-").FullName;
-    private readonly HttpClient http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
-    private WebApplication app = null!;
-    private Endpoints endpoints = null!;
-    private AccessKey key = null!;
+    private readonly HttpClient http = host.Http;
+    private readonly Endpoints endpoints = host.Endpoints;
+    private readonly AccessKey key = host.Key;
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        var options = new ControlPlaneOptions
-        {
-            DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 },
-            Agents = new IPEndPoint(IPAddress.Loopback, LoopbackPort.Reserve()),
-        };
-        endpoints = Endpoints.Choose(options);
-        var database = OpsDatabase.Parse(null, folder);
-        await StorageHosting.Prepare(database, Cancelled);
-        app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
-        await app.StartAsync(Cancelled);
-        key = app.Services.GetRequiredService<AccessKey>();
-        http.BaseAddress = new Uri(endpoints.Http);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        http.Dispose();
-        await app.StopAsync();
-        await app.DisposeAsync();
-        Directory.Delete(folder, recursive: true);
-    }
 
     [Theory]
     [InlineData("/v1/runs")]
@@ -326,5 +300,42 @@ public sealed class AccessTests : IAsyncLifetime
             request.Headers.Add("Origin", origin);
         }
         return http.SendAsync(request, Cancelled);
+    }
+
+    /// <summary>One control plane for all of them: whom it lets in leaves nothing behind.</summary>
+    public sealed class Host : IAsyncLifetime
+    {
+        private readonly string folder = Directory.CreateTempSubdirectory("dsops-access-").FullName;
+        private WebApplication app = null!;
+
+        internal HttpClient Http { get; } = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
+
+        internal Endpoints Endpoints { get; private set; } = null!;
+
+        internal AccessKey Key { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            var options = new ControlPlaneOptions
+            {
+                DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 },
+                Agents = new IPEndPoint(IPAddress.Loopback, LoopbackPort.Reserve()),
+            };
+            Endpoints = Endpoints.Choose(options);
+            var database = OpsDatabase.Parse(null, folder);
+            await StorageHosting.Prepare(database, CancellationToken.None);
+            app = ControlPlaneApp.Build(options, Endpoints, database, logging => logging.ClearProviders());
+            await app.StartAsync();
+            Key = app.Services.GetRequiredService<AccessKey>();
+            Http.BaseAddress = new Uri(Endpoints.Http);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            Http.Dispose();
+            await app.StopAsync();
+            await app.DisposeAsync();
+            Directory.Delete(folder, recursive: true);
+        }
     }
 }

@@ -21,42 +21,14 @@ using Xunit;
 namespace DeepSeekOps.ControlPlane.Tests.Api;
 
 /// <summary>The whole process with nothing in it, and nonsense sent to every call of it.</summary>
-public sealed class HostileInputTests : IAsyncLifetime
+public sealed class HostileInputTests(HostileInputTests.Host host) : IClassFixture<HostileInputTests.Host>
 {
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromMinutes(2);
 
-    private readonly string folder = Directory.CreateTempSubdirectory("dsops-api-").FullName;
-    private WebApplication? app;
-    private GrpcChannel? channel;
-    private GrpcChannel? agents;
-    private AccessKey? key;
-    private Endpoints? endpoints;
-
-    public async ValueTask InitializeAsync()
-    {
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 } };
-        endpoints = Endpoints.Choose(options);
-        var database = OpsDatabase.Parse(null, folder);
-        await StorageHosting.Prepare(database, TestContext.Current.CancellationToken);
-        app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
-        await app.StartAsync(TestContext.Current.CancellationToken);
-        key = app.Services.GetRequiredService<AccessKey>();
-        channel = TokenChannel.To(endpoints.Grpc, key.PeoplesToken);
-        agents = TokenChannel.To(endpoints.Grpc,
-            key.AgentToken(new AgentClaims(new GangId(new StageId("no-such-run", "no-such-run"), 1), new NodeId("no-such-run"))));
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        channel?.Dispose();
-        agents?.Dispose();
-        if (app is not null)
-        {
-            await app.StopAsync();
-            await app.DisposeAsync();
-        }
-        Directory.Delete(folder, recursive: true);
-    }
+    private readonly GrpcChannel channel = host.People;
+    private readonly GrpcChannel agents = host.Agents;
+    private readonly AccessKey key = host.Key;
+    private readonly Endpoints endpoints = host.Endpoints;
 
     [Fact]
     public async Task Nonsense_to_every_call_is_answered_in_words_and_never_an_internal_error()
@@ -82,8 +54,8 @@ public sealed class HostileInputTests : IAsyncLifetime
     public async Task Bytes_that_are_no_message_are_refused_as_the_callers_mistake(string message)
     {
         byte[] bytes = Convert.FromHexString(message);
-        using var http = new HttpClient(new TokenHeader(key!.PeoplesToken) { InnerHandler = new SocketsHttpHandler() });
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"{endpoints!.Grpc}/{OpsService.Descriptor.FullName}/GetRun")
+        using var http = new HttpClient(new TokenHeader(key.PeoplesToken) { InnerHandler = new SocketsHttpHandler() });
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"{endpoints.Grpc}/{OpsService.Descriptor.FullName}/GetRun")
         {
             Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
             Content = new ByteArrayContent([0, 0, 0, 0, (byte)bytes.Length, .. bytes]),
@@ -140,8 +112,8 @@ public sealed class HostileInputTests : IAsyncLifetime
     [Fact]
     public async Task Rest_answers_on_the_pages_port_and_describes_itself()
     {
-        using var http = new HttpClient { BaseAddress = new Uri(endpoints?.Http ?? "") };
-        http.DefaultRequestHeaders.Authorization = new("Bearer", key?.PeoplesToken);
+        using var http = new HttpClient { BaseAddress = new Uri(endpoints.Http) };
+        http.DefaultRequestHeaders.Authorization = new("Bearer", key.PeoplesToken);
         var token = TestContext.Current.CancellationToken;
         Assert.Contains("\"nodes\"", await http.GetStringAsync(new Uri("/v1/cluster", UriKind.Relative), token), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.NotFound, (await http.GetAsync(new Uri("/v1/runs/nobody", UriKind.Relative), token)).StatusCode);
@@ -161,8 +133,7 @@ public sealed class HostileInputTests : IAsyncLifetime
         try
         {
             var by = method.Service == WorkerService.Descriptor ? agents : channel;
-            await (by ?? throw new InvalidOperationException("not started")).CreateCallInvoker()
-                .AsyncUnaryCall(untyped, null, deadline, request);
+            await by.CreateCallInvoker().AsyncUnaryCall(untyped, null, deadline, request);
             return Status.DefaultSuccess;
         }
         catch (RpcException e)
@@ -212,5 +183,43 @@ public sealed class HostileInputTests : IAsyncLifetime
             }
         }
         return message;
+    }
+
+    /// <summary>One control plane for all of them: nonsense leaves nothing behind.</summary>
+    public sealed class Host : IAsyncLifetime
+    {
+        private readonly string folder = Directory.CreateTempSubdirectory("dsops-api-").FullName;
+        private WebApplication app = null!;
+
+        internal GrpcChannel People { get; private set; } = null!;
+
+        internal GrpcChannel Agents { get; private set; } = null!;
+
+        internal AccessKey Key { get; private set; } = null!;
+
+        internal Endpoints Endpoints { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 } };
+            Endpoints = Endpoints.Choose(options);
+            var database = OpsDatabase.Parse(null, folder);
+            await StorageHosting.Prepare(database, CancellationToken.None);
+            app = ControlPlaneApp.Build(options, Endpoints, database, logging => logging.ClearProviders());
+            await app.StartAsync();
+            Key = app.Services.GetRequiredService<AccessKey>();
+            People = TokenChannel.To(Endpoints.Grpc, Key.PeoplesToken);
+            Agents = TokenChannel.To(Endpoints.Grpc,
+                Key.AgentToken(new AgentClaims(new GangId(new StageId("no-such-run", "no-such-run"), 1), new NodeId("no-such-run"))));
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            People.Dispose();
+            Agents.Dispose();
+            await app.StopAsync();
+            await app.DisposeAsync();
+            Directory.Delete(folder, recursive: true);
+        }
     }
 }

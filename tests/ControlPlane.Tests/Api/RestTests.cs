@@ -16,34 +16,9 @@ using Xunit;
 namespace DeepSeekOps.ControlPlane.Tests.Api;
 
 /// <summary>REST as scripts and browsers use it, over HTTP: what is refused is refused in words.</summary>
-public sealed class RestTests : IAsyncLifetime
+public sealed class RestTests(RestTests.Host host) : IClassFixture<RestTests.Host>
 {
-    private readonly string folder = Directory.CreateTempSubdirectory("dsops-rest-").FullName;
-    private readonly HttpClient http = new();
-    private WebApplication? app;
-
-    public async ValueTask InitializeAsync()
-    {
-        var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 } };
-        var endpoints = Endpoints.Choose(options);
-        var database = OpsDatabase.Parse(null, folder);
-        await StorageHosting.Prepare(database, TestContext.Current.CancellationToken);
-        app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
-        await app.StartAsync(TestContext.Current.CancellationToken);
-        http.BaseAddress = new Uri(endpoints.Http);
-        http.DefaultRequestHeaders.Authorization = new("Bearer", app.Services.GetRequiredService<AccessKey>().PeoplesToken);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        http.Dispose();
-        if (app is not null)
-        {
-            await app.StopAsync();
-            await app.DisposeAsync();
-        }
-        Directory.Delete(folder, recursive: true);
-    }
+    private readonly HttpClient http = host.Http;
 
     [Fact]
     public async Task A_wrong_pipeline_is_answered_with_all_its_problems()
@@ -148,5 +123,38 @@ public sealed class RestTests : IAsyncLifetime
     {
         string text = await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
         return (answer.StatusCode, text.Length > 0 ? JsonNode.Parse(text)! : new JsonObject());
+    }
+
+    /// <summary>One control plane for all of them: nothing that they ask begins a run.</summary>
+    public sealed class Host : IAsyncLifetime
+    {
+        private readonly string folder = Directory.CreateTempSubdirectory("dsops-rest-").FullName;
+        private WebApplication? app;
+
+        internal HttpClient Http { get; } = new();
+
+        public async ValueTask InitializeAsync()
+        {
+            var options = new ControlPlaneOptions { DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 } };
+            var endpoints = Endpoints.Choose(options);
+            var database = OpsDatabase.Parse(null, folder);
+            await StorageHosting.Prepare(database, CancellationToken.None);
+            app = ControlPlaneApp.Build(options, endpoints, database, logging => logging.ClearProviders());
+            await app.StartAsync();
+            Http.BaseAddress = new Uri(endpoints.Http);
+            Http.DefaultRequestHeaders.Authorization = new("Bearer", app.Services.GetRequiredService<AccessKey>().PeoplesToken);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            Http.Dispose();
+            if (app is not null)
+            {
+                await app.StopAsync();
+                await app.DisposeAsync();
+            }
+
+            Directory.Delete(folder, recursive: true);
+        }
     }
 }

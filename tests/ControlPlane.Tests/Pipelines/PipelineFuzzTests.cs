@@ -32,7 +32,7 @@ public sealed class PipelineFuzzTests
                 Assert.Empty(PipelineText.Parse(PipelineText.ToYaml(spec)).Errors);
                 Assert.All(spec.Stages, s => TrainingPlans.ToProto(spec, s.Name));
             }
-        }, iter: 3000);
+        }, iter: 1000);
 
     [Fact]
     public void A_record_written_as_yaml_is_read_as_the_same_record() =>
@@ -42,7 +42,7 @@ public sealed class PipelineFuzzTests
             var parsed = PipelineText.Parse(yaml);
             Assert.True(parsed.Spec is not null, string.Join('\n', parsed.Problems) + "\n" + yaml);
             Assert.Equal(JsonSerializer.Serialize(spec), JsonSerializer.Serialize(parsed.Spec));
-        }, iter: 2000);
+        }, iter: 700);
 
     private static string Edit(string text, (int At, int Cut, int Snippet) edit)
     {

@@ -148,7 +148,7 @@ public sealed class IncidentTests
 
             Assert.All(world.Kept, e => Assert.InRange(e.Ranks.Length, 0, 1 + Evidence.WaitingKept));
             Assert.All(world.Kept.SelectMany(e => e.Ranks), r => Assert.InRange(r.Lines.Length, 0, Evidence.LinesKept));
-        }, iter: 100);
+        }, iter: Lives.Of(100));
 
     [Fact]
     public void A_stage_that_has_ended_has_no_open_incident() => Gen.Enum<Happening>().Array[10, 120].Sample(happenings =>
@@ -159,7 +159,7 @@ public sealed class IncidentTests
             world.Apply(happening);
             Assert.False(world.Stage is { Phase.Terminal: true, NewestIncident.Open: true });
         }
-    }, iter: 100);
+    }, iter: Lives.Of(100));
 
     [Fact]
     public void Of_two_accounts_of_last_words_each_line_is_kept_once_and_the_end_is_the_agents() =>

@@ -13,7 +13,7 @@ public sealed class RunPlannerTests
     {
         var (chart, made) = (StateChart.Edges("Run").ToArray(), new SortedSet<string>(StringComparer.Ordinal));
         // At least so many hunt for a transition that the chart lacks; its rarest one may need all of them.
-        for (int seed = 0; seed < 2000 && (seed < 500 || !made.IsSupersetOf(chart)); seed++)
+        for (int seed = 0; seed < 2000 && (seed < Lives.Of(500) || !made.IsSupersetOf(chart)); seed++)
         {
             Live(seed, (before, world) =>
             {
@@ -35,7 +35,7 @@ public sealed class RunPlannerTests
             string before = wish.Stage.Stage == "rl" ? "sft" : "pretrain";
             Assert.Equal(before, wish.BeginFrom?.Stage);
         }
-    }), iter: 300);
+    }), iter: Lives.Of(300));
 
     [Fact]
     public void The_first_stage_begins_with_what_was_published_after_a_retry_too() => Gen.Int.Sample(seed => Live(seed, (_, world) =>
@@ -45,7 +45,7 @@ public sealed class RunPlannerTests
             Assert.True(wish.BeginFrom!.Published);
             Assert.Equal("/models/v3 (sha256 0123456789ab)", wish.BeginFrom.Lineage);
         }
-    }), iter: 300);
+    }), iter: Lives.Of(300));
 
     [Fact]
     public void An_ended_run_stays_ended_until_a_person_retries_it() => Gen.Int.Sample(seed => Live(seed, (before, world) =>
@@ -54,7 +54,7 @@ public sealed class RunPlannerTests
         {
             Assert.Equal(before.Phase, world.Run.Phase);
         }
-    }), iter: 300);
+    }), iter: Lives.Of(300));
 
     [Fact]
     public void Every_run_comes_to_an_end_when_people_say_go() => Gen.Int.Sample(seed =>
@@ -67,7 +67,7 @@ public sealed class RunPlannerTests
         }
 
         Assert.True(world.Run.Phase.Terminal, $"still {world.Run.Phase}: {world.Run.Reason}");
-    }, iter: 300);
+    }, iter: Lives.Of(300));
 
     [Theory]
     [InlineData(1, "its only stage completed, ")]

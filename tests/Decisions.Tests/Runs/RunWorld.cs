@@ -27,7 +27,8 @@ internal sealed class RunWorld(Random random)
     {
         now += TimeSpan.FromSeconds(1);
         var decision = RunPlanner.Decide(Run, Reports, now);
-        Run = JsonSerializer.Deserialize<Run>(JsonSerializer.Serialize(decision.Next))!;
+        // What is written is what JSON gives back; a decision to stay writes nothing.
+        Run = ReferenceEquals(decision.Next, Run) ? Run : JsonSerializer.Deserialize<Run>(JsonSerializer.Serialize(decision.Next))!;
         foreach (var wish in decision.Wishes)
         {
             if (wish.Intent == Intent.Train)

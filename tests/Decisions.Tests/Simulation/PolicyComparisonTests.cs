@@ -29,6 +29,8 @@ public sealed class PolicyComparisonTests
         },
         null, null, FaultMix.None, 1, TimeSpan.FromDays(1)).Of!;
 
+    private static readonly Lazy<SimulationReport> Played = new(What.Run);
+
     [Fact]
     public void A_seed_without_a_fault_is_no_instant_recovery()
     {
@@ -56,8 +58,8 @@ public sealed class PolicyComparisonTests
 
     private static ComparedPolicy Compared(Func<SimulationReport, SimulationReport> change)
     {
-        var played = What.Run();
-        ImmutableArray<SimulationReport> reports = [.. PolicyComparison.Plays(What, 2).Select(p => change(played with { Seed = p.Seed }))];
+        ImmutableArray<SimulationReport> reports =
+            [.. PolicyComparison.Plays(What, 2).Select(p => change(Played.Value with { Seed = p.Seed }))];
         return PolicyComparison.Of(What, 2, reports).Policies[0];
     }
 }

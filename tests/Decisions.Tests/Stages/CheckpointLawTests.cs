@@ -9,7 +9,7 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 /// <summary>Work is never lost: whatever is told late, twice or never, and whoever dies in between.</summary>
 public sealed class CheckpointLawTests
 {
-    private const int Worlds = 500;
+    private static readonly int Worlds = Lives.Of(500);
 
     /// <summary>Control planes that are away, agents that train unheard and die, damaged checkpoints, and people who go back.</summary>
     private static readonly Gen<Happening[]> Life = Gen.Frequency(

@@ -28,7 +28,7 @@ public sealed class StageBooksTests
                     Assert.DoesNotContain(account.Booked.GpuTicks, t => t < 0);
                 }
             }
-        }, iter: 100);
+        }, iter: Lives.Of(100));
 
     [Fact]
     public void A_killed_rank_costs_detection_restart_and_the_steps_made_again_by_its_cause()

@@ -8,7 +8,7 @@ public sealed class StageChartTests
     /// Fewer hunt for a transition that the chart lacks, as each life of <see cref="StagePlannerProperties"/> does too; the rarest one of
     /// the chart may need all of them.
     /// </summary>
-    private const int LivesAtLeast = 200;
+    private static readonly int LivesAtLeast = Lives.Of(200);
     private const int LivesAtMost = 1200;
 
     [Fact]

@@ -8,7 +8,7 @@ namespace DeepSeekOps.Decisions.Tests.Stages;
 /// <summary>What holds whatever happens, in whatever order. A failure prints the seed that replays it.</summary>
 public sealed class StagePlannerProperties
 {
-    private const int Worlds = 500;
+    private static readonly int Worlds = Lives.Of(500);
 
     /// <summary>Ticks and beats are common, as in life; each of the others is rare.</summary>
     private static readonly Gen<Happening[]> Life = Gen.Frequency(
@@ -87,7 +87,7 @@ public sealed class StagePlannerProperties
         Assert.InRange(world.Stage.RestartsByCause.GetValueOrDefault(FailureCause.RankExited), 0, 1);
         Assert.Equal(world.Stage.RestartsByCause.Values.Sum() + 1, world.Stage.Attempt);
         Assert.Single(world.History.Select(s => s.Phase.GangOrNull?.Id).OfType<DeepSeekOps.Decisions.Gangs.GangId>().Distinct());
-    }, iter: 40);
+    }, iter: Lives.Of(40));
 
     [Fact]
     public void From_wherever_it_is_a_stage_left_alone_ends() => Shapes.Select(Life).Sample((shape, happenings) =>
@@ -117,7 +117,7 @@ public sealed class StagePlannerProperties
 
         Assert.IsType<Phase.Completed>(world.Stage.Phase);
         Assert.Equal(1, world.Stage.Attempt);
-    }, iter: 200);
+    }, iter: Lives.Of(200));
 
     [Fact]
     public void The_same_stage_and_observation_give_the_same_decision() => Life.Sample(happenings =>
