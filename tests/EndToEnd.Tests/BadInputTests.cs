@@ -5,12 +5,12 @@ using Xunit;
 namespace DeepSeekOps.EndToEnd.Tests;
 
 /// <summary>Nonsense gets one clear message with the fix, and nothing is lost.</summary>
-public sealed class BadInputTests
+public sealed class BadInputTests(Shared shared)
 {
     [Fact]
     public async Task A_second_dev_on_one_data_directory_is_refused_by_name()
     {
-        await using var dsops = await Dsops.Start();
+        var dsops = await shared.Idle;
         var (code, _, error) = await dsops.Verb("dev", "--port", "0");
         Assert.Equal(3, code);
         OneClearMessage(error, dsops.Pid.ToString(System.Globalization.CultureInfo.InvariantCulture));
@@ -43,7 +43,7 @@ public sealed class BadInputTests
     [Fact]
     public async Task All_problems_of_a_pipeline_come_at_once_with_line_field_and_fix()
     {
-        await using var dsops = await Dsops.Start();
+        var dsops = await shared.Idle;
         string file = Path.Combine(dsops.DataDirectory, "wrong.yaml");
         string good = TinyPipeline.Pretraining("wrong", 10);
         await File.WriteAllTextAsync(file, good.Replace("preset: mini", "preset: v9", StringComparison.Ordinal)

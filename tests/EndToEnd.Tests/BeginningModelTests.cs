@@ -5,11 +5,11 @@ using Xunit;
 namespace DeepSeekOps.EndToEnd.Tests;
 
 /// <summary>A pipeline whose first stage begins with weights that lie in a folder.</summary>
-public sealed class BeginningModelTests
+public sealed class BeginningModelTests(Shared shared)
 {
     private static readonly TimeSpan Minutes = Eventually.Patience;
 
-    private const string Sft = "{name: sft, kind: sft, instances: 1200, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}";
+    private const string Sft = "{name: sft, kind: sft, instances: 640, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}";
 
     [Fact]
     public async Task Fine_tuning_from_a_checkpoint_of_another_run_is_what_the_stage_after_it_is()
@@ -28,7 +28,7 @@ public sealed class BeginningModelTests
             seed: 1
             model: {from: {{{folder}}}}
             data: {source: "builtin:arithmetic", heldout: 20}
-            resources: {device: cpu}
+            resources: {device: cpu, threads: 1}
             checkpoints: {everySteps: 10}
             stages:
               - {{{Sft}}}
@@ -57,7 +57,7 @@ public sealed class BeginningModelTests
     [Fact]
     public async Task A_folder_that_is_not_one_is_refused_with_line_field_and_remedy()
     {
-        await using var dsops = await Dsops.Start();
+        var dsops = await shared.Idle;
         string text = $"apiVersion: deepseekops/v1\nname: none\nmodel: {{from: nowhere}}\nstages:\n  - {Sft}\n";
         var (code, _, error) = await dsops.Verb("submit", TinyPipeline.File(dsops.DataDirectory, text));
         Assert.Equal(1, code);

@@ -12,7 +12,7 @@ internal static class Eventually
     /// </summary>
     public static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(PatientMilliseconds);
 
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
     public static async Task<T> Get<T>(string what, TimeSpan within, Func<Task<T?>> ask, Func<string>? evidence = null)
         where T : class

@@ -6,21 +6,17 @@ using Xunit;
 namespace DeepSeekOps.EndToEnd.Tests;
 
 /// <summary>What a page says holds: also while the server hangs, in a long text, and for who goes by keyboard.</summary>
-public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixture<PageTruthTests.Running>
+public sealed class PageTruthTests(Shared shared) : IAsyncLifetime
 {
     private const float Patient = Browser.Patient;
 
-    private string Http => running.Dsops.Http;
+    private Dsops running = null!;
 
-    /// <summary>One control plane for all: nothing trains on it.</summary>
-    public sealed class Running : IAsyncLifetime
-    {
-        internal Dsops Dsops { get; private set; } = null!;
+    private string Http => running.Http;
 
-        public async ValueTask InitializeAsync() => Dsops = await Dsops.Start();
+    public async ValueTask InitializeAsync() => running = await shared.Idle;
 
-        public ValueTask DisposeAsync() => Dsops.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => default;
 
     [Theory]
     [InlineData("/")]
@@ -33,7 +29,7 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         await page.EvaluateAsync("() => { window.neverReloaded = true; }");
         var silence = page.Locator("#ds-silence");
         // The browser counts by its own clock from the last answer; the machine may be slow in showing it to the test.
-        Dsops.Freeze(running.Dsops.Pid);
+        Dsops.Freeze(running.Pid);
         try
         {
             await Assertions.Expect(silence).ToBeVisibleAsync(new() { Timeout = Patient });
@@ -42,7 +38,7 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         }
         finally
         {
-            Dsops.Thaw(running.Dsops.Pid);
+            Dsops.Thaw(running.Pid);
         }
 
         await Assertions.Expect(silence).ToBeHiddenAsync(new() { Timeout = Patient });
@@ -122,7 +118,7 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         var page = browser.Page;
         foreach (string path in new[] { "/", "/cluster", "/planner", "/try", "/submit", "/nowhere" })
         {
-            await page.GotoAsync(running.Dsops.Open(path));
+            await page.GotoAsync(running.Open(path));
             await page.Locator("[data-circuit=open]").WaitForAsync(new() { State = WaitForSelectorState.Attached });
             var seen = new HashSet<string>();
             for (int stop = 0; stop < 80; stop++)
@@ -156,7 +152,7 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
     public async Task Runs_leads_to_the_list_and_a_page_answers_HEAD()
     {
         using var http = new HttpClient(new HttpClientHandler { AllowAutoRedirect = false });
-        http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", running.Dsops.Token);
+        http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", running.Token);
         using var runs = await http.GetAsync(new Uri($"{Http}/runs?q=mini"), TestContext.Current.CancellationToken);
         Assert.Equal((HttpStatusCode.Redirect, "/?q=mini"),
             (runs.StatusCode, runs.Headers.Location?.OriginalString.Replace(Http, "", StringComparison.Ordinal)));
@@ -174,7 +170,7 @@ public sealed class PageTruthTests(PageTruthTests.Running running) : IClassFixtu
         var browser = await Browser.Open();
         // What the bar said first, and when, kept by the page itself.
         await browser.Page.AddInitScriptAsync(KeepFirstWords);
-        await browser.Page.GotoAsync(running.Dsops.Open(path));
+        await browser.Page.GotoAsync(running.Open(path));
         await browser.Page.Locator("[data-circuit=open]").WaitForAsync(new() { State = WaitForSelectorState.Attached });
         return browser;
     }
