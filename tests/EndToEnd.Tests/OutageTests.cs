@@ -5,7 +5,7 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>Work is never lost or deleted unasked, whoever is away while whoever dies.</summary>
 public sealed class OutageTests
 {
-    private const int Steps = 300;
+    private const int Steps = 200;
     private static readonly TimeSpan Away = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan Minutes = Eventually.Patience;
 
