@@ -6,7 +6,8 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>
 /// axe-core finds nothing on any page: at a desk and on a phone, light and dark, with a rank that runs and checkpoints that are deleted.
 /// </summary>
-public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFixture<AccessibilityTests.Live>
+[Collection(nameof(LiveRun))]
+public sealed class AccessibilityTests(LiveRun live)
 {
     private static readonly string Axe =
         Path.Combine(AppContext.BaseDirectory, "../../../../tests/EndToEnd.Tests/node_modules/axe-core/axe.min.js");
@@ -19,36 +20,18 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
         "/", "/cluster", "/cluster?node=node-0", "/planner", "/try", "/submit", "/runs/nobody", "/nowhere",
     ];
 
-    /// <summary>A run that trains for as long as pages are looked at, and has deleted checkpoints.</summary>
-    public sealed class Live : IAsyncLifetime
-    {
-        internal Dsops Dsops { get; private set; } = null!;
+    private static readonly (int Width, int Height)[] Windows = [(1440, 1000), (390, 844)];
 
-        public async ValueTask InitializeAsync()
-        {
-            Dsops = await Dsops.Start();
-            await Dsops.Verb("submit", TinyPipeline.File(Dsops.DataDirectory, TinyPipeline.Pretraining("live", 1_000_000)));
-            var trains = await Dsops.UntilStage("live", "pretrain", "trains", Eventually.Patience,
-                s => (long)s["step"]! >= 12 && s["ranks"]!.AsArray().Count > 0 && (int)s["ranks"]![0]!["pid"]! > 0);
-            Dsops.Kill((int)trains["ranks"]![0]!["pid"]!);
-            await Dsops.UntilStage("live", "pretrain", "has more checkpoints than are kept", Eventually.Patience,
-                s => (long?)s["checkpointStep"] >= 60);
-        }
+    private static readonly ColorScheme[] Schemes = [ColorScheme.Light, ColorScheme.Dark];
 
-        public ValueTask DisposeAsync() => Dsops.DisposeAsync();
-    }
-
-    [Theory]
-    [InlineData(1440, ColorScheme.Light)]
-    [InlineData(1440, ColorScheme.Dark)]
-    [InlineData(390, ColorScheme.Light)]
-    [InlineData(390, ColorScheme.Dark)]
-    public async Task Axe_finds_nothing_on_any_page(int width, ColorScheme scheme)
+    /// <summary>Each page is loaded once: it follows the window and the system's scheme while it is open.</summary>
+    [Fact]
+    public async Task Axe_finds_nothing_on_any_page_at_a_desk_and_on_a_phone_light_and_dark()
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
         Assert.SkipUnless(File.Exists(Axe),
             "axe-core is not there (npm ci in tests/EndToEnd.Tests; bash tests/run does it where npm is installed)");
-        await using var browser = await Browser.Open(width, width == 390 ? 844 : 1000, scheme);
+        await using var browser = await Browser.Open();
         string axe = await File.ReadAllTextAsync(Axe, TestContext.Current.CancellationToken);
         var found = new List<string>();
         foreach (string path in Pages)
@@ -56,12 +39,19 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
             await browser.Page.GotoAsync(live.Dsops.Open(path));
             await browser.Page.Locator("[data-circuit=open]").WaitForAsync(new() { State = WaitForSelectorState.Attached });
             await browser.Page.WaitForFunctionAsync("() => !document.querySelector('main [aria-busy=true]')");
-            // A button that is just being enabled has a colour between two.
-            await browser.Page.WaitForFunctionAsync("() => document.getAnimations().every(a => !(a instanceof CSSTransition))");
             // Not as a script of the page: its policy lets in no others than its own.
             await browser.Page.EvaluateAsync(axe);
-            found.AddRange((await browser.Page.EvaluateAsync<string[]>(Violations)).Select(v => $"{path}: {v}"));
-            found.AddRange((await browser.Page.EvaluateAsync<string[]>(OutOfSight)).Select(v => $"{path}: {v}"));
+            foreach (var (width, height) in Windows)
+            {
+                foreach (var scheme in Schemes)
+                {
+                    await Show(browser.Page, width, height, scheme);
+                    string at = $"{path} at {width}, {scheme}";
+                    found.AddRange((await browser.Page.EvaluateAsync<string[]>(Violations)).Select(v => $"{at}: {v}"));
+                    found.AddRange((await browser.Page.EvaluateAsync<string[]>(OutOfSight)).Select(v => $"{at}: {v}"));
+                }
+            }
+
             if (path.EndsWith("checkpoints", StringComparison.Ordinal))
             {
                 Assert.True(await browser.Page.Locator("tr.gone").CountAsync() > 0, "no checkpoint is deleted yet");
@@ -70,6 +60,30 @@ public sealed class AccessibilityTests(AccessibilityTests.Live live) : IClassFix
 
         Assert.True(found.Count == 0, string.Join(Environment.NewLine, found));
     }
+
+    /// <summary>Returns when the page has followed: what it observes of its size is told within two frames.</summary>
+    private static async Task Show(IPage page, int width, int height, ColorScheme scheme)
+    {
+        await page.SetViewportSizeAsync(width, height);
+        await page.EmulateMediaAsync(new() { ColorScheme = scheme });
+        await page.WaitForFunctionAsync(Follows, new object[] { width, scheme == ColorScheme.Dark });
+        await page.EvaluateAsync("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))");
+        await page.WaitForFunctionAsync("() => !document.querySelector('main [aria-busy=true]')");
+        // A button that is just being enabled has a colour between two.
+        await page.WaitForFunctionAsync("() => document.getAnimations().every(a => !(a instanceof CSSTransition))");
+    }
+
+    /// <summary>Some colours are the page's own; the others come from its server side once that has heard of the scheme.</summary>
+    private const string Follows = """
+        ([width, dark]) => {
+          const probe = document.body.appendChild(document.createElement('i'));
+          probe.style.color = 'var(--mud-palette-surface)';
+          const surface = getComputedStyle(probe).color.match(/\d+/g).slice(0, 3);
+          probe.remove();
+          return innerWidth === width && surface.every(c => c < 128) === dark
+            && (document.documentElement.dataset.theme === 'dark') === dark;
+        }
+        """;
 
     /// <summary>
     /// What axe does not look at: the part that is shown is named within the window, and the heading that gets a new page's focus for

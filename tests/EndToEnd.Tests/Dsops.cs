@@ -232,7 +232,11 @@ internal sealed class Dsops : IAsyncDisposable
     public static void GiveWay(int pid)
     {
         string[] threads = [.. Directory.EnumerateDirectories($"/proc/{pid}/task").Select(t => Path.GetFileName(t))];
-        using var renice = Process.Start("renice", ["-n", "10", "-p", .. threads]);
+        var start = new ProcessStartInfo("renice", ["-n", "10", "-p", .. threads])
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        using var renice = Process.Start(start) ?? throw new InvalidOperationException("renice did not start");
         renice.WaitForExit();
     }
 

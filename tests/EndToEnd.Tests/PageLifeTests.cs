@@ -4,7 +4,8 @@ using Xunit;
 namespace DeepSeekOps.EndToEnd.Tests;
 
 /// <summary>A page that is clicked on stays alive and true; one that has lost its server side says so and comes back.</summary>
-public sealed class PageLifeTests
+[Collection(nameof(LiveRun))]
+public sealed class PageLifeTests(LiveRun live)
 {
     private const float Patient = Browser.Patient;
     private static readonly string[] Tabs = ["Charts", "Timeline", "Checkpoints", "Logs", "Results", "Pipeline file"];
@@ -13,8 +14,7 @@ public sealed class PageLifeTests
     public async Task Every_pair_of_tabs_can_be_clicked_on_a_live_run_and_the_step_still_moves_afterwards()
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
-        await using var dsops = await Dsops.Start();
-        await using var browser = await Live(dsops);
+        await using var browser = await Live();
         var page = browser.Page;
         await page.EvaluateAsync("() => { window.neverReloaded = true; }");
 
@@ -34,8 +34,7 @@ public sealed class PageLifeTests
     public async Task A_hundred_random_clicks_on_a_live_run_end_no_circuit_and_leave_no_error()
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
-        await using var dsops = await Dsops.Start();
-        await using var browser = await Live(dsops);
+        await using var browser = await Live();
         var report = await RandomClicks.Run(browser.Page, browser.Page.Url, clicks: 100, seed: 20);
         Assert.True(report.EndedCircuits == 0, string.Join(Environment.NewLine, report.Trail.TakeLast(10)));
         Assert.Empty(browser.Complaints);
@@ -69,14 +68,10 @@ public sealed class PageLifeTests
     }
 
     /// <summary>The page of a run that trains for as long as the test looks.</summary>
-    private static async Task<Browser> Live(Dsops dsops)
+    private async Task<Browser> Live()
     {
-        string file = TinyPipeline.File(dsops.DataDirectory, TinyPipeline.Pretraining("live", 200_000));
-        var (code, _, error) = await dsops.Verb("submit", file);
-        Assert.True(code == 0, error);
-        await dsops.UntilStage("live", "pretrain", "trains", Eventually.Patience, s => (long)s["step"]! > 0);
         var browser = await Browser.Open();
-        await browser.Page.GotoAsync(dsops.Open("/runs/live"));
+        await browser.Page.GotoAsync(live.Dsops.Open("/runs/live"));
         await browser.Page.Locator("[data-stage=pretrain]").WaitForAsync();
         return browser;
     }
