@@ -39,7 +39,7 @@ public sealed class SimulateVerbTests
     [Fact]
     public async Task Ettr_is_within_half_a_point_of_the_closed_form()
     {
-        var stage = (await Simulated("--faults", "rsc1", "--days", "15"))["stages"]![0]!;
+        var stage = (await Simulated("--faults", "rsc1", "--days", "8"))["stages"]![0]!;
         Assert.InRange((double)stage["ettr"]! - (double)stage["closedForm"]!, -0.005, 0.005);
     }
 
