@@ -1,4 +1,3 @@
-using System.Numerics;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
@@ -234,8 +233,7 @@ public sealed partial class StageLoop : IDisposable
         }
         if (_peakTflops is { } peak)
         {
-            // A start beside other work sees too low a peak; it is looked at again, ever more seldom.
-            if (BitOperations.IsPow2(position.Step))
+            if (DevicePeak.IsDue(position.Step))
             {
                 _peakTflops = peak = Math.Max(peak, PeakOfGang());
             }
