@@ -25,7 +25,8 @@ internal static class ReferenceGang
         return Deviations(parts, ReferenceNumbers.ReadExpected(folder), folder);
     }
 
-    private static ReferenceDeviations Deviations(ReferencePart[] parts, ExpectedNumbers expected, string folder)
+    /// <summary>What all ranks' parts say together.</summary>
+    internal static ReferenceDeviations Deviations(ReferencePart[] parts, ExpectedNumbers expected, string folder)
     {
         var squared = parts.SelectMany(p => p.SquaredGradients).GroupBy(g => g.Key).ToDictionary(g => g.Key, g => g.Sum(own => own.Value));
         return squared.Keys.Except(expected.GradNorms.Keys).FirstOrDefault() is { } odd

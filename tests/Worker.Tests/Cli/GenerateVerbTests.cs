@@ -2,6 +2,7 @@ using System.Text.Json;
 using DeepSeekOps.Worker.Cli;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Safetensors;
+using DeepSeekOps.Worker.Tests.Training;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -72,7 +73,7 @@ public sealed class GenerateVerbTests : IDisposable
     {
         var folder = Path.Combine(_data, "checkpoints", "run", "pretrain", $"step-{step:D8}");
         Directory.CreateDirectory(folder);
-        using var model = new DeepSeekModel(ModelShapes.Presets["mini"] with { InitStd = 0.1 }, CPU);
+        using var model = new DeepSeekModel(ModelShapes.FromProto(MiniPlans.Model()) with { InitStd = 0.1 }, CPU);
         model.Initialise(seed);
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), [.. model.PublishedTensors()]);
         File.WriteAllBytes(Path.Combine(folder, ConfigJson.FileName), ConfigJson.ToBytes(model.Shape));

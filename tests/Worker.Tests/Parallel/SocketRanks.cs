@@ -1,4 +1,5 @@
 using System.Net;
+using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Parallel.Sockets;
 
@@ -18,6 +19,8 @@ internal static class SocketRanks
         {
             try
             {
+                // As ranks of one machine share its cores; libtorch keeps this per thread.
+                LibtorchLoading.SetThreads(1);
                 results[rank] = work(rank, mesh.Mesh);
             }
             catch (Exception e)

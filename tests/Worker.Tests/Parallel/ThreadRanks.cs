@@ -1,3 +1,4 @@
+using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Parallel;
 using Xunit;
 using static TorchSharp.torch;
@@ -24,6 +25,8 @@ internal sealed class ThreadRanks(int size) : IDisposable
         {
             try
             {
+                // As ranks of one machine share its cores; libtorch keeps this per thread.
+                LibtorchLoading.SetThreads(1);
                 var calls = new Calls();
                 var all = new Group(this, rank, calls, ended.Token);
                 results[rank] = work(rank, new Mesh(calls, all, all, new Alone(calls), all, new Alone(calls), new Alone(calls)));

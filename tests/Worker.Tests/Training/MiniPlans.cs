@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Parallel;
@@ -81,15 +82,33 @@ internal sealed class MiniPlans : IDisposable
         return path;
     }
 
-    /// <summary>A model that was fine-tuned on <see cref="Questions"/>, so that it gives their answers about equally often.</summary>
+    /// <summary>
+    /// A model that was fine-tuned on <see cref="Questions"/>, so that it gives their answers about equally often. Trained once for all
+    /// tests, and copied to where this one has its checkpoints.
+    /// </summary>
     public CheckpointRef Tuned(params string[] answers)
     {
-        var plan = Plan("sft", every: 1000);
-        (plan.Sft.Data, plan.Sft.Instances, plan.Sft.Epochs, plan.Sft.BatchSize) = (Questions(answers), 20, 60, 10);
+        var (made, files) = AllTuned.GetOrAdd(string.Concat(answers), _ => new(() => Tune(answers))).Value;
+        var folder = Directory.CreateDirectory(Path.Combine(Root, made.Path)).FullName;
+        foreach (var (name, bytes) in files)
+        {
+            File.WriteAllBytes(Path.Combine(folder, name), bytes);
+        }
+        return made.Clone();
+    }
+
+    private static readonly ConcurrentDictionary<string, Lazy<(CheckpointRef Made, (string Name, byte[] Bytes)[] Files)>> AllTuned = [];
+
+    private static (CheckpointRef Made, (string Name, byte[] Bytes)[] Files) Tune(string[] answers)
+    {
+        using var mini = new MiniPlans();
+        var plan = mini.Plan("sft", every: 1000);
+        (plan.Sft.Data, plan.Sft.Instances, plan.Sft.Epochs, plan.Sft.BatchSize) = (mini.Questions(answers), 20, 60, 10);
         plan.Sft.LearningRate.Pieces[0].To = 1e-2;
-        using var link = Train(Launch(plan, "sft", run: "tuned"));
+        using var link = Train(mini.Launch(plan, "sft", run: "tuned"));
         var final = link.Checkpoints[^1];
-        return new CheckpointRef { Path = final.Path, Digest = final.Digest, Step = final.Step, Run = "tuned", Stage = "sft" };
+        return (new CheckpointRef { Path = final.Path, Digest = final.Digest, Step = final.Step, Run = "tuned", Stage = "sft" },
+            [.. Directory.GetFiles(Path.Combine(mini.Root, final.Path)).Select(f => (Path.GetFileName(f), File.ReadAllBytes(f)))]);
     }
 
     public RankLaunch Launch(TrainingPlan plan, string stage, int attempt = 1, CheckpointReport? from = null, string run = "test",

@@ -42,7 +42,9 @@ public sealed class DrillFaultTests : IDisposable
 
     private RankLaunch Launch(bool allowed, string run = "test")
     {
-        var launch = _mini.Launch(_mini.Plan("pretrain", every: 1000), "pretrain", run: run);
+        var plan = _mini.Plan("pretrain", every: 1000);
+        plan.Pretraining.Tokens /= 3;
+        var launch = _mini.Launch(plan, "pretrain", run: run);
         launch.Assignment.AllowsFaults = allowed;
         return launch;
     }

@@ -17,12 +17,13 @@ namespace DeepSeekOps.Worker.Tests.Training.Loop;
 /// other's. The ranks are threads that talk over sockets; what draws random numbers needs processes, and is looked at end to end.
 /// </summary>
 [Collection(RandomNumbers.OneStream)]
-public sealed class StageGangTests : IDisposable
+public sealed class StageGangTests(StageGangTests.Courses courses) : IClassFixture<StageGangTests.Courses>
 {
-    private static readonly GangLayout Alone = new(1, 1, 1, 1);
-    private readonly MiniPlans _mini = new();
+    /// <summary>Of most stages here: three saves, and pretraining's rates and weights of losses change on the way.</summary>
+    private const int Steps = 12;
 
-    public void Dispose() => _mini.Dispose();
+    private static readonly GangLayout Alone = new(1, 1, 1, 1);
+    private readonly string _own = courses.NextName();
 
     [Theory]
     [InlineData("pretrain", 4, 2, 2)]
@@ -33,10 +34,9 @@ public sealed class StageGangTests : IDisposable
     public void A_gang_learns_what_one_process_learns(
         string stage, int ranks, int pipeline, int expert, PipelineSchedule schedule = PipelineSchedule.OneForwardOneBackward)
     {
-        var plan = Plan(stage);
-        var whole = Train(plan, stage, Alone, run: "alone")[0];
-        var gang = Train(plan, stage, new GangLayout(ranks, pipeline, 1, expert) { Schedule = schedule }, run: "gang");
-        Assert.Equal(24, gang[0].Samples.Count);
+        var whole = Course(stage, Alone)[0];
+        var gang = Course(stage, new GangLayout(ranks, pipeline, 1, expert) { Schedule = schedule, DealsMoments = pipeline * expert > 2 });
+        Assert.Equal(Steps, gang[0].Samples.Count);
         Assert.All(whole.Samples.Zip(gang[0].Samples), pair => Assert.Equal(pair.First.Loss, pair.Second.Loss, 1e-3));
         Assert.Equal(whole.Samples.Select(s => s.Tokens), gang[0].Samples.Select(s => s.Tokens));
         Assert.Equal(whole.Evaluations.Select(e => (e.Name, e.Samples)), gang[0].Evaluations.Select(e => (e.Name, e.Samples)));
@@ -56,7 +56,7 @@ public sealed class StageGangTests : IDisposable
             rank.Samples.Select(s => (s.Loss, s.GradNorm, s.Tokens))));
         Assert.All(gang, rank => Assert.Equal(gang[0].Evaluations.Select(e => (e.Name, e.Value, e.Samples)),
             rank.Evaluations.Select(e => (e.Name, e.Value, e.Samples))));
-        Assert.Equal(24, FinalOf(gang).Step);
+        Assert.Equal(stage == "rl" ? Steps / 2 : Steps, FinalOf(gang).Step);
     }
 
     /// <summary>Each of the two attempts in a layout of its own: identity is the logical tensor.</summary>
@@ -67,13 +67,13 @@ public sealed class StageGangTests : IDisposable
     public void Any_layout_goes_on_from_any_other(int ranks, int pipeline, int expert, int nextRanks, int nextPipeline, int nextExpert)
     {
         var plan = Plan("pretrain");
-        var whole = Train(plan, "pretrain", Alone, run: "whole")[0];
-        var first = Train(plan, "pretrain", new GangLayout(ranks, pipeline, 1, expert), stopAt: 12);
-        var made = Assert.Single(first.SelectMany(r => r.Checkpoints), c => c.Step == 12);
+        var whole = Course("pretrain", Alone)[0];
+        var first = Train(plan, "pretrain", new GangLayout(ranks, pipeline, 1, expert), stopAt: 6);
+        var made = Assert.Single(first.SelectMany(r => r.Checkpoints), c => c.Step == 6);
         var second = Train(
             plan, "pretrain", new GangLayout(nextRanks, nextPipeline, 1, nextExpert), attempt: 2, from: made);
-        Assert.Equal(12, second[0].Samples.Count);
-        Assert.All(whole.Samples.Skip(12).Zip(second[0].Samples), pair => Assert.Equal(pair.First.Loss, pair.Second.Loss, 1e-3));
+        Assert.Equal(Steps - 6, second[0].Samples.Count);
+        Assert.All(whole.Samples.Skip(6).Zip(second[0].Samples), pair => Assert.Equal(pair.First.Loss, pair.Second.Loss, 1e-3));
         AssertAlike(whole.Checkpoints[^1], FinalOf(second), 1e-3);
     }
 
@@ -84,10 +84,10 @@ public sealed class StageGangTests : IDisposable
     public void Moments_that_are_dealt_change_no_bit_and_any_layout_goes_on_from_them(int ranks, int pipeline, int expert)
     {
         var (plan, layout) = (Plan("pretrain"), new GangLayout(ranks, pipeline, 1, expert));
-        var each = Train(plan, "pretrain", layout, run: "each", stopAt: 12);
-        var dealt = Train(plan, "pretrain", layout with { DealsMoments = true }, run: "dealt", stopAt: 12);
+        var each = Train(plan, "pretrain", layout, run: "each", stopAt: 6);
+        var dealt = Train(plan, "pretrain", layout with { DealsMoments = true }, run: "dealt", stopAt: 6);
         Assert.Equal(each[0].Samples.Select(s => (s.Loss, s.GradNorm)), dealt[0].Samples.Select(s => (s.Loss, s.GradNorm)));
-        CheckpointReport Made(List<RecordingRankLink> ranks) => ranks.SelectMany(r => r.Checkpoints).Single(c => c.Step == 12);
+        CheckpointReport Made(List<RecordingRankLink> ranks) => ranks.SelectMany(r => r.Checkpoints).Single(c => c.Step == 6);
         AssertAlike(Made(each), Made(dealt), 0);
 
         var whole = Train(plan, "pretrain", layout, attempt: 2, run: "each", from: Made(each));
@@ -100,9 +100,9 @@ public sealed class StageGangTests : IDisposable
     public void A_gang_of_one_schedule_goes_on_from_anothers_checkpoint()
     {
         var plan = Plan("pretrain");
-        var whole = Train(plan, "pretrain", Alone, run: "whole")[0];
-        var first = Train(plan, "pretrain", new GangLayout(4, 2, 1, 2) { Schedule = PipelineSchedule.DualPipe }, stopAt: 12);
-        var made = Assert.Single(first.SelectMany(r => r.Checkpoints), c => c.Step == 12);
+        var whole = Course("pretrain", Alone)[0];
+        var first = Train(plan, "pretrain", new GangLayout(4, 2, 1, 2) { Schedule = PipelineSchedule.DualPipe }, stopAt: 6);
+        var made = Assert.Single(first.SelectMany(r => r.Checkpoints), c => c.Step == 6);
         var second = Train(
             plan, "pretrain", new GangLayout(2, 2, 1, 1) { Schedule = PipelineSchedule.DualPipeV }, attempt: 2, from: made);
         AssertAlike(whole.Checkpoints[^1], FinalOf(second), 1e-3);
@@ -114,10 +114,10 @@ public sealed class StageGangTests : IDisposable
     public void A_gang_that_was_ended_goes_on_to_the_last_bit(PipelineSchedule schedule)
     {
         var (plan, layout) = (Plan("pretrain"), new GangLayout(4, 2, 1, 2) { Schedule = schedule, DealsMoments = true });
-        var whole = Train(plan, "pretrain", layout, run: "whole");
-        var first = Train(plan, "pretrain", layout, stopAt: 10);
-        var second = Train(plan, "pretrain", layout, attempt: 2, from: first.SelectMany(r => r.Checkpoints).Single(c => c.Step == 10));
-        Assert.Equal(whole[0].Samples.Skip(10).Select(s => (s.Step, s.Loss, s.GradNorm)),
+        var whole = Course("pretrain", layout);
+        var first = Train(plan, "pretrain", layout, stopAt: 5);
+        var second = Train(plan, "pretrain", layout, attempt: 2, from: first.SelectMany(r => r.Checkpoints).Single(c => c.Step == 5));
+        Assert.Equal(whole[0].Samples.Skip(5).Select(s => (s.Step, s.Loss, s.GradNorm)),
             second[0].Samples.Select(s => (s.Step, s.Loss, s.GradNorm)));
         AssertAlike(FinalOf(whole), FinalOf(second), 0);
     }
@@ -128,7 +128,7 @@ public sealed class StageGangTests : IDisposable
     public void Each_tensor_is_written_once_and_every_rank_has_some_to_write(int dealt, PipelineSchedule schedule)
     {
         var gang = Train(Plan("pretrain"), "pretrain", new GangLayout(2 * dealt, 2, 1, 2) { Schedule = schedule }, stopAt: 4);
-        var folder = Path.Combine(_mini.Root, gang.SelectMany(r => r.Checkpoints).Single(c => c.Step == 4).Path);
+        var folder = Path.Combine(courses.Mini.Root, gang.SelectMany(r => r.Checkpoints).Single(c => c.Step == 4).Path);
         var parts = Manifest.Read(folder).Manifest.Parts.Select(p => PartList.Read(Path.Combine(folder, p))).ToList();
         Assert.Equal(2 * dealt, parts.Count);
         // As others publish weights in several files: whoever reads those reads this.
@@ -143,26 +143,45 @@ public sealed class StageGangTests : IDisposable
 
     private TrainingPlan Plan(string stage)
     {
-        var plan = _mini.Plan(stage);
+        var plan = courses.Mini.Plan(stage);
         plan.Model.Layers = 4;
         if (stage == "pretrain")
         {
-            plan.Pretraining.Tokens *= 2;
             plan.Pretraining.BatchSize = new BatchSize { From = 8, To = 8 };
         }
         else if (stage == "extend")
         {
             plan.ContextExtension.Phases[1].BatchSize = 2;
+            foreach (var phase in plan.ContextExtension.Phases)
+            {
+                phase.Steps = Steps / 2;
+            }
         }
-        else if (stage is "rl" or "distill")
+        else if (stage == "sft")
         {
+            plan.Sft.Instances /= 2;
+        }
+        else
+        {
+            if (stage == "rl")
+            {
+                plan.Rl.Steps = Steps / 2;
+            }
+            else
+            {
+                plan.Distillation.Samples /= 2;
+            }
             // Four questions whose answers a few steps have taught it, so that something is right.
-            plan.BeginFrom = _mini.Tuned("7", "8");
+            plan.BeginFrom = courses.Mini.Tuned("7", "8");
             plan.Model.Layers = MiniPlans.Model().Layers;
-            plan.Data.Source = _mini.Questions("7", "8");
+            plan.Data.Source = courses.Mini.Questions("7", "8");
         }
         return plan;
     }
+
+    /// <summary>A stage that nobody disturbs, by one layout: trained once, whichever tests look at it.</summary>
+    private List<RecordingRankLink> Course(string stage, GangLayout layout) =>
+        courses.Of((stage, layout), number => Train(Plan(stage), stage, layout, run: $"course{number}"));
 
     private List<RecordingRankLink> Train(
         TrainingPlan plan, string stage, GangLayout layout, string run = "test", int attempt = 1, CheckpointReport? from = null,
@@ -170,7 +189,7 @@ public sealed class StageGangTests : IDisposable
     {
         plan = plan.Clone();
         plan.Layout = layout.ToProto();
-        var launch = _mini.Launch(plan, stage, attempt, from, run);
+        var launch = courses.Mini.Launch(plan, stage, attempt, from, $"{_own}-{run}");
         launch.Assignment.WorldSize = layout.Ranks;
         return [.. SocketRanks.Run(layout, (rank, mesh) =>
         {
@@ -196,7 +215,7 @@ public sealed class StageGangTests : IDisposable
         using var scope = NewDisposeScope();
         DeepSeekModel Read(CheckpointReport made)
         {
-            var folder = Path.Combine(_mini.Root, made.Path);
+            var folder = Path.Combine(courses.Mini.Root, made.Path);
             var model = new DeepSeekModel(ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName)), CPU);
             ModelWeights.Load(model, folder);
             return model;
@@ -208,5 +227,21 @@ public sealed class StageGangTests : IDisposable
             var apart = (first.Value - second.Value).abs().max().ToDouble();
             Assert.True(apart <= tolerance, $"{first.Name} differs by {apart}");
         }
+    }
+
+    /// <summary>A folder for the checkpoints of all tests here, and what several of them compare with.</summary>
+    public sealed class Courses : IDisposable
+    {
+        private readonly Dictionary<(string Stage, GangLayout Layout), List<RecordingRankLink>> _trained = [];
+        private int _names;
+
+        internal MiniPlans Mini { get; } = new();
+
+        public string NextName() => $"test{++_names}";
+
+        public List<RecordingRankLink> Of((string Stage, GangLayout Layout) course, Func<int, List<RecordingRankLink>> train) =>
+            _trained.TryGetValue(course, out var trained) ? trained : _trained[course] = train(_trained.Count);
+
+        public void Dispose() => Mini.Dispose();
     }
 }

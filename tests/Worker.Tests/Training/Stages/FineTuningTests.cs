@@ -52,7 +52,7 @@ public sealed class FineTuningTests : IDisposable
     [Fact]
     public void Without_lambda_the_mtp_module_stays_as_it_was()
     {
-        using var link = Tune(lambda: 0);
+        using var link = Tune(lambda: 0, steps: 4, every: 2);
         using var early = Open(link.Checkpoints[0]);
         using var late = Open(link.Checkpoints[^1]);
         Assert.All(link.Samples, s => Assert.False(s.Extra.ContainsKey("mtp_loss")));
@@ -60,11 +60,11 @@ public sealed class FineTuningTests : IDisposable
         Assert.False(Same(early, late, "model.layers.1.self_attn.o_proj.weight"));
     }
 
-    private RecordingRankLink Tune(double lambda)
+    private RecordingRankLink Tune(double lambda, int steps = 60, int every = 20)
     {
-        var plan = _mini.Plan("sft", every: 20);
+        var plan = _mini.Plan("sft", every);
         plan.Data = new DataConfig { Source = _mini.Questions("a"), Tokenizer = "byte", Heldout = 2 };
-        (plan.Sft.Instances, plan.Sft.Epochs, plan.Sft.BatchSize, plan.Sft.Lambda) = (8, 60, 8, lambda);
+        (plan.Sft.Instances, plan.Sft.Epochs, plan.Sft.BatchSize, plan.Sft.Lambda) = (8, steps, 8, lambda);
         plan.Sft.LearningRate.Pieces[0].To = 1e-2;
         return MiniPlans.Train(_mini.Launch(plan, "sft"));
     }
