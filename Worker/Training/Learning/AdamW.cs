@@ -110,7 +110,9 @@ public sealed class AdamW : IDisposable
         return [.. next];
     }
 
-    /// <summary>Each owner gives the others some of its weights, all at once: what goes one way does not wait for what comes the other.</summary>
+    /// <summary>
+    /// Each owner gives the others some of its weights, all at once: what goes one way does not wait for what comes the other.
+    /// </summary>
     private void Exchange(int[][] given, IProcessGroup holders)
     {
         using var scope = NewDisposeScope();
