@@ -107,7 +107,8 @@ internal sealed partial class VirtualCluster(
         podsSeen = null;
     }
 
-    private static PodPhase PhaseSeen(VirtualPod pod) => pod.Machine.KnownDown && pod.Phase != PodPhase.Exited ? PodPhase.Unknown : pod.Phase;
+    private static PodPhase PhaseSeen(VirtualPod pod) =>
+        pod.Machine.KnownDown && pod.Phase != PodPhase.Exited ? PodPhase.Unknown : pod.Phase;
 
     /// <summary>Whole seconds, as ticks are: what hundreds of pods do is then done at few moments.</summary>
     private TimeSpan Draw((double From, double To) range) =>
