@@ -73,6 +73,16 @@ public static class Words
         _ => Digits(value),
     };
 
+    /// <summary>Time of GPUs, from a second of one to a year of 2,048: "&lt; 0.001", "0.027", "12.40", "2,788,000".</summary>
+    public static string GpuHours(double hours) => hours switch
+    {
+        0 => "0",
+        < 0.001 => "< 0.001",
+        < 0.1 => hours.ToString("0.000", CultureInfo.InvariantCulture),
+        < 100 => hours.ToString("0.00", CultureInfo.InvariantCulture),
+        _ => hours.ToString("#,0", CultureInfo.InvariantCulture),
+    };
+
     /// <summary>"38.1 %", "5.25 %"; the caller says what stands for none.</summary>
     public static string Percent(double share) =>
         (share * 100).ToString(Math.Abs(share) < 0.1 ? "0.0#" : "0.0", CultureInfo.InvariantCulture) + " %";

@@ -62,6 +62,16 @@ public static class Figures
         { } v => Digits(v),
     };
 
+    /// <summary>Time of GPUs, from a second of one to a year of 2,048: "&lt; 0.001", "0.027", "12.40", "2,788,000".</summary>
+    public static string GpuHours(double hours) => hours switch
+    {
+        0 => "0",
+        < 0.001 => "< 0.001",
+        < 0.1 => hours.ToString("0.000", Plain),
+        < 100 => hours.ToString("0.00", Plain),
+        _ => hours.ToString("#,0", Plain),
+    };
+
     public static string Money(double dollars) => dollars.ToString(dollars < 100 ? "$#,0.00" : "$#,0", Plain);
 
     public static string Duration(TimeSpan span) => span.TotalSeconds switch

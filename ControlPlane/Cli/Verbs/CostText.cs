@@ -1,6 +1,7 @@
 using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Client;
+using Sentences = DeepSeekOps.Decisions.Words;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -23,16 +24,15 @@ internal static class CostText
 
     public static string Money(double dollars) => dollars.ToString(dollars < 100 ? "$#,0.00" : "$#,0", CultureInfo.InvariantCulture);
 
-    public static string Hours(double hours) => hours.ToString(hours < 100 ? "0.####" : "#,0", CultureInfo.InvariantCulture);
-
     /// <summary>"goodput 97.3 % of 12.4 GPU-hours, $26.04; 0.2 GPU-hours to rank exited".</summary>
     public static string Line(Cost cost)
     {
         double hours = cost.GpuTime.ToTimeSpan().TotalHours;
         string share = cost.HasGoodput ? Words.Percent(cost.Goodput) : Words.None;
         var worst = cost.LostGpuHoursByCause.OrderByDescending(c => c.Value).ThenBy(c => c.Key, StringComparer.Ordinal).FirstOrDefault();
-        string lost = worst.Value > 0 ? $"; {Hours(worst.Value)} GPU-hours to {worst.Key}" : "";
-        return $"goodput {share} of {Hours(hours)} GPU-hours, {(cost.HasDollars ? Money(cost.Dollars) : "price not set")}{lost}";
+        string lost = worst.Value > 0 ? $"; {Sentences.GpuHours(worst.Value)} GPU-hours to {worst.Key}" : "";
+        string price = cost.HasDollars ? Money(cost.Dollars) : "price not set";
+        return $"goodput {share} of {Sentences.GpuHours(hours)} GPU-hours, {price}{lost}";
     }
 
     public static void Write(Terminal terminal, Run run)
@@ -53,13 +53,14 @@ internal static class CostText
         double all = cost.GpuTime.ToTimeSpan().TotalHours;
         Columns.Write(terminal, Buckets,
         [
-            .. cost.Buckets.Select(b => (IReadOnlyList<string>)[b.Words, Hours(b.GpuTime.ToTimeSpan().TotalHours),
+            .. cost.Buckets.Select(b => (IReadOnlyList<string>)[b.Words, Sentences.GpuHours(b.GpuTime.ToTimeSpan().TotalHours),
                 Words.Percent(b.GpuTime.ToTimeSpan().TotalHours / all), b.HasDollars ? Money(b.Dollars) : Words.None, b.What]),
-            ["all", Hours(all), Words.Percent(1), cost.HasDollars ? Money(cost.Dollars) : "not set", "GPUs × time asked for or held"],
+            ["all", Sentences.GpuHours(all), Words.Percent(1), cost.HasDollars ? Money(cost.Dollars) : "not set",
+                "GPUs × time asked for or held"],
         ]);
         terminal.Output.WriteLine();
         Columns.Write(terminal, Stages, [.. run.Stages.Where(s => s.Cost is not null).Select(s => (IReadOnlyList<string>)[s.Name,
-            s.Cost.Gpus.ToString(CultureInfo.InvariantCulture), Hours(s.Cost.GpuTime.ToTimeSpan().TotalHours),
+            s.Cost.Gpus.ToString(CultureInfo.InvariantCulture), Sentences.GpuHours(s.Cost.GpuTime.ToTimeSpan().TotalHours),
             s.Cost.HasGoodput ? Words.Percent(s.Cost.Goodput) : Words.None, s.Cost.HasDollars ? Money(s.Cost.Dollars) : Words.None])]);
         WriteCauses(terminal, cost);
         foreach (var period in cost.Unknown)
@@ -75,7 +76,7 @@ internal static class CostText
         {
             terminal.Output.WriteLine();
             Columns.Write(terminal, Causes, [.. cost.LostGpuHoursByCause.OrderByDescending(c => c.Value)
-                .ThenBy(c => c.Key, StringComparer.Ordinal).Select(c => (IReadOnlyList<string>)[c.Key, Hours(c.Value),
+                .ThenBy(c => c.Key, StringComparer.Ordinal).Select(c => (IReadOnlyList<string>)[c.Key, Sentences.GpuHours(c.Value),
                     cost.HasDollarsPerGpuHour ? Money(c.Value * cost.DollarsPerGpuHour) : Words.None])]);
         }
     }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Client;
+using Sentences = DeepSeekOps.Decisions.Words;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
@@ -80,7 +81,7 @@ internal sealed class IncidentText(Terminal terminal)
         if (outcome.HasGpuHours)
         {
             string money = report.HasDollarsPerGpuHour ? CostText.Money(outcome.GpuHours * report.DollarsPerGpuHour) : "price not set";
-            Say(4, $"cost: {outcome.GpuHours.ToString("0.####", CultureInfo.InvariantCulture)} GPU-hours of {Whole(incident.Ranks)} ranks"
+            Say(4, $"cost: {Sentences.GpuHours(outcome.GpuHours)} GPU-hours of {Whole(incident.Ranks)} ranks"
                 + $" ({money})");
         }
     }

@@ -20,6 +20,7 @@ public sealed class FiguresTests
         Assert.Equal(Sentences.Loss(value), Figures.Loss(value));
         Assert.Equal(Sentences.Small(value), Figures.Small(value));
         Assert.Equal(Sentences.Percent(value), Figures.Percent(value));
+        Assert.Equal(Sentences.GpuHours(Math.Abs(value)), Figures.GpuHours(Math.Abs(value)));
         Assert.Equal(Sentences.Size(Math.Abs(value)), Figures.Bytes(Math.Abs(value)));
         var span = TimeSpan.FromTicks((long)Math.Clamp(Math.Abs(value) * TimeSpan.TicksPerSecond, 0, TimeSpan.TicksPerDay * 1e5));
         Assert.Equal(Sentences.Duration(span), Figures.Duration(span));
@@ -34,6 +35,17 @@ public sealed class FiguresTests
     [InlineData(-4.73e-6, "-4.7e-6")]
     public void A_loss_has_four_places_or_a_power(double value, string words) =>
         Assert.Equal((words, words, words), (Sentences.Loss(value), Figures.Loss(value), Printed.Figure(value)));
+
+    [Theory]
+    [InlineData(0, "0")]
+    [InlineData(7.66e-6, "< 0.001")]
+    [InlineData(1.35e-3, "0.001")]
+    [InlineData(0.0271, "0.027")]
+    [InlineData(0.5, "0.50")]
+    [InlineData(12.4, "12.40")]
+    [InlineData(2_788_000, "2,788,000")]
+    public void Hours_of_gpus_are_read_without_powers_of_ten(double hours, string words) =>
+        Assert.Equal((words, words), (Sentences.GpuHours(hours), Figures.GpuHours(hours)));
 
     [Theory]
     [InlineData(0, "0 s")]
