@@ -300,9 +300,11 @@ internal static class WorkerMapping
         Ranks = { assignment.Ranks.Select(
             rank => new Proto.RankPlacement { Rank = rank.Rank, Node = rank.Node.Name, LocalRank = rank.LocalRank }) },
         WorldSize = assignment.WorldSize,
-        Plan = TrainingPlans.ToProto(
-            assignment.LaidOut, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(),
-            assignment.StudentFrom?.ToProto()),
+        Plan = Placed(
+            TrainingPlans.ToProto(
+                assignment.LaidOut, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(),
+                assignment.StudentFrom?.ToProto()),
+            assignment.Nodes),
         ResumeFrom = assignment.ResumeFrom?.ToProto(),
         RoundBegan = assignment.RoundBegan,
         Registrations = { assignment.Registrations },
@@ -312,6 +314,12 @@ internal static class WorkerMapping
             act => new Proto.RateChange { FromStep = act.RateFrom, UntilStep = act.RateUntil, Factor = act.RateFactor }) },
         PinnedSteps = { assignment.Pinned },
     };
+
+    private static Proto.TrainingPlan Placed(Proto.TrainingPlan plan, int nodes)
+    {
+        plan.Layout.Nodes = nodes;
+        return plan;
+    }
 
     public static Proto.CheckpointRef ToProto(this CheckpointRef checkpoint) => new()
     {

@@ -33,10 +33,12 @@ internal static class ModelVerbs
                     return Params(model, json, output);
                 default:
                     errors.WriteLine("""
-                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N,schedule=NAME [--device cpu|cuda]] [--json]
+                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N,nodes=N,schedule=NAME [--device cpu|cuda]]
+                               [--json]
                                  compares a model folder with its expected.json, expected.safetensors and batches.safetensors;
                                  --parallel: computed by dp × ep × pp rank processes on this machine, each with a GPU of its own
-                                 where --device is cuda; NAME is the pipeline's order: 1f1b, zb1p, dualpipe or dualpipev
+                                 where --device is cuda; nodes=N: tokens travel as if the ranks were on N nodes;
+                                 NAME is the pipeline's order: 1f1b, zb1p, dualpipe or dualpipev
                                dsops model params PRESET|config.json [--json]
                                  counts parameters from shapes
                         """);

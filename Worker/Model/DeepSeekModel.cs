@@ -49,7 +49,7 @@ public sealed partial class DeepSeekModel : IDisposable
     /// <param name="experts">The ranks that share its routed experts; null: there is no other.</param>
     public DeepSeekModel(
         ModelShape shape, Device device, ScalarType type = ScalarType.Float32, Precision precision = Precision.Fp32, ModelPart? part = null,
-        IProcessGroup? experts = null)
+        ExpertRanks? experts = null)
     {
         if (shape.Problems() is { Count: > 0 } problems)
         {
@@ -60,7 +60,7 @@ public sealed partial class DeepSeekModel : IDisposable
         Part = part ?? ModelPart.Whole(shape);
         _device = device;
         _weights = new Weights(shape, Part, device, type, precision);
-        var sharing = experts ?? new Alone(new Calls());
+        var sharing = experts ?? new ExpertRanks(new Alone(new Calls()));
         _blocks = Part.Blocks(shape).ToDictionary(layer => layer, layer => new TransformerBlock(shape, _weights, layer, sharing));
         _rope = new Rope(shape, shape.Yarn, device);
     }

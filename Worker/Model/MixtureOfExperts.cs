@@ -11,9 +11,11 @@ namespace DeepSeekOps.Worker.Model;
 /// <param name="Balance">Σ f_i P_i, mean over the sequences; null where it was not asked for.</param>
 internal sealed record ExpertUse(Tensor Load, Tensor? Balance);
 
-/// <summary>DeepSeekMoE, report section 2.1.2: h = Σ shared(u) + Σ g_i · expert_i(u) (equations 12 to 16). No token is dropped.</summary>
+/// <summary>
+/// DeepSeekMoE, report section 2.1.2: h = Σ shared(u) + Σ g_i · expert_i(u) (equations 12 to 16). No token is dropped.
+/// </summary>
 /// <param name="experts">The ranks that share the layer's routed experts; each holds as many.</param>
-internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string prefix, IProcessGroup experts)
+internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string prefix, ExpertRanks experts)
 {
     private readonly Router _router = new(shape, weights.Masters, prefix + "gate.");
     // libtorch's grouped product wants rows whose bytes are a multiple of 16.
@@ -38,7 +40,7 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
     /// <summary>Sorts tokens by expert; where ranks share the experts, each goes to the ranks of its experts and back.</summary>
     private Tensor Routed(Tensor flat, RoutingChoice choice, out Tensor load)
     {
-        if (experts.Ranks == 1)
+        if (experts.All.Ranks == 1)
         {
             var (sorted, order, ends) = ByExpert(choice.Experts, shape.RoutedExperts);
             load = ends.diff(prepend: zeros(1, int32, flat.device)).to(float32);
@@ -56,7 +58,7 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
     private Tensor Shared(ExpertTrip trip)
     {
         var (arrived, active) = (trip.Arrived.shape[0], shape.ActiveExperts);
-        var (sorted, order, ends) = ByExpert(trip.Experts, shape.RoutedExperts / experts.Ranks);
+        var (sorted, order, ends) = ByExpert(trip.Experts, shape.RoutedExperts / experts.All.Ranks);
         // Choices of other ranks' experts are sorted behind the last own one.
         (sorted, order) = (sorted.narrow(0, 0, trip.Choices), order.narrow(0, 0, trip.Choices));
         if (weights.Fp8OnTensorCores && Fp8Experts.Takes(trip.Arrived, shape.MoeIntermediateSize))

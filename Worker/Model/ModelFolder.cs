@@ -22,7 +22,7 @@ public static class ModelFolder
     /// <param name="experts">The ranks that share its routed experts.</param>
     /// <param name="file">The one file that holds the weights; null: those that the folder's checkpoint consists of.</param>
     public static DeepSeekModel Load(string folder, Device device, int positions = 0, bool withMtp = true, string? file = null,
-        Func<ModelShape, ModelPart>? part = null, IProcessGroup? experts = null)
+        Func<ModelShape, ModelPart>? part = null, ExpertRanks? experts = null)
     {
         var (shape, quantization) = ConfigJson.ReadModel(Path.Combine(folder, ConfigJson.FileName));
         var list = WeightList.Read(folder, file);

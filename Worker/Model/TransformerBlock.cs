@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Model;
 
 /// <summary>Attention and feed-forward, each on the normed stream and added to it.</summary>
-internal sealed class TransformerBlock(ModelShape shape, Weights weights, int layer, IProcessGroup experts)
+internal sealed class TransformerBlock(ModelShape shape, Weights weights, int layer, ExpertRanks experts)
 {
     private readonly string _prefix = WeightShapes.Layer(layer);
     private readonly LatentAttention _attention = new(shape, weights, WeightShapes.Layer(layer) + "self_attn.");

@@ -23,6 +23,15 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
     /// <summary>By which micro-batches go through the pipeline.</summary>
     public PipelineSchedule Schedule { get; init; }
 
+    /// <summary>Each has as many of the ranks, in the order of their numbers.</summary>
+    public int Nodes { get; init; } = 1;
+
+    /// <summary>
+    /// Whether tokens go to nodes first: ranks that share experts fill several whole nodes, of several ranks each. Else nothing would be
+    /// saved, or the ranks of a node could not pass on each other's tokens evenly.
+    /// </summary>
+    public bool DispatchesByNode => Tensor == 1 && Nodes > 1 && Ranks > Nodes && Expert > Ranks / Nodes && Expert % (Ranks / Nodes) == 0;
+
     /// <summary>Ranks that hold the same weights and take different rows.</summary>
     public int Data => Ranks / (Pipeline * Tensor);
 
@@ -34,7 +43,12 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
             {
                 DealsMoments = layout.Zero > 0,
                 Schedule = layout.Schedule.Length == 0 ? default : ScheduleOf(layout.Schedule),
+                Nodes = Math.Max(1, layout.Nodes),
             };
+        if (ranks % made.Nodes != 0)
+        {
+            throw new InvalidDataException($"{ranks} ranks cannot be on {made.Nodes} nodes, as many on each.");
+        }
         var data = layout is null ? ranks : Math.Max(1, layout.Data);
         return (long)made.Pipeline * made.Tensor * data == ranks && ranks / made.Pipeline % made.Expert == 0 ? made
             : throw new InvalidDataException(
@@ -47,15 +61,15 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
         new()
         {
             Pipeline = Pipeline, Tensor = Tensor, Data = Data, Expert = Expert, Zero = DealsMoments ? 1 : 0,
-            Schedule = Schedule.Name(),
+            Schedule = Schedule.Name(), Nodes = Nodes,
         };
 
-    /// <param name="text">As "dp=2,ep=2,pp=2,schedule=dualpipev": replicas of each expert, ranks that share the experts, pipeline ranks.
-    /// What is left out is 1, and the schedule 1f1b.</param>
+    /// <param name="text">As "dp=2,ep=4,pp=2,nodes=2,schedule=dualpipev": replicas of each expert, ranks that share the experts,
+    /// pipeline ranks, and on how many nodes they are taken to be. What is left out is 1, and the schedule 1f1b.</param>
     /// <exception cref="InvalidDataException">It is not of that form; the message says how it is.</exception>
     public static GangLayout Parse(string text)
     {
-        var counts = new Dictionary<string, int> { ["dp"] = 1, ["ep"] = 1, ["pp"] = 1 };
+        var counts = new Dictionary<string, int> { ["dp"] = 1, ["ep"] = 1, ["pp"] = 1, ["nodes"] = 1 };
         var named = new HashSet<string>();
         var schedule = PipelineSchedule.OneForwardOneBackward;
         foreach (var part in text.Split(',', StringSplitOptions.TrimEntries))
@@ -70,16 +84,29 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
                 || count is < 1 or > MostAlongOneWay || !named.Add(key))
             {
                 throw new InvalidDataException(
-                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N,schedule=NAME, each once at most and N a number from 1 to "
+                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N,nodes=N,schedule=NAME, each once at most and N a number from 1 to "
                         + $"{MostAlongOneWay}, for example dp=2,ep=2,pp=2,schedule=dualpipev.");
             }
             counts[key] = count;
         }
-        return new GangLayout(counts["pp"] * counts["ep"] * counts["dp"], counts["pp"], 1, counts["ep"]) { Schedule = schedule };
+        var layout = new GangLayout(counts["pp"] * counts["ep"] * counts["dp"], counts["pp"], 1, counts["ep"])
+        {
+            Schedule = schedule, Nodes = counts["nodes"],
+        };
+        return layout.NodesProblem is { } problem ? throw new InvalidDataException(problem) : layout;
     }
 
+    /// <summary>Why a gang cannot be cut so into nodes; null: it can.</summary>
+    public string? NodesProblem =>
+        Ranks % Nodes != 0 ? $"nodes={Nodes} does not divide the {Ranks} ranks (dp × ep × pp): write a divisor of {Ranks}."
+        : Ranks / Nodes is var each && Expert % each != 0 && each % Expert != 0
+            ? $"nodes={Nodes} puts {each} ranks on a node, which cuts the {Expert} ranks that share experts (ep) unevenly: choose nodes "
+                + $"so that the ranks of one are a multiple or a divisor of {Expert}."
+        : null;
+
     /// <summary>As <see cref="Parse"/> reads it.</summary>
-    public string InWords => $"dp={Data / Expert},ep={Expert},pp={Pipeline},schedule={Schedule.Name()}";
+    public string InWords =>
+        $"dp={Data / Expert},ep={Expert},pp={Pipeline},schedule={Schedule.Name()}" + (Nodes > 1 ? $",nodes={Nodes}" : "");
 
     private const string ScheduleKey = "schedule";
 
@@ -110,15 +137,19 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
         var own = Of(rank);
         var replica = own.Data / Expert;
         int[] Where(Func<Coordinates, bool> alike) => [.. Enumerable.Range(0, Ranks).Where(other => alike(Of(other)))];
+        var experts = Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor && o.Data / Expert == replica);
+        var (each, node) = (Ranks / Nodes, rank / (Ranks / Nodes));
         return new Neighbours(
             Data: Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor),
-            Experts: Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor && o.Data / Expert == replica),
+            Experts: experts,
             Replicas: Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor && o.Expert == own.Expert),
             Pipeline: Where(o => o.Data == own.Data && o.Tensor == own.Tensor),
             Model: Where(o => o.Data / Expert == replica))
         {
             Mirror = Where(o => o.Data == own.Data && o.Tensor == own.Tensor
                 && (o.Pipeline == own.Pipeline || o.Pipeline == Pipeline - 1 - own.Pipeline)),
+            ExpertNodes = !DispatchesByNode ? null
+                : ([.. experts.Where(r => r % each == rank % each)], [.. experts.Where(r => r / each == node)]),
         };
     }
 }
@@ -133,4 +164,9 @@ public sealed record Neighbours(int[] Data, int[] Experts, int[] Replicas, int[]
 {
     /// <summary>Of <see cref="Pipeline"/> the rank itself and the one as far from the other end.</summary>
     public required int[] Mirror { get; init; }
+
+    /// <summary>
+    /// Of <see cref="Experts"/> those at this rank's place on each node, and those on its node; null where tokens do not go by nodes.
+    /// </summary>
+    public (int[] Across, int[] Within)? ExpertNodes { get; init; }
 }

@@ -17,6 +17,11 @@ public sealed record Mesh(
     /// </summary>
     public IProcessGroup? Mirror { get; init; }
 
+    /// <summary>The same ranks as <see cref="Experts"/> by the nodes that they lie on; null where a token is not to be passed on.</summary>
+    public NodeGroups? ExpertNodes { get; init; }
+
+    public ExpertRanks ExpertRanks => new(Experts) { Nodes = ExpertNodes };
+
     /// <summary>Of a gang of one.</summary>
     public static Mesh Alone()
     {
@@ -41,6 +46,8 @@ public sealed record Mesh(
             Pipeline = Noted(Pipeline, "pipeline"),
             Model = Noted(Model, "model"),
             Mirror = Mirror is null ? null : Noted(Mirror, "mirror"),
+            ExpertNodes = ExpertNodes is not { } nodes ? null
+                : new NodeGroups(Noted(nodes.Across, "experts between nodes"), Noted(nodes.Within, "experts of a node")),
             Trace = trace,
         };
     }

@@ -19,6 +19,9 @@ public sealed record Assignment(
     StageId Stage, int Attempt, ImmutableArray<RankPlacement> Ranks, int WorldSize, PipelineSpec Pipeline,
     CheckpointRef? BeginFrom, CheckpointRef? StudentFrom, CheckpointRef? ResumeFrom)
 {
+    /// <summary>That the gang is placed on; each has as many of its ranks.</summary>
+    public int Nodes => Ranks.IsEmpty ? 1 : Math.Max(1, WorldSize / Ranks.Length);
+
     /// <summary>Checkpoints of attempts up to this one, beyond the one to go on from, were set aside by a person's retry.</summary>
     public int RoundBegan { get; init; }
 

@@ -76,6 +76,8 @@ public sealed class GangMesh : IDisposable
             (world, plain.World), (neighbours.Data, plain.Data), (neighbours.Experts, plain.Experts),
             (neighbours.Replicas, plain.Replicas), (neighbours.Pipeline, plain.Pipeline), (neighbours.Model, plain.Model),
             .. plain.Mirror is { } twin ? new[] { (neighbours.Mirror, twin) } : [],
+            .. neighbours.ExpertNodes is var (across, within) && plain.ExpertNodes is { } nodes
+                ? new[] { (across, nodes.Across), (within, nodes.Within) } : [],
         ];
         // All ranks in one order, so that no two wait for each other in different ones.
         foreach (var (members, group) in groups.Where(g => g.Group.Ranks > 1).DistinctBy(g => Key(g.Members))
@@ -93,6 +95,8 @@ public sealed class GangMesh : IDisposable
             Of(neighbours.Replicas, plain.Replicas), Of(neighbours.Pipeline, plain.Pipeline), Of(neighbours.Model, plain.Model))
         {
             Mirror = plain.Mirror is { } mirror ? Of(neighbours.Mirror, mirror) : null,
+            ExpertNodes = neighbours.ExpertNodes is var (between, inside) && plain.ExpertNodes is { } parts
+                ? new NodeGroups(Of(between, parts.Across), Of(inside, parts.Within)) : null,
         };
         return $"NCCL {NcclChoice.Words(ready[0].Version)}";
     }

@@ -27,7 +27,7 @@ public sealed class GangCheck : IDisposable
         _reference = ReferenceNumbers.Open(folder);
         _model = ModelFolder.Load(
             folder, rank.Device, _reference.Positions, _reference.WithMtp, part: shape => ModelPart.At(shape, rank.Layout, rank.Place),
-            experts: mesh.Experts);
+            experts: mesh.ExpertRanks);
         _reference.Check(_model.Shape);
         var adamw = _reference.Expected.Adamw;
         _optimizer = new AdamW(

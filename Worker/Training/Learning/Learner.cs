@@ -32,7 +32,7 @@ public sealed class Learner : IDisposable
         Func<ModelShape, ModelPart>? part = null, bool dealsMoments = false, bool forSpeed = false)
     {
         Mesh = mesh ?? Mesh.Alone();
-        Model = new DeepSeekModel(shape, device, precision: precision, part: part?.Invoke(shape), experts: Mesh.Experts);
+        Model = new DeepSeekModel(shape, device, precision: precision, part: part?.Invoke(shape), experts: Mesh.ExpertRanks);
         if (forSpeed)
         {
             Model.InitialiseInPlace();

@@ -56,7 +56,9 @@ public sealed class RankProgram : IDisposable
                     RankContext.Of(launch, Environment.ProcessorCount).Device);
             if (gang is not null)
             {
-                Console.WriteLine($"Between ranks tensors go by {gang.Carrier}.");
+                Console.WriteLine($"Between ranks tensors go by {gang.Carrier}."
+                    + (gang.Mesh.ExpertNodes is not { } nodes ? ""
+                        : $" Of {nodes.Across.Ranks} nodes with its experts a token goes once to each that it needs, and on there."));
             }
             Run(launch, link, TimeProvider.System, gang?.Mesh ?? Mesh.Alone(), stopping);
             gang?.Leave();

@@ -67,7 +67,7 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
     {
         var shape = ModelShapes.FromProto(config);
         return new DeepSeekModel(
-            shape, Device, precision: Plan.Precision, part: ModelPart.At(shape, Rank.Layout, Rank.Place), experts: Mesh.Experts);
+            shape, Device, precision: Plan.Precision, part: ModelPart.At(shape, Rank.Layout, Rank.Place), experts: Mesh.ExpertRanks);
     }
 
     /// <summary>In one piece, to speak and to be measured with. A call of all ranks.</summary>

@@ -202,7 +202,7 @@ public class CudaKernelTests : DrawingTests
             weights.Round();
             var u = (randn(2, 100, 256).to(device) * 2).to(ScalarType.BFloat16).to(weights.Mixed ? ScalarType.BFloat16 : float32)
                 .requires_grad_();
-            var output = new MixtureOfExperts(shape, weights, "model.layers.0.mlp.", new Alone(new Calls())).Forward(u,
+            var output = new MixtureOfExperts(shape, weights, "model.layers.0.mlp.", new ExpertRanks(new Alone(new Calls()))).Forward(u,
                 balance: false).Output;
             output.backward([(randn(2, 100, 256).to(device) / 10).to(u.dtype)]);
             CustomBackward.ThrowIfFailed();

@@ -25,6 +25,29 @@ public sealed class GangLayoutTests
         Assert.Equal(Enumerable.Range(0, layout.Expert), places.Take(layout.Expert).Select(p => p.Expert));
     });
 
+    /// <summary>Every rank that shares one's experts is reached by one step between nodes and one within.</summary>
+    [Fact]
+    public void Nodes_cut_those_that_share_experts_into_equal_parts() =>
+        Gen.Select(Gen.Int[1, 3], Gen.Int[1, 12], Gen.Int[1, 3], Gen.Int[1, 36]).Select((pipeline, expert, replicas, nodes) =>
+            new GangLayout(pipeline * expert * replicas, pipeline, 1, expert) { Nodes = nodes })
+        .Where(layout => layout.NodesProblem is null).Sample(layout =>
+    {
+        var each = layout.Ranks / layout.Nodes;
+        for (var rank = 0; rank < layout.Ranks; rank++)
+        {
+            var neighbours = layout.NeighboursOf(rank);
+            var onNode = neighbours.Experts.Where(r => r / each == rank / each).ToArray();
+            Assert.Equal(onNode.Length > 1 && onNode.Length < layout.Expert, neighbours.ExpertNodes is not null);
+            if (neighbours.ExpertNodes is var (across, within))
+            {
+                Assert.Equal(onNode, within);
+                Assert.Contains(rank, across);
+                Assert.Equal(across.Length, across.Select(r => r / each).Distinct().Count());
+                Assert.Equal(neighbours.Experts, across.SelectMany(r => layout.NeighboursOf(r).ExpertNodes!.Value.Within));
+            }
+        }
+    });
+
     [Fact]
     public void The_rows_of_a_batch_are_dealt_out_in_order_and_each_once() =>
     Gen.Select(Gen.Int[1, 16], Gen.Int[0, 100]).Sample((ranks, rows) =>

@@ -27,18 +27,21 @@ public sealed class LayoutTests : IDisposable
     private const int Rows = 8;
 
     private static readonly Gen<GangLayout> Layouts =
-        Gen.Select(Gen.Int[1, 4], Gen.Int[0, 2], Gen.Int[1, 2], Gen.Enum<PipelineSchedule>())
-        .Select((pipeline, expert, replicas, schedule) =>
-            Runnable(new GangLayout(pipeline * (1 << expert) * replicas, pipeline, 1, 1 << expert), schedule))
-        .Where(layout => layout.Ranks is > 1 and <= 8);
+        Gen.Select(Gen.Int[1, 4], Gen.Int[0, 2], Gen.Int[1, 2], Gen.Enum<PipelineSchedule>(), Gen.Int[1, 8])
+        .Select((pipeline, expert, replicas, schedule, nodes) =>
+            Runnable(new GangLayout(pipeline * (1 << expert) * replicas, pipeline, 1, 1 << expert) { Nodes = nodes }, schedule))
+        .Where(layout => layout.Ranks is > 1 and <= 8 && layout.NodesProblem is null);
 
-    /// <summary>What no random choice is to leave out: halves and whole pipelines both ways, experts shared within them.</summary>
+    /// <summary>
+    /// What no random choice is to leave out: halves and whole pipelines both ways, experts shared within them, and between nodes.
+    /// </summary>
     private static readonly GangLayout[] OfEachSchedule =
     [
         new(3, 3, 1, 1) { Schedule = PipelineSchedule.ZeroBubble },
         new(4, 2, 1, 2) { Schedule = PipelineSchedule.DualPipe },
         new(4, 4, 1, 1) { Schedule = PipelineSchedule.DualPipe },
         new(4, 2, 1, 2) { Schedule = PipelineSchedule.DualPipeV },
+        new(4, 1, 1, 4) { Nodes = 2 },
         new(2, 1, 1, 2) { Schedule = PipelineSchedule.DualPipeV },
     ];
 
