@@ -10,8 +10,9 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// client; a file for each subject here.
 /// </summary>
 internal sealed class OpsGrpcService(
-    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, DrillCalls drills, ExpertCalls experts,
-    TryCalls trials, NodeCalls nodes, QueueCalls queue, ForesightCalls foresights, ServerCalls server) : OpsService.OpsServiceBase
+    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, DrillCalls drills,
+    TraceCalls traces, ExpertCalls experts, TryCalls trials, NodeCalls nodes, QueueCalls queue, ForesightCalls foresights,
+    ServerCalls server) : OpsService.OpsServiceBase
 {
     public override Task<CheckPipelineReply> CheckPipeline(CheckPipelineRequest request, ServerCallContext context) =>
         submissions.CheckPipeline(request, context);
@@ -67,6 +68,13 @@ internal sealed class OpsGrpcService(
     public override Task<DrillTruth> Drill(DrillRequest request, ServerCallContext context) => drills.Drill(request, context);
 
     public override Task<DrillCard> ScoreDrill(DrillTruth request, ServerCallContext context) => drills.ScoreDrill(request, context);
+
+    public override Task<Trace> RecordTrace(RecordTraceRequest request, ServerCallContext context) => traces.RecordTrace(request, context);
+
+    public override Task<Trace> GetTrace(GetTraceRequest request, ServerCallContext context) => traces.GetTrace(request, context);
+
+    public override Task<ListTracesReply> ListTraces(ListTracesRequest request, ServerCallContext context) =>
+        traces.ListTraces(request, context);
 
     public override Task<ListCheckpointsReply> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context) =>
         history.ListCheckpoints(request, context);

@@ -26,6 +26,7 @@ internal static class WorkerMapping
     private const int SamplesMax = 2_000;
     private const int OthersMax = 200;
     private const int LoadsMax = 64;
+    private const int TracesMax = 16;
 
     /// <summary>DeepSeek-V3 has 59 rows of 256; four times as many.</summary>
     private const int RatiosMax = 65_536;
@@ -79,6 +80,7 @@ internal static class WorkerMapping
             LocalRestarts = [.. request.LocalRestarts.Select(restart => restart.ToRecord(request.Node))],
             PeerHost = request.PeerHost.Length == 0 ? "" : Checked.Name(request.PeerHost, "peerHost"),
             Untold = Checked.NotNegative(request.Untold, "untold"),
+            Traces = [.. request.Traces.Select(TraceMapping.ToRecord)],
         };
     }
 
@@ -94,6 +96,7 @@ internal static class WorkerMapping
         Checked.AtMost(request.ExpertLoads.Count, LoadsMax, "expertLoads");
         Checked.AtMost(request.LocalRestarts.Count, OthersMax, "localRestarts");
         Checked.AtMost(request.LaunchSeconds.Count, LaunchPartsMax, "launchSeconds");
+        Checked.AtMost(request.Traces.Count, TracesMax, "traces");
     }
 
     private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) =>
@@ -230,6 +233,7 @@ internal static class WorkerMapping
             Undecided = reply.Undecided,
             PinnedSteps = { reply.Pinned },
             Faults = { allowsFaults ? reply.Faults.Select(ToProto) : [] },
+            Trace = reply.Trace?.ToProto(),
         };
 
     private static Proto.RankFault ToProto(RankFault fault)

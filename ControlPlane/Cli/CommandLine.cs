@@ -71,7 +71,7 @@ public static class CommandLine
             RunCommandVerbs.Build(terminal, "cancel", "Ends a run for good; its checkpoints stay.",
                 (client, command, options) => client.CancelRunAsync(command, options), "cancelled"),
             RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal),
-            ExpertsVerb.Build(terminal), ClusterVerb.Build(terminal), QueueVerb.Build(terminal),
+            ExpertsVerb.Build(terminal), TraceVerb.Build(terminal), ClusterVerb.Build(terminal), QueueVerb.Build(terminal),
             InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal), UrlVerb.Build(terminal),
             PlanVerb.Build(terminal), SimulateVerb.Build(terminal), SpikesVerb.Build(terminal), MfuVerb.Build(terminal),
             WorkerVerbs.Model(), WorkerVerbs.Generate(),

@@ -50,6 +50,7 @@ internal static class Examples
         ["checkpoints"] = ["dsops checkpoints mini", "dsops checkpoints mini --stage pretrain"],
         ["experts"] = ["dsops experts mini", "dsops experts mini --stage extend",
             "dsops experts mini --json | jq '.newest.layers[] | {name, busiest}'"],
+        ["trace"] = ["dsops trace mini", "dsops trace mini --steps 3 --out trace.json", "dsops trace mini --kept --json | jq .parts"],
         ["cluster"] =
         [
             "dsops cluster", "dsops cluster drain node-0007 --reason \"fan\"",

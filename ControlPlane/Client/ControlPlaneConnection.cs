@@ -15,12 +15,16 @@ internal sealed class ControlPlaneConnection : IDisposable
 
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(15);
 
+    /// <summary>A recording with all of its spans is some MB.</summary>
+    private const int AnswerBytesMax = 16 << 20;
+
     private readonly GrpcChannel channel;
 
     private ControlPlaneConnection(string address, string token)
     {
         channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
+            MaxReceiveMessageSize = AnswerBytesMax,
             HttpHandler = new TokenHeader(token) { InnerHandler = new SocketsHttpHandler { UseProxy = false } }, DisposeHttpClient = true,
         });
         Client = new OpsService.OpsServiceClient(channel);

@@ -31,6 +31,14 @@ public interface IStageGrain : IGrainWithStringKey
     [AlwaysInterleave]
     Task Inject(RankFault fault);
 
+    /// <summary>Asks the ranks to record their next steps. Memory only. Null: nobody has asked for the stage yet.</summary>
+    [AlwaysInterleave]
+    Task<TraceView?> Record(int steps, TimeSpan within);
+
+    /// <summary>How far the newest recording is, from memory. Null: none since the control plane began.</summary>
+    [AlwaysInterleave]
+    Task<TraceView?> Recording();
+
     /// <summary>News cannot wait for the timer: decide now.</summary>
     [OneWay]
     Task Tick();

@@ -4,6 +4,7 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Runs;
+using DeepSeekOps.Decisions.Tracing;
 
 namespace DeepSeekOps.ControlPlane.Grains;
 
@@ -24,6 +25,9 @@ public sealed record Ledger
 
     /// <summary>By (stage, attempt). Durable when it returns; of one attempt the first is kept.</summary>
     public required Func<Evidence, CancellationToken, Task> KeepEvidence { get; init; }
+
+    /// <summary>By (run, id). Durable when it returns; the newest few of a run are kept.</summary>
+    public required Func<StageTrace, CancellationToken, Task> KeepTrace { get; init; }
 
     /// <summary>By name.</summary>
     public required Func<RunView, CancellationToken, Task> RecordRun { get; init; }

@@ -93,6 +93,19 @@ internal sealed partial class StageGrain(
         return Task.CompletedTask;
     }
 
+    public Task<TraceView?> Record(int steps, TimeSpan within) => Task.FromResult(engine.Record(steps, within, clock.Now));
+
+    public Task<TraceView?> Recording()
+    {
+        var view = engine.Recording(clock.Now);
+        if (engine.TraceToKeep is not null)
+        {
+            AskForTick();
+        }
+
+        return Task.FromResult(view);
+    }
+
     public Task<StageReport?> Describe() => Task.FromResult(engine.Report(clock.Now));
 
     public Task<ImmutableArray<RankView>> Ranks() => Task.FromResult(engine.Ranks(clock.Now));
@@ -222,7 +235,7 @@ internal sealed partial class StageGrain(
 
     /// <summary>A database that is away at a stage's end hears of it when it is back.</summary>
     private bool Untold => Stage is { } known && (outboxSent < known.Outbox.Length || known.Checkpoints.Except(recorded).Any()
-        || !ReferenceEquals(known.NewestIncident, incidentTold));
+        || !ReferenceEquals(known.NewestIncident, incidentTold) || engine.TraceToKeep is not null);
 
     private async Task TellLedger(CancellationToken cancellation)
     {
@@ -248,6 +261,12 @@ internal sealed partial class StageGrain(
         {
             await ledger.RecordCheckpoints(told.Id, changed, cancellation);
             recorded = told.Checkpoints;
+        }
+
+        if (engine.TraceToKeep is { } trace)
+        {
+            await ledger.KeepTrace(trace, cancellation);
+            engine.TraceKept(trace.Id);
         }
     }
 

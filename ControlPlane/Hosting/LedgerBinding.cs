@@ -19,6 +19,7 @@ internal static class LedgerBinding
         var metrics = services.GetRequiredService<MetricWriter>();
         var experts = services.GetRequiredService<ExpertLoadWriter>();
         var incidents = services.GetRequiredService<IncidentStore>();
+        var traces = services.GetRequiredService<TraceStore>();
         var list = services.GetRequiredService<RunListQueries>();
         bool simulated = services.GetRequiredService<ITrainingCluster>().Simulated;
         return new Ledger
@@ -33,6 +34,7 @@ internal static class LedgerBinding
             },
             RecordIncident = incidents.Record,
             KeepEvidence = incidents.Keep,
+            KeepTrace = traces.Keep,
             RecordRun = runs.Record,
             TakeSamples = (stage, samples) => metrics.TryWrite(stage, samples, out var durable) ? durable : null,
             TakeExpertLoads = experts.TryWrite,

@@ -28,6 +28,8 @@ public abstract class OpsDb(DbContextOptions options) : DbContext(options)
 
     public DbSet<ExpertLoadRow> ExpertLoads => Set<ExpertLoadRow>();
 
+    public DbSet<TraceRow> Traces => Set<TraceRow>();
+
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
         ArgumentNullException.ThrowIfNull(modelBuilder);

@@ -81,6 +81,7 @@ public static class StorageHosting
         .AddSingleton<RunListQueries>()
         .AddSingleton<LogQueries>()
         .AddSingleton<IncidentStore>()
+        .AddSingleton<TraceStore>()
         .AddSingleton<ExpertLoadWriter>()
         .AddSingleton<ExpertLoadQueries>()
         .AddSingleton<LiveSeries>()

@@ -18,6 +18,9 @@ public interface IRankLink
     /// </summary>
     RankFault? TakeFault();
 
+    /// <summary>The newest order to record steps, which stays; of the present launch. Null: there was none.</summary>
+    TraceOrder? Trace => null;
+
     /// <summary>Steps of checkpoints that retention leaves alone, as last told. Null: as the assignment says.</summary>
     IReadOnlyList<long>? Pinned { get; }
 

@@ -180,7 +180,7 @@ internal sealed partial class NodeAgent : IDisposable
 
         bool waits = rank.LeftGang != before.LeftGang || rank.WaitsForGang != before.WaitsForGang;
         _contact.Urgent |= firstStep || waits || before.State != rank.State
-            || report.KindCase is RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Failed;
+            || report.KindCase is RankReport.KindOneofCase.Checkpoint or RankReport.KindOneofCase.Failed or RankReport.KindOneofCase.Trace;
     }
 
     /// <summary>Where a report goes, with the attempt that it is of.</summary>
@@ -224,6 +224,7 @@ internal sealed partial class NodeAgent : IDisposable
                 refused.Attempt = attempt;
                 _reports.Add(refused);
             }),
+            trace: trace => Did(() => TakeTrace(trace, attempt)),
             note: note => Did(() =>
             {
                 (note.Attempt, note.At) = (attempt, note.At ?? Stamp);
@@ -279,6 +280,11 @@ internal sealed partial class NodeAgent : IDisposable
                 _reports.Acknowledge(reply.Acknowledged);
                 Pin(reply.PinnedSteps);
                 HandOn(reply.Faults);
+                if (news.Call is ControlPlaneCall.Beat)
+                {
+                    HandOn(reply.Trace);
+                }
+
                 // Once it is known how a rank of an older attempt ended, nobody asks for it again.
                 _ranks = [.. _ranks.Where(
                     r => r.Standby || r.Attempt >= _wanted.Attempt || r.EndToldBy == 0 || r.EndToldBy > reply.Acknowledged)];

@@ -39,6 +39,7 @@ public sealed class RankLink : IRankLink, IDisposable
     private string? _saveReason;
     private RankFault? _fault;
     private volatile IReadOnlyList<long>? _pinned;
+    private volatile TraceOrder? _trace;
 
     private RankLink(TcpClient client, Action<string> agentGone)
     {
@@ -84,6 +85,8 @@ public sealed class RankLink : IRankLink, IDisposable
     public CancellationToken Regrouping => _regrouping.Token;
 
     public IReadOnlyList<long>? Pinned => _pinned;
+
+    public TraceOrder? Trace => _trace;
 
     /// <summary>What to train next; null where the agent has no work for this process any more.</summary>
     public async Task<RankLaunch?> Launch()
@@ -131,6 +134,7 @@ public sealed class RankLink : IRankLink, IDisposable
         {
             // What was pinned until now stands in the launch itself.
             _pinned = null;
+            _trace = null;
             _launches.Writer.TryWrite(launch);
         }),
         save: save => Did(() => Interlocked.Exchange(ref _saveReason, save.Reason)),
@@ -142,7 +146,8 @@ public sealed class RankLink : IRankLink, IDisposable
         }),
         regroup: _ => Did(() => _regrouping.Cancel()),
         fault: fault => Did(() => Interlocked.Exchange(ref _fault, fault)),
-        pins: pins => Did(() => _pinned = [.. pins.Steps]));
+        pins: pins => Did(() => _pinned = [.. pins.Steps]),
+        trace: trace => Did(() => _trace = trace));
 
     private static bool Did(Action what)
     {

@@ -165,6 +165,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             resumed: _ => heard,
             refused: _ => heard,
             note: _ => heard,
+            trace: _ => heard,
             // Of ranks that no agent started (LocalGang).
             reference: _ => heard,
             collectives: _ => heard,

@@ -16,6 +16,9 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     /// <summary>60 kB each for V3's 59 rows of 256 experts.</summary>
     private const int LoadsPerBeat = 8;
 
+    /// <summary>One with all of its spans is 1 MB at most.</summary>
+    private const int TracesPerBeat = 8;
+
     private const int LoadLimit = 128;
     private const int OthersPerBeat = 200;
     private const int NoteLimit = 1_000;
@@ -28,6 +31,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     private readonly Outbox<RefusedCheckpoint> _refused = new();
     private readonly Outbox<ResumedFrom> _resumed = new();
     private readonly Outbox<LocalRestart> _restarts = new();
+    private readonly Outbox<RankTrace> _traces = new();
     private int _stride = 1;
     private int _skipped;
 
@@ -41,7 +45,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     /// <summary>Everything that no reply has acknowledged yet.</summary>
     public int Count => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count
-        + _resumed.Count + _restarts.Count;
+        + _resumed.Count + _restarts.Count + _traces.Count;
 
     public bool Empty => Count == 0;
 
@@ -82,6 +86,8 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     public void Add(LocalRestart restart) => _restarts.Add(restart);
 
+    public void Add(RankTrace trace) => _traces.Add(trace);
+
     public void Add(WorkerNote note)
     {
         _notes.Add(note);
@@ -101,6 +107,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         beat.RefusedCheckpoints.AddRange(_refused.Take(beat.Sequence, OthersPerBeat));
         beat.Resumed.AddRange(_resumed.Take(beat.Sequence, OthersPerBeat));
         beat.LocalRestarts.AddRange(_restarts.Take(beat.Sequence, OthersPerBeat));
+        beat.Traces.AddRange(_traces.Take(beat.Sequence, TracesPerBeat));
     }
 
     public void Acknowledge(long sequence)
@@ -113,6 +120,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         _refused.Acknowledge(sequence);
         _resumed.Acknowledge(sequence);
         _restarts.Acknowledge(sequence);
+        _traces.Acknowledge(sequence);
         if (_samples.Count <= sampleLimit / 2)
         {
             _stride = 1;

@@ -30,7 +30,7 @@ internal static class WireKinds
     /// <summary>What an agent tells its rank.</summary>
     public static T Match<T>(
         this RankOrder order, Func<T> none, Func<RankLaunch, T> launch, Func<RankSave, T> save, Func<RankStop, T> stop,
-        Func<RankRegroup, T> regroup, Func<RankFault, T> fault, Func<RankPins, T> pins) => order.KindCase switch
+        Func<RankRegroup, T> regroup, Func<RankFault, T> fault, Func<RankPins, T> pins, Func<TraceOrder, T> trace) => order.KindCase switch
         {
             RankOrder.KindOneofCase.None => none(),
             RankOrder.KindOneofCase.Launch => launch(order.Launch),
@@ -39,6 +39,7 @@ internal static class WireKinds
             RankOrder.KindOneofCase.Regroup => regroup(order.Regroup),
             RankOrder.KindOneofCase.Fault => fault(order.Fault),
             RankOrder.KindOneofCase.Pins => pins(order.Pins),
+            RankOrder.KindOneofCase.Trace => trace(order.Trace),
             var kind => throw NoPlace(kind),
         };
 
@@ -51,6 +52,7 @@ internal static class WireKinds
         Func<RankDone, T> done, Func<RankFailed, T> failed, Func<RankLeftGang, T> leftGang,
         Func<StepSample, T> sample, Func<CheckpointReport, T> checkpoint, Func<EvaluationReport, T> evaluation,
         Func<ExpertLoadReport, T> expertLoad, Func<ResumedFrom, T> resumed, Func<RefusedCheckpoint, T> refused, Func<WorkerNote, T> note,
+        Func<RankTrace, T> trace,
         Func<ReferencePart, T> reference, Func<CollectiveTimes, T> collectives, Func<BenchFigures, T> bench) => report.KindCase switch
         {
             RankReport.KindOneofCase.None => none(),
@@ -68,6 +70,7 @@ internal static class WireKinds
             RankReport.KindOneofCase.Resumed => resumed(report.Resumed),
             RankReport.KindOneofCase.Refused => refused(report.Refused),
             RankReport.KindOneofCase.Note => note(report.Note),
+            RankReport.KindOneofCase.Trace => trace(report.Trace),
             RankReport.KindOneofCase.Reference => reference(report.Reference),
             RankReport.KindOneofCase.Collectives => collectives(report.Collectives),
             RankReport.KindOneofCase.Bench => bench(report.Bench),

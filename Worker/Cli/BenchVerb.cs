@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Recipes.Weights;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
@@ -87,10 +88,15 @@ internal static class BenchVerb
         Span[][] spans = Array.ConvertAll(ranks, rank => (Span[])[.. rank.Spans.Select(
             s => new Span(s.Kind, s.Name, s.BeganNanoseconds, s.EndedNanoseconds))]);
         using var file = File.Create(path);
-        ChromeTrace.Write(file, spans, rank => layout.Of(rank) is var at
-            ? $"rank {rank}: pipeline {at.Pipeline}, data {at.Data}, experts {at.Expert}" : "");
-        return TracedStep.Of(spans, layout)[^1];
+        using var json = new Utf8JsonWriter(file);
+        ChromeTrace.Write(json, [
+            .. spans.Select((own, rank) => new TraceRow(rank, 0, "this machine", Words(layout.Of(rank), rank), own)),
+        ], []);
+        return TracedStep.Of(spans, layout.Schedule, layout.Pipeline)[^1];
     }
+
+    private static string Words(Coordinates at, int rank) =>
+        $"rank {rank}: pipeline {at.Pipeline}, data {at.Data}, experts {at.Expert}";
 
     private static (BenchFigures[] Ranks, string Device) Alone(BenchWork work)
     {

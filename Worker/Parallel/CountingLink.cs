@@ -22,6 +22,8 @@ public sealed class CountingLink(IRankLink link, Calls calls) : IRankLink, IDisp
 
     public IReadOnlyList<long>? Pinned => link.Pinned;
 
+    public TraceOrder? Trace => link.Trace;
+
     /// <summary>From now on the number of calls is told each second too, also where a call waits.</summary>
     public CountingLink Pulsing()
     {

@@ -1,14 +1,7 @@
 using System.Diagnostics;
+using DeepSeekOps.Recipes.Pipelining;
 
 namespace DeepSeekOps.Worker.Parallel;
-
-/// <summary>What a rank did from one moment to another; spans of one rank lie within each other or apart.</summary>
-/// <param name="Kind">
-/// "forward", "backward", "backward_inputs", "backward_weights", "update", "collective", "send", "receive", "step".
-/// </param>
-/// <param name="Name">What of that kind, in words.</param>
-/// <param name="Began">In nanoseconds of a clock that all processes of a machine share (CLOCK_MONOTONIC).</param>
-public readonly record struct Span(string Kind, string Name, long Began, long Ended);
 
 /// <summary>
 /// Notes what this rank does while it is on. On a GPU each span waits until the GPU has done what was asked of it: the spans are true, and
@@ -20,8 +13,12 @@ public sealed class StepTrace(Action wait)
     /// <summary>For whoever traces nothing.</summary>
     public static StepTrace Off { get; } = new(() => { });
 
-    private readonly List<Span> _spans = [];
+    // What a backward pass calls may come from a thread of libtorch's.
+    private readonly Lock _writing = new();
+    private List<Span> _spans = [];
     private volatile bool _on;
+
+    public bool IsOn => _on;
 
     /// <summary>In the order in which they ended.</summary>
     public IReadOnlyList<Span> Spans => _spans;
@@ -29,6 +26,18 @@ public sealed class StepTrace(Action wait)
     public void Begin() => _on = true;
 
     public void End() => _on = false;
+
+    /// <summary>Ends it, and forgets what it hands over.</summary>
+    public IReadOnlyList<Span> Take()
+    {
+        End();
+        lock (_writing)
+        {
+            var taken = _spans;
+            _spans = [];
+            return taken;
+        }
+    }
 
     public void Of(string kind, string name, Action work) => Of(kind, name, () =>
     {
@@ -46,9 +55,19 @@ public sealed class StepTrace(Action wait)
         var began = Now();
         var result = work();
         wait();
-        _spans.Add(new Span(kind, name, began, Now()));
+        Note(kind, name, began);
         return result;
     }
 
-    private static long Now() => (long)(Stopwatch.GetTimestamp() * (1e9 / Stopwatch.Frequency));
+    /// <summary>From that moment until now.</summary>
+    public void Note(string kind, string name, long began)
+    {
+        lock (_writing)
+        {
+            _spans.Add(new Span(kind, name, began, Now()));
+        }
+    }
+
+    /// <summary>Nanoseconds of a clock that all processes of a machine share (CLOCK_MONOTONIC).</summary>
+    public static long Now() => (long)(Stopwatch.GetTimestamp() * (1e9 / Stopwatch.Frequency));
 }

@@ -1,3 +1,4 @@
+using DeepSeekOps.Recipes.Pipelining;
 using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Parallel;
@@ -10,41 +11,83 @@ internal sealed class TracedGroup(IProcessGroup group, string name, StepTrace tr
 
     public int Own => group.Own;
 
-    public void AllReduce(IReadOnlyList<Tensor> tensors) => Call("all-reduce", tensors.Sum(Bytes), () =>
+    public void AllReduce(IReadOnlyList<Tensor> tensors)
     {
-        group.AllReduce(tensors);
-        return true;
-    });
+        if (Quiet)
+        {
+            group.AllReduce(tensors);
+            return;
+        }
+        Call("all-reduce", tensors.Sum(Bytes), () =>
+        {
+            group.AllReduce(tensors);
+            return true;
+        });
+    }
 
-    public Tensor ReduceScatter(Tensor parts) => Call("reduce-scatter", Bytes(parts), () => group.ReduceScatter(parts));
+    public Tensor ReduceScatter(Tensor parts) =>
+        Quiet ? group.ReduceScatter(parts) : Call("reduce-scatter", Bytes(parts), () => group.ReduceScatter(parts));
 
-    public Tensor AllGather(Tensor part) => Call("all-gather", Bytes(part), () => group.AllGather(part));
+    public Tensor AllGather(Tensor part) => Quiet ? group.AllGather(part) : Call("all-gather", Bytes(part), () => group.AllGather(part));
 
     public Tensor AllToAll(Tensor rows, IReadOnlyList<long> sent, IReadOnlyList<long> received) =>
-        Call("all-to-all", Bytes(rows), () => group.AllToAll(rows, sent, received));
+        Quiet ? group.AllToAll(rows, sent, received) : Call("all-to-all", Bytes(rows), () => group.AllToAll(rows, sent, received));
 
-    public void Broadcast(Tensor tensor, int from) => Call("broadcast", Bytes(tensor), () =>
+    public void Broadcast(Tensor tensor, int from)
     {
-        group.Broadcast(tensor, from);
-        return true;
-    });
+        if (Quiet)
+        {
+            group.Broadcast(tensor, from);
+            return;
+        }
+        Call("broadcast", Bytes(tensor), () =>
+        {
+            group.Broadcast(tensor, from);
+            return true;
+        });
+    }
 
-    public long Broadcast(long value) => Call("broadcast", sizeof(long), () => group.Broadcast(value));
+    public long Broadcast(long value) => Quiet ? group.Broadcast(value) : Call("broadcast", sizeof(long), () => group.Broadcast(value));
 
-    public void Send(Tensor tensor, int to) =>
-        trace.Of("send", Text($"to {to} of {name}, {Bytes(tensor)} bytes"), () => group.Send(tensor, to));
-
-    public void Receive(Tensor into, int from) =>
-        trace.Of("receive", Text($"from {from} of {name}, {Bytes(into)} bytes"), () => group.Receive(into, from));
-
-    public void Barrier() => Call("barrier", 0, () =>
+    public void Send(Tensor tensor, int to)
     {
-        group.Barrier();
-        return true;
-    });
+        if (Quiet)
+        {
+            group.Send(tensor, to);
+            return;
+        }
+        trace.Of(SpanKinds.Send, Text($"to {to} of {name}, {Bytes(tensor)} bytes"), () => group.Send(tensor, to));
+    }
+
+    public void Receive(Tensor into, int from)
+    {
+        if (Quiet)
+        {
+            group.Receive(into, from);
+            return;
+        }
+        trace.Of(SpanKinds.Receive, Text($"from {from} of {name}, {Bytes(into)} bytes"), () => group.Receive(into, from));
+    }
+
+    public void Barrier()
+    {
+        if (Quiet)
+        {
+            group.Barrier();
+            return;
+        }
+        Call("barrier", 0, () =>
+        {
+            group.Barrier();
+            return true;
+        });
+    }
+
+    /// <summary>A stage's groups are always these, and nearly always nobody asks: then a call costs this look more.</summary>
+    private bool Quiet => !trace.IsOn || Ranks == 1;
 
     private T Call<T>(string call, long bytes, Func<T> work) =>
-        Ranks == 1 ? work() : trace.Of("collective", Text($"{call}, {name}, {bytes} bytes"), work);
+        trace.Of(SpanKinds.Collective, Text($"{call}, {name}, {bytes} bytes"), work);
 
     private static long Bytes(Tensor tensor) => tensor.numel() * tensor.element_size();
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Tracing;
 
 namespace DeepSeekOps.Decisions.Health;
 
@@ -130,6 +131,9 @@ public sealed record AgentBeat(
 
     /// <summary>Reports that no reply has acknowledged yet, those of this beat among them.</summary>
     public int Untold { get; init; }
+
+    /// <summary>What ranks recorded of steps that a person asked for.</summary>
+    public ImmutableArray<RankTrace> Traces { get; init; } = [];
 
     /// <summary>What the agent did by itself, oldest first.</summary>
     public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];

@@ -48,6 +48,7 @@ public sealed partial class StageEngine
         rejoining &= beat.Ranks.IsEmpty;
         // Without news nothing in it has to be written into the stage.
         var of = heard[beat.Node] = Hear(beat, decided: !news && Vitals.News.IsEmpty);
+        tracing.Take(stage, beat, now);
         long durable = keep(beat);
         var order = WorkerOrders.For(stage, beat.Node, beat.Attempt, beat.Ranks);
         order = order is WorkerOrder.Continue && Rendezvous.For(stage, beat, Vitals) is { } form ? form : order;
@@ -57,8 +58,9 @@ public sealed partial class StageEngine
             Undecided = Undecided(now),
             Pinned = pinned,
             Faults = [.. faults.For(beat, now)],
+            Trace = tracing.For(beat),
         };
-        return new HeardBeat(reply, news);
+        return new HeardBeat(reply, news || TraceToKeep is not null);
     }
 
     /// <summary>

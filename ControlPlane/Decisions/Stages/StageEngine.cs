@@ -3,6 +3,7 @@ using System.Diagnostics;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Tracing;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -22,6 +23,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private readonly Func<Stage, Observation, DateTimeOffset, Decision> decide = decide ?? StagePlanner.Decide;
     private readonly Dictionary<NodeId, Heard> heard = [];
     private readonly RankFaults faults = new();
+    private readonly StageTracing tracing = new();
     private readonly LossWatch losses = new(written?.LossMemories ?? [], written?.Attempt ?? 0);
     private bool rejoining = written?.Phase is Phase.Running;
     private GangId? gone;
@@ -51,6 +53,18 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
 
     /// <summary>A drill's fault: told to the rank's agent with the next beats.</summary>
     public void Inject(RankFault fault, Instant now) => faults.Add(fault, now);
+
+    /// <summary>Asks the ranks to record their next steps. Null: nobody has asked for the stage.</summary>
+    public TraceView? Record(int steps, TimeSpan within, Instant now) => Stage is null ? null
+        : tracing.Ask(Stage, steps, within, Report(now)?.View.Step ?? 0, now);
+
+    /// <summary>How far the newest recording is. Null: none since this process began.</summary>
+    public TraceView? Recording(Instant now) => Stage is null ? null : tracing.View(Stage, now);
+
+    /// <summary>A recording that is complete and that the ledger does not have yet.</summary>
+    public StageTrace? TraceToKeep => tracing.ToKeep;
+
+    public void TraceKept(long id) => tracing.Kept(id);
 
     /// <summary>Takes up what the run wants. Nothing is asked for where it says nothing new.</summary>
     public IEnumerable<StageEffect> Want(StageWish wish, Instant now) => Stage is null || StageWishes.Differs(Stage.Wish, wish)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
+using DeepSeekOps.Decisions.Tracing;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -92,4 +93,7 @@ public sealed record WorkerReply(WorkerOrder Order, TimeSpan BeatEvery, long Ack
 
     /// <summary>What a drill asks ranks of the node to do wrong; each is said several times.</summary>
     public ImmutableArray<RankFault> Faults { get; init; } = [];
+
+    /// <summary>Steps to record; said until it is over. Null: none.</summary>
+    public TraceOrder? Trace { get; init; }
 }

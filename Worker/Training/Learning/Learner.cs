@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
@@ -121,8 +122,10 @@ public sealed class Learner : IDisposable
         }
     }
 
-    /// <summary>The backward pass of one micro-batch.</summary>
-    public void Backward(Tensor loss)
+    /// <summary>The backward pass of one micro-batch, of whoever runs no pipeline.</summary>
+    public void Backward(Tensor loss) => Mesh.Trace.Of(SpanKinds.Backward, "rows of this rank", () => Pass(loss));
+
+    private void Pass(Tensor loss)
     {
         if (_micro++ > 0)
         {
@@ -137,7 +140,7 @@ public sealed class Learner : IDisposable
     {
         if (roots is [var loss] && gradients is [null])
         {
-            Backward(loss);
+            Pass(loss);
             return;
         }
         if (_micro++ > 0)
@@ -180,7 +183,8 @@ public sealed class Learner : IDisposable
             SpoilsGradient = false;
             Optimizer.SpoilGradient();
         }
-        var norm = Optimizer.Update(learningRate * RateFactor, Mesh);
+        var norm = Mesh.Trace.Of(
+            SpanKinds.Update, "reduce gradients, clip, AdamW", () => Optimizer.Update(learningRate * RateFactor, Mesh));
         if (_emaDecay > 0)
         {
             using var untracked = no_grad();

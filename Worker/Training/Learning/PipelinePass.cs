@@ -74,10 +74,10 @@ public sealed class PipelinePass(
 
     private static string KindOf(PipelineWork work) => work switch
     {
-        PipelineWork.Forward => "forward",
-        PipelineWork.Backward => "backward",
-        PipelineWork.BackwardInputs => "backward_inputs",
-        PipelineWork.BackwardWeights => "backward_weights",
+        PipelineWork.Forward => SpanKinds.Forward,
+        PipelineWork.Backward => SpanKinds.Backward,
+        PipelineWork.BackwardInputs => SpanKinds.BackwardInputs,
+        PipelineWork.BackwardWeights => SpanKinds.BackwardWeights,
         _ => throw new NotSupportedException($"{work} is not a pipeline's work here."),
     };
 

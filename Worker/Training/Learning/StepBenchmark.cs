@@ -151,7 +151,7 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
             }
             return total is null ? null : total * share;
         });
-        mesh.Trace.Of("update", "reduce gradients, clip, AdamW", () => learner.Update(1e-4));
+        learner.Update(1e-4);
         Tensor[] ordered = [.. loads.OrderBy(l => l.Key).Select(l => l.Value)];
         mesh.Data.AllReduce([sum, .. ordered]);
         mesh.Pipeline.AllReduce([sum]);

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
@@ -29,6 +30,7 @@ public sealed partial class StageLoop : IDisposable
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
     private readonly StateKeeping _keeping;
+    private readonly StepRecorder _recorder;
     private readonly StepJournal? _journal; // the first rank's
     private double? _peakTflops;
     private Position _position = Position.Start;
@@ -47,6 +49,9 @@ public sealed partial class StageLoop : IDisposable
         Assignment assignment, IRankLink link, TimeProvider clock, RankContext rank, Mesh mesh, StateMemory? memory = null)
     {
         (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
+        var trace = new StepTrace(rank.Device.type == DeviceType.CUDA ? () => cuda.synchronize() : () => { });
+        _recorder = new StepRecorder(link, trace, rank, mesh.World);
+        mesh = mesh.Traced(trace);
         var context = _context = StageContext.Open(_plan, link, rank, mesh);
         (_rank, _mesh) = (rank, mesh);
         (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
@@ -129,7 +134,7 @@ public sealed partial class StageLoop : IDisposable
         if (_evaluationDue)
         {
             _context.SpoilTokens = null;
-            _work.AfterStep(_position.Step);
+            _mesh.Trace.Of(SpanKinds.Evaluation, "measuring", () => _work.AfterStep(_position.Step));
             _evaluationDue = false;
             if (_position.Step == _work.TotalSteps)
             {
@@ -171,7 +176,7 @@ public sealed partial class StageLoop : IDisposable
         {
             _work.Skip(_position, passed);
         }
-        var began = _clock.GetTimestamp();
+        var (began, recorded) = (_clock.GetTimestamp(), StepTrace.Now());
         RandomStreams.Begin(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step, _rank.Place.Data));
         TakeFault();
         _work.Learner.RateFactor = _changes.RateFactor(_position.Step + 1);
@@ -209,14 +214,16 @@ public sealed partial class StageLoop : IDisposable
         // The first rank's word counts for a save. Whoever is told that all are here knows that all have made this step, and so have what
         // they kept before it whole.
         var asked = _link.TakeSaveOrder() is not null && _mesh.World.Own == 0;
-        var said = _mesh.World.Sum(asked ? 1 : 0, _keeping.Wants(_position.Step) ? 1 : 0);
+        var (heard, mark) = _recorder.Says();
+        var said = _mesh.World.Sum(asked ? 1 : 0, _keeping.Wants(_position.Step) ? 1 : 0, heard, mark);
+        _recorder.StepEnded(_position.Step, recorded, said[2], said[3]);
         if (said[1] == _mesh.World.Ranks)
         {
-            Keep();
+            _mesh.Trace.Of(SpanKinds.Save, "the state is copied to memory", Keep);
         }
         if (SaveIsDue(asked: said[0] > 0))
         {
-            Save();
+            _mesh.Trace.Of(SpanKinds.Save, "a checkpoint is begun", Save);
         }
     }
 

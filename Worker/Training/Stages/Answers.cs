@@ -1,3 +1,4 @@
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Training.Learning;
@@ -17,7 +18,10 @@ namespace DeepSeekOps.Worker.Training.Stages;
 /// <param name="Total">Loss + lambda × MultiToken.</param>
 internal sealed record Answers(Tensor Tokens, Tensor Labels, Tensor Segments, Tensor Logits, Tensor Loss, Tensor? MultiToken, Tensor Total)
 {
-    public static Answers Read(DeepSeekModel model, InstanceBatch batch, double lambda, StageContext context)
+    public static Answers Read(DeepSeekModel model, InstanceBatch batch, double lambda, StageContext context) =>
+        context.Mesh.Trace.Of(SpanKinds.Forward, "rows of this rank", () => Pass(model, batch, lambda, context));
+
+    private static Answers Pass(DeepSeekModel model, InstanceBatch batch, double lambda, StageContext context)
     {
         var (tokens, labels) = (context.Tensor(batch.Tokens, batch.Rows), context.Tensor(batch.Labels, batch.Rows));
         var segments = context.Tensor(batch.Segments, batch.Rows);

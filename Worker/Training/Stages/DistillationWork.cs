@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
@@ -105,7 +106,7 @@ public sealed class DistillationWork : IStageWork
         var distance = 0.0;
         if (_plan.LogitWeight > 0)
         {
-            var term = Distance(answers);
+            var term = _context.Mesh.Trace.Of(SpanKinds.Forward, "the teacher's", () => Distance(answers));
             total = total + (_plan.LogitWeight * term);
             distance = batch.Means(term)[0].ToDouble();
         }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Data;
@@ -150,7 +151,10 @@ public sealed class ReinforcementWork : IStageWork
     }
 
     /// <summary>Answers to all prompts, of which each rank draws its share.</summary>
-    private List<Output> Roll(List<int[]> prompts)
+    private List<Output> Roll(List<int[]> prompts) =>
+        _context.Mesh.Trace.Of(SpanKinds.Rollout, "answers to the step's questions", () => Draw(prompts));
+
+    private List<Output> Draw(List<int[]> prompts)
     {
         using var whole = _context.Gather(Learner.Model);
         var own = _context.Mesh.World.ShareOf(prompts.Count) is (var first, > 0 and var count)
@@ -165,7 +169,8 @@ public sealed class ReinforcementWork : IStageWork
     private (Tensor Loss, Tensor Norm, double Kl, IReadOnlyList<Tensor> Norms) Learn(RolloutRows rows, double[] advantage, double rate)
     {
         var miniBatches = MiniBatches(rows.Count);
-        Tensor Said(DeepSeekModel model, MiniBatch own) => rows.LogProbabilities(model, own.First, own.Count, _plan.Temperature);
+        Tensor Said(DeepSeekModel model, MiniBatch own) => _context.Mesh.Trace.Of(SpanKinds.Forward, "rows of this rank",
+            () => rows.LogProbabilities(model, own.First, own.Count, _plan.Temperature));
         List<Tensor> drawnBy = [];
         List<Tensor> reference;
         using (no_grad())

@@ -164,6 +164,7 @@ internal sealed class World : IAsyncDisposable
             Incidents[(incident.Stage, incident.Number)] = incident;
             return Task.CompletedTask;
         },
+        KeepTrace = (_, _) => Task.CompletedTask,
         KeepEvidence = (evidence, _) =>
         {
             Evidence[(evidence.Stage, evidence.Attempt)] = evidence;

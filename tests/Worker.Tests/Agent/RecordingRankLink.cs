@@ -34,6 +34,8 @@ public sealed class RecordingRankLink : IRankLink, IDisposable
 
     public IReadOnlyList<long>? Pinned { get; set; }
 
+    public TraceOrder? Trace { get; set; }
+
     public void OrderFault(RankFault fault) => _fault = fault;
 
     public RankFault? TakeFault() => Interlocked.Exchange(ref _fault, null);

@@ -25,7 +25,7 @@ public sealed class WireKindTests
     [MemberData(nameof(RankOrders))]
     public void Each_order_to_a_rank_has_its_place(string kind) => Assert.Equal(kind, Of<RankOrder>(kind).Match(
         none: () => "none", launch: _ => "launch", save: _ => "save", stop: _ => "stop", regroup: _ => "regroup",
-        fault: _ => "fault", pins: _ => "pins"));
+        fault: _ => "fault", pins: _ => "pins", trace: _ => "trace"));
 
     [Theory]
     [MemberData(nameof(Reports))]
@@ -33,6 +33,7 @@ public sealed class WireKindTests
         none: () => "none", hello: _ => "hello", ready: _ => "ready", progress: _ => "progress", pulse: _ => "pulse", done: _ => "done",
         failed: _ => "failed", leftGang: _ => "left_gang", sample: _ => "sample", checkpoint: _ => "checkpoint",
         evaluation: _ => "evaluation", expertLoad: _ => "expert_load", resumed: _ => "resumed", refused: _ => "refused", note: _ => "note",
+        trace: _ => "trace",
         reference: _ => "reference", collectives: _ => "collectives", bench: _ => "bench"));
 
     [Fact]

@@ -6,7 +6,7 @@ using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Training.Learning;
 using TorchSharp;
 using Xunit;
-using Span = DeepSeekOps.Worker.Parallel.Span;
+using Span = DeepSeekOps.Recipes.Pipelining.Span;
 
 namespace DeepSeekOps.Worker.Tests.Parallel;
 
@@ -20,7 +20,7 @@ public sealed class StepTraceTests
     {
         Span[] first = [Of("forward", 0, 2), Of("receive", 2, 4), Of("backward", 2, 8), Of("step", 0, 10)];
         Span[] second = [Of("receive", 1, 2), Of("forward", 1, 4), Of("backward", 4, 6), Of("collective", 8, 9), Of("step", 0, 9)];
-        var step = Assert.Single(TracedStep.Of([first, second], new GangLayout(2, 2, 1, 1)));
+        var step = Assert.Single(TracedStep.Of([first, second], PipelineSchedule.OneForwardOneBackward, pipeline: 2));
         Assert.Equal(10, step.Seconds, 1e-9);
         Assert.Equal([8 - (2 + 4), 8 - (2 + 2)], step.Bubbles.Select(b => Math.Round(b, 6)));
         Assert.Equal([0, 1], step.Collectives.Select(c => Math.Round(c, 6)));
@@ -53,20 +53,29 @@ public sealed class StepTraceTests
         Assert.Equal((2, 4, 4, 2), (byKind["step"], byKind["forward"], byKind["backward"], byKind["update"]));
         Assert.All(figures.Spans, s => Assert.True(s.BeganNanoseconds <= s.EndedNanoseconds));
         Span[] spans = [.. figures.Spans.Select(s => new Span(s.Kind, s.Name, s.BeganNanoseconds, s.EndedNanoseconds))];
-        Assert.Equal(2, TracedStep.Of([spans], rank.Layout).Count);
-        Assert.All(TracedStep.Of([spans], rank.Layout), s => Assert.Equal(0, s.Formula));
+        var steps = TracedStep.Of([spans], rank.Layout.Schedule, rank.Layout.Pipeline);
+        Assert.Equal(2, steps.Count);
+        Assert.All(steps, s => Assert.Equal(0, s.Formula));
     }
 
     [Fact]
     public void A_trace_file_has_an_event_for_each_span_on_its_ranks_line_in_microseconds()
     {
         using var file = new MemoryStream();
-        ChromeTrace.Write(file, [[Of("step", 1, 3)], [Of("forward", 2, 3)]], rank => $"rank {rank}");
-        var events = JsonDocument.Parse(file.ToArray()).RootElement.GetProperty("traceEvents").EnumerateArray().ToList();
-        Assert.Equal(["M", "X", "M", "X"], events.Select(e => e.GetProperty("ph").GetString()));
-        Assert.Equal((1e6, 1e6, 1), (events[3].GetProperty("ts").GetDouble(), events[3].GetProperty("dur").GetDouble(),
-            events[3].GetProperty("tid").GetInt32()));
-        Assert.Equal("rank 1", events[2].GetProperty("args").GetProperty("name").GetString());
+        using (var json = new Utf8JsonWriter(file))
+        {
+            ChromeTrace.Write(json, [
+                new TraceRow(0, 0, "node-1", "rank 0", [Of("step", 1, 3)]), new TraceRow(1, 1, "node-2", "rank 1", [Of("forward", 2, 3)]),
+            ], [("clocks", "one")]);
+        }
+        var root = JsonDocument.Parse(file.ToArray()).RootElement;
+        var events = root.GetProperty("traceEvents").EnumerateArray().ToList();
+        Assert.Equal(["M", "M", "M", "X", "M", "X"], events.Select(e => e.GetProperty("ph").GetString()));
+        Assert.Equal((1e6, 1e6, 1, 1), (events[5].GetProperty("ts").GetDouble(), events[5].GetProperty("dur").GetDouble(),
+            events[5].GetProperty("tid").GetInt32(), events[5].GetProperty("pid").GetInt32()));
+        Assert.Equal("node-2", events[1].GetProperty("args").GetProperty("name").GetString());
+        Assert.Equal("rank 1", events[4].GetProperty("args").GetProperty("name").GetString());
+        Assert.Equal("one", root.GetProperty("otherData").GetProperty("clocks").GetString());
     }
 
     private static Span Of(string kind, double began, double ended) => new(kind, "", (long)(began * Second), (long)(ended * Second));

@@ -531,6 +531,52 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
 
                     b.ToTable("store", (string)null);
                 });
+
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.TraceRow", b =>
+                {
+                    b.Property<string>("Run")
+                        .HasColumnType("text")
+                        .HasColumnName("run");
+
+                    b.Property<long>("Id")
+                        .HasColumnType("bigint")
+                        .HasColumnName("id");
+
+                    b.Property<DateTime>("At")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("at");
+
+                    b.Property<int>("Attempt")
+                        .HasColumnType("integer")
+                        .HasColumnName("attempt");
+
+                    b.Property<byte[]>("Body")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("body");
+
+                    b.Property<long>("FirstStep")
+                        .HasColumnType("bigint")
+                        .HasColumnName("first_step");
+
+                    b.Property<int>("Ranks")
+                        .HasColumnType("integer")
+                        .HasColumnName("ranks");
+
+                    b.Property<string>("Stage")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("stage");
+
+                    b.Property<int>("Steps")
+                        .HasColumnType("integer")
+                        .HasColumnName("steps");
+
+                    b.HasKey("Run", "Id")
+                        .HasName("pk_trace");
+
+                    b.ToTable("trace", (string)null);
+                });
 #pragma warning restore 612, 618
         }
     }

@@ -522,6 +522,52 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
 
                     b.ToTable("store", (string)null);
                 });
+
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.TraceRow", b =>
+                {
+                    b.Property<string>("Run")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("run");
+
+                    b.Property<long>("Id")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("id");
+
+                    b.Property<DateTime>("At")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("at");
+
+                    b.Property<int>("Attempt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("attempt");
+
+                    b.Property<byte[]>("Body")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("body");
+
+                    b.Property<long>("FirstStep")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("first_step");
+
+                    b.Property<int>("Ranks")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("ranks");
+
+                    b.Property<string>("Stage")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("stage");
+
+                    b.Property<int>("Steps")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("steps");
+
+                    b.HasKey("Run", "Id")
+                        .HasName("pk_trace");
+
+                    b.ToTable("trace", (string)null);
+                });
 #pragma warning restore 612, 618
         }
     }
