@@ -127,8 +127,14 @@ internal static class WorkerMapping
         PeerPort = Checked.Port(rank.PeerPort, "ranks.peerPort"),
         WaitsForGang = rank.WaitsForGang,
         BeganAt = rank.HasBeganAt ? Checked.NotNegative(rank.BeganAt, "ranks.beganAt") : null,
+        OwnSeconds = Measured(rank.OwnSeconds),
+        WaitedSeconds = Measured(rank.WaitedSeconds),
+        QueuedSeconds = Measured(rank.QueuedSeconds),
         LostPeer = rank.HasLostPeer ? Checked.NotNegative(rank.LostPeer, "ranks.lostPeer") : null,
     };
+
+    /// <summary>Of a whole launch, which may be weeks. What is no time was not measured: no beat is refused for it.</summary>
+    private static double Measured(double seconds) => double.IsFinite(seconds) && seconds > 0 ? seconds : 0;
 
     private static NotFinite ToRecord(this Proto.NotFinite broke) => new(
         Checked.Words(broke.What, NoteLengthMax), NotFinite.InWords(broke.Value), Checked.NotNegative(broke.Step, "ranks.notFinite.step"),
@@ -246,6 +252,9 @@ internal static class WorkerMapping
                 break;
             case RankFaultKind.NotFinite:
                 proto.Number = new Proto.NumberFault();
+                break;
+            case RankFaultKind.Slow:
+                proto.Slow = new Proto.SlowFault { Factor = fault.Factor, Lasting = Duration.FromTimeSpan(fault.Lasting) };
                 break;
             default:
                 throw new UnreachableException($"fault {fault.Kind}");

@@ -36,6 +36,11 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public long CollectiveSequence { get; init; }
 
+    /// <summary>
+    /// What its steps took so far without waiting for others, and what it waited for them and for a core; 0: not measured.
+    /// </summary>
+    public (double Own, double Waited, double Queued) Spent { get; init; }
+
     public DateTimeOffset ProgressAt { get; init; } = SpawnedAt;
 
     /// <summary>Launches of its attempt that the agent made by itself before this one.</summary>
@@ -132,6 +137,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
                 Phase = progress.Phase,
                 Step = progress.Step,
                 CollectiveSequence = progress.CollectiveSequence,
+                Spent = (progress.OwnSeconds, progress.WaitedSeconds, progress.QueuedSeconds),
                 RestoredAt = RestoredAt ?? (progress.State == RankState.Training ? now : null),
                 BeganAt = BeganAt ?? (progress.State == RankState.Training ? progress.Step : null),
             },
@@ -199,6 +205,9 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             Phase = WaitsForGang ? "waiting for its gang" : Phase,
             SinceProgress = Duration.FromTimeSpan(now > ProgressAt ? now - ProgressAt : TimeSpan.Zero),
             CollectiveSequence = CollectiveSequence,
+            OwnSeconds = Spent.Own,
+            WaitedSeconds = Spent.Waited,
+            QueuedSeconds = Spent.Queued,
             LocalTry = LocalTry,
             Halted = Halted,
             NotFinite = Broke,

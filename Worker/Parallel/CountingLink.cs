@@ -3,8 +3,8 @@ using DeepSeekOps.Worker.Agent;
 
 namespace DeepSeekOps.Worker.Parallel;
 
-/// <summary>Tells with each sign of progress how many collective calls the rank has made.</summary>
-public sealed class CountingLink(IRankLink link, Calls calls) : IRankLink, IDisposable
+/// <summary>Tells with each sign of progress how many collective calls the rank has made, and what its steps took.</summary>
+public sealed class CountingLink(IRankLink link, Calls calls, RankTime time) : IRankLink, IDisposable
 {
     /// <summary>As often as agents beat.</summary>
     private static readonly TimeSpan PulseEvery = TimeSpan.FromSeconds(1);
@@ -47,6 +47,8 @@ public sealed class CountingLink(IRankLink link, Calls calls) : IRankLink, IDisp
         if (report.Progress is { } progress)
         {
             progress.CollectiveSequence = calls.Made;
+            var spent = time.Finished;
+            (progress.OwnSeconds, progress.WaitedSeconds, progress.QueuedSeconds) = (spent.Own, spent.Waited, spent.Queued);
         }
         link.Report(report);
     }

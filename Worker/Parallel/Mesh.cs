@@ -34,21 +34,29 @@ public sealed record Mesh(
     public StepTrace Trace { get; init; } = StepTrace.Off;
 
     /// <summary>The same groups, whose calls are noted.</summary>
-    public Mesh Traced(StepTrace trace)
+    public Mesh Traced(StepTrace trace) => Each((group, name) => new TracedGroup(group, name, trace)) with { Trace = trace };
+
+    /// <summary>What its steps take, and how much of it is waiting; measured only where <see cref="Timed"/>.</summary>
+    public RankTime Time { get; private init; } = new();
+
+    /// <summary>The same groups, whose calls are timed. A rank alone waits for nobody.</summary>
+    public Mesh Timed()
     {
-        IProcessGroup Noted(IProcessGroup group, string name) => new TracedGroup(group, name, trace);
-        return this with
-        {
-            World = Noted(World, "world"),
-            Data = Noted(Data, "data"),
-            Experts = Noted(Experts, "experts"),
-            Replicas = Noted(Replicas, "replicas"),
-            Pipeline = Noted(Pipeline, "pipeline"),
-            Model = Noted(Model, "model"),
-            Mirror = Mirror is null ? null : Noted(Mirror, "mirror"),
-            ExpertNodes = ExpertNodes is not { } nodes ? null
-                : new NodeGroups(Noted(nodes.Across, "experts between nodes"), Noted(nodes.Within, "experts of a node")),
-            Trace = trace,
-        };
+        var time = new RankTime();
+        return World.Ranks == 1 ? this
+            : Each((group, _) => group.Ranks == 1 ? group : new TimedGroup(group, time)) with { Time = time };
     }
+
+    private Mesh Each(Func<IProcessGroup, string, IProcessGroup> of) => this with
+    {
+        World = of(World, "world"),
+        Data = of(Data, "data"),
+        Experts = of(Experts, "experts"),
+        Replicas = of(Replicas, "replicas"),
+        Pipeline = of(Pipeline, "pipeline"),
+        Model = of(Model, "model"),
+        Mirror = Mirror is null ? null : of(Mirror, "mirror"),
+        ExpertNodes = ExpertNodes is not { } nodes ? null
+            : new NodeGroups(of(nodes.Across, "experts between nodes"), of(nodes.Within, "experts of a node")),
+    };
 }

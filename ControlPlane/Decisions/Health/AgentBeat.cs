@@ -78,6 +78,15 @@ public sealed record RankStatus(
     /// <summary>The step that it went on from in this launch; null: it has not got so far, or its agent does not tell.</summary>
     public long? BeganAt { get; init; }
 
+    /// <summary>What the steps of its launch took all together without waiting for other ranks; 0: not measured.</summary>
+    public double OwnSeconds { get; init; }
+
+    /// <summary>What it waited inside calls of its gang in the same steps.</summary>
+    public double WaitedSeconds { get; init; }
+
+    /// <summary>What it waited for a core of its machine in between: in neither of the two.</summary>
+    public double QueuedSeconds { get; init; }
+
     /// <summary>It is beyond the step that it went on from.</summary>
     /// <param name="launchedFrom">Where its attempt goes on from, as far as known.</param>
     public bool MadeStep(long launchedFrom) => Step > (BeganAt ?? launchedFrom);

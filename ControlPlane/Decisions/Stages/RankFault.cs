@@ -9,6 +9,8 @@ public enum RankFaultKind
     Rate = 0,
     /// <summary>A gradient of the next step is NaN.</summary>
     NotFinite = 1,
+    /// <summary>It sleeps beside its own work for a while.</summary>
+    Slow = 2,
 }
 
 /// <summary>A fault that a drill injects inside a rank. Where a cluster does not allow it the rank does nothing.</summary>
@@ -16,6 +18,9 @@ public enum RankFaultKind
 /// <param name="Attempt">Of the ranks that it is for; later ones are left alone.</param>
 public sealed record RankFault(string Id, int Attempt, int Rank, RankFaultKind Kind, double Factor, int Steps)
 {
+    /// <summary>Of a fault that passes with time.</summary>
+    public TimeSpan Lasting { get; init; }
+
     /// <summary>Beats come each second, and one may be lost.</summary>
     public static readonly TimeSpan ToldFor = TimeSpan.FromSeconds(5);
 }

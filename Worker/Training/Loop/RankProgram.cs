@@ -124,7 +124,9 @@ public sealed class RankProgram : IDisposable
         var rank = RankContext.Of(launch, Environment.ProcessorCount);
         LibtorchLoading.SetThreads(rank.Threads);
         CustomBackward.Forget();
-        using var counting = new CountingLink(link, mesh.Calls);
+        mesh = mesh.Timed();
+        using var time = mesh.Time;
+        using var counting = new CountingLink(link, mesh.Calls, mesh.Time);
         link = mesh.World.Ranks > 1 ? counting.Pulsing() : counting;
         // Whoever is to end without saving need not wait for others; with saving the step that is under way is still wanted.
         using var ending = link.Stopping.Register(() =>

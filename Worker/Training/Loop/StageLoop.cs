@@ -160,6 +160,11 @@ public sealed partial class StageLoop : IDisposable
             _work.Learner.SpoilsGradient = true;
             _link.Note($"a drill makes a gradient of rank {_rank.Rank} NaN in step {_position.Step + 1}");
         }
+        if (asked?.Slow is { } slow)
+        {
+            _mesh.Time.SlowDown(slow.Factor, slow.Lasting.ToTimeSpan());
+            _link.Note($"a drill makes rank {_rank.Rank} take {slow.Factor:G3} times as long from step {_position.Step + 1} on");
+        }
         var fault = asked?.Rate ?? new RateFault();
         var steps = _mesh.World.Broadcast(fault.Steps);
         var factor = BitConverter.Int64BitsToDouble(_mesh.World.Broadcast(BitConverter.DoubleToInt64Bits(fault.Factor)));
@@ -177,12 +182,14 @@ public sealed partial class StageLoop : IDisposable
             _work.Skip(_position, passed);
         }
         var (began, recorded) = (_clock.GetTimestamp(), StepTrace.Now());
+        _mesh.Time.BeginStep();
         RandomStreams.Begin(Seeds.Of(_plan.Seed, _assignment.Attempt.Stage, _position.Step, _rank.Place.Data));
         TakeFault();
         _work.Learner.RateFactor = _changes.RateFactor(_position.Step + 1);
         _context.SpoilTokens = _changes.Spoils(_order.Taken) ? _order.Taken : null;
         var result = _work.Step(_position);
         var (loss, norm) = (result.Loss.ToDouble(), result.Norm.ToDouble());
+        _mesh.Time.EndStep();
         var seconds = _clock.GetElapsedTime(began).TotalSeconds;
         var next = _position with
         {
