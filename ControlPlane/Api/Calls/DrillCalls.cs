@@ -71,6 +71,7 @@ internal sealed class DrillCalls(
             .DefaultIfEmpty(-1).Max();
         return new DrillGround(report, await grain.Ranks(), known.MaxBy(i => i.Number), pipeline?.LossSpikes.Mode == LossSpikeMode.Act)
         {
+            Alike = (await grain.Ranks()).Length / Math.Max(1, LayoutOf(pipeline, stage)?.Pipeline ?? 1),
             BreakForgottenAt = broke < 0 ? 0 : broke + (pipeline?.Recovery.BreakForgottenAfter ?? 0) + 1,
         };
     }
@@ -78,15 +79,25 @@ internal sealed class DrillCalls(
     /// <summary>By its agent, with the next beat.</summary>
     private async Task<DrillStruck> Ask(DrillPlan plan, int seed, DateTimeOffset at)
     {
-        var (kind, factor, steps, what) = plan.Fault == DrillFault.Spike
-            ? (RankFaultKind.Rate, DrillPlan.RateFactor, DrillPlan.RateSteps,
-                string.Create(CultureInfo.InvariantCulture, $"the rate of the next {DrillPlan.RateSteps} steps x {DrillPlan.RateFactor}"))
-            : (RankFaultKind.NotFinite, 0, 1, $"a gradient of rank {plan.Rank} on {plan.Node} is made NaN in its next step");
+        var (kind, factor, steps, what) = plan.Fault switch
+        {
+            DrillFault.Spike => (RankFaultKind.Rate, DrillPlan.RateFactor, DrillPlan.RateSteps,
+                Say($"the rate of the next {DrillPlan.RateSteps} steps x {DrillPlan.RateFactor}")),
+            DrillFault.Slow => (RankFaultKind.Slow, DrillPlan.SlowFactor, 0,
+                Say($"rank {plan.Rank} on {plan.Node} takes {DrillPlan.SlowFactor} times as long for its own work, ")
+                + Say($"for {DrillPlan.SlowFor.TotalSeconds:0} s")),
+            _ => (RankFaultKind.NotFinite, 0, 1, Say($"a gradient of rank {plan.Rank} on {plan.Node} is made NaN in its next step")),
+        };
         string id = string.Create(CultureInfo.InvariantCulture, $"{plan.Fault.NameOf()}-{seed}-{at.ToUnixTimeMilliseconds()}");
         await grains.GetGrain<IStageGrain>(plan.Stage.ToString())
-            .Inject(new RankFault(id, plan.Attempt, plan.Rank ?? 0, kind, factor, steps));
+            .Inject(new RankFault(id, plan.Attempt, plan.Rank ?? 0, kind, factor, steps) { Lasting = DrillPlan.SlowFor });
         return new DrillStruck(what);
     }
+
+    private static ParallelLayout? LayoutOf(PipelineSpec? pipeline, StageId stage) =>
+        pipeline?.Stages.FirstOrDefault(s => s.Name == stage.Stage) is { } spec ? pipeline.ParallelismOf(spec) : null;
+
+    private static string Say(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     private static RpcException NotNow(string why) => new(new Status(StatusCode.FailedPrecondition, why));
 }

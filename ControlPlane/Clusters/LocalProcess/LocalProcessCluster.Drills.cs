@@ -29,7 +29,7 @@ public sealed partial class LocalProcessCluster
                     DrillFault.KillNode => KillNode(plan, agent),
                     DrillFault.LoseContact => LoseContact(plan, agent),
                     DrillFault.CorruptCheckpoint => await CorruptNewest(plan, cancellation),
-                    DrillFault.NotANumber or DrillFault.Spike => new DrillStruck("") { InsideRank = true },
+                    DrillFault.NotANumber or DrillFault.Spike or DrillFault.Slow => new DrillStruck("") { InsideRank = true },
                     _ => throw new System.Diagnostics.UnreachableException($"fault {plan.Fault}"),
                 };
         }

@@ -56,6 +56,7 @@ public sealed record DrillCard(
     {
         DrillFault.KillRank => ByRank(truth, incident, FailureCause.RankExited),
         DrillFault.Hang => ByRank(truth, incident, FailureCause.RankHung),
+        DrillFault.Slow => ByRank(truth, incident, Named(incident, SlowRank.Cause)),
         DrillFault.KillAgent => ByNode(truth, incident, FailureCause.AgentLost),
         // That a machine broke nobody can know who only sees its processes end.
         DrillFault.KillNode => ByNode(truth, incident, FailureCause.AgentLost, FailureCause.NodeLost),
@@ -68,7 +69,10 @@ public sealed record DrillCard(
     };
 
     private static (int, string) ByRank(DrillTruth truth, Incident incident, FailureCause cause) =>
-        Found(incident, cause) is not { } found ? Other(incident)
+        ByRank(truth, incident, Found(incident, cause));
+
+    private static (int, string) ByRank(DrillTruth truth, Incident incident, Diagnosis? named) =>
+        named is not { } found ? Other(incident)
         : found.Rank == truth.Rank ? (Right, "cause and rank are right")
         : (CauseAlone, $"the cause is right, the rank is not: {RankOf(found)} instead of {truth.Rank}");
 
@@ -96,7 +100,10 @@ public sealed record DrillCard(
         : (CauseAlone, "a silence is told, but not of whom");
 
     private static Diagnosis? Found(Incident incident, params FailureCause[] causes) =>
-        incident.Diagnosis is { } found && causes.Any(c => c.InWords() == found.Cause) ? found : null;
+        Named(incident, [.. causes.Select(c => c.InWords())]);
+
+    private static Diagnosis? Named(Incident incident, params string[] causes) =>
+        incident.Diagnosis is { } found && causes.Contains(found.Cause) ? found : null;
 
     private static (int, string) Other(Incident incident) => (Noticed,
         incident.Diagnosis is { } found ? $"it was noticed as '{found.Cause}'" : "it was noticed, and has no cause yet");

@@ -22,6 +22,8 @@ public enum DrillFault
     CorruptCheckpoint = 6,
     /// <summary>SIGSTOP of one agent for a while: its ranks train on, and nobody hears of them.</summary>
     LoseContact = 7,
+    /// <summary>One rank takes half as long again for its own work, for a while.</summary>
+    Slow = 8,
 }
 
 public static class DrillFaults
@@ -39,6 +41,7 @@ public static class DrillFaults
         DrillFault.Spike => "spike",
         DrillFault.CorruptCheckpoint => "corrupt-checkpoint",
         DrillFault.LoseContact => "lose-contact",
+        DrillFault.Slow => "slow",
         _ => throw new UnreachableException($"fault {fault}"),
     };
 

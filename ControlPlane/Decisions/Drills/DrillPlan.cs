@@ -14,6 +14,9 @@ public sealed record DrillGround(StageReport Stage, ImmutableArray<RankView> Ran
 {
     /// <summary>The step from which on a number that breaks is a first one again; 0: none has broken.</summary>
     public long BreakForgottenAt { get; init; }
+
+    /// <summary>Ranks that do the same work as any one of them does, itself among them.</summary>
+    public int Alike { get; init; } = 1;
 }
 
 /// <summary>A fault with its target, before it is injected.</summary>
@@ -27,6 +30,15 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
     public const double RateFactor = 30;
 
     public const int RateSteps = 20;
+
+    /// <summary>Of <see cref="DrillFault.Slow"/>: slower by half.</summary>
+    public const double SlowFactor = 1.5;
+
+    /// <summary>
+    /// Of <see cref="DrillFault.Slow"/>: the time within which it has to be named, of steps of up to five seconds. Then the rank is as it
+    /// was.
+    /// </summary>
+    public static readonly TimeSpan SlowFor = TimeSpan.FromSeconds(60);
 
     /// <summary>
     /// Of <see cref="DrillFault.LoseContact"/>. Ours: twice what silence is told after, and far below what an agent is given up after.
@@ -81,6 +93,9 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
                 $"{stage} has had a number that broke, and a second one before step "
                 + $"{ground.BreakForgottenAt.ToString(CultureInfo.InvariantCulture)} ends it for good, as it should. Wait until then, or "
                 + "submit the pipeline with a smaller recovery.breakForgottenAfter.",
+            DrillFault.Slow when ground.Alike < 2 =>
+                $"{stage} has no two ranks that do the same work, so none can be told to be slower than its like. Drill a run with more "
+                + "data-parallel ranks.",
             DrillFault.Spike when !ground.ActsOnLosses =>
                 $"{stage} only tells of a loss that rises, so nothing would bring it back. Submit the pipeline with "
                 + "lossSpikes: {mode: act}.",

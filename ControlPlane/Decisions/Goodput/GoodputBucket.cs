@@ -29,7 +29,7 @@ public enum GoodputBucket
     /// unevenly; of a run: those that it asks for and does not have.
     /// </summary>
     Shrunk = 9,
-    /// <summary>What steps took beyond the usual: one rank that is slow holds all others.</summary>
+    /// <summary>What a rank that was named as slow held all others up by, at most.</summary>
     Straggler = 10,
     /// <summary>Nobody listened, and what was told afterwards does not fill the time.</summary>
     Unknown = 11,
@@ -52,7 +52,7 @@ public static class GoodputBuckets
         GoodputBucket.Idle => ("idle", "free: spares, and what a stage does not need"),
         GoodputBucket.Repair => ("repair", "broken nodes"),
         GoodputBucket.Shrunk => ("shrunk", "unused, while a gang trained with fewer nodes"),
-        GoodputBucket.Straggler => ("straggler tax", "what slow steps took beyond the usual"),
+        GoodputBucket.Straggler => ("straggler tax", "what a rank that is slow held the others up by"),
         GoodputBucket.Unknown => ("unknown", "nobody was heard, and no step was told of"),
         _ => throw new System.Diagnostics.UnreachableException($"bucket {bucket}"),
     };

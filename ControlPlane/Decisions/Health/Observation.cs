@@ -45,7 +45,8 @@ public sealed record News(
     public ImmutableArray<LossFinding> Losses { get; init; } = [];
 
     /// <summary>
-    /// What steps took beyond the usual and is not entered yet; nothing is written for its sake, so a tick that writes nothing leaves it.
+    /// What a slow rank held its gang up by and is not entered yet; nothing is written for its sake, so a tick that writes nothing leaves
+    /// it.
     /// </summary>
     public double SlowSeconds { get; init; }
 
@@ -98,6 +99,9 @@ public sealed record Observation(
 
     /// <summary>The first sample of the newest attempt whose loss or gradient norm was not finite. Null: none was.</summary>
     public StepSample? Broken { get; init; }
+
+    /// <summary>Which rank is slower than those that do the same. Null: too little is known to say, which is no word of health.</summary>
+    public SlowLook? Slow { get; init; }
 
     /// <summary>What was known of the losses at the newest steps that are saved at.</summary>
     public ImmutableArray<LossMemory> LossMemories { get; init; } = [];

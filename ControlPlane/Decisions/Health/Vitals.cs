@@ -24,8 +24,6 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     /// </summary>
     private const int LossesRemembered = 1024;
 
-    private UsualPace Usual { get; init; } = UsualPace.Unlearnt;
-
     /// <summary>By attempt and step, oldest first.</summary>
     private ImmutableList<StepTold> Losses { get; init; } = [];
 
@@ -88,7 +86,6 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Losses = News.Losses,
             SlowSeconds = News.SlowSeconds,
         };
-        var before = Latest;
         var samples = Pace.AddTo([.. beat.Samples.Where(s => s.Attempt == stage.Attempt)], Latest, stage.Pipeline, stage.Id.Stage);
         if (rejoined)
         {
@@ -99,16 +96,12 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             news = step == 0 ? news : news with { Back = news.Back.Add(new AgentBack(beat.Node, step, silent)) };
         }
 
-        var (usual, slow) = samples.Where(s => before is null || s.Attempt > before.Attempt || s.Step > before.Step)
-            .Aggregate((Pace: Usual, Slow: 0.0), (so, s) => so.Pace.Take(s) is var (pace, more) ? (pace, so.Slow + more) : so);
-        news = slow > 0 ? news with { SlowSeconds = news.SlowSeconds + slow } : news;
         var newest = samples.Aggregate(Latest, Newer);
         var times = samples.IsEmpty ? StepSeconds : StepSeconds.AddRange(samples.Select(s => s.StepSeconds).Where(s => s > 0));
         var paced = Times.AddRange(samples.Where(s => s.StepSeconds > 0)
             .Select(s => new StepTime(s.Step, s.Tokens, s.StepSeconds) { Attempt = s.Attempt }));
         return this with
         {
-            Usual = usual,
             Losses = Remember(Losses, samples),
             Times = paced.Length > StepsRemembered ? paced[^StepsRemembered..] : paced,
             News = news,
@@ -121,6 +114,10 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     /// <summary>What the watch over its losses found.</summary>
     public Vitals Found(ImmutableArray<LossFinding> losses) =>
         losses.IsEmpty ? this : this with { News = News with { Losses = Union(News.Losses, losses) } };
+
+    /// <summary>What a slow rank has held its gang up by.</summary>
+    public Vitals Slowed(double seconds) =>
+        seconds > 0 ? this with { News = News with { SlowSeconds = News.SlowSeconds + seconds } } : this;
 
     /// <summary>After a break of ours nothing that was silent before it is held against anybody.</summary>
     public Vitals NotBefore(Instant awake) => awake.Up > Since.Up ? this with { Since = awake } : this;

@@ -46,6 +46,11 @@ public sealed record WatchedStage(StageId Id, PipelineSpec Pipeline)
     /// <summary>Of its whole layout's pace, as it is laid out now.</summary>
     public double Rate { get; init; } = 1;
 
+    /// <summary>
+    /// Ranks that do the same work: so many neighbours each, and by so many times one of them may have more of it than another.
+    /// </summary>
+    public (int Ranks, double Uneven) Peers { get; init; } = (1, 1);
+
     public ImmutableArray<StageCheckpoint> Checkpoints { get; init; } = [];
 
     public ImmutableArray<LeftOutBatch> LeftOut { get; init; } = [];

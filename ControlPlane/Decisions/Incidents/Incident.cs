@@ -106,6 +106,9 @@ public sealed record Incident(
     /// <summary>What was done before anybody here knew: an agent launched its rank again by itself. Empty: all was decided here.</summary>
     public string ToldAfterwards { get; init; } = "";
 
+    /// <summary>A rank that is slow: it is told, and nothing is done about it.</summary>
+    internal bool Slow => State == IncidentState.Diagnosed && Diagnosis?.Cause == Health.SlowRank.Cause;
+
     public bool Open => State is not (IncidentState.Closed or IncidentState.NeedsHuman);
 
     internal Incident To(IncidentState state, DateTimeOffset at, string text) => this with

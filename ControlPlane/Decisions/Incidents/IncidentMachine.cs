@@ -42,6 +42,41 @@ public static class IncidentMachine
         $"Nothing: {(incident.SuspectedNode.Length > 0 ? incident.SuspectedNode : "it")} was silent for "
             + $"{Words.Duration(now - incident.OpenedAt)} beyond the usual and went on by itself.");
 
+    /// <summary>
+    /// A rank is slower than those that do the same. It stays diagnosed until it is not, or something fails: nothing is ended for it.
+    /// </summary>
+    /// <param name="figures">What was measured of it and of the others, a line each.</param>
+    public static Incident FoundSlow(
+        Incident begun, Diagnosis diagnosis, IncidentDecision decision, DateTimeOffset happened, IEnumerable<string> figures)
+    {
+        var found = begun.To(IncidentState.Diagnosed, diagnosis.At, diagnosis.Sentence) with
+        {
+            HappenedAt = happened,
+            Diagnosis = diagnosis,
+            Decision = decision,
+            Sentence = $"{Capital(diagnosis.Sentence.TrimEnd('.'))}; {decision.Remedy}.",
+        };
+        return figures.Aggregate(found, (incident, figure) => incident.To(IncidentState.Diagnosed, diagnosis.At, figure));
+    }
+
+    /// <param name="heldUp">What the gang lost by it.</param>
+    public static Incident FastAgain(Incident incident, TimeSpan heldUp, long step, DateTimeOffset now)
+    {
+        if (!incident.Slow || incident.Diagnosis is not { } diagnosis)
+        {
+            return incident;
+        }
+
+        double hours = heldUp.TotalHours * incident.Ranks;
+        string proof = $"by its own work no rank stands out any more at step {step}";
+        var lasted = now - (incident.HappenedAt ?? incident.OpenedAt);
+        return Close(incident with
+        {
+            Outcome = new IncidentOutcome(now, step, null, null, 0, 0) { BackAt = now, GpuHours = hours, Proof = proof },
+        }, now, $"{Capital(diagnosis.Sentence.TrimEnd('.'))}; after {Words.Duration(lasted)} {proof}. "
+            + $"The gang was held up by {Words.Duration(heldUp)}, {Words.GpuHours(hours)} GPU-hours of straggler tax.");
+    }
+
     /// <param name="open">An incident that is not over yet: this failure is part of it. Null: it begins with this one.</param>
     /// <param name="gaveUp">Why nothing more is tried. Null: the decision is being carried out.</param>
     public static Incident Diagnose(
@@ -51,7 +86,8 @@ public static class IncidentMachine
         var (incident, now) = (open ?? begin(), failure.NoticedAt);
         var diagnosed = incident.To(IncidentState.Diagnosed, now, diagnosis.Sentence) with
         {
-            HappenedAt = incident.HappenedAt ?? failure.HappenedAt,
+            // That a rank was slow before is part of the story; what is lost counts from the failure.
+            HappenedAt = incident.Slow ? failure.HappenedAt : incident.HappenedAt ?? failure.HappenedAt,
             Diagnosis = diagnosis,
             Decision = decision,
             Outcome = null,

@@ -112,6 +112,7 @@ public sealed record Stage(
         IncidentNoticedAt = Incident?.NoticedAt,
         LayoutFrom = LayoutFrom,
         Rate = Shrunk?.Layout?.Rate ?? 1,
+        Peers = StagePeers.Of(this),
     };
 
     /// <summary>A stage nobody has asked for yet.</summary>

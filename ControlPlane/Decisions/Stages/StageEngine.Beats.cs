@@ -41,6 +41,7 @@ public sealed partial class StageEngine
         beat = AgentFence.Within(beat, watched);
         bool news = Beats.HasNews(beat, watched, Vitals);
         Vitals = Vitals.Take(beat, watched, rejoining && !beat.Ranks.IsEmpty, now);
+        paces.Take(beat, watched, now);
         var found = losses.Take(beat.Samples, watched);
         Vitals = Vitals.Found(found);
         // A run that is lost is not left to train until the next tick, and a checkpoint that may be needed not to be deleted.

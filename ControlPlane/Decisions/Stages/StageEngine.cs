@@ -25,6 +25,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private readonly RankFaults faults = new();
     private readonly StageTracing tracing = new();
     private readonly LossWatch losses = new(written?.LossMemories ?? [], written?.Attempt ?? 0);
+    private readonly PaceWatch paces = new();
     private bool rejoining = written?.Phase is Phase.Running;
     private GangId? gone;
     private Preemption? preemption;
@@ -167,13 +168,15 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private Observation Observe(Stage stage, StageEffect.Look look)
     {
         var (cluster, placement, now, awakeSince) = look.Answer ?? throw new InvalidOperationException("The host did not look.");
-        Vitals = Vitals.NotBefore(awakeSince);
+        var slow = paces.Look(Of(stage).Watched, now);
+        Vitals = Vitals.NotBefore(awakeSince).Slowed(paces.TakeHeldUp());
         return LookedAt = ObserveAt(stage, cluster, now) with
         {
             Placement = placement,
             GoneGang = gone,
             Preemption = preemption,
             LossMemories = losses.Memories,
+            Slow = slow,
         };
     }
 

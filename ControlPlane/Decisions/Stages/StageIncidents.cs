@@ -122,6 +122,8 @@ internal static class StageIncidents
                         NewestIncident = IncidentMachine.Suspect(stage.Id, NumberOf(stage), gang.Slots, silence.Words, silence.Node, now),
                     },
                 }
+                : stage.Phase is Phase.Running { Gang: var whole }
+                    && StageStragglers.Found(stage, whole, NumberOf(stage), seen, now) is { } slow ? decision with { Next = slow }
                 : decision;
         }
 
@@ -149,6 +151,7 @@ internal static class StageIncidents
             Phase.Completed => IncidentMachine.Leave(IncidentMachine.Verify(open, ToldOf(stage, seen), long.MaxValue, now),
                 "the stage has ended", now),
             Phase.Failed failed => IncidentMachine.GiveUp(open, failed.Why, now),
+            Phase.Running when open.Slow => StageStragglers.Moved(open, stage, seen, now),
             Phase.Running when open.State == IncidentState.Acting =>
                 IncidentMachine.Began(open, stage.LaunchedFrom + 1, PhasesOf(open, stage, seen, now), now),
             Phase.Running when open.State == IncidentState.Verifying => IncidentMachine.Verify(open, ToldOf(stage, seen), newest, now),
@@ -179,6 +182,8 @@ internal static class StageIncidents
         (IncidentState.Verifying, { State: IncidentState.Closed, Outcome: { BackAt: not null } outcome }) =>
             stage.Say(now, "verified", EventLevel.Info,
                 $"incident {next.Number} is closed: past step {next.Diagnosis?.Step}, and {outcome.Proof}"),
+        (IncidentState.Diagnosed, { State: IncidentState.Closed, Outcome.BackAt: not null }) =>
+            stage.Say(now, "straggler-over", EventLevel.Info, $"incident {next.Number} is closed: {next.Sentence}"),
         (IncidentState.Verifying, { State: IncidentState.NeedsHuman }) =>
             stage.Say(now, "needs-person", EventLevel.Error, $"incident {next.Number}: {next.Sentence}"),
         _ => stage,

@@ -77,6 +77,22 @@ public sealed class DrillTests
         Assert.Equal(grade, DrillCard.Of(Truth(fault), [Diagnosed(cause, null, node, 25)]).Grade);
 
     [Fact]
+    public void A_slow_rank_is_graded_by_what_is_told_of_it_and_refused_where_it_has_no_like()
+    {
+        Assert.Contains("no two ranks", Refused(Ground(), DrillFault.Slow), StringComparison.Ordinal);
+        Assert.NotNull(Choose(Ground() with { Alike = 2 }, DrillFault.Slow, 3)!.Rank);
+        var told = IncidentMachine.FoundSlow(new Incident(Stage, 2, IncidentState.Diagnosed, At.AddSeconds(25), "", 4, []),
+            new Diagnosis(At.AddSeconds(25), SlowRank.Cause, "rank 2 is slow", "", "", "", 2, "node-1", 1, 40, []),
+            new IncidentDecision(At, "it is told", "advice", 40, []), At.AddSeconds(-5), []);
+        var truth = Truth(DrillFault.Slow) with { Rank = 2 };
+        Assert.True(DrillCard.Of(truth, [told]) is { Grade: 100, Over: false, Verified: false, NamedAfter.TotalSeconds: 25 });
+        Assert.Equal(65, DrillCard.Of(truth with { Rank = 1 }, [told]).Grade);
+        Assert.Equal(35, DrillCard.Of(truth, [Diagnosed(FailureCause.RankHung, 2, "node-1", 20)]).Grade);
+        Assert.True(DrillCard.Of(truth, [IncidentMachine.FastAgain(told, TimeSpan.FromSeconds(3), 90, At.AddSeconds(80))])
+            is { Over: true, Verified: true, Grade: 100 });
+    }
+
+    [Fact]
     public void A_damaged_checkpoint_is_named_when_its_file_is()
     {
         var truth = Truth(DrillFault.CorruptCheckpoint) with { Checkpoint = "gang/pretrain/step-00000020", File = "model.safetensors" };

@@ -24,13 +24,18 @@ public sealed class IncidentTests
         for (int seed = 0; seed < 400; seed++)
         {
             var random = new Random(seed);
-            var incident = random.Next(2) == 0
-                ? IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", "node-0", Began) : Failed(null, random, 0);
+            var incident = random.Next(3) switch
+            {
+                0 => IncidentMachine.Suspect(Stage, 1, 4, "no step for 11 s", "node-0", Began),
+                1 => Slow(),
+                _ => Failed(null, random, 0),
+            };
             for (int i = 1; i < 12; i++)
             {
                 incident = !incident.Open ? incident : random.Next(6) switch
                 {
                     0 when incident.State == IncidentState.Suspected => IncidentMachine.HeardAgain(incident, Began),
+                    0 => IncidentMachine.FastAgain(incident, TimeSpan.FromSeconds(2), 12, Began),
                     1 => Failed(incident, random, i),
                     2 => IncidentMachine.Began(incident, 11, [], Began),
                     3 => IncidentMachine.Verify(incident, [new(11, random.Next(4) == 0 ? 5 : 2)], 11 + (i * 2), Began),
@@ -182,6 +187,10 @@ public sealed class IncidentTests
 
         Assert.True(reached(world));
     }
+
+    private static Incident Slow() => IncidentMachine.FoundSlow(new Incident(Stage, 1, IncidentState.Diagnosed, Began, "", 4, []),
+        new Diagnosis(Began, SlowRank.Cause, "rank 2 is slow", "", "", "", 2, "node-1", 1, 12, []),
+        new IncidentDecision(Began, "it is told, and the gang trains on", "advice", 12, []), Began.AddSeconds(-30), []);
 
     private static Incident Failed(Incident? open, Random random, int attempt)
     {

@@ -77,24 +77,6 @@ public sealed class StageBooksTests
         Assert.Single(next.Account.Periods);
     }
 
-    [Fact]
-    public void Seconds_beyond_the_usual_step_are_the_stragglers_tax_and_a_new_phase_learns_its_own_usual()
-    {
-        var pace = UsualPace.Unlearnt;
-        double slow = 0;
-        foreach (var (phase, seconds) in Enumerable.Repeat(("4Ki", 1.0), 40).Concat(Enumerable.Repeat(("4Ki", 1.5), 4))
-            .Concat(Enumerable.Repeat(("32Ki", 8.0), 40)).Concat([("32Ki", 9.0), ("32Ki", 12.0), ("32Ki", double.NaN)]))
-        {
-            (pace, double more) = pace.Take(Sample(phase, seconds));
-            slow += more;
-        }
-
-        Assert.Equal((4 * 0.5) + 4, slow, 9);
-    }
-
-    private static StepSample Sample(string phase, double seconds) =>
-        new(1, StageWorld.Epoch, phase, 2, 1, 1e-3, 100, seconds, 1, ImmutableDictionary<string, double>.Empty);
-
     private static bool Asks(Phase phase) =>
         phase is not (Phase.Waiting or Phase.Paused or Phase.Completed or Phase.Failed or Phase.Cancelled);
 
