@@ -38,6 +38,12 @@ internal static class PlanWarnings
             yield return Say(stage,
                 $"{step.BubbleShare:0 %} of a step is bubble; larger batches or a shorter pipeline use the GPUs better.");
         }
+        if (spec.ResourcesOf(stage) is { Nodes: > 1 } on && layout.Expert > 1 && !ExpertTraffic.IsEvenlyCut(layout.Expert, on.RanksPerNode))
+        {
+            yield return Say(stage,
+                $"nodes of {on.RanksPerNode} ranks cut the {layout.Expert} that share experts (parallelism.expert) unevenly, so tokens go "
+                    + $"to each rank by itself; write a multiple or a divisor of {on.RanksPerNode}.");
+        }
         if (step.AllToAllSeconds > step.BusySeconds)
         {
             yield return Say(stage,

@@ -58,7 +58,7 @@ public sealed class RankProgram : IDisposable
             {
                 Console.WriteLine($"Between ranks tensors go by {gang.Carrier}."
                     + (gang.Mesh.ExpertNodes is not { } nodes ? ""
-                        : $" Of {nodes.Across.Ranks} nodes with its experts a token goes once to each that it needs, and on there."));
+                        : $" A token goes once to each of its experts' nodes ({nodes.Across.Ranks} share them), and on from there."));
             }
             Run(launch, link, TimeProvider.System, gang?.Mesh ?? Mesh.Alone(), stopping);
             gang?.Leave();

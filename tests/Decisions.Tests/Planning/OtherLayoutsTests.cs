@@ -43,6 +43,40 @@ public sealed class OtherLayoutsTests
         Assert.Equal(nvlink, traffic.NvlinkCopies, 1e-9);
     }
 
+    /// <summary>
+    /// Six ranks a node, four share experts: two of three groups lie on one node each, the one between is cut in halves, which lie on no
+    /// whole node. Its tokens go to each of four GPUs by itself, half of which are elsewhere.
+    /// </summary>
+    [Theory]
+    [InlineData(4, 6, 2, 1)]
+    [InlineData(12, 8, 3.555555556, 3.777777778)]
+    public void Where_nodes_cut_an_expert_group_unevenly_its_traffic_is_that_of_ranks(
+        int expert, int ranksPerNode, double fabric, double nvlink)
+    {
+        var traffic = ExpertTraffic.Of(new ModelShape(), new ParallelLayout { Expert = expert }, ranksPerNode);
+        Assert.Equal(fabric, traffic.FabricCopies, 1e-6);
+        Assert.Equal(nvlink, traffic.NvlinkCopies, 1e-6);
+    }
+
+    /// <summary>Three groups on two nodes: the middle one lies on both, so that a token of one group may go to two nodes.</summary>
+    [Fact]
+    public void A_group_that_lies_across_two_nodes_may_send_to_both()
+    {
+        var model = new ModelShape { Groups = 3, LimitedGroups = 1, RoutedExperts = 48 };
+        Assert.Equal(1, ExpertTraffic.Of(model, new ParallelLayout { Expert = 16 }, ranksPerNode: 8).FabricCopies);
+    }
+
+    [Fact]
+    public void Nodes_that_cut_expert_groups_unevenly_draw_a_warning()
+    {
+        Assert.DoesNotContain(PipelineForecast.Of(V3).Warnings, w => w.Contains("share experts", StringComparison.Ordinal));
+        var uneven = V3 with { Parallelism = V3.Parallelism with { Expert = 12 } };
+        Assert.Contains(
+            PipelineForecast.Of(uneven).Warnings,
+            w => w.StartsWith("pretrain: nodes of 8 ranks cut the 12 that share experts (parallelism.expert) unevenly",
+                StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Experts_of_one_node_use_no_fabric()
     {
