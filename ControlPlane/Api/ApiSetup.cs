@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api.Calls;
+using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Api.OpenApi;
 using Google.Protobuf.Reflection;
 
@@ -29,7 +30,7 @@ public static class ApiSetup
     private static void AddCalls(this IServiceCollection services) => services
         .AddSingleton<KnownRuns>().AddSingleton<WholeCluster>().AddSingleton<CallStreams>()
         .AddSingleton<SubmissionCalls>().AddSingleton<RunCalls>().AddSingleton<HistoryCalls>().AddSingleton<IncidentCalls>()
-        .AddSingleton<DrillCalls>().AddSingleton<TraceCalls>()
+        .AddSingleton<DrillCalls>().AddSingleton<OutageLedger>().AddSingleton<TraceCalls>()
         .AddSingleton<ExpertCalls>().AddSingleton<TryCalls>().AddSingleton<NodeCalls>().AddSingleton<QueueCalls>()
         .AddSingleton<ForesightCalls>().AddSingleton<ServerCalls>();
 

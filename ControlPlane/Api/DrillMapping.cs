@@ -17,6 +17,13 @@ internal static class DrillMapping
             Step = truth.Step, At = truth.At.ToTimestamp(), IncidentsBefore = truth.IncidentsBefore, What = truth.What,
             Checkpoint = truth.Checkpoint, File = truth.File, Simulated = simulated,
         };
+        if (truth.Outage is { } outage)
+        {
+            proto.Told = outage.Words;
+            proto.ToldAfter = outage.ToldAfter is { } after ? Duration.FromTimeSpan(after) : null;
+            proto.BackAt = outage.BackAt?.ToTimestamp();
+        }
+
         if (truth.Rank is { } rank)
         {
             proto.Rank = rank;
@@ -27,12 +34,15 @@ internal static class DrillMapping
 
     public static DrillTruth ToRecord(this Proto.DrillTruth truth) => new(
         ToFault(truth.Fault), Checked.Stage(truth.Run, truth.Stage), Checked.NotNegative(truth.Attempt, "attempt"),
-        truth.HasRank ? Checked.NotNegative(truth.Rank, "rank") : null, Checked.Name(truth.Node, "node"),
+        truth.HasRank ? Checked.NotNegative(truth.Rank, "rank") : null, truth.Node.Length > 0 ? Checked.Name(truth.Node, "node") : "",
         Checked.NotNegative(truth.Step, "step"), Checked.Time(truth.At, "at"),
         Checked.NotNegative(truth.IncidentsBefore, "incidentsBefore"), Checked.Words(truth.What, WordsMax))
     {
         Checkpoint = Checked.Words(truth.Checkpoint, WordsMax),
         File = Checked.Words(truth.File, WordsMax),
+        Outage = ToFault(truth.Fault).IsOutage() ? new OutageSeen(
+            truth.ToldAfter is null ? null : Checked.Span(truth.ToldAfter, "toldAfter"), Checked.Words(truth.Told, WordsMax),
+            truth.BackAt is null ? null : Checked.Time(truth.BackAt, "backAt")) : null,
     };
 
     public static DrillFault ToFault(string name) => DrillFaults.Parse(name)

@@ -67,7 +67,10 @@ internal static class WorkerMapping
             [.. request.Checkpoints.Select(made => made.ToRecord(stage))], [.. request.Evaluations.Select(ToRecord)],
             [.. request.Notes.Select(note => new WorkerNote(
                 Checked.Time(note.At, "notes.at"), Checked.Words(note.Text, NoteLengthMax),
-                Checked.NotNegative(note.Attempt, "notes.attempt")))],
+                Checked.NotNegative(note.Attempt, "notes.attempt"))
+                {
+                    FullDisk = Checked.Words(note.FullDisk, NoteLengthMax), Node = request.Node,
+                })],
             request.LaunchSeconds.ToImmutableDictionary(part => Checked.Name(part.Key, "launchSeconds"),
                 part => Checked.Seconds(part.Value, $"launchSeconds.{part.Key}")),
             [.. request.RefusedCheckpoints.Select(ToRecord)], [.. request.ExpertLoads.Select(ToRecord)])

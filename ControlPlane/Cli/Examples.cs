@@ -36,7 +36,7 @@ internal static class Examples
         ["drill"] =
         [
             "dsops drill mini --fault kill-rank --seed 1", "dsops drill mini --fault hang --seed 2 --json | jq '{grade, verified}'",
-            "dsops drill mini --fault corrupt-checkpoint --within 120",
+            "dsops drill mini --fault corrupt-checkpoint --within 120", "dsops drill mini --fault kill-control-plane",
         ],
         ["pause"] = ["dsops pause mini --reason \"night rate begins at 22:00\""],
         ["resume"] = ["dsops resume mini"],

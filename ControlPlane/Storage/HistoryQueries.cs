@@ -41,6 +41,15 @@ public sealed class HistoryQueries(OpsConnections connections, ChangeFeed feed)
         return rows.ConvertAll(r => new NumberedEvent(r.Number, LedgerJson.Read<RunEvent>(r.Body)));
     }
 
+    /// <summary>Newest first.</summary>
+    public async Task<List<RunEvent>> NewestEvents(string run, int limit, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        var rows = await context.Events.Where(e => e.Run == run).OrderByDescending(e => e.Number).Take(Math.Clamp(limit, 1, PageMax))
+            .Select(e => e.Body).ToListAsync(cancellation);
+        return rows.ConvertAll(LedgerJson.Read<RunEvent>);
+    }
+
     /// <summary>The events after a number, then each new one as it is written.</summary>
     public async IAsyncEnumerable<NumberedEvent> FollowEvents(string run, long after, [EnumeratorCancellation]
         CancellationToken cancellation)

@@ -61,7 +61,11 @@ public static class RankReports
     public static void ExpertLoad(this IRankLink link, ExpertLoadReport load) => link.Report(new RankReport { ExpertLoad = load });
 
     /// <summary>A line for the run's timeline.</summary>
-    public static void Note(this IRankLink link, string text) => link.Report(new RankReport { Note = new WorkerNote { Text = text } });
+    public static void Note(this IRankLink link, string text) => link.Note(text, "");
+
+    /// <param name="fullDisk">The file system that had no room for a save; empty: it is about something else.</param>
+    public static void Note(this IRankLink link, string text, string fullDisk) =>
+        link.Report(new RankReport { Note = new WorkerNote { Text = text, FullDisk = fullDisk } });
 
     /// <summary>A checkpoint that must not be used again.</summary>
     /// <param name="digest">Empty: not known.</param>

@@ -4,7 +4,8 @@ namespace DeepSeekOps.Worker.Checkpoints;
 /// What is told of saves that fail, one after the other: the first of each kind, and their number once one is durable again. A full disk
 /// refuses each save for as long as it is full, and a line for each would push everything else out of the timeline.
 /// </summary>
-internal sealed class FailedSaves(string folder, Action<string> tell)
+/// <param name="tell">The words, and the file system that is full; empty: it is not for that.</param>
+internal sealed class FailedSaves(string folder, Action<string, string> tell)
 {
     private (Type Kind, int Code)? _told;
     private long _first;
@@ -21,16 +22,18 @@ internal sealed class FailedSaves(string folder, Action<string> tell)
             return;
         }
         _told = kind;
-        tell($"The checkpoint of step {step} could not be written: {reason.Message.TrimEnd('.')}. Free space under {folder}, "
+        var full = FullDisk.Of(reason, folder);
+        tell($"The checkpoint of step {step} could not be written: {reason.Message.TrimEnd('.')}"
+            + $"{(full.Length > 0 ? $"; full is {full}" : "")}. Free space under {folder}, "
             + "or set checkpoints.keep lower. Training goes on; older checkpoints are untouched. Further saves that fail like this "
-            + "are told together.");
+            + "are told together.", full);
     }
 
     public void Durable(long step)
     {
         if (_count > 1)
         {
-            tell($"The checkpoint of step {step} is written again; {_count} before it could not be, from step {_first} to {_newest}.");
+            tell($"The checkpoint of step {step} is written again; {_count} before it could not be, from step {_first} to {_newest}.", "");
         }
         (_told, _count) = (null, 0);
     }

@@ -69,9 +69,13 @@ internal sealed class Dsops : IAsyncDisposable
     /// <summary>`dsops serve`, for a cluster that is there already.</summary>
     public static Task<Dsops> Serve(params string[] arguments) => Start("serve", arguments);
 
-    private static async Task<Dsops> Start(string verb, string[] arguments)
+    /// <param name="prepare">Given its data directory, before it starts.</param>
+    public static Task<Dsops> StartOn(Action<string> prepare, params string[] devArguments) => Start("dev", devArguments, prepare);
+
+    private static async Task<Dsops> Start(string verb, string[] arguments, Action<string>? prepare = null)
     {
         string folder = Directory.CreateTempSubdirectory("dsops-e2e-").FullName;
+        prepare?.Invoke(folder);
         var dsops = new Dsops(folder, verb, arguments);
         try
         {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
@@ -5,6 +6,7 @@ using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Drills;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 using Grpc.Core;
@@ -14,7 +16,7 @@ namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>Faults on purpose, and how they were met.</summary>
 internal sealed class DrillCalls(
-    KnownRuns runs, IGrainFactory grains, IncidentStore incidents, ITrainingCluster cluster, TimeProvider clock)
+    KnownRuns runs, IGrainFactory grains, IncidentStore incidents, ITrainingCluster cluster, OutageLedger outages, TimeProvider clock)
 {
     /// <summary>Of one run: a drill asks about its newest.</summary>
     private const int IncidentsScored = 200;
@@ -30,9 +32,22 @@ internal sealed class DrillCalls(
         var stage = await StageToDrill(run, Checked.OptionalName(request.Stage, "stage"), cancellation);
         var ground = await Ground(stage, cancellation);
         var plan = DrillPlan.Choose(ground, fault, request.Seed, out string refusal) ?? throw NotNow(refusal);
+        if (fault.IsOutage() && outages.Refusal(fault, cluster.Simulated) is { Length: > 0 } not)
+        {
+            throw NotNow(not);
+        }
+
         await Task.Delay(plan.After, clock, cancellation);
         var at = clock.GetUtcNow();
         long step = (await grains.GetGrain<IStageGrain>(stage.ToString()).Describe())?.View.Step ?? 0;
+        if (fault.IsOutage())
+        {
+            return new DrillTruth(fault, stage, plan.Attempt, null, "", step, at, ground.Newest?.Number ?? 0, "")
+            {
+                File = outages.File,
+            }.ToProto(cluster.Simulated);
+        }
+
         var struck = await hands.Strike(plan, cancellation);
         struck = struck.InsideRank ? await Ask(plan, request.Seed, at) : struck;
         return struck.Refusal.Length > 0 ? throw NotNow(struck.Refusal)
@@ -48,7 +63,15 @@ internal sealed class DrillCalls(
         var truth = request.ToRecord();
         await runs.ExistingStage(truth.Stage.Run, truth.Stage.Stage, context.CancellationToken);
         var known = await incidents.Newest(truth.Stage.Run, since: null, IncidentsScored, context.CancellationToken);
-        return DrillCard.Of(truth, [.. known.Select(k => k.Incident)]).ToProto(cluster.Simulated);
+        ImmutableArray<Incident> all = [.. known.Select(k => k.Incident)];
+        return (truth.Fault.IsOutage() ? OutageCard.Of(truth, await Facts(truth, context.CancellationToken), all)
+            : DrillCard.Of(truth, all)).ToProto(cluster.Simulated);
+    }
+
+    private async Task<OutageFacts> Facts(DrillTruth truth, CancellationToken cancellation)
+    {
+        var report = await grains.GetGrain<IStageGrain>(truth.Stage.ToString()).Describe();
+        return await outages.Since(truth, report?.View.Attempt ?? 0, cancellation);
     }
 
     private async Task<StageId> StageToDrill(string run, string? stage, CancellationToken cancellation)

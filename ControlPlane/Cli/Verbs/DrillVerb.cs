@@ -44,20 +44,27 @@ internal static class DrillVerb
         {
             name, fault, seed, stage, within,
         };
-        command.SetClientAction(async (client, parsed, cancellation) =>
+        command.SetAction(async (parsed, cancellation) =>
         {
-            var truth = await client.DrillAsync(new DrillRequest
+            var patience = TimeSpan.FromSeconds(parsed.GetValue(within));
+            var truth = await Ask(parsed, new DrillRequest
             {
                 Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "", Fault = parsed.GetValue(fault),
                 Seed = parsed.GetValue(seed),
-            }, ControlPlaneConnection.Options(cancellation));
+            }, cancellation);
+            if (DrillFaults.Parse(truth.Fault) is { } struck && struck.IsOutage())
+            {
+                truth = await OutageOf(parsed, patience).Strike(truth, cancellation);
+            }
+
             if (!parsed.WantsJson())
             {
                 string simulated = truth.Simulated ? "Simulated: " : "";
                 Say(terminal, 0, $"{simulated}{truth.Run}/{truth.Stage} at step {Whole(truth.Step)}: {truth.What}");
             }
 
-            var card = await Wait(client, truth, TimeSpan.FromSeconds(parsed.GetValue(within)), cancellation);
+            using var connection = await VerbAction.Connect(parsed, cancellation);
+            var card = await Wait(connection.Client, truth, patience, cancellation);
             if (parsed.WantsJson())
             {
                 await terminal.Output.WriteLineAsync(ProtoJson.Document(card));
@@ -71,6 +78,18 @@ internal static class DrillVerb
         });
         return command;
     }
+
+    private static async Task<DrillTruth> Ask(ParseResult parsed, DrillRequest request, CancellationToken cancellation)
+    {
+        using var connection = await VerbAction.Connect(parsed, cancellation);
+        return await connection.Client.DrillAsync(request, ControlPlaneConnection.Options(cancellation));
+    }
+
+    private static DrillOutage OutageOf(ParseResult parsed, TimeSpan within) => parsed.GetValue(CommonOptions.Server) is { Length: > 0 }
+        ? throw new RefusalException("A control plane is struck by the machine and user that it runs as, and --server names one elsewhere.",
+            "Run the drill there, with --data-dir DIR.", ExitCode.Usage)
+        : new DrillOutage(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory,
+            cancellation => VerbAction.Connect(parsed, cancellation), within);
 
     private static async Task<DrillCard> Wait(
         OpsService.OpsServiceClient client, DrillTruth truth, TimeSpan within, CancellationToken cancellation)

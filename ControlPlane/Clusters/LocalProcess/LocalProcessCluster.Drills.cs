@@ -29,6 +29,9 @@ public sealed partial class LocalProcessCluster
                     DrillFault.KillNode => KillNode(plan, agent),
                     DrillFault.LoseContact => LoseContact(plan, agent),
                     DrillFault.CorruptCheckpoint => await CorruptNewest(plan, cancellation),
+                    DrillFault.FillDisk => FillDisk(plan),
+                    DrillFault.KillControlPlane or DrillFault.DatabaseDown =>
+                        throw new System.Diagnostics.UnreachableException("the command that asks for it does it"),
                     DrillFault.NotANumber or DrillFault.Spike or DrillFault.Slow => new DrillStruck("") { InsideRank = true },
                     _ => throw new System.Diagnostics.UnreachableException($"fault {plan.Fault}"),
                 };
@@ -80,6 +83,24 @@ public sealed partial class LocalProcessCluster
         {
             await Task.Delay(DrillPlan.SilentFor, _clock);
             ProcessTable.Signal(agent, SigCont);
+        }
+    }
+
+    private DrillStruck FillDisk(DrillPlan plan)
+    {
+        string folder = Path.Combine(_checkpointsFolder, plan.Stage.Run, plan.Stage.Stage);
+        var struck = DiskBallast.Fill(folder, Path.GetFullPath(_options.DataDirectory), out var full);
+        if (full is not null)
+        {
+            _ = Empty(full);
+        }
+
+        return struck;
+
+        async Task Empty(DiskBallast ballast)
+        {
+            await Task.Delay(DrillPlan.FullFor, _clock);
+            ballast.Remove();
         }
     }
 

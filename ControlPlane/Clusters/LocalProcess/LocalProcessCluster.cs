@@ -40,6 +40,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         _clock = clock;
         _nodesFolder = Path.GetFullPath(Path.Combine(_options.DataDirectory, "nodes"));
         _checkpointsFolder = Path.GetFullPath(Path.Combine(_options.DataDirectory, "checkpoints"));
+        DiskBallast.RemoveLeft(_checkpointsFolder);
     }
 
     public string Kind => "local";

@@ -32,7 +32,8 @@ public sealed partial class SimulatedCluster
                     gangs[pod.Gang].SpoilNextBatch();
                     return new DrillStruck("the next simulated step is NaN");
                 case DrillFault.KillRank or DrillFault.Hang or DrillFault.Spike or DrillFault.CorruptCheckpoint or DrillFault.LoseContact
-                    or DrillFault.Slow:
+                    or DrillFault.Slow or DrillFault.KillControlPlane or DrillFault.DatabaseDown
+                    or DrillFault.FillDisk:
                     return DrillStruck.Refused(
                         $"a simulated cluster has no process and no file for '{plan.Fault.NameOf()}'. It can be drilled with kill-agent, "
                         + "kill-node and nan; `dsops dev --drills` on local processes knows all.");

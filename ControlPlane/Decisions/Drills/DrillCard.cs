@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Drills;
 
@@ -65,6 +66,8 @@ public sealed record DrillCard(
         DrillFault.Spike => Spiked(truth, incident),
         DrillFault.CorruptCheckpoint => Corrupt(truth, incident),
         DrillFault.LoseContact => Lost(truth, incident),
+        DrillFault.FillDisk => Full(truth, Named(incident, StageFullDisk.Cause), incident),
+        DrillFault.KillControlPlane or DrillFault.DatabaseDown => throw new UnreachableException("OutageCard scores it"),
         _ => throw new UnreachableException($"fault {truth.Fault}"),
     };
 
@@ -93,6 +96,10 @@ public sealed record DrillCard(
             : named.Reason.Contains(truth.File, StringComparison.Ordinal) ? (Right, $"the checkpoint and {truth.File} in it are named")
             : (CauseAlone, $"the checkpoint is named, {truth.File} in it is not: {named.Reason}");
     }
+
+    private static (int, string) Full(DrillTruth truth, Diagnosis? named, Incident incident) => named is null ? Other(incident)
+        : named.Sentence.Contains(truth.File, StringComparison.Ordinal) ? (Right, $"the disk is named, and that it is {truth.File}")
+        : (CauseAlone, $"a full disk is named, {truth.File} is not: {named.Sentence}");
 
     private static (int, string) Lost(DrillTruth truth, Incident incident) =>
         incident.Diagnosis is not null ? Other(incident)

@@ -24,6 +24,12 @@ public enum DrillFault
     LoseContact = 7,
     /// <summary>One rank takes half as long again for its own work, for a while.</summary>
     Slow = 8,
+    /// <summary>SIGKILL of the control plane; it is started again as it was.</summary>
+    KillControlPlane = 9,
+    /// <summary>Another program holds the database's write lock for a while.</summary>
+    DatabaseDown = 10,
+    /// <summary>The file system of the checkpoints has no room left for a while.</summary>
+    FillDisk = 11,
 }
 
 public static class DrillFaults
@@ -42,8 +48,14 @@ public static class DrillFaults
         DrillFault.CorruptCheckpoint => "corrupt-checkpoint",
         DrillFault.LoseContact => "lose-contact",
         DrillFault.Slow => "slow",
+        DrillFault.KillControlPlane => "kill-control-plane",
+        DrillFault.DatabaseDown => "database-down",
+        DrillFault.FillDisk => "fill-disk",
         _ => throw new UnreachableException($"fault {fault}"),
     };
+
+    /// <summary>It strikes whoever would answer: the command that asks for it does it.</summary>
+    public static bool IsOutage(this DrillFault fault) => fault is DrillFault.KillControlPlane or DrillFault.DatabaseDown;
 
     /// <summary>Null: there is none of that name.</summary>
     public static DrillFault? Parse(string name) =>

@@ -41,6 +41,16 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
     public static readonly TimeSpan SlowFor = TimeSpan.FromSeconds(60);
 
     /// <summary>
+    /// Of <see cref="DrillFault.FillDisk"/>. Ours: a save has to fall into it, and they are far more often where one drills.
+    /// </summary>
+    public static readonly TimeSpan FullFor = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Of a control plane, or its database: longer than the 10 s that a write waits for a lock, so that writes fail and not only wait.
+    /// </summary>
+    public static readonly TimeSpan AwayFor = TimeSpan.FromSeconds(20);
+
+    /// <summary>
     /// Of <see cref="DrillFault.LoseContact"/>. Ours: twice what silence is told after, and far below what an agent is given up after.
     /// </summary>
     public static readonly TimeSpan SilentFor = TimeSpan.FromSeconds(20);
@@ -63,7 +73,13 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
         // The first rank's word on the rate counts for all.
         var rank = fault == DrillFault.Spike ? ranks[0] : ranks[random.Next(ranks.Length)];
         var after = TimeSpan.FromMilliseconds(random.Next(IntoAStepMs));
-        bool ofNode = fault is DrillFault.KillAgent or DrillFault.KillNode or DrillFault.LoseContact or DrillFault.CorruptCheckpoint;
+        bool ofNode = fault is DrillFault.KillAgent or DrillFault.KillNode or DrillFault.LoseContact or DrillFault.CorruptCheckpoint
+            or DrillFault.FillDisk;
+        if (fault.IsOutage())
+        {
+            return new DrillPlan(fault, ground.Stage.Stage, ground.Stage.View.Attempt, null, "", 0, after, random.Next());
+        }
+
         return new DrillPlan(fault, ground.Stage.Stage, ground.Stage.View.Attempt, ofNode ? null : rank.Rank, rank.Node,
             ofNode ? rank.AgentPid : rank.Pid, after, random.Next());
     }

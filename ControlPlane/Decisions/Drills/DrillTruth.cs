@@ -13,4 +13,7 @@ public sealed record DrillTruth(
 
     /// <summary>The file in it.</summary>
     public string File { get; init; } = "";
+
+    /// <summary>Of a fault that strikes the control plane itself: what the command saw of it. Null: any other.</summary>
+    public OutageSeen? Outage { get; init; }
 }

@@ -105,7 +105,14 @@ public sealed record Evaluation(
     string Name, double Value, double? Low, double? High, int Samples, long Step, DateTimeOffset At, int Attempt);
 
 /// <summary>Something worth a line on the timeline that only the worker can know.</summary>
-public sealed record WorkerNote(DateTimeOffset At, string Text, int Attempt);
+public sealed record WorkerNote(DateTimeOffset At, string Text, int Attempt)
+{
+    /// <summary>Of a save that failed because there was no room: the file system that is full. Empty: it is about something else.</summary>
+    public string FullDisk { get; init; } = "";
+
+    /// <summary>Whose word it is.</summary>
+    public string Node { get; init; } = "";
+}
 
 /// <summary>An agent's first word after its start, and after each lost connection.</summary>
 /// <param name="AgentId">One per agent process: a restarted agent is another agent.</param>

@@ -38,7 +38,11 @@ public sealed record Diagnosis(
 /// <summary>What was decided, by which rung of the ladder, and what was not.</summary>
 /// <param name="GoesOnFrom">Step of the checkpoint that the next launch goes on from.</param>
 public sealed record IncidentDecision(
-    DateTimeOffset At, string Remedy, string Rung, long GoesOnFrom, ImmutableArray<RefusedRemedy> Refused);
+    DateTimeOffset At, string Remedy, string Rung, long GoesOnFrom, ImmutableArray<RefusedRemedy> Refused)
+{
+    /// <summary>The rung that only tells.</summary>
+    public const string Advice = "advice";
+}
 
 /// <summary>A checkpoint that is not used again.</summary>
 public sealed record RefusedPath(string Path, string Reason);
@@ -106,8 +110,8 @@ public sealed record Incident(
     /// <summary>What was done before anybody here knew: an agent launched its rank again by itself. Empty: all was decided here.</summary>
     public string ToldAfterwards { get; init; } = "";
 
-    /// <summary>A rank that is slow: it is told, and nothing is done about it.</summary>
-    internal bool Slow => State == IncidentState.Diagnosed && Diagnosis?.Cause == Health.SlowRank.Cause;
+    /// <summary>It is told, and nothing is done about it: the gang trains on.</summary>
+    internal bool Advice => State == IncidentState.Diagnosed && Decision?.Rung == IncidentDecision.Advice;
 
     public bool Open => State is not (IncidentState.Closed or IncidentState.NeedsHuman);
 

@@ -43,10 +43,10 @@ public static class IncidentMachine
             + $"{Words.Duration(now - incident.OpenedAt)} beyond the usual and went on by itself.");
 
     /// <summary>
-    /// A rank is slower than those that do the same. It stays diagnosed until it is not, or something fails: nothing is ended for it.
+    /// Something is wrong that the gang trains on with. It stays diagnosed until it is not, or something fails: nothing is ended for it.
     /// </summary>
-    /// <param name="figures">What was measured of it and of the others, a line each.</param>
-    public static Incident FoundSlow(
+    /// <param name="figures">What was measured, a line each.</param>
+    public static Incident Tell(
         Incident begun, Diagnosis diagnosis, IncidentDecision decision, DateTimeOffset happened, IEnumerable<string> figures)
     {
         var found = begun.To(IncidentState.Diagnosed, diagnosis.At, diagnosis.Sentence) with
@@ -59,22 +59,26 @@ public static class IncidentMachine
         return figures.Aggregate(found, (incident, figure) => incident.To(IncidentState.Diagnosed, diagnosis.At, figure));
     }
 
-    /// <param name="heldUp">What the gang lost by it.</param>
-    public static Incident FastAgain(Incident incident, TimeSpan heldUp, long step, DateTimeOffset now)
+    /// <summary>What was only told is over.</summary>
+    /// <param name="proof">By what that is known.</param>
+    /// <param name="lost">What the gang lost by it.</param>
+    /// <param name="price">The same in words; empty: nothing.</param>
+    public static Incident Over(Incident incident, string proof, TimeSpan lost, string price, long step, DateTimeOffset now)
     {
-        if (!incident.Slow || incident.Diagnosis is not { } diagnosis)
+        if (!incident.Advice || incident.Diagnosis is not { } diagnosis)
         {
             return incident;
         }
 
-        double hours = heldUp.TotalHours * incident.Ranks;
-        string proof = $"by its own work no rank stands out any more at step {step}";
+        string more = price.Length > 0 ? $" {price}" : "";
         var lasted = now - (incident.HappenedAt ?? incident.OpenedAt);
         return Close(incident with
         {
-            Outcome = new IncidentOutcome(now, step, null, null, 0, 0) { BackAt = now, GpuHours = hours, Proof = proof },
-        }, now, $"{Capital(diagnosis.Sentence.TrimEnd('.'))}; after {Words.Duration(lasted)} {proof}. "
-            + $"The gang was held up by {Words.Duration(heldUp)}, {Words.GpuHours(hours)} GPU-hours of straggler tax.");
+            Outcome = new IncidentOutcome(now, step, null, null, 0, 0)
+            {
+                BackAt = now, GpuHours = lost.TotalHours * incident.Ranks, Proof = proof,
+            },
+        }, now, $"{Capital(diagnosis.Sentence.TrimEnd('.'))}; after {Words.Duration(lasted)} {proof}.{more}");
     }
 
     /// <param name="open">An incident that is not over yet: this failure is part of it. Null: it begins with this one.</param>
@@ -86,8 +90,8 @@ public static class IncidentMachine
         var (incident, now) = (open ?? begin(), failure.NoticedAt);
         var diagnosed = incident.To(IncidentState.Diagnosed, now, diagnosis.Sentence) with
         {
-            // That a rank was slow before is part of the story; what is lost counts from the failure.
-            HappenedAt = incident.Slow ? failure.HappenedAt : incident.HappenedAt ?? failure.HappenedAt,
+            // That something was amiss before is part of the story; what is lost counts from the failure.
+            HappenedAt = incident.Advice ? failure.HappenedAt : incident.HappenedAt ?? failure.HappenedAt,
             Diagnosis = diagnosis,
             Decision = decision,
             Outcome = null,

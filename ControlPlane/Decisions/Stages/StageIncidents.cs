@@ -122,15 +122,17 @@ internal static class StageIncidents
                         NewestIncident = IncidentMachine.Suspect(stage.Id, NumberOf(stage), gang.Slots, silence.Words, silence.Node, now),
                     },
                 }
-                : stage.Phase is Phase.Running { Gang: var whole }
-                    && StageStragglers.Found(stage, whole, NumberOf(stage), seen, now) is { } slow ? decision with { Next = slow }
-                : decision;
+                : stage.Phase is Phase.Running { Gang: var whole } && Advice(stage, whole, seen, now) is { } told
+                    ? decision with { Next = told } : decision;
         }
 
         var next = Moved(open, before, stage, seen, now);
         return ReferenceEquals(next, open) ? decision
             : decision with { Next = Told(stage with { NewestIncident = next }, open, next, now) };
     }
+
+    private static Stage? Advice(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
+        StageFullDisk.Found(stage, gang, NumberOf(stage), seen, now) ?? StageStragglers.Found(stage, gang, NumberOf(stage), seen, now);
 
     private static Incident Moved(Incident open, Stage before, Stage stage, Observation seen, DateTimeOffset now)
     {
@@ -151,7 +153,8 @@ internal static class StageIncidents
             Phase.Completed => IncidentMachine.Leave(IncidentMachine.Verify(open, ToldOf(stage, seen), long.MaxValue, now),
                 "the stage has ended", now),
             Phase.Failed failed => IncidentMachine.GiveUp(open, failed.Why, now),
-            Phase.Running when open.Slow => StageStragglers.Moved(open, stage, seen, now),
+            Phase.Running when open.Advice => open.Diagnosis?.Cause == StageFullDisk.Cause ? StageFullDisk.Moved(open, stage, now)
+                : StageStragglers.Moved(open, stage, seen, now),
             Phase.Running when open.State == IncidentState.Acting =>
                 IncidentMachine.Began(open, stage.LaunchedFrom + 1, PhasesOf(open, stage, seen, now), now),
             Phase.Running when open.State == IncidentState.Verifying => IncidentMachine.Verify(open, ToldOf(stage, seen), newest, now),
@@ -183,7 +186,8 @@ internal static class StageIncidents
             stage.Say(now, "verified", EventLevel.Info,
                 $"incident {next.Number} is closed: past step {next.Diagnosis?.Step}, and {outcome.Proof}"),
         (IncidentState.Diagnosed, { State: IncidentState.Closed, Outcome.BackAt: not null }) =>
-            stage.Say(now, "straggler-over", EventLevel.Info, $"incident {next.Number} is closed: {next.Sentence}"),
+            stage.Say(now, next.Diagnosis?.Cause == StageFullDisk.Cause ? "disk-free" : "straggler-over", EventLevel.Info,
+                $"incident {next.Number} is closed: {next.Sentence}"),
         (IncidentState.Verifying, { State: IncidentState.NeedsHuman }) =>
             stage.Say(now, "needs-person", EventLevel.Error, $"incident {next.Number}: {next.Sentence}"),
         _ => stage,

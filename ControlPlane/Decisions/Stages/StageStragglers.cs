@@ -27,7 +27,7 @@ internal static class StageStragglers
         var diagnosis = new Diagnosis(now, SlowRank.Cause, sentence, "",
             $"look at {rank.Node}: clocks, temperature, other programs. `dsops cordon {rank.Node}`, then pause and resume, gives the gang "
             + "another node", "", rank.Rank, rank.Node.Name, stage.Attempt, step, Refused(slow));
-        var decision = new IncidentDecision(now, "it is told, and the gang trains on", "advice", step,
+        var decision = new IncidentDecision(now, "it is told, and the gang trains on", IncidentDecision.Advice, step,
         [
             new RefusedRemedy("end the rank", "a slow rank still trains, and a restart does not make a machine faster"),
             new RefusedRemedy("another gang", $"a person may: by itself nothing is ended for {Ms(slow.HeldUp)} a step"),
@@ -35,14 +35,24 @@ internal static class StageStragglers
         var began = new Incident(stage.Id, number, IncidentState.Diagnosed, now, "", gang.Slots, []);
         return stage.Say(now, "straggler", EventLevel.Warning, sentence) with
         {
-            NewestIncident = IncidentMachine.FoundSlow(began, diagnosis, decision, now - SlowRanks.Window, slow.Seen.Select(Figure)),
+            NewestIncident = IncidentMachine.Tell(began, diagnosis, decision, now - SlowRanks.Window, slow.Seen.Select(Figure)),
         };
     }
 
     /// <summary>What is known now of the incident that is open for a slow rank.</summary>
-    public static Incident Moved(Incident open, Stage stage, Observation seen, DateTimeOffset now) =>
-        seen.Slow is { Slowest: null } look
-            ? IncidentMachine.FastAgain(open, TimeSpan.FromSeconds(look.HeldUp), seen.Latest?.Step ?? stage.LaunchedFrom, now) : open;
+    public static Incident Moved(Incident open, Stage stage, Observation seen, DateTimeOffset now)
+    {
+        if (seen.Slow is not { Slowest: null } look)
+        {
+            return open;
+        }
+
+        long step = seen.Latest?.Step ?? stage.LaunchedFrom;
+        var lost = TimeSpan.FromSeconds(look.HeldUp);
+        return IncidentMachine.Over(open, $"by its own work no rank stands out any more at step {step}", lost,
+            $"The gang was held up by {Words.Duration(lost)}, {Words.GpuHours(lost.TotalHours * open.Ranks)} GPU-hours of straggler tax.",
+            step, now);
+    }
 
     private static ImmutableArray<RefusedTheory> Refused(SlowRank slow) =>
     [

@@ -81,15 +81,52 @@ public sealed class DrillTests
     {
         Assert.Contains("no two ranks", Refused(Ground(), DrillFault.Slow), StringComparison.Ordinal);
         Assert.NotNull(Choose(Ground() with { Alike = 2 }, DrillFault.Slow, 3)!.Rank);
-        var told = IncidentMachine.FoundSlow(new Incident(Stage, 2, IncidentState.Diagnosed, At.AddSeconds(25), "", 4, []),
+        var told = IncidentMachine.Tell(new Incident(Stage, 2, IncidentState.Diagnosed, At.AddSeconds(25), "", 4, []),
             new Diagnosis(At.AddSeconds(25), SlowRank.Cause, "rank 2 is slow", "", "", "", 2, "node-1", 1, 40, []),
             new IncidentDecision(At, "it is told", "advice", 40, []), At.AddSeconds(-5), []);
         var truth = Truth(DrillFault.Slow) with { Rank = 2 };
         Assert.True(DrillCard.Of(truth, [told]) is { Grade: 100, Over: false, Verified: false, NamedAfter.TotalSeconds: 25 });
         Assert.Equal(65, DrillCard.Of(truth with { Rank = 1 }, [told]).Grade);
         Assert.Equal(35, DrillCard.Of(truth, [Diagnosed(FailureCause.RankHung, 2, "node-1", 20)]).Grade);
-        Assert.True(DrillCard.Of(truth, [IncidentMachine.FastAgain(told, TimeSpan.FromSeconds(3), 90, At.AddSeconds(80))])
+        Assert.True(DrillCard.Of(truth, [IncidentMachine.Over(told, "none stands out", TimeSpan.FromSeconds(3), "", 90, At.AddSeconds(80))])
             is { Over: true, Verified: true, Grade: 100 });
+    }
+
+    [Fact]
+    public void A_full_disk_is_right_when_its_file_system_is_named_and_over_with_the_next_checkpoint()
+    {
+        var told = IncidentMachine.Tell(new Incident(Stage, 2, IncidentState.Diagnosed, At.AddSeconds(3), "", 4, []),
+            new Diagnosis(At.AddSeconds(3), "disk full", "the disk is full: /mnt/ckpt (tmpfs) has no room", "", "", "", null, "node-1", 1,
+                40, []),
+            new IncidentDecision(At, "it is told", IncidentDecision.Advice, 20, []), At, []);
+        var truth = Truth(DrillFault.FillDisk) with { File = "/mnt/ckpt" };
+        Assert.True(DrillCard.Of(truth, [told]) is { Grade: 100, Verified: false, NamedAfter.TotalSeconds: 3 });
+        Assert.Equal(65, DrillCard.Of(truth with { File = "/srv" }, [told]).Grade);
+        Assert.Equal(35, DrillCard.Of(truth, [Diagnosed(FailureCause.RankExited, 2, "node-1", 20)]).Grade);
+        Assert.True(DrillCard.Of(truth, [IncidentMachine.Over(told, "there is room again", TimeSpan.Zero, "", 50, At.AddSeconds(33))])
+            is { Verified: true, StepsLost: 0 });
+    }
+
+    [Fact]
+    public void An_outage_is_right_when_it_is_told_nothing_is_ended_and_no_step_is_missing()
+    {
+        var back = At.AddSeconds(25);
+        var truth = Truth(DrillFault.KillControlPlane) with { Outage = new OutageSeen(null, "", back) };
+        var facts = new OutageFacts(1, "node-0 is in contact again after 25 s", 200, back.AddSeconds(2), 0);
+        Assert.True(OutageCard.Of(truth, facts, []) is { Grade: 100, Over: true, Verified: true, StepsLost: 0 });
+        Assert.True(OutageCard.Of(truth, facts with { Back = "" }, []) is { Grade: 0, Over: false, Verified: false });
+        Assert.False(OutageCard.Of(truth, facts with { Missing = 1 }, []).Verified);
+        Assert.False(OutageCard.Of(truth, facts with { Attempt = 2 }, []).Verified);
+        Assert.False(OutageCard.Of(truth, facts with { NewestAt = back.AddSeconds(-1) }, []).Verified);
+        Assert.True(OutageCard.Of(truth, facts, [Diagnosed(FailureCause.AgentLost, null, "node-1", 25)]) is { Grade: 35, Verified: false });
+        // Of before it.
+        Assert.Equal(100, OutageCard.Of(truth with { IncidentsBefore = 2 }, facts,
+            [Diagnosed(FailureCause.AgentLost, null, "node-1", 25)]).Grade);
+        var locked = truth with { Fault = DrillFault.DatabaseDown };
+        Assert.Equal(0, OutageCard.Of(locked, facts, []).Grade);
+        Assert.True(OutageCard.Of(locked with { Outage = new OutageSeen(TimeSpan.FromSeconds(4), "it cannot be written", back) },
+            facts with { Back = "" }, []) is { Grade: 100, Verified: true, NamedAfter.TotalSeconds: 4 });
+        Assert.True(Choose(Ground(), DrillFault.DatabaseDown, 1) is { Rank: null, Pid: 0, Node: "" });
     }
 
     [Fact]
@@ -129,7 +166,8 @@ public sealed class DrillTests
 
     [Fact]
     public void Whatever_is_recorded_a_grade_is_one_of_four_and_only_the_right_cause_earns_more_than_notice() =>
-        Gen.Select(Gen.Enum<DrillFault>(), Gen.Enum<FailureCause>(), Gen.Int[0, 3], Gen.Int[0, 200]).Sample((fault, cause, rank, step) =>
+        Gen.Select(Gen.Enum<DrillFault>().Where(f => !f.IsOutage()), Gen.Enum<FailureCause>(), Gen.Int[0, 3], Gen.Int[0, 200])
+            .Sample((fault, cause, rank, step) =>
         {
             var card = DrillCard.Of(Truth(fault) with { Rank = 2 }, [Diagnosed(cause, rank, "node-1", step)]);
             Assert.Contains(card.Grade, new[] { 35, 65, 100 });

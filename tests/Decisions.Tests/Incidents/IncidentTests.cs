@@ -35,7 +35,7 @@ public sealed class IncidentTests
                 incident = !incident.Open ? incident : random.Next(6) switch
                 {
                     0 when incident.State == IncidentState.Suspected => IncidentMachine.HeardAgain(incident, Began),
-                    0 => IncidentMachine.FastAgain(incident, TimeSpan.FromSeconds(2), 12, Began),
+                    0 => IncidentMachine.Over(incident, "no rank stands out", TimeSpan.FromSeconds(2), "", 12, Began),
                     1 => Failed(incident, random, i),
                     2 => IncidentMachine.Began(incident, 11, [], Began),
                     3 => IncidentMachine.Verify(incident, [new(11, random.Next(4) == 0 ? 5 : 2)], 11 + (i * 2), Began),
@@ -188,7 +188,7 @@ public sealed class IncidentTests
         Assert.True(reached(world));
     }
 
-    private static Incident Slow() => IncidentMachine.FoundSlow(new Incident(Stage, 1, IncidentState.Diagnosed, Began, "", 4, []),
+    private static Incident Slow() => IncidentMachine.Tell(new Incident(Stage, 1, IncidentState.Diagnosed, Began, "", 4, []),
         new Diagnosis(Began, SlowRank.Cause, "rank 2 is slow", "", "", "", 2, "node-1", 1, 12, []),
         new IncidentDecision(Began, "it is told, and the gang trains on", "advice", 12, []), Began.AddSeconds(-30), []);
 
