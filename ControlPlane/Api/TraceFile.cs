@@ -32,8 +32,9 @@ internal static class TraceFile
     private static IEnumerable<(string, string)> About(Trace trace)
     {
         string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
-        yield return ("run", Text($"{trace.Run}/{trace.Stage}, attempt {trace.Attempt}, steps {trace.FirstStep} to ")
-            + Text($"{trace.FirstStep + trace.Steps - 1}{(trace.Simulated ? ", simulated" : "")}"));
+        yield return ("run", Text($"{trace.Run}/{trace.Stage}, attempt {trace.Attempt}, ")
+            + (trace.Steps == 1 ? Text($"step {trace.FirstStep}") : Text($"steps {trace.FirstStep} to {trace.FirstStep + trace.Steps - 1}"))
+            + Text($"{(trace.Simulated ? ", simulated" : "")}"));
         yield return ("ranks", trace.Drawn.Count == trace.Ranks ? Text($"all {trace.Ranks}")
             : Text($"{trace.Drawn.Count} of {trace.Ranks}: one for each place of the pipeline, and the one that computed longest"));
         yield return ("step", Text($"{trace.StepSeconds:0.######} s"));

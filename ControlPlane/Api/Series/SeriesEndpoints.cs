@@ -4,6 +4,8 @@ using System.Globalization;
 using System.Net.WebSockets;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
+using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using Microsoft.Net.Http.Headers;
 
@@ -23,6 +25,7 @@ public static class SeriesEndpoints
         group.MapGet("/buckets", Buckets);
         group.MapGet("/sparks", Sparks);
         group.MapGet("/export.csv", (HttpContext http, SeriesQueries series) => Export(http, series, simulated));
+        group.MapGet("/trace.json", Recording);
         group.Map("/live", endpoints.CreateApplicationBuilder()
             .UseWebSockets(new WebSocketOptions { KeepAliveInterval = KeepAlive }).Use(_ => Live).Build());
         return group;
@@ -44,6 +47,31 @@ public static class SeriesEndpoints
         // Also a range that has passed may change, when a restart goes back behind it: the browser asks each time, a tag answers.
         http.Response.Headers.CacheControl = "no-cache";
         return Results.Bytes(PictureBytes.Write(picture), "application/octet-stream", entityTag: new EntityTagHeaderValue($"\"{tag}\""));
+    }
+
+    /// <summary>Recorded steps as chrome://tracing and Perfetto open them.</summary>
+    private static async Task<IResult> Recording(HttpContext http, TraceStore traces)
+    {
+        string said = http.Request.Query["id"].ToString();
+        long id = 0;
+        if (said.Length > 0 && !long.TryParse(said, NumberStyles.None, CultureInfo.InvariantCulture, out id))
+        {
+            return Refusal([new ParameterProblem("id", Checked.Shown(said), "write a recording's number, or leave it out for the newest")]);
+        }
+
+        string run = http.Request.Query["run"].ToString();
+        if (await traces.Read(run, id > 0 ? id : null, http.RequestAborted) is not { } trace)
+        {
+            return Results.Problem(statusCode: StatusCodes.Status404NotFound, title: "Not found",
+                detail: $"{Checked.Shown(run)} has no such recording. GET /v1/runs/RUN/traces lists those there are.");
+        }
+
+        http.Response.Headers.CacheControl = "no-store";
+        return Results.Stream(async to =>
+        {
+            await using var json = new Utf8JsonWriter(to);
+            TraceFile.Write(json, trace.ToProto(withSpans: true));
+        }, "application/json");
     }
 
     private static async Task<IResult> Sparks(HttpContext http, SeriesQueries series)

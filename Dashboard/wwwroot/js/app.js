@@ -9,6 +9,7 @@ import './fresh.js';
 import './spark.js';
 import './heat.js';
 import './experts.js';
+import './trace.js';
 import './draft.js';
 import './editor.js';
 import './follow.js';
