@@ -15,7 +15,10 @@ internal sealed class Outbound : IDisposable
         Tensor Copy)> _waiting = Channel.CreateUnbounded<(PeerLink, Tensor)>(new() { SingleReader = true });
     private readonly Exchange _exchange;
     private readonly Thread _thread;
+    private readonly Lock _counting = new();
+    private readonly ManualResetEventSlim _idle = new(true);
     private volatile Exception? _failure;
+    private int _under;
 
     public Outbound(Calls calls, TimeSpan limit)
     {
@@ -30,7 +33,19 @@ internal sealed class Outbound : IDisposable
         using var untracked = no_grad();
         var copy = tensor.detach().to(CPU).contiguous();
         copy = (ReferenceEquals(copy, tensor) || tensor.device_type == DeviceType.CPU ? copy.clone() : copy).DetachFromDisposeScope();
+        Count(1);
         _waiting.Writer.TryWrite((link, copy));
+    }
+
+    /// <summary>
+    /// Returns once all of it has gone: whatever else is written to a connection may only follow. An abort ends the wait, since it ends the
+    /// sending.
+    /// </summary>
+    /// <exception cref="PeerLostException">What was sent earlier did not arrive.</exception>
+    public void Settle()
+    {
+        _idle.Wait();
+        ThrowIfFailed();
     }
 
     /// <exception cref="PeerLostException">What was sent earlier did not arrive.</exception>
@@ -47,6 +62,23 @@ internal sealed class Outbound : IDisposable
         // What is on its way still goes: the other rank may be waiting for it.
         _waiting.Writer.TryComplete();
         _thread.Join();
+        _idle.Dispose();
+    }
+
+    private void Count(int more)
+    {
+        lock (_counting)
+        {
+            _under += more;
+            if (_under == 0)
+            {
+                _idle.Set();
+            }
+            else
+            {
+                _idle.Reset();
+            }
+        }
     }
 
     private void Work()
@@ -59,6 +91,7 @@ internal sealed class Outbound : IDisposable
                 {
                     Carry(next.Link, next.Copy);
                 }
+                Count(-1);
             }
         }
     }

@@ -32,7 +32,7 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
 
     public void AllReduce(IReadOnlyList<Tensor> tensors)
     {
-        calls.Next();
+        Begin();
         using var untracked = no_grad();
         foreach (var alike in tensors.GroupBy(t => Exact(t.dtype)))
         {
@@ -55,7 +55,7 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
 
     public Tensor ReduceScatter(Tensor parts)
     {
-        calls.Next();
+        Begin();
         using var untracked = no_grad();
         using var scope = NewDisposeScope();
         var sums = parts.detach().to(Exact(parts.dtype), CPU).contiguous().clone();
@@ -70,7 +70,7 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
 
     public Tensor AllGather(Tensor part)
     {
-        calls.Next();
+        Begin();
         using var untracked = no_grad();
         using var scope = NewDisposeScope();
         var mine = part.detach().cpu().contiguous();
@@ -95,7 +95,7 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
         {
             throw new ArgumentException($"{rows.shape[0]} rows are not the {sent.Sum()} to send to {sent.Count} ranks of {Ranks}.");
         }
-        calls.Next();
+        Begin();
         using var untracked = no_grad();
         using var scope = NewDisposeScope();
         var mine = rows.detach().cpu().contiguous();
@@ -122,7 +122,7 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
 
     public void Broadcast(Tensor tensor, int from)
     {
-        calls.Next();
+        Begin();
         using var untracked = no_grad();
         using var scope = NewDisposeScope();
         var host = tensor.detach().cpu().contiguous();
@@ -200,6 +200,16 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
     private static int Place(IReadOnlyList<int> members, int own) =>
         members.Index().Where(m => m.Item == own).Select(m => m.Index).DefaultIfEmpty(-1).First() is >= 0 and var place ? place
         : throw new ArgumentException($"Rank {own} is not of the group of {string.Join(", ", members)}.");
+
+    /// <summary>A call of all ranks uses the connections that single sends go by, and those may still be on their way.</summary>
+    private void Begin()
+    {
+        calls.Next();
+        if (_outbound.IsValueCreated)
+        {
+            _outbound.Value.Settle();
+        }
+    }
 
     private PeerLink Link(int place) => _links[place] ??= Met(place);
 

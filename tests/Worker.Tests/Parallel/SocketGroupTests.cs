@@ -130,6 +130,33 @@ public sealed class SocketGroupTests
         Assert.Equal([(1f, 1.5f), (0f, 0.5f)], got);
     }
 
+    /// <summary>32 MiB are more than two sockets hold: they are still on their way when the sum begins.</summary>
+    [Fact]
+    public void A_sum_behind_something_sent_does_not_mix_with_it()
+    {
+        var first = new TaskCompletionSource<Calls>();
+        var got = SocketRanks.Run(Row(2), (rank, mesh) =>
+        {
+            using var scope = NewDisposeScope();
+            var sum = full(3, rank + 10f);
+            mesh.World.Barrier(); // they are connected
+            var made = mesh.Calls.Made;
+            if (rank == 0)
+            {
+                mesh.World.Send(full(8 << 20, 5f), 1);
+                first.SetResult(mesh.Calls);
+                mesh.World.AllReduce([sum]);
+                return sum.mean().ToDouble();
+            }
+            var received = zeros(8 << 20);
+            SpinWait.SpinUntil(() => first.Task.IsCompleted && first.Task.Result.Made == made + 2);
+            mesh.World.Receive(received, 0);
+            mesh.World.AllReduce([sum]);
+            return received.eq(5f).all().item<bool>() ? sum.mean().ToDouble() : double.NaN;
+        });
+        Assert.Equal([21, 21], got);
+    }
+
     [Fact]
     public void Each_rank_counts_the_same_calls()
     {
