@@ -65,7 +65,8 @@ internal sealed class StateMemory : IDisposable
     private IEnumerable<MemorySlot> Own => _slots.Where(s => s.Step is not null && s.Tag.SequenceEqual(_tag));
 
     /// <summary>In the place of the older of the two. Call only when every rank of the gang has the newer one whole.</summary>
-    public void Keep(KeptMeta meta, IReadOnlyDictionary<string, IReadOnlyList<Piece>> tensors)
+    /// <param name="look">Called when all is copied; what it throws leaves the slot without a state.</param>
+    public void Keep(KeptMeta meta, IReadOnlyDictionary<string, IReadOnlyList<Piece>> tensors, Action? look = null)
     {
         using var untracked = no_grad();
         var (files, bytes) = Lay(tensors);
@@ -81,6 +82,7 @@ internal sealed class StateMemory : IDisposable
                     at += Room(piece.Value);
                 }
             }
+            look?.Invoke();
         });
     }
 

@@ -27,12 +27,25 @@ internal static unsafe class CudaQueue
         return stream;
     }
 
+    /// <summary>Until it is disposed, what this thread asks libtorch for goes to that queue.</summary>
+    /// <param name="device">Of CUDA's numbering.</param>
+    public static IDisposable Use(nint stream, int device)
+    {
+        var failed = aoti_torch_create_cuda_stream_guard(stream, device, out var guard);
+        return failed == 0 ? new Guard(guard)
+            : throw new InvalidOperationException($"libtorch does not take another queue of GPU {device} (error {failed}).");
+    }
+
     /// <summary>One beside libtorch's, which waits for it nowhere by itself.</summary>
-    public static nint New()
+    /// <param name="first">What is asked here begins before what waits in others: for calls that other GPUs wait for.</param>
+    public static nint New(bool first = false)
     {
         const uint NonBlocking = 1;
+        int least, greatest;
         nint stream;
-        Check(((delegate* unmanaged<nint*, uint, int>)Symbol("cuStreamCreate"))(&stream, NonBlocking), "cuStreamCreate");
+        Check(((delegate* unmanaged<int*, int*, int>)Symbol("cuCtxGetStreamPriorityRange"))(&least, &greatest), "cuCtxGetStreamPriorityRange");
+        Check(((delegate* unmanaged<nint*, uint, int, int>)Symbol("cuStreamCreateWithPriority"))(
+            &stream, NonBlocking, first ? greatest : least), "cuStreamCreateWithPriority");
         return stream;
     }
 
@@ -90,4 +103,15 @@ internal static unsafe class CudaQueue
 
     [DllImport("libtorch_cuda.so"), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int aoti_torch_get_current_cuda_stream(int device, out nint stream);
+
+    [DllImport("libtorch_cuda.so"), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int aoti_torch_create_cuda_stream_guard(nint stream, int device, out nint guard);
+
+    [DllImport("libtorch_cuda.so"), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int aoti_torch_delete_cuda_stream_guard(nint guard);
+
+    private sealed class Guard(nint handle) : IDisposable
+    {
+        public void Dispose() => _ = aoti_torch_delete_cuda_stream_guard(handle);
+    }
 }

@@ -57,7 +57,7 @@ public sealed partial class DeepSeekModel
     /// <summary>A cache for <see cref="DecodeFurther"/>.</summary>
     public LatentCache NewDraftCache(int batch, int capacity) => new(Shape with { Layers = 1 }, batch, capacity, _device, CacheType);
 
-    private ScalarType CacheType => _weights.Mixed ? ScalarType.BFloat16 : _weights.Masters[WeightShapes.Embedding].dtype;
+    private ScalarType CacheType => _weights.ActivationType;
 
     /// <summary>The last block's output at the new places, [batch, new, hidden].</summary>
     private Tensor Continue(Tensor tokens, LatentCache cache, Tensor? padding)

@@ -76,6 +76,18 @@ public sealed partial class DeepSeekModel : IDisposable
     /// <summary>What was left for later in backward passes, where the schedule splits them.</summary>
     public LaterGradients? Later => _weights.Later;
 
+    /// <summary>As <see cref="Weights.BeforeUse"/>.</summary>
+    public Action<string?>? BeforeUse
+    {
+        set => _weights.BeforeUse = value;
+    }
+
+    /// <summary>
+    /// Called in a backward pass when the gradients of a layer's weights are made, with the layer's number, on autograd's thread. Null: passes
+    /// begun from then on tell nobody. Of modules that predict further it is not told.
+    /// </summary>
+    public Action<int>? LayerPassed { get; set; }
+
     /// <summary>Of what goes from layer to layer.</summary>
     public ScalarType ActivationType => _weights.Mixed ? ScalarType.BFloat16 : ScalarType.Float32;
 
@@ -92,7 +104,7 @@ public sealed partial class DeepSeekModel : IDisposable
 
     /// <summary>b of equation 16, [experts] per MoE layer, outside of the gradient: add ±γ by load after a step.</summary>
     public IReadOnlyList<Tensor> CorrectionBiases =>
-        [.. _weights.Masters.Where(w => w.Key.EndsWith("e_score_correction_bias", StringComparison.Ordinal)).Select(w => w.Value)];
+        [.. _weights.CorrectionBiases];
 
     /// <summary>What is known of the routed layers that lie here, with what the other ranks of the pipeline know of theirs.</summary>
     /// <param name="own">[experts] each, of <see cref="CorrectionBiases"/>' layers.</param>
@@ -192,7 +204,9 @@ public sealed partial class DeepSeekModel : IDisposable
         var hidden = (run.Begins ? embedded : before) ?? throw new ArgumentNullException(nameof(before));
         for (var layer = run.First; layer < run.First + run.Layers; layer++)
         {
-            hidden = _blocks[layer].Forward(hidden, _rope, mask, training, uses);
+            var (number, told) = (layer, training ? LayerPassed : null);
+            hidden = _blocks[layer].Forward(
+                told is null ? hidden : LayerEdge.Of(hidden, () => told(number)), _rope, mask, training, uses);
         }
 
         var through = hidden;

@@ -17,7 +17,7 @@ internal sealed record ExpertUse(Tensor Load, Tensor? Balance);
 /// <param name="experts">The ranks that share the layer's routed experts; each holds as many.</param>
 internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string prefix, ExpertRanks experts)
 {
-    private readonly Router _router = new(shape, weights.Masters, prefix + "gate.");
+    private readonly Router _router = new(shape, name => weights[name], prefix + "gate.");
     // libtorch's grouped product wants rows whose bytes are a multiple of 16.
     private readonly bool _grouped = !weights.ExpertsOneByOne && shape.HiddenSize % 8 == 0 && shape.MoeIntermediateSize % 8 == 0;
     private readonly string _gateUp = prefix + "experts.gate_up_proj";

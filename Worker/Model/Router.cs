@@ -10,7 +10,7 @@ namespace DeepSeekOps.Worker.Model;
 internal sealed record RoutingChoice(Tensor Experts, Tensor Weights, Tensor Scores);
 
 /// <summary>Which experts a token goes to, always in float32.</summary>
-internal sealed class Router(ModelShape shape, IReadOnlyDictionary<string, Tensor> masters, string prefix)
+internal sealed class Router(ModelShape shape, Func<string, Tensor> weight, string prefix)
 {
     /// <summary>
     /// Affinities by equation 15, choice with the correction bias by equation 16 among the best groups (section 2.1.2,
@@ -18,10 +18,10 @@ internal sealed class Router(ModelShape shape, IReadOnlyDictionary<string, Tenso
     /// </summary>
     public RoutingChoice Choose(Tensor tokens)
     {
-        var logits = linear(tokens.to(float32), masters[prefix + "weight"].to(float32));
+        var logits = linear(tokens.to(float32), weight(prefix + "weight").to(float32));
         var sigmoid = shape.Routing == RoutingMethod.SigmoidWithBias;
         var scores = sigmoid ? logits.sigmoid() : logits.softmax(-1);
-        var ranked = sigmoid ? scores.detach() + masters[prefix + "e_score_correction_bias"] : scores.detach();
+        var ranked = sigmoid ? scores.detach() + weight(prefix + "e_score_correction_bias") : scores.detach();
         var experts = shape.EvenRouting ? Even(tokens.shape[0], tokens.device)
             : WithinBestGroups(ranked).topk(shape.ActiveExperts, -1, sorted: false).indexes;
         var gates = scores.gather(1, experts);

@@ -58,27 +58,56 @@ internal sealed class Weights : IDisposable
     /// <summary>The routed experts cannot be one grouped product: FP8 emulation takes them one by one.</summary>
     public bool ExpertsOneByOne => _fp8 && !Mixed;
 
-    public IReadOnlyDictionary<string, Tensor> Masters => _masters;
+    /// <summary>Called before a weight is used, with its name; null: before all may be. Somebody may still be bringing them.</summary>
+    public Action<string?>? BeforeUse { get; set; }
+
+    public IReadOnlyDictionary<string, Tensor> Masters
+    {
+        get
+        {
+            BeforeUse?.Invoke(null);
+            return _masters;
+        }
+    }
+
+    /// <summary>The experts' correction biases, which no gradient changes, in the order of the layers.</summary>
+    public IEnumerable<Tensor> CorrectionBiases =>
+        _masters.Where(w => w.Key.EndsWith("e_score_correction_bias", StringComparison.Ordinal)).Select(w => w.Value);
+
+    /// <summary>Of what lies in a cache of its activations.</summary>
+    public ScalarType ActivationType => Mixed ? ScalarType.BFloat16 : _masters.Values.First().dtype;
 
     public IEnumerable<TrainedWeight> Trained =>
-        from master in _masters
+        from master in Masters
         let leaf = _rounded.GetValueOrDefault(master.Key) ?? master.Value
         where leaf.requires_grad
         select new TrainedWeight(master.Key, master.Value, leaf);
 
     /// <summary>The weight in the type of the activations.</summary>
-    public Tensor this[string name] => _rounded.TryGetValue(name, out var rounded) ? rounded : _masters[name];
+    public Tensor this[string name]
+    {
+        get
+        {
+            BeforeUse?.Invoke(name);
+            return _rounded.TryGetValue(name, out var rounded) ? rounded : _masters[name];
+        }
+    }
 
     public bool Contains(string name) => _masters.ContainsKey(name);
 
     /// <summary>Somebody may write to masters: they are rounded again before the next pass.</summary>
-    public void MastersMayChange() => _stale = true;
+    public void MastersMayChange()
+    {
+        BeforeUse?.Invoke(null);
+        _stale = true;
+    }
 
     /// <summary>Before a pass: copies are those of the masters.</summary>
     public void Round()
     {
         if (Mixed && _stale)
         {
+            BeforeUse?.Invoke(null);
             using var untracked = no_grad();
             foreach (var (name, copy) in _rounded)
             {

@@ -38,6 +38,10 @@ public interface IProcessGroup
     /// <summary>The tensor becomes, in place, that of the rank <paramref name="from"/>.</summary>
     void Broadcast(Tensor tensor, int from);
 
+    /// <summary>Each tensor becomes, in place, its owner's. One call, however many tensors and owners.</summary>
+    /// <param name="owners">Of each tensor: a place in the group.</param>
+    void Give(IReadOnlyList<Tensor> tensors, IReadOnlyList<int> owners);
+
     /// <summary>The value that the group's first rank has.</summary>
     long Broadcast(long value);
 

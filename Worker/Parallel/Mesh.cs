@@ -22,6 +22,9 @@ public sealed record Mesh(
 
     public ExpertRanks ExpertRanks => new(Experts) { Nodes = ExpertNodes };
 
+    /// <summary>Null: gradients are summed up after the backward pass, and updated weights are given before the next.</summary>
+    public CallsBeside? Beside { get; init; }
+
     /// <summary>Of a gang of one.</summary>
     public static Mesh Alone()
     {
@@ -58,5 +61,7 @@ public sealed record Mesh(
         Mirror = Mirror is null ? null : of(Mirror, "mirror"),
         ExpertNodes = ExpertNodes is not { } nodes ? null
             : new NodeGroups(of(nodes.Across, "experts between nodes"), of(nodes.Within, "experts of a node")),
+        Beside = Beside is null ? null
+            : Beside with { Data = of(Beside.Data, "data, beside"), Replicas = of(Beside.Replicas, "replicas, beside") },
     };
 }

@@ -47,6 +47,13 @@ internal sealed class TimedGroup(IProcessGroup group, RankTime time) : IProcessG
         time.Leave(entered);
     }
 
+    public void Give(IReadOnlyList<Tensor> tensors, IReadOnlyList<int> owners)
+    {
+        var entered = time.Enter();
+        group.Give(tensors, owners);
+        time.Leave(entered);
+    }
+
     public long Broadcast(long value)
     {
         var entered = time.Enter();

@@ -47,6 +47,20 @@ internal sealed class TracedGroup(IProcessGroup group, string name, StepTrace tr
         });
     }
 
+    public void Give(IReadOnlyList<Tensor> tensors, IReadOnlyList<int> owners)
+    {
+        if (Quiet)
+        {
+            group.Give(tensors, owners);
+            return;
+        }
+        Call("give", tensors.Sum(Bytes), () =>
+        {
+            group.Give(tensors, owners);
+            return true;
+        });
+    }
+
     public long Broadcast(long value) => Quiet ? group.Broadcast(value) : Call("broadcast", sizeof(long), () => group.Broadcast(value));
 
     public void Send(Tensor tensor, int to)

@@ -83,7 +83,14 @@ public sealed class GangMesh : IDisposable
         foreach (var (members, group) in groups.Where(g => g.Group.Ranks > 1).DistinctBy(g => Key(g.Members))
             .OrderBy(g => Key(g.Members), StringComparer.Ordinal))
         {
-            Open(members, group, rank);
+            Open(Key(members), members, group, rank);
+        }
+        var dataKey = Key(neighbours.Data);
+        if (plain.Data.Ranks > 1 && dataKey == Key(neighbours.Experts))
+        {
+            // Else the passes' exchanges of tokens would wait behind the sums that are made beside them.
+            dataKey = "early " + dataKey;
+            Open(dataKey, neighbours.Data, plain.Data, rank);
         }
         var (sends, receives) = Pairs(neighbours.Pipeline, plain.Pipeline, rank, device);
         var watch = new NcclWatch(_sockets.Beside(rank), [.. _communicators.Values], plain.Calls);
@@ -98,6 +105,16 @@ public sealed class GangMesh : IDisposable
             ExpertNodes = neighbours.ExpertNodes is var (between, inside) && plain.ExpertNodes is { } parts
                 ? new NodeGroups(Of(between, parts.Across), Of(inside, parts.Within)) : null,
         };
+        if (plain.Data.Ranks > 1)
+        {
+            var queue = new QueueBeside(device.index);
+            _opened.Add(queue);
+            Mesh = Mesh with
+            {
+                Beside = new CallsBeside(
+                    new NcclGroup(plain.Data, _communicators[dataKey], sends, receives, plain.Calls), Mesh.Replicas, queue.Run),
+            };
+        }
         return $"NCCL {NcclChoice.Words(ready[0].Version)}";
     }
 
@@ -157,11 +174,11 @@ public sealed class GangMesh : IDisposable
         return Id(bytes);
     }
 
-    private void Open(int[] members, IProcessGroup group, int rank)
+    private void Open(string key, int[] members, IProcessGroup group, int rank)
     {
         using var id = group.Own == 0 ? tensor(Bytes(NcclLibrary.NewId())) : zeros(NcclId.Bytes, uint8);
         group.Broadcast(id, 0);
-        Connect(Key(members), Id(id), Array.IndexOf(members, rank), members.Length);
+        Connect(key, Id(id), Array.IndexOf(members, rank), members.Length);
     }
 
     private NcclCommunicator Connect(string key, NcclId id, int own, int ranks) =>

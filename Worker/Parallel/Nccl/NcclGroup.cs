@@ -157,6 +157,30 @@ internal sealed class NcclGroup(
         }
     }
 
+    /// <remarks>Out of the owner's memory and into that of the others: nothing is copied on its way.</remarks>
+    public void Give(IReadOnlyList<Tensor> tensors, IReadOnlyList<int> owners)
+    {
+        if (tensors.Any(t => IsOnHost(t) || !t.is_contiguous()))
+        {
+            throw new ArgumentException("Only what lies in one piece on a GPU is given so.", nameof(tensors));
+        }
+        if (tensors.Count == 0)
+        {
+            return;
+        }
+        calls.Next();
+        var queue = Queue(tensors[0]);
+        all.Ask(c =>
+        {
+            NcclLibrary.GroupStart();
+            foreach (var (tensor, owner) in tensors.Zip(owners))
+            {
+                NcclLibrary.Broadcast(DispatcherCall.Address(tensor), Bytes(tensor), owner, c, queue);
+            }
+            NcclLibrary.GroupEnd();
+        });
+    }
+
     public long Broadcast(long value) => host.Broadcast(value);
 
     public void Send(Tensor tensor, int to)

@@ -89,6 +89,33 @@ public sealed class SocketGroup(string name, IReadOnlyList<int> members, int own
         return all.to(part.device).MoveToOuterDisposeScope();
     }
 
+    public void Give(IReadOnlyList<Tensor> tensors, IReadOnlyList<int> owners)
+    {
+        using var untracked = no_grad();
+        foreach (var alike in tensors.Zip(owners).GroupBy(t => t.First.dtype))
+        {
+            using var scope = NewDisposeScope();
+            var given = alike.ToLookup(t => t.Second, t => t.First.detach());
+            var own = empty(Enumerable.Range(0, Ranks).Max(rank => given[rank].Sum(t => t.numel())), alike.Key);
+            Each(given[Own], own, (tensor, part) => part.copy_(tensor));
+            var all = AllGather(own);
+            foreach (var others in given.Where(g => g.Key != Own))
+            {
+                Each(others, all[others.Key], (tensor, part) => tensor.copy_(part));
+            }
+        }
+    }
+
+    private static void Each(IEnumerable<Tensor> tensors, Tensor flat, Action<Tensor, Tensor> copy)
+    {
+        var from = 0L;
+        foreach (var tensor in tensors)
+        {
+            copy(tensor, flat.narrow(0, from, tensor.numel()).view(tensor.shape));
+            from += tensor.numel();
+        }
+    }
+
     public unsafe Tensor AllToAll(Tensor rows, IReadOnlyList<long> sent, IReadOnlyList<long> received)
     {
         if (sent.Count != Ranks || received.Count != Ranks || sent.Sum() != rows.shape[0])

@@ -12,11 +12,8 @@ namespace DeepSeekOps.Worker.Training.Learning;
 /// AdamW with FP32 master weights, all parameters in one fused operator. Moments are FP32, or BF16 as in the report (section 3.3.3):
 /// then they are widened for the update and rounded after it.
 /// </summary>
-public sealed class AdamW : IDisposable
+public sealed partial class AdamW : IDisposable
 {
-    /// <summary>Of its weights an owner gives the others so many numbers at once: a GiB, far more than a call costs.</summary>
-    private const long NumbersAtOnce = 256 << 20;
-
     private readonly Optimizer _options;
     private readonly string[] _names;
     private readonly bool[] _mirrored;
@@ -26,6 +23,9 @@ public sealed class AdamW : IDisposable
     private readonly Tensor[] _first;
     private readonly Tensor[] _second;
     private readonly Tensor[] _steps;
+    private readonly bool[] _early;
+    private readonly List<Action> _summing = [];
+    private readonly ILookup<int?, int> _ofLayers;
     private readonly int[] _owners;
     private readonly int[] _own;
 
@@ -42,6 +42,8 @@ public sealed class AdamW : IDisposable
         _weights = [.. parameters.Select(p => p.Master)];
         _leaves = [.. parameters.Select(p => p.Leaf)];
         _sums = new Tensor?[_weights.Length];
+        _early = new bool[_weights.Length];
+        _ofLayers = Enumerable.Range(0, _names.Length).ToLookup(i => WeightShapes.LayerOf(_names[i]));
         _owners = deal is null ? [] : Owners(_names, _weights, deal);
         DealsMoments = deal is not null;
         var type = options.Bf16Moments ? ScalarType.BFloat16 : ScalarType.Float32;
@@ -63,84 +65,6 @@ public sealed class AdamW : IDisposable
         ($"{_names[i]}.exp_avg", _first[i]), ($"{_names[i]}.exp_avg_sq", _second[i]), ($"{_names[i]}.step", _steps[i]),
     });
 
-    private bool IsOwn(int i, Mesh? deal) => deal is null || _owners[i] == HoldersOf(i, deal).Own;
-
-    private IProcessGroup HoldersOf(int i, Mesh mesh) => WeightShapes.IsExperts(_names[i]) ? mesh.Replicas : mesh.Data;
-
-    /// <summary>By their places in the group that holds the weight: each next weight goes to whoever has the least to update.</summary>
-    private static int[] Owners(string[] names, Tensor[] weights, Mesh mesh)
-    {
-        var (dense, experts) = (new long[mesh.Data.Ranks], new long[mesh.Replicas.Ranks]);
-        return [.. names.Zip(weights, (name, weight) =>
-        {
-            var dealt = WeightShapes.IsExperts(name) ? experts : dense;
-            var owner = Array.IndexOf(dealt, dealt.Min());
-            dealt[owner] += weight.numel();
-            return owner;
-        })];
-    }
-
-    /// <summary>Weights that others have updated become theirs here.</summary>
-    private void TakeOver(int[] learning, Mesh mesh)
-    {
-        foreach (var held in learning.GroupBy(i => WeightShapes.IsExperts(_names[i])))
-        {
-            var holders = HoldersOf(held.First(), mesh);
-            if (holders.Ranks == 1)
-            {
-                continue;
-            }
-            var left = Enumerable.Range(0, holders.Ranks).Select(owner => new Queue<int>(held.Where(i => _owners[i] == owner))).ToList();
-            while (left.Exists(q => q.Count > 0))
-            {
-                Exchange([.. left.Select(Next)], holders);
-            }
-        }
-    }
-
-    /// <summary>Of one owner's weights those that are given next, at least one where there are any.</summary>
-    private int[] Next(Queue<int> left)
-    {
-        var (next, numbers) = (new List<int>(), 0L);
-        while (left.TryPeek(out var i) && (next.Count == 0 || numbers + _weights[i].numel() <= NumbersAtOnce))
-        {
-            next.Add(left.Dequeue());
-            numbers += _weights[i].numel();
-        }
-        return [.. next];
-    }
-
-    /// <summary>
-    /// Each owner gives the others some of its weights, all at once: what goes one way does not wait for what comes the other.
-    /// </summary>
-    private void Exchange(int[][] given, IProcessGroup holders)
-    {
-        using var scope = NewDisposeScope();
-        var most = given.Max(of => of.Sum(i => _weights[i].numel()));
-        var like = _weights[given.First(of => of.Length > 0)[0]];
-        var own = empty(most, dtype: like.dtype, device: like.device);
-        Each(given[holders.Own], own, (weight, part) => part.copy_(weight));
-        var all = holders.AllGather(own);
-        for (var owner = 0; owner < given.Length; owner++)
-        {
-            if (owner != holders.Own)
-            {
-                Each(given[owner], all[owner], (weight, part) => weight.copy_(part));
-                Array.ForEach(given[owner], Round);
-            }
-        }
-    }
-
-    private void Each(int[] weights, Tensor flat, Action<Tensor, Tensor> copy)
-    {
-        var from = 0L;
-        foreach (var i in weights)
-        {
-            copy(_weights[i], flat.narrow(0, from, _weights[i].numel()).reshape(_weights[i].shape));
-            from += _weights[i].numel();
-        }
-    }
-
     private void Round(int i)
     {
         if (_leaves[i].dtype == ScalarType.BFloat16)
@@ -149,12 +73,8 @@ public sealed class AdamW : IDisposable
         }
     }
 
-    /// <summary>The first gradient that is there becomes NaN.</summary>
-    public void SpoilGradient()
-    {
-        using var untracked = no_grad();
-        _leaves.Select(leaf => leaf.grad).FirstOrDefault(gradient => gradient is not null)?.fill_(double.NaN);
-    }
+    /// <summary>A drill has the next gradient that is to be summed up be NaN here.</summary>
+    public bool SpoilsGradient { get; set; }
 
     /// <summary>
     /// Between two backward passes of one step: takes bfloat16 gradients over into float32 sums, so that micro-batches add up in float32
@@ -165,18 +85,63 @@ public sealed class AdamW : IDisposable
         using var untracked = no_grad();
         for (var i = 0; i < _leaves.Length; i++)
         {
-            if (_leaves[i].grad is { } gradient && gradient.dtype == ScalarType.BFloat16)
+            Gather(i);
+        }
+    }
+
+    private void Gather(int i)
+    {
+        // What is being summed up over the ranks gets nothing more in this step.
+        if (!_early[i] && _leaves[i].grad is { } gradient && gradient.dtype == ScalarType.BFloat16)
+        {
+            if (_sums[i] is { } sum)
             {
-                if (_sums[i] is { } sum)
-                {
-                    sum.add_(gradient);
-                }
-                else
-                {
-                    _sums[i] = gradient.to(ScalarType.Float32).DetachFromDisposeScope();
-                }
-                _leaves[i].grad = null;
+                sum.add_(gradient);
             }
+            else
+            {
+                _sums[i] = gradient.to(ScalarType.Float32).DetachFromDisposeScope();
+            }
+            _leaves[i].grad = null;
+        }
+    }
+
+    /// <summary>
+    /// The gradients of a layer's weights are made: sums them up over the ranks beside the backward pass, which goes on. What has none yet
+    /// is summed up by <see cref="Update"/>. Not for weights whose backward pass is to come in this step once more.
+    /// </summary>
+    public void SumEarly(int layer, Mesh mesh)
+    {
+        if (mesh.Beside is not { } beside)
+        {
+            return;
+        }
+        using var untracked = no_grad();
+        using var scope = NewDisposeScope();
+        var sumsUp = Array.Exists(_sums, s => s is not null);
+        int[] made = [.. _ofLayers[layer].Where(i => !_early[i] && (_sums[i] ?? _leaves[i].grad) is not null)];
+        if (made.Length == 0)
+        {
+            return;
+        }
+        Array.ForEach(made, sumsUp ? Gather : _ => { });
+        Spoil(made);
+        _summing.Add(beside.Run(() => Sum(made, beside.Data, beside.Replicas)));
+        Array.ForEach(made, i => _early[i] = true);
+    }
+
+    private void Sum(int[] weights, IProcessGroup data, IProcessGroup replicas)
+    {
+        data.AllReduce([.. weights.Where(i => !WeightShapes.IsExperts(_names[i])).Select(Gradient)]);
+        replicas.AllReduce([.. weights.Where(i => WeightShapes.IsExperts(_names[i])).Select(Gradient)]);
+    }
+
+    private void Spoil(int[] weights)
+    {
+        if (SpoilsGradient && weights.Length > 0)
+        {
+            SpoilsGradient = false;
+            Gradient(weights[0]).fill_(double.NaN);
         }
     }
 
@@ -198,8 +163,11 @@ public sealed class AdamW : IDisposable
             }
         }
         int[] learning = [.. Enumerable.Range(0, _leaves.Length).Where(i => (_sums[i] ?? _leaves[i].grad) is not null)];
-        mesh.Data.AllReduce([.. learning.Where(i => !WeightShapes.IsExperts(_names[i])).Select(Gradient)]);
-        mesh.Replicas.AllReduce([.. learning.Where(i => WeightShapes.IsExperts(_names[i])).Select(Gradient)]);
+        int[] left = [.. learning.Where(i => !_early[i])];
+        Spoil(left);
+        Sum(left, mesh.Data, mesh.Replicas);
+        _summing.ForEach(wait => wait());
+        _summing.Clear();
         mesh.Mirror?.AllReduce([.. learning.Where(i => _mirrored[i]).Select(Gradient)]);
         return learning;
     }
@@ -231,6 +199,7 @@ public sealed class AdamW : IDisposable
     public Tensor Update(double learningRate, Mesh mesh)
     {
         using var untracked = no_grad();
+        Settle();
         var learning = Reduce(mesh);
         int[] byKernel = [.. learning.Where(i => CudaKernels.Serve(Gradient(i)))];
         int[] byLibtorch = [.. learning.Except(byKernel)];
@@ -238,32 +207,27 @@ public sealed class AdamW : IDisposable
         var norm = Norm([.. byKernel.Where(i => IsCounted(i, mesh))],
             [.. byLibtorch.Index().Where(g => IsCounted(g.Item, mesh)).Select(g => gradients[g.Index])], mesh.Model);
         var sound = norm.isfinite().to(ScalarType.Float32);
-        if (DealsMoments)
-        {
-            // What others have the moments of is theirs to update.
-            gradients = [.. byLibtorch.Index().Where(g => IsOwn(g.Item, mesh)).Select(g => gradients[g.Index])];
-            (byKernel, byLibtorch) = ([.. byKernel.Where(i => IsOwn(i, mesh))], [.. byLibtorch.Where(i => IsOwn(i, mesh))]);
-        }
-        foreach (var i in byKernel.Concat(byLibtorch))
-        {
-            _steps[i].add_(sound);
-        }
         Tensor? factor = _options.GradClip > 0 ? (_options.GradClip / (norm + 1e-6)).clamp(max: 1.0) : null;
-        if (byLibtorch.Length > 0)
-        {
-            UpdateByLibtorch(byLibtorch, gradients, factor, learningRate, 1 - sound);
-        }
         // A factor that is NaN tells the kernel to change nothing; that of an infinite norm would be 0.
         var kernelFactor = byKernel.Length > 0 ? (factor ?? ones_like(norm)).masked_fill(sound == 0, double.NaN) : null;
-        foreach (var i in byKernel)
+        var libtorchs = byLibtorch.Zip(gradients).ToDictionary(g => g.First, g => g.Second);
+        // What others have the moments of is theirs to update; they give it while this rank goes on.
+        foreach (var some in DealsMoments ? Portions(learning) : [learning])
         {
-            CudaKernels.AdamW(
-                _weights[i], _first[i], _second[i], Gradient(i), _leaves[i], kernelFactor!, _steps[i],
-                learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
-        }
-        if (DealsMoments)
-        {
-            TakeOver(learning, mesh);
+            int[] own = [.. some.Where(i => IsOwn(i, mesh))];
+            Array.ForEach(own, i => _steps[i].add_(sound));
+            int[] further = [.. own.Where(libtorchs.ContainsKey)];
+            if (further.Length > 0)
+            {
+                UpdateByLibtorch(further, Array.ConvertAll(further, i => libtorchs[i]), factor, learningRate, 1 - sound);
+            }
+            foreach (var i in own.Except(further))
+            {
+                CudaKernels.AdamW(
+                    _weights[i], _first[i], _second[i], Gradient(i), _leaves[i], kernelFactor!, _steps[i],
+                    learningRate, _options.Beta1, _options.Beta2, _options.WeightDecay, _options.Epsilon);
+            }
+            Give(some, mesh);
         }
         Clear(learning);
         return norm;
@@ -325,6 +289,7 @@ public sealed class AdamW : IDisposable
     {
         foreach (var i in learning)
         {
+            _early[i] = false;
             if (_sums[i] is { } sum)
             {
                 sum.Dispose();

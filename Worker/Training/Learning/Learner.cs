@@ -12,11 +12,12 @@ namespace DeepSeekOps.Worker.Training.Learning;
 /// <summary>A model with what it needs to learn: moments, an average of its weights in CPU memory, the experts' balance.</summary>
 public sealed class Learner : IDisposable
 {
-    private readonly IReadOnlyList<(string Name, Tensor Weight)> _parameters;
+    private readonly IReadOnlyList<(string Name, Tensor Weight)> _held;
     private readonly Dictionary<string, Tensor> _average = [];
     private readonly double _emaDecay;
     private readonly List<Tensor> _loads = [];
     private int _micro;
+    private LayerRun? _completing;
 
     /// <param name="rank">Which part of the model it learns: by the place in its gang's layout.</param>
     public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, RankContext rank, Precision precision, Mesh mesh)
@@ -42,8 +43,10 @@ public sealed class Learner : IDisposable
         {
             Model.Initialise(seed);
         }
-        _parameters = [.. Model.Parameters];
+        _held = [.. Model.Parameters];
         Optimizer = new AdamW([.. Model.Trained], options, Model.HoldsWithMirror, dealsMoments ? Mesh : null);
+        Model.BeforeUse = Mesh.Beside is null ? null : Optimizer.Settle;
+        Model.LayerPassed = Mesh.Beside is null ? null : LayerPassed;
         _emaDecay = emaDecay;
         if (emaDecay > 0)
         {
@@ -58,7 +61,7 @@ public sealed class Learner : IDisposable
 
     public AdamW Optimizer { get; }
 
-    public Device Device => _parameters[0].Weight.device;
+    public Device Device => _held[0].Weight.device;
 
     /// <summary>Moments and counts of steps as a checkpoint has them: those of stacked experts as what of all experts lies here.</summary>
     public IEnumerable<Piece> OptimizerState => Optimizer.State.Select(t => new Piece(t.Name, t.Value)
@@ -96,10 +99,10 @@ public sealed class Learner : IDisposable
     {
         using var untracked = no_grad();
         using var scope = NewDisposeScope();
-        var own = _parameters.Select(p => p.Weight.detach().cpu().clone()).ToList();
+        var own = Parameters.Select(p => p.Weight.detach().cpu().clone()).ToList();
         try
         {
-            Exchange(i => _average[_parameters[i].Name]);
+            Exchange(i => _average[Parameters[i].Name]);
             return work();
         }
         finally
@@ -112,7 +115,7 @@ public sealed class Learner : IDisposable
     public void ResetAverage()
     {
         using var untracked = no_grad();
-        foreach (var (name, weight) in _parameters.Where(_ => _emaDecay > 0))
+        foreach (var (name, weight) in Parameters.Where(_ => _emaDecay > 0))
         {
             if (_average.Remove(name, out var old))
             {
@@ -160,6 +163,27 @@ public sealed class Learner : IDisposable
         left.Make();
     }
 
+    /// <summary>
+    /// Runs what makes the last gradients of these layers in a step. Where calls can run beside a backward pass, each layer's gradients are
+    /// summed up as soon as they are made.
+    /// </summary>
+    public void Completing(LayerRun run, Action work)
+    {
+        _completing = run;
+        try
+        {
+            work();
+        }
+        finally
+        {
+            _completing = null;
+        }
+        for (var layer = run.First + run.Layers - 1; layer >= run.First && Mesh.Beside is not null; layer--)
+        {
+            Optimizer.SumEarly(layer, Mesh);
+        }
+    }
+
     /// <summary>What the rate of the step under way is multiplied by: 1, but where a rate is lowered after a loss that rose.</summary>
     public double RateFactor { get; set; } = 1;
 
@@ -167,7 +191,10 @@ public sealed class Learner : IDisposable
     public Action? BeforeChange { get; set; }
 
     /// <summary>A drill has the next update meet a gradient that is NaN here.</summary>
-    public bool SpoilsGradient { get; set; }
+    public bool SpoilsGradient
+    {
+        set => Optimizer.SpoilsGradient = value;
+    }
 
     /// <summary>
     /// Updates by the gradients that the ranks of all rows sum up to: each weighs its own by its share of the whole batch.
@@ -178,17 +205,12 @@ public sealed class Learner : IDisposable
         CustomBackward.ThrowIfFailed();
         BeforeChange?.Invoke();
         _micro = 0;
-        if (SpoilsGradient)
-        {
-            SpoilsGradient = false;
-            Optimizer.SpoilGradient();
-        }
         var norm = Mesh.Trace.Of(
             SpanKinds.Update, "reduce gradients, clip, AdamW", () => Optimizer.Update(learningRate * RateFactor, Mesh));
         if (_emaDecay > 0)
         {
             using var untracked = no_grad();
-            foreach (var (name, weight) in _parameters)
+            foreach (var (name, weight) in Parameters)
             {
                 _average[name].lerp_(weight.detach().cpu(), 1 - _emaDecay);
             }
@@ -235,12 +257,30 @@ public sealed class Learner : IDisposable
         }
     }
 
+    /// <summary>Whole: what other ranks have updated is here.</summary>
+    private IReadOnlyList<(string Name, Tensor Weight)> Parameters
+    {
+        get
+        {
+            Optimizer.Settle();
+            return _held;
+        }
+    }
+
+    private void LayerPassed(int layer)
+    {
+        if (_completing is { } run && layer >= run.First && layer < run.First + run.Layers)
+        {
+            Optimizer.SumEarly(layer, Mesh);
+        }
+    }
+
     private void Exchange(Func<int, Tensor> weightOf)
     {
         BeforeChange?.Invoke();
-        for (var i = 0; i < _parameters.Count; i++)
+        for (var i = 0; i < Parameters.Count; i++)
         {
-            _parameters[i].Weight.detach().copy_(weightOf(i));
+            Parameters[i].Weight.detach().copy_(weightOf(i));
         }
         Model.MastersChanged();
     }

@@ -17,9 +17,10 @@ public sealed record MicroBatch(Tensor Tokens, Tensor? Segments = null);
 /// <param name="backward">Runs a backward pass from these roots with these gradients; null: 1.</param>
 /// <param name="weights">Makes the gradients of weights that a backward pass left for later.</param>
 /// <param name="trace">Is told of each task; null: nobody is.</param>
+/// <param name="completing">Runs the task after which a piece gets no gradient any more in this pass; null: that is not looked at.</param>
 public sealed class PipelinePass(
     DeepSeekModel model, IProcessGroup pipeline, Action<IReadOnlyList<Tensor>, IReadOnlyList<Tensor?>> backward,
-    Action<LeftGradients> weights, StepTrace? trace = null)
+    Action<LeftGradients> weights, StepTrace? trace = null, Action<LayerRun, Action>? completing = null)
 {
     private readonly StepTrace _trace = trace ?? StepTrace.Off;
     private readonly Dictionary<(int Piece, int MicroBatch), Flight> _flying = [];
@@ -35,12 +36,27 @@ public sealed class PipelinePass(
         var route = new PipelineRoute(model.Part.Schedule, pipeline.Ranks, batches.Count);
         using var mail = new PipelineMail(route, pipeline, number => empty(
             [.. batches[number].Tokens.shape, model.Shape.HiddenSize], model.ActivationType, device: model.Device));
-        foreach (var task in PipelineSchedules.Of(route.Schedule, route.Ranks, pipeline.Own, batches.Count))
+        var tasks = PipelineSchedules.Of(route.Schedule, route.Ranks, pipeline.Own, batches.Count);
+        var completes = tasks.Where(t => t.Work != PipelineWork.Forward).GroupBy(t => t.Piece).Select(of => of.Last()).ToHashSet();
+        foreach (var task in tasks)
         {
             // What a task makes on its way goes with the scope; the graph keeps what the backward pass needs.
             using var scope = NewDisposeScope();
             _trace.Of(KindOf(task.Work), $"micro-batch {task.MicroBatch}, piece {task.Piece}",
-                () => Do(task, batches[task.MicroBatch], training, loss, route, mail));
+                () => Work(task));
+        }
+
+        void Work(PipelineTask task)
+        {
+            void Plain() => Do(task, batches[task.MicroBatch], training, loss, route, mail);
+            if (completing is not null && completes.Contains(task))
+            {
+                completing(model.Part.Run(task.Piece), Plain);
+            }
+            else
+            {
+                Plain();
+            }
         }
     }
 

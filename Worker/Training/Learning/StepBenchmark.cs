@@ -77,7 +77,11 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
         // What is traced is no step that is timed.
         for (var step = -WarmUpSteps; step < work.Steps + work.TraceSteps; step++)
         {
-            mesh.World.Barrier();
+            if (step is 0 || step == work.Steps)
+            {
+                // Between the others nobody waits but for the loss: what goes on under the next step is to.
+                mesh.World.Barrier();
+            }
             if (step == work.Steps)
             {
                 mesh.Trace.Begin();
@@ -127,7 +131,7 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
         var sum = zeros([], device: rank.Device);
         var loads = new Dictionary<(int Piece, int Layer), Tensor>();
         MicroBatch[] batches = [.. rows.Select(r => new MicroBatch(r.narrow(1, 0, length)))];
-        var pass = new PipelinePass(learner.Model, mesh.Pipeline, learner.Backward, learner.Backward, mesh.Trace);
+        var pass = new PipelinePass(learner.Model, mesh.Pipeline, learner.Backward, learner.Backward, mesh.Trace, learner.Completing);
         pass.Run(batches, training: true, (number, output) =>
         {
             for (var layer = 0; layer < output.ExpertLoads.Count; layer++)
@@ -151,7 +155,6 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
             }
             return total is null ? null : total * share;
         });
-        learner.Update(1e-4);
         Tensor[] ordered = [.. loads.OrderBy(l => l.Key).Select(l => l.Value)];
         mesh.Data.AllReduce([sum, .. ordered]);
         mesh.Pipeline.AllReduce([sum]);
@@ -159,6 +162,7 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
         {
             mesh.Mirror!.AllReduce(ordered);
         }
+        learner.Update(1e-4);
         learner.Balance(ordered, 0.001);
         figures.ExpertLoadMax = ordered.Length == 0 ? 1 : ordered.Max(l => (l.max() / l.mean()).ToDouble());
         return sum.ToDouble(); // waits for the device

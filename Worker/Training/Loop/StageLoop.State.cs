@@ -136,7 +136,19 @@ public sealed partial class StageLoop
         _keeping.Keep(new KeptMeta(_position, _beganFrom, _leftOut, _work.OwnTexts.ToDictionary(t => t.File, t => t.Text), [])
         {
             PeakTflops = _peakTflops,
-        }, tensors);
+        }, tensors, RequireWhole);
+    }
+
+    /// <summary>
+    /// On a GPU a call that waits for a lost rank is broken off where it stands, and what it was to bring is not what it should be. It was
+    /// asked for before the copy: broken off before it, too.
+    /// </summary>
+    private void RequireWhole()
+    {
+        if (_rank.Device.type == DeviceType.CUDA)
+        {
+            _mesh.Calls.ThrowIfAborted();
+        }
     }
 
     /// <summary>All that lies on this rank of what makes the next step.</summary>
@@ -185,7 +197,11 @@ public sealed partial class StageLoop
         };
         // By then the next step may have taken its batch.
         var (step, batch) = (_position.Step, _order.Taken);
-        _saver.Save(manifest, new Snapshot(tensors, texts), copied => RequireFinite(copied, step, batch));
+        _saver.Save(manifest, new Snapshot(tensors, texts), copied =>
+        {
+            RequireWhole();
+            RequireFinite(copied, step, batch);
+        });
         _savedStep = step;
         if (final)
         {

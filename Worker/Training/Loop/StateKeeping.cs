@@ -30,10 +30,11 @@ internal sealed class StateKeeping(StateMemory? memory, IProcessGroup world, int
         && (every > 0 ? step % every == 0 : _kept <= Cold || clock.GetElapsedTime(_keptAt) * Share >= _takes);
 
     /// <summary>The older of the two states is written over: every rank has to have the newer one whole.</summary>
-    public void Keep(KeptMeta meta, IReadOnlyDictionary<string, IReadOnlyList<Piece>> tensors)
+    /// <param name="look">Called when all is copied, before it counts as kept.</param>
+    public void Keep(KeptMeta meta, IReadOnlyDictionary<string, IReadOnlyList<Piece>> tensors, Action look)
     {
         var began = clock.GetTimestamp();
-        memory!.Keep(meta, tensors);
+        memory!.Keep(meta, tensors, look);
         _keptAt = clock.GetTimestamp();
         if (++_kept > Cold && clock.GetElapsedTime(began, _keptAt) is var took && took < _takes)
         {

@@ -63,7 +63,7 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         var sums = new Sums(learner.Model, context.Device);
         var totals = new Tensor?[batches.Count];
         var pass = new PipelinePass(
-            learner.Model, context.Mesh.Pipeline, learner.Backward, learner.Backward, context.Mesh.Trace);
+            learner.Model, context.Mesh.Pipeline, learner.Backward, learner.Backward, context.Mesh.Trace, learner.Completing);
         pass.Run(batches, training: true, (number, output) =>
         {
             var share = (double)labels[number].shape[0] / batch;
@@ -78,8 +78,9 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             }
             return total is null ? null : total * share;
         });
-        var norm = learner.Update(recipe.LearningRate);
+        // Before the update: what that gives to others goes by the same connections, and whoever waits for the loss would wait for it too.
         sums.Reduce(context.Mesh);
+        var norm = learner.Update(recipe.LearningRate);
         learner.Balance(sums.Loads, recipe.Gamma);
         var tells = !_loadTold || last || step % LoadEvery == 0;
         _loadTold = true;

@@ -138,7 +138,7 @@ public class DeepSeekModelTests : DrawingTests
     public void The_balance_term_is_one_when_every_expert_gets_its_share()
     {
         using var scope = NewDisposeScope();
-        var router = new Router(Mini, new Dictionary<string, Tensor>(), "");
+        var router = new Router(Mini, name => throw new KeyNotFoundException(name), "");
         var experts = (arange(64, dtype: int64).remainder(16)).view(16, 4);
         var choice = new RoutingChoice(experts, ones(16, 4), ones(16, 16));
         Assert.Equal(1, router.BalanceLoss(choice, 2).item<float>(), 5);
@@ -149,7 +149,7 @@ public class DeepSeekModelTests : DrawingTests
     {
         using var scope = NewDisposeScope();
         var weights = new Dictionary<string, Tensor> { ["weight"] = randn(16, 128), ["e_score_correction_bias"] = zeros(16) };
-        var router = new Router(Mini with { RoutedScalingFactor = 1, NormTopkProb = false }, weights, "");
+        var router = new Router(Mini with { RoutedScalingFactor = 1, NormTopkProb = false }, name => weights[name], "");
         weights["e_score_correction_bias"][5] = 10f;
         var choice = router.Choose(randn(20, 128));
         Assert.True((choice.Experts == 5).any(1).all().item<bool>());

@@ -141,7 +141,7 @@ public sealed class ExpertTripTests
             ["weight"] = randn([Shape.RoutedExperts, Hidden], generator: random),
             ["e_score_correction_bias"] = zeros(Shape.RoutedExperts),
         };
-        return new Router(Shape, weights, "").Choose(x.clone().index_fill_(1, tensor(new[] { 0L }), 0.5));
+        return new Router(Shape, name => weights[name], "").Choose(x.clone().index_fill_(1, tensor(new[] { 0L }), 0.5));
     }
 
     private static float[] Numbers(Tensor t) => t.numel() == 0 ? [] : t.detach().contiguous().data<float>().ToArray();

@@ -65,6 +65,8 @@ internal sealed class LinkCount(GangLayout layout, int rank)
 
         public void Broadcast(Tensor tensor, int from) => throw Uncounted();
 
+        public void Give(IReadOnlyList<Tensor> tensors, IReadOnlyList<int> owners) => throw Uncounted();
+
         public long Broadcast(long value) => throw Uncounted();
 
         public void Send(Tensor tensor, int to) => throw Uncounted();

@@ -81,6 +81,14 @@ internal sealed class ThreadRanks(int size) : IDisposable
             tensor.copy_(sent);
         }
 
+        public void Give(IReadOnlyList<Tensor> tensors, IReadOnlyList<int> owners)
+        {
+            foreach (var (tensor, owner) in tensors.Zip(owners))
+            {
+                Broadcast(tensor, owner);
+            }
+        }
+
         public void Send(Tensor tensor, int to) => throw new NotSupportedException("Ranks as threads have no pipeline.");
 
         public void Receive(Tensor into, int from) => throw new NotSupportedException("Ranks as threads have no pipeline.");
