@@ -278,10 +278,11 @@ internal sealed partial class NodeAgent : IDisposable
                 }
 
                 _reports.Acknowledge(reply.Acknowledged);
-                Pin(reply.PinnedSteps);
                 HandOn(reply.Faults);
                 if (news.Call is ControlPlaneCall.Beat)
                 {
+                    // Only these replies tell of them: what another does not name is not let go.
+                    Pin(reply.PinnedSteps);
                     HandOn(reply.Trace);
                 }
 

@@ -43,7 +43,9 @@ internal static unsafe class CudaQueue
         const uint NonBlocking = 1;
         int least, greatest;
         nint stream;
-        Check(((delegate* unmanaged<int*, int*, int>)Symbol("cuCtxGetStreamPriorityRange"))(&least, &greatest), "cuCtxGetStreamPriorityRange");
+        Check(
+            ((delegate* unmanaged<int*, int*, int>)Symbol("cuCtxGetStreamPriorityRange"))(&least, &greatest),
+            "cuCtxGetStreamPriorityRange");
         Check(((delegate* unmanaged<nint*, uint, int, int>)Symbol("cuStreamCreateWithPriority"))(
             &stream, NonBlocking, first ? greatest : least), "cuStreamCreateWithPriority");
         return stream;

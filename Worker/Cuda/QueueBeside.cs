@@ -7,8 +7,8 @@ internal sealed class QueueBeside(int device) : IDisposable
     private readonly nint _queue = CudaQueue.New(first: true);
 
     /// <summary>
-    /// What <paramref name="work"/> asks of the GPU, libtorch's operators included, goes to this queue, behind what the other has been asked
-    /// so far. Memory that it reads must stay until then.
+    /// What <paramref name="work"/> asks of the GPU, libtorch's operators included, goes to this queue, behind what the other has been
+    /// asked so far. Memory that it reads must stay until then.
     /// </summary>
     /// <returns>To be called once: what the other queue is asked from then on begins only after this work.</returns>
     public Action Run(Action work)

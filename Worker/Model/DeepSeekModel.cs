@@ -83,8 +83,8 @@ public sealed partial class DeepSeekModel : IDisposable
     }
 
     /// <summary>
-    /// Called in a backward pass when the gradients of a layer's weights are made, with the layer's number, on autograd's thread. Null: passes
-    /// begun from then on tell nobody. Of modules that predict further it is not told.
+    /// Called in a backward pass when the gradients of a layer's weights are made, with the layer's number, on autograd's thread. Null:
+    /// passes begun from then on tell nobody. Of modules that predict further it is not told.
     /// </summary>
     public Action<int>? LayerPassed { get; set; }
 

@@ -52,8 +52,8 @@ public sealed partial class AdamW
     }
 
     /// <summary>
-    /// Weights become their owners' on all ranks that hold them: beside what comes next, where calls have a queue of their own. Whoever then
-    /// reads one of them asks <see cref="Settle"/> first.
+    /// Weights become their owners' on all ranks that hold them: beside what comes next, where calls have a queue of their own. Whoever
+    /// then reads one of them asks <see cref="Settle"/> first.
     /// </summary>
     private void Give(int[] weights, Mesh mesh)
     {

@@ -13,7 +13,8 @@ namespace DeepSeekOps.Worker.Tests.Parallel;
 
 /// <summary>
 /// Gradients that are summed up beside the backward pass, and weights that are given under the next one, become what they would become
-/// between the two: whether the other queue is done at once, or only when it is waited for. Groups of two: of more, the grouping of tensors decides in which order a ring adds.
+/// between the two: whether the other queue is done at once, or only when it is waited for.
+/// Groups of two: of more, the grouping of tensors decides in which order a ring adds.
 /// </summary>
 [Collection(RandomNumbers.OneStream)]
 public sealed class CallsBesideTests : IDisposable
@@ -114,7 +115,7 @@ public sealed class CallsBesideTests : IDisposable
     private TrainingPlan Plan()
     {
         var plan = _mini.Plan("pretrain");
-        // Modules that predict further use the embedding too: with an edge before the first layer three terms would add up in another order.
+        // Modules that predict further use the embedding too: with an edge before the first layer three terms add up in another order.
         (plan.Model.Layers, plan.Model.MtpDepth) = (Layers, 0);
         plan.Pretraining.BatchSize = new BatchSize { From = 8, To = 8, Micro = 1 };
         (plan.Pretraining.Alpha, plan.Pretraining.SequenceLength) = (0.01, 24);
@@ -136,6 +137,7 @@ public sealed class CallsBesideTests : IDisposable
             position = position with { Step = step + 1, Tokens = position.Tokens + result.Tokens };
         }
         return string.Join('\n', told.Concat(work.Learner.Model.PublishedTensors()
-            .Select(t => $"{t.Name} {t.Value.detach().to(float64).sum().ToDouble():R} {t.Value.detach().to(float64).norm().ToDouble():R}")));
+            .Select(t => (t.Name, Value: t.Value.detach().to(float64)))
+            .Select(t => $"{t.Name} {t.Value.sum().ToDouble():R} {t.Value.norm().ToDouble():R}")));
     }
 }
