@@ -167,6 +167,8 @@ public sealed class HostileInputTests(HostileInputTests.Host host) : IClassFixtu
                 FieldType.Float => (float)real,
                 FieldType.Int32 => number,
                 FieldType.Int64 => (long)number,
+                FieldType.UInt32 => unchecked((uint)number),
+                FieldType.UInt64 => unchecked((ulong)number),
                 FieldType.Enum => number,
                 FieldType.Message when field.MessageType.ClrType == typeof(Timestamp) => new Timestamp { Seconds = number, Nanos = number },
                 FieldType.Message when field.MessageType.ClrType == typeof(Duration) => new Duration { Seconds = number, Nanos = number },

@@ -30,7 +30,8 @@ public sealed class SlowRanksTests
             }
 
             Assert.Equal(slow, gang.Look()?.Slowest?.Rank.Rank);
-            Assert.InRange(gang.Look()!.Slowest!.Times, 1.25, 1.75);
+            // Half as slow again, give or take the noise of few long steps.
+            Assert.InRange(gang.Look()!.Slowest!.Times, 1.25, 2.25);
             gang.Factor[slow] = 1;
             double over = gang.Now;
             while (gang.Look()?.Slowest is not null && gang.Now < over + (3 * NamedWithin))
