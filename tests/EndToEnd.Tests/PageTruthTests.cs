@@ -28,6 +28,8 @@ public sealed class PageTruthTests(Shared shared) : IAsyncLifetime
         var page = browser.Page;
         await page.EvaluateAsync("() => { window.neverReloaded = true; }");
         var silence = page.Locator("#ds-silence");
+        // Only what has been heard once can grow old.
+        await page.Locator("ds-beat:not([of='health']):not([n='0'])").First.WaitForAsync(new() { State = WaitForSelectorState.Attached, Timeout = Patient });
         // The browser counts by its own clock from the last answer; the machine may be slow in showing it to the test.
         Dsops.Freeze(running.Pid);
         try
