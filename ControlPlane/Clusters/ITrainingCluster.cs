@@ -73,6 +73,10 @@ public interface ITrainingCluster
     /// </summary>
     Task ShowCordons(ImmutableDictionary<NodeId, string> cordoned, CancellationToken cancellation) => Task.CompletedTask;
 
-    /// <summary>Ends every pod whose gang is not in <paramref name="wanted"/>: leftovers of a crash.</summary>
-    Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation);
+    /// <summary>Ends every pod whose gang is not wanted: leftovers of a crash.</summary>
+    /// <param name="wanted">
+    /// Asked after the pods were looked at, so that a gang that begins meanwhile is not taken for a leftover, however long we were stopped.
+    /// </param>
+    Task<ImmutableArray<PodSeen>> FenceAllBut(
+        Func<CancellationToken, Task<ImmutableHashSet<GangId>>> wanted, CancellationToken cancellation);
 }

@@ -136,6 +136,8 @@ internal sealed partial class ClusterGrain(
         state.State.Held.FirstOrDefault(h => h.Id == request.Id) is { } grant
             ? new PlacementDecision.Placed(grant, $"holds {Words.Nodes(grant.Nodes)}") : null;
 
+    private ImmutableHashSet<GangId> HeldGangs => [.. state.State.Held.Select(h => h.Id)];
+
     private async Task Save(ClusterRecord next)
     {
         var before = state.State;
@@ -160,7 +162,7 @@ internal sealed partial class ClusterGrain(
         {
             await TellLedger(cancellation);
             await Leave(cancellation);
-            var wanted = state.State.Held.Select(h => h.Id).ToImmutableHashSet();
+            var wanted = HeldGangs;
             var spared = await Strays((await cluster.Observe(cancellation)).Pods.Where(p => !wanted.Contains(p.Gang)));
             foreach (var pod in spared.Except(strays.Seen))
             {
@@ -168,7 +170,8 @@ internal sealed partial class ClusterGrain(
             }
 
             strays.Seen = spared;
-            foreach (var pod in await cluster.FenceAllBut(wanted.Union(spared.Select(p => p.Gang)), cancellation))
+            foreach (var pod in await cluster.FenceAllBut(
+                async token => (await HeldNow()).Union(spared.Select(p => p.Gang)), cancellation))
             {
                 LogFenced(pod.Gang.Stage, pod.Gang.Number, pod.Node);
             }
@@ -180,6 +183,15 @@ internal sealed partial class ClusterGrain(
         {
             LogFenceFailed(failed);
         }
+    }
+
+    /// <summary>
+    /// As the database has it: of a process that was stopped, memory is old, and another silo may have granted more since.
+    /// </summary>
+    private async Task<ImmutableHashSet<GangId>> HeldNow()
+    {
+        await state.ReadStateAsync();
+        return HeldGangs;
     }
 
     /// <summary>

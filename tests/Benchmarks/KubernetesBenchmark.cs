@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using DeepSeekOps.ControlPlane.Clusters.Kubernetes;
 using DeepSeekOps.Decisions;
@@ -103,7 +104,7 @@ internal static class KubernetesBenchmark
         using var fence = new PeriodicTimer(TimeSpan.FromSeconds(10));
         while (Stopwatch.GetElapsedTime(began) < Peace)
         {
-            await cluster.FenceAllBut([grant.Id], CancellationToken.None);
+            await cluster.FenceAllBut(_ => Task.FromResult<ImmutableHashSet<GangId>>([grant.Id]), CancellationToken.None);
             await cluster.Observe(CancellationToken.None);
             await fence.WaitForNextTickAsync();
         }

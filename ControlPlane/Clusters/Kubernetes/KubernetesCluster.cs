@@ -118,12 +118,14 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
     public async Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation) =>
         await End(gang, reason, options.FencePatience, cancellation) != Gone.No;
 
-    public async Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation)
+    public async Task<ImmutableArray<PodSeen>> FenceAllBut(
+        Func<CancellationToken, Task<ImmutableHashSet<GangId>>> wanted, CancellationToken cancellation)
     {
         var seen = await Seen(cancellation);
         var owners = await eyes.Value.Api.Owners(gang: null, cancellation);
-        var gangs = owners.Select(o => o.Metadata.Annotations is { } a ? GangNames.Read(a.AsReadOnly()) : null)
-            .Concat(seen.Own.Select(p => p.Gang)).OfType<GangId>().Distinct().Where(g => !wanted.Contains(g)).ToList();
+        var there = owners.Select(o => o.Metadata.Annotations is { } a ? GangNames.Read(a.AsReadOnly()) : null)
+            .Concat(seen.Own.Select(p => p.Gang)).OfType<GangId>().ToImmutableHashSet();
+        var gangs = there.Except(await wanted(cancellation));
         var ended = ImmutableArray.CreateBuilder<PodSeen>();
         foreach (var gang in gangs)
         {

@@ -123,48 +123,6 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         }
     }
 
-    public async Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation)
-    {
-        await _changing.WaitAsync(cancellation);
-        try
-        {
-            Look();
-            var ended = ImmutableArray.CreateBuilder<PodSeen>();
-            foreach (var left in Pods.Where(p => p.Value.DeletedAt is null && !wanted.Contains(p.Value.Id)).ToImmutableArray())
-            {
-                if (await AskToEnd(left, cancellation))
-                {
-                    ended.Add(ToSeen(Pods[left.Key]));
-                    Save(left.Key, Pods[left.Key] with { DeletedAt = _clock.GetUtcNow() });
-                }
-            }
-
-            return ended.ToImmutable();
-        }
-        finally
-        {
-            _changing.Release();
-        }
-    }
-
-    /// <summary>A leftover may save first, as at the end of the whole; others need not wait. True: nothing of it runs any more.</summary>
-    private async Task<bool> AskToEnd(KeyValuePair<string, LocalPod> left, CancellationToken cancellation)
-    {
-        if (!_askedToEnd.TryGetValue(left.Key, out long asked))
-        {
-            _askedToEnd[left.Key] = asked = _clock.GetTimestamp();
-            Save(left.Key, left.Value with { Reason = "left over from an earlier start; nothing wants it" });
-            if (left.Value.Agent is { } agent)
-            {
-                ProcessTable.Signal(agent, ProcessTable.SigTerm);
-            }
-        }
-
-        return await Gone([.. new[] { left.Value.Agent }.OfType<ProcessIdentity>()], _options.FencePatience, cancellation)
-            || (_clock.GetElapsedTime(asked) > _options.StopPatience
-                && await End([left], ProcessTable.SigUsr1, _options.FencePatience, left.Value.Reason, cancellation));
-    }
-
     /// <summary>
     /// The clean end of `dsops dev`: agents may save, then everything ends. From now on nothing is started, and pods are shown as
     /// unknown, so that no planner takes the end of the whole for a failure of its parts. Call it while agents can still report.

@@ -107,18 +107,30 @@ public sealed partial class SimulatedCluster : ITrainingCluster
         return Task.FromResult(true);
     }
 
-    public Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation)
+    public async Task<ImmutableArray<PodSeen>> FenceAllBut(
+        Func<CancellationToken, Task<ImmutableHashSet<GangId>>> wanted, CancellationToken cancellation)
+    {
+        ImmutableHashSet<GangId> seen;
+        lock (holding)
+        {
+            seen = [.. gangs.Keys];
+        }
+
+        return EndLeftovers(seen.Except(await wanted(cancellation)));
+    }
+
+    private ImmutableArray<PodSeen> EndLeftovers(ImmutableHashSet<GangId> over)
     {
         lock (holding)
         {
-            var leftovers = gangs.Where(g => !wanted.Contains(g.Key)).ToImmutableArray();
+            var leftovers = gangs.Where(g => over.Contains(g.Key)).ToImmutableArray();
             var seen = leftovers.SelectMany(g => g.Value.Pods).Select(p => p.Seen(Now)).ToImmutableArray();
             foreach (var (key, _) in leftovers)
             {
                 gangs.Remove(key);
             }
 
-            return Task.FromResult(seen);
+            return seen;
         }
     }
 

@@ -23,7 +23,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
     {
         foreach (var cluster in _clusters)
         {
-            await cluster.FenceAllBut([], CancellationToken.None);
+            await cluster.FenceAllBut(_ => Task.FromResult<ImmutableHashSet<GangId>>([]), CancellationToken.None);
             cluster.Dispose();
         }
 
@@ -56,11 +56,11 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         var next = Open();
         var pod = Assert.Single((await next.Observe(Cancelled)).Pods);
         Assert.Equal(PodPhase.Running, pod.Phase);
-        Assert.Empty(await next.FenceAllBut([Gang(1).Id], Cancelled));
+        Assert.Empty(await next.FenceAllBut(_ => Task.FromResult<ImmutableHashSet<GangId>>([Gang(1).Id]), Cancelled));
         await next.CreatePods(Gang(1), Cancelled);
         Assert.Equal(pod.Pid, Assert.Single((await next.Observe(Cancelled)).Pods).Pid);
 
-        Assert.Single(await next.FenceAllBut([], Cancelled));
+        Assert.Single(await next.FenceAllBut(_ => Task.FromResult<ImmutableHashSet<GangId>>([]), Cancelled));
         Assert.Empty((await next.Observe(Cancelled)).Pods);
         Assert.Null(ProcessTable.Identify(Pid(pod)));
     }

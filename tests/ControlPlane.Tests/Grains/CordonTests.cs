@@ -1,5 +1,6 @@
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
@@ -92,6 +93,29 @@ public sealed class CordonTests
         var ended = await world.Until("mini", v => v.Ended);
         Assert.Equal("completed", ended.State);
         Assert.DoesNotContain("the last try failed", ended.Stages[0].Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_gang_that_another_process_placed_while_this_one_was_stopped_is_no_leftover()
+    {
+        await using var world = await World.Begin();
+        await world.Run("mini").Submit(TestPipelines.Of("mini", ("pretrain", 12)), Ct);
+        await world.Until("mini", v => v.Ended);
+        var stage = new StageId("mini", "pretrain");
+        var (placed, left) = (Grant(99, "node-0"), Grant(98, "node-1"));
+        world.Storage.Replace<ClusterRecord>(
+            world.Storage.Keys.Single(k => k.StartsWith("cluster", StringComparison.Ordinal)), r => r with { Held = [placed] });
+        await world.Cluster.CreatePods(placed, Ct);
+        await world.Cluster.CreatePods(left, Ct);
+        while (world.Cluster.Alive.Any(a => a.Gang == left.Id))
+        {
+            world.Clock.Advance(TimeSpan.FromMilliseconds(500));
+            await Task.Yield();
+        }
+
+        Assert.Equal(placed.Id, Assert.Single(world.Cluster.Alive).Gang);
+
+        GangGrant Grant(int gang, string node) => new(stage, gang, [new NodeId(node)], 1, world.Clock.GetUtcNow());
     }
 
     [Fact]

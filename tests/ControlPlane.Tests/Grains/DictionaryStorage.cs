@@ -21,6 +21,10 @@ internal sealed class DictionaryStorage : IGrainStorage
     /// <summary>Somebody else writes the same row.</summary>
     public void Touch(string key) => rows[key] = (rows[key].Json, rows[key].Version + 1);
 
+    /// <summary>Somebody else writes something else into it.</summary>
+    public void Replace<T>(string key, Func<T, T> change) => rows[key] = (
+        json.Serialize(change(json.Deserialize<T>(BinaryData.FromString(rows[key].Json)))).ToString(), rows[key].Version + 1);
+
     public Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
     {
         if (rows.TryGetValue(Key(stateName, grainId), out var row))

@@ -88,10 +88,13 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
         return Task.FromResult(true);
     }
 
-    public Task<ImmutableArray<PodSeen>> FenceAllBut(ImmutableHashSet<GangId> wanted, CancellationToken cancellation)
+    public async Task<ImmutableArray<PodSeen>> FenceAllBut(
+        Func<CancellationToken, Task<ImmutableHashSet<GangId>>> wanted, CancellationToken cancellation)
     {
-        var left = Alive.Where(a => !wanted.Contains(a.Gang)).ToList();
+        var there = Alive.ToList();
+        var kept = await wanted(cancellation);
+        var left = there.Where(a => !kept.Contains(a.Gang)).ToList();
         left.ForEach(a => a.End(137));
-        return Task.FromResult(left.Select(a => new PodSeen(a.Gang, a.Node, PodPhase.Exited, a.Pid, 137, "leftover")).ToImmutableArray());
+        return [.. left.Select(a => new PodSeen(a.Gang, a.Node, PodPhase.Exited, a.Pid, 137, "leftover"))];
     }
 }

@@ -224,13 +224,13 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         // Back, and the same boot: its kubelet ends the pod, and until then its GPUs are not given away.
         server.Change("nodes//a", n => n["status"]!["conditions"]![0]!["status"] = "True");
         await Until("it is ready", async () => (await cluster.Observe(Cancellation)).Nodes[0] is { Health: NodeHealth.Ready, Slots: 0 });
-        Assert.Empty(await cluster.FenceAllBut([], Cancellation));
+        Assert.Empty(await cluster.FenceAllBut(_ => Task.FromResult<ImmutableHashSet<GangId>>([]), Cancellation));
         Assert.Single(server.Keys("pods"));
         // Another boot: nothing that ran before runs.
         server.Change("nodes//a", n => n["status"]!["nodeInfo"]!["bootID"] = "another");
         await Until("it is gone", async () =>
         {
-            await cluster.FenceAllBut([], Cancellation);
+            await cluster.FenceAllBut(_ => Task.FromResult<ImmutableHashSet<GangId>>([]), Cancellation);
             return server.Keys("pods").Length + server.Keys("secrets").Length + server.Keys("configmaps").Length == 0;
         });
         await Until("all GPUs are free", async () => (await cluster.Observe(Cancellation)).Nodes[0].Slots == 8);
@@ -256,13 +256,13 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         await cluster.CreatePods(Grant("a"), Cancellation);
         await Until("ours is asked to end", async () =>
         {
-            await cluster.FenceAllBut([], Cancellation);
+            await cluster.FenceAllBut(_ => Task.FromResult<ImmutableHashSet<GangId>>([]), Cancellation);
             return server.Keys("pods").Count(k => server.Get(k)!["metadata"]!["deletionTimestamp"] is not null) == 1;
         });
         server.Remove(server.Keys("pods").Single(k => server.Get(k)!["metadata"]!["deletionTimestamp"] is not null));
         await Until("ours is gone", async () =>
         {
-            await cluster.FenceAllBut([], Cancellation);
+            await cluster.FenceAllBut(_ => Task.FromResult<ImmutableHashSet<GangId>>([]), Cancellation);
             return server.Keys("secrets").Length == 1;
         });
         Assert.Equal("b", (string)server.Get(Assert.Single(server.Keys("pods")))!["spec"]!["nodeName"]!);
