@@ -29,7 +29,8 @@ public sealed class PageTruthTests(Shared shared) : IAsyncLifetime
         await page.EvaluateAsync("() => { window.neverReloaded = true; }");
         var silence = page.Locator("#ds-silence");
         // Only what has been heard once can grow old.
-        await page.Locator("ds-beat:not([of='health']):not([n='0'])").First.WaitForAsync(new() { State = WaitForSelectorState.Attached, Timeout = Patient });
+        await page.Locator("ds-beat:not([of='health']):not([n='0'])").First.WaitForAsync(
+            new() { State = WaitForSelectorState.Attached, Timeout = Patient });
         // The browser counts by its own clock from the last answer; the machine may be slow in showing it to the test.
         Dsops.Freeze(running.Pid);
         try
@@ -218,7 +219,8 @@ public sealed class PageTruthTests(Shared shared) : IAsyncLifetime
           const e = document.activeElement;
           if (!e || e === document.body) return [];
           const numbers = c => (c.match(/[\d.]+/g) ?? []).map(Number);
-          const light = ([r, g, b]) => { const f = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
+          const linear = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+          const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
           let behind = [255, 255, 255];
           for (let p = e.parentElement; p; p = p.parentElement) {
             const c = numbers(getComputedStyle(p).backgroundColor);
@@ -226,10 +228,12 @@ public sealed class PageTruthTests(Shared shared) : IAsyncLifetime
           }
           const style = getComputedStyle(e);
           const [a, b] = [light(numbers(style.outlineColor)), light(behind)].sort((x, y) => y - x);
-          const wrong = style.outlineStyle === 'none' || parseFloat(style.outlineWidth) < 2 ? `outline ${style.outlineStyle} ${style.outlineWidth}`
+          const wrong = style.outlineStyle === 'none' || parseFloat(style.outlineWidth) < 2
+            ? `outline ${style.outlineStyle} ${style.outlineWidth}`
             : (a + .05) / (b + .05) < 3 ? `contrast ${((a + .05) / (b + .05)).toFixed(2)}` : '';
           window.focusNames ??= new Map();
-          if (!window.focusNames.has(e)) window.focusNames.set(e, `${window.focusNames.size} ${e.tagName} ${(e.getAttribute('aria-label') ?? e.textContent).trim().slice(0, 30)}`);
+          const label = (e.getAttribute('aria-label') ?? e.textContent).trim().slice(0, 30);
+          if (!window.focusNames.has(e)) window.focusNames.set(e, `${window.focusNames.size} ${e.tagName} ${label}`);
           return [window.focusNames.get(e), wrong];
         }
         """;
