@@ -51,6 +51,12 @@ internal static class Checked
     public static bool CouldBeKept(string name) =>
         !string.IsNullOrWhiteSpace(name) && name.Length <= NameLengthMax && !name.Contains('\0', StringComparison.Ordinal);
 
+    /// <summary>Where others are reached: a name, or an address of IPv4 or IPv6, which may say on which card (fe80::7%eth0).</summary>
+    public static string Host(string text, string field) =>
+        text.Contains(':', StringComparison.Ordinal) && text.Length <= NameLengthMax
+            && text.All(c => char.IsAsciiLetterOrDigit(c) || c is ':' or '.' or '%' or '-' or '_') && IPAddress.TryParse(text, out _)
+            ? text : Name(text, field);
+
     public static string? OptionalName(string text, string field) => text.Length == 0 ? null : Name(text, field);
 
     public static StageId Stage(string run, string stage) => new(Name(run, "run"), Name(stage, "stage"));

@@ -81,7 +81,7 @@ internal static class WorkerMapping
                     KeptStep = resumed.HasKeptStep ? Checked.NotNegative(resumed.KeptStep, "resumed.keptStep") : null,
                 })],
             LocalRestarts = [.. request.LocalRestarts.Select(restart => restart.ToRecord(request.Node))],
-            PeerHost = request.PeerHost.Length == 0 ? "" : Checked.Name(request.PeerHost, "peerHost"),
+            PeerHost = request.PeerHost.Length == 0 ? "" : Checked.Host(request.PeerHost, "peerHost"),
             Untold = Checked.NotNegative(request.Untold, "untold"),
             Traces = [.. request.Traces.Select(TraceMapping.ToRecord)],
         };

@@ -39,11 +39,11 @@ public static class RankEntry
     public const int AgentGone = 75;
 
     /// <summary>
-    /// Where a rank listens for the others of its gang: on the address by which they reach its node, and on all of them where that is a
-    /// name.
+    /// Where a rank listens for the others of its gang: on the address by which they reach its node, and on all of them, old and new
+    /// kind, where that is a name.
     /// </summary>
     public static IPAddress PeerAddress(string? host) => string.IsNullOrEmpty(host) ? IPAddress.Loopback
-        : IPAddress.TryParse(host, out var address) ? address : IPAddress.Any;
+        : IPAddress.TryParse(host, out var address) ? address : Socket.OSSupportsIPv6 ? IPAddress.IPv6Any : IPAddress.Any;
 
     /// <summary>Call on the main thread.</summary>
     /// <param name="warmUp">Loads libraries and does whatever makes the first step slow. Must not leave a trace in numbers.</param>

@@ -27,6 +27,12 @@ public sealed class PeerDoor : IDisposable
     public PeerDoor(IPAddress address)
     {
         _listener = new TcpListener(address, 0);
+        if (address.Equals(IPAddress.IPv6Any))
+        {
+            // Callers find this rank by a name: which kind of address that leads them to is not known here.
+            _listener.Server.DualMode = true;
+        }
+
         _listener.Start(backlog: 512);
         _ = Accept();
     }

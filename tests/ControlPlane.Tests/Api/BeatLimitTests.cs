@@ -120,6 +120,34 @@ public sealed class BeatLimitTests
         Assert.Contains("expertLoads.ratios has 65792 entries", Refusal(beat), StringComparison.Ordinal);
     }
 
+    /// <summary>Pods of a cluster may have addresses of IPv6 alone: none of their beats may be refused for it.</summary>
+    [Theory]
+    [InlineData("10.1.2.3", true)]
+    [InlineData("node-7.gang.svc", true)]
+    [InlineData("fd00::7", true)]
+    [InlineData("::1", true)]
+    [InlineData("::ffff:10.1.2.3", true)]
+    [InlineData("fe80::7%eth0", true)]
+    [InlineData("[fd00::7]", false)]
+    [InlineData("[fd00::7]:80", false)]
+    [InlineData("fd00::7/64", false)]
+    [InlineData("node-7:80", false)]
+    [InlineData("fd00::7\n", false)]
+    [InlineData("10.1.2.3 ", false)]
+    public void An_agent_is_reached_at_a_name_or_an_address_of_either_kind(string host, bool right)
+    {
+        var beat = Beat(0);
+        beat.PeerHost = host;
+        if (right)
+        {
+            Assert.Equal(host, beat.ToRecord().PeerHost);
+        }
+        else
+        {
+            Assert.Contains("peerHost", Refusal(beat), StringComparison.Ordinal);
+        }
+    }
+
     private static string Refusal(HeartbeatRequest beat) => Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail;
 
     [Theory]

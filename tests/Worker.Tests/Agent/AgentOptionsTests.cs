@@ -40,7 +40,12 @@ public sealed class AgentOptionsTests
     [InlineData("", "127.0.0.1")]
     [InlineData("10.1.2.3", "10.1.2.3")]
     [InlineData("fd00::7", "fd00::7")]
-    [InlineData("node-7.gang", "0.0.0.0")]
+    [InlineData("fe80::7%1", "fe80::7%1")]
     public void Ranks_listen_where_others_are_told_that_they_are(string? host, string address) =>
         Assert.Equal(System.Net.IPAddress.Parse(address), RankEntry.PeerAddress(host));
+
+    [Fact]
+    public void Where_others_are_told_a_name_ranks_listen_on_every_address() =>
+        Assert.Equal(System.Net.Sockets.Socket.OSSupportsIPv6 ? System.Net.IPAddress.IPv6Any : System.Net.IPAddress.Any,
+            RankEntry.PeerAddress("node-7.gang"));
 }

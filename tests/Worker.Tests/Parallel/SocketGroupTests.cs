@@ -258,6 +258,29 @@ public sealed class SocketGroupTests
         other.Join();
     }
 
+    /// <summary>As a pod tells it: an address of IPv6, or a name that leads to one of either kind.</summary>
+    [Theory]
+    [InlineData("::1", "::1", "::1")]
+    [InlineData("node-7.gang", "127.0.0.1", "127.0.0.1")]
+    [InlineData("node-7.gang", "::1", "127.0.0.1")]
+    [InlineData("node-7.gang", "localhost", "localhost")]
+    public void Ranks_meet_on_addresses_of_either_kind(string told, string first, string second)
+    {
+        Assert.SkipUnless(System.Net.Sockets.Socket.OSSupportsIPv6, "This machine has no IPv6.");
+        var doors = Enumerable.Range(0, 2).Select(_ => new PeerDoor(RankEntry.PeerAddress(told))).ToList();
+        var roster = Roster.Of("test/0", 1, "secret", [new(0, first, doors[0].Port), new(1, second, doors[1].Port)]);
+        using (var one = new SocketMesh(Row(2), 0, roster, doors[0]))
+        using (var two = new SocketMesh(Row(2), 1, roster, doors[1]))
+        {
+            var other = new Thread(() => two.Mesh.World.Barrier());
+            other.Start();
+            one.Mesh.World.Barrier();
+            other.Join();
+        }
+
+        doors.ForEach(d => d.Dispose());
+    }
+
     private static Tensor Own(int rank, int length) => (arange(length, float32) * 0.37f * (rank + 1)).sin();
 
     private sealed class Doors(int count) : IDisposable
