@@ -134,7 +134,7 @@ public sealed class FileData : ITrainingData
         foreach (var (line, bytes, number) in FileSlice.Lines(path))
         {
             TextBytes.Require(bytes.Span, path, number);
-            open = open is { } begun ? begun with { Length = begun.Length + line.Length } : line;
+            open = open is { } begun ? begun with { Length = (int)(line.Offset + line.Length - begun.Offset) } : line;
             if (open is { Length: >= TextPieceBytes } full
                 && (full.Length >= DataFile.LineBytesMax || string.IsNullOrWhiteSpace(Encoding.UTF8.GetString(bytes.Span))))
             {
@@ -156,7 +156,9 @@ public readonly record struct FileSlice(string Path, long Offset, int Length)
 
     public bool IsJson => DataFile.KindOf(Path) == DataKind.Lines;
 
-    public string ReadText() => Encoding.UTF8.GetString(ReadBytes()).TrimEnd('\r', '\n');
+    /// <summary>Without the byte order marks that stand in front of lines where files were joined.</summary>
+    public string ReadText() =>
+        Encoding.UTF8.GetString(ReadBytes()).TrimEnd('\r', '\n').Replace("\n\uFEFF", "\n", StringComparison.Ordinal);
 
     /// <summary>"corpus.jsonl, line 12". Reads the file up to there: for a message, not for each step.</summary>
     public string InWords()

@@ -1,6 +1,6 @@
 namespace DeepSeekOps.Recipes.Data;
 
-/// <param name="Offset">From the file's beginning, bytes; a byte order mark is not part of the first line.</param>
+/// <param name="Offset">From the file's beginning, bytes; a byte order mark is not part of the line that it begins.</param>
 /// <param name="Length">With its line end.</param>
 /// <param name="Number">From 1.</param>
 public readonly record struct DataLine(long Offset, int Length, long Number);
@@ -11,6 +11,7 @@ public sealed class LineCutter(string path)
     private const int MarkBytes = 3;
 
     private readonly byte[] _first = new byte[MarkBytes];
+    private long _begin;
     private long _position;
     private long _start;
     private long _number;
@@ -21,14 +22,15 @@ public sealed class LineCutter(string path)
         for (var i = 0; i < piece.Length; i++)
         {
             var one = piece.Span[i];
-            if (_position < MarkBytes)
+            var place = _position++ - _begin;
+            if (place < MarkBytes)
             {
-                _first[_position] = one;
-                // The mark of UTF-8, which Windows tools put in front of a text: no part of it.
-                _start = _position == MarkBytes - 1 && _first.AsSpan().SequenceEqual("\uFEFF"u8) ? MarkBytes : _start;
+                _first[place] = one;
+                // The mark of UTF-8, which Windows tools put in front of a text: no part of it. Files that were joined have it in front
+                // of later lines too.
+                _start = place == MarkBytes - 1 && _first.AsSpan().SequenceEqual("\uFEFF"u8) ? _position : _start;
             }
 
-            _position++;
             if (one == (byte)'\n')
             {
                 yield return Cut();
@@ -53,7 +55,7 @@ public sealed class LineCutter(string path)
     private DataLine Cut()
     {
         var line = new DataLine(_start, (int)(_position - _start), ++_number);
-        _start = _position;
+        _start = _begin = _position;
         return line;
     }
 }

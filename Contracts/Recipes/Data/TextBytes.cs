@@ -25,9 +25,9 @@ public static class TextBytes
                 good += length;
             }
 
-            throw bytes[..Math.Min(2, bytes.Length)] is [0xFF, 0xFE] or [0xFE, 0xFF]
-                ? new BadInputException($"'{file}', line {firstLine}, is UTF-16.",
-                    "Convert the file, for example with `iconv -f UTF-16 -t UTF-8`.")
+            throw WideBy(bytes) is { } wide
+                ? new BadInputException($"'{file}', line {firstLine}, is {wide}.",
+                    $"Convert the file, for example with `iconv -f {wide} -t UTF-8`.")
                 : new BadInputException($"'{file}', line {LineAt(bytes, good, firstLine)}, is not UTF-8.",
                     "Convert the file, for example with `iconv -f ISO-8859-1 -t UTF-8`.");
         }
@@ -38,6 +38,14 @@ public static class TextBytes
                 "Convert the file, for example with `iconv -f UTF-16LE -t UTF-8`.");
         }
     }
+
+    /// <summary>By the mark in front. That of UTF-32 begins like that of UTF-16.</summary>
+    private static string? WideBy(ReadOnlySpan<byte> bytes) => bytes switch
+    {
+        [0xFF, 0xFE, 0, 0, ..] or [0, 0, 0xFE, 0xFF, ..] => "UTF-32",
+        [0xFF, 0xFE, ..] or [0xFE, 0xFF, ..] => "UTF-16",
+        _ => null,
+    };
 
     /// <summary>Exports are packed under the name of what is in them. What is packed is told by how it begins.</summary>
     private static string? PackedBy(ReadOnlySpan<byte> bytes) => bytes switch

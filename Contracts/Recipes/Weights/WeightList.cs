@@ -43,7 +43,8 @@ public sealed class WeightList
         }
 
         return IsThere(index) ? new WeightList(folder, Sharded(folder, index), null)
-            : throw new CheckpointFormatException($"'{folder}' has neither {Single} nor {Index}.",
+            : throw LeadsNowhere(folder, Single) ?? LeadsNowhere(folder, Index) ?? new CheckpointFormatException(
+                $"'{folder}' has neither {Single} nor {Index}.",
                 $"Name the folder of a checkpoint: config.json with {Single}, or with {Index} and its shards.");
     }
 
@@ -64,8 +65,8 @@ public sealed class WeightList
             if (!headers.TryGetValue(shard, out var header))
             {
                 headers[shard] = header = IsThere(Path.Combine(folder, shard)) ? SafetensorsHeader.Read(Path.Combine(folder, shard))
-                    : throw new CheckpointFormatException($"The shard {shard} that {index} lists is missing.",
-                        "Copy the checkpoint again.");
+                    : throw LeadsNowhere(folder, shard) ?? new CheckpointFormatException(
+                        $"The shard {shard} that {index} lists is missing.", "Copy the checkpoint again.");
             }
 
             tensors[tensor] = header.Tensors.TryGetValue(tensor, out var entry) ? new ListedTensor(shard, entry)
@@ -100,6 +101,13 @@ public sealed class WeightList
                 "Copy the checkpoint again.")
             : placed;
     }
+
+    /// <summary>The hub's cache has links: a copy of them without what they lead to is no copy. Null: no such link.</summary>
+    private static CheckpointFormatException? LeadsNowhere(string folder, string file) =>
+        FileSeen.At(Path.Combine(folder, file)) is { Kind: FileKind.Dangling, Target: var target }
+            ? new CheckpointFormatException($"'{Path.Combine(folder, file)}' is a link to '{target}', which is not there.",
+                "Copy what the links lead to, for example with `cp -rL`, or finish the download.")
+            : null;
 
     private static bool IsThere(string path) => FileSeen.At(path).Kind is not (FileKind.Missing or FileKind.Dangling);
 }

@@ -85,6 +85,31 @@ public sealed class DataFileTests : IDisposable
     }
 
     [Theory]
+    [InlineData("utf-16", "is UTF-16.")]
+    [InlineData("utf-16BE", "is UTF-16.")]
+    [InlineData("utf-32", "is UTF-32.")]
+    [InlineData("utf-32BE", "is UTF-32.")]
+    public void Wide_text_is_told_by_the_name_that_converts_it(string name, string said)
+    {
+        var wide = Encoding.GetEncoding(name);
+        var refused = Assert.Throws<BadInputException>(
+            () => DataFile.CheckBeginning(Write("a.txt", [.. wide.GetPreamble(), .. wide.GetBytes("Oak")]), All));
+        Assert.Contains(said, refused.What, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("a.txt", "one\n\n\uFEFFtwo \uFEFF\n\uFEFF\uFEFFthree", new[] { "one\n\ntwo \uFEFF\n\uFEFFthree" })]
+    [InlineData("a.jsonl", "{\"text\": \"one\"}\n\uFEFF{\"text\": \"\uFEFFtwo\"}\n\uFEFF\n", new[] { "one", "\uFEFFtwo" })]
+    public void Files_that_were_joined_have_marks_in_front_of_later_lines_and_they_are_no_part_of_them(
+        string name, string text, string[] documents)
+    {
+        var data = FileData.Open([Write(name, Encoding.UTF8.GetBytes(text))], 1, 0);
+        var read = Enumerable.Range(0, documents.Length).Select(i => data.Document(i));
+        Assert.Equal(documents.Order(StringComparer.Ordinal), read.Order(StringComparer.Ordinal));
+        Assert.Equal(documents.Length, data.DocumentCount);
+    }
+
+    [Theory]
     [InlineData("A.JSONL", "{\"text\": \"The oak stands.\"}\n", "The oak stands.")]
     [InlineData("A.TXT", "The oak stands.\n", "The oak stands.")]
     [InlineData("mark.jsonl", "\uFEFF{\"text\": \"The oak stands.\"}", "The oak stands.")]

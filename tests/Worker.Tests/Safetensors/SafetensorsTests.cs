@@ -165,6 +165,23 @@ public sealed class SafetensorsTests : DrawingTests, IDisposable
             StringComparison.Ordinal);
     }
 
+    /// <summary>A copy of the hub's cache without its blobs, or a download that was broken off.</summary>
+    [Theory]
+    [InlineData("model.safetensors")]
+    [InlineData("model.safetensors.index.json")]
+    [InlineData("model-00001-of-00001.safetensors")]
+    public void Weights_that_are_links_to_nothing_are_told_with_what_they_lead_to(string link)
+    {
+        if (link.EndsWith("-00001.safetensors", StringComparison.Ordinal))
+        {
+            File.WriteAllText(System.IO.Path.Combine(folder, WeightList.Index), $$$"""{"weight_map":{"a":"{{{link}}}"}}""");
+        }
+
+        File.CreateSymbolicLink(System.IO.Path.Combine(folder, link), "../../blobs/0a1b");
+        var refused = Assert.Throws<CheckpointFormatException>(() => WeightList.Read(folder)).Message;
+        Assert.Contains($"{link}' is a link to '../../blobs/0a1b', which is not there", refused, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void The_single_file_is_taken_before_an_index_beside_it_and_this_is_said()
     {
