@@ -30,6 +30,17 @@ public sealed partial class PageTests
         Assert.Empty(nested);
     }
 
+    /// <summary>On a phone they scroll sideways: who has no finger for it needs them to take the focus and to have a name.</summary>
+    [Fact]
+    public void What_scrolls_can_be_reached_by_keyboard_and_has_a_name()
+    {
+        var scrolling = DashboardFiles().Where(f => f.EndsWith(".razor", StringComparison.Ordinal))
+            .SelectMany(f => Scrolling().Matches(Repository.Read(f)).Select(t => (File: f, Tag: t.Value))).ToList();
+        Assert.True(scrolling.Count >= 8, $"only {scrolling.Count} were found");
+        Assert.Empty(scrolling.Where(s => !s.Tag.Contains("tabindex=\"0\"", StringComparison.Ordinal)
+            || !s.Tag.Contains("aria-label=", StringComparison.Ordinal)));
+    }
+
     private static IEnumerable<string> DashboardFiles() =>
         Repository.Files(".razor", ".cs").Where(f => f.StartsWith("Dashboard/", StringComparison.Ordinal));
 
@@ -41,6 +52,10 @@ public sealed partial class PageTests
 
     /// <summary>RunPage of RunPage.razor, RunPage.razor.cs and RunPage.Address.cs.</summary>
     private static string Component(string file) => Path.GetFileName(file).Split('.')[0];
+
+    /// <summary>Preformatted text but for a refusal's, which wraps, and what is called a frame or scroll.</summary>
+    [GeneratedRegex("""<pre\b(?! class="refused")[^>]*>|<\w+ class="(?:[^"]* )?(?:scroll|frame)(?: [^"]*)?"[^>]*>""")]
+    private static partial Regex Scrolling();
 
     [GeneratedRegex(@"<([A-Z]\w+)[\s/>]")]
     private static partial Regex Tag();
