@@ -17,7 +17,7 @@ return args switch
 static int Rank()
 {
     using var program = new RankProgram();
-    return RankEntry.Run(program.WarmUp, program.Run);
+    return RankEntry.Run(program.WarmUp, program.Run, program.Prepare);
 }
 
 static int Usage()

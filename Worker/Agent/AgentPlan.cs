@@ -49,7 +49,7 @@ public abstract record AgentAction
     /// <summary>The one that it is; whoever acts has a place for each.</summary>
     public T Match<T>(
         Func<Spawn, T> spawn, Func<Launch, T> launch, Func<Tell, T> tell, Func<Reseat, T> reseat, Func<AskRegroup, T> askRegroup,
-        Func<AskSave, T> askSave, Func<AskStop, T> askStop, Func<Kill, T> kill, Func<End, T> end) => this switch
+        Func<AskSave, T> askSave, Func<AskStop, T> askStop, Func<Kill, T> kill, Func<Prepare, T> prepare, Func<End, T> end) => this switch
         {
             Spawn one => spawn(one),
             Launch one => launch(one),
@@ -59,6 +59,7 @@ public abstract record AgentAction
             AskSave one => askSave(one),
             AskStop one => askStop(one),
             Kill one => kill(one),
+            Prepare one => prepare(one),
             End one => end(one),
             _ => throw new System.Diagnostics.UnreachableException($"{GetType().Name} has no place in {nameof(AgentAction)}"),
         };
@@ -82,6 +83,9 @@ public abstract record AgentAction
     public sealed record AskStop(int Slot, string Reason) : AgentAction;
 
     public sealed record Kill(int Slot, string Reason) : AgentAction;
+
+    /// <summary>A rank has ended, and this standby will probably take its place: it makes its GPU ready.</summary>
+    public sealed record Prepare(int Slot, int LocalRank) : AgentAction;
 
     /// <summary>All ranks are gone; the agent ends.</summary>
     public sealed record End(int ExitCode, string Reason) : AgentAction;
@@ -200,19 +204,14 @@ public static class AgentPlan
         {
             // Nothing of this launch starts before the last process of an older one is gone or has let go: two would write the same
             // checkpoint.
-            return [.. superseded.Select(r => Supersede(training, r, node, now)).OfType<AgentAction>()];
+            return [.. superseded.Select(r => Supersede(training, r, node, now)).OfType<AgentAction>(), .. Prepare(training, ranks, node)];
         }
 
         var current = ranks.Where(training.Has).ToImmutableArray();
-        var missing = training.Assignment.Ranks.Where(p => p.Node == node && current.All(r => r.Rank != p.Rank)).Select(p => p.Rank)
-            .ToList();
+        var missing = training.Assignment.Ranks.Where(p => p.Node == node && current.All(r => r.Rank != p.Rank)).ToList();
         if (missing.Count > 0)
         {
-            // The warmest first.
-            var waiting = new Queue<RankSeen>(ranks.Where(r => r.Alive && r.Standby).OrderByDescending(r => r.Life).ThenBy(r => r.Slot));
-            return [.. missing.Select(rank => waiting.TryDequeue(out var standby)
-                ? (AgentAction)new AgentAction.Launch(standby.Slot, rank)
-                : new AgentAction.Spawn(rank))];
+            return Seat(missing, ranks);
         }
 
         if (current.Any(r => r.WaitsForGang))
@@ -225,7 +224,42 @@ public static class AgentPlan
             .Where(r => r.Alive && training.SavePending && r.SaveOrder < training.SaveOrder)
             .Select(r => new AgentAction.AskSave(r.Slot, training.SaveReason, training.SaveOrder));
         // A standby warms up on the same cores: not before the ranks have settled.
-        return [.. saves, .. current.All(r => r.Settled) ? SpawnStandbys(ranks, standbys, now) : []];
+        return [.. saves, .. Prepare(training, ranks, node), .. current.All(r => r.Settled) ? SpawnStandbys(ranks, standbys, now) : []];
+    }
+
+    /// <summary>Each by the standby that is ready for its GPU, else by the warmest, else by a new process.</summary>
+    private static ImmutableArray<AgentAction> Seat(IEnumerable<RankPlacement> missing, ImmutableArray<RankSeen> ranks)
+    {
+        var waiting = ranks.Where(r => r.Alive && r.Standby).ToList();
+        return [.. missing.Select(place =>
+        {
+            if (waiting.OrderByDescending(r => r.PreparedFor == place.LocalRank).ThenBy(r => r.PreparedFor is not null)
+                .ThenByDescending(r => r.Life).ThenBy(r => r.Slot).FirstOrDefault() is not { } standby)
+            {
+                return (AgentAction)new AgentAction.Spawn(place.Rank);
+            }
+
+            waiting.Remove(standby);
+            return new AgentAction.Launch(standby.Slot, place.Rank);
+        })];
+    }
+
+    /// <summary>
+    /// For each rank of this node that has ended and not been replaced, a warm standby makes its GPU ready: whoever decides, and the
+    /// others' letting go, take longer than that.
+    /// </summary>
+    private static IEnumerable<AgentAction> Prepare(Wanted.Training training, ImmutableArray<RankSeen> ranks, string node)
+    {
+        if (training.Assignment.Plan?.Device is null or "cpu")
+        {
+            return [];
+        }
+
+        var ended = training.Assignment.Ranks.Where(p => p.Node == node).Where(p =>
+            ranks.Any(r => r.Rank == p.Rank && r is { Alive: false, ExitCode: not 0 }) && !ranks.Any(r => r.Rank == p.Rank && r.Alive)
+            && !ranks.Any(r => r.Alive && r.PreparedFor == p.LocalRank));
+        var warm = ranks.Where(r => r is { Standby: true, Life: RankLife.Ready, PreparedFor: null }).OrderBy(r => r.Slot);
+        return ended.Zip(warm, (place, standby) => (AgentAction)new AgentAction.Prepare(standby.Slot, place.LocalRank));
     }
 
     /// <summary>A gang's living ranks stay as processes, warm and loaded; whoever does not let go in time is not waited for.</summary>

@@ -47,6 +47,7 @@ internal sealed partial class NodeAgent
             Send(ask.Slot, new RankOrder { Stop = new RankStop { Reason = ask.Reason, Save = true } });
         }),
         kill: kill => On(kill.Slot, _ => _processes.GetValueOrDefault(kill.Slot)?.Kill()),
+        prepare: prepare => On(prepare.Slot, standby => Prepare(standby, prepare.LocalRank)),
         end: _ => throw new System.Diagnostics.UnreachableException("the loop ends by it before it is acted on"));
 
     private Task On(int slot, Action<RankSeen> act)
@@ -104,6 +105,13 @@ internal sealed partial class NodeAgent
         }
         _log($"rank {number} of attempt {rank.Attempt} is pid {rank.Pid}, {(rank.Life == RankLife.Ready ? "warm" : "cold")}");
         _contact.Urgent = true;
+    }
+
+    private void Prepare(RankSeen standby, int localRank)
+    {
+        Replace(standby with { PreparedFor = localRank });
+        var device = ((Wanted.Training)_wanted).Assignment.Plan.Device;
+        Send(standby.Slot, new RankOrder { Prepare = new RankPrepare { Device = device, LocalRank = localRank } });
     }
 
     private void Tell(RankSeen rank)

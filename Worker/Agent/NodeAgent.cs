@@ -230,7 +230,7 @@ internal sealed partial class NodeAgent : IDisposable
                 (note.Attempt, note.At) = (attempt, note.At ?? Stamp);
                 _reports.Add(note);
             }),
-            reference: _ => false, collectives: _ => false, bench: _ => false);
+            reference: _ => false, collectives: _ => false, bench: _ => false, forming: _ => false);
 
         // All ranks of a gang come to the same; the first one's word goes on.
         bool OfFirst(Action add) => rank.Rank > 0 || Did(add);

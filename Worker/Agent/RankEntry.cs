@@ -48,7 +48,9 @@ public static class RankEntry
     /// <summary>Call on the main thread.</summary>
     /// <param name="warmUp">Loads libraries and does whatever makes the first step slow. Must not leave a trace in numbers.</param>
     /// <param name="train">Trains until it is done or told to stop.</param>
-    public static int Run(Func<RankReady> warmUp, Action<RankLaunch, IRankLink, CancellationToken> train)
+    /// <param name="prepare">Begins what a standby is to make ready, beside all else, and returns at once. Null: there is nothing.</param>
+    public static int Run(
+        Func<RankReady> warmUp, Action<RankLaunch, IRankLink, CancellationToken> train, Action<RankPrepare>? prepare = null)
     {
         if (RankLinkAddress.FromEnvironment() is not { } address
             || !int.TryParse(Environment.GetEnvironmentVariable(ParentVariable), CultureInfo.InvariantCulture, out int parent))
@@ -64,7 +66,7 @@ public static class RankEntry
 
         try
         {
-            using var link = RankLink.Connect(address, _ => Posix.ExitNow(AgentGone));
+            using var link = RankLink.Connect(address, _ => Posix.ExitNow(AgentGone), prepare ?? (_ => { }));
             return Train(link, warmUp, train);
         }
         catch (SocketException e)

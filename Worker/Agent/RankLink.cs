@@ -30,6 +30,7 @@ public sealed class RankLink : IRankLink, IDisposable
     private readonly TcpClient _client;
     private readonly NetworkStream _stream;
     private readonly Action<string> _agentGone;
+    private readonly Action<RankPrepare> _prepare;
     private readonly CancellationTokenSource _stopping = new();
     private readonly CancellationTokenSource _closed = new();
     private readonly Channel<RankLaunch> _launches = Channel.CreateUnbounded<RankLaunch>();
@@ -41,9 +42,9 @@ public sealed class RankLink : IRankLink, IDisposable
     private volatile IReadOnlyList<long>? _pinned;
     private volatile TraceOrder? _trace;
 
-    private RankLink(TcpClient client, Action<string> agentGone)
+    private RankLink(TcpClient client, Action<string> agentGone, Action<RankPrepare> prepare)
     {
-        _client = client;
+        (_client, _prepare) = (client, prepare);
         _stream = client.GetStream();
         _agentGone = agentGone;
     }
@@ -53,11 +54,12 @@ public sealed class RankLink : IRankLink, IDisposable
     public CancellationToken Stopping => _stopping.Token;
 
     /// <param name="agentGone">Ends the process; called once when the agent's socket closes, with the reason.</param>
-    public static RankLink Connect(RankLinkAddress address, Action<string> agentGone)
+    /// <param name="prepare">Begins what a standby is to make ready, and returns at once.</param>
+    public static RankLink Connect(RankLinkAddress address, Action<string> agentGone, Action<RankPrepare> prepare)
     {
         var client = new TcpClient { NoDelay = true };
         client.Connect(IPAddress.Loopback, address.Port);
-        var link = new RankLink(client, agentGone);
+        var link = new RankLink(client, agentGone, prepare);
         link.Report(new RankReport { Hello = new RankHello { Token = address.Token, Pid = Environment.ProcessId } });
         _ = link.ReadOrders();
         return link;
@@ -147,7 +149,8 @@ public sealed class RankLink : IRankLink, IDisposable
         regroup: _ => Did(() => _regrouping.Cancel()),
         fault: fault => Did(() => Interlocked.Exchange(ref _fault, fault)),
         pins: pins => Did(() => _pinned = [.. pins.Steps]),
-        trace: trace => Did(() => _trace = trace));
+        trace: trace => Did(() => _trace = trace),
+        prepare: prepare => Did(() => _prepare(prepare)));
 
     private static bool Did(Action what)
     {

@@ -69,6 +69,9 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public bool StopAsked { get; init; }
 
+    /// <summary>The local rank whose place a standby makes itself ready for; null: none.</summary>
+    public int? PreparedFor { get; init; }
+
     public int? ExitCode { get; init; }
 
     public string Error { get; init; } = "";
@@ -175,7 +178,8 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             // Of ranks that no agent started (LocalGang).
             reference: _ => heard,
             collectives: _ => heard,
-            bench: _ => heard);
+            bench: _ => heard,
+            forming: _ => heard);
     }
 
     public RankSeen End(int exitCode, string lastLine, DateTimeOffset now) => this with

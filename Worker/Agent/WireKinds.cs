@@ -30,7 +30,8 @@ internal static class WireKinds
     /// <summary>What an agent tells its rank.</summary>
     public static T Match<T>(
         this RankOrder order, Func<T> none, Func<RankLaunch, T> launch, Func<RankSave, T> save, Func<RankStop, T> stop,
-        Func<RankRegroup, T> regroup, Func<RankFault, T> fault, Func<RankPins, T> pins, Func<TraceOrder, T> trace) => order.KindCase switch
+        Func<RankRegroup, T> regroup, Func<RankFault, T> fault, Func<RankPins, T> pins, Func<TraceOrder, T> trace,
+        Func<RankPrepare, T> prepare) => order.KindCase switch
         {
             RankOrder.KindOneofCase.None => none(),
             RankOrder.KindOneofCase.Launch => launch(order.Launch),
@@ -40,6 +41,7 @@ internal static class WireKinds
             RankOrder.KindOneofCase.Fault => fault(order.Fault),
             RankOrder.KindOneofCase.Pins => pins(order.Pins),
             RankOrder.KindOneofCase.Trace => trace(order.Trace),
+            RankOrder.KindOneofCase.Prepare => prepare(order.Prepare),
             var kind => throw NoPlace(kind),
         };
 
@@ -53,7 +55,8 @@ internal static class WireKinds
         Func<StepSample, T> sample, Func<CheckpointReport, T> checkpoint, Func<EvaluationReport, T> evaluation,
         Func<ExpertLoadReport, T> expertLoad, Func<ResumedFrom, T> resumed, Func<RefusedCheckpoint, T> refused, Func<WorkerNote, T> note,
         Func<RankTrace, T> trace,
-        Func<ReferencePart, T> reference, Func<CollectiveTimes, T> collectives, Func<BenchFigures, T> bench) => report.KindCase switch
+        Func<ReferencePart, T> reference, Func<CollectiveTimes, T> collectives, Func<BenchFigures, T> bench,
+        Func<FormingTimes, T> forming) => report.KindCase switch
         {
             RankReport.KindOneofCase.None => none(),
             RankReport.KindOneofCase.Hello => hello(report.Hello),
@@ -74,6 +77,7 @@ internal static class WireKinds
             RankReport.KindOneofCase.Reference => reference(report.Reference),
             RankReport.KindOneofCase.Collectives => collectives(report.Collectives),
             RankReport.KindOneofCase.Bench => bench(report.Bench),
+            RankReport.KindOneofCase.Forming => forming(report.Forming),
             var kind => throw NoPlace(kind),
         };
 

@@ -28,6 +28,9 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
                dsops-worker bench --collectives RANKS [--device cpu|cuda]
                  times collective calls of 2 to 64 rank processes on this machine, one line of JSON per
                  call and size
+               dsops-worker bench --forming LOSSES --parallel dp=N,ep=N,pp=N [--device cpu|cuda]
+                 kills a rank of such a gang again and again and times, by phases, how long it is until
+                 all others and a waiting process in its place have their next sum, one line of JSON each
                dsops-worker bench --checkpoint MIB --folder FOLDER [--device cpu|cuda]
                  times how long steps wait for saves of a state of that size to FOLDER, how fast they
                  are written beside dd, and keeping and restoring it in memory, one line of JSON
@@ -38,6 +41,16 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
     {
         ["--collectives", var count] when Ranks(count) is { } ranks => (ranks, "cpu"),
         ["--collectives", var count, "--device", "cpu" or "cuda"] when Ranks(count) is { } ranks => (ranks, args[3]),
+        _ => null,
+    };
+
+    /// <summary>Null: that is not what was asked for.</summary>
+    /// <exception cref="InvalidDataException">The layout is written wrongly.</exception>
+    public static (int Losses, GangLayout Layout, string Device)? Forming(string[] args) => args switch
+    {
+        ["--forming", var count, "--parallel", var layout, .. var rest] when Count(count) is { } losses
+            && rest is [] or ["--device", "cpu" or "cuda"] && ModelVerbs.Few(GangLayout.Parse(layout)) is { Ranks: > 1 } gang =>
+            (losses, gang, rest.Length == 0 ? "cpu" : rest[1]),
         _ => null,
     };
 

@@ -33,6 +33,11 @@ internal static class BenchVerb
                 Collectives(collectives.Ranks, collectives.Device, output, errors);
                 return 0;
             }
+            if (BenchOptions.Forming(args) is { } forming)
+            {
+                Form(forming.Losses, forming.Layout, forming.Device, output, errors);
+                return 0;
+            }
             if (BenchOptions.Checkpoint(args) is { } state)
             {
                 Checkpoint(state.Bytes, state.Folder, state.Device, output);
@@ -135,6 +140,31 @@ internal static class BenchVerb
                 Json));
         }
     }
+
+    private static void Form(int losses, GangLayout layout, string device, TextWriter output, TextWriter errors)
+    {
+        var work = new FormingWork { WorldSize = layout.Ranks, Layout = layout.ToProto(), Device = device };
+        var all = FormingGang.Run(work, losses, seed: 1, errors);
+        foreach (var formed in all)
+        {
+            output.WriteLine(JsonSerializer.Serialize(formed, Json));
+        }
+        output.WriteLine(JsonSerializer.Serialize(
+            new
+            {
+                parallel = layout.InWords, device, losses, carrier = all[0].Carrier,
+                median = Phases(all, 0.5), of95 = Phases(all, 0.95),
+            },
+            Json));
+    }
+
+    /// <summary>Of each phase by itself: they do not add up to the whole.</summary>
+    private static Dictionary<string, double> Phases(IReadOnlyList<Formed> all, double share) =>
+        new (string Name, Func<Formed, double> Of)[]
+        {
+            ("noticed", f => f.Noticed), ("letGo", f => f.LetGo), ("device", f => f.Device), ("sockets", f => f.Sockets),
+            ("gpus", f => f.Gpus), ("firstCall", f => f.FirstCall), ("total", f => f.Total),
+        }.ToDictionary(phase => phase.Name, phase => all.Select(phase.Of).Order().ElementAt((int)Math.Ceiling(share * all.Count) - 1));
 
     private static void Checkpoint(long bytes, string folder, string device, TextWriter output)
     {

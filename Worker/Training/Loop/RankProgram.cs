@@ -17,6 +17,7 @@ namespace DeepSeekOps.Worker.Training.Loop;
 public sealed class RankProgram : IDisposable
 {
     private PeerDoor? _door;
+    private volatile Task _preparing = Task.CompletedTask;
 
     /// <summary>
     /// Loads libtorch and rehearses a step, so that a standby's first one meets warm code. And opens the door for the other ranks of a
@@ -30,9 +31,17 @@ public sealed class RankProgram : IDisposable
         return new RankReady { PeerPort = _door.Port };
     }
 
+    /// <summary>
+    /// Begins to make a GPU ready, as whoever waits here for its launch has time to. What goes wrong there goes wrong in the launch again,
+    /// and is told then.
+    /// </summary>
+    public void Prepare(RankPrepare order) => _preparing = Task.Factory.StartNew(
+        () => GpuReadiness.Make(order), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
     /// <summary>Trains until the stage is done or an order ends it. Throws what makes the rank fail; the message is for people.</summary>
     public void Run(RankLaunch launch, IRankLink link, CancellationToken stopping)
     {
+        _preparing.Wait(stopping);
         if (launch.Reference is { } reference)
         {
             Compare(launch, reference, link);
@@ -48,6 +57,10 @@ public sealed class RankProgram : IDisposable
         else if (launch.Bench is { } bench)
         {
             Time(launch, bench, link);
+        }
+        else if (launch.Forming is { } forming)
+        {
+            Form(launch, forming, link);
         }
         else
         {
@@ -92,8 +105,20 @@ public sealed class RankProgram : IDisposable
         gang.Mesh.World.Barrier();
     }
 
-    private GangMesh Gang(RankLaunch launch, GangLayout layout, Device device) => launch.Roster is { } roster && _door is { } door
-        ? new GangMesh(new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door), layout, launch.Rank, device)
+    /// <exception cref="PeerLostException">A rank is gone: what is to end it. Or an order does.</exception>
+    private void Form(RankLaunch launch, FormingWork work, IRankLink link)
+    {
+        LibtorchLoading.SetThreads(1);
+        var layout = GangLayout.Of(work.Layout, work.WorldSize);
+        FormingBenchmark.Run(layout, launch.Rank, work.Device.Length > 0 ? work.Device : "cpu", () => Sockets(launch, layout),
+            times => link.Report(new RankReport { Forming = times }), link.Stopping);
+    }
+
+    private GangMesh Gang(RankLaunch launch, GangLayout layout, Device device) =>
+        new(Sockets(launch, layout), layout, launch.Rank, device);
+
+    private SocketMesh Sockets(RankLaunch launch, GangLayout layout) => launch.Roster is { } roster && _door is { } door
+        ? new SocketMesh(layout, launch.Rank, Rosters.Of(roster), door)
         : throw new InvalidDataException("The launch is for a rank of a gang and names no roster: its agent is older than this worker.");
 
     /// <summary>Null: the launch names none, or it cannot be used, which is told: the gang then goes on from checkpoints only.</summary>

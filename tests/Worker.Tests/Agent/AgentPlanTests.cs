@@ -178,10 +178,35 @@ public sealed class AgentPlanTests
         Assert.IsType<AgentAction.Kill>(Assert.Single(Decide(next, asked with { RegroupAskedAt = null, Halted = true })));
     }
 
+    [Fact]
+    public void A_standby_makes_ready_the_gpu_of_a_rank_that_has_ended_and_then_takes_its_place()
+    {
+        var (first, next) = (Gang(2, 2), Gang(2, 2, attempt: 2));
+        (first.Plan.Device, next.Plan.Device) = ("cuda", "cuda");
+        var dead = Standby(2).LaunchedAs(1, 1, Now).AndTold().End(137, "", Now);
+        var busy = Standby(1).LaunchedAs(0, 1, Now).AndTold();
+        AgentAction[] prepares = [new AgentAction.Prepare(3, 1)];
+        Assert.Equal(prepares, Decide(new Wanted.Training(first), busy, dead, Standby(3), Standby(4)));
+        // Also where the next attempt is known already and the others have not let go.
+        Assert.Equal(prepares, Decide(new Wanted.Training(next), busy with { RegroupAskedAt = Now }, dead, Standby(3), Standby(4)));
+        var ready = Standby(4) with { PreparedFor = 1 };
+        Assert.Empty(Decide(new Wanted.Training(first), busy, dead, Standby(3), ready));
+        var seated = busy.LaunchedAs(0, 2, Now).AndTold();
+        Assert.Equal([new AgentAction.Launch(4, 1)], Decide(new Wanted.Training(next), seated, dead, Standby(3), ready));
+        // One that has a context on another GPU is the last choice for this one.
+        var other = ready with { Slot = 3, PreparedFor = 0 };
+        Assert.Equal([new AgentAction.Launch(4, 1)], Decide(new Wanted.Training(next), seated, dead, other, Standby(4)));
+        // A rank that is done needs nobody, nor does one on a processor; and one that warms up yet cannot be asked.
+        Assert.Empty(Decide(new Wanted.Training(first), busy, Standby(2).LaunchedAs(1, 1, Now).AndTold().End(0, "", Now), Standby(3)));
+        Assert.Empty(Decide(new Wanted.Training(first), busy, dead, Standby(3) with { Life = RankLife.Warming }));
+        Assert.Empty(Decide(new Wanted.Training(Gang(2, 2)), busy, dead, Standby(3)));
+    }
+
     private static Assignment Gang(int ranksHere, int world, int attempt = 1)
     {
         var assignment = AgentUnderTest.Assignment(attempt, 100);
         assignment.WorldSize = world;
+        assignment.Plan.Device = "cpu";
         assignment.Ranks.Clear();
         assignment.Ranks.Add(Enumerable.Range(0, ranksHere).Select(r => new RankPlacement { Rank = r, Node = "node-0", LocalRank = r }));
         return assignment;

@@ -25,7 +25,7 @@ public sealed class WireKindTests
     [MemberData(nameof(RankOrders))]
     public void Each_order_to_a_rank_has_its_place(string kind) => Assert.Equal(kind, Of<RankOrder>(kind).Match(
         none: () => "none", launch: _ => "launch", save: _ => "save", stop: _ => "stop", regroup: _ => "regroup",
-        fault: _ => "fault", pins: _ => "pins", trace: _ => "trace"));
+        fault: _ => "fault", pins: _ => "pins", trace: _ => "trace", prepare: _ => "prepare"));
 
     [Theory]
     [MemberData(nameof(Reports))]
@@ -34,7 +34,7 @@ public sealed class WireKindTests
         failed: _ => "failed", leftGang: _ => "left_gang", sample: _ => "sample", checkpoint: _ => "checkpoint",
         evaluation: _ => "evaluation", expertLoad: _ => "expert_load", resumed: _ => "resumed", refused: _ => "refused", note: _ => "note",
         trace: _ => "trace",
-        reference: _ => "reference", collectives: _ => "collectives", bench: _ => "bench"));
+        reference: _ => "reference", collectives: _ => "collectives", bench: _ => "bench", forming: _ => "forming"));
 
     [Fact]
     public void What_only_a_newer_program_says_arrives_as_none()
@@ -52,7 +52,7 @@ public sealed class WireKindTests
             typeof(AgentAction).GetNestedType(kind)!);
         Assert.Equal(kind, action.Match(
             spawn: _ => "Spawn", launch: _ => "Launch", tell: _ => "Tell", reseat: _ => "Reseat", askRegroup: _ => "AskRegroup",
-            askSave: _ => "AskSave", askStop: _ => "AskStop", kill: _ => "Kill", end: _ => "End"));
+            askSave: _ => "AskSave", askStop: _ => "AskStop", kill: _ => "Kill", prepare: _ => "Prepare", end: _ => "End"));
     }
 
     public static TheoryData<string> Actions => [.. typeof(AgentAction).GetNestedTypes().Select(t => t.Name)];
