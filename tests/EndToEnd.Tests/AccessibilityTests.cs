@@ -88,13 +88,15 @@ public sealed class AccessibilityTests(LiveRun live)
         """;
 
     /// <summary>
-    /// What axe does not look at: the part that is shown is named within the window, and the heading that gets a new page's focus for
-    /// readers of the screen has no ring, which says to others that something can be done there.
+    /// What axe does not look at: the part that is shown is named within the window, the page itself never scrolls sideways, and the
+    /// heading that gets a new page's focus for readers of the screen has no ring, which says to others that something can be done there.
     /// </summary>
     private const string OutOfSight = """
         () => [...document.querySelectorAll('[aria-current=page]')]
           .filter(a => { const box = a.getBoundingClientRect(); return box.left < 0 || box.right > innerWidth; })
           .map(a => `'${a.innerText.trim()}' is the present part and lies outside of the window`)
+          .concat(document.documentElement.scrollWidth > innerWidth
+            ? [`the page is ${document.documentElement.scrollWidth} px wide in a window of ${innerWidth}`] : [])
           .concat([...document.querySelectorAll('h1[tabindex="-1"]')]
             .filter(h => { h.focus({ focusVisible: true }); return getComputedStyle(h).outlineStyle !== 'none'; })
             .map(h => `'${h.innerText.trim()}' has a ring, and nobody can act on it`))
