@@ -38,7 +38,18 @@ public sealed record ControlFile(int Pid, string Http, string Grpc, DateTimeOffs
 
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, ControlFileJson.Default.ControlFile);
 
-    public static void Delete(string dataDirectory) => File.Delete(Path.Combine(dataDirectory, Name));
+    /// <summary>One that stays where it cannot be deleted names a process that is no more, which whoever reads it sees.</summary>
+    public static void Delete(string dataDirectory)
+    {
+        try
+        {
+            File.Delete(Path.Combine(dataDirectory, Name));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Said of the end of a process, it would hide what ended it.
+        }
+    }
 
     /// <summary>A control plane that was killed leaves its file behind.</summary>
     public bool ProcessLives()

@@ -37,9 +37,9 @@ public static class ControlPlaneHost
         await using var log = new LogFile(options.DataDirectory, TimeProvider.System);
         await using var app = await Start(options, settings, endpoints, turn, logging => ConfigureLogging(logging, options, log));
         var key = app.Services.GetRequiredService<AccessKey>();
-        KeyFile.WritePrivately(Path.Combine(options.DataDirectory, ControlFile.Name), endpoints.ToFile(key).ToJson());
         try
         {
+            Publish(options, endpoints.ToFile(key));
             Welcome(options, endpoints, key, terminal);
             var client = app.Services.GetRequiredService<OpsService.OpsServiceClient>();
             using var told = timeline?.Invoke(client);
@@ -71,6 +71,21 @@ public static class ControlPlaneHost
             Say(terminal, "Stopped.");
         }
         return ExitCode.Ok;
+    }
+
+    /// <summary>Verbs and agents find us by it: without it there is nobody to serve.</summary>
+    private static void Publish(ControlPlaneOptions options, ControlFile file)
+    {
+        string path = Path.Combine(options.DataDirectory, ControlFile.Name);
+        try
+        {
+            KeyFile.WritePrivately(path, file.ToJson());
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RefusalException($"Cannot write {path}: {e.Message.TrimEnd('.')}.",
+                "Free space there, or choose another data directory.", ExitCode.Failed, e);
+        }
     }
 
     /// <summary>A terminal that was closed, which may be why we stop, takes no words; the end goes on without them.</summary>

@@ -29,6 +29,18 @@ public sealed class BadInputTests(Shared shared)
         OneClearMessage(error, port, "--port");
     }
 
+    /// <summary>As on a disk that becomes full while it starts: it stood there, answered 500 and could not be stopped.</summary>
+    [Fact]
+    public async Task A_start_that_cannot_write_its_address_ends_with_one_message()
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-e2e-").FullName;
+        Directory.CreateDirectory(Path.Combine(folder, "control-plane.json", "in-the-way"));
+        var (code, _, error) = await Dsops.Run("dev", "--data-dir", folder, "--port", "0");
+        Directory.Delete(folder, recursive: true);
+        Assert.Equal(1, code);
+        OneClearMessage(error, "Cannot write", "control-plane.json");
+    }
+
     [Fact]
     public async Task A_database_that_is_not_there_is_one_message()
     {

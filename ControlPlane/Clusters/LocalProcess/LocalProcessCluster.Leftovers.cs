@@ -22,7 +22,7 @@ public sealed partial class LocalProcessCluster
                 if (await AskToEnd(left, cancellation))
                 {
                     ended.Add(ToSeen(Pods[left.Key]));
-                    Save(left.Key, Pods[left.Key] with { DeletedAt = _clock.GetUtcNow() });
+                    Note(left.Key, Pods[left.Key] with { DeletedAt = _clock.GetUtcNow() });
                 }
             }
 
@@ -40,7 +40,7 @@ public sealed partial class LocalProcessCluster
         if (!_askedToEnd.TryGetValue(left.Key, out long asked))
         {
             _askedToEnd[left.Key] = asked = _clock.GetTimestamp();
-            Save(left.Key, left.Value with { Reason = "left over from an earlier start; nothing wants it" });
+            Note(left.Key, left.Value with { Reason = "left over from an earlier start; nothing wants it" });
             if (left.Value.Agent is { } agent)
             {
                 ProcessTable.Signal(agent, ProcessTable.SigTerm);

@@ -29,6 +29,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
     private readonly string _checkpointsFolder;
     private readonly SemaphoreSlim _changing = new(1, 1);
     private readonly Dictionary<string, Process> _children = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _unwritten = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (string Reason, DateTimeOffset At, long Stamp)> _deaths = new(StringComparer.Ordinal);
     private readonly Dictionary<string, long> _askedToEnd = new(StringComparer.Ordinal);
     private Dictionary<string, LocalPod>? _pods;
@@ -111,7 +112,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
             bool gone = await End(pods, ProcessTable.SigUsr1, _options.FencePatience, reason, cancellation);
             foreach (var (folder, _) in pods.Where(_ => gone))
             {
-                Save(folder, Pods[folder] with { DeletedAt = _clock.GetUtcNow() });
+                Note(folder, Pods[folder] with { DeletedAt = _clock.GetUtcNow() });
             }
 
             Tidy();
@@ -138,7 +139,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
             foreach (var (folder, pod) in Pods.Where(p => p.Value is { DeletedAt: null, EndedAt: null }).ToImmutableArray())
             {
                 // Before the signal: should we die in between, the next start still knows that this was no failure.
-                Save(folder, pod with { Stopped = true });
+                Note(folder, pod with { Stopped = true });
             }
 
             var pods = Pods.Where(p => p.Value.DeletedAt is null).ToImmutableArray();
@@ -224,12 +225,17 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         var process = Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start");
         process.StandardInput.Close();
         _children[folder] = process;
-        Save(folder, pod with { Agent = ProcessTable.Identify(process.Id) });
+        Note(folder, pod with { Agent = ProcessTable.Identify(process.Id) });
     }
 
     /// <summary>Brings what we know up to what is: agents that ended, and those whose start we did not live to write down.</summary>
     private void Look()
     {
+        foreach (string folder in _unwritten.Where(Pods.ContainsKey).ToImmutableArray())
+        {
+            Note(folder, Pods[folder]);
+        }
+
         var now = _clock.GetUtcNow();
         foreach (var (folder, pod) in Pods.Where(p => p.Value.DeletedAt is null && p.Value.EndedAt is null).ToImmutableArray())
         {
@@ -238,7 +244,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
             {
                 if (pod.Agent is null)
                 {
-                    Save(folder, pod with { Agent = agent });
+                    Note(folder, pod with { Agent = agent });
                 }
 
                 continue;
@@ -253,7 +259,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
             };
             string reason = pod.Reason.Length > 0 ? pod.Reason : $"agent of {pod.Id} {how}; see {folder}/agent.log";
             var said = exitCode is 0 ? [] : AgentOutput.AfterItsOwn(folder);
-            Save(folder, pod with { Agent = agent, ExitCode = exitCode, Reason = reason, EndedAt = now, Said = said });
+            Note(folder, pod with { Agent = agent, ExitCode = exitCode, Reason = reason, EndedAt = now, Said = said });
             if (!_stopping && exitCode is not 0)
             {
                 _deaths[pod.Node] = (reason, now, _clock.GetTimestamp());
@@ -267,7 +273,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
     {
         foreach (var (folder, pod) in pods.Where(p => p.Value.EndedAt is null))
         {
-            Save(folder, pod with { Reason = reason });
+            Note(folder, pod with { Reason = reason });
         }
 
         var agents = pods.Select(p => p.Value.Agent).OfType<ProcessIdentity>().ToImmutableArray();
@@ -320,12 +326,30 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         }
     }
 
+    /// <summary>Nothing is begun that is not written down.</summary>
     private void Save(string folder, LocalPod pod)
     {
-        Pods[folder] = pod;
         pod.Write(folder);
+        Pods[folder] = pod;
     }
 
+    /// <summary>
+    /// What has happened, or happens now whether it can be written or not: a full disk keeps no process from being ended. It is written as
+    /// soon as it can be.
+    /// </summary>
+    private void Note(string folder, LocalPod pod)
+    {
+        Pods[folder] = pod;
+        try
+        {
+            pod.Write(folder);
+            _unwritten.Remove(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _unwritten.Add(folder);
+        }
+    }
     private PodSeen ToSeen(LocalPod pod) => new(
         pod.Id, new NodeId(pod.Node),
         (_stopping, pod) switch

@@ -49,6 +49,33 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.True(await cluster.DeletePods(Gang(1).Id, "again", Cancelled));
     }
 
+    /// <summary>A folder in the way of the record refuses to be written as a full disk does, also for root.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Where_nothing_can_be_written_what_runs_is_ended_all_the_same_and_written_down_later(bool all)
+    {
+        var cluster = Open();
+        await cluster.CreatePods(Gang(1), Cancelled);
+        var processes = await AgentAndStandby(Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods)));
+        string folder = Path.Combine(_folder, "nodes", "node-0", "pods", "mini.pretrain.1");
+        Directory.CreateDirectory(Path.Combine(folder, ".pod.json.tmp"));
+        await Assert.ThrowsAnyAsync<UnauthorizedAccessException>(async () =>
+        {
+            Directory.CreateDirectory(Path.Combine(_folder, "nodes", "node-0", "pods", "mini.pretrain.2", ".pod.json.tmp"));
+            await cluster.CreatePods(Gang(2), Cancelled);
+        });
+        Assert.Single((await cluster.Observe(Cancelled)).Pods);
+
+        Assert.True(all ? await cluster.Stop("test", Cancelled) : await cluster.DeletePods(Gang(1).Id, "test", Cancelled));
+        Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
+        Assert.Null(LocalPod.Read(folder)!.EndedAt);
+        Directory.Delete(Path.Combine(folder, ".pod.json.tmp"));
+        await cluster.Observe(Cancelled);
+        Assert.NotNull(LocalPod.Read(folder)!.EndedAt);
+        Assert.Equal(all, LocalPod.Read(folder)!.Stopped);
+    }
+
     [Fact]
     public async Task A_control_plane_that_comes_after_a_crash_finds_the_agent_and_keeps_it()
     {
