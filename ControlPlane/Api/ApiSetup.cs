@@ -30,6 +30,7 @@ public static class ApiSetup
     private static void AddCalls(this IServiceCollection services) => services
         .AddSingleton<KnownRuns>().AddSingleton<WholeCluster>().AddSingleton<CallStreams>()
         .AddSingleton<SubmissionCalls>().AddSingleton<RunCalls>().AddSingleton<HistoryCalls>().AddSingleton<IncidentCalls>()
+        .AddSingleton<HandCalls>()
         .AddSingleton<DrillCalls>().AddSingleton<OutageLedger>().AddSingleton<TraceCalls>()
         .AddSingleton<ExpertCalls>().AddSingleton<TryCalls>().AddSingleton<NodeCalls>().AddSingleton<QueueCalls>()
         .AddSingleton<ForesightCalls>().AddSingleton<ServerCalls>();

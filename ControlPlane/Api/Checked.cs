@@ -14,6 +14,7 @@ internal static class Checked
     private const int NameLengthMax = 128;
     private const int SearchLengthMax = 500;
     private const int ReasonLengthMax = 1_000;
+    private const int ByLengthMax = 100;
     private const int DeclaredByLengthMax = 400;
     private const int DataLengthMax = 16_384;
     private const int PipelineLengthMax = 1 << 20;
@@ -70,6 +71,14 @@ internal static class Checked
     public static string Reason(string text) => text.Length <= ReasonLengthMax
         ? string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c)).Trim()
         : throw Invalid($"reason has {text.Length} characters; at most {ReasonLengthMax} go on the timeline.");
+
+    /// <summary>Who asks. There are no accounts: a name is what a person says of themselves.</summary>
+    public static string By(string text) => string.Concat(text.Where(c => !char.IsControl(c))).Trim() switch
+    {
+        { Length: 0 } => throw Invalid("by is empty; say who asks, so that others know whom to turn to."),
+        { Length: > ByLengthMax } much => throw Invalid($"by has {much.Length} characters; at most {ByLengthMax} are a name."),
+        var name => name,
+    };
 
     public static string DeclaredBy(string text) => text.Length <= DeclaredByLengthMax && !text.Any(char.IsControl)
         ? text

@@ -31,12 +31,20 @@ internal static class IncidentMapping
             incident.Steps.Select(s => new Proto.IncidentStep { At = s.At.ToTimestamp(), State = NameOf(s.State), Text = s.Text }),
         },
         FailedAttempts = { incident.FailedAttempts }, ToldAfterwards = incident.ToldAfterwards,
-        SuspectedNode = incident.SuspectedNode,
+        SuspectedNode = incident.SuspectedNode, TakenBy = incident.TakenBy, Undone = incident.Undone,
         RefusedCheckpoints =
         {
             incident.RefusedCheckpoints.Select(r => new Proto.RefusedPath { Path = r.Path, Reason = r.Reason }),
         },
     };
+
+    public static Proto.PersonsHold ToProto(this PersonsHold hold) => new()
+    {
+        By = hold.By, Reason = hold.Why, Since = hold.Since.ToTimestamp(), Until = hold.Until?.ToTimestamp(), Stage = hold.Stage,
+        Number = hold.Incident, Taken = hold.Taken, Words = hold.InWords,
+    };
+
+    public static Proto.UndoAnswer ToProto(this UndoAnswer answer) => new() { Possible = answer.Can, Words = answer.Words };
 
     public static string NameOf(IncidentState state) => state switch
     {

@@ -10,7 +10,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// client; a file for each subject here.
 /// </summary>
 internal sealed class OpsGrpcService(
-    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, DrillCalls drills,
+    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, HandCalls hands,
+    DrillCalls drills,
     TraceCalls traces, ExpertCalls experts, TryCalls trials, NodeCalls nodes, QueueCalls queue, ForesightCalls foresights,
     ServerCalls server) : OpsService.OpsServiceBase
 {
@@ -64,6 +65,14 @@ internal sealed class OpsGrpcService(
 
     public override Task<IncidentReport> GradeIncident(GradeIncidentRequest request, ServerCallContext context) =>
         incidents.GradeIncident(request, context);
+
+    public override Task<Run> HoldRun(HoldRequest request, ServerCallContext context) => hands.HoldRun(request, context);
+
+    public override Task<Run> ReleaseRun(HoldRequest request, ServerCallContext context) => hands.ReleaseRun(request, context);
+
+    public override Task<Run> TakeIncident(HoldRequest request, ServerCallContext context) => hands.TakeIncident(request, context);
+
+    public override Task<Run> UndoIncident(HoldRequest request, ServerCallContext context) => hands.UndoIncident(request, context);
 
     public override Task<DrillTruth> Drill(DrillRequest request, ServerCallContext context) => drills.Drill(request, context);
 

@@ -21,7 +21,7 @@ internal static class OpsMapping
         EndedAt = run.EndedAt?.ToTimestamp(), Stages = { run.Stages.Select(stage => stage.ToProto(now, price)) },
         Pipeline = run.PipelineText, Parameters = run.Parameters, DeclaredBy = run.DeclaredBy,
         Simulated = run.Simulated, AsOf = Freshness.Told(run.AsOf, now)?.ToTimestamp(), Forecast = run.Forecast?.ToProto(),
-        Cost = CostMapping.CostOf(run, price),
+        Cost = CostMapping.CostOf(run, price), Hold = run.Held?.ToProto(),
     };
 
     /// <param name="run">A summary.</param>

@@ -31,7 +31,8 @@ internal static class Examples
         ["logs"] = ["dsops logs mini", "dsops logs mini -f --rank 0", "dsops logs mini --stage pretrain --attempt 1 --contains error"],
         ["why"] = ["dsops why --log rank-0.log --exit 137", "dsops why --log slurm-4711.out --json | jq -r .class",
             "kubectl logs job/train --previous | dsops why --log - --exit 1"],
-        ["incidents"] = ["dsops incidents mini", "dsops incidents --since 24h", "dsops incidents grade mini/pretrain/2 65"],
+        ["incidents"] = ["dsops incidents mini", "dsops incidents --since 24h", "dsops incidents grade mini/pretrain/2 65",
+            "dsops incidents hold mini --for 2h --reason \"looking at rank 3\"", "dsops incidents take mini/pretrain/2 --by ann"],
         ["cost"] = ["dsops cost mini", "dsops cost mini --json | jq .cost.lostGpuHoursByCause"],
         ["drill"] =
         [

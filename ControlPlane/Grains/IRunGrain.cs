@@ -21,6 +21,9 @@ public interface IRunGrain : IGrainWithStringKey
     /// <param name="checkpointStep">Null: the stage's newest good checkpoint; 0: the stage from its beginning.</param>
     Task<CommandResult> Retry(string stage, long? checkpointStep, CancellationToken cancellation = default);
 
+    /// <summary>A person's hand on its automation, or what they took back.</summary>
+    Task<CommandResult> Hand(HandVerb verb, HandAsked asked, CancellationToken cancellation = default);
+
     /// <summary>The run now, from memory. Null: there is none under this name.</summary>
     [AlwaysInterleave]
     Task<RunView?> Describe();

@@ -98,6 +98,9 @@ internal sealed partial class RunGrain(
     public Task<CommandResult> Retry(string stage, long? checkpointStep, CancellationToken cancellation) =>
         Command((r, now) => RunCommands.Retry(r, stage, checkpointStep, [.. reports], now), cancellation);
 
+    public Task<CommandResult> Hand(HandVerb verb, HandAsked asked, CancellationToken cancellation) =>
+        Command((r, now) => RunHolds.Decide(r, verb, asked, [.. reports], now), cancellation);
+
     public Task<RunView?> Describe() => Task.FromResult(run is null ? null : View(run));
 
     public Task<RunView?> Summary() => Task.FromResult(run is null ? null : View(run).Summary());

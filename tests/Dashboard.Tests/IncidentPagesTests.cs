@@ -56,6 +56,37 @@ public sealed class IncidentPagesTests : PageTest
     }
 
     [Fact]
+    public void A_hold_says_who_and_offers_the_release_and_what_cannot_be_taken_back_says_why()
+    {
+        var asked = new List<HoldRequest>();
+        Ops.Answer<HoldRequest, Run>("ReleaseRun", request =>
+        {
+            asked.Add(request);
+            return new Run { Name = "mini" };
+        });
+        Ops.Answer<GetIncidentRequest, IncidentReport>("GetIncident", got =>
+        {
+            var report = Report(Of(2, "diagnosed"), got.Number);
+            report.Hold = asked.Count > 0 ? null : new PersonsHold { By = "ann", Words = "held by ann since noon", Reason = "rank 3" };
+            (report.InHand, report.Undo) = (true, new UndoAnswer { Words = "it has trained since" });
+            return report;
+        });
+        var dialogs = Render<MudBlazor.MudDialogProvider>();
+        var page = Render<IncidentPage>(p => p.Add(i => i.Run, "mini").Add(i => i.Stage, "pretrain").Add(i => i.Number, 2));
+        page.WaitForAssertion(() => Assert.Contains("Held by ann since noon", page.Find("[data-held]").TextContent,
+            StringComparison.Ordinal));
+        Assert.Equal(["release", "take"], page.FindAll("[data-hand]").Select(b => b.GetAttribute("data-hand")));
+        Assert.Contains("it has trained since", page.Find("[data-not-undone]").TextContent, StringComparison.Ordinal);
+        Act(page, () => page.Find("[data-hand='release']").Click());
+        dialogs.WaitForAssertion(() => Assert.True(dialogs.Find("[data-sure]").HasAttribute("disabled")));
+        Act(dialogs, () => dialogs.Find("[data-by]").Input("bob"));
+        Act(dialogs, () => dialogs.Find("[data-sure]").Click());
+        page.WaitForAssertion(() => Assert.Equal(["hold", "take"],
+            page.FindAll("[data-hand]").Select(b => b.GetAttribute("data-hand"))));
+        Assert.Equal(("mini", "pretrain", 2, "bob"), (asked[0].Run, asked[0].Stage, asked[0].Number, asked[0].By));
+    }
+
+    [Fact]
     public void The_cost_of_a_run_is_told_by_bucket_and_without_a_price_in_words()
     {
         var cost = new Cost

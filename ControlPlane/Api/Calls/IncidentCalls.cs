@@ -1,13 +1,15 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.Decisions.Incidents;
 using Grpc.Core;
 
 namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>What went wrong, and what was known of it.</summary>
 internal sealed class IncidentCalls(
-    KnownRuns known, IncidentStore incidents, ITrainingCluster cluster, GpuPrice price, TimeProvider clock)
+    KnownRuns known, IncidentStore incidents, IGrainFactory grains, ITrainingCluster cluster, GpuPrice price, TimeProvider clock)
 {
     private const int IncidentsUsual = 100;
 
@@ -93,6 +95,12 @@ internal sealed class IncidentCalls(
             report.DollarsPerGpuHour = dollars;
         }
 
+        var run = await grains.GetGrain<IRunGrain>(incident.Stage.Run).Describe();
+        var stage = await grains.GetGrain<IStageGrain>(incident.Stage.ToString()).Describe();
+        report.Hold = run?.Held?.ToProto();
+        bool newest = stage?.Incident is { } known && known.Number == incident.Number;
+        report.InHand = newest && incident.State != IncidentState.Closed && run is { Ended: false };
+        report.Undo = newest && run is { Ended: false } ? stage!.Incident!.Undo?.ToProto() : null;
         return report;
     }
 }

@@ -77,7 +77,7 @@ internal sealed class RunCalls(
         return new ListRanksReply { Ranks = { wanted.Take(size) }, More = wanted.Count > size };
     }
 
-    private async Task<Run> Command(string name, ServerCallContext context, Func<IRunGrain, Task<CommandResult>> command)
+    internal async Task<Run> Command(string name, ServerCallContext context, Func<IRunGrain, Task<CommandResult>> command)
     {
         await known.Named(name, "name");
         return await command(grains.GetGrain<IRunGrain>(name)) switch

@@ -28,6 +28,17 @@ internal sealed class IncidentText(Terminal terminal)
             text.Ideas("rather than", decision.AlternativesRefused);
         }
 
+        if (report.Hold is { } hold)
+        {
+            text.Say(2, $"{hold.Words}{(hold.Reason.Length > 0 ? $": {hold.Reason}" : "")}");
+        }
+
+        if (report.Undo is { } undo)
+        {
+            string verb = $"dsops incidents undo {incident.Run}/{incident.Stage}/{Whole(incident.Number)}";
+            text.Say(2, undo.Possible ? $"can be taken back (`{verb}`): {undo.Words}" : $"cannot be taken back: {undo.Words}");
+        }
+
         foreach (var refused in incident.RefusedCheckpoints)
         {
             text.Say(2, $"not used again: {refused.Path}: {refused.Reason}");

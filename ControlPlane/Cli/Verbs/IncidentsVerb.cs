@@ -23,7 +23,7 @@ internal static class IncidentsVerb
         var since = new Option<TimeSpan?>("--since")
         {
             Description = "A report of so long until now, and of what is open still: 24h, 90m, 7d.", HelpName = "TIME",
-            CustomParser = ParseSpan,
+            CustomParser = result => ParseSpan(result, "--since"),
         };
         var command = new Command("incidents",
             "Lists what went wrong, newest first, and whether it was cured. `dsops why RUN` tells one whole; --since 24h is what to read "
@@ -31,6 +31,11 @@ internal static class IncidentsVerb
         {
             name, since, Grade(terminal),
         };
+        foreach (var hand in HandVerbs.Build(terminal))
+        {
+            command.Subcommands.Add(hand);
+        }
+
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var request = new ListIncidentsRequest { Run = parsed.GetValue(name) ?? "", PageSize = PageSize };
@@ -105,7 +110,7 @@ internal static class IncidentsVerb
             }
             : null;
 
-    private static TimeSpan? ParseSpan(System.CommandLine.Parsing.ArgumentResult result)
+    internal static TimeSpan? ParseSpan(System.CommandLine.Parsing.ArgumentResult result, string option)
     {
         string text = result.Tokens.Count > 0 ? result.Tokens[0].Value : "";
         if (ReadSpan(text) is { } span)
@@ -113,7 +118,7 @@ internal static class IncidentsVerb
             return span;
         }
 
-        result.AddError($"--since is '{text}', which is no time. Write a whole number with s, m, h or d, such as 24h.");
+        result.AddError($"{option} is '{text}', which is no time. Write a whole number with s, m, h or d, such as 24h.");
         return null;
     }
 

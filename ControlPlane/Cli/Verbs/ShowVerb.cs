@@ -78,6 +78,11 @@ internal static class ShowVerb
         var ansi = terminal.Ansi();
         Paragraph(terminal, ansi, $"{run.Name}: {run.State}. {run.Reason}{HealthLines.AsOf(run.AsOf)}", States.StyleOf(run.State));
         Paragraph(terminal, ansi, string.Join(", ", Facts(run, now)), new Style(decoration: Decoration.Dim));
+        if (run.Hold is { } hold)
+        {
+            string verb = hold.Taken ? "give-back" : "release";
+            Paragraph(terminal, ansi, $"{hold.Words}; `dsops incidents {verb} {run.Name}` ends it", States.StyleOf("paused"));
+        }
         if (run.Forecast is { } forecast)
         {
             Paragraph(terminal, ansi, Words.Forecast(forecast, now), Style.Plain);

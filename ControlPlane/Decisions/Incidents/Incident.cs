@@ -42,6 +42,9 @@ public sealed record IncidentDecision(
 {
     /// <summary>The rung that only tells.</summary>
     public const string Advice = "advice";
+
+    /// <summary>A person held the run: nothing was done.</summary>
+    public const string Withheld = "held by a person";
 }
 
 /// <summary>A checkpoint that is not used again.</summary>
@@ -109,6 +112,24 @@ public sealed record Incident(
 
     /// <summary>What was done before anybody here knew: an agent launched its rank again by itself. Empty: all was decided here.</summary>
     public string ToldAfterwards { get; init; } = "";
+
+    /// <summary>Who holds the run while it is open, in words. Null: nobody.</summary>
+    public string? HeldBy { get; init; }
+
+    /// <summary>Who works on it. Empty: it is automation's, or nobody's yet.</summary>
+    public string TakenBy { get; init; } = "";
+
+    /// <summary>With <see cref="TakenBy"/>: where it was, and goes on when it is given back.</summary>
+    public IncidentState TakenFrom { get; init; }
+
+    /// <summary>With <see cref="TakenBy"/>: its sentence then.</summary>
+    public string SentenceBefore { get; init; } = "";
+
+    /// <summary>What was done for it was taken back by a person.</summary>
+    public bool Undone { get; init; }
+
+    /// <summary>What failed is known, and nothing is done about it for as long as the hold stands.</summary>
+    internal bool Withheld => State == IncidentState.Diagnosed && Decision?.Rung == IncidentDecision.Withheld;
 
     /// <summary>It is told, and nothing is done about it: the gang trains on.</summary>
     internal bool Advice => State == IncidentState.Diagnosed && Decision?.Rung == IncidentDecision.Advice;

@@ -7,7 +7,7 @@ namespace DeepSeekOps.Decisions.Incidents;
 /// <summary>
 /// Every transition of an incident. Pure, and told only what the stage's planner has decided already: it decides nothing about the stage.
 /// </summary>
-public static class IncidentMachine
+public static partial class IncidentMachine
 {
     /// <summary>
     /// Steps beyond the one that failed before an incident is closed. Ours: what fails by its place in the data or in the schedule fails
@@ -87,20 +87,8 @@ public static class IncidentMachine
         Incident? open, Func<Incident> begin, Failure failure, Diagnosis diagnosis, IncidentDecision decision,
         ImmutableArray<StepLoss> recorded, string? gaveUp)
     {
-        var (incident, now) = (open ?? begin(), failure.NoticedAt);
-        var diagnosed = incident.To(IncidentState.Diagnosed, now, diagnosis.Sentence) with
-        {
-            // That something was amiss before is part of the story; what is lost counts from the failure.
-            HappenedAt = incident.Advice ? failure.HappenedAt : incident.HappenedAt ?? failure.HappenedAt,
-            Diagnosis = diagnosis,
-            Decision = decision,
-            Outcome = null,
-            // What an attempt that got less far told of a step is no more than what is known of it.
-            Recorded = [.. incident.Recorded.Concat(recorded).Where(l => l.Step > decision.GoesOnFrom).GroupBy(l => l.Step)
-                .Select(g => g.First()).OrderBy(l => l.Step).Take(LossesKept)],
-            FailedAttempts = incident.FailedAttempts.Contains(failure.Attempt) ? incident.FailedAttempts
-                : incident.FailedAttempts.Add(failure.Attempt),
-        };
+        var now = failure.NoticedAt;
+        var diagnosed = Known(open ?? begin(), failure, diagnosis, decision, recorded);
         string what = diagnosis.Sentence.TrimEnd('.');
         return gaveUp is not null
             ? Hand(diagnosed, now, gaveUp)

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Stages;
 
@@ -66,6 +67,12 @@ public sealed record Run(
     string Name, PipelineSpec Pipeline, string Text, DateTimeOffset SubmittedAt, RunPhase Phase, Intent Intent, string Reason,
     int Current, int Round, ImmutableArray<RunStage> Stages, ImmutableArray<RunEvent> Outbox)
 {
+    /// <summary>A person's newest hold on its automation, over or not. Null: there was none.</summary>
+    public PersonsHold? Held { get; init; }
+
+    /// <summary>What a person last asked to take back. Null: nothing.</summary>
+    public UndoWish? Undo { get; init; }
+
     /// <inheritdoc cref="RunSubmission.DeclaredBy"/>
     public string DeclaredBy { get; init; } = "";
 }

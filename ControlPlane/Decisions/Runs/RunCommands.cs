@@ -154,6 +154,7 @@ public static class RunCommands
         {
             Forecast = forecast,
             DeclaredBy = run.DeclaredBy,
+            Held = run.Held is { } hold && hold.Stands(now) && !run.Phase.Terminal ? hold : null,
             Parameters = ParameterCount.Of(run.Pipeline.Model).Total,
             Groups = [.. run.Pipeline.Stages.Select(s => run.Pipeline.ResourcesOf(s).Group).Where(g => g.Length > 0).Distinct()],
         };
@@ -172,6 +173,8 @@ public static class RunCommands
             Round = round,
             Current = index,
             Phase = run.Phase.Terminal || run.Phase is RunPhase.Paused ? new RunPhase.Queued() : run.Phase,
+            // Whoever held what has ended is not thought of when it begins again.
+            Held = run.Phase.Terminal ? null : run.Held,
             Intent = Intent.Train,
             Reason = reason,
             Stages = [.. stages],

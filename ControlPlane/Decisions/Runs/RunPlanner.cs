@@ -19,6 +19,7 @@ public static class RunPlanner
     /// <param name="reports">By stage; null: the stage has never been asked.</param>
     public static RunDecision Decide(Run run, ImmutableArray<StageReport?> reports, DateTimeOffset now) => run.Phase switch
     {
+        { Terminal: false } when RunHolds.Ended(run, reports, now) is { } ended => ended,
         RunPhase.Queued or RunPhase.Running => Go(run, reports, now),
         RunPhase.Pausing => WhilePausing(run, reports, now),
         RunPhase.Paused => run.Intent switch
@@ -177,6 +178,10 @@ public static class RunPlanner
     {
         var stage = run.Stages[run.Current];
         return new StageWish(new StageId(run.Name, stage.Work.Name), stage.Round, run.Intent, run.Reason, stage.Work, run.Pipeline,
-            stage.BeginFrom, stage.StudentFrom, stage.FromStep);
+            stage.BeginFrom, stage.StudentFrom, stage.FromStep)
+        {
+            Held = run.Held,
+            Undo = run.Undo,
+        };
     }
 }

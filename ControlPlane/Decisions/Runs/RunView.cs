@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Runs;
@@ -25,6 +26,9 @@ public sealed record RunView(
 
     /// <inheritdoc cref="RunSubmission.DeclaredBy"/>
     public string DeclaredBy { get; init; } = "";
+
+    /// <summary>Who holds its automation. Null: nobody.</summary>
+    public PersonsHold? Held { get; init; }
 
     /// <summary>Node groups that its stages ask for; empty: any node.</summary>
     public ImmutableArray<string> Groups { get; init; } = [];

@@ -73,7 +73,8 @@ internal static class LiveStage
 
     public static Decision Progress(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) => stage.Phase switch
     {
-        Phase.Running running => StageShrinking.Growth(stage, running, seen, now) ?? Train(stage, running, seen, now),
+        Phase.Running running => (StageHolding.Of(stage, now) is null ? StageShrinking.Growth(stage, running, seen, now) : null)
+            ?? Train(stage, running, seen, now),
         _ when FirstStep(stage, gang, seen) is { } first => Begun(stage, gang, first, seen, now),
         // Also mends a crash between the write of the phase and the making of the pods.
         Phase.Starting when MissingPods(stage, gang, seen) is var missing && missing > 0 =>

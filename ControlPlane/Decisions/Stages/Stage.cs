@@ -64,6 +64,9 @@ public sealed record Stage(
     /// <summary>The newest incident, over or not. Null: there was none, or an older version wrote this.</summary>
     public Incident? NewestIncident { get; init; }
 
+    /// <summary>The newest <see cref="UndoWish"/> that it has answered; 0: none.</summary>
+    public int UndoAnswered { get; init; }
+
     /// <summary>It lost nodes and has not had all that it asks for since. Null: nothing is missing.</summary>
     public ShrunkGang? Shrunk { get; init; }
 

@@ -23,17 +23,36 @@ internal static class StageIncidents
         // What follows a batch that is left out, or a loss that rose, is trained otherwise than it was.
         long comparable = climbed.Remedy is Remedy.AfterRise ? 0 : failure.Broke is { } broke ? broke.Step : long.MaxValue;
         open = open is null ? null : open with { ToldAfterwards = "", Recorded = open.Recorded.RemoveAll(l => l.Step >= comparable) };
-        ImmutableArray<StepLoss> recorded =
-        [
-            .. seen.Losses.Where(l => l.Attempt == failure.Attempt && l.Step > from && l.Step < comparable)
-                .DistinctBy(l => l.Step).OrderBy(l => l.Step).Take(IncidentMachine.LossesKept).Select(l => new StepLoss(l.Step, l.Loss)),
-        ];
+        var recorded = LossesOf(failure, from, seen, comparable);
         return stage with
         {
             NewestIncident = IncidentMachine.Diagnose(open, () => Begin(stage, gang, failure), failure, diagnosis, decision, recorded,
                 (climbed.Remedy as Remedy.GiveUp)?.Reason),
         };
     }
+
+    /// <summary>A failure was met and nothing is done about it, since a person holds the run.</summary>
+    public static Stage Withheld(Stage stage, GangGrant gang, Climbed climbed, string would, Observation seen)
+    {
+        var failure = climbed.Failure;
+        long from = CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0;
+        var decision = new IncidentDecision(failure.NoticedAt, would, IncidentDecision.Withheld, from,
+        [
+            new RefusedRemedy(climbed.Rung, "a person holds the run"),
+            .. climbed.Refused.Select(r => new RefusedRemedy(r.Rung, r.Because)),
+        ]);
+        return stage with
+        {
+            NewestIncident = IncidentMachine.Withhold(Open(stage), () => Begin(stage, gang, failure), failure,
+                DiagnosisOf(failure, gang, seen), decision, LossesOf(failure, from, seen)),
+        };
+    }
+
+    private static ImmutableArray<StepLoss> LossesOf(Failure failure, long from, Observation seen, long before = long.MaxValue) =>
+    [
+        .. seen.Losses.Where(l => l.Attempt == failure.Attempt && l.Step > from && l.Step < before)
+            .DistinctBy(l => l.Step).OrderBy(l => l.Step).Take(IncidentMachine.LossesKept).Select(l => new StepLoss(l.Step, l.Loss)),
+    ];
 
     /// <summary>
     /// An agent launched its rank again while nobody could be asked. It is told here when both are over, and is closed by the same proof:
@@ -153,6 +172,8 @@ internal static class StageIncidents
             Phase.Completed => IncidentMachine.Leave(IncidentMachine.Verify(open, ToldOf(stage, seen), long.MaxValue, now),
                 "the stage has ended", now),
             Phase.Failed failed => IncidentMachine.GiveUp(open, failed.Why, now),
+            Phase.Running { Gang: var gang } when open.Withheld && FaultDetector.Find(stage.Watched, gang, seen, now) is null =>
+                IncidentMachine.WentOn(open, now),
             Phase.Running when open.Advice => open.Diagnosis?.Cause == StageFullDisk.Cause ? StageFullDisk.Moved(open, stage, now)
                 : StageStragglers.Moved(open, stage, seen, now),
             Phase.Running when open.State == IncidentState.Acting =>

@@ -27,8 +27,8 @@ public static class StagePlanner
 
     public static Decision Decide(Stage stage, Observation seen, DateTimeOffset now)
     {
-        var informed = StageNews.Take(stage, seen, now);
-        var decision = informed.Phase switch
+        var informed = StageHands.Take(StageNews.Take(stage, seen, now), now);
+        var decision = StageUndo.Answer(informed, seen, now) ?? informed.Phase switch
         {
             Phase.Waiting => FromWaiting(informed, now),
             Phase.Queued => FromQueued(informed, seen, now),
@@ -110,6 +110,12 @@ public static class StagePlanner
             return again.Stop(again.NoNodes(now), new Ending.Relaunch(stage.Wish.Reason, now), "asks again, for the retry", now);
         }
 
+        if (StageHolding.AsksAgain(stage, now))
+        {
+            const string Why = "asks for no nodes while it is held";
+            return stage.Stop(stage.NoNodes(now), new Ending.Relaunch(Why, now), Why, now);
+        }
+
         if (seen.Placement is not PlacementDecision.Placed placed || placed.Grant.Id.Number != stage.Attempt)
         {
             return seen.Placement is PlacementDecision.Pending pending ? StageShrinking.Queued(stage, pending, now)
@@ -155,6 +161,11 @@ public static class StagePlanner
         if (seen.Cluster?.Stopping == true)
         {
             return stage.Stay("the cluster is being stopped; goes on at its next start");
+        }
+
+        if (broke is null && StageHolding.Of(stage, now) is { } hold && StageHolding.Live(stage, gang, hold, seen, now) is { } withheld)
+        {
+            return withheld;
         }
 
         if (LiveStage.StoppedWithCluster(stage, gang, seen))
@@ -224,6 +235,7 @@ public static class StagePlanner
         (Ending.Fail fail, _) => stage.Fail(fail.Why, now),
         (_, Intent.Pause) => stage.Pause(now),
         (Ending.Relaunch relaunch, Intent.Train) when relaunch.NotBefore > now => Wait(stage, relaunch, now),
+        (Ending.Relaunch held, Intent.Train) when StageHolding.AsksAgain(stage, now) => Wait(stage, held, now),
         (Ending.Relaunch again, Intent.Train) => TakeUp(stage, now).Queue(now, again.Layout),
         (Ending.Pause or Ending.Cancel, Intent.Train) => TakeUp(stage, now).Queue(now),
         _ => throw new UnreachableException($"{then}, {stage.Wish.Intent}"),
@@ -232,7 +244,8 @@ public static class StagePlanner
     /// <summary>A clock that was set back meanwhile makes no wait longer than the longest.</summary>
     private static Decision Wait(Stage stage, Ending.Relaunch relaunch, DateTimeOffset now)
     {
-        var left = relaunch.NotBefore - now < stage.Policy.BackOffMax ? relaunch.NotBefore - now : stage.Policy.BackOffMax;
+        var until = relaunch.NotBefore > now ? relaunch.NotBefore - now : TimeSpan.Zero;
+        var left = until < stage.Policy.BackOffMax ? until : stage.Policy.BackOffMax;
         return stage.To(new Phase.BackingOff(null, now, now + left), $"{relaunch.Why}; the next launch waits {Words.Duration(left)}");
     }
 
@@ -242,6 +255,12 @@ public static class StagePlanner
         {
             return waiting.Gang is { } held ? StopByWish(stage, held, now, saveWithin: null)
                 : stage.Wish.Intent == Intent.Pause ? stage.Pause(now) : stage.Cancel(now);
+        }
+
+        if (stage.Wish.Round == stage.Round
+            && StageHolding.Launch(stage, waiting.Gang is null ? "asked for nodes again" : "launched again in place", now) is { } withheld)
+        {
+            return withheld;
         }
 
         if (waiting.Gang is { } gang && FaultDetector.Find(stage.Watched, gang, seen, now) is { NodeIsSuspect: true } lost)

@@ -36,7 +36,7 @@ public static class StageRecovery
         return decision with { Keep = evidence, Met = failure };
     }
 
-    private static string InWords(Remedy remedy) => remedy switch
+    internal static string InWords(Remedy remedy) => remedy switch
     {
         Remedy.GiveUp => "no further launch",
         Remedy.AnotherGang elsewhere => $"a new gang that avoids {elsewhere.Avoid}{Wait(elsewhere.After)}",

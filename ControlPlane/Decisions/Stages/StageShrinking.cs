@@ -30,7 +30,7 @@ internal static class StageShrinking
     /// <summary>Nodes are missing: the stage goes on with fewer, or waits with what either costs.</summary>
     public static Decision Queued(Stage stage, PlacementDecision.Pending pending, DateTimeOffset now)
     {
-        if (!MayShrink(stage) || pending.Room is not { } room || !Lacks(stage, pending, room))
+        if (!MayShrink(stage) || StageHolding.Of(stage, now) is not null || pending.Room is not { } room || !Lacks(stage, pending, room))
         {
             return stage.Stay(pending.Reason);
         }

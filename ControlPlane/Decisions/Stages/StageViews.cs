@@ -37,6 +37,8 @@ public static class StageViews
             View(stage, reason, seen) with { AsOf = stage.Phase.Terminal ? null : decided })
         {
             Hold = stage.Hold,
+            Incident = stage.NewestIncident is { } incident
+                ? new IncidentReport(incident.Number, incident.State, incident.TakenBy, StageUndo.Of(stage, seen)) : null,
         };
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
 
@@ -40,7 +41,14 @@ public enum Intent
 /// <param name="FromStep">With a new round: the step to go on from. Null: the newest good checkpoint; 0: the beginning.</param>
 public sealed record StageWish(
     StageId Stage, int Round, Intent Intent, string Reason, StageWork Work, PipelineSpec Pipeline, CheckpointRef? BeginFrom,
-    CheckpointRef? StudentFrom, long? FromStep);
+    CheckpointRef? StudentFrom, long? FromStep)
+{
+    /// <summary>A person keeps automation from acting, or did. Null: nobody has yet.</summary>
+    public PersonsHold? Held { get; init; }
+
+    /// <summary>What a person last asked to take back. Null: nothing.</summary>
+    public UndoWish? Undo { get; init; }
+}
 
 /// <summary>What a stage tells its run.</summary>
 /// <param name="Round">The round the stage works on, or ended.</param>
@@ -51,12 +59,19 @@ public sealed record StageReport(
 {
     /// <summary>Why the run is to be held for a person. Empty: it is not.</summary>
     public string Hold { get; init; } = "";
+
+    /// <summary>The newest incident as far as a person's hand on it goes. Null: there was none.</summary>
+    public IncidentReport? Incident { get; init; }
 }
+
+/// <param name="Undo">Whether what was done for it can be taken back. Null: nothing was done.</param>
+public sealed record IncidentReport(int Number, IncidentState State, string TakenBy, UndoAnswer? Undo);
 
 public static class StageWishes
 {
     /// <summary>The wish says something new. Work and pipeline are fixed for a run, and a wish of an older round came late.</summary>
     public static bool Differs(StageWish written, StageWish wish) => wish.Round >= written.Round
-        && (wish.Round, wish.Intent, wish.Reason, wish.BeginFrom, wish.StudentFrom, wish.FromStep)
-            != (written.Round, written.Intent, written.Reason, written.BeginFrom, written.StudentFrom, written.FromStep);
+        && ((wish.Round, wish.Intent, wish.Reason, wish.BeginFrom, wish.StudentFrom, wish.FromStep)
+            != (written.Round, written.Intent, written.Reason, written.BeginFrom, written.StudentFrom, written.FromStep)
+            || wish.Held != written.Held || wish.Undo != written.Undo);
 }

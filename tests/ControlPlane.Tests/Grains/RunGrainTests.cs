@@ -63,6 +63,29 @@ public sealed class RunGrainTests
     }
 
     [Fact]
+    public async Task A_held_run_launches_nothing_again_through_a_silos_death_until_it_is_released()
+    {
+        await using var world = await World.Begin();
+        await world.Run("mini").Submit(TestPipelines.Of("mini", ("pretrain", 4000)), Ct);
+        await world.Until("mini", v => v.Stages[0].State == "running");
+        var asked = new HandAsked("", 0, "ann", "looks at it");
+        Assert.IsType<CommandResult.Taken>(await world.Run("mini").Hand(HandVerb.Hold, asked, Ct));
+        world.AgentOf("pretrain").KillRank();
+        await world.Until("mini", v => v.Stages[0].Reason.Contains("would have done this: restarting in place", StringComparison.Ordinal));
+        await world.KillSilo();
+        await world.StartSilo();
+        var view = await world.Until("mini",
+            v => v.Stages[0].Reason.Contains("would have done this: restarting in place", StringComparison.Ordinal));
+        Assert.Equal((1, "ann"), (view.Stages[0].Attempt, view.Held!.By));
+        Assert.DoesNotContain(world.AgentOf("pretrain").Orders, o => o is WorkerOrder.RestartRanks);
+        Assert.IsType<CommandResult.Taken>(await world.Run("mini").Hand(HandVerb.Release, asked, Ct));
+        view = await world.Until("mini", v => v.Stages[0].Attempt == 2 && v.Stages[0].State == "running");
+        Assert.Null(view.Held);
+        var incident = world.Incidents[(new StageId("mini", "pretrain"), 1)];
+        Assert.Contains(incident.Steps, s => s.Text.StartsWith("held by ann", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task News_of_a_rank_exit_leads_to_the_restart_order_without_waiting_for_the_timer()
     {
         await using var world = await World.Begin();

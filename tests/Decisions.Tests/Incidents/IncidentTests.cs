@@ -32,17 +32,21 @@ public sealed class IncidentTests
             };
             for (int i = 1; i < 12; i++)
             {
-                incident = !incident.Open ? incident : random.Next(6) switch
-                {
-                    0 when incident.State == IncidentState.Suspected => IncidentMachine.HeardAgain(incident, Began),
-                    0 => IncidentMachine.Over(incident, "no rank stands out", TimeSpan.FromSeconds(2), "", 12, Began),
-                    1 => Failed(incident, random, i),
-                    2 => IncidentMachine.Began(incident, 11, [], Began),
-                    3 => IncidentMachine.Verify(incident, [new(11, random.Next(4) == 0 ? 5 : 2)], 11 + (i * 2), Began),
-                    4 when random.Next(4) == 0 => IncidentMachine.Leave(incident, "a person took over", Began),
-                    5 when random.Next(8) == 0 => IncidentMachine.GiveUp(incident, "nothing helps", Began),
-                    _ => incident,
-                };
+                var hand = new PersonsHold("ann", "", Began) { Taken = true, Incident = 1 };
+                incident = incident.TakenBy.Length > 0 ? random.Next(2) == 0 ? IncidentMachine.GiveBack(incident, null, Began) : incident
+                    : incident.State != IncidentState.Closed && random.Next(12) == 0 ? IncidentMachine.Take(incident, hand, Began)
+                    : !incident.Open ? incident : random.Next(6) switch
+                    {
+                        0 when incident.State == IncidentState.Suspected => IncidentMachine.HeardAgain(incident, Began),
+                        0 => IncidentMachine.Over(incident, "no rank stands out", TimeSpan.FromSeconds(2), "", 12, Began),
+                        1 => Failed(incident, random, i),
+                        2 => IncidentMachine.Began(incident, 11, [], Began),
+                        3 => IncidentMachine.Verify(incident, [new(11, random.Next(4) == 0 ? 5 : 2)], 11 + (i * 2), Began),
+                        4 when random.Next(4) == 0 => IncidentMachine.Leave(incident, "a person took over", Began),
+                        4 when random.Next(3) == 0 => IncidentMachine.WentOn(incident, Began),
+                        5 when random.Next(8) == 0 => IncidentMachine.GiveUp(incident, "nothing helps", Began),
+                        _ => incident,
+                    };
             }
 
             foreach (var (from, to) in incident.Steps.Zip(incident.Steps.Skip(1)).Where(p => p.First.State != p.Second.State))

@@ -275,6 +275,16 @@ internal sealed class StageWorld
         }
     }
 
+    /// <summary>A person's hand. Null: none was laid on it.</summary>
+    public void Hand(PersonsHold? hold) => Want(Stage.Wish with { Held = hold });
+
+    public void Undo(int incident) => Want(Stage.Wish with
+    {
+        Undo = new UndoWish((Stage.Wish.Undo?.Asked ?? 0) + 1, Stage.Id.Stage, incident, "ann", "it was wrong"),
+    });
+
+    public StageReport Report => engine.Report(Seen)!;
+
     private void Want(StageWish wish)
     {
         foreach (var effect in engine.Want(wish, Seen))
