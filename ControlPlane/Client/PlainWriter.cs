@@ -8,6 +8,8 @@ namespace DeepSeekOps.ControlPlane.Client;
 /// </summary>
 internal sealed class PlainWriter(TextWriter inner, bool escapes = false) : TextWriter(inner.FormatProvider)
 {
+    private const int PieceLength = 4_096;
+
     public override Encoding Encoding => inner.Encoding;
 
     public PlainWriter Drawing { get => escapes ? this : new PlainWriter(inner, escapes: true); }
@@ -31,4 +33,21 @@ internal sealed class PlainWriter(TextWriter inner, bool escapes = false) : Text
     public override void Flush() => inner.Flush();
 
     public override Task FlushAsync() => inner.FlushAsync();
+
+    /// <summary>What another program prints, as it comes and until its end.</summary>
+    public static async Task Copy(TextReader from, TextWriter to)
+    {
+        char[] piece = new char[PieceLength];
+        int read = 1;
+        for (int kept = 0; read > 0;)
+        {
+            read = await from.ReadAsync(piece.AsMemory(kept));
+            int end = kept + read;
+            // Half of a character, and half of a line end, wait for the other half.
+            kept = read > 0 && (char.IsHighSurrogate(piece[end - 1]) || piece[end - 1] == '\r') ? 1 : 0;
+            await to.WriteAsync(PlainText.Of(new string(piece, 0, end - kept), lines: true));
+            await to.FlushAsync();
+            piece[0] = piece[Math.Max(0, end - 1)];
+        }
+    }
 }

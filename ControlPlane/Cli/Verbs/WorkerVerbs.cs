@@ -5,18 +5,21 @@ using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
-/// <summary>Verbs that need libtorch are the worker program's: it is started with this terminal and its exit code is ours.</summary>
+/// <summary>
+/// Verbs that need libtorch are the worker program's: what it prints comes to this terminal cleaned, since a model may say anything and a
+/// folder of weights have any names, and its exit code is ours. Where its output goes into a file or a program, it goes there as it is.
+/// </summary>
 internal static class WorkerVerbs
 {
-    public static Command Model() => Delegate(
-        "model", "Looks into a model folder: `model params DIR` counts, `model check DIR` verifies.",
+    public static Command Model(Terminal terminal) => Delegate(
+        terminal, "model", "Looks into a model folder: `model params DIR` counts, `model check DIR` verifies.",
         new Option<string?>("--parallel")
         {
             Description = "check: computed by a gang of rank processes on this machine, as dp=2,ep=4,pp=2,nodes=2,schedule=dualpipev.",
             HelpName = "LAYOUT",
         });
 
-    public static Command Generate()
+    public static Command Generate(Terminal terminal)
     {
         var checkpoint = new Argument<string>("checkpoint")
         {
@@ -47,7 +50,7 @@ internal static class WorkerVerbs
         var command = new Command("generate", "Continues a prompt by a checkpoint, on this machine.") { checkpoint, prompt, chat,
             speculation, average };
         Array.ForEach(passed, command.Add);
-        command.SetAction((parsed, _) => Start(
+        command.SetAction((parsed, _) => Start(terminal,
         [
             "generate", parsed.GetRequiredValue(checkpoint), "--prompt", parsed.GetRequiredValue(prompt),
             "--data-dir", parsed.GetRequiredValue(CommonOptions.DataDirectory),
@@ -60,7 +63,7 @@ internal static class WorkerVerbs
         return command;
     }
 
-    private static Command Delegate(string verb, string description, params Option<string?>[] options)
+    private static Command Delegate(Terminal terminal, string verb, string description, params Option<string?>[] options)
     {
         var arguments = new Argument<string[]>("arguments")
         {
@@ -70,7 +73,7 @@ internal static class WorkerVerbs
         var command = new Command(verb, description) { arguments };
         Array.ForEach(options, command.Add);
         command.TreatUnmatchedTokensAsErrors = false;
-        command.SetAction((parsed, _) => Start(
+        command.SetAction((parsed, _) => Start(terminal,
         [
             verb, .. parsed.GetValue(arguments) ?? [],
             .. options.SelectMany(o => parsed.GetValue(o) is { } value ? new[] { o.Name, value } : []),
@@ -81,11 +84,16 @@ internal static class WorkerVerbs
 
     private static string[] Json(ParseResult parsed) => parsed.GetValue(CommonOptions.Json) ? ["--json"] : [];
 
-    private static async Task<int> Start(string[] arguments)
+    private static async Task<int> Start(Terminal terminal, string[] arguments)
     {
-        var start = new ProcessStartInfo(WorkerProgram.DotnetHost(), [Found(), .. arguments]);
+        var start = new ProcessStartInfo(WorkerProgram.DotnetHost(), [Found(), .. arguments])
+        {
+            RedirectStandardOutput = terminal.Interactive, RedirectStandardError = true,
+        };
         using var process = Process.Start(start) ?? throw new RefusalException("`dotnet` did not start.", "Check that it is on the PATH.");
         // Ctrl-C reaches the worker by the terminal; it ends by itself.
+        await Task.WhenAll(PlainWriter.Copy(process.StandardError, terminal.Error),
+            terminal.Interactive ? PlainWriter.Copy(process.StandardOutput, terminal.Output) : Task.CompletedTask);
         await process.WaitForExitAsync(CancellationToken.None);
         return process.ExitCode;
     }

@@ -49,6 +49,45 @@ public sealed class PlainTextTests
         Assert.Equal(text.ToWellFormed(), JsonDocument.Parse(line).RootElement.GetProperty("text").GetString());
     });
 
+    /// <summary>However the pieces fall in which it arrives.</summary>
+    [Fact]
+    public async Task What_another_program_prints_is_cleaned_as_if_it_came_at_once() => await (
+        from text in Nasty from ends in Gen.Bool from most in Gen.Int[1, 5] select (text, ends, most)).SampleAsync(async one =>
+    {
+        string all = one.ends ? $"{one.text}\r\n{one.text}\n" : one.text;
+        using var shown = new StringWriter();
+        await PlainWriter.Copy(new Drops(all, one.most), shown);
+        Assert.Equal(PlainText.Of(all, lines: true), shown.ToString());
+    }, iter: 500);
+
+    [Fact]
+    public async Task What_the_worker_says_of_a_folder_of_weights_steers_no_terminal()
+    {
+        string file = Path.Combine(Directory.CreateTempSubdirectory("dsops-plain-").FullName, "config.json");
+        await File.WriteAllTextAsync(file, """{"model_type": "deepseek_v3", "evil\u001b[31m\u202e": 5}""",
+            TestContext.Current.CancellationToken);
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        Assert.NotEqual(0, await CommandLine.Run(["model", "params", file],
+            new Terminal(output, error, 80, Colors: false, Interactive: true), CancellationToken.None));
+        Assert.Contains("evil [31m  is 5", error.ToString(), StringComparison.Ordinal);
+        Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
+    }
+
+    /// <summary>Gives a few characters at a time.</summary>
+    private sealed class Drops(string text, int most) : TextReader
+    {
+        private int at;
+
+        public override ValueTask<int> ReadAsync(Memory<char> buffer, CancellationToken cancellationToken = default)
+        {
+            int given = Math.Min(Math.Min(most, buffer.Length), text.Length - at);
+            text.AsSpan(at, given).CopyTo(buffer.Span);
+            at += given;
+            return ValueTask.FromResult(given);
+        }
+    }
+
     [Fact]
     public async Task Whatever_a_verb_forgets_to_clean_is_cleaned_on_the_way()
     {
