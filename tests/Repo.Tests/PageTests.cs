@@ -37,8 +37,8 @@ public sealed partial class PageTests
         var scrolling = DashboardFiles().Where(f => f.EndsWith(".razor", StringComparison.Ordinal))
             .SelectMany(f => Scrolling().Matches(Repository.Read(f)).Select(t => (File: f, Tag: t.Value))).ToList();
         Assert.True(scrolling.Count >= 8, $"only {scrolling.Count} were found");
-        Assert.Empty(scrolling.Where(s => !s.Tag.Contains("tabindex=\"0\"", StringComparison.Ordinal)
-            || !s.Tag.Contains("aria-label=", StringComparison.Ordinal)));
+        Assert.DoesNotContain(scrolling, s => !s.Tag.Contains("tabindex=\"0\"", StringComparison.Ordinal)
+            || !s.Tag.Contains("aria-label=", StringComparison.Ordinal));
     }
 
     private static IEnumerable<string> DashboardFiles() =>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
@@ -46,13 +47,13 @@ public sealed class AvoidedNodesTests
     }
 
     /// <summary>Where a gang that is asked for some time later goes, with all nodes free.</summary>
-    private IEnumerable<NodeId> Placed(Stage stage, TimeSpan after)
+    private ImmutableArray<NodeId> Placed(Stage stage, TimeSpan after)
     {
         var now = world.Now + after;
         var request = AskedFor(stage, now);
         var nodes = new ClusterSnapshot(
             [.. Enumerable.Range(0, 3).Select(i => new NodeSeen(new NodeId($"node-{i}"), NodeHealth.Ready, "", 1,
-                System.Collections.Immutable.ImmutableDictionary<string, string>.Empty))], [], now);
+                ImmutableDictionary<string, string>.Empty))], [], now);
         return Assert.Single(PlacementQueue.Decide(new(nodes, [], [request], PlacementPolicy.Default, now)).Placed).Grant.Nodes;
     }
 
