@@ -1,4 +1,5 @@
 using System.Globalization;
+using DeepSeekOps.ControlPlane.Api.Notices;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Health;
@@ -8,7 +9,7 @@ using Proto = DeepSeekOps.Contracts.Ops.V1;
 namespace DeepSeekOps.ControlPlane.Api;
 
 /// <summary>What is wrong with the control plane itself, for pages, verbs, probes and those whose call it fails.</summary>
-internal sealed class HealthBoard(StoreWatch store, StrayAgents strays)
+internal sealed class HealthBoard(StoreWatch store, StrayAgents strays, Notifier notifier)
 {
     private const string Meanwhile =
         "Training goes on meanwhile and its reports are kept until they can be written; submissions and commands are refused.";
@@ -45,8 +46,23 @@ internal sealed class HealthBoard(StoreWatch store, StrayAgents strays)
             });
         }
 
+        foreach (var trouble in notifier.Troubles)
+        {
+            health.Problems.Add(new Proto.HealthProblem
+            {
+                Kind = "notifications", Level = "warning", Since = trouble.Since.ToTimestamp(), Text = Sentence(trouble),
+                Fix = "It is tried again by itself; `dsops notify --test` tries it now. docs/operating.md, Being told.",
+            });
+        }
+
         return health;
     }
+
+    /// <summary>People who could not be told; empty: all could.</summary>
+    public string Untold => string.Join(' ', notifier.Troubles.Select(Sentence));
+
+    private static string Sentence(NoticeTrouble trouble) =>
+        $"{Decisions.Words.Count(trouble.Untold, "message", "messages")} could not be delivered by {trouble.Channel}: {trouble.Why}.";
 }
 
 internal static class HealthEndpoint
@@ -62,5 +78,7 @@ internal static class HealthEndpoint
         health.StoreRefusal is { } words
             ? Results.Text(string.Create(CultureInfo.InvariantCulture, $"{(AccessGuard.IsPerson(context) ? words : ForAnybody)}\n"),
                 statusCode: StatusCodes.Status503ServiceUnavailable)
-            : Results.Text("ok\n")).WithMetadata(new OpenToAll());
+            : Results.Text(
+                AccessGuard.IsPerson(context) && health.Untold is { Length: > 0 } untold ? $"ok; {untold}\n" : "ok\n"))
+            .WithMetadata(new OpenToAll());
 }

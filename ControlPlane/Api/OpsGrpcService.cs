@@ -74,6 +74,9 @@ internal sealed class OpsGrpcService(
 
     public override Task<Run> UndoIncident(HoldRequest request, ServerCallContext context) => hands.UndoIncident(request, context);
 
+    public override Task<TryNotificationsReply> TryNotifications(TryNotificationsRequest request, ServerCallContext context) =>
+        server.TryNotifications(request, context);
+
     public override Task<DrillTruth> Drill(DrillRequest request, ServerCallContext context) => drills.Drill(request, context);
 
     public override Task<DrillCard> ScoreDrill(DrillTruth request, ServerCallContext context) => drills.ScoreDrill(request, context);

@@ -39,6 +39,7 @@ internal static class Examples
             "dsops drill mini --fault kill-rank --seed 1", "dsops drill mini --fault hang --seed 2 --json | jq '{grade, verified}'",
             "dsops drill mini --fault corrupt-checkpoint --within 120", "dsops drill mini --fault kill-control-plane",
         ],
+        ["notify"] = ["dsops notify", "dsops notify --test"],
         ["pause"] = ["dsops pause mini --reason \"night rate begins at 22:00\""],
         ["resume"] = ["dsops resume mini"],
         ["cancel"] = ["dsops cancel mini --reason \"wrong data\""],

@@ -1,6 +1,7 @@
 using System.Net;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Api.Notices;
 using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
@@ -58,6 +59,7 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(new CheckpointRoot(
             options.Cluster.Checkpoints ?? Path.Combine(options.DataDirectory, "checkpoints")));
         builder.Services.AddSingleton(new GpuPrice(settings.DollarsPerGpuHour));
+        builder.Services.AddNotices(settings.Notifications, endpoints.Http);
         builder.Services.AddSingleton(new GenerationLimits());
         builder.Services.AddSingleton<Generations>();
         builder.Services.AddSingleton<FileLooks>();

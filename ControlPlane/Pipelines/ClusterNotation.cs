@@ -75,12 +75,14 @@ internal static class ClusterNotation
             "Names for nodes.")
         .With("maintenance", new ListNotation<MaintenanceWindow>(Window, 0, 1_000, "maintenance windows"), s => s.Maintenance,
             (s, v) => s with { Maintenance = v }, "Planned times in which nodes are out.")
+        .MaybeRecord("notifications", NoticeNotation.Settings, s => s.Notifications, (s, v) => s with { Notifications = v },
+            "Who is told what automation cannot mend.")
         .MaybeRecord("kubernetes", PodNotation.Pods, s => s.Pods, (s, v) => s with { Pods = v },
             "How pods are made, and nodes are read, on a Kubernetes cluster.");
 
     public static IEnumerable<(string Title, IEnumerable<(string Name, string InWords, bool Required, string Doc)> Fields)> Tables =>
         [("settings", Lines(Settings)), ("teams", Lines(Team)), ("groups", Lines(Group)), ("maintenance", Lines(Window)),
-            .. PodNotation.Tables];
+            .. NoticeNotation.Tables, .. PodNotation.Tables];
 
     internal static IEnumerable<(string, string, bool, string)> Lines<T>(Mapping<T> table)
         where T : class => table.Fields.Select(f => (f.Name, f.InWords, f.Required, f.Doc));

@@ -31,6 +31,8 @@ public sealed record ClusterSettings
     /// <summary>Null: nothing is written of Kubernetes.</summary>
     public PodSettings? Pods { get; init; }
 
+    public NoticeSettings? Notifications { get; init; }
+
     public PlacementPolicy ToPolicy() => new(Teams.ToImmutableDictionary(t => t.Name, t => t.Gpus), Borrow, PreemptAbove)
     {
         Spares = Spares, Groups = Groups, Maintenance = Maintenance,

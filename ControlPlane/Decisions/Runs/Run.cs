@@ -70,6 +70,9 @@ public sealed record Run(
     /// <summary>A person's newest hold on its automation, over or not. Null: there was none.</summary>
     public PersonsHold? Held { get; init; }
 
+    /// <summary>What it waits for a person with, and the ways to answer. Empty: it waits for nobody.</summary>
+    public string Question { get; init; } = "";
+
     /// <summary>What a person last asked to take back. Null: nothing.</summary>
     public UndoWish? Undo { get; init; }
 

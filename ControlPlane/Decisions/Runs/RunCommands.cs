@@ -45,7 +45,7 @@ public static class RunCommands
     {
         { Phase.Terminal: true } => Over(run, "pause"),
         { Intent: Intent.Cancel } => new CommandDecision.Refuse($"run {run.Name} is being cancelled"),
-        _ => new CommandDecision.Take((run with { Intent = Intent.Pause, Reason = Or(reason, "a person asked for it") })
+        _ => new CommandDecision.Take((run with { Intent = Intent.Pause, Question = "", Reason = Or(reason, "a person asked for it") })
             .Say(now, "pause-asked", EventLevel.Info, $"will pause: {Or(reason, "no reason given")}")),
     };
 
@@ -64,12 +64,18 @@ public static class RunCommands
         // A resume at a gate is the person's go that the gate waits for.
         var stages = run.Phase is RunPhase.Paused && run.Current < run.Stages.Length && run.Stages[run.Current].Round == 0
             ? run.Stages.SetItem(run.Current, run.Stages[run.Current] with { Approved = true }) : run.Stages;
-        return new CommandDecision.Take((run with { Intent = Intent.Train, Reason = Or(reason, "a person asked for it"), Stages = stages })
+        return new CommandDecision.Take((run with
+        {
+            Intent = Intent.Train,
+            Question = "",
+            Reason = Or(reason, "a person asked for it"),
+            Stages = stages,
+        })
             .Say(now, "resume-asked", EventLevel.Info, $"will resume: {Or(reason, "no reason given")}"));
     }
 
     public static CommandDecision Cancel(Run run, string reason, DateTimeOffset now) => run.Phase.Terminal ? Over(run, "cancel")
-        : new CommandDecision.Take((run with { Intent = Intent.Cancel, Reason = Or(reason, "a person asked for it") })
+        : new CommandDecision.Take((run with { Intent = Intent.Cancel, Question = "", Reason = Or(reason, "a person asked for it") })
             .Say(now, "cancel-asked", EventLevel.Warning, $"will be cancelled: {Or(reason, "no reason given")}"));
 
     /// <param name="stage">Empty: the stage whose turn it is, which for a failed run is the one that failed.</param>
@@ -154,6 +160,7 @@ public static class RunCommands
         {
             Forecast = forecast,
             DeclaredBy = run.DeclaredBy,
+            Question = run.Question,
             Held = run.Held is { } hold && hold.Stands(now) && !run.Phase.Terminal ? hold : null,
             Parameters = ParameterCount.Of(run.Pipeline.Model).Total,
             Groups = [.. run.Pipeline.Stages.Select(s => run.Pipeline.ResourcesOf(s).Group).Where(g => g.Length > 0).Distinct()],
@@ -171,6 +178,7 @@ public static class RunCommands
         return (run with
         {
             Round = round,
+            Question = "",
             Current = index,
             Phase = run.Phase.Terminal || run.Phase is RunPhase.Paused ? new RunPhase.Queued() : run.Phase,
             // Whoever held what has ended is not thought of when it begins again.

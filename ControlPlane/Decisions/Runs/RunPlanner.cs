@@ -61,7 +61,11 @@ public static class RunPlanner
             Phase.Failed => StageFailed(run, report, now),
             Phase.Cancelled =>
                 run.To(new RunPhase.Cancelled(now), $"stage {stage.Work.Name} was cancelled", now, "cancelled", EventLevel.Warning),
-            { Terminal: false } when report.Hold.Length > 0 => (run with { Intent = Intent.Pause })
+            { Terminal: false } when report.Hold.Length > 0 => (run with
+            {
+                Intent = Intent.Pause,
+                Question = $"Is it to go on? {report.Hold} `dsops resume {run.Name}` goes on.",
+            })
                 .To(new RunPhase.Pausing(), $"held for a person, `dsops resume {run.Name}` goes on: {report.Hold}", now, "held",
                     EventLevel.Warning),
             { GangOrNull.Nodes.Length: > 0 } when run.Phase is RunPhase.Queued =>
@@ -82,7 +86,8 @@ public static class RunPlanner
         if (spec.Gates.Any(g => g is Gate.Approval) && !stage.Approved)
         {
             string waits = $"stage {stage.Work.Name} waits for approval; run `dsops resume {run.Name}`";
-            return (run with { Intent = Intent.Pause }).To(new RunPhase.Paused(), waits, now, "approval-wanted");
+            return (run with { Intent = Intent.Pause, Question = $"May it go on? {waits}" })
+                .To(new RunPhase.Paused(), waits, now, "approval-wanted");
         }
 
         var begin = spec.BeginFrom.Length > 0 ? run.FinalOf(spec.BeginFrom) : run.Current > 0 ? run.Stages[run.Current - 1].Final

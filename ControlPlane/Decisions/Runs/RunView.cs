@@ -27,6 +27,9 @@ public sealed record RunView(
     /// <inheritdoc cref="RunSubmission.DeclaredBy"/>
     public string DeclaredBy { get; init; } = "";
 
+    /// <inheritdoc cref="Run.Question"/>
+    public string Question { get; init; } = "";
+
     /// <summary>Who holds its automation. Null: nobody.</summary>
     public PersonsHold? Held { get; init; }
 
