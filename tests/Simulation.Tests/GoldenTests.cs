@@ -43,7 +43,8 @@ public sealed class GoldenTests
         var script = head.Where(l => l.StartsWith("at ", StringComparison.Ordinal)).Select(l => l.Split(' ')).Select(l => new ScriptedFault(
             TimeSpan.FromSeconds(Number(l[1])), new NodeId(l[3]), new FaultCause(l[2], 1, Enum.Parse<FaultEffect>(l[2]))));
         return SmallWorld.Scripted((int)Number(settings["nodes"]), (int)Number(settings["gang"]), (int)Number(settings["steps"]),
-            Number(settings["step seconds"]), (int)Number(settings["checkpoint every"]), [.. script]);
+            Number(settings["step seconds"]), (int)Number(settings["checkpoint every"]), settings.GetValueOrDefault("in memory") == "yes",
+            [.. script]);
     }
 
     private static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);

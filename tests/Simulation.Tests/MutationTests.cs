@@ -86,7 +86,7 @@ public sealed class MutationTests
     /// <summary>Every other one has a single hang and nothing else, which no later fault makes good.</summary>
     private static Scenario World(int seed) => seed % 2 == 0
         ? SmallWorld.Drawn(seed) with { Limit = TimeSpan.FromHours(2) }
-        : SmallWorld.Scripted(nodes: 3, gang: 2, steps: 40, stepSeconds: 2, saveEvery: 5,
+        : SmallWorld.Scripted(nodes: 3, gang: 2, steps: 40, stepSeconds: 2, saveEvery: 5, inMemory: false,
             [new ScriptedFault(TimeSpan.FromSeconds(20 + seed), new NodeId("node-0000"),
                 new FaultCause("stuck", 1, FaultEffect.RankHangs))]);
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
@@ -70,10 +71,12 @@ internal static class SmallWorld
     }
 
     /// <summary>One run of one stage on sound machines; faults come from the script.</summary>
-    public static Scenario Scripted(int nodes, int gang, int steps, double stepSeconds, int saveEvery, ImmutableArray<ScriptedFault> script)
+    public static Scenario Scripted(
+        int nodes, int gang, int steps, double stepSeconds, int saveEvery, bool inMemory, ImmutableArray<ScriptedFault> script)
     {
         var pipeline = Pipeline("golden", 1, () => gang, () => steps) with { Recovery = Impatient };
-        var timing = new StageTiming(stepSeconds, saveEvery, 0.5, 2, 1e6, 1000);
+        var disk = new StageTiming(stepSeconds, saveEvery, 0.5, 2, 1e6, 1000);
+        var timing = inMemory ? InMemory(disk) : disk;
         var steady = Fast with { PodStart = (2, 2), Load = (4, 4), StepNoise = StepNoise.None, EndPod = 1 };
         return new Scenario([new Arrival(TimeSpan.Zero, new RunSubmission("golden", pipeline, ""))], Machines(nodes),
             ImmutableDictionary<StageId, StageTiming>.Empty.Add(new StageId("golden", "stage-1"), timing), FaultMix.None, steady,
@@ -100,8 +103,12 @@ internal static class SmallWorld
                 Decisions.Simulation.Simulation.Start.AddMinutes(random.Next(21, 40)), "firmware")),
         ];
         bool quotas = random.Next(3) == 0;
+        // In one half of the worlds agents hold their ranks' states.
+        var stages = random.Next(2) == 0 ? scenario.Stages
+            : scenario.Stages.ToImmutableDictionary(s => s.Key, s => InMemory(s.Value));
         return scenario with
         {
+            Stages = stages,
             Machines = Machines(nodes + spares),
             Arrivals = random.Next(3) > 0 ? scenario.Arrivals
                 : [.. scenario.Arrivals.Select(a => a with { Submission = OfGroup(a.Submission, group.Name) })],
@@ -116,6 +123,12 @@ internal static class SmallWorld
             },
         };
     }
+
+    /// <summary>A recovery in place takes some seconds, from the newest step that all have.</summary>
+    private static StageTiming InMemory(StageTiming timing) => timing with
+    {
+        InMemory = true, InPlace = new RecoveryBudget([new("noticed", 0, 1, ""), new("decided", 0, 1, ""), new("formed", 1, 3, "")]),
+    };
 
     private static RunSubmission OfGroup(RunSubmission submission, string group) => submission with
     {

@@ -232,11 +232,7 @@ internal static class SimulateVerb
                 + $"{naive.Goodput:0.00 %}, {naive.Interruptions} interruptions");
         }
 
-        if (report.MeanRecoverySeconds is { } recovery)
-        {
-            Say(terminal, $"from a fault to the next step: {recovery / 60:0.0} min in the mean");
-        }
-
+        RecoveryText.Write(report, terminal);
         terminal.Output.WriteLine();
         double total = report.GpuSeconds.Values.Sum();
         Columns.Write(terminal, Buckets,

@@ -34,6 +34,8 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
         new("no spares, whole replicas alone", "as our worker can shrink: experts are dealt in equal shares",
             p => p with { Spares = 0, Timing = p.Timing with { DealsUnevenly = false } }),
         new("twice the spares", "", p => p with { Spares = p.Spares * 2 }),
+        new("no states in memory", "a restart in place goes back to the newest checkpoint",
+            p => WithStages(p, s => s with { InMemory = false })),
         new("always a new gang", "no restart in place", p => p with { Deciders = NewGangs }),
         new("torchrun at its best", $"15 s keep-alive, 14 s restart measured with 4 ranks (torchrun 1.13.1); {Generous}",
             p => Launcher(p, nodeNoticed: 15, beforeLoad: 14, beforePods: 0)),
@@ -47,13 +49,11 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
             p => Launcher(p, nodeNoticed: 495, beforeLoad: 0, beforePods: 130) with { Deciders = NewGangs }),
     ];
 
-    private static SimulatedPipeline Every(SimulatedPipeline pipeline, TimeSpan interval) => pipeline with
-    {
-        Stages = pipeline.Stages.ToImmutableDictionary(s => s.Key, s => s.Value with
-        {
-            CheckpointEvery = (int)Math.Max(1, Math.Round(interval.TotalSeconds / s.Value.StepSeconds)),
-        }),
-    };
+    private static SimulatedPipeline Every(SimulatedPipeline pipeline, TimeSpan interval) => WithStages(
+        pipeline, stage => stage with { CheckpointEvery = (int)Math.Max(1, Math.Round(interval.TotalSeconds / stage.StepSeconds)) });
+
+    private static SimulatedPipeline WithStages(SimulatedPipeline pipeline, Func<StageTiming, StageTiming> change) =>
+        pipeline with { Stages = pipeline.Stages.ToImmutableDictionary(s => s.Key, s => change(s.Value)) };
 
     private static SimulatedPipeline Waiting(SimulatedPipeline pipeline) => pipeline with
     {
@@ -81,7 +81,7 @@ public sealed record SimulatedPolicy(string Name, string Source, Func<SimulatedP
     {
         var timing = pipeline.Timing;
         var noticed = TimeSpan.FromSeconds(nodeNoticed);
-        return pipeline with
+        return WithStages(pipeline, stage => stage with { InPlace = null, InMemory = false }) with
         {
             Pipeline = pipeline.Pipeline with
             {

@@ -18,6 +18,16 @@ public sealed record SimulatedStage(
 /// <param name="LostGpuHours">Lost work, detection, restart and queue.</param>
 public sealed record SimulatedCause(string Cause, int Faults, int Restarts, double LostGpuHours);
 
+/// <summary>Seconds from a fault until a step begins again.</summary>
+public sealed record RecoveryTimes(int Count, double Median, double Of95)
+{
+    internal static RecoveryTimes? Of(IReadOnlyList<double> seconds) => seconds.Count == 0 ? null
+        : new RecoveryTimes(seconds.Count, At(seconds, 0.5), At(seconds, 0.95));
+
+    private static double At(IReadOnlyList<double> seconds, double share) =>
+        seconds.Order().ElementAt((int)Math.Ceiling(share * seconds.Count) - 1);
+}
+
 /// <summary>What a simulation came to. Everything in it is simulated.</summary>
 /// <param name="GpuSeconds">By bucket; their sum is <paramref name="Gpus"/> × <paramref name="WallClockSeconds"/>, exactly.</param>
 /// <param name="Ettr">Over all stages, weighted by their GPUs.</param>
@@ -42,6 +52,15 @@ public sealed record SimulationReport(
     /// <summary>Recoveries that were needed.</summary>
     public int Interruptions { get; init; }
 
+    /// <summary>Of recoveries in place, from what agents held in memory. Null: there were none.</summary>
+    public RecoveryTimes? InMemory { get; init; }
+
+    /// <summary>Of all others, which go back to a checkpoint. Null: there were none.</summary>
+    public RecoveryTimes? FromCheckpoint { get; init; }
+
+    /// <summary>What the first kind is reckoned from, of the stage where it takes longest. Null: nothing stays in place.</summary>
+    public RecoveryBudget? Budget { get; init; }
+
     /// <summary>Told often and of no interest months later.</summary>
     private static readonly ImmutableHashSet<string> Small = ["checkpoint", "queued", "placed", "started"];
 
@@ -51,7 +70,7 @@ public sealed record SimulationReport(
         var ledger = ended.Ledger;
         var accounts = ended.Cluster.Accounts;
         var recoveries = ended.Cluster.Recoveries;
-        double? mean = recoveries.Count == 0 ? null : recoveries.Average(r => r.TotalSeconds);
+        double? mean = recoveries.Count == 0 ? null : recoveries.Average(r => r.Took.TotalSeconds);
         ImmutableArray<SimulatedStage> stages = [.. what.Pipeline.Stages.Select(s => StageOf(ended, what, s, mean))];
         var restarts = accounts.Values.SelectMany(a => a.RestartsByCause).GroupBy(r => r.Key, StringComparer.Ordinal)
             .ToImmutableSortedDictionary(g => g.Key, g => g.Sum(r => r.Value), StringComparer.Ordinal);
@@ -77,6 +96,10 @@ public sealed record SimulationReport(
             Naive = NaiveOf(ended, what),
             Pages = run is { Phase: Runs.RunPhase.Failed } ? 1 : 0,
             Interruptions = recoveries.Count,
+            InMemory = RecoveryTimes.Of([.. recoveries.Where(r => r.InMemory).Select(r => r.Took.TotalSeconds)]),
+            FromCheckpoint = RecoveryTimes.Of([.. recoveries.Where(r => !r.InMemory).Select(r => r.Took.TotalSeconds)]),
+            Budget = what.Pipeline.Stages.Select(s => what.Stages[new StageId(what.Pipeline.Name, s.Name)]).MaxBy(t => t.InPlace?.To)
+                ?.InPlace,
         };
     }
 

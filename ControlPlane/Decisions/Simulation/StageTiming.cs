@@ -12,6 +12,14 @@ public sealed record StageTiming(double StepSeconds, int CheckpointEvery, double
     double CheckpointBytes, double TokensPerStep)
 {
     /// <summary>
+    /// What a gang that stays where it is takes until it trains again. Null: as long as one that starts (launchers that end all processes).
+    /// </summary>
+    public RecoveryBudget? InPlace { get; init; }
+
+    /// <summary>Its agents hold the states of the newest step, which a gang that stays where it is goes on from.</summary>
+    public bool InMemory { get; init; }
+
+    /// <summary>
     /// The stated curve of a simulated loss, by tokens of the stage: Hoffmann et al. 2022 (arXiv 2203.15556, equation 10 and approach 3).
     /// </summary>
     public static double LossAt(double activeParameters, double tokens) =>
@@ -23,6 +31,10 @@ public sealed record StageTiming(double StepSeconds, int CheckpointEvery, double
             ? new StageTiming(duration.TotalSeconds / forecast.Steps, pipeline.CheckpointsOf(stage).EverySteps,
                 memory.Optimizer / Calibration.HostCopyBytesPerSecond, forecast.CheckpointSeconds, forecast.CheckpointBytes,
                 forecast.Tokens / forecast.Steps)
+            {
+                InPlace = RecoveryBudget.Of(pipeline.ResourcesOf(stage).Ranks, memory.Optimizer),
+                InMemory = pipeline.ResourcesOf(stage).Ranks > 1 && pipeline.CheckpointsOf(stage).InMemoryEvery != 0,
+            }
             : null;
 }
 

@@ -58,6 +58,26 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
     /// <summary>Grows with every change of course: what was scheduled before it does not happen.</summary>
     public int Course { get; set; }
 
+    /// <summary>When a rank of it was lost, or it was ended.</summary>
+    public DateTimeOffset BrokenAt { get; set; }
+
+    /// <summary>It goes on from states that were in memory.</summary>
+    public bool FromMemory { get; init; }
+
+    /// <summary>Of the checkpoint that its launch named; 0: none.</summary>
+    public long CheckpointStep { get; init; }
+
+    /// <summary>From the launch until its ranks have loaded, where they stay in their places. Null: each takes its own time.</summary>
+    public TimeSpan? LoadsFor { get; init; }
+
+    /// <summary>
+    /// The newest step whose states its agents hold, and since when its ranks have worked for what comes after it. The copy of a step takes
+    /// as long as training stands still for a save; who is lost meanwhile leaves the step before.
+    /// </summary>
+    public (long Step, DateTimeOffset Until) Kept => ProgressAt == default ? (FromStep, BrokenAt)
+        : BrokenAt - ProgressAt >= TimeSpan.FromSeconds(Timing.StallSeconds) || Step == FromStep ? (Step, ProgressAt)
+        : (Step - 1, ProgressAt - TimeSpan.FromSeconds(LastStepSeconds));
+
     /// <summary>It saves and then ends.</summary>
     public bool StopsAfterSave { get; set; }
 

@@ -49,13 +49,16 @@ internal sealed partial class VirtualCluster
         var state = StateOf(pod, job);
         var since = agenda.Now - (state == RankState.Starting ? pod.LaunchedAt : job.ProgressAt);
         int node = pod.Index;
+        // As a rank tells it: while it has not restored, of what it goes on from it knows only the checkpoint.
+        bool restored = state is not RankState.Starting && pod.Restored == job.Attempt;
+        long step = restored || !job.FromMemory ? job.Step : job.CheckpointStep;
         var ranks = ImmutableArray.CreateBuilder<RankStatus>(job.Gang.SlotsPerNode);
         for (int local = 0; local < job.Gang.SlotsPerNode; local++)
         {
-            ranks.Add(new RankStatus((node * job.Gang.SlotsPerNode) + local, 0, state, job.Attempt, job.Step, "", since,
-                state == RankState.Exited ? pod.ExitCode : null, pod.Error, pod.Hung ? job.Step : job.Step + 1)
+            ranks.Add(new RankStatus((node * job.Gang.SlotsPerNode) + local, 0, state, job.Attempt, step, "", since,
+                state == RankState.Exited ? pod.ExitCode : null, pod.Error, pod.Hung ? step : step + 1)
             {
-                Broke = pod.Broke,
+                Broke = pod.Broke, BeganAt = restored ? job.FromStep : null,
             });
         }
 

@@ -38,7 +38,8 @@ internal sealed partial class VirtualCluster
             Ledger.Enter(bucket, cause, slots, span);
             if (bucket == GoodputBucket.Productive)
             {
-                AccountOf(grant.Stage).Useful += slots * span.Ticks;
+                var account = AccountOf(grant.Stage);
+                (account.Useful, account.Slots) = (account.Useful + (slots * span.Ticks), slots);
             }
         }
 

@@ -20,8 +20,15 @@ internal sealed class StageAccount
     /// <summary>When it struck; null: nothing is being recovered from.</summary>
     public DateTimeOffset? StruckAt { get; set; }
 
+    /// <summary>GPUs whose time was good for something when it was entered last.</summary>
+    public int Slots { get; set; }
+
     public SortedDictionary<string, int> RestartsByCause { get; } = new(StringComparer.Ordinal);
 }
+
+/// <param name="Took">From the fault until a step begins again.</param>
+/// <param name="InMemory">In place, from what the agents hold; else from a checkpoint.</param>
+internal readonly record struct Recovered(TimeSpan Took, bool InMemory);
 
 internal sealed partial class VirtualCluster
 {
@@ -33,8 +40,7 @@ internal sealed partial class VirtualCluster
 
     public IReadOnlyDictionary<StageId, StageAccount> Accounts => accounts;
 
-    /// <summary>From each fault to the step after it.</summary>
-    public List<TimeSpan> Recoveries { get; } = [];
+    public List<Recovered> Recoveries { get; } = [];
 
     /// <summary>Chance that a checkpoint is refused when it is loaded.</summary>
     public double RefusalChance { get; init; }
@@ -57,22 +63,23 @@ internal sealed partial class VirtualCluster
     {
         BreakJob(jobs.GetValueOrDefault((pod.Stage, before?.Attempt ?? 0)), "");
         (pod.LaunchedAt, pod.Hung, pod.Error, pod.Broke) = (agenda.Now, false, "", null);
-        var job = JobOf(pod) ?? NewJob(pod, assignment);
+        var job = JobOf(pod) ?? NewJob(pod, assignment, before);
         pod.Doing = RanksDo.Load;
-        var load = Draw(timing.Load) + TimeSpan.FromSeconds(Math.Ceiling(job.FromStep > 0 ? job.Timing.DurableSeconds : 0));
-        agenda.After(load, () => Loaded(pod, job));
+        double read = job.FromStep > 0 && !job.FromMemory ? job.Timing.DurableSeconds : 0;
+        agenda.After((job.LoadsFor ?? Draw(timing.Load)) + TimeSpan.FromSeconds(Math.Ceiling(read)), () => Loaded(pod, job));
         if (pod.Machine.GpuBad)
         {
             ExitRanks(pod, pod.Machine.Fault);
         }
     }
 
-    private TrainingJob NewJob(VirtualPod pod, Assignment assignment)
+    private TrainingJob NewJob(VirtualPod pod, Assignment assignment, Assignment? before)
     {
         var stage = assignment.Stage;
+        var kept = KeptFor(pod, assignment, before);
         ImmutableArray<NodeId> on = [.. gangs[pod.Gang].OrderBy(p => p.Index).Select(p => p.Node)];
         var gang = new GangGrant(stage, pod.Gang.Number, on, assignment.Ranks.Length, agenda.Now);
-        long from = assignment.ResumeFrom?.Step ?? 0;
+        long from = kept?.Step ?? assignment.ResumeFrom?.Step ?? 0;
         long total = assignment.Pipeline.Stage(stage.Stage).Recipe.Length().Steps;
         // Earlier attempts matter no more once all their ranks are gone.
         foreach (var old in jobs.Where(j => j.Key.Stage == stage && j.Value.State is JobState.Broken or JobState.Done).ToList())
@@ -81,8 +88,9 @@ internal sealed partial class VirtualCluster
         }
 
         var account = AccountOf(stage);
-        Ledger.Lose(account.Cause, Math.Max(0, account.Useful - account.UsefulAt[from]));
-        account.Useful = Math.Min(account.Useful, account.UsefulAt[from]);
+        long useful = kept is { } held ? account.Useful - held.Since : account.UsefulAt[from];
+        Ledger.Lose(account.Cause, Math.Max(0, account.Useful - useful));
+        account.Useful = Math.Min(account.Useful, useful);
         if (assignment.Attempt > 1)
         {
             string cause = account.Cause.Length > 0 ? account.Cause : "by order";
@@ -95,10 +103,34 @@ internal sealed partial class VirtualCluster
             Rate = assignment.Rate,
             World = assignment.WorldSize,
             Pipeline = assignment.LaidOut,
+            FromMemory = kept is not null,
+            CheckpointStep = assignment.ResumeFrom?.Step ?? 0,
+            LoadsFor = before is not null && stageTiming(stage).InPlace is { } budget
+                ? Agenda.Round(budget.BesideDeciding(random.NextDouble)) : null,
         };
         jobs.Add((stage, assignment.Attempt), job);
         jobsMoved++;
         return job;
+    }
+
+    /// <summary>
+    /// What the gang goes on from, where it stays in its places and all that decides its numbers is what it was: as our agents hold it
+    /// (docs/decisions/0033). Since: GPU-ticks of what comes after that step. Null: from a checkpoint.
+    /// </summary>
+    private (long Step, long Since)? KeptFor(VirtualPod pod, Assignment assignment, Assignment? before)
+    {
+        if (before is null || !stageTiming(assignment.Stage).InMemory
+            || jobs.GetValueOrDefault((pod.Stage, before.Attempt)) is not { State: JobState.Broken } old
+            || !before.LeftOut.SequenceEqual(assignment.LeftOut) || !before.LossActs.SequenceEqual(assignment.LossActs)
+            || before.RoundBegan != assignment.RoundBegan || before.Shrunk != assignment.Shrunk
+            || !gangs[pod.Gang].TrueForAll(p => p.Alive && p.Launched >= before.Attempt))
+        {
+            return null;
+        }
+
+        var (step, until) = old.Kept;
+        long since = Math.Max(0, (old.BrokenAt - until).Ticks) * AccountOf(pod.Stage).Slots;
+        return step > (assignment.ResumeFrom?.Step ?? 0) ? (step, since) : null;
     }
 
     private void Loaded(VirtualPod pod, TrainingJob job)
@@ -109,7 +141,7 @@ internal sealed partial class VirtualCluster
         }
 
         bool first = pod.Node == job.Gang.Nodes[0];
-        if (first && job.FromStep > 0 && random.NextDouble() < RefusalChance)
+        if (first && job.FromStep > 0 && !job.FromMemory && random.NextDouble() < RefusalChance)
         {
             LastFault[pod.Stage] = agenda.Now;
             Blame(pod.Stage, "checkpoint refused");
@@ -118,7 +150,12 @@ internal sealed partial class VirtualCluster
             return;
         }
 
-        pod.Doing = RanksDo.Train;
+        if (first && job.FromMemory)
+        {
+            pod.Tell(new ResumedFrom(job.Attempt, null) { KeptStep = job.FromStep });
+        }
+
+        (pod.Doing, pod.Restored) = (RanksDo.Train, job.Attempt);
         var all = gangs[pod.Gang];
         if (job.State == JobState.Loading && all.Count == job.Gang.Nodes.Length
             && all.TrueForAll(p => p.Alive && !p.Hung && p.Launched == job.Attempt && p.Doing == RanksDo.Train))
@@ -126,7 +163,7 @@ internal sealed partial class VirtualCluster
             var account = AccountOf(job.Stage);
             if (account.StruckAt is { } struck)
             {
-                Recoveries.Add(agenda.Now - struck);
+                Recoveries.Add(new Recovered(agenda.Now - struck, job.FromMemory));
             }
 
             (account.Cause, account.StruckAt) = ("", null);
@@ -235,6 +272,7 @@ internal sealed partial class VirtualCluster
         }
 
         job.Advance(agenda.Now);
+        job.BrokenAt = job.State == JobState.Broken ? job.BrokenAt : agenda.Now;
         job.State = JobState.Broken;
         job.Course++;
         if (cause.Length > 0)

@@ -70,6 +70,9 @@ internal sealed class VirtualPod(GangId gang, NodeId node, int index, string age
 
     public DateTimeOffset LaunchedAt { get; set; }
 
+    /// <summary>The newest attempt that its ranks have loaded.</summary>
+    public int Restored { get; set; }
+
     /// <summary>The step that its last beat told a sample of, with the attempt.</summary>
     public (int Attempt, long Step) Sampled { get; set; }
 
