@@ -127,7 +127,8 @@ internal static class SmallWorld
     /// <summary>A recovery in place takes some seconds, from the newest step that all have.</summary>
     private static StageTiming InMemory(StageTiming timing) => timing with
     {
-        InMemory = true, InPlace = new RecoveryBudget([new("noticed", 0, 1, ""), new("decided", 0, 1, ""), new("formed", 1, 3, "")]),
+        InMemory = true,
+        InPlace = new RecoveryBudget([new("noticed", 0, 1, ""), new("decided", 0, 1, ""), new("formed", 1, 3, "")]),
     };
 
     private static RunSubmission OfGroup(RunSubmission submission, string group) => submission with
