@@ -40,6 +40,9 @@ public sealed class AccessKey
     /// <summary>Tells whether two have the same key, and opens nothing.</summary>
     public string Fingerprint => Derived("fingerprint")[..8];
 
+    /// <summary>What silos of one control plane know each other by; it is never sent.</summary>
+    public byte[] SilosSecret => HMACSHA256.HashData(secret, "dsops silos"u8);
+
     /// <summary>agent.CLAIMS.MAC; what it claims can be read by whoever has it, and changed by nobody.</summary>
     public string AgentToken(AgentClaims claims)
     {

@@ -73,6 +73,14 @@ public interface ITrainingCluster
     /// </summary>
     Task ShowCordons(ImmutableDictionary<NodeId, string> cordoned, CancellationToken cancellation) => Task.CompletedTask;
 
+    /// <summary>
+    /// Says which gangs hold nodes. A pod of another gang that is still there is over, and what it has of its node is not free.
+    /// </summary>
+    void Holds(ImmutableHashSet<GangId> held)
+    {
+        // One whose gangs are over when their pods are ended needs no word.
+    }
+
     /// <summary>Ends every pod whose gang is not wanted: leftovers of a crash.</summary>
     /// <param name="wanted">
     /// Asked after the pods were looked at, so that a gang that begins meanwhile is not taken for a leftover, however long we were stopped.

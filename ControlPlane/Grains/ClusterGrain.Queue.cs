@@ -125,6 +125,7 @@ internal sealed partial class ClusterGrain
 
     private async Task<PlacementQuestion> Question(CancellationToken cancellation)
     {
+        cluster.Holds(HeldGangs);
         var seen = await cluster.Observe(cancellation);
         var (record, now) = (state.State, clock.GetUtcNow());
         return new PlacementQuestion(seen.With(record.Cordons).With(record.Failures).With(Policy, now), Paces.Apply(record.Held, paces),

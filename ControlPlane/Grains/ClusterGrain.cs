@@ -152,6 +152,7 @@ internal sealed partial class ClusterGrain(
         {
             // Not written, so not granted.
             state.State = written ? next : before;
+            cluster.Holds(HeldGangs);
         }
     }
 

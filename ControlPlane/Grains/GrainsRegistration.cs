@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Placement;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace DeepSeekOps.ControlPlane.Grains;
 
@@ -9,13 +11,22 @@ public static class GrainsRegistration
     /// What the grains need of a silo beside storage and reminders. The host adds <see cref="Ledger"/>, an ITrainingCluster and a
     /// TimeProvider.
     /// </summary>
-    public static ISiloBuilder AddGrains(this ISiloBuilder silo, PlacementPolicy? policy = null)
+    /// <param name="alone">False: one of several silos, whose start waits for no grain of another one that may hang.</param>
+    public static ISiloBuilder AddGrains(this ISiloBuilder silo, PlacementPolicy? policy = null, bool alone = true)
     {
         silo.Services.AddDecisionRecords();
         silo.Services.AddSingleton(policy ?? PlacementPolicy.Default);
         silo.Services.AddSingleton<SteadyClock>();
         silo.Services.AddSingleton<StrayAgents>();
-        return silo.AddStartupTask<WakeUp>(ServiceLifecycleStage.Active);
+        silo.Services.TryAddSingleton(new Standing(() => true));
+        silo.Services.AddSingleton<WakeUp>();
+        if (alone)
+        {
+            return silo.AddStartupTask<WakeUp>(ServiceLifecycleStage.Active);
+        }
+
+        silo.Services.AddHostedService<SiloLosses>();
+        return silo;
     }
 }
 
@@ -40,12 +51,24 @@ internal sealed partial class WakeUp(IGrainFactory grains, Ledger ledger, ILogge
 {
     public async Task Execute(CancellationToken cancellationToken)
     {
-        await grains.GetGrain<IClusterGrain>(IClusterGrain.Key).Describe();
-        foreach (string run in await ledger.UnfinishedRuns(cancellationToken))
+        foreach (string run in await All(cancellationToken))
         {
-            await grains.GetGrain<IRunGrain>(run).Describe();
             LogWoken(run);
         }
+    }
+
+    /// <summary>The cluster, every run that has not ended, and its stages: those that are awake only answer.</summary>
+    public async Task<ImmutableArray<string>> All(CancellationToken cancellation)
+    {
+        var unfinished = await ledger.UnfinishedRuns(cancellation);
+        await Task.WhenAll(unfinished.Select(Run).Append(grains.GetGrain<IClusterGrain>(IClusterGrain.Key).Describe()));
+        return unfinished;
+    }
+
+    private async Task Run(string run)
+    {
+        var view = await grains.GetGrain<IRunGrain>(run).Describe();
+        await Task.WhenAll((view?.Stages ?? []).Select(s => grains.GetGrain<IStageGrain>(new StageId(run, s.Name).ToString()).Describe()));
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Run {Run} goes on")]

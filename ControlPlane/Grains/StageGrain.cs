@@ -17,7 +17,7 @@ namespace DeepSeekOps.ControlPlane.Grains;
 /// </summary>
 internal sealed partial class StageGrain(
     [PersistentState("stage")] IPersistentState<StageRecord> state, ITrainingCluster cluster, Ledger ledger, SteadyClock clock,
-    ILogger<StageGrain> log) : Grain, IStageGrain, IRemindable
+    Standing standing, ILogger<StageGrain> log) : Grain, IStageGrain, IRemindable
 {
     // Ours: the queue foresees ends to the minute; a pace told each five seconds is new enough and one small call.
     private static readonly TimeSpan PaceEvery = TimeSpan.FromSeconds(5);
@@ -67,10 +67,15 @@ internal sealed partial class StageGrain(
             ?? throw new InvalidOperationException($"The wish for {Id} met a newer record; it is read again and asked again.");
     }
 
-    public Task<WorkerReply> Register(AgentRegistration registration) => Task.FromResult(engine.Register(registration, clock.Now));
+    public Task<WorkerReply> Register(AgentRegistration registration)
+    {
+        DemandStanding();
+        return Task.FromResult(engine.Register(registration, clock.Now));
+    }
 
     public Task<WorkerReply> Heartbeat(AgentBeat beat)
     {
+        DemandStanding();
         var heard = engine.Heartbeat(beat, clock.Now, Keep);
         if (heard.News)
         {
@@ -116,6 +121,12 @@ internal sealed partial class StageGrain(
 
     private async Task Turn(CancellationToken cancellation)
     {
+        if (!standing.Speaks())
+        {
+            // Perhaps it goes on elsewhere: what would be done by what is remembered here is over.
+            return;
+        }
+
         try
         {
             foreach (var effect in engine.Tick())
@@ -290,6 +301,15 @@ internal sealed partial class StageGrain(
 
         taken.Take(beat, Stage!.Wish.Pipeline, ledger);
         return taken.Durable;
+    }
+
+    /// <summary>Of a silo that was stopped, the stage may have gone on elsewhere: what is remembered here would end its agents.</summary>
+    private void DemandStanding()
+    {
+        if (!standing.Speaks())
+        {
+            throw new SiloUnavailableException($"The silo that had {Id} does not know whether it still has; ask again.");
+        }
     }
 
     private void LogNewReason()

@@ -9,9 +9,12 @@ using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Storage.Orleans;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Dashboard;
 using Orleans.Configuration;
+using Orleans.GrainDirectory;
+using Orleans.Runtime.Hosting;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
@@ -55,7 +58,7 @@ public static class ControlPlaneApp
         }
 
         builder.Services.AddSingleton(LedgerBinding.Of);
-        builder.UseOrleans(silo => Silo(silo, endpoints, settings));
+        builder.UseOrleans(silo => Silo(silo, endpoints, settings, key));
         builder.Services.AddSingleton(new CheckpointRoot(
             options.Cluster.Checkpoints ?? Path.Combine(options.DataDirectory, "checkpoints")));
         builder.Services.AddSingleton(new GpuPrice(settings.DollarsPerGpuHour));
@@ -67,6 +70,12 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(key);
         builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc))
             .AddHttpMessageHandler(() => new TokenHeader(key.PeoplesToken));
+        if (endpoints.Silo is not null)
+        {
+            builder.Services.AddSilos();
+        }
+
+        builder.Services.AddSingleton<FirstSilo>();
         if (options.Cluster.DeclaresPipelines)
         {
             builder.Services.AddHostedService<DeclaredPipelines>();
@@ -76,11 +85,20 @@ public static class ControlPlaneApp
         return Map(builder.Build(), endpoints, key);
     }
 
-    private static void Silo(ISiloBuilder silo, Endpoints endpoints, ClusterSettings settings)
+    private static void Silo(ISiloBuilder silo, Endpoints endpoints, ClusterSettings settings, AccessKey key)
     {
         silo.UseOpsStorage();
-        silo.AddGrains(settings.ToPolicy());
+        silo.AddGrains(settings.ToPolicy(), alone: endpoints.Silo is null);
         silo.Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("dsops", "dsops"));
+        if (endpoints.Silo is { } at)
+        {
+            silo.UseSiloPort(at, SiloPort.Certificate(key.SilosSecret));
+            // Orleans' usual directory may know a grain twice while silos come and go.
+            silo.AddGrainDirectory(GrainDirectoryAttribute.DEFAULT_GRAIN_DIRECTORY, (services, _) => new OpsDirectory(
+                services.GetRequiredService<OpsConnections>(), services.GetRequiredService<PostgresHold>()));
+            return;
+        }
+
         // No gateway: the only clients are in this process.
         silo.ConfigureEndpoints(IPAddress.Loopback, endpoints.SiloPort, gatewayPort: 0);
         silo.UseNoSiloPort();

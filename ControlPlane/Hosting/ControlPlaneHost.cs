@@ -27,8 +27,9 @@ public static class ControlPlaneHost
         };
         PrivateFiles.MakeWhatIsMadePrivate();
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
-        var turn = options.Deputy ? await Deputy.Turn(options, terminal, stop) : null;
-        if (options.Deputy && turn is null)
+        var turn = options.Silo is not null ? await Deputy.Join(options, terminal, stop)
+            : options.Deputy ? await Deputy.Turn(options, terminal, stop) : null;
+        if ((options.Deputy || options.Silo is not null) && turn is null)
         {
             return ExitCode.Ok;
         }
@@ -106,6 +107,11 @@ public static class ControlPlaneHost
     {
         var (database, hold) = await Database(options, turn);
         var app = ControlPlaneApp.Build(options, endpoints, database, logging, settings, hold);
+        if (hold is not null && options.Silo is not null)
+        {
+            hold.Silo = app.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString();
+        }
+
         try
         {
             await app.StartAsync();
@@ -120,6 +126,12 @@ public static class ControlPlaneHost
                     ExitCode.InUse, e);
             }
 
+            if (endpoints.Silo is { } silo && !LoopbackPort.IsFree(silo.Port))
+            {
+                throw new RefusalException($"Port {silo.Port} is in use.", "Stop what uses it, or choose another: --silo ADDRESS:PORT.",
+                    ExitCode.InUse, e);
+            }
+
             bool http = !LoopbackPort.IsFree(endpoints.HttpPort);
             throw LoopbackPort.InUse(http ? endpoints.HttpPort : endpoints.GrpcPort, http ? "--port" : "--grpc-port", e);
         }
@@ -131,6 +143,7 @@ public static class ControlPlaneHost
         try
         {
             var database = OpsDatabase.Parse(options.Database, options.DataDirectory);
+            database = options.Silo is not null && database is OpsDatabase.Postgres postgres ? postgres.OfSeveral() : database;
             await DirectoryBinding.Prepare(database, options, CancellationToken.None);
             return (database, await Hold(database, options, turn));
         }
@@ -164,8 +177,17 @@ public static class ControlPlaneHost
             hold.Begin(TimeProvider.System);
         }
 
-        await hold.Sign(CancellationToken.None);
-        await StorageHosting.ForgetSilos(database, CancellationToken.None);
+        if (options.Silo is null || hold.Alone)
+        {
+            await hold.Sign(CancellationToken.None);
+            await StorageHosting.ForgetSilos(database, CancellationToken.None);
+        }
+
+        if (options.Silo is not null)
+        {
+            await hold.Share(CancellationToken.None);
+        }
+
         return hold;
     }
 

@@ -31,6 +31,11 @@ public sealed record ControlPlaneOptions
     /// </summary>
     public bool Deputy { get; init; }
 
+    /// <summary>
+    /// Be one of several that work at the same time on one PostgreSQL database; the others reach this one here. Default: it works alone.
+    /// </summary>
+    public IPEndPoint? Silo { get; init; }
+
     /// <summary>The key of all control planes that stand in for each other. Default: dsops.key in the data directory.</summary>
     public string? KeyFile { get; init; }
 

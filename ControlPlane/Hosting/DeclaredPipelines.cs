@@ -13,7 +13,7 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// </summary>
 internal sealed partial class DeclaredPipelines(
     TrainingPipelines pipelines, OpsService.OpsServiceClient door, IGrainFactory grains, TimeProvider clock,
-    ILogger<DeclaredPipelines> log) : BackgroundService
+    FirstSilo first, ILogger<DeclaredPipelines> log) : BackgroundService
 {
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
 
@@ -31,7 +31,8 @@ internal sealed partial class DeclaredPipelines(
             {
                 var all = await pipelines.Seen(stoppingToken);
                 lately = all.ToDictionary(p => p.Uid, p => lately.GetValueOrDefault(p.Uid) ?? new Lately(), StringComparer.Ordinal);
-                foreach (var seen in all)
+                // Of several silos one does it. While that changes two may: what both do is refused to the second, or the same.
+                foreach (var seen in first.IsUs ? all : [])
                 {
                     await Turn(seen, lately[seen.Uid], stoppingToken);
                 }

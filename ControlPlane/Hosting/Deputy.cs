@@ -1,4 +1,5 @@
 using System.Globalization;
+using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Storage;
 
@@ -17,11 +18,38 @@ internal static class Deputy
         $"on host {Environment.MachineName}, data directory {options.DataDirectory}, pid {Environment.ProcessId}")
         + $"{KeyMark}{KeyFile.Of(options).Fingerprint}";
 
+    /// <summary>
+    /// What all silos of one control plane are called: whose key or program is another one's is none of them. Two versions do not work at
+    /// the same time: what silos say to each other is not promised to stay.
+    /// </summary>
+    private static string NameOfSilos(AccessKey key) => $"silos of dsops {ProgramVersion.Text}{KeyMark}{key.Fingerprint}";
+
+    /// <summary>Waits until it is one of the silos. Null: stopped before.</summary>
+    /// <exception cref="RefusalException">Those that work have another key.</exception>
+    public static async Task<PostgresHold?> Join(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
+    {
+        var key = KeyFile.Of(options);
+        try
+        {
+            var hold = await PostgresHold.Join(Database(options, "--silo"), NameOfSilos(key), other =>
+            {
+                Demand(other, key.Fingerprint);
+                terminal.Output.WriteLine($"Waiting to become one of the silos: {other}");
+            }, TimeProvider.System, stop);
+            hold.Begin(TimeProvider.System);
+            return hold;
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Null: stopped before its turn came.</summary>
     /// <exception cref="RefusalException">What it would take over was made with another key.</exception>
     public static async Task<PostgresHold?> Turn(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
     {
-        var postgres = Database(options);
+        var postgres = Database(options, "--deputy");
         string own = KeyFile.Of(options).Fingerprint;
         try
         {
@@ -39,12 +67,13 @@ internal static class Deputy
         }
     }
 
-    private static OpsDatabase.Postgres Database(ControlPlaneOptions options)
+    private static OpsDatabase.Postgres Database(ControlPlaneOptions options, string option)
     {
         try
         {
             return OpsDatabase.Parse(options.Database, options.DataDirectory) as OpsDatabase.Postgres ?? throw new RefusalException(
-                "--deputy needs a database that both reach.", "Name PostgreSQL with --database or --database-file.", ExitCode.Usage);
+                $"{option} needs a database that all reach, and SQLite is a file of one process.",
+                "Name PostgreSQL with --database or --database-file.", ExitCode.Usage);
         }
         catch (FormatException e)
         {

@@ -9,11 +9,14 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// Where the process listens: on loopback, and for agents of other machines where it is told to. Without TLS, gRPC cannot share a port with
 /// pages: one speaks HTTP/2 from the first byte, the other HTTP/1.1.
 /// </summary>
-/// <param name="SiloPort">Part of the silo's name; nothing listens there (<see cref="NoSiloPort"/>).</param>
+/// <param name="SiloPort">Part of the name of a silo that is alone; nothing listens there (<see cref="NoSiloPort"/>).</param>
 public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
 {
     /// <summary>Where agents on other machines report, and nobody else is answered. Null: all agents are on this one.</summary>
     public IPEndPoint? Agents { get; init; }
+
+    /// <summary>Where other silos, and nobody else, are answered (<see cref="Hosting.SiloPort"/>). Null: it is alone.</summary>
+    public IPEndPoint? Silo { get; init; }
 
     public string Http => $"http://127.0.0.1:{HttpPort}";
 
@@ -29,7 +32,7 @@ public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
     {
         int http = LoopbackPort.Choose(options.Port, ControlPlaneOptions.UsualPort, "--port");
         int grpc = LoopbackPort.Choose(options.GrpcPort, usual: null, "--grpc-port");
-        return new Endpoints(http, grpc, LoopbackPort.Free()) { Agents = options.Agents };
+        return new Endpoints(http, grpc, LoopbackPort.Free()) { Agents = options.Agents, Silo = options.Silo };
     }
 
     public void Listen(KestrelServerOptions kestrel)

@@ -4,24 +4,52 @@ using System.Threading.Channels;
 namespace DeepSeekOps.ControlPlane.Storage;
 
 /// <summary>
-/// Tells those who follow a run in this process that something of it was written. It carries no data: they read what is new.
+/// Tells those who follow a run in this process that something of it was written, here or, by <see cref="SiloTidings"/>, by another
+/// silo. It carries no data: they read what is new.
 /// </summary>
 public sealed class ChangeFeed
 {
     private readonly ConcurrentDictionary<Channel<bool>, string> followers = new();
     private long runsRecorded;
 
-    /// <summary>Grows with each run that is recorded by this process: while it stands, the list of runs is what it was.</summary>
+    /// <summary>
+    /// Grows with each run that is recorded by this process, and with those that it hears of: while it stands, the list is what it was.
+    /// </summary>
     public long RunsRecorded => Interlocked.Read(ref runsRecorded);
+
+    /// <summary>Something of a run was written here; true: the run itself was recorded.</summary>
+    internal event Action<string, bool>? WrittenHere;
 
     public void RunRecorded(string run)
     {
-        Interlocked.Increment(ref runsRecorded);
-        Changed(run);
+        Heard(run, recorded: true);
+        WrittenHere?.Invoke(run, true);
     }
 
     public void Changed(string run)
     {
+        Heard(run, recorded: false);
+        WrittenHere?.Invoke(run, false);
+    }
+
+    /// <summary>What was not heard of for a while may be anything: all who follow look again.</summary>
+    internal void HeardAgain()
+    {
+        Interlocked.Increment(ref runsRecorded);
+        foreach (var channel in followers.Keys)
+        {
+            channel.Writer.TryWrite(true);
+        }
+    }
+
+    /// <summary>By whichever silo it was written.</summary>
+    internal void Heard(string run, bool recorded)
+    {
+        if (recorded)
+        {
+            Interlocked.Increment(ref runsRecorded);
+        }
+
         foreach (var (channel, followed) in followers)
         {
             if (followed == run)
@@ -33,7 +61,7 @@ public sealed class ChangeFeed
     }
 
     /// <summary>
-    /// Yields now and whenever the run changed; other silos' writes are found by looking again after <paramref name="atLeastEvery"/>.
+    /// Yields now and whenever the run changed. What nobody told, of another silo, is found after <paramref name="atLeastEvery"/>.
     /// </summary>
     public async IAsyncEnumerable<bool> Follow(
         string run, TimeSpan atLeastEvery, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)

@@ -37,6 +37,17 @@ public abstract record OpsDatabase
                 return $"{parts.Host}:{parts.Port}/{parts.Database}";
             }
         }
+
+        /// <summary>
+        /// Of a silo among several: rows that it has locked are let go of where it stops in the middle of a transaction. Three seconds, as
+        /// <see cref="PostgresHold.SpeaksFor"/>: its heirs come then, and they need them.
+        /// </summary>
+        public Postgres OfSeveral()
+        {
+            var parts = new NpgsqlConnectionStringBuilder(ConnectionString);
+            parts.Options = $"{parts.Options} -c idle_in_transaction_session_timeout=3000".Trim();
+            return new Postgres(parts.ConnectionString);
+        }
     }
 
     /// <summary>Which part of it, counted, and the keyword that was perhaps meant; never what stands there.</summary>

@@ -8,7 +8,7 @@ namespace DeepSeekOps.ControlPlane.Storage;
 /// One control plane with processes of its own on one PostgreSQL database: a lock of a connection that does nothing else. The server
 /// drops it when we die, and also when it loses the connection; then it is taken again before anybody else does, or it is said.
 /// </summary>
-public sealed class PostgresHold : IAsyncDisposable
+public sealed partial class PostgresHold : IAsyncDisposable
 {
     /// <summary>"dsops" in ASCII; of this database alone, as PostgreSQL counts advisory locks.</summary>
     private const long Key = 0x64_73_6F_70_73;
@@ -45,6 +45,7 @@ public sealed class PostgresHold : IAsyncDisposable
 
     private readonly OpsDatabase.Postgres database;
     private readonly string holder;
+    private readonly TimeProvider clock;
     private readonly TaskCompletionSource<string> taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     /// <summary>One command at a time goes over the connection.</summary>
     private readonly SemaphoreSlim gate = new(1);
@@ -54,7 +55,11 @@ public sealed class PostgresHold : IAsyncDisposable
     private string? other;
     private bool had;
 
-    private PostgresHold(OpsDatabase.Postgres database, string holder) => (this.database, this.holder) = (database, holder);
+    private PostgresHold(OpsDatabase.Postgres database, string holder, TimeProvider clock, bool shared = false)
+    {
+        (this.database, this.holder, this.clock, this.shared) = (database, holder, clock, shared);
+        stirred = clock.GetTimestamp();
+    }
 
     /// <summary>Null: it is held. Otherwise somebody else holds it, and what is written here would cross what he writes.</summary>
     public StoreTrouble? Trouble => other is null ? null : new StoreTrouble(
@@ -74,7 +79,7 @@ public sealed class PostgresHold : IAsyncDisposable
     public static async Task<PostgresHold> Await(OpsDatabase.Postgres database, string holder, Action<string> waiting, TimeProvider clock,
         CancellationToken cancellation, TimeSpan? hungAfter = null)
     {
-        var hold = new PostgresHold(database, holder);
+        var hold = new PostgresHold(database, holder, clock);
         using var timer = new PeriodicTimer(TryAgain, clock);
         string told = "";
         int rest = 0;
@@ -124,7 +129,7 @@ public sealed class PostgresHold : IAsyncDisposable
     public static async Task<PostgresHold> Take(OpsDatabase.Postgres database, string holder, TimeProvider clock,
         CancellationToken cancellation)
     {
-        var hold = new PostgresHold(database, holder);
+        var hold = new PostgresHold(database, holder, clock);
         using var timer = new PeriodicTimer(TryAgain, clock);
         for (int tries = 1; !await hold.TryTake(cancellation); tries++)
         {
@@ -153,17 +158,22 @@ public sealed class PostgresHold : IAsyncDisposable
 
         try
         {
+            Stir();
+            long began = clock.GetTimestamp();
             if (connection is not null && other is null)
             {
-                await using var ask = new NpgsqlCommand("SELECT 1", connection);
-                await ask.ExecuteScalarAsync(cancellation);
-                return;
+                await Say(cancellation);
+            }
+            else if (await TryTake(cancellation) && shared)
+            {
+                await Say(cancellation);
             }
 
-            await TryTake(cancellation);
+            stood &= clock.GetElapsedTime(began) >= SpeaksFor;
         }
         catch (Exception e) when (e is NpgsqlException or IOException or TimeoutException or InvalidOperationException)
         {
+            // A database that is away tells nobody that this silo is dead.
             await Drop();
         }
         finally
@@ -181,17 +191,24 @@ public sealed class PostgresHold : IAsyncDisposable
 
     private async Task Looks(TimeProvider clock)
     {
-        using var timer = new PeriodicTimer(LookEvery, clock);
+        using var timer = new PeriodicTimer(shared ? WordEvery : LookEvery, clock);
+        var look = Task.CompletedTask;
         try
         {
             while (await timer.WaitForNextTickAsync(over.Token))
             {
-                await Look(over.Token);
+                Stir();
+                if (look.IsCompleted)
+                {
+                    await look;
+                    look = Look(over.Token);
+                }
             }
         }
         catch (OperationCanceledException)
         {
             // It is put away.
+            await look.ContinueWith(_ => { }, TaskScheduler.Default);
         }
     }
 
@@ -214,6 +231,10 @@ public sealed class PostgresHold : IAsyncDisposable
     private async Task<bool> TryTake(CancellationToken cancellation)
     {
         await Connect(cancellation);
+        if (shared)
+        {
+            return await TryShare(cancellation);
+        }
 
         await using var take = new NpgsqlCommand("SELECT pg_try_advisory_lock(@key)", connection);
         take.Parameters.AddWithValue("key", Key);
@@ -224,8 +245,7 @@ public sealed class PostgresHold : IAsyncDisposable
             return true;
         }
 
-        await using var who = new NpgsqlCommand("SELECT holder FROM store WHERE id = 1", connection);
-        other = await Named(who, cancellation) is { Length: > 0 } named ? named : "it has not said who it is";
+        other = await Named(cancellation) is { Length: > 0 } named ? named : "it has not said who it is";
         if (had)
         {
             taken.TrySetResult(other);
@@ -262,8 +282,9 @@ public sealed class PostgresHold : IAsyncDisposable
         }
     }
 
-    private static async Task<string?> Named(NpgsqlCommand who, CancellationToken cancellation)
+    private async Task<string?> Named(CancellationToken cancellation)
     {
+        await using var who = new NpgsqlCommand("SELECT holder FROM store WHERE id = 1", connection);
         try
         {
             return Convert.ToString(await who.ExecuteScalarAsync(cancellation), CultureInfo.InvariantCulture);

@@ -100,10 +100,11 @@ public static class StorageHosting
         silo.Services.AddKeyedSingleton<IGrainStorage>("Default", (services, _) => services.GetRequiredService<OpsGrainStorage>());
         return silo.Configure<ClusterMembershipOptions>(options =>
         {
-            // Measured: a killed silo is noticed after about 4 s and a hung one after about 7 s, where the defaults need 10 and 63 s.
-            options.ProbeTimeout = TimeSpan.FromSeconds(1);
-            options.MaxProbeTimeout = TimeSpan.FromSeconds(2);
-            options.NumMissedProbesLimit = 3;
+            // Who is lost, the database tells within seconds (LostSilos). What probes alone can find is a silo that is cut off from the
+            // others and not from the database: they need 6 × 5 s for it, as long as a call waits. Silos that only are busy answer in it.
+            options.ProbeTimeout = TimeSpan.FromSeconds(5);
+            options.MaxProbeTimeout = TimeSpan.FromSeconds(5);
+            options.NumMissedProbesLimit = 6;
             options.NumVotesForDeathDeclaration = 2;
             options.TableRefreshTimeout = TimeSpan.FromSeconds(10);
             options.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);

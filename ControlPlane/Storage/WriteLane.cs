@@ -28,13 +28,15 @@ public sealed class WriteLane : IAsyncDisposable
 
     private readonly OpsConnections connections;
     private readonly StoreWatch watch;
+    private readonly PostgresHold? hold;
     private readonly Channel<Job> jobs = Channel.CreateBounded<Job>(new BoundedChannelOptions(16_384) { SingleReader = true });
     private readonly Task worker;
     private DbConnection? connection;
 
-    public WriteLane(OpsConnections connections, StoreWatch watch)
+    /// <param name="hold">Of a silo among several: what it writes is refused from when the others have called it dead.</param>
+    public WriteLane(OpsConnections connections, StoreWatch watch, PostgresHold? hold = null)
     {
-        (this.connections, this.watch) = (connections, watch);
+        (this.connections, this.watch, this.hold) = (connections, watch, hold);
         // SQLite's calls block: a thread of its own keeps them off the pool.
         worker = Task.Factory.StartNew(Work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
     }
@@ -108,7 +110,7 @@ public sealed class WriteLane : IAsyncDisposable
 
             connection ??= await connections.Open(CancellationToken.None);
             await using var transaction = await connection.BeginTransactionAsync();
-            var results = connection.CanCreateBatch ? await Batch(group, connection, transaction)
+            var results = connection.CanCreateBatch ? await Batch(group, connection, transaction, hold?.First)
                 : OneByOne(group, connection, transaction);
             await transaction.CommitAsync();
             watch.Durable(number);
@@ -121,7 +123,8 @@ public sealed class WriteLane : IAsyncDisposable
         }
         catch (Exception e) when (StoreFailure.IsOne(e))
         {
-            var trouble = watch.Failed(number, e);
+            var failure = PostgresHold.Fenced(e) is { } fenced ? new StoreUnwritableException(fenced, e) : e;
+            var trouble = watch.Failed(number, failure);
             await DropConnection();
             if (trouble is null && group.Count > 1)
             {
@@ -144,12 +147,14 @@ public sealed class WriteLane : IAsyncDisposable
         }
     }
 
-    private static async Task<int[][]> Batch(List<Job> group, DbConnection connection, DbTransaction transaction)
+    /// <param name="first">Goes before all of them; where it fails, nothing of them is written.</param>
+    private static async Task<int[][]> Batch(List<Job> group, DbConnection connection, DbTransaction transaction, Statement? first)
     {
         await using var batch = connection.CreateBatch();
         batch.Transaction = transaction;
         batch.Timeout = CommandSeconds;
-        foreach (var statement in group.SelectMany(j => j.Statements))
+        Statement[] before = first is null ? [] : [first];
+        foreach (var statement in before.Concat(group.SelectMany(j => j.Statements)))
         {
             var command = batch.CreateBatchCommand();
             command.CommandText = statement.Sql;
@@ -165,7 +170,7 @@ public sealed class WriteLane : IAsyncDisposable
         }
 
         await batch.ExecuteNonQueryAsync();
-        int next = 0;
+        int next = before.Length;
         return [.. group.Select(j => j.Statements.Select(_ => batch.BatchCommands[next++].RecordsAffected).ToArray())];
     }
 
@@ -198,9 +203,9 @@ public class WriteLanes : IAsyncDisposable
 
     private readonly WriteLane[] lanes;
 
-    public WriteLanes(OpsConnections connections, StoreWatch watch) => lanes =
+    public WriteLanes(OpsConnections connections, StoreWatch watch, PostgresHold? hold = null) => lanes =
         [.. Enumerable.Range(0, connections.Database is OpsDatabase.Sqlite ? 1 : PostgresLanes)
-            .Select(_ => new WriteLane(connections, watch))];
+            .Select(_ => new WriteLane(connections, watch, hold))];
 
     public virtual Task<int[]> Run(string key, IReadOnlyList<Statement> statements, CancellationToken cancellation) =>
         lanes[(uint)StableHash(key) % lanes.Length].Run(statements, cancellation);

@@ -165,7 +165,8 @@ internal static class HostVerbs
         var settings = Settings();
         var kubeconfig = Kubeconfig();
         var agents = Agents();
-        var deputy = DeputyOf(cluster);
+        var deputy = SeveralOptions.Deputy(cluster);
+        var silo = SeveralOptions.Silo(cluster, deputy);
         var keyFile = new Option<string?>("--key-file")
         {
             Description = "The key that tokens are made with; control planes that stand in for each other need the same. "
@@ -174,7 +175,7 @@ internal static class HostVerbs
         };
         var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.")
         {
-            port, grpcPort, database, databaseFile, rebind, cluster, settings, kubeconfig, agents, deputy, keyFile,
+            port, grpcPort, database, databaseFile, rebind, cluster, settings, kubeconfig, agents, deputy, silo, keyFile,
         };
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
@@ -185,6 +186,7 @@ internal static class HostVerbs
                 Database = DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)),
                 Rebind = parsed.GetValue(rebind),
                 Deputy = parsed.GetValue(deputy),
+                Silo = parsed.GetValue(silo) is { } here ? IPEndPoint.Parse(here) : null,
                 KeyFile = parsed.GetValue(keyFile) is { } key ? Path.GetFullPath(key) : null,
                 Agents = parsed.GetValue(agents) is { } address ? IPEndPoint.Parse(address) : null,
                 Cluster = Choice(parsed.GetValue(cluster), () => new LocalChoice(), () => new SimulatedChoice(),
@@ -193,25 +195,6 @@ internal static class HostVerbs
             },
             terminal, timeline: null, cancellation));
         return command;
-    }
-
-    private static Option<bool> DeputyOf(Option<string> cluster)
-    {
-        var deputy = new Option<bool>("--deputy")
-        {
-            Description = "Wait while another control plane has the PostgreSQL database, and take over when it ends or hangs: "
-                + "docs/operating.md. Default: such a start is refused.",
-        };
-        deputy.Validators.Add(result =>
-        {
-            // A flag that nobody wrote is asked too.
-            if (!result.Implicit && result.GetValue(cluster) != "kubernetes")
-            {
-                result.AddError($"--deputy with --cluster {result.GetValue(cluster)} has nothing to take over: those nodes are of one "
-                    + "process and end with it. Leave it out.");
-            }
-        });
-        return deputy;
     }
 
     /// <summary>A local cluster is as large as the file that is to run on it asks for, so that one command is enough.</summary>

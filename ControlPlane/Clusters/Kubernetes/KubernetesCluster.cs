@@ -36,6 +36,7 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
     private readonly Lazy<Eyes> eyes;
     private readonly ConcurrentDictionary<string, string> bootOf = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<GangId, bool> over = new();
+    private volatile ImmutableHashSet<GangId>? held;
     private bool putAway;
     private string notShown = "";
 
@@ -52,12 +53,14 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
 
     private PodSettings Settings => options.Pods;
 
+    public void Holds(ImmutableHashSet<GangId> held) => this.held = held;
+
     public async Task<ClusterSnapshot> Observe(CancellationToken cancellation)
     {
         var seen = await Seen(cancellation);
         var nodes = seen.Nodes;
         // Pods of ours whose gang was let go hold their GPUs until they are gone: for placement they are as another's.
-        var holders = seen.Others.Concat(seen.Own.Where(p => p.Gang is { } gang && over.ContainsKey(gang))).ToLookup(p => p.Node);
+        var holders = seen.Others.Concat(seen.Own.Where(p => p.Gang is { } gang && IsOver(gang))).ToLookup(p => p.Node);
         ImmutableArray<NodeSeen> shown =
         [
             .. nodes.Values.Where(n => NodeReading.IsOurs(n, Settings)).OrderBy(n => n.Name, StringComparer.Ordinal)
@@ -268,6 +271,9 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
         Fenced = 1,
         All = 2,
     }
+
+    /// <summary>Let go of by us, or by another silo: who grants nodes says who has them.</summary>
+    private bool IsOver(GangId gang) => over.ContainsKey(gang) || held is { } known && !known.Contains(gang);
 
     private Task<SeenObjects> Seen(CancellationToken cancellation) => eyes.Value.Look(FirstList, cancellation);
 

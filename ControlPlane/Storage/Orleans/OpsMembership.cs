@@ -51,7 +51,10 @@ public sealed class OpsMembership(OpsConnections connections) : IMembershipTable
         foreach (var (member,
             _) in all.Members.Where(m => m.Item1.Status == SiloStatus.Dead && Utc(m.Item1.IAmAliveTime) < beforeDate.UtcDateTime))
         {
-            await Execute(connection, null, "DELETE FROM member WHERE silo = @silo", ("silo", member.SiloAddress.ToParsableString()));
+            string silo = member.SiloAddress.ToParsableString();
+            // First: what a silo has is free where the table calls it dead, and not where it is not named.
+            await Execute(connection, null, "DELETE FROM activation WHERE silo = @silo", ("silo", silo));
+            await Execute(connection, null, "DELETE FROM member WHERE silo = @silo", ("silo", silo));
         }
     }
 
@@ -61,9 +64,10 @@ public sealed class OpsMembership(OpsConnections connections) : IMembershipTable
         await Purge(connection);
     }
 
-    /// <summary>Forgets all silos: for the embedded database, whose only silo is the one that starts now.</summary>
+    /// <summary>Forgets all silos and what they had: for the embedded database, whose only silo is the one that starts now.</summary>
     public static async Task Purge(DbConnection connection)
     {
+        await Execute(connection, null, "DELETE FROM activation");
         await Execute(connection, null, "DELETE FROM member");
         await Execute(connection, null, "DELETE FROM member_version");
     }

@@ -8,7 +8,9 @@ using DeepSeekOps.Decisions.Runs;
 
 namespace DeepSeekOps.ControlPlane.Storage.Series;
 
-/// <summary>Samples as they arrive, to the open pages of their run in this process.</summary>
+/// <summary>
+/// Samples as they arrive, here or at another silo (<see cref="SiloTidings"/>), to the open pages of their run in this process.
+/// </summary>
 public sealed class LiveSeries
 {
     private readonly ConcurrentDictionary<Subscription, byte> subscriptions = new();
@@ -20,7 +22,26 @@ public sealed class LiveSeries
         return subscription;
     }
 
+    /// <summary>Samples that came to this process: pages on other silos want them too.</summary>
+    internal event Action<StageId, ImmutableArray<StepSample>>? PublishedHere;
+
     internal void Publish(StageId stage, ImmutableArray<StepSample> samples)
+    {
+        Heard(stage, samples);
+        PublishedHere?.Invoke(stage, samples);
+    }
+
+    /// <summary>Some samples of other silos did not come: each page reads its pictures anew.</summary>
+    internal void Missed()
+    {
+        foreach (var subscription in subscriptions.Keys)
+        {
+            subscription.Missed();
+        }
+    }
+
+    /// <summary>To whichever silo they came.</summary>
+    internal void Heard(StageId stage, ImmutableArray<StepSample> samples)
     {
         foreach (var (subscription, _) in subscriptions)
         {
@@ -64,6 +85,12 @@ public sealed class LiveSeries
             }
 
             return LiveFrame.Write(Interlocked.Exchange(ref missed, 0), taken);
+        }
+
+        internal void Missed()
+        {
+            Interlocked.Increment(ref missed);
+            waiting.Writer.TryWrite(("", []));
         }
 
         internal void Offer(string stage, ImmutableArray<StepSample> samples) => waiting.Writer.TryWrite((stage, samples));

@@ -65,6 +65,24 @@ internal sealed class MemberTable : IEntityTypeConfiguration<MemberRow>
     public void Configure(EntityTypeBuilder<MemberRow> table) => table.ToTable("member").HasKey(m => m.Silo);
 }
 
+/// <summary>Which silo has a grain awake, while several work at the same time.</summary>
+public sealed class ActivationRow
+{
+    public required string GrainId { get; init; }
+
+    public required string Silo { get; init; }
+
+    public required string ActivationId { get; init; }
+
+    /// <summary>The version of the membership table that the silo knew when it registered.</summary>
+    public required long MemberVersion { get; init; }
+}
+
+internal sealed class ActivationTable : IEntityTypeConfiguration<ActivationRow>
+{
+    public void Configure(EntityTypeBuilder<ActivationRow> table) => table.ToTable("activation").HasKey(a => a.GrainId);
+}
+
 /// <summary>One row: the version of the whole membership table.</summary>
 public sealed class MemberVersionRow
 {

@@ -72,7 +72,24 @@ public sealed class CommandLineTests
     }
 
     [Theory]
-    [InlineData(null, "--deputy needs a database that both reach.")]
+    [InlineData("0.0.0.0:5083", "write the address that the others reach")]
+    [InlineData("here", "write this machine's IP address and a port, such as 10.0.0.5:5083")]
+    [InlineData("127.0.0.1:5083 --deputy", "--silo works and --deputy waits: leave one of them out.")]
+    [InlineData("127.0.0.1:5083 --cluster local", "--silo with --cluster local is not possible")]
+    [InlineData("127.0.0.1:5083", "--silo needs a database that all reach, and SQLite is a file of one process.")]
+    public async Task A_silo_needs_an_address_a_cluster_and_a_database_that_others_reach_too(string arguments, string words)
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-cli-").FullName;
+        string settings = Path.Combine(Pipelines.Examples.Root, "deploy", "kubernetes", "cluster.yaml");
+        var (code, _, error) = await Run(
+            200, ["serve", "--cluster-settings", settings, "--data-dir", folder, "--silo", .. arguments.Split(' ')]);
+        Directory.Delete(folder, recursive: true);
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains(words, error.ReplaceLineEndings(" "), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(null, "--deputy needs a database that all reach, and SQLite is a file of one process.")]
     [InlineData("no-such.key", "no-such.key is not there.")]
     [InlineData("wrong.key", "wrong.key is no key of dsops.")]
     public async Task A_deputy_without_a_database_or_a_key_is_refused_before_it_waits(string? key, string words)

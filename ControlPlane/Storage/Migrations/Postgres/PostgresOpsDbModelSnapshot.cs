@@ -22,6 +22,32 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
 
             NpgsqlModelBuilderExtensions.UseIdentityByDefaultColumns(modelBuilder);
 
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.ActivationRow", b =>
+                {
+                    b.Property<string>("GrainId")
+                        .HasColumnType("text")
+                        .HasColumnName("grain_id");
+
+                    b.Property<string>("ActivationId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("activation_id");
+
+                    b.Property<long>("MemberVersion")
+                        .HasColumnType("bigint")
+                        .HasColumnName("member_version");
+
+                    b.Property<string>("Silo")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("silo");
+
+                    b.HasKey("GrainId")
+                        .HasName("pk_activation");
+
+                    b.ToTable("activation", (string)null);
+                });
+
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.CheckpointRow", b =>
                 {
                     b.Property<string>("Run")

@@ -17,6 +17,32 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
 #pragma warning disable 612, 618
             modelBuilder.HasAnnotation("ProductVersion", "10.0.15");
 
+            modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.ActivationRow", b =>
+                {
+                    b.Property<string>("GrainId")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("grain_id");
+
+                    b.Property<string>("ActivationId")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("activation_id");
+
+                    b.Property<long>("MemberVersion")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("member_version");
+
+                    b.Property<string>("Silo")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("silo");
+
+                    b.HasKey("GrainId")
+                        .HasName("pk_activation");
+
+                    b.ToTable("activation", (string)null);
+                });
+
             modelBuilder.Entity("DeepSeekOps.ControlPlane.Storage.Tables.CheckpointRow", b =>
                 {
                     b.Property<string>("Run")
