@@ -57,7 +57,8 @@ public sealed class PipelineFuzzTests
 
     private static readonly Gen<string> Paths = Gen.String[1, 20].Select(s => new string([.. s.Where(c => c >= ' ' && c != ',')]) + ".txt");
 
-    private static readonly Gen<TimeSpan> Durations = Gen.Int[1000, 86_400_000].Select(ms => TimeSpan.FromMilliseconds(ms));
+    /// <summary>With a second more it is a day at most, which is the longest that a wait may be.</summary>
+    private static readonly Gen<TimeSpan> Durations = Gen.Int[1000, 86_399_000].Select(ms => TimeSpan.FromMilliseconds(ms));
 
     private static readonly Gen<StageRecipe> Pretrainings =
         Gen.Select(Gen.Int[1, 5000], Gen.Int[2, 5000], Gen.Int[1, 500], Gen.Int[0, 500], Rates, Rates, Gen.Long[0, 100]).Select(
