@@ -19,7 +19,8 @@ internal sealed record NoticeTrouble(string Channel, string Why, DateTimeOffset 
 /// no queue that could be lost or grow, and no grain waits for a mail server.
 /// </summary>
 internal sealed partial class Notifier(
-    NoticeOffice office, IncidentStore incidents, RunListQueries runs, IGrainFactory grains, TimeProvider clock, ILogger<Notifier> log)
+    NoticeOffice office, IncidentStore incidents, RunListQueries runs, IGrainFactory grains, FirstSilo first, TimeProvider clock,
+    ILogger<Notifier> log)
     : BackgroundService
 {
     // Ours: somebody who is woken does not mind five seconds, and one look is two small queries.
@@ -80,10 +81,12 @@ internal sealed partial class Notifier(
         var grain = grains.GetGrain<INoticeGrain>(INoticeGrain.Key);
         var book = await grain.Read();
         var troubles = ImmutableArray.CreateBuilder<NoticeTrouble>();
+        // Where several work, one tells people; the others know from its book what could not be told.
+        bool ours = first.IsUs;
         foreach (var channel in office.Channels)
         {
             var told = book.Of(channel.Name);
-            foreach (var notice in NoticesDue.Due(told, known, office.All, clock.GetUtcNow()))
+            foreach (var notice in ours ? NoticesDue.Due(told, known, office.All, clock.GetUtcNow()) : [])
             {
                 string trouble = await Deliver(channel, notice, cancellation);
                 told = trouble.Length == 0 ? NoticesDue.Sent(told, notice, known, clock.GetUtcNow())
