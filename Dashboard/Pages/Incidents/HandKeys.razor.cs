@@ -42,6 +42,9 @@ public sealed partial class HandKeys
         .. Undo is { Possible: true } undo ? (IEnumerable<HandOffer>)[HandOffer.Undo with { Effect = Capital(undo.Words) + "." }] : [],
     ];
 
+    /// <summary>The run's and an incident's stand on one page.</summary>
+    private string Where => Number > 0 ? FormattableString.Invariant($"Automation of incident {Number}") : "Automation of the run";
+
     private async Task Ask(HandOffer offer)
     {
         string what = Number > 0 ? FormattableString.Invariant($"incident {Number} of {Run}/{Stage}") : Run;
