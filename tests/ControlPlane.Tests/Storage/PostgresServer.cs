@@ -130,5 +130,7 @@ public sealed class PostgresServer : IAsyncDisposable
         }
     }
 
-    private string ConnectionString(string database) => $"Host=127.0.0.1;Port={port};Username=ops;Database={database};Pooling=true";
+    // A connection may take long where other test programs have the cores: 15 s, the default, were once not enough.
+    private string ConnectionString(string database) =>
+        $"Host=127.0.0.1;Port={port};Username=ops;Database={database};Pooling=true;Timeout=60";
 }
