@@ -55,6 +55,7 @@ public static class ExitClasses
     public const string CheckpointDamaged = "checkpoint-damaged";
     public const string NotFinite = "not-finite";
     public const string AgentGone = "agent-gone";
+    public const string EndedEarly = "ended-early";
 
     public static ImmutableArray<ExitClass> All { get; } =
     [
@@ -108,6 +109,8 @@ public static class ExitClasses
             "Give it more time; what was saved goes on from its checkpoint.", Retry.AfterSteps),
         new("limit-reached", "a limit of the system on files or processes was reached",
             "Raise the limit (ulimit -n, ulimit -u, pids of the container), or find what opens without closing.", Retry.AfterSteps),
+        new(EndedEarly, "the process ended itself with code 0 before its work was done",
+            "Look for what calls exit: the program, a library, or a signal handler.", Retry.Again),
         new(AgentGone, "the agent that started the rank is gone", "Look at the agent's log of that node.", Retry.Again),
         // Programs and libraries.
         new("missing-library", "a library or module that the program needs is not there or does not fit",

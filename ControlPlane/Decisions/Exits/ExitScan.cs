@@ -87,6 +87,12 @@ public sealed class ExitScan
         return scan.Verdict(code);
     }
 
+    /// <summary>Of a program that had more to do: code 0 is then no good end, and what it printed may say why it left.</summary>
+    public static ExitVerdict JudgeUndone(IEnumerable<string> lines, int? code) =>
+        code != 0 ? Judge(lines, code)
+        : Judge(lines, null) is { Class: not ExitClasses.Unknown } told ? told
+        : new ExitVerdict(ExitClasses.EndedEarly, "", 0, "", false);
+
     private static (ExitRule Rule, int At, int Length)? Rule(OutputLine line)
     {
         foreach (var rule in ExitRules.All)

@@ -47,7 +47,7 @@ public static class FaultDetector
             // A broken node names its cause. Where it only repeats its pod's words, they are this same exit told twice.
             string why = cluster.Nodes.FirstOrDefault(n => n.Id == node) is { Health: NodeHealth.NotReady, Reason.Length: > 0 } broken
                 && broken.Reason != pod.Reason ? $": {broken.Reason}" : pod.Cause.Length > 0 ? $": {pod.Cause}" : "";
-            var exit = pod.Said.IsDefaultOrEmpty ? null : ExitScan.Judge(pod.Said, pod.ExitCode);
+            var exit = pod.Said.IsDefaultOrEmpty ? null : ExitScan.JudgeUndone(pod.Said, pod.ExitCode);
             string said = exit is null ? "" : $"; it printed '{RankEnd.OneLine(exit.Line.Length > 0 ? exit.Line : pod.Said[0])}'";
             return Of(stage, FailureCause.AgentLost, $"the agent on {node} {how} at step {StepOf(stage, seen)}{why}{said}", "", node, true,
                 seen, now - (seen.AgentOn(node) is { } agent ? seen.SilenceOf(agent) : TimeSpan.Zero), now) with

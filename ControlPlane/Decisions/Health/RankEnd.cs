@@ -45,13 +45,13 @@ public static partial class RankEnd
 
     /// <summary>
     /// The dictionary's word on it. What the kernel says of memory comes first, then what the rank said and printed: its exception's type
-    /// stands before the message, as it does in a log.
+    /// stands before the message, as it does in a log. Whoever had done its work is no rank that ended.
     /// </summary>
     public static ExitVerdict Judge(RankStatus rank)
     {
         string type = rank.Fault.Split(" at ")[0];
         string said = rank.Error.Length == 0 ? "" : type.Length == 0 ? rank.Error : $"{type}: {rank.Error}";
-        return ExitScan.Judge([rank.MemoryKill, .. said.Split('\n'), rank.LastLine, .. rank.LastLines], rank.ExitCode ?? 0);
+        return ExitScan.JudgeUndone([rank.MemoryKill, .. said.Split('\n'), rank.LastLine, .. rank.LastLines], rank.ExitCode ?? 0);
     }
 
     /// <summary>It says itself that another rank ended before it: by a field where it knows which, else in words.</summary>

@@ -55,6 +55,13 @@ public sealed class RankEndTests
     }
 
     [Fact]
+    public void Code_0_in_the_middle_of_the_work_is_no_good_end_and_what_was_printed_may_say_why()
+    {
+        Assert.Equal("ended-early", Of(Ended(0)).Exit?.Class);
+        Assert.Equal("disk-full", Of(Ended(0) with { LastLines = ["OSError: [Errno 28] No space left on device"] }).Exit?.Class);
+    }
+
+    [Fact]
     public void What_ended_a_rank_is_looked_for_in_its_last_lines_and_in_its_exceptions_type()
     {
         Assert.Equal("killed", Of(Ended(137)).Exit?.Class);
