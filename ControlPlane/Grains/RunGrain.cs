@@ -9,111 +9,98 @@ using Orleans.Utilities;
 
 namespace DeepSeekOps.ControlPlane.Grains;
 
-/// <summary>Asks its stages for what the planner wants of them, and shows the run to who looks.</summary>
+/// <summary>Hosts a <see cref="RunEngine"/>: does what it asks for, takes commands to it, and shows the run to who looks.</summary>
 internal sealed partial class RunGrain(
     [PersistentState("run")] IPersistentState<RunRecord> state, ITrainingCluster cluster, Ledger ledger, TimeProvider clock,
     ILogger<RunGrain> log) : Grain, IRunGrain, IRemindable
 {
-    // Ours: a run makes one move a turn, and the longest chain of moves that need nothing from outside (a stage ends, its gate opens, the
-    // next asks for GPUs) has fewer than ten. A bound, so that two moves that undo each other cannot keep a silo busy.
-    private const int TurnsPerTick = 16;
     // Ours: a page redraws twice a second at most. Beats come more often while ranks start, and no eye reads faster.
     private static readonly TimeSpan PublishEvery = TimeSpan.FromMilliseconds(500);
 
     private readonly ObserverManager<IRunObserver> observers = new(TimeSpan.FromMinutes(5), log);
 
-    private Run? run;
-    private StageReport?[] reports = [];
-    private string reason = "";
-    private DateTimeOffset? decidedAt;
+    private RunEngine engine = null!;
+    private string loggedReason = "";
     private int outboxSent;
     private Run? recorded;
     private long? published;
     private bool unpublished;
     private IGrainTimer? timer;
 
+    private Run? Run => engine.Run;
+
     private string Name => this.GetPrimaryKeyString();
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        TakeFromDisk();
-        if (run is null)
-        {
-            return;
-        }
-
-        reports = await Task.WhenAll(run.Stages.Select(s => StageOf(s.Work.Name).Describe()));
-        if (!run.Phase.Terminal)
+        engine = new RunEngine(state.State.Value);
+        loggedReason = engine.Reason;
+        await Carry(engine.Wake(), cancellationToken);
+        if (Run is { Phase.Terminal: false })
         {
             await KeepTicking();
         }
-        else
+        else if (Run is not null)
         {
             // A crash may have come between its last write and what the ledger was told.
-            this.AsReference<IRunGrain>().Tick().Ignore();
+            AskForTick();
         }
     }
 
     public async Task<SubmitResult> Submit(RunSubmission submission, CancellationToken cancellation)
     {
-        if (run is not null)
-        {
-            if (DeclarationPlanner.Refusal(submission, run) is { } others)
-            {
-                return new SubmitResult.Occupied(others);
-            }
-
-            var differences = PipelineDiff.Between(run.Pipeline, submission.Pipeline);
-            return differences.IsEmpty ? new SubmitResult.Same(View(run)) : new SubmitResult.Different(differences);
-        }
-
-        var folders = await Task.WhenAll(
-            submission.Pipeline.Stages.Select(s => cluster.LookAtCheckpoints(new StageId(submission.Name, s.Name), cancellation)));
-        if (Adoption.Refusal(submission, [.. folders]) is { } refusal)
+        var answer = new AskedOfRun();
+        await Carry(engine.Begin(submission, clock.GetUtcNow(), answer), cancellation);
+        if (answer.Refusal is { } refusal)
         {
             return new SubmitResult.Occupied(refusal);
         }
 
-        var begun = RunCommands.Begin(submission, clock.GetUtcNow(), [.. folders]);
-        if (!await TrySave(begun))
+        if (Run is not { } run)
         {
-            return await Submit(submission, cancellation);
+            throw new InvalidOperationException($"The submission of {Name} met a newer record; it is read again and asked again.");
         }
 
-        reports = new StageReport?[begun.Stages.Length];
+        if (!answer.Taken)
+        {
+            return DeclarationPlanner.Refusal(submission, run) is { } others ? new SubmitResult.Occupied(others)
+                : PipelineDiff.Between(run.Pipeline, submission.Pipeline) is { IsEmpty: false } differences
+                    ? new SubmitResult.Different(differences) : new SubmitResult.Same(View());
+        }
+
         await KeepTicking();
         await TellLedger(cancellation);
-        return new SubmitResult.Created(View(begun));
+        return new SubmitResult.Created(View());
     }
 
     public Task<CommandResult> Pause(string reason, CancellationToken cancellation) =>
-        Command((r, now) => RunCommands.Pause(r, reason, now), cancellation);
+        Command((r, _, now) => RunCommands.Pause(r, reason, now), cancellation);
 
     public Task<CommandResult> Resume(string reason, CancellationToken cancellation) =>
-        Command((r, now) => RunCommands.Resume(r, reason, now), cancellation);
+        Command((r, _, now) => RunCommands.Resume(r, reason, now), cancellation);
 
     public Task<CommandResult> Cancel(string reason, CancellationToken cancellation) =>
-        Command((r, now) => RunCommands.Cancel(r, reason, now), cancellation);
+        Command((r, _, now) => RunCommands.Cancel(r, reason, now), cancellation);
 
     public Task<CommandResult> Retry(string stage, long? checkpointStep, CancellationToken cancellation) =>
-        Command((r, now) => RunCommands.Retry(r, stage, checkpointStep, [.. reports], now), cancellation);
+        Command((r, reports, now) => RunCommands.Retry(r, stage, checkpointStep, reports, now), cancellation);
 
     public Task<CommandResult> Hand(HandVerb verb, HandAsked asked, CancellationToken cancellation) =>
-        Command((r, now) => RunHolds.Decide(r, verb, asked, [.. reports], now), cancellation);
+        Command((r, reports, now) => RunHolds.Decide(r, verb, asked, reports, now), cancellation);
 
-    public Task<RunView?> Describe() => Task.FromResult(run is null ? null : View(run));
+    public Task<RunView?> Describe() => Task.FromResult(Run is null ? null : View());
 
-    public Task<RunView?> Summary() => Task.FromResult(run is null ? null : View(run).Summary());
+    public Task<RunView?> Summary() => Task.FromResult(Run is null ? null : View().Summary());
 
     public Task<RunSubmission?> Submission() =>
-        Task.FromResult(run is null ? null : new RunSubmission(run.Name, run.Pipeline, run.Text) { DeclaredBy = run.DeclaredBy });
+        Task.FromResult(Run is not { } run ? null : new RunSubmission(run.Name, run.Pipeline, run.Text) { DeclaredBy = run.DeclaredBy });
 
     public async Task Subscribe(IRunObserver observer)
     {
         observers.Subscribe(observer, observer);
-        if (run is not null)
+        if (Run is not null)
         {
-            await observer.Changed(View(run));
+            await observer.Changed(View());
         }
     }
 
@@ -125,18 +112,10 @@ internal sealed partial class RunGrain(
 
     public async Task StageSeen(StageReport report)
     {
-        if (run is null || run.Stages.All(s => s.Work.Name != report.Stage.Stage))
-        {
-            return;
-        }
-
-        int index = run.IndexOf(report.Stage.Stage);
-        bool moved = reports[index]?.Phase.GetType() != report.Phase.GetType() || reports[index]?.Round != report.Round;
-        reports[index] = report;
         unpublished = true;
-        if (moved)
+        if (engine.Hear(report))
         {
-            this.AsReference<IRunGrain>().Tick().Ignore();
+            AskForTick();
         }
 
         await Publish();
@@ -146,37 +125,32 @@ internal sealed partial class RunGrain(
 
     public Task ReceiveReminder(string reminderName, TickStatus status) => Turn(CancellationToken.None);
 
-    private async Task<CommandResult> Command(Func<Run, DateTimeOffset, CommandDecision> decide, CancellationToken cancellation)
+    private async Task<CommandResult> Command(
+        Func<Run, ImmutableArray<StageReport?>, DateTimeOffset, CommandDecision> decide, CancellationToken cancellation)
     {
-        while (run is not null)
+        var answer = new AskedOfRun();
+        await Carry(engine.Command((run, reports) => decide(run, reports, clock.GetUtcNow()), answer), cancellation);
+        if (answer.Refusal is { } refusal)
         {
-            switch (decide(run, clock.GetUtcNow()))
-            {
-                case CommandDecision.Refuse refused:
-                    return new CommandResult.Refused(refused.Reason);
-                case CommandDecision.Take take when await TrySave(take.Next):
-                    await KeepTicking();
-                    await Turn(cancellation);
-                    return new CommandResult.Taken(View(run));
-            }
+            return new CommandResult.Refused(refusal);
         }
 
-        return new CommandResult.NoSuchRun();
+        if (!answer.Taken)
+        {
+            return new CommandResult.NoSuchRun();
+        }
+
+        await KeepTicking();
+        await Turn(cancellation);
+        return new CommandResult.Taken(View());
     }
 
     private async Task Turn(CancellationToken cancellation)
     {
         try
         {
-            for (int turn = 0; turn < TurnsPerTick && run is { } before; turn++)
-            {
-                await Once(cancellation);
-                if (ReferenceEquals(run, before))
-                {
-                    break;
-                }
-            }
-
+            await Carry(engine.Tick(), cancellation);
+            LogNewReason();
             await TellLedger(cancellation);
         }
         catch (Exception failed) when (failed is not OperationCanceledException)
@@ -186,76 +160,64 @@ internal sealed partial class RunGrain(
         }
 
         await Publish();
-        if (run is { Phase.Terminal: true })
+        if (Run is { Phase.Terminal: true })
         {
             await (Untold ? KeepTicking() : StopTicking());
         }
     }
 
-    private async Task Once(CancellationToken cancellation)
+    private async Task Carry(IEnumerable<RunEffect> effects, CancellationToken cancellation)
     {
-        var decision = RunPlanner.Decide(run!, [.. reports], clock.GetUtcNow());
-        if (!ReferenceEquals(decision.Next, run) && !await TrySave(decision.Next))
+        foreach (var effect in effects)
         {
-            return;
-        }
-
-        decidedAt = clock.GetUtcNow();
-        if (decision.Reason != reason)
-        {
-            bool news = !Decisions.Words.SameButFigures(reason, decision.Reason);
-            reason = decision.Reason;
-            unpublished = true;
-            if (news)
-            {
-                LogReason(Name, RunCommands.NameOf(run!.Phase), reason);
-            }
-        }
-
-        foreach (var wish in decision.Wishes)
-        {
-            reports[run!.IndexOf(wish.Stage.Stage)] = await StageOf(wish.Stage.Stage).Want(wish, cancellation);
+            await effect.Match<Task>(
+                askStages: async ask => ask.Reports = [.. await Task.WhenAll(ask.Stages.Select(s => StageOf(s).Describe()))],
+                lookAtClock: look =>
+                {
+                    look.Now = clock.GetUtcNow();
+                    return Task.CompletedTask;
+                },
+                lookAtFolders: async look => look.Found =
+                    [.. await Task.WhenAll(look.Stages.Select(s => cluster.LookAtCheckpoints(s, cancellation)))],
+                write: Save,
+                want: async want => want.Report = await StageOf(want.Wish.Stage).Want(want.Wish, cancellation));
         }
     }
 
-    private async Task<bool> TrySave(Run next)
+    private async Task Save(RunEffect.Write write)
     {
-        var trimmed = next with { Outbox = next.Outbox.RemoveRange(0, outboxSent) };
-        bool written = false;
+        LogNewReason();
+        var trimmed = write.Next with { Outbox = write.Next.Outbox.RemoveRange(0, outboxSent) };
+        bool known = false;
         state.State = new RunRecord { Value = trimmed };
         try
         {
             await state.WriteStateAsync();
-            written = true;
+            known = true;
+            write.Written(trimmed);
         }
         catch (InconsistentStateException conflict)
         {
             LogConflict(conflict, Name);
             await state.ReadStateAsync();
-            TakeFromDisk();
-            return false;
+            known = true;
+            write.Superseded(state.State.Value);
         }
         finally
         {
-            state.State = written ? state.State : new RunRecord { Value = run };
+            // Neither written nor read: memory goes back to what the disk has.
+            state.State = known ? state.State : new RunRecord { Value = Run };
         }
 
-        (run, outboxSent, unpublished) = (trimmed, 0, true);
-        return true;
-    }
-
-    private void TakeFromDisk()
-    {
-        (run, outboxSent, reason) = (state.State.Value, 0, state.State.Value?.Reason ?? "");
-        Array.Resize(ref reports, run?.Stages.Length ?? 0);
+        (outboxSent, unpublished) = (0, true);
     }
 
     /// <summary>A database that is away at a run's end hears of it when it is back.</summary>
-    private bool Untold => run is { } known && (outboxSent < known.Outbox.Length || !ReferenceEquals(known, recorded));
+    private bool Untold => Run is { } known && (outboxSent < known.Outbox.Length || !ReferenceEquals(known, recorded));
 
     private async Task TellLedger(CancellationToken cancellation)
     {
-        if (run is not { } told)
+        if (Run is not { } told)
         {
             return;
         }
@@ -268,7 +230,7 @@ internal sealed partial class RunGrain(
 
         if (!ReferenceEquals(told, recorded))
         {
-            await ledger.RecordRun(View(told), cancellation);
+            await ledger.RecordRun(View(), cancellation);
             recorded = told;
         }
     }
@@ -277,21 +239,33 @@ internal sealed partial class RunGrain(
     private async Task Publish()
     {
         bool lately = published is { } at && clock.GetElapsedTime(at) < PublishEvery;
-        if (!unpublished || run is null || (lately && !run.Phase.Terminal))
+        if (!unpublished || Run is not { } run || (lately && !run.Phase.Terminal))
         {
             return;
         }
 
         (unpublished, published) = (false, clock.GetTimestamp());
-        var view = View(run);
+        var view = View();
         await observers.Notify(observer => observer.Changed(view));
     }
 
-    private RunView View(Run shown) =>
-        RunCommands.View(shown, [.. reports], reason.Length == 0 ? shown.Reason : reason, cluster.Simulated, clock.GetUtcNow()) with
+    private void LogNewReason()
+    {
+        if (engine.Reason != loggedReason && Run is { } known)
         {
-            AsOf = shown.Phase.Terminal ? null : decidedAt,
-        };
+            bool news = !Decisions.Words.SameButFigures(loggedReason, engine.Reason);
+            (loggedReason, unpublished) = (engine.Reason, true);
+            if (news)
+            {
+                LogReason(Name, RunCommands.NameOf(known.Phase), loggedReason);
+            }
+        }
+    }
 
-    private IStageGrain StageOf(string stage) => GrainFactory.GetGrain<IStageGrain>(new StageId(Name, stage).ToString());
+    private RunView View() => engine.View(cluster.Simulated, clock.GetUtcNow())
+        ?? throw new InvalidOperationException($"There is no run {Name} to show.");
+
+    private void AskForTick() => this.AsReference<IRunGrain>().Tick().Ignore();
+
+    private IStageGrain StageOf(StageId stage) => GrainFactory.GetGrain<IStageGrain>(stage.ToString());
 }

@@ -69,6 +69,10 @@ public sealed class RunPlannerTests
         Assert.True(world.Run.Phase.Terminal, $"still {world.Run.Phase}: {world.Run.Reason}");
     }, iter: Lives.Of(300));
 
+    [Fact]
+    public void No_stage_hears_of_what_a_crash_could_forget() =>
+        Gen.Int.Sample(seed => Live(seed, (_, world) => Assert.Empty(world.Unwritten)), iter: Lives.Of(300));
+
     [Theory]
     [InlineData(1, "its only stage completed, ")]
     [InlineData(2, "both stages completed, ")]
@@ -108,7 +112,7 @@ public sealed class RunPlannerTests
     private static RunWorld Live(int seed, Action<Run, RunWorld> look)
     {
         var random = new Random(seed);
-        var world = new RunWorld(random);
+        var world = new RunWorld(random, crashes: seed % 2 == 0 ? 0 : 0.05);
         for (int i = 0; i < 60; i++)
         {
             var before = world.Run;

@@ -8,52 +8,116 @@ using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Tests.Runs;
 
-/// <summary>A run of three stages; the stages answer wishes as stages do, and a random number says how fast and how well.</summary>
-internal sealed class RunWorld(Random random)
+/// <summary>
+/// A run of three stages hosted like a grain hosts it; the stages answer wishes as stages do, and a random number says how fast and how
+/// well, and where the process ends. What is written is what JSON gives back.
+/// </summary>
+internal sealed class RunWorld
 {
     private static readonly ImmutableArray<string> Names = ["pretrain", "sft", "rl"];
 
-    private readonly StageReport?[] reports = new StageReport?[Names.Length];
+    private readonly Random random;
+    private readonly double crashes;
+    private readonly StageReport?[] stages = new StageReport?[Names.Length];
     private DateTimeOffset now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private RunEngine engine = new(null);
 
-    public Run Run { get; private set; } = RunCommands.Begin(Submission(), new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+    /// <param name="crashes">How likely the process ends after each thing that it did.</param>
+    public RunWorld(Random random, double crashes = 0)
+    {
+        (this.random, this.crashes) = (random, crashes);
+        foreach (var effect in engine.Begin(Submission(), now, new AskedOfRun()))
+        {
+            Do(effect);
+        }
+    }
 
-    public ImmutableArray<StageReport?> Reports => [.. reports];
+    /// <summary>As the disk has it.</summary>
+    public Run Run { get; private set; } = null!;
+
+    public ImmutableArray<StageReport?> Reports => [.. stages];
 
     /// <summary>Every wish to train, in order.</summary>
     public List<StageWish> Trained { get; } = [];
 
+    /// <summary>Wishes of a round that the disk did not have when they were said.</summary>
+    public List<StageWish> Unwritten { get; } = [];
+
+    /// <summary>Whatever another process has written meanwhile, once.</summary>
+    public Run? Newer { get; set; }
+
+    public RunEngine Engine => engine;
+
     public void Tick()
     {
         now += TimeSpan.FromSeconds(1);
-        var decision = RunPlanner.Decide(Run, Reports, now);
-        // What is written is what JSON gives back; a decision to stay writes nothing.
-        Run = ReferenceEquals(decision.Next, Run) ? Run : JsonSerializer.Deserialize<Run>(JsonSerializer.Serialize(decision.Next))!;
-        foreach (var wish in decision.Wishes)
+        Carry(engine.Turn());
+    }
+
+    public CommandDecision Command(int which)
+    {
+        int stage = random.Next(2) == 0 ? -1 : random.Next(Names.Length);
+        CommandDecision? last = null;
+        Carry(engine.Command((run, reports) => last = which switch
         {
+            0 => RunCommands.Pause(run, "", now),
+            1 => RunCommands.Resume(run, "", now),
+            2 => RunCommands.Cancel(run, "", now),
+            _ => RunCommands.Retry(run, stage < 0 ? "" : Names[stage], 0, reports, now),
+        }, new AskedOfRun()));
+        return last!;
+    }
+
+    private void Carry(IEnumerable<RunEffect> effects)
+    {
+        foreach (var effect in engine.Wake().Concat(effects))
+        {
+            Do(effect);
+            if (random.NextDouble() < crashes)
+            {
+                engine = new RunEngine(Run);
+                return;
+            }
+        }
+    }
+
+    private void Do(RunEffect effect) => effect.Match<object?>(
+        askStages: ask =>
+        {
+            ask.Reports = Reports;
+            return null;
+        },
+        lookAtClock: look => look.Now = now,
+        lookAtFolders: _ => null,
+        write: write =>
+        {
+            if (Newer is { } newer)
+            {
+                (Run, Newer) = (newer, null);
+                write.Superseded(newer);
+                return null;
+            }
+
+            Run = JsonSerializer.Deserialize<Run>(JsonSerializer.Serialize(write.Next))!;
+            write.Written(Run);
+            return null;
+        },
+        want: want =>
+        {
+            var wish = want.Wish;
             if (wish.Intent == Intent.Train)
             {
                 Trained.Add(wish);
             }
 
             int index = Names.IndexOf(wish.Stage.Stage);
-            reports[index] = Answer(reports[index], wish);
-        }
-    }
+            if (wish.Round > Run.Stages[index].Round)
+            {
+                Unwritten.Add(wish);
+            }
 
-    public CommandDecision Command(int which) => Take(which switch
-    {
-        0 => RunCommands.Pause(Run, "", now),
-        1 => RunCommands.Resume(Run, "", now),
-        2 => RunCommands.Cancel(Run, "", now),
-        _ => RunCommands.Retry(Run, random.Next(2) == 0 ? "" : Names[random.Next(Names.Length)], 0, Reports, now),
-    });
-
-    private CommandDecision Take(CommandDecision decision)
-    {
-        Run = decision is CommandDecision.Take take ? take.Next : Run;
-        return decision;
-    }
+            return want.Report = stages[index] = Answer(stages[index], wish);
+        });
 
     private StageReport Answer(StageReport? old, StageWish wish)
     {
