@@ -5,6 +5,7 @@ using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Placement;
+using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
 
@@ -38,6 +39,11 @@ internal sealed class Laws
         LeavesOutWhatBroke(world);
         WhatIsAcknowledgedIsWritten(world);
         TrainsTheSameBatchAsAWholeWorld(world);
+        foreach (var run in world.RunsByName.Values)
+        {
+            StagesDoWhatTheirRunHasWritten(world, run);
+        }
+
         foreach (var (id, stage) in world.Stages)
         {
             if (seen.TryGetValue(id, out var before))
@@ -55,6 +61,9 @@ internal sealed class Laws
         foreach (var run in world.RunsByName.Values)
         {
             Demand(run.Phase.Terminal, $"run {run.Name} never ends: {run.Phase}: {run.Reason}");
+            Demand(run.Phase is not RunPhase.Completed
+                || run.Stages.All(s => world.Stages[new StageId(run.Name, s.Work.Name)].Phase is Phase.Completed),
+                $"run {run.Name} completed before its stages did");
         }
 
         foreach (var (id, stage) in world.Stages.Where(s => s.Value.Phase is Phase.Completed))
@@ -118,6 +127,30 @@ internal sealed class Laws
         {
             Demand(world.Stages.GetValueOrDefault(gang.Stage)?.Phase.GangOrNull?.Id
                 == gang, $"a pod of {gang} is on {node}, and no stage is written that holds it");
+        }
+    }
+
+    /// <summary>
+    /// A run that a crash leaves behind knows of each stage that it has asked, and each goes on from what the one before handed on.
+    /// </summary>
+    private static void StagesDoWhatTheirRunHasWritten(Decisions.Simulation.Simulation world, Run run)
+    {
+        for (int i = 0; i < run.Stages.Length; i++)
+        {
+            if (world.Stages.GetValueOrDefault(new StageId(run.Name, run.Stages[i].Work.Name)) is not { } stage)
+            {
+                continue;
+            }
+
+            Demand(stage.Wish.Round <= run.Stages[i].Round,
+                $"{stage.Id} is asked for round {stage.Wish.Round}, which its run has not written");
+            if (i > 0)
+            {
+                var before = world.Stages[new StageId(run.Name, run.Stages[i - 1].Work.Name)];
+                Demand(before.Phase is Phase.Completed, $"{stage.Id} has begun while {before.Id} is {before.Phase}");
+                Demand(before.Phase is Phase.Completed done && stage.Wish.BeginFrom == done.Final,
+                    $"{stage.Id} begins from {stage.Wish.BeginFrom?.Lineage ?? "nothing"}, not from what {before.Id} hands on");
+            }
         }
     }
 

@@ -1,8 +1,10 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Simulation;
 using DeepSeekOps.Decisions.Stages;
 using DeepSeekOps.Recipes.Schedules;
@@ -38,6 +40,10 @@ public sealed class MutationTests
         ["scales the batch with the nodes"] = (WithStage(Scaling), "trains another batch than the run asks for"),
         ["lays a gang out for fewer nodes than it holds"] = (WithStage(Stingy), "ranks of a world of"),
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
+        ["tells a stage before it writes the run"] = (Deciders.Real with { RunTick = TellingFirst }, "which its run has not written"),
+        ["does not hear how its stages are"] = (Deciders.Real with { RunHear = (_, _) => false }, "never ends"),
+        ["hands on a checkpoint of a stage that still trains"] = (Deciders.Real with { Run = Overhasty }, "has begun while"),
+        ["begins each stage anew"] = (Deciders.Real with { Run = Rootless }, "not from what"),
     };
 
     /// <summary>Where a world catches one: it is played first, and the others where it does so no longer.</summary>
@@ -52,6 +58,7 @@ public sealed class MutationTests
         ["acts before it writes"] = 46,
         ["scales the batch with the nodes"] = 4,
         ["lays a gang out for fewer nodes than it holds"] = 4,
+        ["tells a stage before it writes the run"] = 10,
     };
 
     public static TheoryData<string> Names => [.. Mutants.Keys];
@@ -76,6 +83,7 @@ public sealed class MutationTests
             catch (LawBrokenException found)
             {
                 caught.Add(found.Message);
+                TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}: {found.Message}");
             }
         }
 
@@ -112,6 +120,39 @@ public sealed class MutationTests
         {
             yield return write;
         }
+    }
+
+    /// <summary>As <see cref="ActingFirst"/>, of a run.</summary>
+    private static IEnumerable<RunEffect> TellingFirst(RunEngine engine)
+    {
+        var unwritten = new List<RunEffect.Write>();
+        foreach (var effect in engine.Tick())
+        {
+            if (effect is RunEffect.Write write)
+            {
+                write.Written(write.Next with { Outbox = [] });
+                unwritten.Add(write);
+                continue;
+            }
+
+            yield return effect;
+        }
+
+        foreach (var write in unwritten)
+        {
+            yield return write;
+        }
+    }
+
+    private static RunDecision Overhasty(Run run, ImmutableArray<StageReport?> reports, DateTimeOffset now) =>
+        RunPlanner.Decide(run, [.. reports.Select(r => r is { Phase: Phase.Running, UsableSteps: [.., var step] }
+            && new CheckpointRef(run.Name, r.Stage.Stage, step, $"{r.Stage}/{step}", "", "") is var made
+                ? r with { Phase = new Phase.Completed(made, now), Final = made } : r)], now);
+
+    private static RunDecision Rootless(Run run, ImmutableArray<StageReport?> reports, DateTimeOffset now)
+    {
+        var decision = RunPlanner.Decide(run, reports, now);
+        return decision with { Wishes = [.. decision.Wishes.Select(w => w with { BeginFrom = null })] };
     }
 
     /// <summary>The number of the attempt fences nothing out.</summary>

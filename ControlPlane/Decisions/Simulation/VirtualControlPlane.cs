@@ -24,6 +24,12 @@ public sealed record Deciders(
     public Func<StageEngine, AgentBeat, Instant,
         WorkerReply> Hear
     { get; init; } = (engine, beat, now) => engine.Heartbeat(beat, now, _ => beat.Sequence).Reply;
+
+    /// <summary>How a run's engine makes a tick.</summary>
+    public Func<RunEngine, IEnumerable<RunEffect>> RunTick { get; init; } = engine => engine.Tick();
+
+    /// <summary>How it hears a stage. True: it moved.</summary>
+    public Func<RunEngine, StageReport, bool> RunHear { get; init; } = (engine, report) => engine.Hear(report);
 }
 
 /// <summary>The process has ended, between a write and what was to be done about it.</summary>
@@ -36,14 +42,12 @@ internal sealed class ControlPlaneEndedException : Exception
 }
 
 /// <summary>
-/// Hosts the engines of all stages, with a disk that outlives them. Everything that is decided is decided by <see cref="Deciders"/>.
+/// Hosts the engines of all runs and stages, with a disk that outlives them. All that is decided is decided by <see cref="Deciders"/>.
 /// </summary>
 internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeOffset> clock, Deciders deciders, PlacementPolicy policy)
 {
-    private const int TurnsPerTick = 16;
-
     private readonly Dictionary<StageId, StageEngine> engines = [];
-    private readonly Dictionary<string, (Run Run, List<(Type?, int?, StageWish?)> Moved)> decidedOn = [];
+    private readonly Dictionary<string, RunEngine> runEngines = [];
 
     private (PlacementQuestion Question, PlacementAnswer Answer)? asked;
 
@@ -67,13 +71,19 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     public bool Ended => Runs.Values.All(r => r.Phase.Terminal);
 
-    public void Submit(RunSubmission submission) => Runs.Add(submission.Name, RunCommands.Begin(submission, clock()));
+    public void Submit(RunSubmission submission)
+    {
+        foreach (var effect in RunEngineOf(submission.Name).Begin(submission, clock(), new AskedOfRun()))
+        {
+            Do(effect);
+        }
+    }
 
     /// <summary>A new process: what was only in memory is gone.</summary>
     public void Restart()
     {
         engines.Clear();
-        decidedOn.Clear();
+        runEngines.Clear();
     }
 
     /// <returns>True when a run or a stage came into another phase, so that the next tick may find more to do.</returns>
@@ -88,17 +98,20 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
         foreach (string name in Runs.Keys.ToList())
         {
-            for (int turn = 0; turn < TurnsPerTick && RunTurn(name); turn++)
-            {
-                moved = true;
-            }
+            moved |= TickRun(name);
         }
 
         foreach (var id in Stages.Where(s => !s.Value.Phase.Terminal).Select(s => s.Key).ToList())
         {
-            var before = Stages[id].Phase;
+            var before = Stages[id];
             Carry(deciders.Tick(EngineOf(id)));
-            moved |= before.GetType() != Stages[id].Phase.GetType();
+            var after = Stages[id];
+            moved |= before.Phase.GetType() != after.Phase.GetType();
+            // A run hears of what can change its mind alone: reports of 2,048 ranks are dear.
+            if (before.Phase.GetType() != after.Phase.GetType() || before.Hold != after.Hold)
+            {
+                deciders.RunHear(RunEngineOf(id.Run), EngineOf(id).Report(Now())!);
+            }
         }
 
         return moved;
@@ -108,39 +121,67 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     public WorkerReply Heartbeat(AgentBeat beat) => deciders.Hear(EngineOf(beat.Stage), beat, Now());
 
-    private bool RunTurn(string name)
+    /// <returns>True: the run, or a stage that it told what is wanted, was written.</returns>
+    private bool TickRun(string name)
     {
-        var run = Runs[name];
-        var moved = run.Stages.Select(s => Stages.GetValueOrDefault(new StageId(name, s.Work.Name)))
-            .Select(s => (s?.Phase.GetType(), s?.Round, s?.Wish)).ToList();
-        if (decidedOn.TryGetValue(name, out var before) && ReferenceEquals(before.Run, run) && before.Moved.SequenceEqual(moved))
+        var engine = RunEngineOf(name);
+        // At the same news the same is decided; nothing in a simulation is decided by the clock alone.
+        if (!engine.News)
         {
-            // The same run and phases give the same decision, and reports of 2,048 ranks are dear.
             return false;
         }
 
-        decidedOn[name] = (run, moved);
-        var reports = run.Stages.Select(s => ReportOf(new StageId(name, s.Work.Name))).ToImmutableArray();
-        var decision = deciders.Run(run, reports, clock());
-        var next = decision.Next;
-        Told.AddRange(next.Outbox);
+        bool wrote = Carry(deciders.RunTick(engine));
         // A gate that waits for a person gets one who says go.
-        if (next is { Phase: RunPhase.Paused }
-            && RunCommands.Resume(next, "the simulated person says go", clock()) is CommandDecision.Take go)
+        if (engine.Run is { Phase: RunPhase.Paused })
         {
-            next = go.Next;
+            wrote |= Carry(engine.Command((run, _) => RunCommands.Resume(run, "the simulated person says go", clock()), new AskedOfRun()));
+            wrote |= Carry(deciders.RunTick(engine));
         }
 
-        bool writes = !ReferenceEquals(next, run);
-        Runs[name] = next.Outbox.IsEmpty ? next : next with { Outbox = [] };
-        EndWhereDrawn();
-        foreach (var wish in decision.Wishes)
-        {
-            writes |= Carry(EngineOf(wish.Stage).Want(wish, Now()));
-        }
-
-        return writes;
+        return wrote;
     }
+
+    /// <summary>Does what a run's engine asks for. True: something was written.</summary>
+    private bool Carry(IEnumerable<RunEffect> effects)
+    {
+        bool wrote = false;
+        foreach (var effect in effects)
+        {
+            wrote |= Do(effect);
+            EndWhereDrawn();
+        }
+
+        return wrote;
+    }
+
+    private bool Do(RunEffect effect) => effect.Match(
+        askStages: ask =>
+        {
+            ask.Reports = [.. ask.Stages.Select(ReportOf)];
+            return false;
+        },
+        lookAtClock: look =>
+        {
+            look.Now = clock();
+            return false;
+        },
+        // Nothing lies under a name that is submitted for the first time.
+        lookAtFolders: _ => false,
+        write: write =>
+        {
+            Told.AddRange(write.Next.Outbox);
+            var written = write.Next.Outbox.IsEmpty ? write.Next : write.Next with { Outbox = [] };
+            Runs[written.Name] = written;
+            write.Written(written);
+            return true;
+        },
+        want: want =>
+        {
+            bool wrote = Carry(EngineOf(want.Wish.Stage).Want(want.Wish, Now()));
+            want.Report = ReportOf(want.Wish.Stage);
+            return wrote;
+        });
 
     /// <summary>Does what an engine asks for. True: it asked for anything.</summary>
     private bool Carry(IEnumerable<StageEffect> effects)
@@ -243,6 +284,9 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     private StageEngine EngineOf(StageId id) => engines.TryGetValue(id, out var engine) ? engine
         : engines[id] = new StageEngine(Stages.GetValueOrDefault(id), Now(), deciders.Stage);
+
+    private RunEngine RunEngineOf(string name) => runEngines.TryGetValue(name, out var engine) ? engine
+        : runEngines[name] = new RunEngine(Runs.GetValueOrDefault(name), deciders.Run);
 
     private Instant Now() => Instant.OfOneClock(clock());
 
