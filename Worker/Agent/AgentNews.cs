@@ -11,7 +11,8 @@ internal abstract record AgentNews
 
     public sealed record Said(int Slot, RankReport Report) : AgentNews;
 
-    public sealed record Printed(int Slot, LogLine Line) : AgentNews;
+    /// <param name="Room">Released once the line is taken: whoever prints faster than that waits, and fills no memory.</param>
+    public sealed record Printed(int Slot, LogLine Line, SemaphoreSlim Room) : AgentNews;
 
     /// <summary>The process is gone, and all it said and printed came before this.</summary>
     public sealed record Exited(int Slot, int ExitCode) : AgentNews;
@@ -43,6 +44,9 @@ internal abstract record ControlPlaneAnswer
     public sealed record Replied(WorkerReply Reply) : ControlPlaneAnswer;
 
     public sealed record Lost(string Reason) : ControlPlaneAnswer;
+
+    /// <summary>It answers, and takes this call in no form: sent again it would be refused again.</summary>
+    public sealed record NotTaken(string Reason) : ControlPlaneAnswer;
 
     /// <summary>The two speak different protocols; trying again changes nothing.</summary>
     public sealed record Refused(string Message) : ControlPlaneAnswer;

@@ -191,6 +191,12 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
         {
             answer = new ControlPlaneAnswer.Refused(e.Status.Detail);
         }
+        // Lines are for people: a batch that cannot be taken must not keep beats away, which it did by counting as lost contact.
+        catch (RpcException e) when (call is ControlPlaneCall.Logs && e.StatusCode is StatusCode.InvalidArgument or StatusCode.NotFound
+            or StatusCode.ResourceExhausted or StatusCode.OutOfRange)
+        {
+            answer = new ControlPlaneAnswer.NotTaken($"{e.StatusCode}: {e.Status.Detail}");
+        }
         catch (RpcException e)
         {
             answer = new ControlPlaneAnswer.Lost($"{e.StatusCode}: {e.Status.Detail}");

@@ -127,8 +127,9 @@ internal sealed partial class NodeAgent : IDisposable
             case AgentNews.Said said:
                 Hear(said.Slot, said.Report);
                 break;
-            case AgentNews.Printed printed when Find(printed.Slot) is { } rank:
-                _output.Print(rank, printed.Line);
+            case AgentNews.Printed printed:
+                printed.Room.Release();
+                _output.Print(Find(printed.Slot), printed.Line);
                 break;
             case AgentNews.Exited exited when Find(exited.Slot) is { } rank:
                 End(rank, exited.ExitCode, _output.LastWords(rank.Slot));
@@ -142,10 +143,7 @@ internal sealed partial class NodeAgent : IDisposable
             case AgentNews.Signalled signalled:
                 BeginToEnd($"{signalled.Name} was received", signalled.Save ? Now + _options.SaveWithin : null, 0);
                 break;
-            case AgentNews.Tick:
-                break;
-            case AgentNews.Printed or AgentNews.Exited:
-                // A late word of a process that is forgotten already.
+            case AgentNews.Tick or AgentNews.Exited:
                 break;
             default:
                 throw new System.Diagnostics.UnreachableException($"no word of what {news.GetType().Name} is to an agent");
@@ -274,7 +272,7 @@ internal sealed partial class NodeAgent : IDisposable
             case { Answer: ControlPlaneAnswer.Replied { Reply: var reply } }:
                 if (news.Call is ControlPlaneCall.Logs logs)
                 {
-                    _output.Stored(logs.Batch);
+                    _output.Done(logs.Batch);
                 }
 
                 _reports.Acknowledge(reply.Acknowledged);
@@ -290,6 +288,10 @@ internal sealed partial class NodeAgent : IDisposable
                 _ranks = [.. _ranks.Where(
                     r => r.Standby || r.Attempt >= _wanted.Attempt || r.EndToldBy == 0 || r.EndToldBy > reply.Acknowledged)];
                 Change(AgentPlan.Obey(_wanted, reply.Order, Now));
+                break;
+            case { Answer: ControlPlaneAnswer.NotTaken { Reason: var why }, Call: ControlPlaneCall.Logs { Batch: var left } }:
+                _output.Done(left);
+                _log($"the control plane did not take {left.Lines.Count} lines of rank {left.Rank}: {why}");
                 break;
             case { Answer: ControlPlaneAnswer.Lost }:
                 // The contact has counted it, and tries again.

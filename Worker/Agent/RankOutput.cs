@@ -12,23 +12,35 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
 {
     private const int LinesPerBatch = 500;
 
-    /// <summary>Per rank and attempt. About 100 bytes each.</summary>
+    /// <summary>Of 3 bytes each at most, so that a batch is far below the 16 MB of a message; one line has 16 K at most.</summary>
+    private const int CharsPerBatch = 512 << 10;
+
+    /// <summary>Per rank and attempt.</summary>
     private const int WaitingLines = 10_000;
+
+    /// <summary>As many lines of some 200 characters; a rank that prints tensors must not fill the node's memory by them.</summary>
+    private const int WaitingChars = 2 << 20;
 
     /// <summary>A stack trace is some 40 lines, and what failed stands above it.</summary>
     private const int LastWordLines = 64;
 
     private const int LastLineChars = 300;
 
-    private readonly Dictionary<(int Attempt, int Rank), (Queue<LogLine> Lines, long First)> _waiting = [];
+    private readonly Dictionary<(int Attempt, int Rank), Waiting> _waiting = [];
     private readonly Dictionary<int, List<LogLine>> _beforeLaunch = [];
     private readonly Dictionary<int, Queue<LogLine>> _newest = [];
     private readonly Dictionary<int, StreamWriter> _files = [];
 
     public bool Empty => _waiting.Values.All(w => w.Lines.Count == 0);
 
-    public void Print(RankSeen rank, LogLine line)
+    /// <param name="rank">Null: the process is forgotten already, and this is a late word of it.</param>
+    public void Print(RankSeen? rank, LogLine line)
     {
+        if (rank is null)
+        {
+            return;
+        }
+
         var newest = _newest.TryGetValue(rank.Slot, out var q) ? q : _newest[rank.Slot] = new Queue<LogLine>();
         newest.Enqueue(line);
         if (newest.Count > LastWordLines)
@@ -83,32 +95,29 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
 
     public LogBatch? NextBatch()
     {
-        foreach (var ((attempt, rank), (lines, first)) in _waiting.OrderBy(w => w.Key))
+        foreach (var ((attempt, rank), waiting) in _waiting.OrderBy(w => w.Key))
         {
-            if (lines.Count > 0)
+            if (waiting.Lines.Count > 0)
             {
                 var about = stage.Clone();
                 about.Attempt = attempt;
-                return new LogBatch { Node = node, Attempt = about, Rank = rank, FirstLine = first, Lines = { lines.Take(LinesPerBatch) } };
+                return new LogBatch { Node = node, Attempt = about, Rank = rank, FirstLine = waiting.First, Lines = { waiting.Begin() } };
             }
         }
 
         return null;
     }
 
-    public void Stored(LogBatch batch)
+    /// <summary>They need not be sent again: they are stored, or were refused for good.</summary>
+    public void Done(LogBatch batch)
     {
-        var key = (batch.Attempt.Attempt, batch.Rank);
-        if (_waiting.TryGetValue(key, out var waiting))
+        if (_waiting.TryGetValue((batch.Attempt.Attempt, batch.Rank), out var waiting))
         {
             long end = batch.FirstLine + batch.Lines.Count;
             while (waiting.Lines.Count > 0 && waiting.First < end)
             {
-                waiting.Lines.Dequeue();
-                waiting.First++;
+                waiting.LeaveOut();
             }
-
-            _waiting[key] = waiting;
         }
     }
 
@@ -124,15 +133,8 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
     {
         int number = rank.Rank ?? throw new ArgumentException("a standby has no rank", nameof(rank));
         var key = (rank.Attempt, number);
-        var waiting = _waiting.TryGetValue(key, out var w) ? w : (Lines: new Queue<LogLine>(), First: 0L);
-        waiting.Lines.Enqueue(line);
-        if (waiting.Lines.Count > WaitingLines)
-        {
-            waiting.Lines.Dequeue();
-            waiting.First++;
-        }
-
-        _waiting[key] = waiting;
+        var waiting = _waiting.TryGetValue(key, out var w) ? w : _waiting[key] = new Waiting();
+        waiting.Add(line);
         WriteToFile(number, rank.Attempt, line);
     }
 
@@ -152,10 +154,45 @@ internal sealed class RankOutput(string podDirectory, AttemptRef stage, string n
                 CappedLog.Rotate(Path.Combine(podDirectory, $"rank-{rank}.log"));
             }
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            // A full disk: training goes on, and the lines still go to the control plane. The next line tries again.
+            // A full disk, a folder that may not be written, a device in the file's place: training goes on, and the lines still go to
+            // the control plane. The next line tries again.
             _files.Remove(rank);
+        }
+    }
+
+    /// <summary>Lines of a rank that the control plane has not stored.</summary>
+    private sealed class Waiting
+    {
+        private long _chars;
+
+        public Queue<LogLine> Lines { get; } = new();
+
+        /// <summary>The number of the first of them.</summary>
+        public long First { get; private set; }
+
+        public void Add(LogLine line)
+        {
+            Lines.Enqueue(line);
+            _chars += line.Text.Length;
+            while (Lines.Count > WaitingLines || (_chars > WaitingChars && Lines.Count > 1))
+            {
+                LeaveOut();
+            }
+        }
+
+        public void LeaveOut()
+        {
+            _chars -= Lines.Dequeue().Text.Length;
+            First++;
+        }
+
+        /// <summary>As many as go into one message.</summary>
+        public IEnumerable<LogLine> Begin()
+        {
+            long chars = 0;
+            return Lines.Take(LinesPerBatch).TakeWhile((line, i) => (chars += line.Text.Length) <= CharsPerBatch || i == 0);
         }
     }
 }

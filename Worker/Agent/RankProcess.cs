@@ -15,6 +15,9 @@ internal sealed class RankProcess
     /// <summary>A line is cut here: a rank that prints without line ends must not fill memory.</summary>
     private const int LineChars = 16 * 1024;
 
+    /// <summary>Lines that its agent has not looked at yet: 16 MB of the longest.</summary>
+    private const int LinesAhead = 512;
+
     /// <summary>A grandchild may hold the pipes open after the rank is gone; the news of its end does not wait longer.</summary>
     private static readonly TimeSpan DrainTime = TimeSpan.FromSeconds(1);
 
@@ -24,6 +27,7 @@ internal sealed class RankProcess
     private readonly TaskCompletionSource _reportsEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Queue<RankOrder> _early = new();
     private readonly Lock _sending = new();
+    private readonly SemaphoreSlim _room = new(LinesAhead);
     private Stream? _link;
 
     private RankProcess(int slot, string token, Process process, ChannelWriter<AgentNews> news, TimeProvider clock)
@@ -183,16 +187,16 @@ internal sealed class RankProcess
             int read;
             while ((read = await output.ReadAsync(buffer)) > 0)
             {
-                foreach (char c in buffer.AsSpan(0, read))
+                for (int i = 0; i < read; i++)
                 {
-                    if (c != '\n')
+                    if (buffer[i] != '\n')
                     {
-                        line.Append(c);
+                        line.Append(buffer[i]);
                     }
 
-                    if (c == '\n' || line.Length == LineChars)
+                    if (buffer[i] == '\n' || line.Length == LineChars)
                     {
-                        Print(line, error);
+                        await Print(line, error);
                     }
                 }
             }
@@ -204,15 +208,16 @@ internal sealed class RankProcess
 
         if (line.Length > 0)
         {
-            Print(line, error);
+            await Print(line, error);
         }
     }
 
-    private void Print(StringBuilder line, bool error)
+    private async Task Print(StringBuilder line, bool error)
     {
         string text = line.ToString().TrimEnd('\r');
         line.Clear();
+        await _room.WaitAsync();
         _news.TryWrite(new AgentNews.Printed(
-            Slot, new LogLine { At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow()), Text = text, Error = error }));
+            Slot, new LogLine { At = Timestamp.FromDateTimeOffset(_clock.GetUtcNow()), Text = text, Error = error }, _room));
     }
 }

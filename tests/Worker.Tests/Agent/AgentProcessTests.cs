@@ -181,6 +181,19 @@ public sealed class AgentProcessTests
     }
 
     [Fact]
+    public async Task Lines_that_the_control_plane_does_not_take_are_no_lost_contact()
+    {
+        await using var test = new AgentUnderTest();
+        test.Ledger.Order = AgentUnderTest.Start(1, Endless);
+        test.Ledger.TakesNoLines = true;
+        await test.StartControlPlane();
+        test.StartAgent([]);
+        await test.Ledger.Until(l => l.NotTaken > 5 && l.Samples.Count > 20, "refused batches and steps");
+        Assert.Single(test.Ledger.Do(l => l.Registrations.ToList()));
+        Assert.Contains("the control plane did not take", test.AgentLog, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Told_to_stop_with_time_to_save_the_rank_saves_and_the_agent_ends()
     {
         await using var test = await AgentUnderTest.Begin(AgentUnderTest.Start(1, Endless));

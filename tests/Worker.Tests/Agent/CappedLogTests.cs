@@ -59,6 +59,49 @@ public sealed class CappedLogTests : IDisposable
     }
 
     [Fact]
+    public void Lines_of_a_rank_that_prints_tensors_fit_into_a_message_and_into_memory_and_a_gap_shows_what_is_left_out()
+    {
+        using var output = new RankOutput(folder, new AttemptRef { Run = "r", Stage = "s" }, "node-0");
+        var rank = new RankSeen(1, 1, DateTimeOffset.UnixEpoch) { Rank = 0, Attempt = 1 };
+        // Three bytes each in UTF-8, as long as the agent lets a line be.
+        string text = new('世', 16 * 1024);
+        for (int i = 0; i < 600; i++)
+        {
+            output.Print(rank, new LogLine { Text = text, At = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch) });
+        }
+
+        var batches = new List<LogBatch>();
+        while (output.NextBatch() is { } batch)
+        {
+            // Half of what the control plane takes.
+            Assert.True(batch.CalculateSize() < 8 << 20, $"{batch.CalculateSize()} bytes");
+            batches.Add(batch);
+            output.Done(batch);
+        }
+
+        long chars = batches.Sum(b => b.Lines.Sum(l => (long)l.Text.Length));
+        Assert.True(chars <= 2 << 20, $"{chars} characters waited");
+        Assert.True(batches[0].FirstLine > 0, "the oldest are left out, by their numbers");
+        Assert.Equal(600, batches[^1].FirstLine + batches[^1].Lines.Count);
+    }
+
+    [Fact]
+    public void A_log_that_cannot_be_written_keeps_no_line_from_the_control_plane()
+    {
+        Directory.CreateDirectory(Path.Combine(folder, "rank-0.log"));
+        File.CreateSymbolicLink(Path.Combine(folder, "rank-1.log"), "/dev/full");
+        using var output = new RankOutput(folder, new AttemptRef { Run = "r", Stage = "s" }, "node-0");
+        foreach (int number in (int[])[0, 1])
+        {
+            output.Print(new RankSeen(number, 1, DateTimeOffset.UnixEpoch) { Rank = number, Attempt = 1 },
+                new LogLine { Text = "said", At = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch) });
+            var batch = output.NextBatch();
+            Assert.Equal("said", Assert.Single(batch!.Lines).Text);
+            output.Done(batch);
+        }
+    }
+
+    [Fact]
     public void What_a_rank_printed_last_is_one_line_and_the_exceptions_where_there_is_one()
     {
         using var output = new RankOutput(folder, new AttemptRef(), "node-0");

@@ -43,6 +43,12 @@ public sealed class TestLedger
 
     public string? RefuseWith { get; set; }
 
+    /// <summary>Lines of ranks are refused, as those of an attempt that nobody knows are.</summary>
+    public bool TakesNoLines { get; set; }
+
+    /// <summary>Batches of lines that were refused.</summary>
+    public int NotTaken { get; private set; }
+
     public T Do<T>(Func<TestLedger, T> act)
     {
         lock (_changing)
@@ -104,6 +110,12 @@ public sealed class TestLedger
 
     public WorkerReply Take(LogBatch batch) => Do(l =>
     {
+        if (l.TakesNoLines)
+        {
+            l.NotTaken++;
+            throw new RpcException(new Status(StatusCode.NotFound, "no such attempt"));
+        }
+
         for (int i = 0; i < batch.Lines.Count; i++)
         {
             l.Lines[(batch.Attempt.Attempt, batch.Rank, batch.FirstLine + i)] = batch.Lines[i].Text;
