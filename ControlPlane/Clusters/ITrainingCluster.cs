@@ -32,6 +32,12 @@ public interface ITrainingCluster
     /// <summary>Null: it was not started for drills.</summary>
     DrillHands? Drills => null;
 
+    /// <summary>
+    /// Makes a gang of one pod that tries checkpoints. It takes no node: it runs beside those that train, with what they leave. An
+    /// IOException says in words why there is none. Null: checkpoints here have no weights.
+    /// </summary>
+    Func<CancellationToken, Task<IGeneratingPod>>? Generation => null;
+
     /// <summary>Nodes and pods as they are now. Cheap: it may be called every second by each stage.</summary>
     Task<ClusterSnapshot> Observe(CancellationToken cancellation);
 

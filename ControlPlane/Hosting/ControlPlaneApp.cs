@@ -64,7 +64,9 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(new GpuPrice(settings.DollarsPerGpuHour));
         builder.Services.AddNotices(settings.Notifications, endpoints.Http);
         builder.Services.AddSingleton(new GenerationLimits());
-        builder.Services.AddSingleton<Generations>();
+        builder.Services.AddSingleton(services => new Generations(
+            services.GetRequiredService<GenerationLimits>(), services.GetRequiredService<ITrainingCluster>().Generation,
+            services.GetRequiredService<TimeProvider>()));
         builder.Services.AddSingleton<FileLooks>();
         builder.Services.AddApi();
         builder.Services.AddSingleton(key);

@@ -46,7 +46,7 @@ internal sealed class TryCalls(
                     + $"{string.Join(", ", run.Stages.Select(s => s.Name))}."));
         }
 
-        if (cluster.Simulated)
+        if (cluster.Generation is null)
         {
             throw Cannot(
                 "This cluster is simulated: its checkpoints have no weights. Start dsops with --cluster local and "

@@ -1,5 +1,3 @@
-using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
-
 namespace DeepSeekOps.ControlPlane.Clusters.Generation;
 
 /// <summary>What trying a checkpoint may take from a machine that is there to train.</summary>
@@ -16,8 +14,4 @@ internal sealed record GenerationLimits
 
     /// <summary>How long a caller waits for the text before his: the one that he stopped himself is just ending.</summary>
     public TimeSpan WaitForTurn { get; init; } = TimeSpan.FromSeconds(1);
-
-    /// <summary>Path of the worker program; throws FileNotFoundException with the fix where there is none.</summary>
-    public Func<string> Program { get; init; } =
-        () => WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable));
 }

@@ -4,19 +4,21 @@ using DeepSeekOps.Contracts.Worker.V1;
 namespace DeepSeekOps.ControlPlane.Clusters.Generation;
 
 /// <summary>
-/// Texts by checkpoints, one at a time, made by a worker program of their own: this process never loads libtorch. The worker stays for
-/// some minutes with its checkpoint loaded, so that the next prompt answers at once.
+/// Texts by checkpoints, one at a time, made by a pod of their own: this process never loads libtorch. The pod stays for some minutes
+/// with its checkpoint loaded, so that the next prompt answers at once.
 /// </summary>
-internal sealed class Generations(GenerationLimits limits, TimeProvider clock) : IAsyncDisposable
+/// <param name="begin">Makes the pod; null: checkpoints of this cluster have no weights.</param>
+internal sealed class Generations(
+    GenerationLimits limits, Func<CancellationToken, Task<IGeneratingPod>>? begin, TimeProvider clock) : IAsyncDisposable
 {
-    private readonly SemaphoreSlim _turn = new(1, 1);
-    private GeneratingWorker? _worker;
-    private ITimer? _unused;
-    private string _making = "";
-    private bool _disposed;
+    private readonly SemaphoreSlim turn = new(1, 1);
+    private GeneratingWorker? current;
+    private ITimer? unused;
+    private string making = "";
+    private bool disposed;
 
-    /// <summary>Process id of the worker that stands ready or speaks.</summary>
-    public int? WorkerPid => _worker?.Pid;
+    /// <summary>Of the pod that stands ready or speaks. Null: there is none.</summary>
+    public string? PodName => current?.Name;
 
     /// <summary>
     /// News of one text. The last one's phase is "ended" or "refused" as the worker says them, "busy" while another text is being made,
@@ -26,23 +28,24 @@ internal sealed class Generations(GenerationLimits limits, TimeProvider clock) :
     public async IAsyncEnumerable<GenerationNews> Continue(Prompt prompt, string what, [EnumeratorCancellation]
         CancellationToken cancellation)
     {
-        if (!await _turn.WaitAsync(limits.WaitForTurn, cancellation))
+        if (!await turn.WaitAsync(limits.WaitForTurn, cancellation))
         {
-            yield return Said("busy", $"Another text is being made, by {_making}, and one is made at a time. Try again when it has ended.");
+            yield return Said("busy", $"Another text is being made, by {making}, and one is made at a time. Try again when it has ended.");
             yield break;
         }
 
         bool complete = false;
         try
         {
-            _making = what;
-            if (_worker is not { Alive: true })
+            making = what;
+            if (current is not { Alive: true })
             {
                 yield return Said("starting", "");
                 await End();
             }
 
-            if (Begun(out string problem) is not { } worker)
+            string problem = await Begin(cancellation);
+            if (current is not { } worker)
             {
                 yield return Said("refused", problem);
                 yield break;
@@ -69,30 +72,40 @@ internal sealed class Generations(GenerationLimits limits, TimeProvider clock) :
             }
 
             KeepForAWhile();
-            _turn.Release();
+            turn.Release();
         }
     }
 
     public async ValueTask DisposeAsync()
     {
-        await _turn.WaitAsync();
-        _disposed = true;
-        _unused?.Dispose();
+        await turn.WaitAsync();
+        disposed = true;
+        unused?.Dispose();
         await End();
-        _turn.Release();
+        turn.Release();
     }
 
-    private GeneratingWorker? Begun(out string problem)
+    /// <returns>Why there is none; empty: there is one.</returns>
+    private async Task<string> Begin(CancellationToken cancellation)
     {
-        problem = "";
+        if (current is not null)
+        {
+            return "";
+        }
+
+        if (begin is null)
+        {
+            return "Checkpoints of this cluster have no weights.";
+        }
+
         try
         {
-            return _worker ??= GeneratingWorker.Start(limits.Program());
+            current = new GeneratingWorker(await begin(cancellation));
+            return "";
         }
-        catch (FileNotFoundException e)
+        catch (IOException e)
         {
-            problem = e.Message;
-            return null;
+            return e.Message;
         }
     }
 
@@ -116,7 +129,7 @@ internal sealed class Generations(GenerationLimits limits, TimeProvider clock) :
     /// <summary>The text is to end and the checkpoint to stay loaded; a worker that does not listen is ended whole.</summary>
     private async Task Hush()
     {
-        if (_worker is { Alive: true } worker && await Stopped(worker) is null)
+        if (current is { Alive: true } worker && await Stopped(worker) is null)
         {
             await End();
         }
@@ -151,25 +164,25 @@ internal sealed class Generations(GenerationLimits limits, TimeProvider clock) :
 
     private void KeepForAWhile()
     {
-        _unused?.Dispose();
-        _unused = _disposed ? null : clock.CreateTimer(_ => _ = EndUnused(), null, limits.KeepLoaded, Timeout.InfiniteTimeSpan);
+        unused?.Dispose();
+        unused = disposed ? null : clock.CreateTimer(_ => _ = EndUnused(), null, limits.KeepLoaded, Timeout.InfiniteTimeSpan);
     }
 
     private async Task EndUnused()
     {
         // Taken: somebody came just now, and the timer begins anew after him.
-        if (!_disposed && await _turn.WaitAsync(TimeSpan.Zero))
+        if (!disposed && await turn.WaitAsync(TimeSpan.Zero))
         {
             await End();
-            _turn.Release();
+            turn.Release();
         }
     }
 
     private async Task End()
     {
-        if (_worker is { } worker)
+        if (current is { } worker)
         {
-            _worker = null;
+            current = null;
             await worker.DisposeAsync();
         }
     }

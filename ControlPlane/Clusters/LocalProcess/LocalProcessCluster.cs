@@ -48,6 +48,9 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
 
     public bool Simulated => false;
 
+    public Func<CancellationToken, Task<IGeneratingPod>> Generation => _ => Task.FromResult<IGeneratingPod>(GeneratingProcess.Start(
+        WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable))));
+
     public async Task<ClusterSnapshot> Observe(CancellationToken cancellation)
     {
         await _changing.WaitAsync(cancellation);

@@ -3,6 +3,7 @@ using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Hosting;
@@ -26,7 +27,8 @@ public sealed class TrainedRun : IAsyncLifetime
         name: tiny
         team: tests
         seed: 1
-        model: {preset: mini, layers: 2, hiddenSize: 64, intermediateSize: 128, moeIntermediateSize: 48, routedExperts: 8, activeExperts: 2, groups: 4, limitedGroups: 2}
+        model: {preset: mini, layers: 2, hiddenSize: 64, intermediateSize: 128, moeIntermediateSize: 48, routedExperts: 8,
+          activeExperts: 2, groups: 4, limitedGroups: 2}
         data: {source: "builtin:arithmetic", tokenizer: byte, heldout: 20}
         resources: {nodes: 1, ranksPerNode: 1, device: cpu}
         checkpoints: {everySteps: 2, keep: 3}
@@ -92,9 +94,10 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     {
         var first = await Text(Ask());
         Assert.Equal(("ended", 4L, 20), (first[^1].Phase, first[^1].Step, first[^1].Tokens));
-        var worker = Generations.WorkerPid;
+        string? worker = Generations.PodName;
+        Assert.NotNull(worker);
         var second = await Text(Ask());
-        Assert.Equal(worker, Generations.WorkerPid);
+        Assert.Equal(worker, Generations.PodName);
         Assert.DoesNotContain(second, reply => reply.Phase is "starting" or "loading");
         Assert.Equal(string.Concat(first.Select(r => r.Text)), string.Concat(second.Select(r => r.Text)));
         var older = Ask();
@@ -153,8 +156,7 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     [Fact]
     public async Task One_text_at_a_time_and_leaving_it_makes_room_for_the_next()
     {
-        await using var generations = new Generations(new GenerationLimits { WaitForTurn = TimeSpan.FromMilliseconds(50) },
-            TimeProvider.System);
+        await using var generations = Made(new GenerationLimits { WaitForTurn = TimeSpan.FromMilliseconds(50) });
         await using var first = generations.Continue(Endless(), "first", Cancelled).GetAsyncEnumerator(Cancelled);
         while (first.Current is not { Tokens: > 0 })
         {
@@ -174,7 +176,7 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     [Fact]
     public async Task A_text_that_takes_too_long_is_ended_with_what_is_there()
     {
-        await using var generations = new Generations(new GenerationLimits { TextWithin = TimeSpan.Zero }, TimeProvider.System);
+        await using var generations = Made(new GenerationLimits { TextWithin = TimeSpan.Zero });
         var last = (await All(generations, Short()))[^1];
         Assert.True(last is { Phase: "ended", Reason: "time-limit" } or { Phase: "failed" }, last.ToString());
     }
@@ -182,12 +184,18 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     [Fact]
     public async Task A_worker_that_dies_is_told_of_and_the_next_prompt_has_a_new_one()
     {
-        await using var generations = new Generations(new GenerationLimits(), TimeProvider.System);
+        int pid = 0;
+        await using var generations = new Generations(new GenerationLimits(), _ =>
+        {
+            var started = GeneratingProcess.Start(Program);
+            pid = started.Pid;
+            return Task.FromResult<IGeneratingPod>(started);
+        }, TimeProvider.System);
         var seen = new List<GenerationNews>();
         await foreach (var news in generations.Continue(Endless(), "first", Cancelled))
         {
             seen.Add(news);
-            if (news.Phase == "loading" && generations.WorkerPid is { } pid)
+            if (news.Phase == "loading")
             {
                 using var process = Process.GetProcessById(pid);
                 process.Kill();
@@ -202,8 +210,9 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     [Fact]
     public async Task A_missing_worker_program_is_named_with_the_fix()
     {
-        await using var generations = new Generations(
-            new GenerationLimits { Program = () => WorkerProgram.Find("/nowhere/at/all", null) }, TimeProvider.System);
+        await using var generations = new Generations(new GenerationLimits(),
+            _ => Task.FromResult<IGeneratingPod>(GeneratingProcess.Start(WorkerProgram.Find("/nowhere/at/all", null))),
+            TimeProvider.System);
         var last = (await All(generations, Short()))[^1];
         Assert.Equal("refused", last.Phase);
         Assert.Contains("dotnet build -c Release Worker", last.Reason, StringComparison.Ordinal);
@@ -212,12 +221,12 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     [Fact]
     public async Task The_worker_ends_when_nobody_has_asked_for_a_while_and_with_the_control_plane()
     {
-        var generations = new Generations(new GenerationLimits { KeepLoaded = TimeSpan.FromMilliseconds(1) }, TimeProvider.System);
+        var generations = Made(new GenerationLimits { KeepLoaded = TimeSpan.FromMilliseconds(1) });
         await All(generations, Short());
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
         limit.CancelAfter(TimeSpan.FromMinutes(5));
         using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-        while (generations.WorkerPid is not null)
+        while (generations.PodName is not null)
         {
             Assert.True(await look.WaitForNextTickAsync(limit.Token));
         }
@@ -226,6 +235,12 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     }
 
     private Generations Generations => trained.App.Services.GetRequiredService<Generations>();
+
+    private static string Program =>
+        WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable));
+
+    private Generations Made(GenerationLimits limits) =>
+        new(limits, trained.App.Services.GetRequiredService<ITrainingCluster>().Generation, TimeProvider.System);
 
     private static GenerateRequest Ask() =>
         new() { Run = "tiny", Stage = "pretrain", Prompt = "1+1", MaxTokens = 20, Temperature = 1, Seed = 5 };
