@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.WebSockets;
 using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using DeepSeekOps.Decisions.Pods;
@@ -119,6 +120,46 @@ internal sealed class KubernetesApi(Connection client, PodSettings settings, Tim
             fieldSelector: string.Create(CultureInfo.InvariantCulture, $"involvedObject.uid={pod.Uid}"), limit: PageSize,
             cancellationToken: cancellation);
         return told.Items.OrderBy(e => e.LastTimestamp ?? e.EventTime).Select(ObjectReading.Line);
+    }
+
+    public Task<bool> MakeGenerating(string name, CancellationToken cancellation) => calls.Create(
+        $"pod {name}", token => client.CoreV1.CreateNamespacedPodAsync(
+            Manifests.Generating(name, settings), settings.Namespace, cancellationToken: token), cancellation);
+
+    /// <summary>Null: it is gone.</summary>
+    public Task<PodFacts?> Generating(string name, CancellationToken cancellation) => calls.Ask($"look at pod {name}",
+        async token => (await client.CoreV1.ListNamespacedPodAsync(settings.Namespace, fieldSelector: $"metadata.name={name}",
+            labelSelector: Manifests.TriesSelector(settings), cancellationToken: token))
+            .Items.Select(p => ObjectReading.Of(p, settings)).FirstOrDefault(), cancellation);
+
+    /// <summary>Its standard streams, once.</summary>
+    public Task<StreamDemuxer> Attach(string name, CancellationToken cancellation) => calls.Ask($"attach to pod {name}", async token =>
+    {
+        try
+        {
+            return new StreamDemuxer(await client.WebSocketNamespacedPodAttachAsync(
+                name, settings.Namespace, stderr: true, stdin: true, stdout: true, tty: false,
+                webSocketSubProtocol: WebSocketProtocol.V4BinaryWebsocketProtocol, cancellationToken: token), ownsSocket: true);
+        }
+        catch (WebSocketException e)
+        {
+            throw new IOException(e.Message, e);
+        }
+    }, cancellation);
+
+    public Task<bool> EndGenerating(string name, CancellationToken cancellation) => calls.Delete(
+        $"pod {name}", token => client.CoreV1.DeleteNamespacedPodAsync(name, settings.Namespace, cancellationToken: token), cancellation);
+
+    /// <summary>What an end of ours, or of the network, has left.</summary>
+    public async Task RemoveEndedGenerating(CancellationToken cancellation)
+    {
+        var left = await calls.Ask("list the pods that tried checkpoints", token => client.CoreV1.ListNamespacedPodAsync(
+            settings.Namespace, fieldSelector: "status.phase!=Running,status.phase!=Pending",
+            labelSelector: Manifests.TriesSelector(settings), cancellationToken: token), cancellation);
+        foreach (var pod in left.Items)
+        {
+            await EndGenerating(pod.Metadata.Name, cancellation);
+        }
     }
 
     public Task Mark(NodeMark mark, CancellationToken cancellation) => calls.Ask(

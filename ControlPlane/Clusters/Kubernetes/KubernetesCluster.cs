@@ -51,6 +51,9 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
 
     public bool Simulated => false;
 
+    public Func<CancellationToken, Task<IGeneratingPod>> Generation => cancellation =>
+        AttachedPod.Begin(eyes.Value.Api, options.TryStartsWithin, clock, cancellation);
+
     private PodSettings Settings => options.Pods;
 
     public void Holds(ImmutableHashSet<GangId> held) => this.held = held;

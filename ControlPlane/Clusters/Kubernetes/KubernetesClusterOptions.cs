@@ -26,6 +26,11 @@ public sealed class KubernetesClusterOptions
     /// <summary>How long a pod that is fenced may take to end by itself before SIGKILL. Default: 2 seconds, as local pods.</summary>
     public TimeSpan FencePatience { get; set; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>
+    /// How long a pod that tries a checkpoint may take to start. Default: 2 minutes, in which an image of some GB comes to a node.
+    /// </summary>
+    public TimeSpan TryStartsWithin { get; set; } = TimeSpan.FromMinutes(2);
+
     /// <summary>How long the API server may be silent until what it said last counts for nothing. Default: 10 seconds.</summary>
     public TimeSpan StaleAfter { get; set; } = TimeSpan.FromSeconds(10);
 

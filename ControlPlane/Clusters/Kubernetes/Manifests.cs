@@ -10,6 +10,12 @@ internal static class Manifests
 {
     private const string SharedMemory = "shared-memory", PodFolder = "pod";
 
+    /// <summary>It has nothing to save.</summary>
+    private static readonly TimeSpan TryGrace = TimeSpan.FromSeconds(2);
+
+    /// <summary>Ours: it ends minutes after its last text; a bound for one that nothing else ends.</summary>
+    private static readonly TimeSpan TryWithin = TimeSpan.FromDays(1);
+
     public static string Selector(PodSettings settings) =>
         $"{GangNames.ManagedBy}={GangNames.Us},{GangNames.Instance}={settings.Instance}";
 
@@ -55,6 +61,49 @@ internal static class Manifests
             },
         };
     }
+
+    /// <summary>
+    /// A pod that tries checkpoints: anywhere among our nodes, with the folders of those that train, with what those leave of a node, and
+    /// the first that is taken away where it gets tight.
+    /// </summary>
+    public static V1Pod Generating(string name, PodSettings settings) => new()
+    {
+        Metadata = new V1ObjectMeta
+        {
+            Name = name,
+            NamespaceProperty = settings.Namespace,
+            Labels = new Dictionary<string, string> { [GangNames.ManagedBy] = GangNames.Us, [GangNames.Tries] = settings.Instance },
+        },
+        Spec = new V1PodSpec
+        {
+            NodeSelector = settings.NodeLabels.IsEmpty ? null : settings.NodeLabels.ToDictionary(),
+            RestartPolicy = "Never",
+            TerminationGracePeriodSeconds = (long)TryGrace.TotalSeconds,
+            ActiveDeadlineSeconds = (long)TryWithin.TotalSeconds,
+            AutomountServiceAccountToken = false,
+            EnableServiceLinks = false,
+            ServiceAccountName = Given(settings.ServiceAccount),
+            Tolerations = [.. settings.Tolerations.Select(Toleration)],
+            Containers =
+            [
+                new V1Container
+                {
+                    Name = "try",
+                    Image = settings.Image,
+                    Command = [.. settings.Command],
+                    Args = ["generate", "--stream"],
+                    Stdin = true,
+                    StdinOnce = true,
+                    SecurityContext = new V1SecurityContext { AllowPrivilegeEscalation = false },
+                    VolumeMounts = [.. Mounts(settings)],
+                },
+            ],
+            Volumes = [.. Shared(settings)],
+        },
+    };
+
+    public static string TriesSelector(PodSettings settings) =>
+        $"{GangNames.ManagedBy}={GangNames.Us},{GangNames.Tries}={settings.Instance}";
 
     /// <summary>A merge patch; null takes an annotation away.</summary>
     public static JsonObject Mark(NodeMark mark, PodSettings settings)
@@ -102,9 +151,12 @@ internal static class Manifests
         [
             new V1VolumeMount { Name = SharedMemory, MountPath = "/dev/shm" },
             new V1VolumeMount { Name = PodFolder, MountPath = GangObjects.PodDirectory },
-            .. settings.Volumes.Select((v, i) => new V1VolumeMount { Name = NameOf(i), MountPath = v.Path, ReadOnlyProperty = v.ReadOnly }),
+            .. Mounts(settings),
         ],
     };
+
+    private static IEnumerable<V1VolumeMount> Mounts(PodSettings settings) => settings.Volumes.Select(
+        (v, i) => new V1VolumeMount { Name = NameOf(i), MountPath = v.Path, ReadOnlyProperty = v.ReadOnly });
 
     private static IEnumerable<V1Volume> Volumes(PodSettings settings) =>
     [
@@ -117,10 +169,12 @@ internal static class Manifests
             },
         },
         new V1Volume { Name = PodFolder, EmptyDir = new V1EmptyDirVolumeSource() },
-        .. settings.Volumes.Select((v, i) => v.Claim.Length > 0
-            ? new V1Volume { Name = NameOf(i), PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = v.Claim } }
-            : new V1Volume { Name = NameOf(i), HostPath = new V1HostPathVolumeSource { Path = v.HostPath } }),
+        .. Shared(settings),
     ];
+
+    private static IEnumerable<V1Volume> Shared(PodSettings settings) => settings.Volumes.Select((v, i) => v.Claim.Length > 0
+        ? new V1Volume { Name = NameOf(i), PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = v.Claim } }
+        : new V1Volume { Name = NameOf(i), HostPath = new V1HostPathVolumeSource { Path = v.HostPath } });
 
     /// <summary>
     /// A node that is not ready does not take our pods from it after five minutes, as it would by default: whether a gang leaves is decided
@@ -130,10 +184,12 @@ internal static class Manifests
     [
         new V1Toleration { Key = "node.kubernetes.io/not-ready", OperatorProperty = "Exists", Effect = "NoExecute" },
         new V1Toleration { Key = "node.kubernetes.io/unreachable", OperatorProperty = "Exists", Effect = "NoExecute" },
-        .. settings.Tolerations.Select(t => t.Value.Length == 0
-            ? new V1Toleration { Key = t.Key, OperatorProperty = "Exists" }
-            : new V1Toleration { Key = t.Key, OperatorProperty = "Equal", Value = t.Value }),
+        .. settings.Tolerations.Select(Toleration),
     ];
+
+    private static V1Toleration Toleration(PodToleration given) => given.Value.Length == 0
+        ? new V1Toleration { Key = given.Key, OperatorProperty = "Exists" }
+        : new V1Toleration { Key = given.Key, OperatorProperty = "Equal", Value = given.Value };
 
     private static V1ObjectMeta Meta(GangObjects gang, string name, PodSettings settings) => new()
     {

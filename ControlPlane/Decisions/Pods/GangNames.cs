@@ -21,6 +21,12 @@ public static class GangNames
     /// <summary>On each object of a gang, with <see cref="Of(GangId)"/> as its value.</summary>
     public const string Gang = "deepseekops.io/gang";
 
+    /// <summary>
+    /// On a pod that tries checkpoints, with the instance as its value. It holds no node and belongs to no stage, so that it is no leftover
+    /// of a gang either.
+    /// </summary>
+    public const string Tries = "deepseekops.io/tries";
+
     /// <summary>Annotations: exact, where a label may have at most 63 characters.</summary>
     public const string Stage = "deepseekops.io/stage", Number = "deepseekops.io/gang-number", Node = "deepseekops.io/node";
 
@@ -35,6 +41,10 @@ public static class GangNames
     public static string OfPod(GangId gang, NodeId node) => Name(
         string.Create(CultureInfo.InvariantCulture, $"{gang.Stage.Run}-{gang.Stage.Stage}-{gang.Number}-{node.Name}"),
         $"{Exact(gang)}/{node.Name}");
+
+    /// <summary>Of a pod that tries checkpoints.</summary>
+    /// <param name="drawn">Another for each.</param>
+    public static string OfTry(string drawn) => $"ds-try-{drawn}";
 
     /// <summary>Null: the object was not made by us, or somebody changed what it says.</summary>
     public static GangId? Read(IReadOnlyDictionary<string, string> annotations) =>

@@ -53,6 +53,7 @@ internal sealed partial class FakeApiServer : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port));
         builder.Services.AddRoutingCore();
         app = builder.Build();
+        app.UseWebSockets();
         app.Run(Answer);
         await app.StartAsync();
     }
@@ -180,6 +181,7 @@ internal sealed partial class FakeApiServer : IAsyncDisposable
         await (request.Method switch
         {
             "GET" when parts is [.., "log"] => context.Response.WriteAsync(Logs.GetValueOrDefault(name!, "")),
+            "GET" when parts is [.., "attach"] => Attach(context, name!),
             "GET" when watch => Watch(context, kind, space),
             "GET" => List(context, kind, space),
             "POST" => Make(context, kind, space!),
@@ -263,6 +265,11 @@ internal sealed partial class FakeApiServer : IAsyncDisposable
     {
         var item = (await JsonNode.ParseAsync(context.Request.Body))!.AsObject();
         item["metadata"]!["namespace"] = space;
+        if (kind == "pods")
+        {
+            Kubelet?.Invoke(item);
+        }
+
         lock (holding)
         {
             if (!objects.ContainsKey(KeyOf(kind, item)))
