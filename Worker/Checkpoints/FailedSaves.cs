@@ -7,6 +7,9 @@ namespace DeepSeekOps.Worker.Checkpoints;
 /// <param name="tell">The words, and the file system that is full; empty: it is not for that.</param>
 internal sealed class FailedSaves(string folder, Action<string, string> tell)
 {
+    /// <summary>EROFS.</summary>
+    private const int ReadOnly = 30;
+
     private (Type Kind, int Code)? _told;
     private long _first;
     private long _newest;
@@ -24,10 +27,16 @@ internal sealed class FailedSaves(string folder, Action<string, string> tell)
         _told = kind;
         var full = FullDisk.Of(reason, folder);
         tell($"The checkpoint of step {step} could not be written: {reason.Message.TrimEnd('.')}"
-            + $"{(full.Length > 0 ? $"; full is {full}" : "")}. Free space under {folder}, "
-            + "or set checkpoints.keep lower. Training goes on; older checkpoints are untouched. Further saves that fail like this "
-            + "are told together.", full);
+            + $"{(full.Length > 0 ? $"; full is {full}" : "")}. {Fix(reason, full.Length > 0)} Training goes on; older checkpoints are "
+            + "untouched. Further saves that fail like this are told together.", full);
     }
+
+    private string Fix(Exception reason, bool full) =>
+        full ? $"Free space under {folder}, or set checkpoints.keep lower."
+        : reason is UnauthorizedAccessException or IOException { HResult: ReadOnly }
+            ? $"The worker's user has to be able to write under {folder}: look at its owner and rights, at `lsattr -d`, and whether it is "
+                + "mounted read-only."
+        : $"Look at {folder} and the file system that it is on.";
 
     public void Durable(long step)
     {

@@ -24,6 +24,6 @@ internal static class SaveOverdue
         long ago = sample.Step - newest;
         return ago <= IntervalsMissed * every ? null
             : (newest == 0 ? "no checkpoint has become durable yet" : $"last durable checkpoint: step {newest}, {ago} steps ago")
-            + $" (one is due every {every}): free space where checkpoints are kept, the timeline says where";
+            + $" (one is due every {every}): saves fail or take too long, the timeline says which and what to do";
     }
 }

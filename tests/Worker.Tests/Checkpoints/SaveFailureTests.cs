@@ -53,6 +53,21 @@ public sealed class SaveFailureTests : IDisposable
         Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(_mini.Root, "test", "pretrain")));
     }
 
+    [Theory]
+    [InlineData(typeof(UnauthorizedAccessException), 0, "has to be able to write under")]
+    [InlineData(typeof(IOException), 30, "whether it is mounted read-only")]
+    [InlineData(typeof(IOException), 28, "Free space under")]
+    [InlineData(typeof(IOException), 5, "Look at /checkpoints and the file system")]
+    public void What_to_do_about_a_save_that_failed_fits_why_it_did(Type kind, int code, string fix)
+    {
+        var why = (Exception)Activator.CreateInstance(kind, "refused")!;
+        why.HResult = code;
+        string told = "";
+        new FailedSaves("/checkpoints", (words, _) => told = words).Failed(4, why);
+        Assert.Contains(fix, told, StringComparison.Ordinal);
+        Assert.Equal(code == 28, told.Contains("Free space", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void A_disk_that_is_full_for_many_saves_is_told_once_and_their_number_when_one_is_durable_again()
     {
