@@ -36,6 +36,7 @@ public sealed class FileData : ITrainingData
     public static FileData Open(IReadOnlyList<string> paths, long seed, int heldOut)
     {
         var (slices, problems, longer) = (new List<FileSlice>(), new List<FileSlice>(), new List<FileSlice>());
+        var says = false;
         foreach (var path in paths)
         {
             if (FileSeen.At(path).Kind is FileKind.Missing or FileKind.Dangling)
@@ -46,14 +47,14 @@ public sealed class FileData : ITrainingData
             }
             if (DataFile.KindOf(path) == DataKind.Lines)
             {
-                IndexLines(path, slices, problems, longer);
+                says |= IndexLines(path, slices, problems, longer);
             }
             else
             {
-                IndexPieces(path, slices);
+                says |= IndexPieces(path, slices);
             }
         }
-        return slices.Count > 0 ? new FileData(slices, problems, longer, seed, heldOut) : throw DataFile.Empty(string.Join("', '", paths));
+        return says ? new FileData(slices, problems, longer, seed, heldOut) : throw DataFile.Empty(string.Join("', '", paths));
     }
 
     public string DocumentPlace(long index) => DocumentSlice(index).InWords();
@@ -107,8 +108,10 @@ public sealed class FileData : ITrainingData
 
     private static Conversation ConversationOf(FileSlice slice) => Conversation.FromJson(slice.ReadText());
 
-    private static void IndexLines(string path, List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer)
+    /// <returns>Whether any of them says something.</returns>
+    private static bool IndexLines(string path, List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer)
     {
+        var says = false;
         foreach (var (slice, bytes, number) in FileSlice.Lines(path))
         {
             TextBytes.Require(bytes.Span, path, number);
@@ -117,6 +120,7 @@ public sealed class FileData : ITrainingData
                 continue;
             }
             slices.Add(slice);
+            says = says || !conversation.IsBlank;
             if (conversation.IsProblem)
             {
                 problems.Add(slice);
@@ -126,14 +130,18 @@ public sealed class FileData : ITrainingData
                 longer.Add(slice);
             }
         }
+        return says;
     }
 
-    private static void IndexPieces(string path, List<FileSlice> slices)
+    /// <returns>Whether any of them says something.</returns>
+    private static bool IndexPieces(string path, List<FileSlice> slices)
     {
         FileSlice? open = null;
+        var says = false;
         foreach (var (line, bytes, number) in FileSlice.Lines(path))
         {
             TextBytes.Require(bytes.Span, path, number);
+            says = says || !TextBytes.IsBlank(bytes.Span);
             open = open is { } begun ? begun with { Length = (int)(line.Offset + line.Length - begun.Offset) } : line;
             if (open is { Length: >= TextPieceBytes } full
                 && (full.Length >= DataFile.LineBytesMax || string.IsNullOrWhiteSpace(Encoding.UTF8.GetString(bytes.Span))))
@@ -146,6 +154,7 @@ public sealed class FileData : ITrainingData
         {
             slices.Add(last);
         }
+        return says;
     }
 }
 

@@ -15,6 +15,9 @@ public sealed record Conversation(IReadOnlyList<Turn> Turns)
     /// <exception cref="BadInputException">The line has none of the three shapes.</exception>
     public static Conversation FromJson(string line) => ConversationLine.Parse(System.Text.Encoding.UTF8.GetBytes(line));
 
+    /// <summary>There is nothing to learn in it.</summary>
+    public bool IsBlank => Turns.All(t => string.IsNullOrWhiteSpace(t.Text));
+
     /// <summary>One question and its answer: what can be judged.</summary>
     public bool IsProblem => Turns is [{ By: Speaker.User }, { By: Speaker.Assistant }];
 

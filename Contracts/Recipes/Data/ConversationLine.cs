@@ -25,7 +25,7 @@ public static class ConversationLine
     {
         try
         {
-            return IsBlank(line.Span) ? null : Parse(line);
+            return TextBytes.IsBlank(line.Span) ? null : Parse(line);
         }
         catch (BadInputException e)
         {
@@ -80,12 +80,6 @@ public static class ConversationLine
         }
 
         return false;
-    }
-
-    private static bool IsBlank(ReadOnlySpan<byte> line)
-    {
-        line = line.Trim(" \t\r\n"u8);
-        return line.IsEmpty || (line[0] >= 0x80 && string.IsNullOrWhiteSpace(Encoding.UTF8.GetString(line)));
     }
 
     private static Conversation Of(JsonElement line)

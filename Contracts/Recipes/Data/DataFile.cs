@@ -12,10 +12,12 @@ public enum DataKind
 }
 
 /// <param name="Whole">All of the file was read.</param>
+/// <param name="Documents">Those that say something.</param>
 public sealed record DataBeginning(bool Whole, int Documents, int Problems, int Conversations)
 {
     internal DataBeginning With(Conversation line) => new(
-        Whole, Documents + 1, Problems + (line.IsProblem ? 1 : 0), Conversations + (line.IsProblem || line.IsAnswered ? 1 : 0));
+        Whole, Documents + (line.IsBlank ? 0 : 1), Problems + (line.IsProblem ? 1 : 0),
+        Conversations + (line.IsProblem || line.IsAnswered ? 1 : 0));
 }
 
 /// <summary>What a data file may be called, and how it begins.</summary>
@@ -48,12 +50,20 @@ public static class DataFile
         var bytes = file.ReadBeginning(most, out var whole);
         var lines = new LineCutter(path);
         var seen = new DataBeginning(whole, 0, 0, 0);
+        var (end, next) = (0, 1L);
         foreach (var line in lines.Take(bytes).Concat(whole ? lines.Rest() : []))
         {
             var content = bytes.AsMemory((int)line.Offset, line.Length);
             TextBytes.Require(content.Span, path, line.Number);
-            seen = kind == DataKind.Text ? seen with { Documents = seen.Documents + Math.Sign(line.Length) }
+            seen = kind == DataKind.Text ? seen with { Documents = seen.Documents + (TextBytes.IsBlank(content.Span) ? 0 : 1) }
                 : ConversationLine.Read(content, path, line.Number) is { } conversation ? seen.With(conversation) : seen;
+            (end, next) = ((int)line.Offset + line.Length, line.Number + 1);
+        }
+
+        if (!whole)
+        {
+            // A line whose end was not read is not counted; that it is no text shows all the same.
+            TextBytes.RequireCut(bytes.AsSpan(end), path, next);
         }
 
         return seen is { Whole: true, Documents: 0 } ? throw Empty(path) : seen;

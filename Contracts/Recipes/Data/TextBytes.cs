@@ -1,12 +1,34 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Unicode;
+using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.Recipes.Data;
 
 /// <summary>Bytes that are to be text.</summary>
 public static class TextBytes
 {
+    private const int RuneBytesMax = 4;
+
+    /// <summary>There is nothing to learn in them: white space of any alphabet.</summary>
+    public static bool IsBlank(ReadOnlySpan<byte> line)
+    {
+        line = line.Trim(" \t\r\n"u8);
+        return line.IsEmpty || (line[0] >= 0x80 && string.IsNullOrWhiteSpace(Encoding.UTF8.GetString(line)));
+    }
+
+    /// <summary>As <see cref="Require"/>, of a line whose end was not read: a character may be cut.</summary>
+    public static void RequireCut(ReadOnlySpan<byte> bytes, string file, long line)
+    {
+        int whole = bytes.Length;
+        while (whole > 0 && bytes.Length - whole < RuneBytesMax && (bytes[whole - 1] & 0xC0) == 0x80)
+        {
+            whole--;
+        }
+
+        Require(bytes[..(whole > 0 && bytes[whole - 1] >= 0xC0 ? whole - 1 : bytes.Length)], file, line);
+    }
+
     /// <exception cref="BadInputException">They are no UTF-8, or hold what no text holds: the model would learn something else than was
     /// written.</exception>
     public static void Require(ReadOnlySpan<byte> bytes, string file, long firstLine)
@@ -15,6 +37,11 @@ public static class TextBytes
         {
             throw new BadInputException(
                 $"'{file}' is packed by {packer}, whatever its name says; it is read where it lies, from any place.", "Unpack it.");
+        }
+
+        if (firstLine == 1)
+        {
+            LargeFilePointer.Refuse(bytes, file);
         }
 
         if (!Utf8.IsValid(bytes))

@@ -48,6 +48,7 @@ public sealed class NamedFile : IDisposable
     {
         using var file = Open(path);
         var bytes = file.ReadBeginning(most, out var whole);
+        LargeFilePointer.Refuse(bytes, path);
         return whole ? bytes : throw new BadInputException($"'{path}' has more than {most:N0} bytes.", "Is it the file that was meant?");
     }
 

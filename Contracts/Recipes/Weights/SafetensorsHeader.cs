@@ -50,6 +50,13 @@ public sealed class SafetensorsHeader
             throw Damaged(file.Path, $"it has {file.Length} bytes, not even a header's length");
         }
 
+        Span<byte> beginning = stackalloc byte[64];
+        if (LargeFilePointer.Is(beginning[..file.Read(beginning, 0)]))
+        {
+            throw new CheckpointFormatException(
+                $"{file.Path} is a pointer of Git LFS: the file itself was not fetched.", LargeFilePointer.Fix);
+        }
+
         var length = BinaryPrimitives.ReadUInt64LittleEndian(lengthBytes);
         if (length is 0 or > BytesMax || LengthBytes + (long)length > file.Length)
         {

@@ -88,8 +88,13 @@ public sealed class BeginningModelTests : IDisposable
         Shards("a", "b");
         File.WriteAllBytes(In("b.safetensors"), File.ReadAllBytes(In("b.safetensors"))[..^1]);
         Told("from: w", "model.from", "b.safetensors is not a whole safetensors file");
+        const string Pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n";
+        File.WriteAllText(In("b.safetensors"), Pointer);
+        Told("from: w", "model.from", "b.safetensors is a pointer of Git LFS");
         File.Delete(In("a.safetensors"));
         Told("from: w", "model.from", "The shard a.safetensors");
+        File.WriteAllText(In("config.json"), Pointer);
+        Told("from: w", "model.from", "config.json' is a pointer of Git LFS");
     }
 
     [Fact]

@@ -41,6 +41,11 @@ public sealed class DataFileTests : IDisposable
     [InlineData("a.jsonl", "root:x:0:0", "line 1: it is not a JSON object")]
     [InlineData("a.txt", "a\0b", "line 1, has a NUL byte")]
     [InlineData("a.txt", "\uFEFF", "is empty")]
+    [InlineData("a.txt", " \n\t\r\n\u3000\n\n", "is empty")]
+    [InlineData("a.jsonl", " \n\t\r\n\n", "is empty")]
+    [InlineData("a.jsonl", "{\"text\": \"\"}\n{\"text\": \" \"}\n", "is empty")]
+    [InlineData("a.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "is a pointer of Git LFS")]
+    [InlineData("a.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "is a pointer of Git LFS")]
     [InlineData("a.txt.gz", "x", "is packed (.gz)")]
     [InlineData("a.jsonl.gz", "x", "is packed (.gz)")]
     [InlineData("a.json", "[]", "of a kind that is not read")]
@@ -54,6 +59,23 @@ public sealed class DataFileTests : IDisposable
         Assert.Contains(path, submission.What, StringComparison.Ordinal);
         Assert.NotEqual("", submission.Fix);
         Assert.DoesNotContain("root", submission.Message.Replace(path, "", StringComparison.Ordinal), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("a.txt", "\0", "line 1, has a NUL byte")]
+    [InlineData("a.jsonl", "\0", "line 1, has a NUL byte")]
+    public void Bytes_without_a_line_end_that_are_no_text_are_told_at_submission(string name, string of, string said)
+    {
+        var path = Write(name, Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat(of, 10_000))));
+        var submission = Assert.Throws<BadInputException>(() => DataFile.CheckBeginning(path, 4_096));
+        Assert.Contains(said, submission.What, StringComparison.Ordinal);
+    }
+
+    [Theory, InlineData(4_093), InlineData(4_094), InlineData(4_095), InlineData(4_096)]
+    public void A_character_that_the_look_cuts_is_no_fault_of_the_file(int bytes)
+    {
+        var path = Write("a.txt", Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("世界𐍈é", 1_000))));
+        Assert.False(DataFile.CheckBeginning(path, bytes).Whole);
     }
 
     [Theory, InlineData(1_000), InlineData(100_000)]
