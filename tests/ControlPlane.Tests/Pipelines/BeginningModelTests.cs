@@ -176,7 +176,8 @@ public sealed class BeginningModelTests : IDisposable
     }
 
     private static string Tokenizer(int largest) => $$$"""
-        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "model": {"type": "BPE", "vocab": {"a": 0, "b": {{{largest}}} }, "merges": []}}
+        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+         "model": {"type": "BPE", "vocab": {"a": 0, "b": {{{largest}}} }, "merges": []}}
         """;
 
     private string In(string file) => Path.Combine(folder.FullName, "w", file);
@@ -204,11 +205,16 @@ public sealed class BeginningModelTests : IDisposable
     {
         var config = JsonNode.Parse("""
             {
-              "model_type": "deepseek_v3", "vocab_size": 320, "hidden_size": 64, "num_hidden_layers": 3, "first_k_dense_replace": 1, "intermediate_size": 160,
-              "moe_intermediate_size": 48, "num_attention_heads": 4, "q_lora_rank": 32, "kv_lora_rank": 24, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8,
-              "v_head_dim": 16, "n_routed_experts": 16, "n_shared_experts": 1, "num_experts_per_tok": 4, "n_group": 8, "topk_group": 4, "norm_topk_prob": true,
-              "routed_scaling_factor": 2.5, "num_nextn_predict_layers": 1, "max_position_embeddings": 128, "rms_norm_eps": 1e-6, "initializer_range": 0.02,
-              "rope_theta": 10000, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "beta_fast": 32, "beta_slow": 1}
+              "model_type": "deepseek_v3", "vocab_size": 320, "hidden_size": 64, "num_hidden_layers": 3, "first_k_dense_replace": 1,
+              "intermediate_size": 160,
+              "moe_intermediate_size": 48, "num_attention_heads": 4, "q_lora_rank": 32, "kv_lora_rank": 24, "qk_nope_head_dim": 16,
+              "qk_rope_head_dim": 8,
+              "v_head_dim": 16, "n_routed_experts": 16, "n_shared_experts": 1, "num_experts_per_tok": 4, "n_group": 8, "topk_group": 4,
+              "norm_topk_prob": true,
+              "routed_scaling_factor": 2.5, "num_nextn_predict_layers": 1, "max_position_embeddings": 128, "rms_norm_eps": 1e-6,
+              "initializer_range": 0.02,
+              "rope_theta": 10000, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64,
+              "beta_fast": 32, "beta_slow": 1}
             }
             """)!.AsObject();
         change?.Invoke(config);

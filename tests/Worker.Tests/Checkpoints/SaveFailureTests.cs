@@ -29,7 +29,8 @@ public sealed class SaveFailureTests : IDisposable
     {
         var folder = Directory.CreateDirectory(Path.Combine(_mini.Root, "step")).FullName;
         File.WriteAllText(Path.Combine(folder, Manifest.FileName), """
-            {"format": 1, "run": "r", "stage": "s", "attempt": 1, "seed": 1, "dataCursor": "", "final": false, "beganFrom": null, "files": [],
+            {"format": 1, "run": "r", "stage": "s", "attempt": 1, "seed": 1, "dataCursor": "", "final": false,
+             "beganFrom": null, "files": [],
              "position": {"step": 4, "tokens": 64, "document": 1, "offset": 2, "loss": 1.5}}
             """);
         Assert.Equal(new Position(4, 64, 1, 2, 1.5), Manifest.Verify(folder, "").Position);
