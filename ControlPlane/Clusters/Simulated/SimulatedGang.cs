@@ -123,7 +123,7 @@ internal sealed class SimulatedGang(StageId stage)
 
         Step++;
         Tokens = work!.TokensAfter(Step, Tokens);
-        Pods[0].Tell(work.Sample(Step, Tokens, stepSeconds, attempt, at, random));
+        Pods[0].Tell(work.Sample(Step, Tokens, stepSeconds, attempt, at));
         lastProgress = stepEnds;
         Done = Step >= work.Steps;
         if (Done || Step % work.CheckpointEvery == 0)
@@ -141,7 +141,8 @@ internal sealed class SimulatedGang(StageId stage)
     {
         string path = string.Create(CultureInfo.InvariantCulture, $"simulated/{stage}/step-{Step:00000000}");
         string digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(path)));
-        Pods[0].Tell(new CheckpointMade(Step, path, work!.CheckpointBytes, digest, Tokens, 0, $"simulated, token {Tokens}",
+        Pods[0].Tell(new CheckpointMade(Step, path, work!.CheckpointBytes, digest, Tokens,
+            work.Sample(Step, Tokens, stepSeconds, attempt, at).Loss, $"simulated, token {Tokens}",
             work.CheckpointStall, work.CheckpointLag, at, attempt, Done));
     }
 }

@@ -60,8 +60,14 @@ internal sealed class SimulatedWork
     /// <summary>Tokens that have been trained when a step ends.</summary>
     public long TokensAt(long step) => stage.Recipe.TokensAt(step);
 
-    public StepSample Sample(long step, long tokens, double seconds, int attempt, DateTimeOffset at, Random random)
+    /// <summary>
+    /// A step that is made again has the loss that it had, as on real ranks: an incident holds both against each other, and tells a
+    /// person where they differ.
+    /// </summary>
+    public StepSample Sample(long step, long tokens, double seconds, int attempt, DateTimeOffset at)
     {
+        // Seeds beside each other begin alike, so steps are spread over all of them (Knuth's multiplicative hash).
+        var random = new Random((int)(unchecked((ulong)((pipeline.Seed * Steps) + step) * 0x9E37_79B9_7F4A_7C15) >> 33));
         double progress = (double)step / Steps;
         var extra = ImmutableDictionary<string, double>.Empty;
         if (doing == Rollout)
