@@ -1,4 +1,5 @@
 using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Throughput;
 using Proto = DeepSeekOps.Contracts.Ops.V1;
@@ -8,11 +9,6 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>What a pipeline would do, before the button is pressed.</summary>
 internal static class PipelinePlans
 {
-    /// <summary>Weights in FP32 and two moments, as the worker saves them.</summary>
-    private const int WeightBytes = 4;
-    private const int MomentBytes = 4;
-    private const int Bf16MomentBytes = 2;
-
     public static long Parameters(this PipelineSpec spec) => ParameterCount.Of(spec.Model).Total;
 
     public static Proto.PipelinePlan ToPlan(this PipelineSpec spec)
@@ -31,7 +27,6 @@ internal static class PipelinePlans
         var resources = spec.ResourcesOf(stage);
         int everySteps = Math.Max(1, spec.CheckpointsOf(stage).EverySteps);
         var shape = spec.ShapeAfter(stage);
-        int moment = spec.Optimizer.Bf16Moments ? Bf16MomentBytes : MomentBytes;
         return new Proto.StagePlan
         {
             Name = stage.Name, Kind = stage.Kind, Steps = length.Steps, Tokens = (long)Math.Round(stage.Recipe.PlannedTokens()),
@@ -39,9 +34,7 @@ internal static class PipelinePlans
             Ranks = resources.Nodes * resources.RanksPerNode,
             // The last step is saved whether or not it is one of every so many.
             Checkpoints = (int)Math.Min(int.MaxValue, (length.Steps + everySteps - 1) / everySteps),
-            // The moving average of the weights, where one is kept, is saved beside them.
-            CheckpointBytes = ParameterCount.Of(shape).TotalWithMtp
-                * (WeightBytes + (2 * moment) + (stage.Recipe.KeepsAverage() ? WeightBytes : 0)),
+            CheckpointBytes = CheckpointSize.Of(spec, stage),
             BeginsFrom = spec.Origin(stage) is { } origin ? $"the final checkpoint of {origin.Name}"
                 : spec.ModelFrom is { } published ? published.Folder : "random initialisation",
             FlopsPerToken = TokenFlops.Of(shape, stage.Recipe.LongestSequence()).Training,

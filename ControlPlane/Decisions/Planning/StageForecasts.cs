@@ -16,7 +16,7 @@ internal static class StageForecasts
         double tokens = stage.Recipe.PlannedTokens();
         var segments = stage.Recipe.Segments(layout, resources.Ranks);
         double flops = TokenFlops.Of(shape, segments.Max(s => s.Attends)).Training;
-        double bytes = ParameterCount.Of(shape).Total * (4.0 + (spec.Optimizer.Bf16Moments ? 4 : 8));
+        double bytes = CheckpointSize.Of(spec, stage);
         double durable = bytes / (Calibration.CheckpointBytesPerNodeSecond * resources.Nodes);
         if (!Gpu.All.TryGetValue(resources.Gpu, out var gpu))
         {

@@ -106,9 +106,10 @@ public sealed class PipelineForecastTests
     }
 
     [Fact]
-    public void A_checkpoint_has_5_37_TB_and_is_durable_in_two_seconds()
+    public void A_checkpoint_has_5_46_TB_and_is_durable_in_two_seconds()
     {
-        Assert.Equal(5.37e12, Pretrain.CheckpointBytes, 0.01e12);
+        // 671.0e9 parameters and 11.6e9 of MTP, each with 4 bytes and 2 of each moment; this recipe keeps no average.
+        Assert.Equal(5.46e12, Pretrain.CheckpointBytes, 0.01e12);
         Assert.Equal(2, Pretrain.CheckpointSeconds, 0.1);
     }
 
