@@ -7,8 +7,12 @@ public sealed record AgentOptions
 {
     public const string TokenVariable = "DSOPS_AGENT_TOKEN";
 
+    /// <summary>How many warm processes each agent of this host keeps, where its command line does not say.</summary>
+    public const string StandbysVariable = "DSOPS_STANDBYS";
+
     public const string Usage = """
-        Usage: dsops-worker agent --node NODE --run RUN --stage STAGE --gang GANG --pod-dir DIR (--control-file FILE | --control URL) [options]
+        Usage: dsops-worker agent --node NODE --run RUN --stage STAGE --gang GANG --pod-dir DIR
+                                  (--control-file FILE | --control URL) [options]
 
           --node NODE            name of this node
           --run, --stage         the stage it works for
@@ -16,7 +20,8 @@ public sealed record AgentOptions
           --pod-dir DIR          its own folder: rank-0.log, ...; what it prints itself goes to its standard output
           --control-file FILE    control-plane.json, read again whenever contact is lost
           --control URL[,URL]    the control plane's gRPC address, where it never changes, or those of all that stand in for each other
-          --standbys N           warm rank processes to keep ready. Default: 1
+          --standbys N           warm rank processes to keep ready. Default: DSOPS_STANDBYS, else 1, and for ranks on GPUs
+                                 one for each, which takes 1.1 GB of its GPU
           --give-up-after TIME   save and end after so long without the control plane. Default: 2h
           --save-within TIME     how long ranks may save after SIGTERM. Default: 20s
           --peer-host ADDRESS    where ranks of other nodes reach those of this one. Default: 127.0.0.1
@@ -39,7 +44,8 @@ public sealed record AgentOptions
 
     public string? ControlUrl { get; init; }
 
-    public int Standbys { get; init; } = 1;
+    /// <summary>Null: as many as fits what is trained.</summary>
+    public int? Standbys { get; init; }
 
     // Ours: a control plane that is away is being mended, and training needs it for nothing; most of a working night's outage fits.
     // Whoever gives up saves first.
@@ -98,7 +104,7 @@ public sealed record AgentOptions
             Attempt = Read("--gang", 0, t => ParseCount(t) is > 0 and { } n ? n : null, "a number from 1"),
             ControlFile = given.GetValueOrDefault("--control-file"),
             ControlUrl = given.GetValueOrDefault("--control"),
-            Standbys = Read("--standbys", 1, ParseCount, "a number from 0"),
+            Standbys = given.ContainsKey("--standbys") ? Read("--standbys", 1, ParseCount, "a number from 0") : OfHost(problems),
             GiveUpAfter = Read("--give-up-after", TimeSpan.FromHours(2), ParseTime, "a time such as 90s, 10m or 2h"),
             SaveWithin = Read("--save-within", TimeSpan.FromSeconds(20), ParseTime, "a time such as 20s"),
             RankProgram = given.GetValueOrDefault("--rank-program"),
@@ -115,6 +121,23 @@ public sealed record AgentOptions
         }
 
         return problems.Count == 0 ? (options, problems) : (null, problems);
+    }
+
+    private static int? OfHost(List<string> problems)
+    {
+        var text = Environment.GetEnvironmentVariable(StandbysVariable);
+        if (string.IsNullOrEmpty(text))
+        {
+            return null;
+        }
+
+        if (ParseCount(text) is not { } count)
+        {
+            problems.Add($"{StandbysVariable} is '{text}'; write a number from 0.");
+            return null;
+        }
+
+        return count;
     }
 
     private static Dictionary<string, string> Pairs(IReadOnlyList<string> args, List<string> problems)

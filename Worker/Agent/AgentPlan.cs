@@ -84,7 +84,7 @@ public abstract record AgentAction
 
     public sealed record Kill(int Slot, string Reason) : AgentAction;
 
-    /// <summary>A rank has ended, and this standby will probably take its place: it makes its GPU ready.</summary>
+    /// <summary>This standby would take the place of that rank of its node: it makes its GPU ready.</summary>
     public sealed record Prepare(int Slot, int LocalRank) : AgentAction;
 
     /// <summary>All ranks are gone; the agent ends.</summary>
@@ -138,11 +138,10 @@ public static class AgentPlan
         return training with { Assignment = assignment, SavePending = false, TriesSpent = 0 };
     }
 
-    /// <param name="standbys">How many warm processes to keep ready.</param>
     public static ImmutableArray<AgentAction> Decide(
-        Wanted wanted, ImmutableArray<RankSeen> ranks, string node, int standbys, DateTimeOffset now) => wanted switch
+        Wanted wanted, ImmutableArray<RankSeen> ranks, string node, Standbys standbys, DateTimeOffset now) => wanted switch
         {
-            Wanted.Idle => SpawnStandbys(ranks, standbys, now),
+            Wanted.Idle => SpawnStandbys(ranks, standbys.Kept ?? 1, now),
             Wanted.Training training => Train(training, ranks, node, standbys, now),
             Wanted.Ending ending => End(ending, ranks, now),
             _ => throw new System.Diagnostics.UnreachableException(),
@@ -197,14 +196,15 @@ public static class AgentPlan
     }
 
     private static ImmutableArray<AgentAction> Train(
-        Wanted.Training training, ImmutableArray<RankSeen> ranks, string node, int standbys, DateTimeOffset now)
+        Wanted.Training training, ImmutableArray<RankSeen> ranks, string node, Standbys standbys, DateTimeOffset now)
     {
         var superseded = ranks.Where(r => r.Alive && !r.Standby && training.Supersedes(r)).ToImmutableArray();
         if (superseded.Length > 0)
         {
             // Nothing of this launch starts before the last process of an older one is gone or has let go: two would write the same
             // checkpoint.
-            return [.. superseded.Select(r => Supersede(training, r, node, now)).OfType<AgentAction>(), .. Prepare(training, ranks, node)];
+            return [.. superseded.Select(r => Supersede(training, r, node, now)).OfType<AgentAction>(),
+                .. Prepare(training, ranks, node, standbys)];
         }
 
         var current = ranks.Where(training.Has).ToImmutableArray();
@@ -223,8 +223,10 @@ public static class AgentPlan
         var saves = current
             .Where(r => r.Alive && training.SavePending && r.SaveOrder < training.SaveOrder)
             .Select(r => new AgentAction.AskSave(r.Slot, training.SaveReason, training.SaveOrder));
-        // A standby warms up on the same cores: not before the ranks have settled.
-        return [.. saves, .. Prepare(training, ranks, node), .. current.All(r => r.Settled) ? SpawnStandbys(ranks, standbys, now) : []];
+        // A standby warms up on the same cores, and takes memory of the same GPUs: not before the ranks have settled.
+        bool settled = current.All(r => r.Settled);
+        return [.. saves, .. Prepare(training, ranks, node, standbys, alsoLiving: settled),
+            .. settled ? SpawnStandbys(ranks, standbys.For(training, node), now) : []];
     }
 
     /// <summary>Each by the standby that is ready for its GPU, else by the warmest, else by a new process.</summary>
@@ -245,21 +247,26 @@ public static class AgentPlan
     }
 
     /// <summary>
-    /// For each rank of this node that has ended and not been replaced, a warm standby makes its GPU ready: whoever decides, and the
-    /// others' letting go, take longer than that.
+    /// For each rank of this node that nobody is ready to replace, a warm standby makes its GPU ready: those that have ended first.
     /// </summary>
-    private static IEnumerable<AgentAction> Prepare(Wanted.Training training, ImmutableArray<RankSeen> ranks, string node)
+    /// <param name="alsoLiving">Not only for ranks that have ended.</param>
+    private static IEnumerable<AgentAction> Prepare(
+        Wanted.Training training, ImmutableArray<RankSeen> ranks, string node, Standbys standbys, bool alsoLiving = false)
     {
-        if (training.Assignment.Plan?.Device is null or "cpu")
+        if (!standbys.OnGpus(training))
         {
             return [];
         }
 
-        var ended = training.Assignment.Ranks.Where(p => p.Node == node).Where(p =>
-            ranks.Any(r => r.Rank == p.Rank && r is { Alive: false, ExitCode: not 0 }) && !ranks.Any(r => r.Rank == p.Rank && r.Alive)
-            && !ranks.Any(r => r.Alive && r.PreparedFor == p.LocalRank));
+        bool Ended(RankPlacement place) => ranks.Any(r => r.Rank == place.Rank && r is { Alive: false, ExitCode: not 0 })
+            && !ranks.Any(r => r.Rank == place.Rank && r.Alive);
+        bool Lives(RankPlacement place) => training.Assignment.WorldSize > 1 && ranks.Any(r => r.Rank == place.Rank && r.Alive);
+        var places = training.Assignment.Ranks
+            .Where(p => p.Node == node && !ranks.Any(r => r.Alive && r.Standby && r.PreparedFor == p.LocalRank))
+            .Where(p => Ended(p) || (alsoLiving && Lives(p)))
+            .OrderByDescending(Ended);
         var warm = ranks.Where(r => r is { Standby: true, Life: RankLife.Ready, PreparedFor: null }).OrderBy(r => r.Slot);
-        return ended.Zip(warm, (place, standby) => (AgentAction)new AgentAction.Prepare(standby.Slot, place.LocalRank));
+        return places.Zip(warm, (place, standby) => (AgentAction)new AgentAction.Prepare(standby.Slot, place.LocalRank));
     }
 
     /// <summary>A gang's living ranks stay as processes, warm and loaded; whoever does not let go in time is not waited for.</summary>

@@ -114,6 +114,12 @@ internal sealed partial class NodeAgent
         Send(standby.Slot, new RankOrder { Prepare = new RankPrepare { Device = device, LocalRank = localRank } });
     }
 
+    private void Prepared(RankSeen standby, RankPrepared done) => _log(done.Problem.Length > 0
+        ? $"standby pid {standby.Pid} could not make the GPU of local rank {done.LocalRank} ready: {done.Problem}"
+        : string.Create(
+            CultureInfo.InvariantCulture,
+            $"standby pid {standby.Pid} has the GPU of local rank {done.LocalRank} ready after {done.Seconds:F1} s"));
+
     private void Tell(RankSeen rank)
     {
         var training = (Wanted.Training)_wanted;

@@ -20,6 +20,7 @@ internal sealed partial class NodeAgent : IDisposable
     private static readonly TimeSpan TickEvery = TimeSpan.FromMilliseconds(100);
 
     private readonly AgentOptions _options;
+    private readonly Standbys _standbys;
     private readonly TimeProvider _clock;
     private readonly AwakeClock _awake;
     private readonly Action<string> _log;
@@ -39,7 +40,7 @@ internal sealed partial class NodeAgent : IDisposable
 
     public NodeAgent(AgentOptions options, TimeProvider clock, Action<string> log)
     {
-        _options = options;
+        (_options, _standbys) = (options, Standbys.Of(options.Standbys));
         _clock = clock;
         _log = log;
         _awake = new AwakeClock(clock);
@@ -70,7 +71,7 @@ internal sealed partial class NodeAgent : IDisposable
             LookAtProcesses();
             GiveUpIfAlone();
             LaunchIfAlone();
-            foreach (var action in AgentPlan.Decide(_wanted, _ranks, _options.Node, _options.Standbys, Now))
+            foreach (var action in AgentPlan.Decide(_wanted, _ranks, _options.Node, _standbys, Now))
             {
                 if (action is AgentAction.End end)
                 {
@@ -191,6 +192,7 @@ internal sealed partial class NodeAgent : IDisposable
             // The agent's own business: what it told RankSeen is in the next beat.
             hello: _ => true, ready: _ => true, progress: _ => true, pulse: _ => true, done: _ => true, failed: _ => true,
             leftGang: _ => true,
+            prepared: prepared => Did(() => Prepared(rank, prepared)),
             sample: sample => OfFirst(() =>
             {
                 (sample.Attempt, sample.At) = (attempt, sample.At ?? Stamp);

@@ -50,7 +50,7 @@ public static class RankEntry
     /// <param name="train">Trains until it is done or told to stop.</param>
     /// <param name="prepare">Begins what a standby is to make ready, beside all else, and returns at once. Null: there is nothing.</param>
     public static int Run(
-        Func<RankReady> warmUp, Action<RankLaunch, IRankLink, CancellationToken> train, Action<RankPrepare>? prepare = null)
+        Func<RankReady> warmUp, Action<RankLaunch, IRankLink, CancellationToken> train, Action<RankPrepare, IRankLink>? prepare = null)
     {
         if (RankLinkAddress.FromEnvironment() is not { } address
             || !int.TryParse(Environment.GetEnvironmentVariable(ParentVariable), CultureInfo.InvariantCulture, out int parent))
@@ -66,7 +66,7 @@ public static class RankEntry
 
         try
         {
-            using var link = RankLink.Connect(address, _ => Posix.ExitNow(AgentGone), prepare ?? (_ => { }));
+            using var link = RankLink.Connect(address, _ => Posix.ExitNow(AgentGone), prepare ?? ((_, _) => { }));
             return Train(link, warmUp, train);
         }
         catch (SocketException e)

@@ -30,7 +30,7 @@ public sealed class RankLink : IRankLink, IDisposable
     private readonly TcpClient _client;
     private readonly NetworkStream _stream;
     private readonly Action<string> _agentGone;
-    private readonly Action<RankPrepare> _prepare;
+    private readonly Action<RankPrepare, IRankLink> _prepare;
     private readonly CancellationTokenSource _stopping = new();
     private readonly CancellationTokenSource _closed = new();
     private readonly Channel<RankLaunch> _launches = Channel.CreateUnbounded<RankLaunch>();
@@ -42,7 +42,7 @@ public sealed class RankLink : IRankLink, IDisposable
     private volatile IReadOnlyList<long>? _pinned;
     private volatile TraceOrder? _trace;
 
-    private RankLink(TcpClient client, Action<string> agentGone, Action<RankPrepare> prepare)
+    private RankLink(TcpClient client, Action<string> agentGone, Action<RankPrepare, IRankLink> prepare)
     {
         (_client, _prepare) = (client, prepare);
         _stream = client.GetStream();
@@ -55,7 +55,7 @@ public sealed class RankLink : IRankLink, IDisposable
 
     /// <param name="agentGone">Ends the process; called once when the agent's socket closes, with the reason.</param>
     /// <param name="prepare">Begins what a standby is to make ready, and returns at once.</param>
-    public static RankLink Connect(RankLinkAddress address, Action<string> agentGone, Action<RankPrepare> prepare)
+    public static RankLink Connect(RankLinkAddress address, Action<string> agentGone, Action<RankPrepare, IRankLink> prepare)
     {
         var client = new TcpClient { NoDelay = true };
         client.Connect(IPAddress.Loopback, address.Port);
@@ -150,7 +150,7 @@ public sealed class RankLink : IRankLink, IDisposable
         fault: fault => Did(() => Interlocked.Exchange(ref _fault, fault)),
         pins: pins => Did(() => _pinned = [.. pins.Steps]),
         trace: trace => Did(() => _trace = trace),
-        prepare: prepare => Did(() => _prepare(prepare)));
+        prepare: prepare => Did(() => _prepare(prepare, this)));
 
     private static bool Did(Action what)
     {

@@ -160,6 +160,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
                 LeftGang = true,
                 LostPeer = left.HasLostPeer ? left.LostPeer : null,
             },
+            prepared: _ => this,
             sample: sample => heard with
             {
                 State = RankState.Training,

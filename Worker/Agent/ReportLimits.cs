@@ -17,6 +17,7 @@ internal static class ReportLimits
         none: () => true,
         // The agent's own, or bounded by whoever writes them.
         hello: _ => true, ready: _ => true, progress: _ => true, pulse: _ => true, done: _ => true, failed: _ => true, leftGang: _ => true,
+        prepared: prepared => (prepared.Problem = Short(prepared.Problem, NoteLength)).Length >= 0,
         sample: Fit,
         evaluation: evaluation => (evaluation.Name = Name(evaluation.Name)).Length > 0,
         note: note => (note.Text = Short(note.Text, NoteLength)).Length > 0,

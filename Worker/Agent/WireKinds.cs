@@ -51,7 +51,7 @@ internal static class WireKinds
     public static T Match<T>(
         this RankReport report, Func<T> none,
         Func<RankHello, T> hello, Func<RankReady, T> ready, Func<RankProgress, T> progress, Func<RankPulse, T> pulse,
-        Func<RankDone, T> done, Func<RankFailed, T> failed, Func<RankLeftGang, T> leftGang,
+        Func<RankDone, T> done, Func<RankFailed, T> failed, Func<RankLeftGang, T> leftGang, Func<RankPrepared, T> prepared,
         Func<StepSample, T> sample, Func<CheckpointReport, T> checkpoint, Func<EvaluationReport, T> evaluation,
         Func<ExpertLoadReport, T> expertLoad, Func<ResumedFrom, T> resumed, Func<RefusedCheckpoint, T> refused, Func<WorkerNote, T> note,
         Func<RankTrace, T> trace,
@@ -66,6 +66,7 @@ internal static class WireKinds
             RankReport.KindOneofCase.Done => done(report.Done),
             RankReport.KindOneofCase.Failed => failed(report.Failed),
             RankReport.KindOneofCase.LeftGang => leftGang(report.LeftGang),
+            RankReport.KindOneofCase.Prepared => prepared(report.Prepared),
             RankReport.KindOneofCase.Sample => sample(report.Sample),
             RankReport.KindOneofCase.Checkpoint => checkpoint(report.Checkpoint),
             RankReport.KindOneofCase.Evaluation => evaluation(report.Evaluation),

@@ -73,10 +73,12 @@ internal sealed class FormingGang : IDisposable
         var all = new List<Formed>();
         for (var i = 0; i < repeats; i++)
         {
-            // As an agent does: one waits, warm, for whoever is lost.
+            // As an agent does: one waits, warm and with its GPU ready, for whoever is lost.
             _standby = await Start();
             await Until(() => _doors.ContainsKey(_standby));
-            all.Add(await Lose(_draws.Next(_seats.Length)));
+            var rank = _draws.Next(_seats.Length);
+            await Prepare(rank);
+            all.Add(await Lose(rank));
         }
         return all;
     }
@@ -94,7 +96,6 @@ internal sealed class FormingGang : IDisposable
             if (news is AgentNews.Exited exited && exited.Slot == victim)
             {
                 noticed = Stopwatch.GetElapsedTime(began).TotalSeconds;
-                Prepare(rank);
             }
             else if (news is AgentNews.Said { Report.LeftGang: not null } said)
             {
@@ -110,9 +111,12 @@ internal sealed class FormingGang : IDisposable
             times[0].Carrier);
     }
 
-    /// <summary>As an agent does, at once.</summary>
-    private void Prepare(int rank) =>
+    private async Task Prepare(int rank)
+    {
         _processes[_standby].Send(new RankOrder { Prepare = new RankPrepare { Device = _work.Device, LocalRank = rank } });
+        var prepared = false;
+        await Until(() => prepared, news => prepared |= news is AgentNews.Said { Report.Prepared: not null });
+    }
 
     /// <summary>The next term, from the launch until each rank has told its times.</summary>
     private async Task<IReadOnlyList<FormingTimes>> Form()
@@ -155,6 +159,8 @@ internal sealed class FormingGang : IDisposable
                 case AgentNews.Said { Report.Ready: { } ready } said:
                     _doors[said.Slot] = ready.PeerPort;
                     break;
+                case AgentNews.Said { Report.Prepared: { Problem: { Length: > 0 } problem } } said:
+                    throw new InvalidDataException($"process {said.Slot}: {problem}");
                 case AgentNews.Said { Report.Failed: { } failed } said:
                     throw new InvalidDataException($"process {said.Slot}: {failed.Error}");
                 case AgentNews.Exited exited when !_lost.Contains(exited.Slot):

@@ -81,6 +81,9 @@ internal static unsafe class CudaQueue
 
     public static void Forget(nint mark) => _ = ((delegate* unmanaged<nint, int>)Symbol("cuEventDestroy_v2"))(mark);
 
+    /// <summary>Waits until the thread's current GPU has done all that was queued. What failed there is not told: it is given up.</summary>
+    public static void Finish() => _ = ((delegate* unmanaged<int>)Symbol("cuCtxSynchronize"))();
+
     /// <summary>A number that is the same for every process that computes on this GPU, and no other's; never 0.</summary>
     public static long IdOf(int device)
     {

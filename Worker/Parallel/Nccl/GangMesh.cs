@@ -55,13 +55,18 @@ public sealed class GangMesh : IDisposable
     {
         _opened.Reverse<IDisposable>().ToList().ForEach(o => o.Dispose());
         _opened.Clear();
-        NcclCommunicator.EndAll(_communicators.Values);
+        NcclCommunicator.EndAll(_communicators.Values)?.Join();
+        if (!_communicators.IsEmpty && Mesh.Calls.Aborted is not null)
+        {
+            // What was broken off gives its memory back beside the next forming; no kernel of it may still write into what is rolled back.
+            CudaQueue.Finish();
+        }
         _sockets.Dispose();
     }
 
     /// <summary>
-    /// The neighbours first, who tell theirs: a GPU takes 0.3 to 0.4 s to give up its communicators (H200, NCCL 2.28.9), and from rank to
-    /// rank these would add up.
+    /// The neighbours first, who tell theirs. A GPU takes 0.3 to 0.4 s to give up its communicators (H200, NCCL 2.28.9): that is not waited
+    /// for, only that their kernels have left.
     /// </summary>
     private void BreakOff()
     {
@@ -94,19 +99,19 @@ public sealed class GangMesh : IDisposable
                 ? new[] { (across, nodes.Across), (within, nodes.Within) } : [],
         ];
         // All ranks in one order, so that no two wait for each other in different ones.
-        foreach (var (members, group) in groups.Where(g => g.Group.Ranks > 1).DistinctBy(g => Key(g.Members))
-            .OrderBy(g => Key(g.Members), StringComparer.Ordinal))
-        {
-            Open(Key(members), members, group, rank);
-        }
+        List<NcclPlace> places = [.. groups.Where(g => g.Group.Ranks > 1).DistinctBy(g => Key(g.Members))
+            .OrderBy(g => Key(g.Members), StringComparer.Ordinal).Select(g => Place(Key(g.Members), g.Members, g.Group, rank))];
         var dataKey = Key(neighbours.Data);
         if (plain.Data.Ranks > 1 && dataKey == Key(neighbours.Experts))
         {
             // Else the passes' exchanges of tokens would wait behind the sums that are made beside them.
             dataKey = "early " + dataKey;
-            Open(dataKey, neighbours.Data, plain.Data, rank);
+            places.Add(Place(dataKey, neighbours.Data, plain.Data, rank));
         }
-        var (sends, receives) = Pairs(neighbours.Pipeline, plain.Pipeline, rank, device);
+        var ways = Ways(plain.Pipeline);
+        places.AddRange(ways.Select(way => Place(way, neighbours.Pipeline, plain.Pipeline)));
+        NcclCommunicator.Connect(places, Mesh.Calls, ConnectLimit, (key, begun) => _communicators[key] = begun);
+        var (sends, receives) = Pairs(ways, neighbours.Pipeline, plain.Pipeline, device);
         _beside = _sockets.Beside(rank);
         var watch = new NcclWatch(_beside, [.. _communicators.Values], plain.Calls);
         _opened.Add(watch);
@@ -141,26 +146,21 @@ public sealed class GangMesh : IDisposable
         return [.. all.data<long>().ToArray().Chunk(2).Select(r => new NcclReadiness(r[0], r[1]))];
     }
 
-    /// <summary>
-    /// Each way between neighbours of a pipeline its own: what goes one way never waits for what comes the other. Each has carried
-    /// something before the first step, since to connect takes both.
-    /// </summary>
+    /// <summary>Each way between neighbours of a pipeline its own: what goes one way never waits for what comes the other.</summary>
+    private static (int From, int To)[] Ways(IProcessGroup pipeline) =>
+        [.. Enumerable.Range(0, pipeline.Ranks - 1).SelectMany(i => new[] { (From: i, To: i + 1), (From: i + 1, To: i) })
+            .Where(way => pipeline.Own == way.From || pipeline.Own == way.To)];
+
+    /// <summary>Each has carried something before the first step, since the first time takes both.</summary>
     private (Dictionary<int, NcclSends> Sends, Dictionary<int, NcclCommunicator> Receives) Pairs(
-        int[] pipeline, IProcessGroup group, int rank, Device device)
+        (int From, int To)[] ways, int[] pipeline, IProcessGroup group, Device device)
     {
         var (sends, receives) = (new Dictionary<int, NcclSends>(), new Dictionary<int, NcclCommunicator>());
         using var probe = zeros(1, float32, device);
-        (int From, int To)[] ways = [.. Enumerable.Range(0, pipeline.Length - 1).SelectMany(i => new[] { (i, i + 1), (i + 1, i) })];
         foreach (var (from, to) in ways)
         {
-            if (group.Own != from && group.Own != to)
-            {
-                continue;
-            }
-            var sender = group.Own == from;
-            var id = Carry(group, sender, sender ? to : from);
-            var pair = Connect($"{pipeline[from]}>{pipeline[to]}", id, sender ? 0 : 1, ranks: 2);
-            if (sender)
+            var pair = _communicators[Key(pipeline, (from, to))];
+            if (group.Own == from)
             {
                 var way = new NcclSends(pair);
                 _opened.Add(way);
@@ -176,6 +176,12 @@ public sealed class GangMesh : IDisposable
         return (sends, receives);
     }
 
+    private static NcclPlace Place((int From, int To) way, int[] pipeline, IProcessGroup group)
+    {
+        var sender = group.Own == way.From;
+        return new NcclPlace(Key(pipeline, way), Carry(group, sender, sender ? way.To : way.From), sender ? 0 : 1, Ranks: 2);
+    }
+
     private static NcclId Carry(IProcessGroup group, bool makes, int other)
     {
         using var bytes = zeros(NcclId.Bytes, uint8);
@@ -189,15 +195,14 @@ public sealed class GangMesh : IDisposable
         return Id(bytes);
     }
 
-    private void Open(string key, int[] members, IProcessGroup group, int rank)
+    private static NcclPlace Place(string key, int[] members, IProcessGroup group, int rank)
     {
         using var id = group.Own == 0 ? tensor(Bytes(NcclLibrary.NewId())) : zeros(NcclId.Bytes, uint8);
         group.Broadcast(id, 0);
-        Connect(key, Id(id), Array.IndexOf(members, rank), members.Length);
+        return new NcclPlace(key, Id(id), Array.IndexOf(members, rank), members.Length);
     }
 
-    private NcclCommunicator Connect(string key, NcclId id, int own, int ranks) =>
-        NcclCommunicator.Connect(id, own, ranks, Mesh.Calls, ConnectLimit, begun => _communicators[key] = begun);
+    private static string Key(int[] pipeline, (int From, int To) way) => $"{pipeline[way.From]}>{pipeline[way.To]}";
 
     private static string Key(int[] members) => string.Join(',', members.Select(m => m.ToString("D5")));
 

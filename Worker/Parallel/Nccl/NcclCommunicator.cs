@@ -23,16 +23,18 @@ internal sealed class NcclCommunicator
 
     private NcclCommunicator(Calls calls) => _calls = calls;
 
-    /// <param name="id">Made by the first of the ranks.</param>
+    /// <summary>All at once.</summary>
     /// <param name="limit">So long the others may take to come.</param>
-    /// <param name="kept">Is told of it before it is waited for, so that an abort finds it.</param>
+    /// <param name="kept">Is told of each before it is waited for, so that an abort finds it.</param>
     /// <exception cref="NcclException">The GPUs cannot be connected; the message is NCCL's.</exception>
     /// <exception cref="CollectiveAbortedException">The calls were aborted meanwhile.</exception>
-    public static NcclCommunicator Connect(
-        NcclId id, int own, int ranks, Calls calls, TimeSpan limit, Action<NcclCommunicator> kept)
+    public static void Connect(IReadOnlyList<NcclPlace> places, Calls calls, TimeSpan limit, Action<string, NcclCommunicator> kept)
     {
-        var connecting = new NcclCommunicator(calls);
-        kept(connecting);
+        NcclCommunicator[] connecting = [.. places.Select(_ => new NcclCommunicator(calls))];
+        foreach (var (place, communicator) in places.Zip(connecting))
+        {
+            kept(place.Key, communicator);
+        }
         Exception? failure = null;
         var gpu = ComputeDevice.OwnGpu;
         var thread = new Thread(() =>
@@ -40,7 +42,10 @@ internal sealed class NcclCommunicator
             try
             {
                 CudaQueue.Enter(gpu);
-                connecting.Arrived(NcclLibrary.Begin(id, own, ranks));
+                foreach (var (communicator, arrived) in connecting.Zip(NcclLibrary.Begin(places)))
+                {
+                    communicator.Arrived(arrived);
+                }
             }
             catch (Exception e) when (e is NcclException or InvalidOperationException)
             {
@@ -59,7 +64,10 @@ internal sealed class NcclCommunicator
             }
         }
         calls.ThrowIfAborted();
-        return failure is null ? connecting : throw failure;
+        if (failure is not null)
+        {
+            throw failure;
+        }
     }
 
     /// <summary>
@@ -70,7 +78,7 @@ internal sealed class NcclCommunicator
     {
         if (NcclLibrary.Version >= NcclLibrary.Oldest)
         {
-            NcclLibrary.Abort(NcclLibrary.Begin(NcclLibrary.NewId(), 0, 1));
+            NcclLibrary.Abort(NcclLibrary.Begin([new NcclPlace("alone", NcclLibrary.NewId(), Own: 0, Ranks: 1)])[0]);
         }
     }
 
@@ -100,32 +108,36 @@ internal sealed class NcclCommunicator
     /// Aborts them, whatever they wait for: to destroy them in peace would be a call of all ranks, one of which may be gone. What was to
     /// be done has to be done before. All at once: the kernel that one waits for may stand behind another's (NVIDIA/nccl#1013).
     /// </summary>
-    public static void EndAll(IEnumerable<NcclCommunicator> communicators)
+    /// <returns>Null: all had ended. Else a thread that is done when their memory is given back; their kernels leave before.</returns>
+    public static Thread? EndAll(IEnumerable<NcclCommunicator> communicators)
     {
-        NcclCommunicator[] all = [.. communicators];
-        var entered = 0;
-        try
+        nint[] open = [.. communicators.Select(c => c.Ended()).Where(c => c != 0)];
+        if (open.Length == 0)
         {
-            foreach (var communicator in all)
-            {
-                communicator._asking.Enter();
-                entered++;
-            }
-            nint[] open = [.. all.Where(c => !c._ended && c._communicator != 0).Select(c => c._communicator)];
-            Array.ForEach(all, c => c._ended = true);
-            if (open.Length > 0)
-            {
-                NcclLibrary.GroupStart();
-                Array.ForEach(open, NcclLibrary.Abort);
-                NcclLibrary.GroupEnd();
-            }
+            return null;
         }
-        finally
+        var gpu = ComputeDevice.OwnGpu;
+        // Not in the background: a process that ends meanwhile would end in the middle of the library's own work.
+        var thread = new Thread(() =>
         {
-            for (var i = 0; i < entered; i++)
-            {
-                all[i]._asking.Exit();
-            }
+            CudaQueue.Enter(gpu);
+            NcclLibrary.GroupStart();
+            Array.ForEach(open, NcclLibrary.Abort);
+            NcclLibrary.GroupEnd();
+        })
+        { Name = "gives up GPUs' connections" };
+        thread.Start();
+        return thread;
+    }
+
+    /// <returns>What is to be aborted; 0: nothing, or not yet.</returns>
+    private nint Ended()
+    {
+        lock (_asking)
+        {
+            var open = _ended ? 0 : _communicator;
+            _ended = true;
+            return open;
         }
     }
 

@@ -14,6 +14,10 @@ internal struct NcclId
     private byte _first;
 }
 
+/// <summary>A rank's place in a communicator that is to be.</summary>
+/// <param name="Id">Made by the first of its ranks.</param>
+internal readonly record struct NcclPlace(string Key, NcclId Id, int Own, int Ranks);
+
 /// <summary>
 /// ncclConfig_t as it was in 2.17, through the network's name: every later release reads it and takes its own defaults for what it lacks.
 /// </summary>
@@ -60,14 +64,26 @@ internal static unsafe class NcclLibrary
         return id;
     }
 
-    /// <summary>Waits for all ranks to come. On the thread's current GPU.</summary>
-    public static nint Begin(NcclId id, int rank, int ranks)
+    /// <summary>
+    /// Waits for all ranks of all of them to come: one after another, each waits 0.1 s for the same things (H200, NCCL 2.28.9). On the
+    /// thread's current GPU.
+    /// </summary>
+    /// <returns>One for each place, in their order.</returns>
+    public static nint[] Begin(IReadOnlyList<NcclPlace> places)
     {
-        nint communicator;
+        var communicators = new nint[places.Count];
         var config = NcclConfig.Blocking();
-        Started(((delegate* unmanaged<nint*, int, NcclId, int, NcclConfig*, int>)Symbol("ncclCommInitRankConfig"))(
-            &communicator, ranks, id, rank, &config), "ncclCommInitRankConfig");
-        return communicator;
+        fixed (nint* first = communicators)
+        {
+            GroupStart();
+            for (var i = 0; i < communicators.Length; i++)
+            {
+                Started(((delegate* unmanaged<nint*, int, NcclId, int, NcclConfig*, int>)Symbol("ncclCommInitRankConfig"))(
+                    first + i, places[i].Ranks, places[i].Id, places[i].Own, &config), "ncclCommInitRankConfig");
+            }
+            GroupEnd();
+        }
+        return communicators;
     }
 
     /// <summary>Success, or what went wrong while nobody looked.</summary>

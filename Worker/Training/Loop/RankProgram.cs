@@ -35,8 +35,9 @@ public sealed class RankProgram : IDisposable
     /// Begins to make a GPU ready, as whoever waits here for its launch has time to. What goes wrong there goes wrong in the launch again,
     /// and is told then.
     /// </summary>
-    public void Prepare(RankPrepare order) => _preparing = Task.Factory.StartNew(
-        () => GpuReadiness.Make(order), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    public void Prepare(RankPrepare order, IRankLink link) => _preparing = Task.Factory.StartNew(
+        () => link.Report(new RankReport { Prepared = GpuReadiness.Make(order) }), CancellationToken.None,
+        TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     /// <summary>Trains until the stage is done or an order ends it. Throws what makes the rank fail; the message is for people.</summary>
     public void Run(RankLaunch launch, IRankLink link, CancellationToken stopping)

@@ -15,7 +15,7 @@ public sealed class AgentPlanTests
     private static RankSeen Standby(int slot) => new(slot, 1000 + slot, Now) { Life = RankLife.Ready };
 
     private static ImmutableArray<AgentAction> Decide(Wanted wanted, params RankSeen[] ranks) =>
-        AgentPlan.Decide(wanted, [.. ranks], "node-0", 1, Now);
+        AgentPlan.Decide(wanted, [.. ranks], "node-0", new Standbys(1, NodeHasGpus: true), Now);
 
     /// <summary>A new order, or a new report, that somebody forgot here is named by its kind.</summary>
     [Fact]
@@ -72,8 +72,8 @@ public sealed class AgentPlanTests
     public void A_standby_that_died_is_not_replaced_for_a_minute()
     {
         var dead = Standby(1).End(1, "libtorch is missing", Now);
-        Assert.Empty(AgentPlan.Decide(new Wanted.Idle(1), [dead], "node-0", 1, Now.AddSeconds(59)));
-        Assert.Single(AgentPlan.Decide(new Wanted.Idle(1), [dead], "node-0", 1, Now.AddSeconds(60)));
+        Assert.Empty(AgentPlan.Decide(new Wanted.Idle(1), [dead], "node-0", new Standbys(1, NodeHasGpus: true), Now.AddSeconds(59)));
+        Assert.Single(AgentPlan.Decide(new Wanted.Idle(1), [dead], "node-0", new Standbys(1, NodeHasGpus: true), Now.AddSeconds(60)));
     }
 
     [Fact]
@@ -200,6 +200,42 @@ public sealed class AgentPlanTests
         Assert.Empty(Decide(new Wanted.Training(first), busy, Standby(2).LaunchedAs(1, 1, Now).AndTold().End(0, "", Now), Standby(3)));
         Assert.Empty(Decide(new Wanted.Training(first), busy, dead, Standby(3) with { Life = RankLife.Warming }));
         Assert.Empty(Decide(new Wanted.Training(Gang(2, 2)), busy, dead, Standby(3)));
+    }
+
+    [Fact]
+    public void Once_all_ranks_of_a_gang_on_gpus_have_settled_each_has_a_standby_with_its_gpu_ready()
+    {
+        var gang = Gang(2, 4);
+        gang.Plan.Device = "cuda";
+        var training = new Wanted.Training(gang) { Roster = new GangRoster() };
+        RankSeen Trains(int rank) => Standby(rank).LaunchedAs(rank, 1, Now).AndTold() with { FirstStepAt = Now };
+        AgentAction[] Of(int? kept, bool gpus, params RankSeen[] ranks) =>
+            [.. AgentPlan.Decide(training, [.. ranks], "node-0", new Standbys(kept, gpus), Now)];
+        AgentAction[] two = [new AgentAction.Spawn(null), new AgentAction.Spawn(null)];
+        Assert.Equal(two, Of(null, true, Trains(0), Trains(1)));
+        Assert.Equal(two[..1], Of(null, false, Trains(0), Trains(1)));
+        Assert.Empty(Of(0, true, Trains(0), Trains(1)));
+        // While one has not made its first step its memory is its own.
+        Assert.Empty(Of(null, true, Trains(0), Trains(1) with { FirstStepAt = null }, Standby(2)));
+        AgentAction[] both = [new AgentAction.Prepare(2, 0), new AgentAction.Prepare(3, 1)];
+        Assert.Equal(both, Of(null, true, Trains(0), Trains(1), Standby(2), Standby(3)));
+        Assert.Equal(both[1..], Of(null, true, Trains(0), Trains(1), Standby(2) with { PreparedFor = 0 }, Standby(3)));
+        Assert.Empty(Of(null, true, Trains(0), Trains(1), Standby(2) with { PreparedFor = 0 }, Standby(3) with { PreparedFor = 1 }));
+        // The first of few is for a rank that has ended.
+        var dead = Trains(1).End(137, "", Now);
+        Assert.Equal([new AgentAction.Prepare(2, 1)], Of(1, true, Trains(0), dead, Standby(2)));
+    }
+
+    [Fact]
+    public void A_node_has_gpus_where_the_kernel_shows_one()
+    {
+        var folder = Directory.CreateTempSubdirectory("dsops-devices-").FullName;
+        Assert.False(Standbys.Of(null, Path.Combine(folder, "none")).NodeHasGpus);
+        File.WriteAllText(Path.Combine(folder, "nvidiactl"), "");
+        Assert.False(Standbys.Of(null, folder).NodeHasGpus);
+        File.WriteAllText(Path.Combine(folder, "nvidia0"), "");
+        Assert.Equal(new Standbys(2, true), Standbys.Of(2, folder));
+        Directory.Delete(folder, recursive: true);
     }
 
     private static Assignment Gang(int ranksHere, int world, int attempt = 1)

@@ -78,8 +78,9 @@ public sealed class AlonePlanTests
         var old = new RankSeen(1, 1001, Now).LaunchedAs(0, 2, Now);
         var standby = new RankSeen(2, 1002, Now) { Life = RankLife.Ready };
         var wanted = Training() with { LocalTry = 1 };
-        Assert.IsType<AgentAction.Kill>(Assert.Single(AgentPlan.Decide(wanted, [old, standby], "node-0", 1, Now)));
-        Assert.Equal([new AgentAction.Launch(2, 0)], AgentPlan.Decide(wanted, [old.End(137, "", Now), standby], "node-0", 1, Now));
+        var one = new Standbys(1, NodeHasGpus: true);
+        Assert.IsType<AgentAction.Kill>(Assert.Single(AgentPlan.Decide(wanted, [old, standby], "node-0", one, Now)));
+        Assert.Equal([new AgentAction.Launch(2, 0)], AgentPlan.Decide(wanted, [old.End(137, "", Now), standby], "node-0", one, Now));
     }
 
     /// <summary>Orders, ends, silences and late orders in any succession.</summary>
@@ -103,7 +104,7 @@ public sealed class AlonePlanTests
                 };
                 ranks = what is 2 or 3 ? [.. ranks.Select(r => r.Alive && !r.Standby ? r.End(what == 2 ? 137 : 1, "", now) : r)] : ranks;
                 wanted = AlonePlan.Decide(wanted, ranks, "node-0", alone, now)?.Next ?? wanted;
-                foreach (var action in AgentPlan.Decide(wanted, ranks, "node-0", 0, now))
+                foreach (var action in AgentPlan.Decide(wanted, ranks, "node-0", new Standbys(0, NodeHasGpus: true), now))
                 {
                     ranks = action switch
                     {

@@ -31,7 +31,7 @@ public sealed class WireKindTests
     [MemberData(nameof(Reports))]
     public void Each_report_of_a_rank_has_its_place(string kind) => Assert.Equal(kind, Of<RankReport>(kind).Match(
         none: () => "none", hello: _ => "hello", ready: _ => "ready", progress: _ => "progress", pulse: _ => "pulse", done: _ => "done",
-        failed: _ => "failed", leftGang: _ => "left_gang", sample: _ => "sample", checkpoint: _ => "checkpoint",
+        failed: _ => "failed", leftGang: _ => "left_gang", prepared: _ => "prepared", sample: _ => "sample", checkpoint: _ => "checkpoint",
         evaluation: _ => "evaluation", expertLoad: _ => "expert_load", resumed: _ => "resumed", refused: _ => "refused", note: _ => "note",
         trace: _ => "trace",
         reference: _ => "reference", collectives: _ => "collectives", bench: _ => "bench", forming: _ => "forming"));
