@@ -12,7 +12,15 @@ internal abstract record AgentNews
     public sealed record Said(int Slot, RankReport Report) : AgentNews;
 
     /// <param name="Room">Released once the line is taken: whoever prints faster than that waits, and fills no memory.</param>
-    public sealed record Printed(int Slot, LogLine Line, SemaphoreSlim Room) : AgentNews;
+    public sealed record Printed(int Slot, LogLine Line, SemaphoreSlim Room) : AgentNews
+    {
+        /// <summary>To be called by whoever hears it, once.</summary>
+        public LogLine Take()
+        {
+            Room.Release();
+            return Line;
+        }
+    }
 
     /// <summary>The process is gone, and all it said and printed came before this.</summary>
     public sealed record Exited(int Slot, int ExitCode) : AgentNews;

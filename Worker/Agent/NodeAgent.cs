@@ -129,8 +129,7 @@ internal sealed partial class NodeAgent : IDisposable
                 Hear(said.Slot, said.Report);
                 break;
             case AgentNews.Printed printed:
-                printed.Room.Release();
-                _output.Print(Find(printed.Slot), printed.Line);
+                _output.Print(Find(printed.Slot), printed.Take());
                 break;
             case AgentNews.Exited exited when Find(exited.Slot) is { } rank:
                 End(rank, exited.ExitCode, _output.LastWords(rank.Slot));

@@ -166,8 +166,11 @@ internal sealed class FormingGang : IDisposable
                 case AgentNews.Exited exited when !_lost.Contains(exited.Slot):
                     throw new InvalidDataException(
                         $"process {exited.Slot} ended with code {exited.ExitCode.ToString(CultureInfo.InvariantCulture)} and no word.");
-                case AgentNews.Printed { Line: { Error: true, Text: var line } }:
-                    _errors.WriteLine(line);
+                case AgentNews.Printed printed:
+                    if (printed.Take() is { Error: true, Text: var line })
+                    {
+                        _errors.WriteLine(line);
+                    }
                     break;
             }
             tell?.Invoke(news);

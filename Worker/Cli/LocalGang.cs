@@ -86,8 +86,11 @@ internal sealed class LocalGang<T> : IDisposable
                         Array.ForEach(_processes, p => p?.Kill());
                     }
                     break;
-                case AgentNews.Printed { Line: { Error: true, Text: var line } } when failure is null:
-                    _errors.WriteLine(line);
+                case AgentNews.Printed printed:
+                    if (printed.Take() is { Error: true, Text: var line } && failure is null)
+                    {
+                        _errors.WriteLine(line);
+                    }
                     break;
             }
         }
