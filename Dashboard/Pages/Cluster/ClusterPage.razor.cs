@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Dashboard.Streams;
+using DeepSeekOps.Dashboard.Words;
 using Microsoft.AspNetCore.Components;
 
 namespace DeepSeekOps.Dashboard.Pages.Cluster;
@@ -14,6 +15,7 @@ public sealed partial class ClusterPage : IAsyncDisposable
     private Contracts.Ops.V1.Cluster? cluster;
     private string? trouble;
     private long heard;
+    private readonly TypedText search = new();
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
 
@@ -47,6 +49,11 @@ public sealed partial class ClusterPage : IAsyncDisposable
             stream = Subscription.Begin(stop => Ops.WatchCluster(new GetClusterRequest(), cancellationToken: stop), Show, Clock);
         }
     }
+
+    protected override void OnParametersSet() => search.Follow(Search);
+
+    private void Find(string? text) => Navigation.NavigateTo(
+        Navigation.GetUriWithQueryParameter("q", search.Type(text) is { Length: > 0 } typed ? typed : null), replace: true);
 
     private Task Show(IReadOnlyList<Contracts.Ops.V1.Cluster> news) => InvokeAsync(() =>
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.Dashboard.Words;
 using Microsoft.AspNetCore.Components;
 using MudBlazor;
 
@@ -23,6 +24,8 @@ public sealed partial class Timeline
 
     [Parameter] public EventFilter Filter { get; set; } = new();
 
+    private readonly TypedText find = new();
+
     private string? Text => Filter.Find;
 
     private string? Level => Filter.Level;
@@ -37,6 +40,8 @@ public sealed partial class Timeline
     private bool Matches(Event e) =>
         (string.IsNullOrEmpty(Text) || e.Text.Contains(Text, StringComparison.OrdinalIgnoreCase) || e.Stage == Text || e.Kind == Text)
         && (Level switch { "error" => e.Level == "error", "warning" => e.Level is "warning" or "error", _ => true });
+
+    protected override void OnParametersSet() => find.Follow(Text);
 
     private void Set(string parameter, string? value) =>
         Navigation.NavigateTo(Navigation.GetUriWithQueryParameter(parameter, string.IsNullOrEmpty(value) ? null : value), replace: true);

@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Dashboard.Streams;
+using DeepSeekOps.Dashboard.Words;
 using Microsoft.AspNetCore.Components;
 
 namespace DeepSeekOps.Dashboard.Pages.Runs;
@@ -28,6 +29,8 @@ public sealed partial class RunsPage : IAsyncDisposable
 
     [SupplyParameterFromQuery] public string? State { get; set; }
 
+    private readonly TypedText search = new();
+
     /// <summary>The last run of the page before; empty: this is the first page.</summary>
     [SupplyParameterFromQuery] public string? After { get; set; }
 
@@ -38,6 +41,7 @@ public sealed partial class RunsPage : IAsyncDisposable
 
     protected override async Task OnParametersSetAsync()
     {
+        search.Follow(Search);
         var request = new ListRunsRequest
         {
             Search = Search ?? "", State = State ?? "", PageToken = After ?? "", PageSize = PageSize, ChangesOnly = true,
@@ -62,6 +66,13 @@ public sealed partial class RunsPage : IAsyncDisposable
     {
         if (ReferenceEquals(request, asked))
         {
+            if (stream is { NotFound: true } && !string.IsNullOrEmpty(After))
+            {
+                // An address that was kept names a place in a list of another time: its beginning is what can be shown.
+                Navigation.NavigateTo(With("after", null), replace: true);
+                return;
+            }
+
             trouble = stream?.Trouble;
             heard += news.Count;
             list = news.Aggregate(list, Newest);

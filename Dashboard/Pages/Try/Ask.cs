@@ -45,11 +45,11 @@ public sealed record Ask(string Run, string Stage, string Step, string Prompt, b
     public string? Problem =>
         Prompt.Length == 0 ? "Write a prompt first."
         : !double.TryParse(Temperature, NumberStyles.Float, CultureInfo.InvariantCulture, out double t) || t is not (>= 0 and <= 100)
-            ? $"Temperature '{Temperature}' makes no sense: write a number from 0 (greedy) to 100."
+            ? $"Temperature '{Temperature}' is not valid: write a number from 0 (greedy) to 100."
         : !int.TryParse(MaxTokens, NumberStyles.None, CultureInfo.InvariantCulture, out int n) || n is < 1 or > 8192
-            ? $"Most tokens '{MaxTokens}' makes no sense: write a whole number from 1 to 8192."
+            ? $"Most tokens '{MaxTokens}' is not valid: write a whole number from 1 to 8192."
         : !long.TryParse(Seed, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)
-            ? $"Seed '{Seed}' makes no sense: write a whole number."
+            ? $"Seed '{Seed}' is not valid: write a whole number."
         : null;
 
     /// <summary>Of an ask without a problem.</summary>

@@ -13,6 +13,7 @@ public sealed partial class TryPage : IAsyncDisposable
     /// <summary>Pauses in typing after which the address follows.</summary>
     private static readonly TimeSpan TypingPause = TimeSpan.FromMilliseconds(400);
 
+    private readonly HashSet<string> written = [];
     private Ask ask = Ask.Read("");
     private TextInTheMaking text = null!;
     private Subscription<ListRunsReply>? stream;
@@ -182,6 +183,7 @@ public sealed partial class TryPage : IAsyncDisposable
         string address = Navigation.GetUriWithQueryParameters(ask.Parameters);
         if (address != Navigation.Uri)
         {
+            written.Add(address);
             Navigation.NavigateTo(address, replace: true);
         }
     }
@@ -197,6 +199,12 @@ public sealed partial class TryPage : IAsyncDisposable
 
     private void ReadAddress(string address)
     {
+        // Written here: it comes back after letters that were typed since.
+        if (written.Remove(address))
+        {
+            return;
+        }
+
         var told = Ask.Read(new Uri(address).Query);
         if (IsHere(address) && !told.Parameters.SequenceEqual(ask.Parameters))
         {
