@@ -37,7 +37,7 @@ public sealed class Subscription<T> : IAsyncDisposable
     /// <summary>Why nothing comes, in words; null while all is well.</summary>
     public string? Trouble { get; private set; }
 
-    /// <summary>What was asked for is not there, so asking again is of no use.</summary>
+    /// <summary>What was asked for is not there, or cannot be: asking again is of no use.</summary>
     public bool NotFound { get; private set; }
 
     public async ValueTask DisposeAsync()
@@ -74,7 +74,7 @@ public sealed class Subscription<T> : IAsyncDisposable
                     return;
                 }
                 Trouble = lost is RpcException rpc ? Faults.InWords(rpc) : "The stream was cut.";
-                NotFound = lost is RpcException { StatusCode: StatusCode.NotFound };
+                NotFound = lost is RpcException { StatusCode: StatusCode.NotFound or StatusCode.InvalidArgument };
                 ShowSoon();
             }
             await Task.Delay(pause, clock, ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

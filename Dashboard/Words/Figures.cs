@@ -23,7 +23,10 @@ public static class Figures
         return (power == 0 && value == Math.Floor(value) ? value.ToString("0", Plain) : Digits(value)) + letters[power];
     }
 
-    public static string Whole(long value) => value.ToString("#,0", Plain).Replace(',', '\u2009');
+    public static string Whole(long value) => value.ToString("#,0", Plain);
+
+    /// <summary>"1 node", "2,048 GPUs".</summary>
+    public static string Of(long count, string one, string many) => $"{Whole(count)} {(count == 1 ? one : many)}";
 
     public static string Percent(double share) =>
         double.IsFinite(share) ? (share * 100).ToString(Math.Abs(share) < 0.1 ? "0.0#" : "0.0", Plain) + " %" : "–";

@@ -47,7 +47,7 @@ public sealed class ClusterPageTests : PageTest
         Assert.Equal("r" + string.Concat(Enumerable.Repeat(".-", 8)), nodes[^1]);
         Assert.InRange(heat.GetAttribute("cells")!.Length, 1, 5_000);
         Assert.True(page.FindAll("*").Count < 200, $"{page.FindAll("*").Count} elements");
-        Assert.Contains("1\u2009024", page.Find("[data-count=training]").TextContent, StringComparison.Ordinal);
+        Assert.Contains("1,024", page.Find("[data-count=training]").TextContent, StringComparison.Ordinal);
         Assert.Contains("simulated", page.Find(".ds-head .simulated").TextContent, StringComparison.Ordinal);
     }
 
@@ -67,6 +67,15 @@ public sealed class ClusterPageTests : PageTest
             () => Assert.StartsWith("ntAtAxA", page.Find("ds-heat").GetAttribute("cells")!.Split(' ')[7], StringComparison.Ordinal));
         Assert.Contains("not ready", page.Find("[data-count=not-ready]").TextContent, StringComparison.Ordinal);
         Assert.Contains("faulty GPU", page.Find("[data-node=node-0007]").TextContent, StringComparison.Ordinal);
+        string free = page.Find("[data-count=free]").TextContent;
+
+        // What was lost there is free for nobody.
+        broken.Nodes[7].Work.Clear();
+        broken.Nodes[7].SlotsUsed = 0;
+        Ops.Send("WatchCluster", broken);
+        page.WaitForAssertion(() => Assert.StartsWith("no-o-", page.Find("ds-heat").GetAttribute("cells")!.Split(' ')[7], StringComparison.Ordinal));
+        Assert.Equal(free, page.Find("[data-count=free]").TextContent);
+        Assert.Contains("Unused", page.Find("[data-node=node-0007]").TextContent, StringComparison.Ordinal);
     }
 
     [Fact]

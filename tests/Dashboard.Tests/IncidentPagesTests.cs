@@ -78,6 +78,8 @@ public sealed class IncidentPagesTests : PageTest
         Assert.Equal(["release", "take"], page.FindAll("[data-hand]").Select(b => b.GetAttribute("data-hand")));
         Assert.Contains("it has trained since", page.Find("[data-not-undone]").TextContent, StringComparison.Ordinal);
         Act(page, () => page.Find("[data-hand='release']").Click());
+        Act(page, () => page.Find("[data-hand='release']").Click());
+        dialogs.WaitForAssertion(() => Assert.Single(dialogs.FindAll(".mud-dialog")));
         dialogs.WaitForAssertion(() => Assert.True(dialogs.Find("[data-sure]").HasAttribute("disabled")));
         Act(dialogs, () => dialogs.Find("[data-by]").Input("bob"));
         Act(dialogs, () => dialogs.Find("[data-sure]").Click());

@@ -23,6 +23,20 @@ public sealed class RunPageTests : PageTest
         page.WaitForAssertion(() => Assert.Contains("There is no run named mini", page.Markup));
     }
 
+    /// <summary>An address may hold any text; the page asked for ever and said that the run cannot be read.</summary>
+    [Fact]
+    public void A_name_that_no_run_can_have_is_a_run_that_is_not_there_and_nothing_is_said_twice()
+    {
+        var page = Show();
+        Ops.Break("WatchRun", StatusCode.InvalidArgument, "name '../..' is not a name; use letters, digits, '-', '_' and '.'.");
+        page.WaitForAssertion(() => Assert.Contains("There is no run named mini", page.Markup));
+        Assert.DoesNotContain("Asking again", page.Markup);
+
+        var other = Show();
+        Ops.Break("WatchRun", StatusCode.NotFound, "There is no run named mini. `dsops runs` lists those there are.");
+        other.WaitForAssertion(() => Assert.Equal(2, other.Markup.Split("There is no run named mini").Length));
+    }
+
     [Fact]
     public void A_stream_that_fails_is_an_error_first_and_later_a_note_beside_what_was_known()
     {
@@ -64,7 +78,7 @@ public sealed class RunPageTests : PageTest
         Ops.Send("WatchRun", run);
         page.WaitForAssertion(() => Assert.Contains("rank 77 on node-9", page.Find("[data-rank]").TextContent));
         Assert.Contains("ranks on 256 nodes", page.Find("[data-ranks=training]").TextContent);
-        Assert.Contains("2\u2009047 ranks", page.Find("[data-ranks=training]").TextContent);
+        Assert.Contains("2,047 ranks", page.Find("[data-ranks=training]").TextContent);
         Assert.InRange(page.FindAll("*").Count, 100, 1500);
     }
 
@@ -111,7 +125,10 @@ public sealed class RunPageTests : PageTest
         Ops.Send("WatchRun", MiniRun());
         page.WaitForElement("[aria-label='Actions on the run'] button");
         Act(page, () => page.Find("[aria-label='Actions on the run'] button").Click());
+        Act(page, () => page.Find("[aria-label='Actions on the run'] button").Click());
         dialogs.WaitForAssertion(() => Assert.Contains("saves a checkpoint", dialogs.Markup));
+        // A double click on Pause opened two questions, one behind the other.
+        Assert.Single(dialogs.FindAll(".mud-dialog"));
         dialogs.WaitForAssertion(() => Assert.Contains("1 GPU on 1 node becomes free.", dialogs.Find("[data-consequences]").TextContent));
         Assert.Contains(Ops.Calls, c => c.Request is ForeseeRequest { Action: "pause", Run: "mini" });
         Assert.DoesNotContain(Ops.Calls, c => c.Method == "PauseRun");

@@ -73,10 +73,10 @@ public sealed class RunsPageTests : PageTest
         (list.All, list.Total, list.NextPageToken) = (10_000, 10_000, "bmV4dA");
         list.States["completed"] = 9_999;
         Ops.Send("WatchRuns", list);
-        page.WaitForAssertion(() => Assert.Equal(["all 10\u2009000", "completed 9\u2009999", "running 1"],
+        page.WaitForAssertion(() => Assert.Equal(["all 10,000", "completed 9,999", "running 1"],
             page.FindAll(".chip:not([data-next])")
                 .Select(c => string.Join(' ', c.TextContent.Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries)))));
-        Assert.Equal("1–1 of 10\u2009000", page.Find("[data-place]").TextContent);
+        Assert.Equal("1–1 of 10,000", page.Find("[data-place]").TextContent);
         Assert.EndsWith("?after=bmV4dA", page.Find("[data-next]").GetAttribute("href"));
     }
 

@@ -49,7 +49,7 @@ public sealed class SubmitPageTests : PageTest
         var line = Array.FindIndex(Text(page).Split('\n'), l => l.Contains("sequenceLength: 100", StringComparison.Ordinal)) + 1;
         Assert.Contains($"[{line},\"error\",", page.Find("ds-gutter").GetAttribute("problems"));
         Assert.True(SubmitButton(page).HasAttribute("disabled"));
-        Assert.Contains("1 problem to mend", page.Find("[data-verdict]").TextContent);
+        Assert.Contains("1 problem to fix", page.Find("[data-verdict]").TextContent);
     }
 
     [Fact]

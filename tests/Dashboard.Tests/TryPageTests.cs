@@ -127,9 +127,9 @@ public sealed class TryPageTests : PageTest
     }
 
     [Theory]
-    [InlineData("temperature", "warm", "Temperature 'warm' makes no sense")]
-    [InlineData("max", "0", "Most tokens '0' makes no sense")]
-    [InlineData("seed", "1.5", "Seed '1.5' makes no sense")]
+    [InlineData("temperature", "warm", "Temperature 'warm' is not valid")]
+    [InlineData("max", "0", "Most tokens '0' is not valid")]
+    [InlineData("seed", "1.5", "Seed '1.5' is not valid")]
     public void A_setting_that_makes_no_sense_is_named_and_stays_as_typed(string setting, string value, string words)
     {
         var page = Ready("/try?prompt=a");

@@ -22,6 +22,9 @@ public sealed class AccessibilityTests(LiveRun live)
 
     private static readonly (int Width, int Height)[] Windows = [(1440, 1000), (390, 844)];
 
+    /// <summary>What a browser's zoom of 200 % leaves of the desk.</summary>
+    private static readonly (int Width, int Height) Zoomed = (720, 500);
+
     private static readonly ColorScheme[] Schemes = [ColorScheme.Light, ColorScheme.Dark];
 
     /// <summary>Each page is loaded once: it follows the window and the system's scheme while it is open.</summary>
@@ -53,6 +56,9 @@ public sealed class AccessibilityTests(LiveRun live)
                     found.AddRange((await browser.Page.EvaluateAsync<string[]>(OutOfSight)).Select(v => $"{at}: {v}"));
                 }
             }
+
+            await Show(browser.Page, Zoomed.Width, Zoomed.Height, ColorScheme.Light);
+            found.AddRange((await browser.Page.EvaluateAsync<string[]>(OutOfSight)).Select(v => $"{path} at {Zoomed.Width}: {v}"));
 
             if (path.EndsWith("checkpoints", StringComparison.Ordinal))
             {

@@ -55,9 +55,11 @@ public static class ClusterMap
                 yield return (i < work.Ranks.Count ? work.Ranks[i] : "starting", work.Run);
             }
         }
+        // Nothing is placed on a node that is not ready, so its GPUs are not free for anybody.
+        string idle = node.State == "ready" ? "free" : "unused";
         for (; used < node.Slots; used++)
         {
-            yield return ("free", null);
+            yield return (idle, null);
         }
     }
 
@@ -70,6 +72,7 @@ public static class ClusterMap
     private static char SlotCode(string state) => state switch
     {
         "free" => '.',
+        "unused" => 'o',
         "starting" => 's',
         "training" => 't',
         "saving" => 'w',

@@ -25,7 +25,7 @@ public sealed partial class NodePanel
         (ops, command, options) => ops.KillNodeAsync(command, options));
 
     private static readonly NodeAct Heal = new("Heal", Icons.Material.Outlined.Healing, Asks: false,
-        "The simulated node is mended.", (ops, command, options) => ops.HealNodeAsync(command, options));
+        "The simulated node is repaired.", (ops, command, options) => ops.HealNodeAsync(command, options));
 
     private bool busy;
     private string reason = "";

@@ -12,6 +12,7 @@ namespace DeepSeekOps.Dashboard.Pages.Incidents;
 public sealed partial class HandKeys
 {
     private bool busy;
+    private bool asking;
     private string? trouble;
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
@@ -49,10 +50,24 @@ public sealed partial class HandKeys
     {
         string what = Number > 0 ? FormattableString.Invariant($"incident {Number} of {Run}/{Stage}") : Run;
         var parameters = new DialogParameters<HandDialog> { { d => d.Offer, offer }, { d => d.What, what } };
-        var dialog = await Dialogs.ShowAsync<HandDialog>($"{offer.Word}: {what}?", parameters);
-        if (await dialog.Result is { Canceled: false, Data: HandSaid said })
+        if (asking)
         {
-            await Act(offer, said);
+            // The second half of a double click: one question is enough.
+            return;
+        }
+
+        asking = true;
+        try
+        {
+            var dialog = await Dialogs.ShowAsync<HandDialog>($"{offer.Word}: {what}?", parameters);
+            if (await dialog.Result is { Canceled: false, Data: HandSaid said })
+            {
+                await Act(offer, said);
+            }
+        }
+        finally
+        {
+            asking = false;
         }
     }
 
@@ -93,7 +108,7 @@ public sealed record HandOffer(string Verb, string Word, string Effect, bool Las
 {
     public static HandOffer Hold { get; } = new("hold", "Hold automation",
         "Automation watches on and says what it would do, and ends, replaces and launches nothing until the hold is released. What is "
-        + "broken stays broken meanwhile, and its GPUs stand. A number that is not finite is acted on all the same.", true);
+        + "broken stays broken meanwhile, and its GPUs wait. A number that is not finite is acted on all the same.", true);
 
     public static HandOffer Release { get; } = new("release", "Release automation",
         "Automation acts again at once: what it said it would do, it does.", false);

@@ -23,6 +23,7 @@ public sealed partial class RunActions
         "Goes on from the chosen stage's newest good checkpoint. What came later in the run is done again.");
 
     private bool busy;
+    private bool asking;
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
 
@@ -44,10 +45,24 @@ public sealed partial class RunActions
     {
         var parameters = new DialogParameters<ConfirmDialog> { { d => d.Action, action }, { d => d.Run, Run },
             { d => d.WithStage, action == Retry } };
-        var dialog = await Dialogs.ShowAsync<ConfirmDialog>($"{action.Word} {Run.Name}?", parameters);
-        if (await dialog.Result is { Canceled: false, Data: Confirmed confirmed })
+        if (asking)
         {
-            await Act(action, confirmed);
+            // The second half of a double click: one question is enough.
+            return;
+        }
+
+        asking = true;
+        try
+        {
+            var dialog = await Dialogs.ShowAsync<ConfirmDialog>($"{action.Word} {Run.Name}?", parameters);
+            if (await dialog.Result is { Canceled: false, Data: Confirmed confirmed })
+            {
+                await Act(action, confirmed);
+            }
+        }
+        finally
+        {
+            asking = false;
         }
     }
 

@@ -40,6 +40,10 @@ public sealed partial class RunPage : IAsyncDisposable
 
     [Parameter, EditorRequired] public string Name { get; set; } = "";
 
+    /// <summary>What the title says is not said again.</summary>
+    private static string Without(string? text, string title) =>
+        text is null ? "" : text.StartsWith(title, StringComparison.Ordinal) ? text[title.Length..].TrimStart() : text;
+
     private string ShownTab => Tabs.Any(t => t.Key == Tab) ? Tab ?? "charts" : "charts";
 
     /// <summary>The router keeps this page when only the run in the address changes, so the streams follow the name.</summary>

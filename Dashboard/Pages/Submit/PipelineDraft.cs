@@ -39,7 +39,7 @@ public sealed class PipelineDraft
         catch (Exception fault) when (IsNoYaml(fault))
         {
             return new(text, [],
-                fault is YamlException { Start.Line: var line } ? $"Line {line}: {fault.Message}" : "This is no YAML yet.");
+                fault is YamlException { Start.Line: var line } ? $"Line {line}: {fault.Message}" : "This is not YAML yet.");
         }
     }
 

@@ -43,8 +43,8 @@ public sealed partial class SubmitPage : IAsyncDisposable
         (_, { } trouble, _, _) => (Icons.Material.Outlined.CloudOff, "care", trouble),
         (_, _, true, _) => (Icons.Material.Outlined.MoreHoriz, "", "Checking"),
         (_, _, _, 0) => (Icons.Material.Outlined.CheckCircle, "good", "Ready to submit"),
-        (_, _, _, 1) => (Icons.Material.Outlined.Error, "bad", "1 problem to mend"),
-        var (_, _, _, n) => (Icons.Material.Outlined.Error, "bad", $"{n} problems to mend"),
+        (_, _, _, 1) => (Icons.Material.Outlined.Error, "bad", "1 problem to fix"),
+        var (_, _, _, n) => (Icons.Material.Outlined.Error, "bad", $"{n} problems to fix"),
     };
 
     /// <summary>What is typed the browser keeps by itself; what the form changes it has to be told.</summary>

@@ -1,11 +1,13 @@
 // <ds-heat names cells runs by chosen>: every GPU of the cluster on one canvas. Each state has a shape of its own beside its colour.
 // Arrow keys walk over nodes, Enter or a click opens one: it is put into the address, where the page reads it.
 const gpuColumns = 4;
-const words = { '.': 'free', s: 'starting', t: 'training', w: 'saving', d: 'done', x: 'exited', u: 'unknown' };
+const words = { '.': 'free', o: 'unused', s: 'starting', t: 'training', w: 'saving', d: 'done', x: 'exited', u: 'unknown' };
 const nodeWords = { r: 'ready', n: 'not ready', c: 'cordoned', m: 'out for maintenance', u: 'of unknown health' };
 const tones = { s: '--ds-status-care', t: '--ds-status-moving', w: '--ds-status-good', d: '--ds-status-good', x: '--ds-status-bad', u: '--ds-status-idle' };
-const codes = { free: '.', starting: 's', training: 't', saving: 'w', done: 'd', exited: 'x', unknown: 'u' };
+const codes = { free: '.', unused: 'o', starting: 's', training: 't', saving: 'w', done: 'd', exited: 'x', unknown: 'u' };
 const nodeCodes = { 'not-ready': 'n', cordoned: 'c', maintenance: 'm' };
+
+const idle = code => code === '.' || code === 'o';
 
 function palette(element) {
   const style = getComputedStyle(element), found = new Map();
@@ -18,7 +20,7 @@ function cell(g, color, code, x, y, s, tint, alpha = 1) {
   g.strokeStyle = color('--mud-palette-lines-inputs');
   g.lineWidth = 1;
   g.strokeRect(x + .5, y + .5, s - 1, s - 1);
-  if (code === '.') return;
+  if (idle(code)) return;
   g.fillStyle = tint ?? color(tones[code]);
   g.globalAlpha = alpha;
   if (code === 't') g.fillRect(x, y, s, s);
@@ -139,9 +141,9 @@ customElements.define('ds-heat', class extends HTMLElement {
       const row = this.rows[i] ?? 'u';
       for (let k = 0; 2 * k + 1 < row.length; k++) {
         const code = row[2 * k + 1], run = this.legend?.get(row[2 * k + 2]);
-        const tint = by === 'run' && run ? color(run.colour) : by === 'use' && code !== '.' ? color('--ds-status-moving') : undefined;
+        const tint = by === 'run' && run ? color(run.colour) : by === 'use' && !idle(code) ? color('--ds-status-moving') : undefined;
         // Half of the card's peak is the top of the scale: no published run of this kind went beyond.
-        const alpha = by === 'use' && code !== '.' ? (code === 't' ? .12 + .88 * Math.min(1, (run?.mfu ?? 0) / .5) : .12) : 1;
+        const alpha = by === 'use' && !idle(code) ? (code === 't' ? .12 + .88 * Math.min(1, (run?.mfu ?? 0) / .5) : .12) : 1;
         cell(g, color, code, x + (k % gpuColumns) * plan.cellSize, y + Math.floor(k / gpuColumns) * plan.cellSize, plan.cellSize - 1, tint, alpha);
       }
       if (by === 'run' && row[2] && row[2] !== '-') this.letter(g, color, row[2], x + plan.w / 2, y + plan.h / 2);

@@ -41,7 +41,7 @@ export function figure(name, value) {
 }
 
 // Whole numbers in groups of three, with the thin space of the rest of the pages.
-export const whole = value => Math.round(value).toString().replace(/\B(?=(\d{3})+(?!\d))/g, '\u2009');
+export const whole = value => Math.round(value).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 
 // As many digits as the wire carries: for who wants to know it exactly.
 export function exact(name, value) {
