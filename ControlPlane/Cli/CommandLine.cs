@@ -19,7 +19,7 @@ public static class CommandLine
         terminal = terminal.Plain();
         var root = Build(terminal);
         var parsed = root.Parse(args);
-        if (parsed.Errors.Count > 0)
+        if (parsed.Errors.Count > 0 || UnknownOption(parsed) is not null)
         {
             string verb = parsed.CommandResult.Command == root ? "dsops" : $"dsops {parsed.CommandResult.Command.Name}";
             Report(terminal, args.Contains(CommonOptions.Json.Name), WrongUse(root, parsed, verb));
@@ -84,6 +84,13 @@ public static class CommandLine
     /// <summary>A verb that does not exist is named, with the one that was probably meant.</summary>
     private static RefusalException WrongUse(RootCommand root, ParseResult parsed, string verb)
     {
+        if (UnknownOption(parsed) is { } written)
+        {
+            string[] options = [.. parsed.CommandResult.Command.Options.Concat(root.Options.Where(o => o.Recursive)).Select(o => o.Name)];
+            string? meant = Nearest.To(written, options).FirstOrDefault();
+            return new RefusalException($"{verb} has no option '{written}'.",
+                $"{(meant is null ? "" : $"Did you mean {meant}? ")}See `{verb} --help`.", ExitCode.Usage);
+        }
         if (parsed.CommandResult.Command != root || parsed.UnmatchedTokens.Count == 0)
         {
             return new RefusalException(WrongValue(parsed.Errors[0]), $"See `{verb} --help`.", ExitCode.Usage);
@@ -93,6 +100,20 @@ public static class CommandLine
         return new RefusalException(
             $"'{word}' is not a verb of dsops.", near is null ? "See `dsops --help`." : $"Did you mean `dsops {near}`? See `dsops --help`.",
             ExitCode.Usage);
+    }
+
+    /// <summary>
+    /// What looks like an option and is none. The parser takes one for a run's name or for words to search, where a verb has such an
+    /// argument; after a -- everything is one.
+    /// </summary>
+    private static string? UnknownOption(ParseResult parsed)
+    {
+        if (!parsed.CommandResult.Command.TreatUnmatchedTokensAsErrors || parsed.Tokens.Any(token => token.Type == TokenType.DoubleDash))
+        {
+            return null;
+        }
+        return parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens).Select(token => token.Value)
+            .Concat(parsed.UnmatchedTokens).FirstOrDefault(word => word.StartsWith("--", StringComparison.Ordinal) && word.Length > 2);
     }
 
     /// <summary>The parser speaks of .NET's types and in several lines; people are told the option, the value and what it takes.</summary>
@@ -119,7 +140,7 @@ public static class CommandLine
     {
         if (json)
         {
-            terminal.Error.WriteLine(ProtoJson.Document(writer =>
+            terminal.ErrorDocument.WriteLine(ProtoJson.Document(writer =>
             {
                 writer.WriteStartObject();
                 writer.WriteStartObject("error");

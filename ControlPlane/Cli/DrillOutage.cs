@@ -69,7 +69,7 @@ internal sealed class DrillOutage(string dataDirectory, Func<CancellationToken, 
             string[] command = [.. Split($"{proc}/cmdline")];
             if (!command.Any(part => Path.GetFileName(part) is "dsops" or "dsops.dll"))
             {
-                throw new RefusalException($"Process {found.Pid} is no `dsops`: {string.Join(' ', command)}.",
+                throw new RefusalException($"Process {found.Pid} is not `dsops`: {string.Join(' ', command)}.",
                     "Start the control plane by `dsops dev --drills`.", ExitCode.Failed);
             }
 

@@ -1,13 +1,18 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using System.Text.RegularExpressions;
 using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Cli;
 
 /// <summary>Examples at the end of each verb's help: what a newcomer copies.</summary>
-internal static class Examples
+internal static partial class Examples
 {
+    /// <summary>Columns of prose that are easy to read; in a pipe too, which ends on somebody's terminal.</summary>
+    private const int Widest = 80;
+
     private static readonly Dictionary<string, string[]> ByVerb = new()
     {
         ["dsops"] = ["dsops dev --submit deploy/examples/mini.yaml", "dsops show mini", "dsops events mini -f",
@@ -90,31 +95,69 @@ internal static class Examples
         {
             if (option is HelpOption { Action: HelpAction help } helpOption)
             {
-                help.MaxWidth = Math.Min(terminal.Width, 120);
-                helpOption.Action = new HelpWithExamples(help);
+                help.MaxWidth = Math.Min(terminal.Width, Widest);
+                helpOption.Action = new HelpWithExamples(help, help.MaxWidth);
             }
         }
     }
 
-    private sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLineAction
+    /// <summary>
+    /// A line of a shell that is too long goes on after a backslash, before an option or a pipe: within a quoted text that would be
+    /// another text.
+    /// </summary>
+    internal static IEnumerable<string> Lines(string example, int width)
+    {
+        string line = "  ";
+        foreach (string part in Parts().Split(example))
+        {
+            if (line.Trim().Length > 0 && line.Length + 1 + part.Length + 2 > width)
+            {
+                yield return $"{line} \\";
+                line = "     ";
+            }
+
+            line += line.Trim().Length == 0 ? part : $" {part}";
+        }
+
+        yield return line;
+    }
+
+    [GeneratedRegex(@" (?=--|\| )")]
+    private static partial Regex Parts();
+
+    private sealed class HelpWithExamples(HelpAction help, int width) : SynchronousCommandLineAction
     {
         public override bool ClearsParseErrors => true;
 
         public override int Invoke(ParseResult parseResult)
         {
             int code = help.Invoke(parseResult);
-            string verb = parseResult.CommandResult.Command is RootCommand ? "dsops" : parseResult.CommandResult.Command.Name;
-            if (ByVerb.TryGetValue(verb, out string[]? examples))
+            string[] examples = [.. Of(parseResult.CommandResult)];
+            if (examples.Length > 0)
             {
                 var output = parseResult.InvocationConfiguration.Output;
                 output.WriteLine("Examples:");
-                foreach (string example in examples)
+                foreach (string line in examples.SelectMany(example => Lines(example, width)))
                 {
-                    output.WriteLine($"  {example}");
+                    output.WriteLine(line);
                 }
                 output.WriteLine();
             }
             return code;
+        }
+
+        /// <summary>Of a verb below another one: those of that one that begin with its words.</summary>
+        private static IEnumerable<string> Of(CommandResult result)
+        {
+            var path = new List<string>();
+            for (SymbolResult? at = result; at is CommandResult { Command: not RootCommand and var command }; at = at.Parent)
+            {
+                path.Insert(0, command.Name);
+            }
+
+            string begin = $"dsops {string.Join(' ', path)}";
+            return ByVerb.GetValueOrDefault(path.Count == 0 ? "dsops" : path[0], [])
+                .Where(example => path.Count < 2 || example.StartsWith(begin, StringComparison.Ordinal));
         }
     }
 }

@@ -28,10 +28,11 @@ public static class Words
     public static string Moment(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture);
 
     /// <summary>"ends in 54 d 3 h, about 2026-03-01 08:00 UTC (53 d 1 h to 57 d 9 h): …".</summary>
-    public static string Forecast(Contracts.Ops.V1.RunForecast forecast, DateTimeOffset now)
+    /// <param name="simulated">Its time passes faster than a clock's, so it has no date.</param>
+    public static string Forecast(Contracts.Ops.V1.RunForecast forecast, DateTimeOffset now, bool simulated)
     {
         var left = forecast.Left.ToTimeSpan();
-        return $"ends in {Time(left)}, about {Moment(now + left)} ({Time(forecast.Low.ToTimeSpan())} to "
+        return $"ends in {Time(left)}{(simulated ? " of simulated time" : $", about {Moment(now + left)}")} ({Time(forecast.Low.ToTimeSpan())} to "
             + $"{Time(forecast.High.ToTimeSpan())}): {forecast.Basis}";
     }
 

@@ -15,11 +15,20 @@ public sealed record Terminal(TextWriter Output, TextWriter Error, int Width, bo
         return new Terminal(Console.Out, Console.Error, WidthOfStandard(piped), Colors: !piped && !NoColorWanted, Interactive: !piped);
     }
 
-    /// <summary>The same terminal, to which nothing gets that could steer it.</summary>
+    /// <summary>Results that programs read or people copy (JSON, pipelines, log lines): their lines are never broken.</summary>
+    public TextWriter Document => Output is PlainWriter plain ? plain.Whole : Output;
+
+    /// <summary>The same of errors.</summary>
+    public TextWriter ErrorDocument => Error is PlainWriter plain ? plain.Whole : Error;
+
+    /// <summary>Where an answer goes that is JSON or a sentence.</summary>
+    public TextWriter Answer(bool json) => json ? Document : Output;
+
+    /// <summary>The same terminal, to which nothing gets that could steer it, and no sentence that is longer than its lines.</summary>
     public Terminal Plain() => this with
     {
-        Output = Output as PlainWriter ?? new PlainWriter(Output),
-        Error = Error as PlainWriter ?? new PlainWriter(Error),
+        Output = Output as PlainWriter ?? new PlainWriter(Output, Width),
+        Error = Error as PlainWriter ?? new PlainWriter(Error, Width),
     };
 
     /// <summary>The same terminal as Spectre draws on it.</summary>

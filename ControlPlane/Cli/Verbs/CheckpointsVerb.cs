@@ -33,7 +33,7 @@ internal static class CheckpointsVerb
             }
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(reply.Checkpoints));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(reply.Checkpoints));
             }
             else if (reply.Checkpoints.Count == 0)
             {

@@ -29,7 +29,7 @@ internal static class CloneVerb
             };
             var reply = await client.CloneRunAsync(request, ControlPlaneConnection.Options(cancellation));
             reply.Text = Changed(reply.Text, parsed.GetRequiredValue(set));
-            await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(reply) : reply.Text.TrimEnd());
+            await terminal.Document.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(reply) : reply.Text.TrimEnd());
             return ExitCode.Ok;
         });
         return command;

@@ -32,7 +32,7 @@ internal static class ClusterVerb
             var cluster = await client.GetClusterAsync(new GetClusterRequest(), ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(cluster));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(cluster));
             }
             else
             {
@@ -47,7 +47,7 @@ internal static class ClusterVerb
             OnNode(terminal, "drain", "Cordons a node; what runs there saves and goes elsewhere.", (c, n, o) => c.DrainNodeAsync(n, o)));
         command.Subcommands.Add(
             OnNode(terminal, "kill", "Simulated cluster: breaks a node with all that runs there.", (c, n, o) => c.KillNodeAsync(n, o)));
-        command.Subcommands.Add(OnNode(terminal, "heal", "Simulated cluster: mends a node.", (c, n, o) => c.HealNodeAsync(n, o)));
+        command.Subcommands.Add(OnNode(terminal, "heal", "Simulated cluster: repairs a node.", (c, n, o) => c.HealNodeAsync(n, o)));
         command.Subcommands.Add(MaintenanceVerb.Build(terminal));
         return command;
     }
@@ -75,7 +75,7 @@ internal static class ClusterVerb
                 }
                 var request = new NodeCommand { Name = name, Reason = parsed.GetValue(reason) ?? "" };
                 var node = await call(client, request, ControlPlaneConnection.Options(cancellation));
-                await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(node)
+                await terminal.Answer(parsed.WantsJson()).WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(node)
                     : Columns.Clean($"{node.Name} is {node.State}. {node.Reason}").TrimEnd());
             }
             return ExitCode.Ok;

@@ -18,7 +18,7 @@ internal static class CostVerb
             var run = await client.GetRunAsync(asked, ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(Json(run));
+                await terminal.Document.WriteLineAsync(Json(run));
             }
             else
             {

@@ -28,7 +28,7 @@ internal static class DrillVerb
         var stage = new Option<string?>("--stage") { Description = "Default: the stage that trains.", HelpName = "NAME" };
         var within = new Option<int>("--within")
         {
-            Description = "So many seconds the recovery is waited for.", HelpName = "SECONDS", DefaultValueFactory = _ => 300,
+            Description = "Seconds to wait for the recovery.", HelpName = "SECONDS", DefaultValueFactory = _ => 300,
         };
         within.Validators.Add(result =>
         {
@@ -67,7 +67,7 @@ internal static class DrillVerb
             var card = await Wait(connection.Client, truth, patience, cancellation);
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(card));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(card));
             }
             else
             {

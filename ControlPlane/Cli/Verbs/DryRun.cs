@@ -15,14 +15,14 @@ internal static class DryRun
         var foresight = await client.ForeseeAsync(request, ControlPlaneConnection.Options(cancellation));
         if (parsed.WantsJson())
         {
-            await terminal.Output.WriteLineAsync(ProtoJson.Document(foresight));
+            await terminal.Document.WriteLineAsync(ProtoJson.Document(foresight));
             return foresight.Impossible.Length > 0 ? ExitCode.Failed : ExitCode.Ok;
         }
 
         if (foresight.Impossible.Length > 0)
         {
             throw new RefusalException(foresight.Impossible,
-                "Nothing would be changed; `dsops queue` and `dsops cluster` show how things stand.");
+                "Nothing would be changed; `dsops queue` and `dsops cluster` show the state.");
         }
 
         foreach (string consequence in foresight.Consequences)

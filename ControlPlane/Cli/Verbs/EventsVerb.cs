@@ -49,7 +49,7 @@ internal static class EventsVerb
         events = [.. events.OrderBy(item => item.At?.ToDateTimeOffset()).ThenBy(item => item.Number)];
         if (parsed.WantsJson())
         {
-            await terminal.Output.WriteLineAsync(ProtoJson.Document(events));
+            await terminal.Document.WriteLineAsync(ProtoJson.Document(events));
             return ExitCode.Ok;
         }
         foreach (var item in parsed.GetValue(All) ? events : EventFold.Of(events))
@@ -72,7 +72,7 @@ internal static class EventsVerb
                 after = item.Number;
                 if (json)
                 {
-                    terminal.Output.WriteLine(ProtoJson.Line(item));
+                    terminal.Document.WriteLine(ProtoJson.Line(item));
                 }
                 else
                 {

@@ -25,12 +25,12 @@ internal static class ExpertsVerb
                 ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(load));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(load));
             }
             else if (load.Newest is null)
             {
-                await terminal.Output.WriteLineAsync("No load of experts yet. Pretraining and context extension tell it each fifth step;");
-                await terminal.Output.WriteLineAsync("the other stages and simulated ones do not.");
+                await terminal.Output.WriteLineAsync("No load of experts yet. Pretraining and context extension report it every fifth step; "
+                    + "the other stages and simulated ones do not.");
             }
             else
             {
@@ -44,7 +44,7 @@ internal static class ExpertsVerb
     public static void Write(Terminal terminal, string run, ExpertLoad load)
     {
         terminal.Output.WriteLine($"{run}/{load.Stage}: {load.Experts} experts per layer, their tokens over the layer's mean");
-        terminal.Output.WriteLine("BUSY@STEP, IDLE: the busiest and the idlest expert, 1 is perfect balance");
+        terminal.Output.WriteLine("BUSY@STEP, IDLE: the busiest and the least busy expert, 1 is perfect balance");
         terminal.Output.WriteLine("CV: standard deviation over the mean, EMPTY: experts without a token");
         ExpertLoadReport[] reports = load.First.Step == load.Newest.Step ? [load.Newest] : [load.First, load.Newest];
         // The newest stays longest where the terminal is narrow.

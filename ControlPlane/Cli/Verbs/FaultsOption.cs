@@ -36,7 +36,7 @@ internal static class FaultsOption
 
         var (trace, problems) = FaultTrace.Parse(Path.GetFileNameWithoutExtension(path), text);
         return trace is null
-            ? throw new RefusalException($"'{path}' is no trace of faults: {string.Join("; ", problems)}.",
+            ? throw new RefusalException($"'{path}' is not a trace of faults: {string.Join("; ", problems)}.",
                 "Give CSV with a head: start_days, end_days, node and, if there is one, class.")
             : (FaultMix.None with
             {

@@ -58,7 +58,8 @@ internal static class HandVerbs
             }
 
             var run = await call(client, request, ControlPlaneConnection.Options(cancellation));
-            await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(run) : Columns.Clean(Said(verb, run)));
+            await terminal.Answer(parsed.WantsJson()).WriteLineAsync(
+                parsed.WantsJson() ? ProtoJson.Document(run) : Columns.Clean(Said(verb, run)));
             return ExitCode.Ok;
         });
         return command;
@@ -66,7 +67,7 @@ internal static class HandVerbs
 
     private static string Said(string verb, Run run) => (verb, run.Hold) switch
     {
-        ("undo", _) => $"{run.Name}: it is taken back; `dsops events {run.Name}` tells how.",
+        ("undo", _) => $"{run.Name}: it is taken back; `dsops events {run.Name}` says how.",
         (_, { } hold) => $"{run.Name} is {hold.Words}. `dsops incidents {(hold.Taken ? "give-back" : "release")} {run.Name}` ends it.",
         _ => $"{run.Name}: automation acts again.",
     };

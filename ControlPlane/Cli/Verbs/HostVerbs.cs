@@ -246,7 +246,7 @@ internal static class HostVerbs
     {
         var agents = new Option<string?>("--agents")
         {
-            Description = "Kubernetes: address and port where agents in pods report, such as 0.0.0.0:5082; nobody else is answered there. "
+            Description = "Kubernetes: address and port where agents in pods report, such as 0.0.0.0:5082; only they are answered there. "
                 + "It is not encrypted: keep it within the cluster. Default: none.",
             HelpName = "ADDRESS:PORT",
         };
@@ -285,7 +285,7 @@ internal static class HostVerbs
     {
         var days = new Option<int>("--keep-pods")
         {
-            Description = "Local cluster: folders of ended pods, with the logs of their ranks, stay for so many days.", HelpName = "DAYS",
+            Description = "Local cluster: folders of ended pods, with the logs of their ranks, are kept this many days.", HelpName = "DAYS",
             DefaultValueFactory = _ => 7,
         };
         days.Validators.Add(result =>

@@ -15,7 +15,7 @@ internal sealed class IncidentText(Terminal terminal)
     {
         var (text, incident) = (new IncidentText(terminal), report.Incident);
         text.Say(0, $"{(report.Simulated ? "Simulated: " : "")}{incident.Sentence}");
-        string afterwards = incident.ToldAfterwards.Length > 0 ? $"; told afterwards: {incident.ToldAfterwards}" : "";
+        string afterwards = incident.ToldAfterwards.Length > 0 ? $"; reported afterwards: {incident.ToldAfterwards}" : "";
         text.Say(2, $"{incident.Run}/{incident.Stage}/{Whole(incident.Number)}, {incident.State}{afterwards}");
         if (incident.Diagnosis is { } diagnosis)
         {

@@ -26,7 +26,7 @@ internal static class IncidentsVerb
             CustomParser = result => ParseSpan(result, "--since"),
         };
         var command = new Command("incidents",
-            "Lists what went wrong, newest first, and whether it was cured. `dsops why RUN` tells one whole; --since 24h is what to read "
+            "Lists what went wrong, newest first, and whether it was fixed. `dsops why RUN` shows one in full; --since 24h is what to read "
             + "in the morning.")
         {
             name, since, Grade(terminal),
@@ -48,7 +48,7 @@ internal static class IncidentsVerb
             var reply = await client.ListIncidentsAsync(request, ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(reply.Incidents));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(reply.Incidents));
             }
             else if (parsed.GetValue(since) is { } asked)
             {
@@ -80,7 +80,7 @@ internal static class IncidentsVerb
         {
             var report = await client.GradeIncidentAsync(RequestOf(parsed.GetValue(id) ?? "", parsed.GetValue(grade)),
                 ControlPlaneConnection.Options(cancellation));
-            await terminal.Output.WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(report.Incident)
+            await terminal.Answer(parsed.WantsJson()).WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(report.Incident)
                 : Columns.Clean($"{MorningReport.Id(report.Incident)} is graded {report.Incident.Grade}: {report.Incident.Sentence}"));
             return ExitCode.Ok;
         });
@@ -118,7 +118,7 @@ internal static class IncidentsVerb
             return span;
         }
 
-        result.AddError($"{option} is '{text}', which is no time. Write a whole number with s, m, h or d, such as 24h.");
+        result.AddError($"{option} is '{text}', which is not a time. Write a whole number with s, m, h or d, such as 24h.");
         return null;
     }
 

@@ -11,7 +11,7 @@ internal static class InfoVerbs
     public static Command Schema(Terminal terminal)
     {
         var command = new Command("schema", "Prints the JSON Schema of pipeline files, for editors to complete and check them.");
-        command.SetAction(_ => terminal.Output.Write(PipelineText.Schema()));
+        command.SetAction(_ => terminal.Document.Write(PipelineText.Schema()));
         return command;
     }
 
@@ -33,7 +33,7 @@ internal static class InfoVerbs
             }
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(writer =>
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(writer =>
                 {
                     writer.WriteStartObject();
                     writer.WriteString("version", ProgramVersion.Text);
@@ -51,11 +51,14 @@ internal static class InfoVerbs
                 }));
                 return ExitCode.Ok;
             }
-            await terminal.Output.WriteLineAsync($"dsops {ProgramVersion.Text} ({RuntimeInformation.FrameworkDescription})");
-            await terminal.Output.WriteLineAsync(server is null
-                ? "control plane: none running here"
-                : $"control plane: {server.Version}, database {server.Database}, cluster {server.Cluster}, worker "
-                    + $"protocol {server.WorkerProtocol}");
+            await terminal.Output.WriteLineAsync($"dsops          {ProgramVersion.Text}");
+            await terminal.Output.WriteLineAsync($"runtime        {RuntimeInformation.FrameworkDescription}");
+            await terminal.Output.WriteLineAsync($"control plane  {server?.Version ?? "none running here"}");
+            if (server is not null)
+            {
+                await terminal.Output.WriteLineAsync(
+                    $"               {server.Database}, {server.Cluster} cluster, worker protocol {server.WorkerProtocol}");
+            }
             return ExitCode.Ok;
         });
         return command;

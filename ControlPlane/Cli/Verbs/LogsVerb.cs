@@ -55,13 +55,13 @@ internal static class LogsVerb
         }
         if (parsed.WantsJson())
         {
-            await terminal.Output.WriteLineAsync(ProtoJson.Document(reply.Entries));
+            await terminal.Document.WriteLineAsync(ProtoJson.Document(reply.Entries));
             return ExitCode.Ok;
         }
         bool severalRanks = reply.Entries.Select(entry => (entry.Stage, entry.Rank)).Distinct().Skip(1).Any();
         foreach (var entry in reply.Entries)
         {
-            await terminal.Output.WriteLineAsync(Line(entry, severalRanks));
+            await terminal.Document.WriteLineAsync(Line(entry, severalRanks));
         }
         return ExitCode.Ok;
     }
@@ -80,7 +80,7 @@ internal static class LogsVerb
                 if (!printed.TryGetValue(source, out long last) || entry.Line > last)
                 {
                     printed[source] = entry.Line;
-                    terminal.Output.WriteLine(json ? ProtoJson.Line(entry) : Line(entry, withRank: true));
+                    terminal.Document.WriteLine(json ? ProtoJson.Line(entry) : Line(entry, withRank: true));
                 }
                 return true;
             },

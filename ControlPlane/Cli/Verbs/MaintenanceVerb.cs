@@ -84,13 +84,13 @@ internal static class MaintenanceVerb
 
     private static DateTimeOffset Time(string? text) => text is null ? TimeProvider.System.GetUtcNow()
         : DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at) ? at
-        : throw new RefusalException($"--from {text} is no time.", "Write it as 2026-12-01T08:00Z.", ExitCode.Usage);
+        : throw new RefusalException($"--from {text} is not a time.", "Write it as 2026-12-01T08:00Z.", ExitCode.Usage);
 
     private static async Task Print(Terminal terminal, Cluster cluster, bool json)
     {
         if (json)
         {
-            await terminal.Output.WriteLineAsync(ProtoJson.Document(cluster.Maintenance));
+            await terminal.Document.WriteLineAsync(ProtoJson.Document(cluster.Maintenance));
         }
         else if (cluster.Maintenance.Count == 0)
         {

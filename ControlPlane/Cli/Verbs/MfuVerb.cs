@@ -21,7 +21,7 @@ internal static class MfuVerb
         {
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(Json());
+                await terminal.Document.WriteLineAsync(Json());
             }
             else
             {

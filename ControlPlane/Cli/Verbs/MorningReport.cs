@@ -26,7 +26,7 @@ internal static class MorningReport
         string money = reply.HasDollarsPerGpuHour ? CostText.Money(hours * reply.DollarsPerGpuHour) : "price not set";
         Say(terminal, 0, $"{(reply.Simulated ? "Simulated. " : "")}The last {Words.Time(since)}: "
             + $"{Count(person.Count, "incident needs", "incidents need")} a person, {Count(open.Count, "is", "are")} on the way, "
-            + $"{Count(mended.Count, "was", "were")} mended and verified; {Sentences.GpuHours(hours)} GPU-hours ({money}).");
+            + $"{Count(mended.Count, "was", "were")} fixed and verified; {Sentences.GpuHours(hours)} GPU-hours ({money}).");
         foreach (var incident in person)
         {
             Say(terminal, 0, $"NEEDS A PERSON: {Id(incident)}, {When(incident, now)}: {incident.Sentence}");
@@ -40,7 +40,7 @@ internal static class MorningReport
 
         foreach (var cause in mended.GroupBy(i => i.Diagnosis.Cause).OrderByDescending(c => c.Sum(i => i.Outcome?.GpuHours ?? 0)))
         {
-            Say(terminal, 0, $"mended: {cause.Key}, {Count(cause.Count(), "time", "times")}, "
+            Say(terminal, 0, $"fixed: {cause.Key}, {Count(cause.Count(), "time", "times")}, "
                 + $"{Sentences.GpuHours(cause.Sum(i => i.Outcome?.GpuHours ?? 0))} GPU-hours");
             foreach (var incident in cause.OrderByDescending(i => i.Outcome?.GpuHours ?? 0).Take(EachShown))
             {

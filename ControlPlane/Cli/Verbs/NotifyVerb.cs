@@ -10,18 +10,18 @@ internal static class NotifyVerb
     public static Command Build(Terminal terminal)
     {
         var test = new Option<bool>("--test") { Description = "Send a trial message on every channel." };
-        var command = new Command("notify", "Lists how people are told what automation cannot mend; --test tries it.") { test };
+        var command = new Command("notify", "Lists who is notified of what automation cannot fix; --test tries it.") { test };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             var reply = await client.TryNotificationsAsync(
                 new TryNotificationsRequest { Send = parsed.GetValue(test) }, ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(reply));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(reply));
             }
             else if (reply.Channels.Count == 0)
             {
-                throw new RefusalException("Nobody is told: the cluster's settings have no part 'notifications:'.",
+                throw new RefusalException("Nobody is notified: the cluster's settings have no part 'notifications:'.",
                     "Name a webhook or a mail server there (docs/cluster.md), and start again with --cluster-settings.");
             }
 

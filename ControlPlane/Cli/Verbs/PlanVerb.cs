@@ -58,7 +58,7 @@ internal static class PlanVerb
             var plan = PipelineForecast.Of(await PipelineFile.Read(parsed.GetValue(file)!, terminal, cancellation));
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(JsonSerializer.Serialize(plan, Json));
+                await terminal.Document.WriteLineAsync(JsonSerializer.Serialize(plan, Json));
             }
             else
             {
@@ -90,11 +90,14 @@ internal static class PlanVerb
 
     private static IReadOnlyList<string> RowOf(StageForecast stage) =>
     [
-        stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Scaled(stage.Tokens), Or(stage.Days, "0.0"),
+        stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Scaled(stage.Tokens), Or(stage.Days, Places(stage.Days)),
         Scaled(stage.GpuHours),
-        Or(stage.LastStep?.Seconds, "0.0 s"), Or(stage.LastStep?.BubbleShare, "0.0 %"), Or(stage.Memory?.Total / 1e9, "0 GB"),
+        Or(stage.LastStep?.Seconds, $"{Places(stage.LastStep?.Seconds)} s"), Or(stage.LastStep?.BubbleShare, "0.0 %"), Or(stage.Memory?.Total / 1e9, "0 GB"),
         Decisions.Words.Size(stage.CheckpointBytes), Or(stage.Failures?.ExpectedFailures, "0.0"), Or(stage.Failures?.Ettr, "0.0 %"),
     ];
+
+    /// <summary>What takes an hour of many GPUs is not 0.0 days.</summary>
+    private static string Places(double? value) => value is < 0.1 ? "0.000" : "0.0";
 
     private static void Detail(StageForecast stage, Terminal terminal)
     {

@@ -137,7 +137,7 @@ internal static class QueueVerb
     {
         if (json)
         {
-            await terminal.Output.WriteLineAsync(ProtoJson.Document(writer =>
+            await terminal.Document.WriteLineAsync(ProtoJson.Document(writer =>
             {
                 writer.WriteStartObject();
                 writer.WriteBoolean("simulated", cluster.Simulated);
@@ -165,7 +165,7 @@ internal static class QueueVerb
     }
 
     private static StageId Gang(string text) => text.Split('/') is [{ Length: > 0 } run, { Length: > 0 } stage] ? new StageId(run, stage)
-        : throw new RefusalException($"'{text}' is no gang.", "Write it as RUN/STAGE; `dsops queue` lists those that wait.",
+        : throw new RefusalException($"'{text}' is not a gang.", "Write it as RUN/STAGE; `dsops queue` lists those that wait.",
             ExitCode.Usage);
 
     private static Option<string?> Reason() => new("--reason") { Description = "Why, for the timeline.", HelpName = "TEXT" };

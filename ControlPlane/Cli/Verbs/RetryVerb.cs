@@ -17,7 +17,7 @@ internal static class RetryVerb
         var checkpoint = new Option<long?>("--from", "--checkpoint")
         {
             Description =
-                "Step of a checkpoint of that stage; what is newer is set aside. 0 begins the stage anew. Default: its newest good one.",
+                "Step of a checkpoint of that stage; what is newer is set aside. 0 starts the stage over. Default: its newest good one.",
             HelpName = "STEP",
         };
         var dryRun = DryRun.Option();

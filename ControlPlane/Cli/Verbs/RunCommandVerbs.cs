@@ -35,7 +35,8 @@ internal static class RunCommandVerbs
         return command;
     }
 
-    public static void Said(Terminal terminal, ParseResult parsed, Run run, string reached) => terminal.Output.WriteLine(
+    public static void Said(Terminal terminal, ParseResult parsed, Run run, string reached) =>
+        terminal.Answer(parsed.WantsJson()).WriteLine(
         parsed.WantsJson() ? ProtoJson.Document(run)
         : run.State == reached ? $"{run.Name} is {run.State}."
         : Columns.Clean($"{run.Name} is {run.State}. {run.Reason}").TrimEnd());

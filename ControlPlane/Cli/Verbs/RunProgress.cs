@@ -30,7 +30,7 @@ internal static class RunProgress
             throw new RefusalException($"The stream of {name} ended before the run did.", $"See `dsops show {name}`.",
                 ExitCode.NotReachable);
         }
-        terminal.Output.WriteLine(
+        terminal.Answer(parsed.WantsJson()).WriteLine(
             parsed.WantsJson() ? ProtoJson.Document(last) : Columns.Clean($"{last.Name} is {last.State}. {last.Reason}").TrimEnd());
         return last.State == "completed" ? ExitCode.Ok : ExitCode.RunFailed;
     }

@@ -58,7 +58,7 @@ internal static class RunsVerb
 
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(runs));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(runs));
             }
             else
             {
@@ -74,7 +74,7 @@ internal static class RunsVerb
         if (runs.Count == 0)
         {
             terminal.Output.WriteLine(reply.All == 0 ? "No runs. Begin one with `dsops submit FILE`."
-                : $"No run fits '{Columns.Clean(search)}'; {reply.All} are there. See `dsops runs --help` for what can be searched.");
+                : $"No run matches '{Columns.Clean(search)}', of {reply.All}. `dsops runs --help` says what can be searched.");
             return;
         }
 

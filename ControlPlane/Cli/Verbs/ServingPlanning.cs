@@ -34,7 +34,7 @@ internal static class ServingPlanning
 
         if (parsed.WantsJson())
         {
-            await terminal.Output.WriteLineAsync(JsonSerializer.Serialize(plan, json));
+            await terminal.Document.WriteLineAsync(JsonSerializer.Serialize(plan, json));
             return;
         }
 

@@ -46,7 +46,7 @@ internal static class SeveralOptions
             }
             else if (address.Address.Equals(IPAddress.Any) || address.Address.Equals(IPAddress.IPv6Any))
             {
-                result.AddError($"--silo is '{token.Value}', where nobody can be reached; write the address that the others reach.");
+                result.AddError($"--silo is '{token.Value}', which cannot be reached; write the address that the others reach.");
             }
 
             if (result.GetValue(cluster) != "kubernetes")

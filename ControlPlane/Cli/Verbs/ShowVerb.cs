@@ -31,7 +31,7 @@ internal static class ShowVerb
     {
         var name = VerbAction.RunName();
         var everyRank = new Option<bool>("--ranks") { Description = "Every rank of its gang; of many the odd ones alone are shown else." };
-        var command = new Command("show", "Shows a run: its stages, where each stands and why, and its ranks.") { name, everyRank };
+        var command = new Command("show", "Shows a run: its stages, the state of each and why, and its ranks.") { name, everyRank };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
             await HealthLines.Write(client, terminal, cancellation);
@@ -43,7 +43,7 @@ internal static class ShowVerb
             }
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(run));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(run));
             }
             else
             {
@@ -85,7 +85,7 @@ internal static class ShowVerb
         }
         if (run.Forecast is { } forecast)
         {
-            Paragraph(terminal, ansi, Words.Forecast(forecast, now), Style.Plain);
+            Paragraph(terminal, ansi, Words.Forecast(forecast, now, run.Simulated), Style.Plain);
         }
         if (run.Cost is { } cost)
         {

@@ -45,11 +45,11 @@ internal static class SimulateVerb
         var file = new Argument<string>("file") { Description = "Pipeline file, YAML or JSON." };
         var nodes = new Option<int?>("--nodes")
         {
-            Description = "Nodes of the cluster beside the spares. Default: the most that a stage asks for.",
+            Description = "Nodes of the cluster, without the spares. Default: the most that a stage asks for.",
         };
         var spares = new Option<int?>("--spares")
         {
-            Description = "Further nodes. Default: as many as leave 1 % chance of waiting for a repair.",
+            Description = "Spare nodes. Default: enough to leave 1 % chance of waiting for a repair.",
         };
         var faults = new Option<string>("--faults")
         {
@@ -59,7 +59,7 @@ internal static class SimulateVerb
             DefaultValueFactory = _ => FaultMix.Llama3.Name,
         };
         var seed = new Option<int>("--seed") { Description = "The same seed gives the same course.", DefaultValueFactory = _ => 1 };
-        var days = new Option<double?>("--days") { Description = "Stop after so many simulated days. Default: when the run has ended." };
+        var days = new Option<double?>("--days") { Description = "Stop after this many simulated days. Default: when the run ends." };
         var compare = new Option<bool>("--compare")
         {
             Description = "Play checkpoint intervals, spares, kinds of restart and timing models of other launchers side by side, "

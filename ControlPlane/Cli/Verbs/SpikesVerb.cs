@@ -42,7 +42,7 @@ internal static class SpikesVerb
                 losses.Samples.AsSpan(), LossSpikes.Policies.First(p => p.Word == parsed.GetValue(policy)).Policy);
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(Json(report));
+                await terminal.Document.WriteLineAsync(Json(report));
             }
             else
             {
@@ -68,7 +68,7 @@ internal static class SpikesVerb
         var losses = LossFile.Parse(text);
         return losses.Problems.IsEmpty ? losses
             : throw new RefusalException(
-                $"'{path}' is no file of losses: {string.Join("; ", losses.Problems)}.", "Correct the lines named.");
+                $"'{path}' is not a file of losses: {string.Join("; ", losses.Problems)}.", "Correct the lines named.");
     }
 
     private static string Json(SpikeReport report) => ProtoJson.Document(writer =>

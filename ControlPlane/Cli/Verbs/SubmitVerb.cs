@@ -51,7 +51,7 @@ internal static class SubmitVerb
         }
         if (parsed.WantsJson())
         {
-            terminal.Output.WriteLine(ProtoJson.Document(reply.Run));
+            terminal.Document.WriteLine(ProtoJson.Document(reply.Run));
             return;
         }
         terminal.Output.WriteLine(reply.Created

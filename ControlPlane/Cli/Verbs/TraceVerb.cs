@@ -18,7 +18,7 @@ internal static class TraceVerb
         var name = VerbAction.RunName();
         var steps = new Option<int>("--steps")
         {
-            Description = "So many of the next steps, 1 to 10.", HelpName = "N", DefaultValueFactory = _ => 2,
+            Description = "Number of steps to record, 1 to 10.", HelpName = "N", DefaultValueFactory = _ => 2,
         };
         var stage = new Option<string?>("--stage") { Description = "Default: the stage that trains.", HelpName = "NAME" };
         var file = new Option<string?>("--out")
@@ -27,7 +27,7 @@ internal static class TraceVerb
         };
         var within = new Option<int>("--within")
         {
-            Description = "So many seconds the steps are waited for.", HelpName = "SECONDS", DefaultValueFactory = _ => 300,
+            Description = "Seconds to wait for the steps.", HelpName = "SECONDS", DefaultValueFactory = _ => 300,
         };
         var kept = new Option<long?>("--kept")
         {
@@ -61,7 +61,7 @@ internal static class TraceVerb
 
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(ProtoJson.Document(trace));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document(trace));
             }
             else
             {
@@ -95,7 +95,7 @@ internal static class TraceVerb
         }
 
         return trace.State == TraceState.Kept ? request
-            : throw new RefusalException($"Nothing was recorded: {trace.Reason}", $"`dsops show {asked.Run}` tells how it is.",
+            : throw new RefusalException($"Nothing was recorded: {trace.Reason}", $"See `dsops show {asked.Run}`.",
                 ExitCode.Failed);
     }
 
@@ -103,7 +103,7 @@ internal static class TraceVerb
     {
         if (path is not null && (Directory.Exists(path) || !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(path)))))
         {
-            throw new RefusalException($"--out {path} is no file that could be written.", "Name a file in a folder that is there.",
+            throw new RefusalException($"--out {path} is not a file that could be written.", "Name a file in a folder that is there.",
                 ExitCode.Usage);
         }
     }

@@ -13,7 +13,7 @@ internal static class UrlVerb
         {
             var found = ControlPlaneConnection.Running(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory);
             string open = found.Open ?? found.Http;
-            terminal.Output.WriteLine(parsed.WantsJson() ? ProtoJson.Document(writer =>
+            terminal.Document.WriteLine(parsed.WantsJson() ? ProtoJson.Document(writer =>
             {
                 writer.WriteStartObject();
                 writer.WriteString("open", open);

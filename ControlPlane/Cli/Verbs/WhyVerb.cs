@@ -60,7 +60,7 @@ internal static class WhyVerb
             if (parsed.GetValue(name) is not null || parsed.GetValue(log) is not { } path)
             {
                 throw new RefusalException("Give the name of a run, or --log FILE, and not both.",
-                    "`dsops why RUN` tells what went wrong with a run; `dsops why --log FILE` what ended a program.", ExitCode.Usage);
+                    "`dsops why RUN` says what went wrong with a run; `dsops why --log FILE` says what ended a program.", ExitCode.Usage);
             }
 
             int? code = parsed.GetValue(exit);
@@ -74,7 +74,7 @@ internal static class WhyVerb
             var verdict = scan.Verdict(code);
             if (parsed.WantsJson())
             {
-                await terminal.Output.WriteLineAsync(Json(verdict, code, left));
+                await terminal.Document.WriteLineAsync(Json(verdict, code, left));
             }
             else
             {
@@ -95,7 +95,7 @@ internal static class WhyVerb
             : await connection.Client.GetIncidentAsync(asked, options);
         if (parsed.WantsJson())
         {
-            await terminal.Output.WriteLineAsync(ProtoJson.Document(report));
+            await terminal.Document.WriteLineAsync(ProtoJson.Document(report));
         }
         else if (report.Incident is null)
         {

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Text.Json.Nodes;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli;
@@ -10,15 +11,53 @@ namespace DeepSeekOps.ControlPlane.Tests.Cli;
 public sealed class CommandLineTests
 {
     [Fact]
-    public async Task Help_of_every_verb_fits_80_columns_and_shows_an_example()
+    public async Task Help_of_every_verb_fits_80_columns_with_its_examples_in_a_pipe_too()
     {
         var (_, root, _) = await Run(80, "--help");
         Assert.Contains("dsops dev --submit deploy/examples/mini.yaml", root, StringComparison.Ordinal);
-        foreach (var verb in CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null)).Subcommands)
+        string[][] paths = [.. Paths(CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null)), [])];
+        Assert.Contains(paths, path => path is ["cluster", "maintenance", "plan"]);
+        foreach (string[] path in paths)
         {
-            var (code, help, _) = await Run(80, verb.Name, "--help");
+            var (code, help, _) = await Run(4_000, [.. path, "--help"]);
             Assert.Equal(ExitCode.Ok, code);
-            Assert.All(help.Split('\n').TakeWhile(line => line != "Examples:"), line => Assert.InRange(line.TrimEnd().Length, 0, 80));
+            Assert.All(help.Split('\n'), line => Assert.True(line.TrimEnd().Length <= 80, $"{string.Join(' ', path)}: {line}"));
+            Assert.All(help.Split("Examples:").Skip(1).SelectMany(examples => examples.Split("\n  dsops ").Skip(1)), example => Assert.True(
+                path.Length < 2 || example.StartsWith(string.Join(' ', path), StringComparison.Ordinal), $"{string.Join(' ', path)}: {example}"));
+        }
+    }
+
+    private static IEnumerable<string[]> Paths(Command command, string[] path) => command.Subcommands.SelectMany(
+        sub => new[] { (string[])[.. path, sub.Name] }.Concat(Paths(sub, [.. path, sub.Name])));
+
+    /// <summary>A word longer than the line is a path or an address that people copy.</summary>
+    [Theory]
+    [InlineData("error: one two three", 12, "error: one", "  two three")]
+    [InlineData("    fix: one two three", 16, "    fix: one two", "      three")]
+    [InlineData("see /a/path/without/an/end now", 10, "see", "  /a/path/without/an/end", "  now")]
+    [InlineData("short", 20, "short")]
+    public async Task A_sentence_is_broken_between_words_and_a_document_never(string said, int width, params string[] lines)
+    {
+        var output = new StringWriter();
+        var terminal = Terminal(width, output, TextWriter.Null).Plain();
+        await terminal.Output.WriteLineAsync(said);
+        Assert.Equal(string.Join('\n', lines) + "\n", output.ToString());
+        await terminal.Document.WriteLineAsync(said);
+        Assert.EndsWith($"\n{said}\n", output.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Every_refusal_on_a_narrow_terminal_keeps_its_width()
+    {
+        string[][] wrong = [["runz"], ["show"], ["show", "a", "--data-dir", "/nowhere"], ["queue", "move", "x"],
+            ["incidents", "hold", "mini", "--for", "x"], ["why"], ["plan", "no.yaml"], ["spikes", "no.csv"], ["cluster", "drain"],
+            ["dev", "--port", "x"]];
+        foreach (string[] words in wrong)
+        {
+            var (code, output, error) = await Run(60, words);
+            Assert.NotEqual(ExitCode.Ok, code);
+            Assert.All((output + error).Split('\n').Where(line => line.Trim().Contains(' ', StringComparison.Ordinal)),
+                line => Assert.True(line.Length <= 60, $"{string.Join(' ', words)}: {line}"));
         }
     }
 
@@ -42,6 +81,20 @@ public sealed class CommandLineTests
         Assert.Contains($"Did you mean `dsops {meant}`?", error, StringComparison.Ordinal);
     }
 
+    /// <summary>`runs --al` listed all runs, and `show --jsn` looked for a run of that name.</summary>
+    [Theory]
+    [InlineData("runs --al", "dsops runs has no option '--al'.", "Did you mean --all?")]
+    [InlineData("show --jsn", "dsops show has no option '--jsn'.", "Did you mean --json?")]
+    [InlineData("show mini --jsn", "dsops show has no option '--jsn'.", "Did you mean --json?")]
+    [InlineData("logs mini --rnak 0", "dsops logs has no option '--rnak'.", "Did you mean --rank?")]
+    public async Task A_misspelt_option_is_never_a_name(string written, string problem, string fix)
+    {
+        var (code, _, error) = await Run(80, written.Split(' '));
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains(problem, error, StringComparison.Ordinal);
+        Assert.Contains(fix, error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task The_plan_of_the_whole_recipe_fits_80_columns()
     {
@@ -50,6 +103,7 @@ public sealed class CommandLineTests
         Assert.All(plan.Split('\n'), line => Assert.InRange(line.TrimEnd().Length, 0, 80));
         Assert.Contains("2.79", plan, StringComparison.Ordinal);
         Assert.Contains("1 spare node", plan, StringComparison.Ordinal);
+        Assert.Matches(@"\ndistill .* 0\.041 .* 0\.04\d s", plan);
         Assert.DoesNotContain("1 spare nodes", plan, StringComparison.Ordinal);
     }
 
@@ -91,7 +145,7 @@ public sealed class CommandLineTests
     [Theory]
     [InlineData(null, "--deputy needs a database that all reach, and SQLite is a file of one process.")]
     [InlineData("no-such.key", "no-such.key is not there.")]
-    [InlineData("wrong.key", "wrong.key is no key of dsops.")]
+    [InlineData("wrong.key", "wrong.key is not a key of dsops.")]
     public async Task A_deputy_without_a_database_or_a_key_is_refused_before_it_waits(string? key, string words)
     {
         string folder = Directory.CreateTempSubdirectory("dsops-cli-").FullName;
