@@ -43,7 +43,7 @@ internal static class Checked
         }
         return text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.')
             ? text
-            : throw Invalid($"{field} '{Shown(text)}' is no name: letters, digits, '-', '_' and '.' make one.");
+            : throw Invalid($"{field} '{Shown(text)}' is not a name; use letters, digits, '-', '_' and '.'.");
     }
 
     /// <summary>
@@ -63,7 +63,7 @@ internal static class Checked
     public static StageId Stage(string run, string stage) => new(Name(run, "run"), Name(stage, "stage"));
 
     public static StageId Gang(string text, string field) => text.Split('/') is [var run, var stage] ? Stage(run, stage)
-        : throw Invalid($"{field} '{Shown(text)}' is no gang; write it as run/stage.");
+        : throw Invalid($"{field} '{Shown(text)}' is not a gang; write it as run/stage.");
 
     public static string Search(string text, string field) => text.Length <= SearchLengthMax
         ? text : throw Invalid($"{field} has {text.Length} characters; at most {SearchLengthMax} are looked for.");
@@ -156,11 +156,11 @@ internal static class Checked
         {
             var time = at?.ToDateTimeOffset() ?? throw Invalid($"{field} is missing.");
             return time.Year is >= YearMin and <= YearMax ? time
-                : throw Invalid($"{field} lies in the year {time.Year}; {YearMin} to {YearMax} are taken. Set the clock of that machine.");
+                : throw Invalid($"{field} is in the year {time.Year}; {YearMin} to {YearMax} are accepted. Set the clock of that machine.");
         }
         catch (InvalidOperationException)
         {
-            throw Invalid($"{field} is no time.");
+            throw Invalid($"{field} is not a time.");
         }
     }
 
@@ -176,7 +176,7 @@ internal static class Checked
         }
         catch (Exception e) when (e is InvalidOperationException or OverflowException)
         {
-            throw Invalid($"{field} is no duration.");
+            throw Invalid($"{field} is not a duration.");
         }
     }
 

@@ -51,7 +51,7 @@ internal sealed class HealthBoard(StoreWatch store, StrayAgents strays, Notifier
             health.Problems.Add(new Proto.HealthProblem
             {
                 Kind = "notifications", Level = "warning", Since = trouble.Since.ToTimestamp(), Text = Sentence(trouble),
-                Fix = "It is tried again by itself; `dsops notify --test` tries it now. docs/operating.md, Being told.",
+                Fix = "It is retried automatically; `dsops notify --test` tries it now. docs/operating.md, Being told.",
             });
         }
 

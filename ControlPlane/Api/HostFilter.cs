@@ -124,7 +124,7 @@ internal static partial class HostFilter
         {
             headers["grpc-status"] = Text(InvalidArgument);
             headers["grpc-message"] = Uri.EscapeDataString(
-                $"The bytes sent are no message that {context.Request.Path} takes: they end too soon, or a text in them is not UTF-8.");
+                $"The bytes sent are not a message that {context.Request.Path} takes: they end too soon, or a text in them is not UTF-8.");
         }
     }
 

@@ -201,7 +201,7 @@ internal static class WorkerMapping
     /// <summary>Cut, it would lead into other data.</summary>
     private static string Cursor(string text) => text.Length <= CursorLengthMax ? text
         : throw Checked.Invalid(
-            $"checkpoints.dataCursor has {text.Length} characters; at most {CursorLengthMax} say where the data stands.");
+            $"checkpoints.dataCursor has {text.Length} characters; at most {CursorLengthMax} give the position in the data.");
 
     public static Evaluation ToRecord(this Proto.EvaluationReport report) => new(
         Series(report.Name, "evaluations.name"), report.Value,

@@ -32,7 +32,8 @@ public static class Words
     public static string Forecast(Contracts.Ops.V1.RunForecast forecast, DateTimeOffset now, bool simulated)
     {
         var left = forecast.Left.ToTimeSpan();
-        return $"ends in {Time(left)}{(simulated ? " of simulated time" : $", about {Moment(now + left)}")} ({Time(forecast.Low.ToTimeSpan())} to "
+        string end = simulated ? " of simulated time" : $", about {Moment(now + left)}";
+        return $"ends in {Time(left)}{end} ({Time(forecast.Low.ToTimeSpan())} to "
             + $"{Time(forecast.High.ToTimeSpan())}): {forecast.Basis}";
     }
 

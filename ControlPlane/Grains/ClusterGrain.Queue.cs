@@ -92,7 +92,7 @@ internal sealed partial class ClusterGrain
         }
 
         return policy.Maintenance.Any(w => w.Name == name)
-            ? $"maintenance {name} stands in the settings file; take it out there and start again"
+            ? $"maintenance {name} comes from the settings file; remove it there and start again"
             : $"there is no maintenance {name}";
     }
 
@@ -182,6 +182,6 @@ internal sealed partial class ClusterGrain
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "What was done by hand could not be told to the ledger yet")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "What was done by hand could not be written to the ledger yet")]
     private partial void LogUntold(Exception failed);
 }

@@ -45,6 +45,6 @@ public sealed partial class SteadyClock : IDisposable
     public void Dispose() => timer.Dispose();
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "This process {Note}. Nothing is held against anybody for it: silence is counted anew")]
+        Message = "This process {Note}. No node or agent is blamed for it; silence is counted from now")]
     private partial void LogBreak(string note);
 }

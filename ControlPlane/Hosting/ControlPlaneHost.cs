@@ -51,7 +51,7 @@ public static class ControlPlaneHost
             }
             if (await UntilStopped(app, turn?.Taken, stop) is { } successor)
             {
-                Say(terminal, $"Another control plane has taken over: {successor}. This one was not heard of for too long.");
+                Say(terminal, $"Another control plane has taken over: {successor}. This one was silent for too long.");
                 ControlFile.Delete(options.DataDirectory);
                 await log.DisposeAsync();
                 // No orderly end: that would write this silo into the table again, for the new one to ask after.
@@ -204,14 +204,14 @@ public static class ControlPlaneHost
     private static void Welcome(ControlPlaneOptions options, Endpoints endpoints, AccessKey key, Terminal terminal)
     {
         // What `serve` prints ends up in a collected log, where a code has no business: `dsops url` tells it there.
-        terminal.Output.WriteLine($"Dashboard  {(options.Timeline ? endpoints.Open(key) : endpoints.Http)}");
-        terminal.Output.WriteLine($"Data       {options.DataDirectory}");
+        terminal.Document.WriteLine($"Dashboard  {(options.Timeline ? endpoints.Open(key) : endpoints.Http)}");
+        terminal.Document.WriteLine($"Data       {options.DataDirectory}");
         if (options.Cluster.Greeting is { Length: > 0 } greeting)
         {
             terminal.Output.WriteLine($"Cluster    {greeting}");
         }
 
-        terminal.Output.WriteLine($"Log        {Path.Combine(options.DataDirectory, LogFile.RelativePath)}");
+        terminal.Document.WriteLine($"Log        {Path.Combine(options.DataDirectory, LogFile.RelativePath)}");
         terminal.Output.WriteLine("Ctrl-C stops everything; the next start goes on.");
         terminal.Output.WriteLine();
     }

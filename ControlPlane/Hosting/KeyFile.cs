@@ -41,7 +41,7 @@ internal static class KeyFile
         return Base64Url.IsValid(text, out int length) && length == AccessKey.Bytes
             && Base64Url.DecodeFromUtf8(text, secret) == AccessKey.Bytes
             ? new AccessKey(secret)
-            : throw new RefusalException($"{path} is no key of dsops.",
+            : throw new RefusalException($"{path} is not a key of dsops.",
                 "Put the right one back, or delete the file: a new key is made, and everybody needs the new token and address.");
     }
 

@@ -68,7 +68,7 @@ internal static class ClusterNotation
         .With("preemptAbove", Gap, s => s.PreemptAbove, (s, v) => s with { PreemptAbove = v },
             "A gang pushes out gangs whose priority is lower by this much (low 0, normal 100, high 200, urgent 300).")
         .With("dollarsPerGpuHour", Price, s => s.DollarsPerGpuHour, (s, v) => s with { DollarsPerGpuHour = v },
-            "What an hour of one GPU costs: costs of runs and incidents are told in money too. Not set: in GPU-hours alone.")
+            "What an hour of one GPU costs: costs of runs and incidents are shown in money too. Not set: in GPU-hours only.")
         .With("teams", new ListNotation<TeamQuota>(Team, 0, 10_000, "teams"), s => s.Teams, (s, v) => s with { Teams = v },
             "Who owns how much; none: no quotas.")
         .With("groups", new ListNotation<NodeGroup>(Group, 0, 1_000, "groups"), s => s.Groups, (s, v) => s with { Groups = v },
@@ -76,7 +76,7 @@ internal static class ClusterNotation
         .With("maintenance", new ListNotation<MaintenanceWindow>(Window, 0, 1_000, "maintenance windows"), s => s.Maintenance,
             (s, v) => s with { Maintenance = v }, "Planned times in which nodes are out.")
         .MaybeRecord("notifications", NoticeNotation.Settings, s => s.Notifications, (s, v) => s with { Notifications = v },
-            "Who is told what automation cannot mend.")
+            "Who is notified of what automation cannot fix.")
         .MaybeRecord("kubernetes", PodNotation.Pods, s => s.Pods, (s, v) => s with { Pods = v },
             "How pods are made, and nodes are read, on a Kubernetes cluster.");
 
@@ -98,7 +98,7 @@ internal static class ClusterNotation
         protected override bool TryParse(string text, [MaybeNullWhen(false)] out DateTimeOffset value, out string message, out string fix)
         {
             bool zoned = text.EndsWith('Z') || (text.Length > 6 && text[^6] is '+' or '-');
-            message = zoned ? $"'{text}' is no time." : $"'{text}' does not say in which zone it is.";
+            message = zoned ? $"'{text}' is not a time." : $"'{text}' does not say in which zone it is.";
             fix = $"Write {InWords} or 2026-12-01T08:00+01:00.";
             return DateTimeOffset.TryParseExact(text, Forms, CultureInfo.InvariantCulture, DateTimeStyles.None, out value) && zoned;
         }

@@ -94,7 +94,8 @@ internal static class DataPaths
         {
             if (DataFile.KindOf(file) != DataKind.Lines && linesOnly)
             {
-                throw new BadInputException($"'{file}' is no .jsonl; a .txt has nobody who answers.", "Name a file that ends in .jsonl.");
+                throw new BadInputException($"'{file}' is not a .jsonl; a .txt has no answers to learn.",
+                    "Name a file that ends in .jsonl.");
             }
         }, () => seen = DataFile.CheckBeginning(file, BytesRead));
         return seen;

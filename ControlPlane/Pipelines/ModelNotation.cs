@@ -31,7 +31,7 @@ internal sealed class ModelNotation(params string[] alsoKnown) : Notation<ModelS
         .With("layers", Spell.Int(1, ShapeLimits.Layers), m => m.Layers, (m, v) => m with { Layers = v },
             "Transformer layers, dense ones included.")
         .With("denseLayers", Spell.Int(0, ShapeLimits.Layers), m => m.DenseLayers, (m, v) => m with { DenseLayers = v },
-            "The first so many layers have a dense MLP.")
+            "Number of layers, from the first, that have a dense MLP.")
         .With("intermediateSize", Spell.Int(1, ShapeLimits.IntermediateSize), m => m.IntermediateSize,
             (m, v) => m with { IntermediateSize = v },
             "Width of a dense MLP.")

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
-/// <summary>Who is told what automation cannot mend. Secrets stand in files of their own, never here.</summary>
+/// <summary>Who is notified of what automation cannot fix. Secrets stand in files of their own, never here.</summary>
 public sealed record NoticeSettings
 {
     /// <summary>File with the address that a message is posted to. Empty: none.</summary>
@@ -62,7 +62,7 @@ internal static class NoticeNotation
             "File with the address that messages are posted to, as Slack and what speaks like it give it. The address is a secret.")
         .MaybeRecord("mail", Mail, n => n.Mail, (n, v) => n with { Mail = v }, "Mail by SMTP.")
         .With("all", new FlagNotation(), n => n.All, (n, v) => n with { All = v },
-            "Also tell incidents that were mended and ask nothing of anybody.")
+            "Also notify of incidents that were fixed and need nobody.")
         .With("address", new TextNotation("an address such as https://ops.example.org", "https?://[^\\s/]{1,300}"), n => n.Address,
             (n, v) => n with { Address = v }, "Where people reach the dashboard, for links.");
 

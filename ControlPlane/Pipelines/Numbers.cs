@@ -20,7 +20,7 @@ internal sealed partial class CountNotation(long min, long max) : ScalarNotation
         (value, message, fix) = (0, "", "");
         if (!TryCount(text, out decimal exact))
         {
-            (message, fix) = ($"'{text}' is no count.", $"Write {InWords}.");
+            (message, fix) = ($"'{text}' is not a whole number.", $"Write {InWords}.");
             return false;
         }
         if (exact != decimal.Truncate(exact))
@@ -108,7 +108,7 @@ internal sealed class RealNotation(double min, double max, bool aboveMin = false
         const NumberStyles Styles = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
         if (!double.TryParse(text, Styles, CultureInfo.InvariantCulture, out value) || !double.IsFinite(value))
         {
-            (message, fix) = ($"'{text}' is no number.", $"Write {InWords}.");
+            (message, fix) = ($"'{text}' is not a number.", $"Write {InWords}.");
             return false;
         }
         if (value < min || value > max || (aboveMin && value == min))
@@ -145,7 +145,7 @@ internal sealed partial class DurationNotation(TimeSpan min, TimeSpan max) : Sca
         var match = Form().Match(text);
         if (!match.Success || match.Length == 0)
         {
-            (message, fix) = ($"'{text}' is no duration.",
+            (message, fix) = ($"'{text}' is not a duration.",
                 text.All(char.IsAsciiDigit) ? $"Say the unit: {text}s, {text}m or {text}h." : $"Write {InWords}.");
             return false;
         }

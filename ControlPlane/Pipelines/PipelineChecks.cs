@@ -83,10 +83,10 @@ internal static class PipelineChecks
         reading.Check(stage.Name.Length == 0 || !before.Contains(stage.Name), $"{at}.name", $"There is a stage '{stage.Name}' already.",
             "Give each stage a name of its own.", []);
         reading.Check(stage.BeginFrom.Length == 0 || before.Contains(stage.BeginFrom), $"{at}.from",
-            $"'{stage.BeginFrom}' is no earlier stage.", earlier, []);
+            $"'{stage.BeginFrom}' is not an earlier stage.", earlier, []);
         if (stage.Recipe.SecondOrigin() is { Length: > 0 } from)
         {
-            reading.Check(before.Contains(from), $"{at}.studentFrom", $"'{from}' is no earlier stage.", earlier, []);
+            reading.Check(before.Contains(from), $"{at}.studentFrom", $"'{from}' is not an earlier stage.", earlier, []);
         }
         for (int g = 0; g < stage.Gates.Length; g++)
         {
@@ -95,7 +95,7 @@ internal static class PipelineChecks
                 string place = stage.Gates.Length == 1 ? $"{at}.gate" : $"{at}.gate[{g}]";
                 reading.Check(before.Contains(gate.Stage), place, gate.Stage.Length == 0
                     ? "The first stage has none before it whose metric could count."
-                    : $"The gate waits for '{gate.Stage}', which is no earlier stage.", earlier, []);
+                    : $"The gate waits for '{gate.Stage}', which is not an earlier stage.", earlier, []);
                 reading.Check(gate.Below is not null || gate.Above is not null, place, "The gate has no limit.",
                     "Add 'below:' or 'above:' with a number.", []);
                 reading.Check(!(gate.Below <= gate.Above), place, $"Nothing is above {gate.Above} and below {gate.Below}.",

@@ -49,7 +49,7 @@ internal static class PipelineNotation
         .With("backOffMax", Spell.Duration(TimeSpan.Zero, Day), r => r.BackOffMax, (r, v) => r with { BackOffMax = v },
             "The longest such wait.")
         .With("hangFactor", new RealNotation(1, 10_000), r => r.HangFactor, (r, v) => r with { HangFactor = v },
-            "A rank hangs after so many times its longest step without progress.")
+            "A rank counts as hung after this many times its longest step without progress.")
         .With("hangFloor", UpToADay, r => r.HangFloor, (r, v) => r with { HangFloor = v }, "But never before this.")
         .With("hangLimitBeforeFirstStep", UpToADay, r => r.HangLimitBeforeFirstStep, (r, v) => r with { HangLimitBeforeFirstStep = v },
             "Limit for a rank whose steps have not been timed yet.").Formerly("hangUnlearnt")
@@ -72,7 +72,7 @@ internal static class PipelineNotation
 
     private static Mapping<LossSpikes> LossSpikes { get; } = new Mapping<LossSpikes>("what is done about loss spikes", new LossSpikes())
         .With("mode", new ChoiceNotation<LossSpikeMode>(("advise", LossSpikeMode.Advise), ("act", LossSpikeMode.Act)), s => s.Mode,
-            (s, v) => s with { Mode = v }, "advise: what would be done is told. act: it is done.")
+            (s, v) => s with { Mode = v }, "advise: say what would be done. act: do it.")
         .With("policy", new ChoiceNotation<LossSpikePolicy>([.. Decisions.Recipes.LossSpikes.Policies]), s => s.Policy,
             (s, v) => s with { Policy = v },
             "What is done about a loss that rose and stayed up: told; batches skipped; rolled back and batches skipped; "
@@ -82,7 +82,7 @@ internal static class PipelineNotation
         .With("rateFactor", new RealNotation(0, 0.99, aboveMin: true), s => s.RateFactor, (s, v) => s with { RateFactor = v },
             "With lowerRate: what the learning rate is multiplied by.")
         .With("rateSteps", Spell.Int(1, 100_000_000), s => s.RateSteps, (s, v) => s with { RateSteps = v },
-            "With lowerRate: for so many steps, then back.")
+            "With lowerRate: for this many steps, then back.")
         .With("maxActs", Spell.Int(1, 1_000), s => s.MaxActs, (s, v) => s with { MaxActs = v },
             "Acts within 'withinSteps'; instead of one more the run is held for a person.")
         .With("withinSteps", Spell.Int(1, 100_000_000), s => s.WithinSteps, (s, v) => s with { WithinSteps = v },

@@ -13,6 +13,6 @@ public enum ProblemSeverity
 public sealed record PipelineProblem(
     ProblemSeverity Severity, int Line, int Column, string Field, string Value, string Message, string Fix)
 {
-    /// <summary>"12:5 stages[0].tokens: 'abc' is no count. Write for example 14.8T." for a terminal.</summary>
+    /// <summary>"12:5 stages[0].tokens: 'abc' is not a whole number. Write for example 14.8T." for a terminal.</summary>
     public override string ToString() => $"{Line}:{Column} {Field}: {Message}{(Fix.Length == 0 ? "" : " " + Fix)}";
 }

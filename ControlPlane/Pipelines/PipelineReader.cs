@@ -44,7 +44,7 @@ internal sealed class PipelineReader
             var near = reader.events.Current?.End ?? new Mark();
             return (null,
                 Refusal((int)near.Line, (int)near.Column, "",
-                    "This is not YAML or JSON: a bracket, brace or quote here fits none before it.",
+                    "This is not YAML or JSON: a bracket, brace or quote here matches none before it.",
                 "Close what is open, in the order it was opened; deploy/examples/mini.yaml shows the form."));
         }
     }
@@ -93,7 +93,7 @@ internal sealed class PipelineReader
             case MappingStart:
                 return Mapping(begin, depth);
             default:
-                throw Refused(begin, "", $"Something unexpected stands here ({begin.GetType().Name}).", "");
+                throw Refused(begin, "", $"Unexpected content here ({begin.GetType().Name}).", "");
         }
     }
 

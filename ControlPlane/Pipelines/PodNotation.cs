@@ -53,7 +53,7 @@ internal static class PodNotation
             (p, v) => p with { SharedMemoryBytes = (long)v << GiB }, "Size of /dev/shm.")
         .With("tolerations", Tolerations, p => p.Tolerations, (p, v) => p with { Tolerations = v }, "Taints that pods tolerate.")
         .With("checkpoints", Path, p => p.Checkpoints, (p, v) => p with { Checkpoints = v },
-            "Folder of checkpoints; the control plane and all pods see it under this path, so it lies on one of the volumes.")
+            "Folder of checkpoints; the control plane and all pods see it under this path, so it must be on one of the volumes.")
         .With("volumes", new ListNotation<PodVolume>(Volume, 0, 50, "volumes"), p => p.Volumes, (p, v) => p with { Volumes = v },
             "Folders that pods see: checkpoints and data.")
         .With("serviceAccount", DnsName, p => p.ServiceAccount, (p, v) => p with { ServiceAccount = v },
@@ -64,7 +64,7 @@ internal static class PodNotation
         .With("leafLabels", LabelKeys, p => p.LeafLabels, (p, v) => p with { LeafLabels = v },
             "Labels that say under which leaf of the network a node hangs, best first.")
         .With("zoneLabels", LabelKeys, p => p.ZoneLabels, (p, v) => p with { ZoneLabels = v },
-            "Labels that say in which zone a node lies, best first.")
+            "Labels that say in which zone a node is, best first.")
         .With("fatalConditions", new ListNotation<string>(new TextNotation("a condition", "[A-Za-z0-9._/-]{1,316}"), 0, 500,
                 "conditions"),
             p => p.FatalConditions, (p, v) => p with { FatalConditions = v }, "Node conditions that take a node out while they are true.");
@@ -89,12 +89,12 @@ internal static class PodNotation
             pods.Volumes.Any(v => !v.ReadOnly && (pods.Checkpoints == v.Path
                 || pods.Checkpoints.StartsWith(v.Path.TrimEnd('/') + "/", StringComparison.Ordinal))),
             "kubernetes.checkpoints",
-            $"{pods.Checkpoints} lies on none of the volumes that pods may write to; what they save would go with them.",
+            $"{pods.Checkpoints} is on none of the volumes that pods may write to; what they save would go with them.",
             "Add it under 'volumes:', as a claim that many nodes can mount, or a hostPath of a shared file system.",
             ["kubernetes.volumes"]);
         foreach (var (name, amount) in pods.Resources.Where(r => !Quantity.IsMatch(r.Value)).OrderBy(r => r.Key, StringComparer.Ordinal))
         {
-            reading.Check(false, "kubernetes.resources", $"'{amount}' is no amount of {name}.",
+            reading.Check(false, "kubernetes.resources", $"'{amount}' is not an amount of {name}.",
                 "Write a number, or one such as 512Gi.", []);
         }
     }

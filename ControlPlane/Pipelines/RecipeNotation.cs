@@ -104,5 +104,5 @@ internal static class RecipeNotation
         .With("lambda", Spell.Weight, s => s.Lambda, (s, v) => s with { Lambda = v },
             "Weight of the student's multi-token prediction loss; 0: its MTP modules stay as they began.")
         .With("measureUndistilled", new FlagNotation(), s => s.MeasureUndistilled, (s, v) => s with { MeasureUndistilled = v },
-            "Trains the student once more without the teacher, as many steps on the same problems, to compare.");
+            "Trains the student again without the teacher, for as many steps on the same problems, to compare.");
 }

@@ -18,7 +18,7 @@ internal abstract class ScalarNotation<T> : Notation<T>
         reading.Place(path, node);
         if (node is not TextNode.Scalar scalar)
         {
-            reading.Refuse(node, path, $"Here stands {(node is TextNode.Sequence ? "a list" : "a mapping")}.", $"Write {InWords}.");
+            reading.Refuse(node, path, $"This is {(node is TextNode.Sequence ? "a list" : "a mapping")}.", $"Write {InWords}.");
             return false;
         }
         if (scalar.Missing)
@@ -64,7 +64,7 @@ internal sealed class TextNotation(string inWords, string form) : ScalarNotation
 
     protected override bool TryParse(string text, [MaybeNullWhen(false)] out string value, out string message, out string fix)
     {
-        (value, message, fix) = (text, $"'{text}' cannot stand here.", $"Write {InWords}.");
+        (value, message, fix) = (text, $"'{text}' is not allowed here.", $"Write {InWords}.");
         return whole.IsMatch(text);
     }
 

@@ -47,7 +47,7 @@ internal static class Spell
                 (r, v) => r with { OverTokens = v.Tokens, OverPercent = v.Percent },
                 "Tokens over which it rises, linearly in tokens; 0: there at once.")
             .With("multipleOf", Int(0, 10_000_000), r => r.MultipleOf, (r, v) => r with { MultipleOf = v },
-                "Sizes on its way are multiples of so many sequences; 0: any size.")
+                "Sizes during the ramp are multiples of this many sequences; 0: any size.")
             .With("micro", Int(0, 10_000_000), r => r.Micro, (r, v) => r with { Micro = v },
                 "As files before wrote it: 'multipleOf', and also parallelism's 'microBatch' where that is not given. Write those."),
         node => node is TextNode.Scalar);

@@ -56,9 +56,9 @@ internal static class StageChecks
         scope.Fits(countable, "tokens",
             $"{CountNotation.Short(p.Tokens)} tokens are {p.Tokens / perStep:N0} steps of {batch.From} × {p.SequenceLength}.",
             "Look at the suffixes, or raise the batch.", "batchSize", "sequenceLength");
-        scope.Warn(p.Gamma.AtTokens <= p.Tokens, "gamma", "The milestone lies behind the end of the stage and is never reached.",
+        scope.Warn(p.Gamma.AtTokens <= p.Tokens, "gamma", "The milestone is after the end of the stage and is never reached.",
             $"Write at most {CountNotation.Short(p.Tokens)}.", "tokens");
-        scope.Warn(p.Lambda.AtTokens <= p.Tokens, "lambda", "The milestone lies behind the end of the stage and is never reached.",
+        scope.Warn(p.Lambda.AtTokens <= p.Tokens, "lambda", "The milestone is after the end of the stage and is never reached.",
             $"Write at most {CountNotation.Short(p.Tokens)}.", "tokens");
         if (countable && scope.Sound("tokens", "sequenceLength", "batchSize"))
         {
@@ -74,7 +74,7 @@ internal static class StageChecks
             string at = $"phases[{i}]";
             int before = Math.Max(length, i == 0 && scope.ModelSound ? scope.Context : 0);
             scope.Length(phase.SequenceLength, $"{at}.");
-            scope.Fits(phase.SequenceLength > before, $"{at}.sequenceLength", $"{phase.SequenceLength} is no extension of {before}.",
+            scope.Fits(phase.SequenceLength > before, $"{at}.sequenceLength", $"{phase.SequenceLength} does not extend {before}.",
                 $"Write more than {before}; shortest phase first.", "phases");
             scope.Fits(!extension.Phases.Take(i).Any(p => p.Name == phase.Name), $"{at}.name", $"There is a phase '{phase.Name}' already.",
                 "Give each phase a name of its own.");
@@ -122,7 +122,7 @@ internal static class StageChecks
         bool builtin = scope.Pipeline.Data is { Tokenizer: "byte" } data && data.Source.StartsWith("builtin:", StringComparison.Ordinal);
         int question = builtin ? BuiltinData.LongestPrompt : 4;
         scope.Fits(!scope.ModelSound || rl.MaxNewTokens + question <= scope.Context, "maxNewTokens",
-            $"Outputs of {rl.MaxNewTokens} tokens do not fit with their question of up to {question} into the model's {scope.Context}.",
+            $"Outputs of {rl.MaxNewTokens} tokens do not fit with a question of up to {question} into the model's {scope.Context}.",
             scope.Context > question ? $"Write at most {scope.Context - question}." : "Extend the model's context first.");
         Pieces(rl.LearningRate, "learningRate", rl.Steps, null, null, scope);
         Verifier(rl.Verifier, scope);

@@ -27,7 +27,7 @@ internal sealed partial class TokenPointNotation(long min) : ScalarNotation<Toke
         var match = Form().Match(text);
         if (!match.Success)
         {
-            (message, fix) = ($"'{text}' is no percentage.", "Write a number from 0 to 100 before the sign, such as 96.62%.");
+            (message, fix) = ($"'{text}' is not a percentage.", "Write a number from 0 to 100 before the sign, such as 96.62%.");
             return false;
         }
         // Divided by one with all its digits, 67.50 is 67.5.

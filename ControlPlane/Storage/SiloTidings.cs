@@ -234,7 +234,7 @@ public sealed partial class SiloTidings(OpsDatabase database, OpsConnections con
         public bool Missed { get; init; }
     }
 
-    [LoggerMessage(LogLevel.Warning, "What other silos tell is not heard, pages here are up to some seconds late: {Why}")]
+    [LoggerMessage(LogLevel.Warning, "News of other silos does not arrive; pages here are some seconds late: {Why}")]
     private partial void LogDeaf(string why);
 
     [LoggerMessage(LogLevel.Warning, "A notice on the database's channel is none of a silo's: {Why}")]

@@ -42,7 +42,7 @@ public sealed class StoreProbe(OpsConnections connections, WriteLanes lanes, Sto
             identity ??= await Identity();
             int[] rows = await lanes.Run("store", [new Statement(StoreIdentity.Beat, ("identity", identity))], CancellationToken.None);
             replaced = rows[0] == 1 ? null
-                : new StoreTrouble("another database stands in its place", "Stop the control plane and put the right one back.");
+                : new StoreTrouble("another database is in its place", "Stop the control plane and put the right one back.");
         }
         catch (Exception e) when (StoreFailure.IsOne(e))
         {

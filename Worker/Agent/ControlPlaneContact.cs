@@ -160,7 +160,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
             return null;
         }
 
-        Address = $"'{text}' is no address of a control plane";
+        Address = $"'{text}' is not an address of a control plane";
         return Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" ? uri : null;
     }
 

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace DeepSeekOps.Worker.Agent;
 
 /// <summary>
-/// How often the kernel has killed for want of memory where a rank runs. A kill looks like any other signal 9 to whoever waits for the
+/// How often the kernel has killed for lack of memory where a rank runs. A kill looks like any other signal 9 to whoever waits for the
 /// process; only these counters tell the two apart, and they are read before and after.
 /// </summary>
 /// <param name="root">What /proc and /sys lie under. Default: the machine's.</param>
@@ -89,7 +89,7 @@ internal sealed class MemoryKills(string root = "")
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // Another user's, another kernel's, or gone with the process: then nothing speaks for want of memory.
+            // Another user's, another kernel's, or gone with the process: then nothing speaks for lack of memory.
             return [];
         }
     }

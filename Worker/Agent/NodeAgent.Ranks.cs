@@ -253,7 +253,7 @@ internal sealed partial class NodeAgent
 
         if (samples is [var first, .., var last])
         {
-            _log($"steps {first.Step} to {last.Step} of an agent before this one are told once more");
+            _log($"steps {first.Step} to {last.Step} of an agent before this one are reported again");
         }
     }
 

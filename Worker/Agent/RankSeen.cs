@@ -58,7 +58,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     /// <summary>Type and place of the exception that ended it; empty where none told.</summary>
     public string Fault { get; init; } = "";
 
-    /// <summary>What says that it was killed for want of memory; empty: nothing.</summary>
+    /// <summary>What says that it was killed for lack of memory; empty: nothing.</summary>
     public string MemoryKill { get; init; } = "";
 
     /// <summary>The order to save that was last passed on to it.</summary>

@@ -20,7 +20,7 @@ public static class CheckpointName
         var root = Path.Combine(dataDirectory, "checkpoints");
         if (parts is not ([_, _] or [_, _, _]) || parts.Any(p => p is "" or "." or ".."))
         {
-            throw new CheckpointFormatException($"{name} is no folder. Name one that holds config.json, or run/stage or "
+            throw new CheckpointFormatException($"{name} is not a folder. Name one that holds config.json, or run/stage or "
                 + $"run/stage/step of {root}.");
         }
 

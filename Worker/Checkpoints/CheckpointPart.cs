@@ -58,7 +58,7 @@ public sealed record PartList(int Rank, int Of, int Attempt, long Step, IReadOnl
     {
         if (FileSeen.At(path) is not { Kind: FileKind.Regular, Length: > 0 and <= BytesMax })
         {
-            throw new RefusedCheckpointException($"{path} is not there, or is no list of a part");
+            throw new RefusedCheckpointException($"{path} is missing, or is not a list of a part");
         }
         try
         {

@@ -28,7 +28,7 @@ internal sealed class FailedSaves(string folder, Action<string, string> tell)
         var full = FullDisk.Of(reason, folder);
         tell($"The checkpoint of step {step} could not be written: {reason.Message.TrimEnd('.')}"
             + $"{(full.Length > 0 ? $"; full is {full}" : "")}. {Fix(reason, full.Length > 0)} Training goes on; older checkpoints are "
-            + "untouched. Further saves that fail like this are told together.", full);
+            + "untouched. Further saves that fail like this are reported together.", full);
     }
 
     private string Fix(Exception reason, bool full) =>

@@ -87,7 +87,7 @@ public sealed record Manifest(
         }
         if (seen.Kind != FileKind.Regular || seen.Length is 0 or > BytesMax)
         {
-            throw new RefusedCheckpointException($"{path} has {seen.Length} bytes or is no file; a manifest has 1 to {BytesMax}");
+            throw new RefusedCheckpointException($"{path} has {seen.Length} bytes or is not a file; a manifest has 1 to {BytesMax}");
         }
         var bytes = NamedFile.ReadAll(path, BytesMax);
         return (Parse(bytes, path), DigestOf(bytes), bytes.Length);

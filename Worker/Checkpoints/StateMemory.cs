@@ -175,7 +175,7 @@ internal sealed class StateMemory : IDisposable
     internal sealed class KeptState(MemorySlot slot) : ISavedState
     {
         public KeptMeta Meta { get; } = JsonSerializer.Deserialize<KeptMeta>(slot.Meta)
-            ?? throw new InvalidDataException("What lies beside a state in memory is empty.");
+            ?? throw new InvalidDataException("The record of a state in memory is empty.");
 
         public bool Has(string file) => Meta.Files.Any(f => f.Name == file);
 

@@ -35,7 +35,7 @@ internal sealed record GenerateOptions(string Checkpoint, string Prompt)
 
             if (i + 1 == args.Length || Valued(options, args[i], args[i + 1]) is not { } valued)
             {
-                problem = i + 1 == args.Length ? $"{args[i]} is not known, or wants a value." : $"{args[i]} {args[i + 1]} makes no sense.";
+                problem = i + 1 == args.Length ? $"{args[i]} is not known, or has no value." : $"{args[i]} {args[i + 1]} is not valid.";
                 return null;
             }
 

@@ -88,7 +88,11 @@ internal static class ModelVerbs
         var mtp = WeightShapes.Count(shape) - total;
         output.WriteLine(json
             ? JsonSerializer.Serialize(new { total, active, mtp }, Json)
-            : string.Create(CultureInfo.InvariantCulture, $"total {total:N0}, active per token {active:N0}, MTP modules {mtp:N0} more"));
+            : string.Create(CultureInfo.InvariantCulture, $"""
+                total             {total,18:N0}
+                active per token  {active,18:N0}
+                MTP modules, more {mtp,18:N0}
+                """));
         return 0;
     }
 }

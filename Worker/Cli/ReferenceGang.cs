@@ -30,7 +30,7 @@ internal static class ReferenceGang
     {
         var squared = parts.SelectMany(p => p.SquaredGradients).GroupBy(g => g.Key).ToDictionary(g => g.Key, g => g.Sum(own => own.Value));
         return squared.Keys.Except(expected.GradNorms.Keys).FirstOrDefault() is { } odd
-            ? throw new CheckpointFormatException($"{folder}: {odd} stands only in one of config.json's model and "
+            ? throw new CheckpointFormatException($"{folder}: {odd} is only in one of config.json's model and "
                 + "expected.json's grad_norms.")
             : new ReferenceDeviations(
                 parts.Max(p => p.Logits), parts.Max(p => p.Loss),

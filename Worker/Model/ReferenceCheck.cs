@@ -46,7 +46,7 @@ public static class ReferenceCheck
         if (parameters.Keys.Except(expected.Keys).Concat(expected.Keys.Except(parameters.Keys)).FirstOrDefault() is { } odd)
         {
             throw new CheckpointFormatException(
-                $"{folder}: {odd} stands only in one of config.json's model and expected.json's grad_norms.");
+                $"{folder}: {odd} is only in one of config.json's model and expected.json's grad_norms.");
         }
 
         return expected.Max(e => RelativeError(parameters[e.Key].grad?.norm().item<float>() ?? 0, e.Value));

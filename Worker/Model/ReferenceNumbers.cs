@@ -126,7 +126,7 @@ public sealed class ReferenceNumbers : IDisposable
         }
         catch (Exception e) when (e is JsonException or FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new CheckpointFormatException($"{path}: {e.Message} loss, grad_norms and adamw are wanted there.");
+            throw new CheckpointFormatException($"{path}: {e.Message} it must hold loss, grad_norms and adamw.");
         }
     }
 }

@@ -32,7 +32,7 @@ internal sealed class Rope : IDisposable
     public Tensor At(long start, long length) => start + length <= _rotations.shape[0]
         ? _rotations.narrow(0, start, length)
         : throw new ArgumentOutOfRangeException(nameof(length),
-            $"Position {start + length - 1} lies beyond the model's {_rotations.shape[0]}: extend its context (YaRN) "
+            $"Position {start + length - 1} is beyond the model's {_rotations.shape[0]}: extend its context (YaRN) "
                 + "or shorten the input.");
 
     /// <summary>Rotates x [..., seq, heads, rope_dim] by rotations [seq, 1, rope_dim / 2].</summary>

@@ -59,7 +59,7 @@ public sealed class SafetensorsFile : IDisposable
         if (!entry.Shape.AsSpan().SequenceEqual(target.shape))
         {
             throw new CheckpointFormatException(
-                $"{Path}: tensor {name} is [{string.Join(", ", entry.Shape)}], the model wants [{string.Join(", ", target.shape)}]. "
+                $"{Path}: tensor {name} is [{string.Join(", ", entry.Shape)}], the model needs [{string.Join(", ", target.shape)}]. "
                 + "The checkpoint belongs to a model of another shape.");
         }
 

@@ -73,7 +73,8 @@ public sealed class ClusterPageTests : PageTest
         broken.Nodes[7].Work.Clear();
         broken.Nodes[7].SlotsUsed = 0;
         Ops.Send("WatchCluster", broken);
-        page.WaitForAssertion(() => Assert.StartsWith("no-o-", page.Find("ds-heat").GetAttribute("cells")!.Split(' ')[7], StringComparison.Ordinal));
+        page.WaitForAssertion(
+            () => Assert.StartsWith("no-o-", page.Find("ds-heat").GetAttribute("cells")!.Split(' ')[7], StringComparison.Ordinal));
         Assert.Equal(free, page.Find("[data-count=free]").TextContent);
         Assert.Contains("Unused", page.Find("[data-node=node-0007]").TextContent, StringComparison.Ordinal);
     }

@@ -42,13 +42,14 @@ public sealed partial class PageTests
     }
 
     /// <summary>
-    /// Blazor takes what was typed for known in a bound field alone. In one with a value and an event it writes the older text back, and the
-    /// letters typed since are lost: on a slow line "draft" came out as "dt". A slider's knob has no letters.
+    /// Blazor takes what was typed for known in a bound field alone. In one with a value and an event it writes the older text back, and
+    /// the letters typed since are lost: on a slow line "draft" came out as "dt". A slider's knob has no letters.
     /// </summary>
     [Fact]
     public void A_field_that_is_told_with_each_letter_is_bound()
     {
-        var files = DashboardFiles().Where(f => f.EndsWith(".razor", StringComparison.Ordinal)).Select(f => (File: f, Text: Repository.Read(f))).ToList();
+        var files = DashboardFiles().Where(f => f.EndsWith(".razor", StringComparison.Ordinal))
+            .Select(f => (File: f, Text: Repository.Read(f))).ToList();
         Assert.True(files.Sum(f => f.Text.Split("@bind:event=\"oninput\"").Length - 1) >= 8);
         Assert.Empty(files.SelectMany(f => Told().Matches(f.Text).Where(t => !t.Value.Contains("type=\"range\"", StringComparison.Ordinal))
             .Select(t => $"{f.File}: {t.Value}")));

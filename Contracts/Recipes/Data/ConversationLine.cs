@@ -50,7 +50,7 @@ public static class ConversationLine
         {
             throw new BadInputException(
                 $"it is not a JSON object: byte {(e.BytePositionInLine ?? 0) + 1} fits none.",
-                "Write one JSON object a line; NaN and Infinity are no JSON.");
+                "Write one JSON object a line; NaN and Infinity are not JSON.");
         }
         catch (InvalidOperationException)
         {
@@ -193,7 +193,7 @@ public static class ConversationLine
                 && type.ValueKind == JsonValueKind.String
                 && type.ValueEquals("text"u8);
             text.Append(isText && part.TryGetProperty("text", out var said) ? Text(said, "text")
-                : throw new BadInputException("\"content\" has a part that is no text; only text is learned.",
+                : throw new BadInputException("\"content\" has a part that is not text; only text is learned.",
                     "Keep parts with \"type\": \"text\", or leave the line out."));
         }
 

@@ -35,7 +35,7 @@ public static class DataFile
         ".txt" => DataKind.Text,
         ".jsonl" => DataKind.Lines,
         var packed when Packed.Contains(packed) => throw new BadInputException(
-            $"'{path}' is packed ({packed}); it is read where it lies, from any place.", "Unpack it, and name the .txt or .jsonl."),
+            $"'{path}' is packed ({packed}); data must be readable from any position.", "Unpack it, and name the .txt or .jsonl."),
         _ => throw new BadInputException($"'{path}' is of a kind that is not read.", "Name a file that ends in .txt or .jsonl."),
     };
 

@@ -36,7 +36,7 @@ public static class TextBytes
         if (firstLine == 1 && PackedBy(bytes) is { } packer)
         {
             throw new BadInputException(
-                $"'{file}' is packed by {packer}, whatever its name says; it is read where it lies, from any place.", "Unpack it.");
+                $"'{file}' is packed by {packer}, whatever its name says; data must be readable from any position.", "Unpack it.");
         }
 
         if (firstLine == 1)

@@ -38,7 +38,7 @@ public static class PipelineSchedules
         int pieces = PipelineRoute.PiecesOf(schedule, ranks);
         return pieces <= layers ? null : new ScheduleProblem(
             "pipeline", schedule == PipelineSchedule.DualPipeV
-                ? $"{layers} layers cannot be cut among {ranks} ranks of two pieces each, as dualpipev wants."
+                ? $"{layers} layers cannot be cut among {ranks} ranks of two pieces each, as dualpipev needs."
                 : $"{layers} layers cannot be cut among {ranks} ranks.",
             schedule == PipelineSchedule.DualPipeV && layers > 1 ? $"Write at most {layers / 2}, or another schedule."
                 : schedule == PipelineSchedule.DualPipeV ? "Write another schedule." : $"Write at most {layers}.");
@@ -51,7 +51,7 @@ public static class PipelineSchedules
         bool even = schedule == PipelineSchedule.DualPipe;
         return microBatches >= fewest && !(even && microBatches % 2 != 0) ? null : new ScheduleProblem(
             "microBatches",
-            $"{schedule.Name()} on {ranks} pipeline {(ranks == 1 ? "rank" : "ranks")} wants {(even ? "an even number of " : "")}"
+            $"{schedule.Name()} on {ranks} pipeline {(ranks == 1 ? "rank" : "ranks")} needs {(even ? "an even number of " : "")}"
                 + $"at least {fewest} micro-batches a step, and there {(microBatches == 1 ? "is" : "are")} {microBatches}.",
             "Take a larger batch, smaller micro-batches, fewer pipeline ranks, or another schedule (1f1b and zb1p run any number).");
     }

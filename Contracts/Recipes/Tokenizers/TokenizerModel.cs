@@ -19,7 +19,7 @@ internal static class TokenizerModel
         JsonText.Require(type == "BPE", $"model.type is '{JsonText.Short(type)}', BPE is read");
         foreach (var field in model.EnumerateObject().Where(f => !Known.Contains(f.Name, StringComparer.Ordinal)))
         {
-            throw new FormatException($"\"{JsonText.Short(field.Name)}\" is no field of a BPE model");
+            throw new FormatException($"\"{JsonText.Short(field.Name)}\" is not a field of a BPE model");
         }
 
         var vocabulary = Vocabulary(JsonText.Object(model, "vocab"));
@@ -88,14 +88,14 @@ internal static class TokenizerModel
         foreach (var word in words.EnumerateObject())
         {
             JsonText.Require(word.Value.ValueKind == JsonValueKind.Number && word.Value.TryGetInt32(out var id) && id >= 0,
-                $"the id of '{JsonText.Short(word.Name)}' in model.vocab is no whole number from 0");
+                $"the id of '{JsonText.Short(word.Name)}' in model.vocab is not a whole number from 0");
             id = word.Value.GetInt32();
             JsonText.Require(
                 id < ShapeLimits.VocabSize, $"the id {id} of '{JsonText.Short(word.Name)}' is beyond the largest "
                     + $"vocabulary, {ShapeLimits.VocabSize}");
             JsonText.Require(
                 vocabulary.TryAdd(word.Name, id)
-                    && ids.Add(id), $"'{JsonText.Short(word.Name)}' or its id {id} stands in model.vocab twice");
+                    && ids.Add(id), $"'{JsonText.Short(word.Name)}' or its id {id} is in model.vocab twice");
         }
 
         JsonText.Require(vocabulary.Count > 0, "model.vocab is empty");
@@ -111,7 +111,7 @@ internal static class TokenizerModel
             var pair = merge.ValueKind == JsonValueKind.Array;
             JsonText.Require((pairs ??= pair) == pair, "\"merges\" mixes the older form (\"a b\") and the newer ([\"a\", \"b\"])");
             var parts = Parts(merge);
-            JsonText.Require(parts.Length == 2, $"{JsonText.Short(merge.GetRawText())} in \"merges\" is no pair");
+            JsonText.Require(parts.Length == 2, $"{JsonText.Short(merge.GetRawText())} in \"merges\" is not a pair");
             foreach (var part in (string[])[parts[0], parts[1], parts[0] + parts[1]])
             {
                 JsonText.Require(vocabulary.ContainsKey(part), $"'{JsonText.Short(part)}' of \"merges\" is not in model.vocab");

@@ -26,7 +26,7 @@ public sealed record ModelShape
     public required int VocabSize { get; init; }
     public required int HiddenSize { get; init; }
     public required int Layers { get; init; }
-    /// <summary>The first so many layers have a dense MLP.</summary>
+    /// <summary>Number of layers, from the first, that have a dense MLP.</summary>
     public required int DenseLayers { get; init; }
     public required int IntermediateSize { get; init; }
     public required int MoeIntermediateSize { get; init; }

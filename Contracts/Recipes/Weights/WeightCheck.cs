@@ -57,7 +57,7 @@ public static class WeightCheck
             throw new CheckpointFormatException(
                 $"{path}: tensor {weight.Name} is [{string.Join(", ", entry.Shape)}], the model wants "
                     + $"[{string.Join(", ", weight.Dimensions)}].",
-                "The weights belong to a model of another shape than config.json tells: copy both again.");
+                "The weights belong to a model of another shape than config.json describes: copy both again.");
         }
 
         if (!ElementTypes.OfWeights.Contains(entry.Type))

@@ -44,7 +44,7 @@ internal sealed class HistoryCalls(
         string run = await known.Existing(request.Run, context.CancellationToken);
         int size = Checked.PageSize(request.PageSize, CheckpointsUsual, CheckpointsMost);
         var before = request.PageToken.Length == 0 ? null : CheckpointPlace.FromToken(request.PageToken)
-            ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is none of this control plane's; leave it out "
+            ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is not one of this control plane's; leave it out "
                 + "to begin with the newest.");
         var checkpoints = await history.CheckpointsBefore(run, stage, before, size, context.CancellationToken);
         var shown = Bounded.Last([.. checkpoints.Select(item => item.Checkpoint.ToProto(item.Run, item.Stage))]);

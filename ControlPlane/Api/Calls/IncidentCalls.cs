@@ -80,7 +80,8 @@ internal sealed class IncidentCalls(
         return await incidents.Read(run, stage, number == 0 ? null : number, cancellation)
             ?? throw new RpcException(new Status(StatusCode.NotFound, number == 0
                 ? $"{run} has had no incident{(stage is null ? "" : $" in {stage}")}."
-                : $"{run} has had no incident {number}{(stage is null ? "" : $" in {stage}")}; ListIncidents names those there were."));
+                : $"{run} has had no incident {number}{(stage is null ? "" : $" in {stage}")}; "
+                    + $"`dsops incidents {run}` lists those there were."));
     }
 
     private async Task<IncidentReport> Report(GradedIncident found, int attempt, CancellationToken cancellation)

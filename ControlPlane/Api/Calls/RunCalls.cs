@@ -94,7 +94,7 @@ internal sealed class RunCalls(
         string[] searched = [Checked.Search(request.NameContains, "nameContains"), Checked.Search(request.Search, "search")];
         string search = string.Join(' ', searched.Where(text => text.Length > 0));
         var after = request.PageToken.Length == 0 ? null : RunListPlace.FromToken(request.PageToken)
-            ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is none of this control plane's; leave it out to "
+            ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is not one of this control plane's; leave it out to "
                 + "begin with the first page.");
         return new RunListQuery(
             search, Checked.OptionalName(request.State, "state") ?? "", after,

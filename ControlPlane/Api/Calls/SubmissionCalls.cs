@@ -139,7 +139,7 @@ internal sealed class SubmissionCalls(
     {
         string words = string.Join('\n', errors.Take(ErrorsInWords));
         words = words.Length <= WordsMax ? words : string.Concat(words.AsSpan(0, WordsMax), "…");
-        return errors.Count <= ErrorsInWords ? words : $"{words}\nand {errors.Count - ErrorsInWords} more; mend these first.";
+        return errors.Count <= ErrorsInWords ? words : $"{words}\nand {errors.Count - ErrorsInWords} more; fix these first.";
     }
 
     /// <summary>All problems at once, as a detail for programs and in words for people.</summary>

@@ -36,7 +36,7 @@ internal sealed class TraceCalls(KnownRuns runs, IGrainFactory grains, TraceStor
             ?? throw NotNow($"No stage of {run} trains, so there is no step to record. Ask again when one does.");
         if (cluster.Simulated)
         {
-            throw NotNow($"{stage} trains on a simulated cluster: its ranks are no processes, and make no calls that could be recorded. "
+            throw NotNow($"{stage} trains on a simulated cluster: its ranks are not processes and make no calls that could be recorded. "
                 + "`dsops plan FILE` tells the step that its schedule makes.");
         }
 
@@ -64,7 +64,7 @@ internal sealed class TraceCalls(KnownRuns runs, IGrainFactory grains, TraceStor
         throw new RpcException(new Status(StatusCode.NotFound, id is null
             ? $"No step of {run} has been recorded. `dsops trace {run}` records two."
             : $"{run} has no recording {id}: the newest {StageTrace.KeptOfRun} are kept, and one that was under way is forgotten when the "
-                + $"control plane starts anew. `dsops trace {run}` records two steps."));
+                + $"control plane restarts. `dsops trace {run}` records two steps."));
     }
 
     public async Task<Proto.ListTracesReply> ListTraces(Proto.ListTracesRequest request, ServerCallContext context)

@@ -133,9 +133,9 @@ internal sealed partial class Notifier(
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "People could not be told by {Channel}: {Why}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Nobody could be notified by {Channel}: {Why}")]
     private partial void LogUndelivered(string channel, string why);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "What people have to be told could not be looked up")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "What people have to be notified of could not be read")]
     private partial void LogTurnFailed(Exception failed);
 }

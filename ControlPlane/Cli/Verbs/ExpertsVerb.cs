@@ -29,7 +29,8 @@ internal static class ExpertsVerb
             }
             else if (load.Newest is null)
             {
-                await terminal.Output.WriteLineAsync("No load of experts yet. Pretraining and context extension report it every fifth step; "
+                await terminal.Output.WriteLineAsync(
+                    "No load of experts yet. Pretraining and context extension report it every fifth step; "
                     + "the other stages and simulated ones do not.");
             }
             else

@@ -92,7 +92,8 @@ internal static class PlanVerb
     [
         stage.Name, Say($"{stage.Gpus:#,0}"), Say($"{stage.Steps:#,0}"), Scaled(stage.Tokens), Or(stage.Days, Places(stage.Days)),
         Scaled(stage.GpuHours),
-        Or(stage.LastStep?.Seconds, $"{Places(stage.LastStep?.Seconds)} s"), Or(stage.LastStep?.BubbleShare, "0.0 %"), Or(stage.Memory?.Total / 1e9, "0 GB"),
+        Or(stage.LastStep?.Seconds, $"{Places(stage.LastStep?.Seconds)} s"), Or(stage.LastStep?.BubbleShare, "0.0 %"),
+        Or(stage.Memory?.Total / 1e9, "0 GB"),
         Decisions.Words.Size(stage.CheckpointBytes), Or(stage.Failures?.ExpectedFailures, "0.0"), Or(stage.Failures?.Ettr, "0.0 %"),
     ];
 

@@ -117,7 +117,7 @@ internal static class SimulateVerb
     {
         if (json)
         {
-            await terminal.Output.WriteLineAsync(
+            await terminal.Document.WriteLineAsync(
                 comparison is null ? JsonSerializer.Serialize(report, Json) : JsonSerializer.Serialize(comparison, Json));
         }
         else if (comparison is not null)

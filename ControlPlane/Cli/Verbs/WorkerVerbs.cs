@@ -92,7 +92,9 @@ internal static class WorkerVerbs
         };
         using var process = Process.Start(start) ?? throw new RefusalException("`dotnet` did not start.", "Check that it is on the PATH.");
         // Ctrl-C reaches the worker by the terminal; it ends by itself.
-        await Task.WhenAll(Sentences(process.StandardError, terminal.Error),
+        await Task.WhenAll(
+            arguments.Contains(CommonOptions.Json.Name) ? PlainWriter.Copy(process.StandardError, terminal.Error)
+                : Sentences(process.StandardError, terminal.Error),
             terminal.Interactive ? PlainWriter.Copy(process.StandardOutput, terminal.Output) : Task.CompletedTask);
         await process.WaitForExitAsync(CancellationToken.None);
         return process.ExitCode;

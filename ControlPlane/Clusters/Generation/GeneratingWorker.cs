@@ -74,7 +74,7 @@ internal sealed class GeneratingWorker : IAsyncDisposable
         }
         catch (Exception e) when (e is InvalidProtocolBufferException or IOException or ObjectDisposedException)
         {
-            Remember($"What it said is no message: {e.Message}");
+            Remember($"What it said is not a message: {e.Message}");
         }
 
         news.Writer.Complete();

@@ -53,7 +53,7 @@ internal sealed class Eyes : IAsyncDisposable
 
         if (!(nodes.Listed && own.Listed && all.Listed))
         {
-            throw new IOException($"the API server at {host} does not tell what it has: {Why()}");
+            throw new IOException($"the API server at {host} does not list what it has: {Why()}");
         }
 
         var (why, since) = new[] { nodes.Trouble, own.Trouble, all.Trouble }.Where(t => t.Why.Length > 0).OrderByDescending(t => t.For)

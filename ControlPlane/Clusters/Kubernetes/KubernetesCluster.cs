@@ -27,7 +27,7 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
     /// <summary>Evidence is good to have, and an end does not wait for it: the log of a pod whose kubelet is gone never comes.</summary>
     private static readonly TimeSpan EvidenceTime = TimeSpan.FromSeconds(3);
 
-    private const string Leftover = "left over from an earlier start; nothing wants it";
+    private const string Leftover = "left over from an earlier start; nothing needs it";
 
     private readonly KubernetesClusterOptions options;
     private readonly TimeProvider clock;

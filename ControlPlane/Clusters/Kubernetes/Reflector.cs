@@ -65,7 +65,7 @@ internal sealed partial class Reflector<T, TFact>(WatchedKind<T> kind, Func<T, T
         {
             var silent = clock.GetElapsedTime(Interlocked.Read(ref heard));
             return Volatile.Read(ref trouble) is { } failing ? (failing.Why, clock.GetElapsedTime(failing.Since))
-                : silent > SilentAtMost ? ("its connections stand and nothing comes", silent) : ("", TimeSpan.Zero);
+                : silent > SilentAtMost ? ("its connections are open but nothing arrives", silent) : ("", TimeSpan.Zero);
         }
     }
 

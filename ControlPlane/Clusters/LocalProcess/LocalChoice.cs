@@ -11,7 +11,7 @@ public sealed record LocalChoice : ClusterChoice
     /// <summary>Ranks that fit on a node. Default: 1.</summary>
     public int RanksPerNode { get; init; } = 1;
 
-    /// <summary>Folders of ended pods, with the logs of their ranks, stay for so many days. Default: 7.</summary>
+    /// <summary>Folders of ended pods, with the logs of their ranks, are kept this many days. Default: 7.</summary>
     public int KeepPodsDays { get; init; } = 7;
 
     /// <summary>Faults may be injected on purpose. Default: not.</summary>

@@ -40,7 +40,7 @@ public sealed partial class LocalProcessCluster
         if (!_askedToEnd.TryGetValue(left.Key, out long asked))
         {
             _askedToEnd[left.Key] = asked = _clock.GetTimestamp();
-            Note(left.Key, left.Value with { Reason = "left over from an earlier start; nothing wants it" });
+            Note(left.Key, left.Value with { Reason = "left over from an earlier start; nothing needs it" });
             if (left.Value.Agent is { } agent)
             {
                 ProcessTable.Signal(agent, ProcessTable.SigTerm);

@@ -32,7 +32,7 @@ public static class CheckpointChoice
     {
         null => "begins from step 0",
         { Usable: true } newest => $"goes on from step {newest.Made.Step}",
-        var refused => $"looks once more for the checkpoint of step {refused.Made.Step}, the newest of those that were refused",
+        var refused => $"looks again for the checkpoint of step {refused.Made.Step}, the newest of those that were refused",
     };
 
     /// <summary>

@@ -103,8 +103,8 @@ public sealed record DrillCard(
 
     private static (int, string) Lost(DrillTruth truth, Incident incident) =>
         incident.Diagnosis is not null ? Other(incident)
-        : incident.SuspectedNode == truth.Node ? (Right, "the silence and its node are told, and nothing was ended for it")
-        : (CauseAlone, "a silence is told, but not of whom");
+        : incident.SuspectedNode == truth.Node ? (Right, "the silence and its node are reported, and nothing was ended for it")
+        : (CauseAlone, "a silence is reported, but not whose");
 
     private static Diagnosis? Found(Incident incident, params FailureCause[] causes) =>
         Named(incident, [.. causes.Select(c => c.InWords())]);

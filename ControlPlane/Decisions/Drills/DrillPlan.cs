@@ -97,7 +97,7 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
         if (ground.Newest is { Open: true } open)
         {
             return $"{stage} has an incident that is not over ({open.Number.ToString(CultureInfo.InvariantCulture)}): what is injected "
-                + "now could not be told from it. Wait until it is closed: `dsops why` tells.";
+                + "now could not be told apart from it. Wait until it is closed (see `dsops why`).";
         }
 
         return fault switch
@@ -110,10 +110,10 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
                 + $"{ground.BreakForgottenAt.ToString(CultureInfo.InvariantCulture)} ends it for good, as it should. Wait until then, or "
                 + "submit the pipeline with a smaller recovery.breakForgottenAfter.",
             DrillFault.Slow when ground.Alike < 2 =>
-                $"{stage} has no two ranks that do the same work, so none can be told to be slower than its like. Drill a run with more "
+                $"{stage} has no two ranks that do the same work, so none can be called slower than the others. Drill a run with more "
                 + "data-parallel ranks.",
             DrillFault.Spike when !ground.ActsOnLosses =>
-                $"{stage} only tells of a loss that rises, so nothing would bring it back. Submit the pipeline with "
+                $"{stage} only reports a loss that rises, so nothing would bring it back. Submit the pipeline with "
                 + "lossSpikes: {mode: act}.",
             _ => "",
         };

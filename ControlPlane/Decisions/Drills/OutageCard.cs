@@ -24,8 +24,9 @@ public static class OutageCard
         bool whole = facts.Attempt == truth.Attempt && facts.Missing == 0;
         bool over = wrong is { Open: false } || (wrong is null && trains && told && whole);
         var (grade, because) = wrong is not null ? (DrillCard.Noticed, $"something was ended for it: '{wrong.Diagnosis!.Cause}'")
-            : !told ? (0, "nobody has told it")
-            : (DrillCard.Right, $"{(killed ? "it is told" : "it was told while it lasted")}, and nothing was ended for it: {words}");
+            : !told ? (0, "it was not reported")
+            : (DrillCard.Right,
+                $"{(killed ? "it is reported" : "it was reported while it lasted")}, and nothing was ended for it: {words}");
         string named = wrong?.Diagnosis?.Cause ?? (told ? killed ? "agents without contact" : "the database cannot be written" : "");
         string sentence = wrong?.Sentence ?? string.Create(CultureInfo.InvariantCulture,
             $"Steps {truth.Step + 1} to {facts.Newest} are written, {facts.Missing} of them missing; it is attempt {facts.Attempt}, ")

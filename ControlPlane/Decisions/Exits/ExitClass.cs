@@ -100,7 +100,7 @@ public static class ExitClasses
         new("arithmetic-fault", "the processor stopped at an integer division by zero or the like",
             "It is the program: keep the core file and its stack.", Retry.Again),
         new("aborted", "the process ended itself by abort()", "Its last words on standard error say why.", Retry.Again),
-        new("killed", "somebody ended the process by SIGKILL", "Ask who did: a person, a script, or the kernel for want of memory.",
+        new("killed", "something ended the process by SIGKILL", "Ask who did: a person, a script, or the kernel for lack of memory.",
             Retry.Again),
         new("terminated", "somebody asked the process to end", "Ask who did: a person, a launcher, a shutdown of the node.", Retry.Again),
         new("preempted", "its place was taken for other work", "It goes on when it has a place again.", Retry.Again),
@@ -128,7 +128,7 @@ public static class ExitClasses
             OfTheMachine = true,
         },
         new("storage-lost", "the network file system went away", "Check the file server and the mount.", Retry.Again),
-        new("file-missing", "a file that it was told to read is not there", "Put it where every node sees it, or correct the path.",
+        new("file-missing", "a file that it should read is missing", "Put it where every node sees it, or correct the path.",
             Retry.Never),
         // What it was given.
         new(BadData, "the data, tokenizer or numbers that it was given cannot be trained on", "Mend what the line names.", Retry.Never),
@@ -143,9 +143,9 @@ public static class ExitClasses
         new("program-error", "the program has an error that the same input finds again",
             "Mend the program at the place that the line names.", Retry.Never),
         // What is not known closer.
-        new("exception", "an exception ended it that is not known closer", "Read the line and what stands above it.", Retry.Again),
+        new("exception", "an exception ended it that is not known closer", "Read the line and what is above it.", Retry.Again),
         new(Finished, "it ended well", "There is nothing to do.", Retry.Never),
-        new(Unknown, "nothing it said tells why", "Look at its whole output and at the node's own log (dmesg).", Retry.Again),
+        new(Unknown, "its output does not say why", "Look at its whole output and at the node's own log (dmesg).", Retry.Again),
     ];
 
     private static readonly Dictionary<string, ExitClass> ById = All.ToDictionary(c => c.Id, StringComparer.Ordinal);

@@ -53,7 +53,7 @@ public static class GoodputBuckets
         GoodputBucket.Repair => ("repair", "broken nodes"),
         GoodputBucket.Shrunk => ("shrunk", "unused, while a gang trained with fewer nodes"),
         GoodputBucket.Straggler => ("straggler tax", "what a rank that is slow held the others up by"),
-        GoodputBucket.Unknown => ("unknown", "nobody was heard, and no step was told of"),
+        GoodputBucket.Unknown => ("unknown", "no report came, and no step shows for it"),
         _ => throw new System.Diagnostics.UnreachableException($"bucket {bucket}"),
     };
 

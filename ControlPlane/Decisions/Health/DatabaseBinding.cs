@@ -22,7 +22,7 @@ public abstract record BindingVerdict
 
     private const string Rebind =
         "To give the directory to this database for good, add --rebind: checkpoints stay, and agents that still run there "
-            + "are left alone and told of.";
+            + "are left alone and reported.";
 
     private BindingVerdict() { }
 

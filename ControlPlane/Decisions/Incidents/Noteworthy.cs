@@ -14,7 +14,7 @@ public sealed record Noteworthy(string Key, string State, string Title, string Q
         string run = incident.Stage.Run;
         bool asks = incident.State == IncidentState.NeedsHuman && incident.TakenBy.Length == 0;
         string question = asks
-            ? $"What is to be done? `dsops why {run}` tells what was tried. After the cause is mended `dsops retry {run}` goes on; "
+            ? $"To do: `dsops why {run}` says what was tried. Once the cause is fixed, `dsops retry {run}` goes on; "
                 + $"`dsops incidents take {id}` makes it yours."
             : incident.TakenBy.Length > 0 ? $"{incident.TakenBy} works on it: nothing is asked of you." : "Nothing is asked of you.";
         string state = $"{incident.State}{(incident.TakenBy.Length > 0 ? $" by {incident.TakenBy}" : "")}";

@@ -31,7 +31,7 @@ public static class Theories
         failure.Cause is not (FailureCause.NodeLost or FailureCause.AgentLost) || seen.Cluster is null ? null
             : new RefusedTheory("only we did not hear it", failure.Cause == FailureCause.NodeLost
                 ? "the cluster calls the node not ready, and the agent is silent too: two witnesses"
-                : "the cluster tells the end of its pod, or others of the gang were heard all the time");
+                : "the cluster reports the end of its pod, or others of the gang were heard all the time");
 
     private static RefusedTheory? Memory(RankStatus? rank) => rank?.ExitCode is not { } code || rank.MemoryKill.Length > 0
         || RankEnd.Judge(rank).Class == ExitClasses.HostMemory ? null

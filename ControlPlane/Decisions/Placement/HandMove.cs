@@ -55,7 +55,7 @@ public static class HandMoves
 
         if (stage == before || at < to || (before is null && at == 0))
         {
-            return (moves, before is null ? $"{stage} is first already" : $"{stage} stands before {before} already");
+            return (moves, before is null ? $"{stage} is already first" : $"{stage} is already ahead of {before}");
         }
 
         return (moves.RemoveAll(m => m.Stage == stage).Add(new HandMove(stage, order.RemoveRange(0, to).Remove(stage), reason)), null);

@@ -49,7 +49,7 @@ public static class PlacementForesight
                     ? $"{stage} still waits: {after.Pending[stage].Reasons[0].Text}{start}." : $"{stage} starts when they have stopped.");
         }
 
-        told.Add($"{Words.Count(passed, "gang that stands before it waits", "gangs that stand before it wait")} behind it.");
+        told.Add($"{Words.Count(passed, "gang ahead of it waits", "gangs ahead of it wait")} behind it.");
         return new Foresight(told.ToImmutable());
     }
 
@@ -124,7 +124,7 @@ public static class PlacementForesight
             string stops = $"{gang.Stage} saves a checkpoint and stops on all its {Words.Count(gang.Nodes.Length, "node", "nodes")}";
             yield return answer.Placed.Any(p => p.Grant.Stage == gang.Stage) ? $"{stops}, then starts again elsewhere at once."
                 : $"{stops}. There is no room for all of it then: it goes on with fewer nodes if its layout can, or "
-                    + $"{Words.Count(gang.Slots, "GPU", "GPUs")} of work will stand ({answer.Pending[gang.Stage].Reasons[0].Text}).";
+                    + $"{Words.Count(gang.Slots, "GPU", "GPUs")} of work will stand idle ({answer.Pending[gang.Stage].Reasons[0].Text}).";
         }
 
         foreach (var gain in answer.Placed.Where(p => leaving.All(l => l.Stage != p.Grant.Stage) && p.Grant.Stage != heir))

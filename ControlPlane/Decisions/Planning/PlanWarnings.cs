@@ -31,7 +31,7 @@ internal static class PlanWarnings
         if (Counts(last, step).Select(count => PipelineSchedules.CountProblem(layout.Schedule, layout.Pipeline, count))
             .FirstOrDefault(p => p is not null) is { } problem)
         {
-            yield return Say(stage, $"{(last.Ramp is null ? "" : "on the way of its batch ramp ")}{problem.Message} {problem.Fix}");
+            yield return Say(stage, $"{(last.Ramp is null ? "" : "during its batch ramp ")}{problem.Message} {problem.Fix}");
         }
         if (step.BubbleShare > LargeBubble)
         {
@@ -47,8 +47,8 @@ internal static class PlanWarnings
         if (step.AllToAllSeconds > step.BusySeconds)
         {
             yield return Say(stage,
-                $"expert traffic takes {step.AllToAllSeconds:0.0} s of fabric time, more than the "
-                    + $"{step.BusySeconds:0.0} s that could hide it.");
+                $"expert traffic takes {Words.Duration(TimeSpan.FromSeconds(step.AllToAllSeconds))} of fabric time, more than the "
+                    + $"{Words.Duration(TimeSpan.FromSeconds(step.BusySeconds))} that could hide it.");
         }
         var interval =
             TimeSpan.FromSeconds(spec.CheckpointsOf(stage).EverySteps * (forecast.Duration!.Value.TotalSeconds / forecast.Steps));

@@ -31,9 +31,9 @@ public sealed record RecoveryBudget(ImmutableArray<RecoveryPhase> Phases)
         return new RecoveryBudget(
         [
             new("its agent sees the end", 0.14, 0.25, "4 H200, bench --forming"),
-            new("decided, and told", 0, 1, "the control plane looks each second, and at urgent beats"),
+            new("decided, and ordered", 0, 1, "the control plane looks each second, and at urgent beats"),
             new("the others let go", 0.8, 0.95, "4 H200 with 7 communicators, bench --forming"),
-            new("who is where is told", 0, 1, "one more beat of each agent"),
+            new("agents learn where all ranks are", 0, 1, "one more beat of each agent"),
             ranks > MeasuredRanks
                 ? new("GPUs connected", 5, 5, "published: MegaScale (NSDI 2024), all groups of 2,048 GPUs in less than 5 s")
                 : new("GPUs connected", 0.82, 0.87, "4 H200 with 7 communicators, bench --forming"),

@@ -34,7 +34,7 @@ public sealed record ShrunkLayout(int Nodes, int Of, ShrinkWay Way, int Expert, 
     public string InWords => Way switch
     {
         ShrinkWay.FewerReplicas => $"{Nodes} of {Of} nodes, {Replicas} of {OfReplicas} replicas",
-        ShrinkWay.ExpertsDealtAnew => $"{Nodes} of {Of} nodes, the experts dealt anew to groups of "
+        ShrinkWay.ExpertsDealtAnew => $"{Nodes} of {Of} nodes, the experts regrouped in groups of "
             + Words.Count(Expert, "rank", "ranks"),
         _ => $"{Nodes} of {Of} nodes, the lost ones' experts dealt to the others of their pipeline step",
     };

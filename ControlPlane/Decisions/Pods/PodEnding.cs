@@ -63,7 +63,7 @@ public static class PodEnding
         _ when pod.Node.Length == 0 => "it was never bound to a node",
         null => $"{pod.Node} is no longer a node of the cluster",
         { OutOfService: true } => $"an operator took {pod.Node} out of service",
-        _ when boot is { Length: > 0 } && node.BootId.Length > 0 && node.BootId != boot => $"{pod.Node} was started anew since",
+        _ when boot is { Length: > 0 } && node.BootId.Length > 0 && node.BootId != boot => $"{pod.Node} was restarted since",
         _ => null,
     };
 }

@@ -54,7 +54,7 @@ public sealed record PodSettings
         "deepseekops.io/leaf", "fabric.topograph.run/tier-1", "network.topology.nvidia.com/leaf", "cloud.provider.com/topology-rack",
     ];
 
-    /// <summary>Labels that say in which zone a node lies, best first.</summary>
+    /// <summary>Labels that say in which zone a node is, best first.</summary>
     public ImmutableArray<string> ZoneLabels { get; init; } =
     [
         "deepseekops.io/zone", "fabric.topograph.run/tier-2", "network.topology.nvidia.com/spine", "cloud.provider.com/topology-block",

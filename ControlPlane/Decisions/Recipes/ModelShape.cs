@@ -25,7 +25,7 @@ public sealed record ModelShape
 
     public int Layers { get; init; } = 61;
 
-    /// <summary>The first so many layers have a dense MLP.</summary>
+    /// <summary>Number of layers, from the first, that have a dense MLP.</summary>
     public int DenseLayers { get; init; } = 3;
 
     public int IntermediateSize { get; init; } = 18432;

@@ -22,7 +22,7 @@ public static class BreaksAgain
         : Recent(stage, broke.Step) is not { } first ? null
         : new Remedy.GiveUp($"{broke.Sentence}, the second time within {stage.Policy.BreakForgottenAfter} steps (before: {first.Why}; "
             + $"batch {first.Batch} was left out)."
-            + $" Leaving out another batch would not mend it. {Advice(stage, broke, fromRandom)}");
+            + $" Leaving out another batch would not fix it. {Advice(stage, broke, fromRandom)}");
 
     /// <summary>The break of this round that is not forgotten yet.</summary>
     private static LeftOutBatch? Recent(WatchedStage stage, long step) =>

@@ -106,7 +106,7 @@ public static class LossRise
             LossSpikePolicy.Skip => (bare with { Move = LossMove.Skip, FirstBatch = window.First, LastBatch = window.Last },
                 $"on from the newest checkpoint, step {from}, and {left}"),
             LossSpikePolicy.RollBack or LossSpikePolicy.LowerRate when !replayed => (bare,
-                $"back to step {from}, and the same batches once more: if the loss rises again, "
+                $"back to step {from}, and the same batches again: if the loss rises again, "
                     + (policy.Policy == LossSpikePolicy.RollBack ? left : LowerRate(policy))
                     + "; if not, the machine or a passing change was why, and no batch is blamed"),
             LossSpikePolicy.RollBack => (bare with { Move = LossMove.RollBack, FirstBatch = window.First, LastBatch = window.Last },

@@ -28,7 +28,7 @@ public static class Adoption
         string what = string.Join(", ", taken.Select(s => $"{s.First.Name} {Steps(s.Second!)}"));
         string run = taken[0].Second!.Path[..^(taken[0].First.Name.Length + 1)];
         return $"Checkpoints of a run named {submission.Name} that this database does not know lie in {run} ({what})."
-            + $" Submit with --adopt to go on from them, choose another name, or move that folder away to begin anew.";
+            + $" Submit with --adopt to go on from them, choose another name, or move that folder away to start over.";
     }
 
     /// <summary>The work of a new run's stage, with what it may take for its own.</summary>

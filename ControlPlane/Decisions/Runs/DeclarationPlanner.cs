@@ -105,12 +105,12 @@ public static class DeclarationPlanner
         bool figures = seen.Told is { } told && status with { Step = told.Step, Reason = told.Reason } == told
             && Decisions.Words.SameButFigures(told.Reason, status.Reason);
         return figures && sinceTold < FiguresEvery
-            ? new(new DeclarationStep.Stay(), $"{seen.Resource} was told a moment ago, and only figures changed")
+            ? new(new DeclarationStep.Stay(), $"{seen.Resource} was updated a moment ago, and only figures changed")
             : new(new DeclarationStep.Tell(status), $"{seen.Resource} is to say {status.State}");
     }
 
     private static string Taken(string resource, string run, string by) =>
-        $"spec.name: a run named {run} exists already, and it was begun by {Whom(by)}, not by {resource}. It is left as it is. "
+        $"spec.name: a run named {run} exists already, and it was submitted by {Whom(by)}, not by {resource}. It is left as it is. "
         + "Fix: give spec.name (or the resource) a name that no run has.";
 
     private static string Renamed(Declaration seen, RunView run) =>
@@ -118,8 +118,8 @@ public static class DeclarationPlanner
         + $"Fix: write spec.name: {run.Name} again; for another run apply another resource.";
 
     private static string Before(RunView run) =>
-        $"spec.name: a run named {run.Name} of this resource's name has ended before ({run.State}), and a name is begun once. "
-        + $"Fix: `dsops retry {run.Name}` goes on with it; another spec.name begins anew.";
+        $"spec.name: a run named {run.Name} of this resource's name has ended before ({run.State}), and a name is used once. "
+        + $"Fix: `dsops retry {run.Name}` goes on with it; another spec.name begins a new run.";
 
     private static string Whom(string declaredBy) => declaredBy.Length > 0 ? declaredBy : "a submission (dsops submit, REST or the pages)";
 

@@ -80,6 +80,8 @@ public sealed record RunForecast(TimeSpan Left, TimeSpan Low, TimeSpan High, str
     {
         double off = (outlook.Scale ?? 1) - 1;
         return StageCourse.Of(run.Pipeline, stage) is not { InSeconds: true } ? ""
+            // What is written as 0 % is neither.
+            : Math.Abs(off) < 0.005 ? " (as planned)"
             : string.Create(CultureInfo.InvariantCulture, $" ({Math.Abs(off):P0} {(off < 0 ? "faster" : "slower")} than planned)");
     }
 }

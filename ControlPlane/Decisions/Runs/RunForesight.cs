@@ -39,7 +39,7 @@ public static class RunForesight
         long from = checkpointStep ?? stage.CheckpointStep ?? 0;
         var later = run.Stages.SkipWhile(s => s.Name != stage.Name).Skip(1).Where(s => s.Step > 0).ToImmutableArray();
         string begins = from == 0
-            ? $"{stage.Name} begins anew, from step 0" : $"{stage.Name} goes on from its checkpoint of step {Number(from)}";
+            ? $"{stage.Name} begins again from step 0" : $"{stage.Name} goes on from its checkpoint of step {Number(from)}";
         string again = stage.Step > from
             ? $"; {Steps(stage.Step - from)} that it had made {(stage.Step - from == 1 ? "is" : "are")} set aside" : "";
         return new Foresight([

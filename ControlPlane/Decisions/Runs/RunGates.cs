@@ -16,7 +16,7 @@ internal static class RunGates
             var view = reports[run.IndexOf(gate.Stage)]?.View;
             if (Measured(view, gate.Name) is not { } value)
             {
-                return $"stage {stage.Name} may not begin: {gate.Stage} has told no value of {gate.Name}";
+                return $"stage {stage.Name} may not begin: {gate.Stage} has reported no value of {gate.Name}";
             }
 
             if (!gate.Holds(value))

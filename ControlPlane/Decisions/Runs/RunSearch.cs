@@ -44,7 +44,7 @@ public sealed record RunSearch(ImmutableArray<RunTerm> Terms, string Hint)
             var (name, field) = cut > 0 ? Fields.FirstOrDefault(f => f.Name == wanted[..cut]) : default;
             if (name is null && cut > 0)
             {
-                hint = $"'{wanted[..(cut + 1)]}' is no field to search by; write name:, team:, group: or state:";
+                hint = $"'{wanted[..(cut + 1)]}' is not a field to search by; write name:, team:, group: or state:";
             }
 
             // Who has typed "team:" and no more has not said what he wants yet.

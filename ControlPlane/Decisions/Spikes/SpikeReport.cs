@@ -63,7 +63,7 @@ public sealed record SpikeReport(ImmutableArray<SpikeAlarm> Alarms, ImmutableArr
         string without = $"{back} and leave out the {batches}";
         return policy switch
         {
-            LossSpikePolicy.Alert => $"told only; 'rollback' would {without}",
+            LossSpikePolicy.Alert => $"reported only; 'rollback' would {without}",
             LossSpikePolicy.Skip => $"go on from the newest checkpoint and leave out the {batches}",
             LossSpikePolicy.RollBack => without,
             LossSpikePolicy.LowerRate => $"{back} and train on from there at a lower learning rate for a while",

@@ -123,7 +123,7 @@ public static class StageBooks
         return account.Enter(GoodputBucket.Productive, begins, held: Held(stage))
             .Enter(GoodputBucket.Unknown, deafEnd, held: Held(stage))
             .Enter(GoodputBucket.Productive, to, held: Held(stage))
-            .List(new UnknownPeriod(begins, deafEnd, $"{Words.Duration(missing)} in which nobody was heard, and no step was told of"));
+            .List(new UnknownPeriod(begins, deafEnd, $"{Words.Duration(missing)} without any report, and with no step to show for it"));
     }
 
     /// <summary>How much of the time since the last entry nobody was heard in.</summary>

@@ -27,7 +27,7 @@ internal static class StageFullDisk
         var diagnosis = new Diagnosis(now, Cause, sentence, "disk-full", fix, note.Text, null, note.Node, stage.Attempt, step,
             [new RefusedTheory("a fault of the program", "the system itself refuses the write"),
                 new RefusedTheory("the rank is broken", $"it trains on, and is at step {step}")]);
-        var decision = new IncidentDecision(now, $"it is told, and the gang trains on; step {kept} is what is kept",
+        var decision = new IncidentDecision(now, $"it is reported, and the gang trains on; step {kept} is what is kept",
             IncidentDecision.Advice, kept, [new RefusedRemedy("a restart", $"it would go back to step {kept} and find the same disk")]);
         var began = new Incident(stage.Id, number, IncidentState.Diagnosed, now, "", gang.Slots, []);
         return stage.Say(now, "disk-full", EventLevel.Error, sentence) with

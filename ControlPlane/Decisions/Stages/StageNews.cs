@@ -102,7 +102,7 @@ internal static class StageNews
 
     /// <summary>The weights are copied between two steps and written beside them; a small model's copy takes less than is told.</summary>
     private static string Stood(TimeSpan stall) =>
-        stall < TimeSpan.FromMilliseconds(0.5) ? "did not stand for it" : $"stood for {Words.Duration(stall)}";
+        stall < TimeSpan.FromMilliseconds(0.5) ? "did not wait for it" : $"stood for {Words.Duration(stall)}";
 
     /// <summary>What an agent did by itself counts as a launch of ours would: it is told, and a fault that comes again is known.</summary>
     private static Stage TakeLocalRestart(Stage stage, LocalRestart restart, Observation seen)

@@ -210,7 +210,7 @@ public static class StagePlanner
             p => p.Gang == stopping.Gang.Id && p.Phase is not (PodPhase.Exited or PodPhase.Stopped));
         if (left <= TimeSpan.Zero && !ended && Untold(stopping, seen) is > 0 and var untold)
         {
-            return stage.Stay($"{stage.Reason}; its agents have {Words.Count(untold, "report", "reports")} left to tell");
+            return stage.Stay($"{stage.Reason}; its agents have {Words.Count(untold, "report", "reports")} left to send");
         }
 
         return left > TimeSpan.Zero && !ended

@@ -27,7 +27,7 @@ internal static class StageStragglers
         var diagnosis = new Diagnosis(now, SlowRank.Cause, sentence, "",
             $"look at {rank.Node}: clocks, temperature, other programs. `dsops cordon {rank.Node}`, then pause and resume, gives the gang "
             + "another node", "", rank.Rank, rank.Node.Name, stage.Attempt, step, Refused(slow));
-        var decision = new IncidentDecision(now, "it is told, and the gang trains on", IncidentDecision.Advice, step,
+        var decision = new IncidentDecision(now, "it is reported, and the gang trains on", IncidentDecision.Advice, step,
         [
             new RefusedRemedy("end the rank", "a slow rank still trains, and a restart does not make a machine faster"),
             new RefusedRemedy("another gang", $"a person may: by itself nothing is ended for {Ms(slow.HeldUp)} a step"),
@@ -49,7 +49,7 @@ internal static class StageStragglers
 
         long step = seen.Latest?.Step ?? stage.LaunchedFrom;
         var lost = TimeSpan.FromSeconds(look.HeldUp);
-        return IncidentMachine.Over(open, $"by its own work no rank stands out any more at step {step}", lost,
+        return IncidentMachine.Over(open, $"no rank is slow by its own work any more at step {step}", lost,
             $"The gang was held up by {Words.Duration(lost)}, {Words.GpuHours(lost.TotalHours * open.Ranks)} GPU-hours of straggler tax.",
             step, now);
     }

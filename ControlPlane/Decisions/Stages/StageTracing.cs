@@ -117,7 +117,7 @@ internal sealed class StageTracing
         Look(stage, now);
         return order is null ? null : over ?? new TraceView(order.Id, TraceState.Recording, told.Count == 0
             ? Text($"the {Ranks(nodes.Length)} of {stage.Id} are asked to record {Steps(order.Steps)}")
-            : Text($"{told.Count} of {Ranks(nodes.Length)} have told of {Steps(order.Steps)}"));
+            : Text($"{told.Count} of {Ranks(nodes.Length)} have sent {Steps(order.Steps)}"));
     }
 
     private void Look(Stage stage, Instant now)
@@ -143,8 +143,8 @@ internal sealed class StageTracing
         else if (late)
         {
             over = new TraceView(order.Id, TraceState.Failed, Text(
-                $"after {within.TotalSeconds:0} s {Missing()} had told nothing of {Steps(order.Steps)}. ")
-                + "A step may take longer, or a rank stand: `dsops show` tells. Ask again with a longer --within.");
+                $"after {within.TotalSeconds:0} s {Missing()} had sent nothing of {Steps(order.Steps)}. ")
+                + "A step may take longer, or a rank be stuck: see `dsops show`. Ask again with a longer --within.");
         }
     }
 

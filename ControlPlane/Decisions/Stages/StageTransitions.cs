@@ -54,7 +54,7 @@ internal static class StageTransitions
         };
         var work = stage.Wish.Work;
         string reason = $"asks for {Words.Count(StageShrinking.Asked(next), "node", "nodes")} with "
-            + $"{Words.Count(work.SlotsPerNode, "slot", "slots")} each for attempt {next.Attempt}, from step {next.LaunchedFrom}";
+            + $"{Words.Count(work.SlotsPerNode, "GPU", "GPUs")} each for attempt {next.Attempt}, from step {next.LaunchedFrom}";
         return next.Say(now, "queued", EventLevel.Info, reason).To(new Phase.Queued(now), reason);
     }
 

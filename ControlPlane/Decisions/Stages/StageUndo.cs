@@ -74,7 +74,7 @@ internal static class StageUndo
                 : act.FirstBatch > 0 && Passed(stage, act)
                     ? $"batches {act.FirstBatch} to {act.LastBatch} have been passed: what was trained since was trained without them. "
                         + instead
-                : act is { FirstBatch: 0, RateFrom: 0 } ? $"the same batches were trained once more, and nothing was left out. {instead}"
+                : act is { FirstBatch: 0, RateFrom: 0 } ? $"the same batches were trained again, and nothing was left out. {instead}"
                 : null;
         }
 

@@ -173,7 +173,7 @@ public sealed class AnswerSizeTests : IAsyncLifetime
             await Assert.ThrowsAsync<RpcException>(
                 () => ops.SubmitRunAsync(new SubmitRunRequest { Text = text }, cancellationToken: Cancellation).ResponseAsync);
         Assert.Equal(StatusCode.InvalidArgument, refused.StatusCode);
-        Assert.Contains("more; mend these first.", refused.Status.Detail, StringComparison.Ordinal);
+        Assert.Contains("more; fix these first.", refused.Status.Detail, StringComparison.Ordinal);
     }
 
     private static string Text(string name) => $$"""

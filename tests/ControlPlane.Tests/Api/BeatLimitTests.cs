@@ -91,7 +91,7 @@ public sealed class BeatLimitTests
     {
         var beat = Beat(0);
         beat.Notes.Add(new WorkerNote { At = new Timestamp { Seconds = 253_402_300_799 }, Text = "far" });
-        Assert.Contains("notes.at lies in the year 9999", Refusal(beat), StringComparison.Ordinal);
+        Assert.Contains("notes.at is in the year 9999", Refusal(beat), StringComparison.Ordinal);
         beat.Notes[0].At = At;
         Assert.Equal(DateTimeOffset.UnixEpoch, beat.ToRecord().Notes[0].At);
     }

@@ -114,7 +114,7 @@ public sealed class GenerateTests(TrainedRun trained) : IClassFixture<TrainedRun
     [InlineData(StatusCode.InvalidArgument, "temperature is NaN", "tiny", "pretrain", "a", 4L, double.NaN)]
     [InlineData(StatusCode.InvalidArgument, "maxTokens is 1000000", "tiny", "pretrain", "a", 4L, 0.0, 1_000_000)]
     [InlineData(StatusCode.FailedPrecondition, "more than the", "tiny", "pretrain", "a", 4L, 0.0, 8_000)]
-    [InlineData(StatusCode.InvalidArgument, "is no name", "tiny", "../../etc", "a")]
+    [InlineData(StatusCode.InvalidArgument, "is not a name", "tiny", "../../etc", "a")]
     public async Task What_cannot_be_tried_is_said_in_words(
         StatusCode code, string words, string run, string stage, string prompt, long step = 4, double temperature = 0, int maxTokens = 20)
     {

@@ -22,8 +22,9 @@ public sealed class CommandLineTests
             var (code, help, _) = await Run(4_000, [.. path, "--help"]);
             Assert.Equal(ExitCode.Ok, code);
             Assert.All(help.Split('\n'), line => Assert.True(line.TrimEnd().Length <= 80, $"{string.Join(' ', path)}: {line}"));
-            Assert.All(help.Split("Examples:").Skip(1).SelectMany(examples => examples.Split("\n  dsops ").Skip(1)), example => Assert.True(
-                path.Length < 2 || example.StartsWith(string.Join(' ', path), StringComparison.Ordinal), $"{string.Join(' ', path)}: {example}"));
+            string verb = string.Join(' ', path);
+            Assert.All(help.Split("Examples:").Skip(1).SelectMany(examples => examples.Split("\n  dsops ").Skip(1)),
+                example => Assert.True(path.Length < 2 || example.StartsWith(verb, StringComparison.Ordinal), $"{verb}: {example}"));
         }
     }
 

@@ -19,12 +19,12 @@ public sealed class MorningReportTests
             DollarsPerGpuHour = 2,
         };
         string[] lines = Written(reply);
-        Assert.Equal("The last 1 d: 1 incident needs a person, 0 are on the way, 2 were mended and verified; "
+        Assert.Equal("The last 1 d: 1 incident needs a person, 0 are on the way, 2 were fixed and verified; "
             + "2.00 GPU-hours ($4.00).", lines[0]);
         Assert.StartsWith("NEEDS A PERSON: b/pretrain/1, ", lines[1], StringComparison.Ordinal);
         Assert.Equal("    see: dsops why b --incident 1", lines[2]);
-        Assert.Equal("mended: rank exited, 2 times, 1.00 GPU-hours", lines[3]);
-        Assert.Equal("The last 1 d: 0 incidents need a person, 0 are on the way, 0 were mended and verified; 0 GPU-hours (price not set).",
+        Assert.Equal("fixed: rank exited, 2 times, 1.00 GPU-hours", lines[3]);
+        Assert.Equal("The last 1 d: 0 incidents need a person, 0 are on the way, 0 were fixed and verified; 0 GPU-hours (price not set).",
             Written(new ListIncidentsReply())[0]);
     }
 

@@ -53,7 +53,7 @@ public sealed class PipelineProblemTests
     [InlineData("learningRate: 1e-3", "learningRate: [{shape: linear, to: 1, until: 1Ki, untilStep: 2}, {shape: constant, to: 1}]",
         "stages[0].learningRate[0]", "two ends")]
     [InlineData("learningRate: 1e-3", "learningRate: [{shape: cosinus, to: 1}]", "stages[0].learningRate[0].shape", "unknown")]
-    [InlineData("learningRate: 1e-3", "learningRate: nan", "stages[0].learningRate", "no number")]
+    [InlineData("learningRate: 1e-3", "learningRate: nan", "stages[0].learningRate", "not a number")]
     [InlineData("model: mini", "model: {preset: mini, groups: 3}", "model.groups", "equal groups")]
     [InlineData("model: mini", "model: {preset: mini, layers: 1000, routedExperts: 1024}", "model.routedExperts",
         "more than 250,000 in all")]
@@ -64,11 +64,11 @@ public sealed class PipelineProblemTests
     [InlineData("model: mini", "model: mini\nresources: {ranksPerNode: 3}", "stages[0].batchSize", "dealt evenly to 3")]
     [InlineData("model: mini", "model: mini\ndata: {source: builtin:poems}", "data.source", "no generator")]
     [InlineData("model: mini", "model: mini\ndata: {source: a.pdf}", "data.source", "not read")]
-    [InlineData("kind: pretraining", "kind: pretraining\n    from: x", "stages[0].from", "no earlier stage")]
+    [InlineData("kind: pretraining", "kind: pretraining\n    from: x", "stages[0].from", "not an earlier stage")]
     [InlineData("kind: pretraining", "kind: pretraining\n    gate: {metric: loss, below: 1}", "stages[0].gate", "none before it")]
     [InlineData("kind: pretraining", "kind: pretraining\n    gate: {metric: loss, stage: later, below: 1}", "stages[0].gate",
-        "'later', which is no earlier stage")]
-    [InlineData("name: one", "name: One Two", "name", "cannot stand")]
+        "'later', which is not an earlier stage")]
+    [InlineData("name: one", "name: One Two", "name", "not allowed")]
     [InlineData("name: one", "", "name", "is missing")]
     [InlineData("apiVersion: deepseekops/v1", "apiVersion: v2", "apiVersion", "unknown")]
     public void A_mistake_is_named_where_it_stands(string good, string bad, string field, string message)

@@ -194,7 +194,7 @@ public sealed class IncidentTests
 
     private static Incident Slow() => IncidentMachine.Tell(new Incident(Stage, 1, IncidentState.Diagnosed, Began, "", 4, []),
         new Diagnosis(Began, SlowRank.Cause, "rank 2 is slow", "", "", "", 2, "node-1", 1, 12, []),
-        new IncidentDecision(Began, "it is told, and the gang trains on", "advice", 12, []), Began.AddSeconds(-30), []);
+        new IncidentDecision(Began, "it is reported, and the gang trains on", "advice", 12, []), Began.AddSeconds(-30), []);
 
     private static Incident Failed(Incident? open, Random random, int attempt)
     {

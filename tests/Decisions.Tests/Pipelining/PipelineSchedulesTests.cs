@@ -174,11 +174,11 @@ public sealed class PipelineSchedulesTests
     }
 
     [Theory]
-    [InlineData(PipelineSchedule.DualPipe, 16, 24, "dualpipe on 16 pipeline ranks wants an even number of at least 32 micro-batches")]
+    [InlineData(PipelineSchedule.DualPipe, 16, 24, "dualpipe on 16 pipeline ranks needs an even number of at least 32 micro-batches")]
     [InlineData(PipelineSchedule.DualPipe, 4, 9, "an even number of at least 8 micro-batches a step, and there are 9.")]
-    [InlineData(PipelineSchedule.DualPipeV, 8, 12, "on 8 pipeline ranks wants at least 16 micro-batches a step, and there are 12.")]
+    [InlineData(PipelineSchedule.DualPipeV, 8, 12, "on 8 pipeline ranks needs at least 16 micro-batches a step, and there are 12.")]
     [InlineData(PipelineSchedule.DualPipe, 3, 12, "dualpipe feeds a pipeline from both ends and cannot have 3 ranks. Write an even number")]
-    [InlineData(PipelineSchedule.ZeroBubble, 4, 0, "zb1p on 4 pipeline ranks wants at least 1 micro-batches a step, and there are 0.")]
+    [InlineData(PipelineSchedule.ZeroBubble, 4, 0, "zb1p on 4 pipeline ranks needs at least 1 micro-batches a step, and there are 0.")]
     public void What_a_schedule_cannot_run_is_refused_with_what_would_do(PipelineSchedule schedule, int ranks, int count, string said)
     {
         var refused = Assert.Throws<InvalidDataException>(() => PipelineSchedules.Of(schedule, ranks, 0, count));
@@ -201,7 +201,7 @@ public sealed class PipelineSchedulesTests
     });
 
     [Theory]
-    [InlineData(PipelineSchedule.DualPipeV, 4, 7, "7 layers cannot be cut among 4 ranks of two pieces each, as dualpipev wants.", "most 3")]
+    [InlineData(PipelineSchedule.DualPipeV, 4, 7, "7 layers cannot be cut among 4 ranks of two pieces each, as dualpipev needs.", "most 3")]
     [InlineData(PipelineSchedule.ZeroBubble, 9, 8, "8 layers cannot be cut among 9 ranks.", "at most 8")]
     public void A_model_of_too_few_layers_is_refused(PipelineSchedule schedule, int ranks, int layers, string said, string fix)
     {

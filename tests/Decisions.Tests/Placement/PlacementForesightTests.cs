@@ -72,7 +72,7 @@ public sealed class PlacementForesightTests
         };
         var waits = PlacementForesight.Move(question, new StageId("low", "s"), null);
         Assert.Contains(waits.Consequences, c => c.StartsWith("low/s still waits:", StringComparison.Ordinal));
-        Assert.Contains("1 gang that stands before it waits behind it.", waits.Consequences);
+        Assert.Contains("1 gang ahead of it waits behind it.", waits.Consequences);
         Assert.StartsWith("huge/s can never start", PlacementForesight.Move(question, new StageId("huge", "s"), null).Impossible,
             StringComparison.Ordinal);
         var starts = PlacementForesight.Move(question with { Held = [] }, new StageId("low", "s"), null);

@@ -24,7 +24,7 @@ public sealed class RecoveryBudgetTests
     public void What_is_drawn_lies_between_its_ends_and_leaves_the_deciding_to_the_simulation()
     {
         var budget = RecoveryBudget.Of(2048, 5.2424e9);
-        var deciding = budget.Phases.Single(p => p.Name == "decided, and told");
+        var deciding = budget.Phases.Single(p => p.Name == "decided, and ordered");
         Assert.Equal(budget.From - deciding.From, budget.BesideDeciding(() => 0), 9);
         Assert.Equal(budget.To - deciding.To, budget.BesideDeciding(() => 1), 9);
     }

@@ -53,7 +53,7 @@ public sealed class DeclarationPlannerTests
     {
         var status = Assert.IsType<DeclarationStep.Tell>(Step(Bound, Run("running", by))).Status;
         Assert.Equal((DeclarationVerdict.NameTaken, "refused", ""), (status.Verdict, status.State, status.Run));
-        Assert.Contains($"a run named mini exists already, and it was begun by {whom}", status.Words, StringComparison.Ordinal);
+        Assert.Contains($"a run named mini exists already, and it was submitted by {whom}", status.Words, StringComparison.Ordinal);
         Assert.IsType<DeclarationStep.Stay>(Step(Bound with { Told = status }, Run("running", by)));
         Assert.IsType<DeclarationStep.LetGo>(Step(Bound with { Told = status, Deleting = true }, Run("running", by)));
     }

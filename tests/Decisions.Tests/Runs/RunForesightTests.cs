@@ -46,7 +46,7 @@ public sealed class RunForesightTests
         var run = Run("failed", Stage("pretrain", "completed", 600, 600), Stage("sft", "failed", 45, 40));
         Assert.Equal("sft goes on from its checkpoint of step 40; 5 steps that it had made are set aside.",
             RunForesight.Retry(run, "", null).Consequences[0]);
-        Assert.Equal(["pretrain begins anew, from step 0; 600 steps that it had made are set aside.",
+        Assert.Equal(["pretrain begins again from step 0; 600 steps that it had made are set aside.",
             "sft comes later and is done again: 45 steps set aside, their results and lines stay on the timeline.",
             "Files of checkpoints are not deleted by it."], RunForesight.Retry(run, "pretrain", 0).Consequences);
         Assert.Equal("v3 has no stage 'nope'; it has pretrain, sft.", RunForesight.Retry(run, "nope", null).Impossible);

@@ -26,7 +26,7 @@ public sealed class RunSearchTests
     public void A_field_that_there_is_not_is_said_and_looked_for_as_it_stands()
     {
         var search = RunSearch.Parse("tema:alpha");
-        Assert.Equal("'tema:' is no field to search by; write name:, team:, group: or state:", search.Hint);
+        Assert.Equal("'tema:' is not a field to search by; write name:, team:, group: or state:", search.Hint);
         Assert.Equal("tema:alpha", Assert.Single(search.Terms).Text);
     }
 

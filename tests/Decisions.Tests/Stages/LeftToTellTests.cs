@@ -31,7 +31,7 @@ public sealed class LeftToTellTests
         {
             var waits = Decide(then, after: ByItself + ByItself, untold: 30_000);
             Assert.Empty(waits.Actions);
-            Assert.Contains("30000 reports left to tell", waits.Reason, StringComparison.Ordinal);
+            Assert.Contains("30000 reports left to send", waits.Reason, StringComparison.Ordinal);
             Assert.IsType<StageAction.EndGang>(Assert.Single(Decide(then, after: ByItself + ByItself, untold: 0).Actions));
         }
     }

@@ -14,8 +14,8 @@ public sealed class StageWordsTests
     private readonly StageWorld world = new();
 
     [Theory]
-    [InlineData(0, "training did not stand for it")]
-    [InlineData(0.4, "training did not stand for it")]
+    [InlineData(0, "training did not wait for it")]
+    [InlineData(0.4, "training did not wait for it")]
     [InlineData(0.6, "training stood for 1 ms")]
     [InlineData(2300, "training stood for 2.3 s")]
     public void A_copy_that_took_less_than_is_told_is_no_stall_of_0_s(double stallMilliseconds, string words)

@@ -168,7 +168,7 @@ public sealed class PublishedWeightsTests : IDisposable
     [InlineData("shard", "The shard model-00002-of-00002.safetensors that")]
     [InlineData("cut", "model-00001-of-00002.safetensors is not a whole safetensors file")]
     [InlineData("tensor", "has no tensor model.norm.weight. Copy the checkpoint again")]
-    [InlineData("shape", "tensor model.norm.weight is [17], the model wants [16]")]
+    [InlineData("shape", "tensor model.norm.weight is [17], the model needs [16]")]
     [InlineData("config", "routed_scaling_factor is 2, the pipeline's model has 2.5")]
     [InlineData("gone", "it has no config.json here. Put the folder where the workers see it")]
     public void What_cannot_be_used_is_told_with_file_tensor_and_remedy(string spoilt, string said)

@@ -28,11 +28,11 @@ public sealed class GenerateVerbTests : IDisposable
     [Theory]
     [InlineData(1, "holds no checkpoint", "run/nothing", "--prompt", "a")]
     [InlineData(1, "has no checkpoint of step 7; it has 50", "run/pretrain/7", "--prompt", "a")]
-    [InlineData(1, "is no folder", "nowhere", "--prompt", "a")]
+    [InlineData(1, "is not a folder", "nowhere", "--prompt", "a")]
     [InlineData(1, "more than the 128 places", "run/pretrain", "--prompt", "a", "--max-tokens", "500")]
     [InlineData(1, "has no ema.safetensors", "run/pretrain", "--prompt", "a", "--ema")]
     [InlineData(2, "prompt is empty", "run/pretrain", "--prompt", "")]
-    [InlineData(2, "--temperature -1 makes no sense", "run/pretrain", "--prompt", "a", "--temperature", "-1")]
+    [InlineData(2, "--temperature -1 is not valid", "run/pretrain", "--prompt", "a", "--temperature", "-1")]
     public void What_cannot_be_done_is_said_in_words(int exit, string words, params string[] args)
     {
         Write(50, seed: 1);

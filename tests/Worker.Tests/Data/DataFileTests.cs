@@ -29,7 +29,7 @@ public sealed class DataFileTests : IDisposable
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": null, \"tool_calls\": []}]}", "\"content\" is null")]
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": \"x\", \"weight\": 0}]}", "\"weight\" is set")]
     [InlineData("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": {}}]}]}",
-        "has a part that is no text")]
+        "has a part that is not text")]
     [InlineData("a.jsonl", "{\"tools\": [{}], \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}", "\"tools\" is set")]
     [InlineData("a.jsonl", "{\"prompt\": \"x\"}", "it has none of the keys that are read")]
     [InlineData("a.jsonl", "{\"text\": \"x\", \"score\": NaN}", "line 1: it is not a JSON object: byte 24 fits none")]

@@ -107,7 +107,7 @@ public class ReferenceCheckTests
     [Theory]
     [InlineData("config.json", "\"hidden_size\": 64", "\"hidden_size\": 64.5", "hidden_size is 64.5")]
     [InlineData("config.json", "\"hidden_size\": 64", "\"hidden_size\": 1e12", "hidden_size is 1000000000000")]
-    [InlineData("config.json", "\"vocab_size\": 256", "\"vocab_size\": 8", "the model wants [8, 64]")]
+    [InlineData("config.json", "\"vocab_size\": 256", "\"vocab_size\": 8", "the model needs [8, 64]")]
     [InlineData("config.json", "\"hidden_size\": 64", "\"hidden_size\": 72", "[")]
     [InlineData("expected.json", "\"betas\": [", "\"betas\": [0.1,", "betas")]
     [InlineData("batches.safetensors", null, null, "batches.safetensors is missing")]

@@ -128,7 +128,7 @@ public sealed class WeightCheckTests : IDisposable
         _tensors[Gate] = ("F8_E5M2", [200, 16]);
         Refused($"tensor {Gate} is F8_E5M2; weights are read as");
         _tensors[Gate] = ("F32", [16, 200]);
-        Refused($"tensor {Gate} is [16, 200], the model wants [200, 16]");
+        Refused($"tensor {Gate} is [16, 200], the model needs [200, 16]");
         _tensors.Remove(Gate);
         Refused($"has no tensor {Gate}. Copy the checkpoint again");
     }

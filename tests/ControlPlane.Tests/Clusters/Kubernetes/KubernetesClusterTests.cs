@@ -173,7 +173,7 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
                 return true;
             }
         });
-        Assert.Equal($"the API server at {server.Host} does not tell what it has: pods is forbidden: User \"dsops\" cannot list "
+        Assert.Equal($"the API server at {server.Host} does not list what it has: pods is forbidden: User \"dsops\" cannot list "
             + "resource \"pods\" (403 Forbidden)", why);
         server.AllowAll();
         await NodesAre("a", "b", "c");
