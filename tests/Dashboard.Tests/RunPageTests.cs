@@ -115,6 +115,17 @@ public sealed class RunPageTests : PageTest
         page.WaitForAssertion(() => Assert.Contains("mtp loss", page.Find(".menu").TextContent));
     }
 
+    /// <summary>A failed run without a point said "The first step is drawn here as it happens".</summary>
+    [Fact]
+    public void Charts_of_a_stage_that_has_ended_promise_no_first_step()
+    {
+        var page = Show();
+        Ops.Send("WatchRun", MiniRun());
+        page.WaitForAssertion(() => Assert.False(page.Find("ds-charts").HasAttribute("over")));
+        Ops.Send("WatchRun", MiniRun("failed"));
+        page.WaitForAssertion(() => Assert.True(page.Find("ds-charts").HasAttribute("over")));
+    }
+
     [Fact]
     public void Pausing_asks_first_and_keeps_the_reason()
     {

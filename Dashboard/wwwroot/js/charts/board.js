@@ -10,7 +10,7 @@ const fullEvery = 15000;  // ms: live points are exact but raw; now and then the
 let boards = 0;
 
 customElements.define('ds-charts', class extends HTMLElement {
-  static observedAttributes = ['run', 'stage', 'series', 'x', 'smooth', 'log', 'from', 'to', 'marks'];
+  static observedAttributes = ['run', 'stage', 'series', 'x', 'smooth', 'log', 'from', 'to', 'marks', 'over'];
 
   connectedCallback() {
     this.syncKey = `ds-board-${++boards}`;
@@ -41,6 +41,7 @@ customElements.define('ds-charts', class extends HTMLElement {
   attributeChangedCallback(name, old, now) {
     if (!this.panels || old === now) return;
     if (name === 'marks') { this.marks.take(now); this.redraw(); return; }
+    if (name === 'over') { this.reload(0); return; }
     this.read();
     if (name === 'log') this.redraw(); else this.reload(name === 'from' || name === 'to' ? refetchAfter : 0);
   }
@@ -67,7 +68,9 @@ customElements.define('ds-charts', class extends HTMLElement {
     });
   }
 
-  get emptyText() { return this.problem ?? 'No points yet. The first step is drawn here as it happens.'; }
+  get emptyText() {
+    return this.problem ?? (this.hasAttribute('over') ? 'No points: this stage has ended without any.' : 'No points yet. The first step is drawn here as it happens.');
+  }
 
   reload(after) {
     clearTimeout(this.timer);
