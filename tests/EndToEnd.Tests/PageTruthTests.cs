@@ -65,7 +65,7 @@ public sealed class PageTruthTests(Shared shared) : IAsyncLifetime
         await page.WaitForURLAsync("**/cluster");
         await page.GetByRole(AriaRole.Link, new() { Name = "New run", Exact = true }).ClickAsync();
         await Assertions.Expect(await Editor(page)).ToHaveValueAsync("# mine\n" + example, new() { Timeout = Patient });
-        await page.GetByRole(AriaRole.Button, new() { Name = "Begin anew" }).ClickAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Start over" }).ClickAsync();
         await Assertions.Expect(editor).ToHaveValueAsync(example, new() { Timeout = Patient });
         Assert.Empty(browser.Complaints);
     }

@@ -55,7 +55,7 @@ public static class WeightCheck
         if (!entry.Shape.AsSpan().SequenceEqual(weight.Dimensions))
         {
             throw new CheckpointFormatException(
-                $"{path}: tensor {weight.Name} is [{string.Join(", ", entry.Shape)}], the model wants "
+                $"{path}: tensor {weight.Name} is [{string.Join(", ", entry.Shape)}], the model needs "
                     + $"[{string.Join(", ", weight.Dimensions)}].",
                 "The weights belong to a model of another shape than config.json describes: copy both again.");
         }

@@ -61,7 +61,7 @@ internal static class RunProgress
         return new Rows(lines.Append(new Text(Columns.Clean(why), new Style(decoration: Decoration.Dim))));
     }
 
-    /// <summary>"pretrain  ████████░░░░  62 %  loss 2.312  1 min 3 s left", shorter where the terminal is narrow.</summary>
+    /// <summary>"pretrain  ████████░░░░  62 %  loss 2.312  1 min 3 s left", shorter if narrow.</summary>
     public static string Bar(Stage stage, int nameWidth, int width)
     {
         double share = stage.State == "completed" ? 1 : stage.TotalSteps > 0 ? Math.Clamp((double)stage.Step / stage.TotalSteps, 0, 1) : 0;

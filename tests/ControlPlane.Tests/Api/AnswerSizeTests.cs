@@ -180,7 +180,8 @@ public sealed class AnswerSizeTests : IAsyncLifetime
         apiVersion: deepseekops/v1
         name: {{name}}
         team: tests
-        model: {preset: mini, layers: 2, hiddenSize: 64, intermediateSize: 128, moeIntermediateSize: 48, routedExperts: 8, activeExperts: 2, groups: 4, limitedGroups: 2}
+        model: {preset: mini, layers: 2, hiddenSize: 64, intermediateSize: 128, moeIntermediateSize: 48,
+            routedExperts: 8, activeExperts: 2, groups: 4, limitedGroups: 2}
         data: {source: "builtin:arithmetic", tokenizer: byte, heldout: 20}
         resources: {nodes: 50, ranksPerNode: 1, device: cpu}
         stages:

@@ -92,7 +92,8 @@ public sealed class TokenShareTests
     {
         var problem = Assert.Single(PipelineText.Parse($$"""
             {{PipelineTextTests.OneStage}}
-              - {name: s, kind: sft, instances: 800, sequenceLength: 64, batchSize: 2, learningRate: [{shape: linear, to: 1e-3, until: 50%}]}
+              - {name: s, kind: sft, instances: 800, sequenceLength: 64, batchSize: 2,
+                  learningRate: [{shape: linear, to: 1e-3, until: 50%}]}
             """).Errors);
         Assert.Contains("Only pretraining counts its learning rate in tokens", problem.Message, StringComparison.Ordinal);
     }

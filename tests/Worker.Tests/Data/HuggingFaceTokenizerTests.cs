@@ -84,9 +84,11 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
         var plain = TokenizerFixtures.Small("v3");
         var dressed = plain.DeepClone();
         dressed["post_processor"] = JsonNode.Parse("""
-            {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<｜begin▁of▁sentence｜>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<｜begin▁of▁sentence｜>", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}}],
              "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-             "special_tokens": {"<｜begin▁of▁sentence｜>": {"id": "<｜begin▁of▁sentence｜>", "ids": [256], "tokens": ["<｜begin▁of▁sentence｜>"]}}}
+             "special_tokens": {"<｜begin▁of▁sentence｜>": {"id": "<｜begin▁of▁sentence｜>", "ids": [256],
+                 "tokens": ["<｜begin▁of▁sentence｜>"]}}}
             """);
         dressed["truncation"] = JsonNode.Parse("""{"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}""");
         dressed["padding"] = JsonNode.Parse("""
