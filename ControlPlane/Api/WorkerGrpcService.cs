@@ -15,7 +15,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// <summary>Where agents report. No state here: an agent's stage answers.</summary>
 /// <param name="checkpoints">Where checkpoints are kept, as the workers see it.</param>
 internal sealed class WorkerGrpcService(
-    IGrainFactory grains, LogStore logs, CheckpointRoot checkpoints, AccessKey key, ITrainingCluster cluster)
+    IGrainFactory grains, LogStore logs, CheckpointRoot checkpoints, AccessKey key, ITrainingCluster cluster, TimeProvider clock)
     : WorkerService.WorkerServiceBase
 {
     public const int Protocol = 1;
@@ -44,7 +44,7 @@ internal sealed class WorkerGrpcService(
 
     public override async Task<WorkerReply> Heartbeat(HeartbeatRequest request, ServerCallContext context)
     {
-        var beat = request.ToRecord();
+        var beat = request.NotAhead(clock.GetUtcNow()).ToRecord();
         var agent = AccessGuard.ClaimsOf(context);
         Fits(agent, beat.Stage, beat.Attempt, beat.Node);
         Fits(agent, beat);

@@ -42,6 +42,23 @@ public sealed class BeatLimitTests
     }
 
     [Fact]
+    public void What_an_agent_with_a_clock_that_is_ahead_tells_has_happened_when_it_is_heard()
+    {
+        var heard = DateTimeOffset.UnixEpoch.AddYears(56);
+        var (ahead, before) = (Timestamp.FromDateTimeOffset(heard.AddHours(3)), Timestamp.FromDateTimeOffset(heard.AddHours(-1)));
+        var beat = Beat(1);
+        beat.Notes.Add([new WorkerNote { At = ahead, Text = "one" }, new WorkerNote { At = before, Text = "two" }]);
+        beat.Samples.Add(new StepSample { At = ahead, Step = 1, Attempt = 1, Loss = 1 });
+        beat.Checkpoints.Add(new CheckpointReport { At = ahead });
+        beat.ExpertLoads.Add(new ExpertLoadReport { At = ahead });
+        beat.Evaluations[0].At = ahead;
+        beat.NotAhead(heard);
+        Assert.Equal([heard, heard.AddHours(-1)], beat.Notes.Select(n => n.At.ToDateTimeOffset()));
+        Assert.Equal([heard, heard, heard, heard], [beat.Samples[0].At.ToDateTimeOffset(), beat.Checkpoints[0].At.ToDateTimeOffset(),
+            beat.ExpertLoads[0].At.ToDateTimeOffset(), beat.Evaluations[0].At.ToDateTimeOffset()]);
+    }
+
+    [Fact]
     public void Whatever_is_cut_stays_whole_characters_within_the_limit() =>
     (from text in Gen.String from most in Gen.Int[2, 40] select (text, most)).Sample(one =>
     {
