@@ -13,14 +13,14 @@ public sealed record Snapshot(
     IReadOnlyDictionary<string, IReadOnlyList<Piece>> Tensors, IReadOnlyDictionary<string, byte[]> Texts);
 
 /// <summary>
-/// Saves while training goes on: what lies in host memory is copied beside the next step, which changes nothing before its update, and that
-/// waits for the copy (<see cref="Settle"/>); what lies on a GPU is copied at once. Checking, writing, syncing and renaming happen beside
-/// training, one save at a time.
+/// Saves while training goes on: the state is copied beside the next step, which changes nothing before its update, and that waits for the
+/// copy (<see cref="Settle"/>). Checking, writing, syncing and renaming happen beside training, one save at a time.
 /// </summary>
 public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy policy, IRankLink link, TimeProvider clock) : IDisposable
 {
     private readonly Dictionary<string, Tensor> _host = [];
     private readonly FailedSaves _failed = new(folder.Folder, link.Note);
+    private GpuCopies? _beside;
     private Task _copying = Task.CompletedTask;
     private Task _writing = Task.CompletedTask;
     private long _stalled;
@@ -29,8 +29,8 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     /// Waits where the save before is still under way. What is in host memory may not be changed before <see cref="Settle"/>.
     /// </summary>
     /// <param name="look">
-    /// Is given the copy before anything is written. What it throws comes from here where a GPU is copied, and else out of
-    /// <see cref="Settle"/> and <see cref="Wait"/>.
+    /// Is given what is saved before anything is written: the copy, or what lies on a GPU. What it throws comes out of <see cref="Settle"/>
+    /// and <see cref="Wait"/>.
     /// </param>
     public void Save(Manifest manifest, Snapshot snapshot, Action<IReadOnlyDictionary<string, IReadOnlyList<Piece>>>? look = null)
     {
@@ -38,22 +38,23 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         Wait();
         var held = Hold(snapshot.Tensors);
         var copied = new Dictionary<string, IReadOnlyList<Piece>>();
-        void Copy()
+        if (held.Values.SelectMany(pieces => pieces).FirstOrDefault(p => p.Value.device_type == TorchSharp.DeviceType.CUDA) is
+            { Value: { } there })
         {
-            foreach (var (file, pieces) in held)
-            {
-                copied.Add(file, this.Copy(file, pieces));
-            }
-            look?.Invoke(copied);
-        }
-        if (held.Values.Any(pieces => pieces.Any(p => p.Value.device_type != TorchSharp.DeviceType.CPU)))
-        {
-            Copy();
-            _copying = Task.CompletedTask;
+            _beside ??= new GpuCopies(there.device.index);
+            var mark = _beside.Mark();
+            _copying = Task.Run(() => CopyBeside(mark, held, copied, look));
         }
         else
         {
-            _copying = Task.Run(Copy);
+            _copying = Task.Run(() =>
+            {
+                foreach (var (file, pieces) in held)
+                {
+                    copied.Add(file, Copy(file, pieces));
+                }
+                look?.Invoke(copied);
+            });
         }
         _stalled = clock.GetElapsedTime(began).Ticks;
         _writing = Following(_copying, () => Write(manifest, new Snapshot(copied, snapshot.Texts), began));
@@ -90,6 +91,7 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     {
         // What failed has been thrown already, or is about to be hidden by what ended the loop.
         Rest();
+        _beside?.Dispose();
         foreach (var tensor in _host.Values)
         {
             tensor.Dispose();
@@ -114,16 +116,55 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         foreach (var piece in held)
         {
             using var value = piece.Value;
-            var key = $"{file}/{piece.Name}";
-            if (!_host.TryGetValue(key, out var buffer))
-            {
-                buffer = empty(value.shape, dtype: value.dtype).DetachFromDisposeScope();
-                _host.Add(key, buffer);
-            }
+            var buffer = BufferOf(file, piece);
             buffer.copy_(value);
             copies.Add(piece with { Value = buffer });
         }
         return copies;
+    }
+
+    /// <summary>The look is at what lies on the GPU: nothing changes there before it is copied, and its sums take milliseconds.</summary>
+    private void CopyBeside(
+        nint mark, Dictionary<string, List<Piece>> held, Dictionary<string, IReadOnlyList<Piece>> copied,
+        Action<IReadOnlyDictionary<string, IReadOnlyList<Piece>>>? look)
+    {
+        using var untracked = no_grad();
+        var tensors = new List<(Tensor From, Tensor Into)>();
+        foreach (var (file, pieces) in held)
+        {
+            copied.Add(file, pieces.ConvertAll(piece =>
+            {
+                var buffer = BufferOf(file, piece);
+                if (piece.Value.device_type == TorchSharp.DeviceType.CUDA)
+                {
+                    tensors.Add((piece.Value, buffer));
+                }
+                else
+                {
+                    buffer.copy_(piece.Value);
+                }
+                return piece with { Value = buffer };
+            }));
+        }
+        try
+        {
+            _beside!.Copy(mark, tensors, () => look?.Invoke(held.ToDictionary(f => f.Key, f => (IReadOnlyList<Piece>)f.Value)));
+        }
+        finally
+        {
+            held.Values.SelectMany(pieces => pieces).ToList().ForEach(piece => piece.Value.Dispose());
+        }
+    }
+
+    private Tensor BufferOf(string file, Piece piece)
+    {
+        var key = $"{file}/{piece.Name}";
+        if (!_host.TryGetValue(key, out var buffer))
+        {
+            buffer = empty(piece.Value.shape, dtype: piece.Value.dtype).DetachFromDisposeScope();
+            _host.Add(key, buffer);
+        }
+        return buffer;
     }
 
     private void Write(Manifest manifest, Snapshot snapshot, long began)

@@ -17,7 +17,7 @@ internal static class FiniteNumbers
         {
             var all = device.ToList();
             // What is not finite makes the sum so; the sum of finite numbers overflows only where they are beyond all use.
-            var sums = stack([.. all.Select(t => (t.Value.dtype == ScalarType.Float32 ? t.Value : t.Value.to(ScalarType.Float32)).sum())]);
+            var sums = stack([.. all.Select(t => t.Value.sum(ScalarType.Float32))]);
             var sound = sums.isfinite().cpu().data<bool>().ToArray();
             for (var i = 0; i < all.Count; i++)
             {

@@ -81,6 +81,25 @@ internal static unsafe class CudaQueue
 
     public static void Forget(nint mark) => _ = ((delegate* unmanaged<nint, int>)Symbol("cuEventDestroy_v2"))(mark);
 
+    /// <summary>Waits until all that was queued there is done.</summary>
+    public static void Finish(nint stream) =>
+        Check(((delegate* unmanaged<nint, int>)Symbol("cuStreamSynchronize"))(stream), "cuStreamSynchronize");
+
+    /// <summary>Queued where the memory is pinned; else done when this returns.</summary>
+    public static void CopyToHost(nint into, ulong from, long bytes, nint stream) =>
+        Check(((delegate* unmanaged<nint, ulong, nuint, nint, int>)Symbol("cuMemcpyDtoHAsync_v2"))(into, from, (nuint)bytes, stream),
+            "cuMemcpyDtoHAsync");
+
+    /// <summary>Keeps host memory where it is, so that GPUs reach it by themselves.</summary>
+    /// <returns>False: the system does not allow it.</returns>
+    public static bool Pin(nint address, long bytes)
+    {
+        const uint ForAllContexts = 1;
+        return ((delegate* unmanaged<nint, nuint, uint, int>)Symbol("cuMemHostRegister_v2"))(address, (nuint)bytes, ForAllContexts) == 0;
+    }
+
+    public static void Unpin(nint address) => _ = ((delegate* unmanaged<nint, int>)Symbol("cuMemHostUnregister"))(address);
+
     /// <summary>Waits until the thread's current GPU has done all that was queued. What failed there is not told: it is given up.</summary>
     public static void Finish() => _ = ((delegate* unmanaged<int>)Symbol("cuCtxSynchronize"))();
 

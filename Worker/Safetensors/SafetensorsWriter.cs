@@ -18,6 +18,9 @@ public static class SafetensorsWriter
     /// </summary>
     private const long BesideBytes = 4 << 20;
 
+    /// <summary>Ours: so many bytes are a fraction of a second of any disk that holds checkpoints.</summary>
+    private const long EarlyBytes = 64 << 20;
+
     private delegate void Taker(ReadOnlySpan<byte> bytes);
 
     /// <returns>SHA-256 of the file, hex in lower case.</returns>
@@ -106,7 +109,15 @@ public static class SafetensorsWriter
 
         // To hash takes about as long as to hand the bytes to the system.
         System.Threading.Tasks.Parallel.Invoke(
-            () => InChunks(address, bytes, file.Write), () => InChunks(address, bytes, hash.AppendData));
+            () => InChunks(address, bytes, chunk =>
+            {
+                file.Write(chunk);
+                if (file.Position / EarlyBytes != (file.Position - chunk.Length) / EarlyBytes)
+                {
+                    EarlyWriteback.Begin(file);
+                }
+            }),
+            () => InChunks(address, bytes, hash.AppendData));
     }
 
     private static unsafe void InChunks(nint address, long bytes, Taker take)

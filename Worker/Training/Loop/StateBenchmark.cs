@@ -34,12 +34,13 @@ internal sealed class StateBenchmark(long bytes, string folder, string device)
     /// <summary>Weights, and two moments, in float32.</summary>
     private const int BytesPerParameter = 12;
 
-    private const int Saves = 6;
+    /// <summary>Of a state of many GB each takes a while.</summary>
+    private int Saves => bytes > 4L << 30 ? 3 : 6;
 
     /// <summary>So many steps lie between two saves that each is durable before the next.</summary>
     private const int Every = 4;
 
-    private const int Repeats = 5;
+    private int Repeats => bytes > 4L << 30 ? 2 : 5;
 
     public StateFigures Measure()
     {
@@ -95,7 +96,7 @@ internal sealed class StateBenchmark(long bytes, string folder, string device)
         return dd.ExitCode == 0 ? seconds : throw new IOException($"dd could not write {size >> 20} MiB to {folder}.");
     }
 
-    private static (List<double> Keep, List<double> Restore) InMemory(TrainingPlan plan, RankContext rank)
+    private (List<double> Keep, List<double> Restore) InMemory(TrainingPlan plan, RankContext rank)
     {
         var context = StageContext.Open(plan, new Listener(_ => { }), rank, Mesh.Alone());
         using var work = context.NewWork();

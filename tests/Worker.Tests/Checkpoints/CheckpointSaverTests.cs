@@ -52,6 +52,24 @@ public sealed class CheckpointSaverTests : IDisposable
     }
 
     [Fact]
+    public void On_a_gpu_too_what_is_saved_is_what_stood_there_before_the_change()
+    {
+        Assert.SkipUnless(cuda.is_available(), "There is no GPU here.");
+        using var weight = ones(1 << 22, device: CUDA);
+        foreach (var step in (int[])[4, 8])
+        {
+            Save(step, weight, look => Assert.Equal(DeviceType.CUDA, look[File][0].Value.device_type));
+            _saver.Settle();
+            weight.add_(1);
+            _saver.Wait();
+            Assert.Equal(step / 4, Saved(step).mean().item<float>());
+        }
+        Save(12, weight.log_().neg_().log_(), look => throw new NotFiniteException(
+            new NotFinite { What = "weight w", Value = look[File][0].Value[0].item<float>(), Step = 12 }));
+        Assert.Throws<NotFiniteException>(_saver.Settle);
+    }
+
+    [Fact]
     public void What_the_look_at_the_copy_refuses_is_never_written_and_is_told_before_the_next_change()
     {
         using var weight = tensor([1.0f, float.NaN]);
