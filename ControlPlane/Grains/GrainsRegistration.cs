@@ -61,8 +61,24 @@ internal sealed partial class WakeUp(IGrainFactory grains, Ledger ledger, ILogge
     public async Task<ImmutableArray<string>> All(CancellationToken cancellation)
     {
         var unfinished = await ledger.UnfinishedRuns(cancellation);
-        await Task.WhenAll(unfinished.Select(Run).Append(grains.GetGrain<IClusterGrain>(IClusterGrain.Key).Describe()));
+        await Task.WhenAll(unfinished.Select(Run).Append(Cluster()));
         return unfinished;
+    }
+
+    /// <summary>
+    /// Awake it asks the cluster again and again by itself. One that does not answer yet, such as a busy API server, keeps no control plane
+    /// from beginning: agents train, and people want to see why nothing else moves.
+    /// </summary>
+    private async Task Cluster()
+    {
+        try
+        {
+            await grains.GetGrain<IClusterGrain>(IClusterGrain.Key).Describe();
+        }
+        catch (Exception silent) when (silent is not OperationCanceledException)
+        {
+            LogSilent(silent.Message);
+        }
     }
 
     private async Task Run(string run)
@@ -70,6 +86,9 @@ internal sealed partial class WakeUp(IGrainFactory grains, Ledger ledger, ILogge
         var view = await grains.GetGrain<IRunGrain>(run).Describe();
         await Task.WhenAll((view?.Stages ?? []).Select(s => grains.GetGrain<IStageGrain>(new StageId(run, s.Name).ToString()).Describe()));
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The cluster does not answer yet, and is asked again: {Why}")]
+    private partial void LogSilent(string why);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Run {Run} goes on")]
     private partial void LogWoken(string run);

@@ -34,6 +34,20 @@ public sealed class RunGrainTests
     }
 
     [Fact]
+    public async Task A_control_plane_begins_beside_a_cluster_that_does_not_answer_and_goes_on_once_it_does()
+    {
+        await using var world = await World.Begin();
+        await world.Run("mini").Submit(TestPipelines.Of("mini", ("pretrain", 12)), Ct);
+        await world.Until("mini", v => v.Stages[0].Step >= 3);
+        world.Cluster.Blind = true;
+        await world.KillSilo();
+        await world.StartSilo();
+        Assert.False((await world.View("mini")).Ended);
+        world.Cluster.Blind = false;
+        Assert.Equal("completed", (await world.Until("mini", v => v.Ended)).State);
+    }
+
+    [Fact]
     public async Task A_killed_rank_is_restarted_in_place_from_the_newest_checkpoint()
     {
         await using var world = await World.Begin();
