@@ -29,6 +29,8 @@ internal sealed class GpuCopies(int gpu) : IDisposable
         _queue = _queue != 0 ? _queue : CudaQueue.New();
         CudaQueue.Wait(_queue, mark);
         CudaQueue.Forget(mark);
+        // Whether a call that was asked for before was broken off is known only once the GPU has come so far.
+        CudaQueue.Finish(_queue);
         using var beside = CudaQueue.Use(_queue, gpu);
         look();
         using var scope = NewDisposeScope();

@@ -120,10 +120,18 @@ internal sealed class NcclCommunicator
         // Not in the background: a process that ends meanwhile would end in the middle of the library's own work.
         var thread = new Thread(() =>
         {
-            CudaQueue.Enter(gpu);
-            NcclLibrary.GroupStart();
-            Array.ForEach(open, NcclLibrary.Abort);
-            NcclLibrary.GroupEnd();
+            try
+            {
+                CudaQueue.Enter(gpu);
+                NcclLibrary.GroupStart();
+                Array.ForEach(open, NcclLibrary.Abort);
+                NcclLibrary.GroupEnd();
+            }
+            catch (Exception e) when (e is NcclException or InvalidOperationException)
+            {
+                // What is given up may have failed before; the rank itself goes on.
+                Console.Error.WriteLine($"Giving up the GPUs' connections: {e.Message}");
+            }
         })
         { Name = "gives up GPUs' connections" };
         thread.Start();
