@@ -15,31 +15,35 @@ public sealed class Learner : IDisposable
     private readonly IReadOnlyList<(string Name, Tensor Weight)> _held;
     private readonly Dictionary<string, Tensor> _average = [];
     private readonly double _emaDecay;
+    private readonly long _seed;
     private readonly List<Tensor> _loads = [];
     private int _micro;
     private LayerRun? _completing;
 
+    /// <summary>
+    /// A stage's: its weights are not drawn yet (<see cref="Draw"/>), since most launches read a saved state over them, and drawing takes
+    /// longer than reading.
+    /// </summary>
     /// <param name="rank">Which part of the model it learns: by the place in its gang's layout.</param>
     public Learner(ModelConfig config, Optimizer options, long seed, double emaDecay, RankContext rank, Precision precision, Mesh mesh)
         : this(ModelShapes.FromProto(config), options, seed, emaDecay, rank.Device, precision, mesh,
-            shape => ModelPart.At(shape, rank.Layout, rank.Place), rank.Layout.DealsMoments)
+            shape => ModelPart.At(shape, rank.Layout, rank.Place), rank.Layout.DealsMoments, FirstWeights.Later)
     {
     }
 
     /// <param name="part">Null: the whole model.</param>
-    /// <param name="forSpeed">Begins with other numbers than a stage would, and sooner.</param>
     public Learner(
         ModelShape shape, Optimizer options, long seed, double emaDecay, Device device, Precision precision = Precision.Fp32,
         Mesh? mesh = null,
-        Func<ModelShape, ModelPart>? part = null, bool dealsMoments = false, bool forSpeed = false)
+        Func<ModelShape, ModelPart>? part = null, bool dealsMoments = false, FirstWeights weights = FirstWeights.Drawn)
     {
         Mesh = mesh ?? Mesh.Alone();
         Model = new DeepSeekModel(shape, device, precision: precision, part: part?.Invoke(shape), experts: Mesh.ExpertRanks);
-        if (forSpeed)
+        if (weights == FirstWeights.DrawnInPlace)
         {
             Model.InitialiseInPlace();
         }
-        else
+        else if (weights == FirstWeights.Drawn)
         {
             Model.Initialise(seed);
         }
@@ -47,11 +51,8 @@ public sealed class Learner : IDisposable
         Optimizer = new AdamW([.. Model.Trained], options, Model.HoldsWithMirror, dealsMoments ? Mesh : null);
         Model.BeforeUse = Mesh.Beside is null ? null : Optimizer.Settle;
         Model.LayerPassed = Mesh.Beside is null ? null : LayerPassed;
-        _emaDecay = emaDecay;
-        if (emaDecay > 0)
-        {
-            ResetAverage();
-        }
+        (_emaDecay, _seed) = (emaDecay, seed);
+        HoldAverage(w => weights == FirstWeights.Later ? empty(w.shape, w.dtype, CPU) : w.detach().cpu().clone());
     }
 
     public DeepSeekModel Model { get; }
@@ -112,7 +113,16 @@ public sealed class Learner : IDisposable
     }
 
     /// <summary>The average begins at the weights as they are.</summary>
-    public void ResetAverage()
+    public void ResetAverage() => HoldAverage(weight => weight.detach().cpu().clone());
+
+    /// <summary>The weights that a stage has which begins from nothing, and the average with them.</summary>
+    public void Draw()
+    {
+        Model.Initialise(_seed);
+        ResetAverage();
+    }
+
+    private void HoldAverage(Func<Tensor, Tensor> first)
     {
         using var untracked = no_grad();
         foreach (var (name, weight) in Parameters.Where(_ => _emaDecay > 0))
@@ -121,7 +131,7 @@ public sealed class Learner : IDisposable
             {
                 old.Dispose();
             }
-            _average[name] = weight.detach().cpu().clone().DetachFromDisposeScope();
+            _average[name] = first(weight).DetachFromDisposeScope();
         }
     }
 

@@ -66,7 +66,7 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
         };
         using var outer = NewDisposeScope();
         using var learner = new Learner(shape, optimizer, seed: 1, emaDecay: 0, rank.Device, work.Precision, mesh,
-            whole => ModelPart.At(whole, rank.Layout, rank.Place), rank.Layout.DealsMoments, forSpeed: true);
+            whole => ModelPart.At(whole, rank.Layout, rank.Place), rank.Layout.DealsMoments, FirstWeights.DrawnInPlace);
         RandomStreams.Begin(1);
         var ids = randint(0, shape.VocabSize, [work.Batch, work.SequenceLength + 1], int64);
         var (first, own) = RequireEven(work);

@@ -22,6 +22,7 @@ internal static class Rehearsal
         var plan = Plan();
         var context = StageContext.Open(plan, new Silent(), new RankContext(0, new GangLayout(1, 1, 1, 1), CPU, Threads: 1), Mesh.Alone());
         using var work = context.NewWork();
+        work.Learner.Draw();
         var position = Position.Start;
         for (var step = 1; step <= 2; step++)
         {

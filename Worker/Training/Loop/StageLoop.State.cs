@@ -36,6 +36,7 @@ public sealed partial class StageLoop
         if (from is null)
         {
             var begin = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : _plan.BeginFrom;
+            _work.Learner.Draw();
             _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, begin, _link.Note);
             _work.Learner.ResetAverage();
         }

@@ -100,6 +100,7 @@ internal sealed class StateBenchmark(long bytes, string folder, string device)
     {
         var context = StageContext.Open(plan, new Listener(_ => { }), rank, Mesh.Alone());
         using var work = context.NewWork();
+        work.Learner.Draw();
         using var held = new KeptMemory();
         using var memory = StateMemory.Open(new RankLaunch
         {

@@ -24,6 +24,7 @@ public sealed class UndistilledStudent : IDisposable
     {
         (_context, _plan) = (context, plan);
         _learner = context.NewLearner(plan.Student ?? context.Plan.Model);
+        _learner.Draw();
         ModelWeights.LoadBeginning(_learner.Model, context.Plan, plan.StudentFrom);
     }
 

@@ -77,6 +77,7 @@ public sealed class CallsBesideTests : IDisposable
             using var scope = NewDisposeScope();
             using var link = new RecordingRankLink();
             using var work = MiniPlans.Context(Plan(), link, Beside(mesh, late: true), rank, layout).NewWork();
+            work.Learner.Draw();
             if (rank == 1)
             {
                 work.Learner.SpoilsGradient = true;
@@ -128,6 +129,7 @@ public sealed class CallsBesideTests : IDisposable
         using var scope = NewDisposeScope();
         using var link = new RecordingRankLink();
         using var work = MiniPlans.Context(plan, link, mesh, rank, layout).NewWork();
+        work.Learner.Draw();
         var (position, told) = (Position.Start, new List<string>());
         for (var step = 0; step < steps; step++)
         {

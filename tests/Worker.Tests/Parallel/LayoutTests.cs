@@ -135,6 +135,7 @@ public sealed class LayoutTests : IDisposable
         using var scope = NewDisposeScope();
         using var link = new RecordingRankLink();
         using var work = MiniPlans.Context(plan, link, mesh, rank, layout).NewWork();
+        work.Learner.Draw();
         var (position, results) = (Position.Start, new List<(StepResult Result, double Loss, double Norm)>());
         for (var step = 0; step < steps; step++)
         {

@@ -52,6 +52,7 @@ public sealed class SharedRowsTests : IDisposable
         using var scope = NewDisposeScope();
         using var link = new RecordingRankLink();
         using var work = MiniPlans.Context(plan, link, mesh, rank, ranks).NewWork();
+        work.Learner.Draw();
         var (position, results) = (Position.Start, new List<StepResult>());
         for (var step = 0; step < Steps; step++)
         {
