@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DeepSeekOps.Worker.Data;
 
 namespace DeepSeekOps.Worker.Checkpoints;
 
@@ -32,6 +33,9 @@ public sealed record Manifest(
 
     /// <summary>Names of the lists of its parts, in the order of the ranks that wrote them. Empty: made before there were any.</summary>
     public IReadOnlyList<string> Parts { get; init; } = [];
+
+    /// <summary>The data files and the tokenizer that it was trained with. Empty: made before they were named, or without any.</summary>
+    public IReadOnlyList<InputMark> Inputs { get; init; } = [];
 
     public const int CurrentFormat = 1;
     public const string FileName = "manifest.json";
@@ -98,7 +102,7 @@ public sealed record Manifest(
         try
         {
             return JsonSerializer.Deserialize<Manifest>(bytes, Json)
-                is { Format: CurrentFormat, Files: not null, Position: not null, Parts: not null } manifest
+                is { Format: CurrentFormat, Files: not null, Position: not null, Parts: not null, Inputs: not null } manifest
                 ? manifest
                 : throw new RefusedCheckpointException($"{path} is not of format {CurrentFormat}");
         }

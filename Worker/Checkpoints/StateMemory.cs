@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Safetensors;
 using Google.Protobuf;
 using static TorchSharp.torch;
@@ -15,6 +16,8 @@ internal sealed record KeptMeta(
 {
     /// <summary>What the gang's processors can do at their best; null: of GPUs it stands in a datasheet.</summary>
     public double? PeakTflops { get; init; }
+
+    public IReadOnlyList<InputMark> Inputs { get; init; } = [];
 }
 
 /// <param name="At">Where its first tensor begins, in bytes.</param>

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text;
 
 namespace DeepSeekOps.Worker.Data;
@@ -17,13 +18,16 @@ public sealed class FileData : ITrainingData
     private readonly long _seed;
     private readonly Permutation _heldOutFirst;
 
-    private FileData(List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer, long seed, int heldOut)
+    private FileData(List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer, long seed, int heldOut,
+        IReadOnlyList<InputMark> inputs)
     {
-        (_slices, _problems, _longer, _seed) = (slices, problems, longer, seed);
+        (_slices, _problems, _longer, _seed, Inputs) = (slices, problems, longer, seed, inputs);
         _heldOutFirst = new Permutation(Math.Max(1, problems.Count), seed);
         // At most a fifth is kept back, so that a small file still has something to train on.
         HeldOutCount = Math.Min(heldOut, problems.Count / 5);
     }
+
+    public IReadOnlyList<InputMark> Inputs { get; }
 
     public long? DocumentCount => _slices.Count;
 
@@ -36,7 +40,7 @@ public sealed class FileData : ITrainingData
     public static FileData Open(IReadOnlyList<string> paths, long seed, int heldOut)
     {
         var (slices, problems, longer) = (new List<FileSlice>(), new List<FileSlice>(), new List<FileSlice>());
-        var says = false;
+        var (says, inputs) = (false, new List<InputMark>());
         foreach (var path in paths)
         {
             if (FileSeen.At(path).Kind is FileKind.Missing or FileKind.Dangling)
@@ -45,16 +49,14 @@ public sealed class FileData : ITrainingData
                     $"The data file {path} is not there. Give the path of a .txt or .jsonl file as the worker sees it, or "
                         + $"'{TrainingData.Arithmetic}'.", path);
             }
-            if (DataFile.KindOf(path) == DataKind.Lines)
-            {
-                says |= IndexLines(path, slices, problems, longer);
-            }
-            else
-            {
-                says |= IndexPieces(path, slices);
-            }
+            // Every byte is read here anyway: what they sum up to costs little beside reading what they say.
+            using var sum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            var (said, bytes) = DataFile.KindOf(path) == DataKind.Lines ? IndexLines(path, sum, slices, problems, longer)
+                : IndexPieces(path, sum, slices);
+            says |= said;
+            inputs.Add(new InputMark(path, bytes, Convert.ToHexStringLower(sum.GetHashAndReset())));
         }
-        return says ? new FileData(slices, problems, longer, seed, heldOut) : throw DataFile.Empty(string.Join("', '", paths));
+        return says ? new FileData(slices, problems, longer, seed, heldOut, inputs) : throw DataFile.Empty(string.Join("', '", paths));
     }
 
     public string DocumentPlace(long index) => DocumentSlice(index).InWords();
@@ -108,12 +110,14 @@ public sealed class FileData : ITrainingData
 
     private static Conversation ConversationOf(FileSlice slice) => Conversation.FromJson(slice.ReadText());
 
-    /// <returns>Whether any of them says something.</returns>
-    private static bool IndexLines(string path, List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer)
+    /// <returns>Whether any of them says something, and the bytes of the file.</returns>
+    private static (bool Says, long Bytes) IndexLines(
+        string path, IncrementalHash sum, List<FileSlice> slices, List<FileSlice> problems, List<FileSlice> longer)
     {
-        var says = false;
-        foreach (var (slice, bytes, number) in FileSlice.Lines(path))
+        var (says, end) = (false, 0L);
+        foreach (var (slice, bytes, number) in FileSlice.Lines(path, sum))
         {
+            end = slice.Offset + slice.Length;
             TextBytes.Require(bytes.Span, path, number);
             if (ConversationLine.Read(bytes, path, number) is not { } conversation)
             {
@@ -130,16 +134,17 @@ public sealed class FileData : ITrainingData
                 longer.Add(slice);
             }
         }
-        return says;
+        return (says, end);
     }
 
-    /// <returns>Whether any of them says something.</returns>
-    private static bool IndexPieces(string path, List<FileSlice> slices)
+    /// <returns>Whether any of them says something, and the bytes of the file.</returns>
+    private static (bool Says, long Bytes) IndexPieces(string path, IncrementalHash sum, List<FileSlice> slices)
     {
         FileSlice? open = null;
-        var says = false;
-        foreach (var (line, bytes, number) in FileSlice.Lines(path))
+        var (says, end) = (false, 0L);
+        foreach (var (line, bytes, number) in FileSlice.Lines(path, sum))
         {
+            end = line.Offset + line.Length;
             TextBytes.Require(bytes.Span, path, number);
             says = says || !TextBytes.IsBlank(bytes.Span);
             open = open is { } begun ? begun with { Length = (int)(line.Offset + line.Length - begun.Offset) } : line;
@@ -154,7 +159,7 @@ public sealed class FileData : ITrainingData
         {
             slices.Add(last);
         }
-        return says;
+        return (says, end);
     }
 }
 
@@ -203,7 +208,8 @@ public readonly record struct FileSlice(string Path, long Offset, int Length)
     }
 
     /// <summary>The lines of a file with their ends, each with its bytes (until the next is asked for) and its number.</summary>
-    public static IEnumerable<(FileSlice Slice, ReadOnlyMemory<byte> Bytes, long Number)> Lines(string path)
+    /// <param name="sum">Is given every byte of the file.</param>
+    public static IEnumerable<(FileSlice Slice, ReadOnlyMemory<byte> Bytes, long Number)> Lines(string path, IncrementalHash sum)
     {
         using var file = NamedFile.Open(path);
         var lines = new LineCutter(path);
@@ -217,6 +223,7 @@ public readonly record struct FileSlice(string Path, long Offset, int Length)
                 Array.Resize(ref buffer, buffer.Length * 2);
             }
             var read = file.Read(buffer.AsSpan(used), begin + used);
+            sum.AppendData(buffer.AsSpan(used, read));
             var cut = read == 0 ? lines.Rest() : lines.Take(buffer.AsMemory(used, read));
             used += read;
             long kept = begin;

@@ -39,6 +39,9 @@ public interface ITrainingData
     int HeldOutCount { get; }
 
     Problem HeldOutProblem(int index);
+
+    /// <summary>The files that it reads, in order, as this launch found them; none where it makes its documents itself.</summary>
+    IReadOnlyList<InputMark> Inputs => [];
 }
 
 public static class TrainingData

@@ -32,6 +32,7 @@ public sealed partial class StageLoop
     private void Restore()
     {
         _link.Progress(RankState.Starting, "restoring", 0);
+        InputCheck.Agree(_context, _mesh.World);
         var from = (ISavedState?)GoOnInMemory() ?? GoOnFromDisk();
         if (from is null)
         {
@@ -77,7 +78,7 @@ public sealed partial class StageLoop
         }
         var meta = state.Meta;
         _link.Report(new RankReport { Resumed = new ResumedFrom { KeptStep = meta.Position.Step } });
-        GoOn(state, meta.Position, meta.BeganFrom, meta.LeftOut);
+        GoOn(state, meta.Position, meta.BeganFrom, meta.LeftOut, meta.Inputs);
         if (state.Has(LoadsFile))
         {
             _work.Learner.TakeLoads(state, LoadsFile);
@@ -101,13 +102,16 @@ public sealed partial class StageLoop
             return null;
         }
         var state = new SavedOnDisk(found.Path);
-        GoOn(state, found.Manifest.Position, found.Manifest.BeganFrom, found.Manifest.LeftOut);
-        (_savedStep, _evaluationDue) = (_position.Step, !found.Manifest.Final);
+        var manifest = found.Manifest;
+        GoOn(state, manifest.Position, manifest.BeganFrom, manifest.LeftOut, manifest.Inputs);
+        (_savedStep, _evaluationDue) = (_position.Step, !manifest.Final);
         return state;
     }
 
-    private void GoOn(ISavedState from, Position position, Lineage? beganFrom, IReadOnlyList<long> leftOut)
+    private void GoOn(
+        ISavedState from, Position position, Lineage? beganFrom, IReadOnlyList<long> leftOut, IReadOnlyList<InputMark> inputs)
     {
+        InputCheck.Compare(inputs, position.Step, _context, _assignment);
         (_position, _beganFrom, _leftOut) = (position, beganFrom, leftOut);
         _order = new BatchOrder(_assignment.LeftOutBatches, _leftOut, _position.Step);
         var learner = _work.Learner;
@@ -137,6 +141,7 @@ public sealed partial class StageLoop
         _keeping.Keep(new KeptMeta(_position, _beganFrom, _leftOut, _work.OwnTexts.ToDictionary(t => t.File, t => t.Text), [])
         {
             PeakTflops = _peakTflops,
+            Inputs = _context.Inputs,
         }, tensors, RequireWhole);
     }
 
@@ -195,6 +200,7 @@ public sealed partial class StageLoop
         {
             Registration = _bounds.Registration,
             LeftOut = _leftOut,
+            Inputs = _context.Inputs,
         };
         // By then the next step may have taken its batch.
         var (step, batch) = (_position.Step, _order.Taken);

@@ -15,7 +15,7 @@ public sealed class FineTuningWork(StageContext context, SupervisedFineTuning pl
     private const int AnswerTokens = 24;
 
     private readonly Learner _learner = context.NewLearner(context.Plan.Model);
-    private readonly ITrainingData _pairs = plan.Data.Length > 0 ? FileData.Open([plan.Data], context.Plan.Seed, heldOut: 0) : context.Data;
+    private readonly ITrainingData _pairs = plan.Data.Length > 0 ? context.OpenOwn(plan.Data) : context.Data;
     private readonly LongExamples _long = new(context, plan.SequenceLength);
     private readonly Counted.LearningRate _rate = plan.LearningRate.ToRecord();
     private readonly long _epochSteps = Counted.StageLength.StepsPerEpoch(plan.Instances, plan.BatchSize);

@@ -19,6 +19,11 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
     public const long RlProblems = 1L << 32;
     public const long DistillationProblems = 2L << 32;
 
+    private readonly List<InputMark> _inputs = [];
+
+    /// <summary>What its checkpoints say that they were trained with: the tokenizer's file first, where there is one.</summary>
+    public IReadOnlyList<InputMark> Inputs => _inputs;
+
     public Evaluation Evaluation { get; } = new(Data, Tokenizer, Link, Mesh.World);
 
     public static StageContext Open(TrainingPlan plan, IRankLink link, RankContext rank, Mesh mesh)
@@ -30,7 +35,13 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
                 $"The tokenizer has {tokenizer.VocabSize} ids, the model's vocab_size is {plan.Model.VocabSize}. Set model.vocabSize to at "
                     + $"least {tokenizer.VocabSize}.");
         }
-        return new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, rank, mesh);
+        var context = new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, rank, mesh);
+        if (tokenizer.Json is { } json)
+        {
+            context._inputs.Add(InputMark.Of(plan.Data.Tokenizer, json));
+        }
+        context._inputs.AddRange(context.Data.Inputs);
+        return context;
     }
 
     /// <summary>
@@ -43,6 +54,14 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
         {
             Link.Note(text);
         }
+    }
+
+    /// <summary>Data of the stage's own.</summary>
+    public ITrainingData OpenOwn(string path)
+    {
+        var data = FileData.Open([path], Plan.Seed, heldOut: 0);
+        _inputs.AddRange(data.Inputs);
+        return data;
     }
 
     public Learner NewLearner(ModelConfig model, double emaDecay = 0) =>
