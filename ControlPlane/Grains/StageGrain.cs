@@ -37,7 +37,7 @@ internal sealed partial class StageGrain(
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        engine = new StageEngine(state.State.Value, clock.Now);
+        engine = new StageEngine(state.State.Value, clock.Now) { TimeFactor = cluster.TimeFactor };
         loggedReason = engine.Reason;
         if (Stage is { Phase.Terminal: true })
         {

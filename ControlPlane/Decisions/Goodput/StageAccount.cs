@@ -87,6 +87,18 @@ public sealed record StageAccount(DateTimeOffset At, int Gpus, GoodputAccount Bo
         return this with { Booked = ledger.ToAccount(), Marks = [.. Marks.Where(m => m.Step < step), new UsefulMark(step, useful)] };
     }
 
+    /// <summary>For views of a cluster whose clock is faster than ours: its hours, as all else that is shown of it.</summary>
+    public StageAccount Times(double factor)
+    {
+        long Scaled(long ticks) => (long)Math.Round(ticks * factor);
+        return factor == 1 ? this : this with
+        {
+            Booked = new GoodputAccount([.. Booked.GpuTicks.Select(Scaled)],
+                Booked.LostByCause.ToImmutableSortedDictionary(c => c.Key, c => Scaled(c.Value), StringComparer.Ordinal)),
+            Wall = Wall * factor,
+        };
+    }
+
     public StageAccount List(UnknownPeriod period) => this with { Periods = [.. Periods.TakeLast(PeriodsKept - 1), period] };
 
     /// <summary>Between two marks by their steps; beyond the last nothing is known to have been made.</summary>

@@ -74,6 +74,9 @@ public sealed record Observation(
 
     public double? LongestStepSeconds { get; init; }
 
+    /// <summary>So many seconds of what agents tell pass in one of ours: more than 1 in a cluster that is simulated faster.</summary>
+    public double TimeFactor { get; init; } = 1;
+
     /// <summary>The stage's folder, looked at for this decision. Null: not looked at, or not to be seen from here.</summary>
     public StageFolder? Disk { get; init; }
 

@@ -18,9 +18,9 @@ public static class StageBooks
 
     private static readonly TimeSpan SlackAtLeast = TimeSpan.FromSeconds(2);
 
-    /// <summary>The account as it is now, of a stage that nothing was decided about.</summary>
+    /// <summary>The account as it is now, of a stage that nothing was decided about, in hours of its cluster.</summary>
     public static StageAccount? At(Stage stage, Observation seen, DateTimeOffset now) => stage.Account is { } account
-        ? Spent(account, stage, seen, null, now) : null;
+        ? Spent(account, stage, seen, null, now).Times(seen.TimeFactor) : null;
 
     /// <param name="met">The failure that the decision answers. Null: none.</param>
     public static Stage Enter(Stage before, Stage next, Observation seen, Failure? met, DateTimeOffset now)
@@ -33,10 +33,10 @@ public static class StageBooks
         account = Spent(account, before, seen, met, now);
         foreach (var made in next.Checkpoints.Except(before.Checkpoints).Select(c => c.Made).Except(before.Checkpoints.Select(c => c.Made)))
         {
-            account = account.Take(GoodputBucket.Checkpoint, made.Stall);
+            account = account.Take(GoodputBucket.Checkpoint, Ours(made.Stall, seen));
         }
 
-        account = account.Take(GoodputBucket.Straggler, TimeSpan.FromSeconds(seen.News.SlowSeconds));
+        account = account.Take(GoodputBucket.Straggler, Ours(TimeSpan.FromSeconds(seen.News.SlowSeconds), seen));
         foreach (var restart in seen.News.LocalRestarts.Where(r => r.Attempt == next.Attempt && r.LocalTry > before.LocalTry))
         {
             account = account.Take(GoodputBucket.Restart, LaunchOn(restart.Node, seen), FailureCause.RankExited.InWords());
@@ -110,7 +110,7 @@ public static class StageBooks
         long steps = seen.Latest is { } sample && sample.Attempt == stage.Attempt ? Math.Max(0, sample.Step - from) : 0;
         double pace = seen.Times.IsEmpty ? stage.Latest?.StepSeconds ?? 0 : seen.Times.Average(t => t.Seconds);
         var span = to - account.At;
-        var filled = TimeSpan.FromSeconds(Math.Min(steps * pace, span.TotalSeconds));
+        var filled = TimeSpan.FromSeconds(Math.Min(steps * pace / seen.TimeFactor, span.TotalSeconds));
         var missing = span - filled < deaf ? span - filled : deaf;
         if (missing <= SlackAtLeast || missing <= deaf * Slack)
         {
@@ -139,7 +139,10 @@ public static class StageBooks
     }
 
     private static TimeSpan LaunchOn(NodeId node, Observation seen) =>
-        TimeSpan.FromSeconds(seen.AgentOn(node)?.LaunchSeconds.Values.Where(double.IsFinite).Sum() ?? 0);
+        Ours(TimeSpan.FromSeconds(seen.AgentOn(node)?.LaunchSeconds.Values.Where(double.IsFinite).Sum() ?? 0), seen);
+
+    /// <summary>The account is of our time; what agents measured is of theirs, which a simulated cluster plays faster.</summary>
+    private static TimeSpan Ours(TimeSpan theirs, Observation seen) => theirs / seen.TimeFactor;
 
     private static string CauseOf(StageAccount account, Stage before, Stage next, Observation seen, Failure? met)
     {

@@ -43,6 +43,9 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     /// <summary>Why the host could not do the last that was handed to it for the world; empty: it could.</summary>
     public string Trouble { get; set; } = "";
 
+    /// <summary>The cluster's: by how much its clock is faster than ours.</summary>
+    public double TimeFactor { get; init; } = 1;
+
     /// <summary>When the newest decision was taken. Null: none was since this process began.</summary>
     public DateTimeOffset? DecidedAt { get; private set; }
 
@@ -163,7 +166,8 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     /// <summary>What a stage that trains tells placement of its pace. Null: nothing is measured.</summary>
     public GangPace? Pace(Instant now) => Stage is null ? null : StagePace.Of(Stage, ObserveAt(Stage, null, now));
 
-    private Observation ObserveAt(Stage stage, ClusterSnapshot? cluster, Instant now) => Vitals.Observe(Of(stage).Watched, cluster, now);
+    private Observation ObserveAt(Stage stage, ClusterSnapshot? cluster, Instant now) =>
+        Vitals.Observe(Of(stage).Watched, cluster, now) with { TimeFactor = TimeFactor };
 
     private Observation Observe(Stage stage, StageEffect.Look look)
     {

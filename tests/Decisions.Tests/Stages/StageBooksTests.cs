@@ -77,6 +77,25 @@ public sealed class StageBooksTests
         Assert.Single(next.Account.Periods);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(20)]
+    public void What_a_faster_cluster_measured_is_booked_in_our_time_and_shown_in_its_own(int factor)
+    {
+        var world = Trained(new StageWorld(), 17);
+        Until(world, w => !w.Stage.Checkpoints.IsEmpty);
+        var (before, newest) = (world.Stage, world.Stage.Checkpoints[^1]);
+        var made = newest.Made with { Step = newest.Made.Step + 1, Path = "another", Stall = TimeSpan.FromSeconds(2) };
+        var seen = world.Vitals.Observe(before.Watched, null, world.Seen) with { TimeFactor = factor };
+        var next = StageBooks.Enter(before, before with { Checkpoints = [.. before.Checkpoints, newest with { Made = made }] }, seen, null,
+            world.Now);
+        long stood = next.Account!.Of(GoodputBucket.Checkpoint) - before.Account!.Of(GoodputBucket.Checkpoint);
+        Assert.Equal(TimeSpan.FromSeconds(2.0 / factor).Ticks, stood);
+        var shown = StageBooks.At(next, seen, world.Now)!;
+        Assert.Equal(next.Account.Productive * factor, shown.Productive);
+        Assert.Equal(next.Account.Wall * factor, shown.Wall);
+    }
+
     private static bool Asks(Phase phase) =>
         phase is not (Phase.Waiting or Phase.Paused or Phase.Completed or Phase.Failed or Phase.Cancelled);
 
