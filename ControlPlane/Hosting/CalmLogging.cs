@@ -35,6 +35,11 @@ internal sealed class CalmLogging(LoggerFactory inner, RecurringFailures recurri
             }
 
             string said = formatter(state, exception);
+            if (FailureWords.OlderThan(recurring.Age, said))
+            {
+                return;
+            }
+
             string failure = exception is null ? "" : $": {FailureWords.Of(exception)}";
             string key = $"{category} {eventId.Id} {FailureWords.Alike(exception is null ? said : FailureWords.Of(exception))}";
             switch (recurring.Take(key))
@@ -65,6 +70,10 @@ internal sealed class RecurringFailures(TimeProvider clock)
     private const int KindsMax = 1_000;
 
     private readonly ConcurrentDictionary<string, Kind> kinds = new();
+    private readonly long began = clock.GetTimestamp();
+
+    /// <summary>Since the log of this process began.</summary>
+    public TimeSpan Age => clock.GetElapsedTime(began);
 
     /// <summary>Null: leave it out. Otherwise tell it, with how many were left out since the last that was told.</summary>
     public int? Take(string key)
@@ -118,6 +127,13 @@ internal static partial class FailureWords
     /// <summary>Numbers, and what stands in quotes, make no other kind of it.</summary>
     public static string Alike(string text) => Varying().Replace(text, "#");
 
+    /// <summary>
+    /// Orleans' watchdog counts from the machine's start until its first look, and warns each new process that a check of it "has not
+    /// completed for" the machine's whole age. What takes longer than the process has lived did not happen; a minute is for our own start.
+    /// </summary>
+    public static bool OlderThan(TimeSpan age, string said) => Uncompleted().Match(said) is { Success: true } match
+        && TimeSpan.TryParse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture, out var span) && span > age + TimeSpan.FromMinutes(1);
+
     /// <summary>A stack would name our own code, which is not to blame.</summary>
     public static bool OfTheWorld(Exception failure) =>
         failure is DbException or IOException or SocketException or TimeoutException or UnauthorizedAccessException
@@ -125,4 +141,7 @@ internal static partial class FailureWords
 
     [GeneratedRegex(@"[0-9a-f]{8,}|\d+|'[^']*'")]
     private static partial Regex Varying();
+
+    [GeneratedRegex(@"^Participant check thread has not completed for ([\d.:]+),")]
+    private static partial Regex Uncompleted();
 }

@@ -18,7 +18,7 @@ internal static class ClusterFacts
             yield return $"Network: {cluster.Fabric}";
         }
 
-        if (cluster.Nodes.Count > 1 && cluster.Fragmentation is { FreeNodes: > 0 } scattered)
+        if (cluster.Fragmentation is { FreeNodes: > 0 } scattered)
         {
             yield return string.Create(CultureInfo.InvariantCulture,
                 $"Free: {scattered.FreeNodes} whole nodes, {scattered.InWholeGroups} of them in whole groups of 8 under one leaf "

@@ -21,7 +21,10 @@ public sealed record PendingGang(GangRequest Request, PlacementDecision.Pending 
 /// <param name="Owns">Null: it has no quota.</param>
 public sealed record TeamView(string Name, int? Owns, int Holds, int Asks);
 
-/// <summary>Free nodes, and how many of them lie in whole expert groups of eight under one leaf: the rest is scattered.</summary>
+/// <summary>
+/// Free nodes, and how many of them lie in whole expert groups of eight under one leaf: the rest is scattered. Both 0 where no leaf has
+/// eight nodes: two machines are not scattered.
+/// </summary>
 public sealed record Fragmentation(int Free, int InWholeGroups)
 {
     /// <summary>Of DeepSeek-V3's expert parallelism: EP64 over 8 nodes.</summary>
@@ -71,9 +74,16 @@ public sealed record ClusterView(
 
     private static Fragmentation FragmentationOf(ImmutableArray<NodeView> nodes)
     {
-        var free = nodes.Where(n => n is { SlotsUsed: 0, Node.Health: NodeHealth.Ready }).ToArray();
-        return new Fragmentation(free.Length, free.GroupBy(n => (Placement.Fabric.ZoneOf(n.Node), Placement.Fabric.LeafOf(n.Node)))
-            .Sum(leaf => leaf.Count() / Fragmentation.GroupNodes * Fragmentation.GroupNodes));
+        var leaves = nodes.GroupBy(n => (Placement.Fabric.ZoneOf(n.Node), Placement.Fabric.LeafOf(n.Node)))
+            .Where(leaf => leaf.Count() >= Fragmentation.GroupNodes).ToArray();
+        if (leaves.Length == 0)
+        {
+            return new Fragmentation(0, 0);
+        }
+
+        static bool IsFree(NodeView node) => node is { SlotsUsed: 0, Node.Health: NodeHealth.Ready };
+        return new Fragmentation(nodes.Count(IsFree),
+            leaves.Sum(leaf => leaf.Count(IsFree) / Fragmentation.GroupNodes * Fragmentation.GroupNodes));
     }
 
     private static ImmutableArray<TeamView> TeamsOf(PlacementQuestion question) =>

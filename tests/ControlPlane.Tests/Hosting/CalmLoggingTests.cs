@@ -40,6 +40,19 @@ public sealed class CalmLoggingTests
     }
 
     [Fact]
+    public void A_watchdog_that_counts_from_the_machines_start_is_not_repeated_and_a_hang_of_ours_is()
+    {
+        var log = Logger();
+        const string Said = "Participant check thread has not completed for {Span}, potentially indicating lock contention or deadlock";
+        log.LogWarning(Said, new TimeSpan(10, 41, 28));
+        log.LogWarning(Said, new TimeSpan(9, 0, 0, 1));
+        Assert.Empty(lines);
+        clock.Advance(TimeSpan.FromHours(1));
+        log.LogWarning(Said, new TimeSpan(0, 0, 40));
+        Assert.Single(lines);
+    }
+
+    [Fact]
     public void What_is_no_failure_is_told_as_often_as_it_comes()
     {
         var log = Logger();

@@ -39,6 +39,19 @@ public sealed class PlacementLawTests
                     Groups = [new NodeGroup("front", ImmutableDictionary<string, string>.Empty.Add(Fabric.LeafLabel, "leaf-000"), [])],
                 }, Now));
 
+    [Theory]
+    [InlineData("h800-256", 2, 0, 0)]
+    [InlineData("h800-256", 7, 0, 0)]
+    [InlineData("h800-256", 8, 8, 8)]
+    [InlineData("h800-256", 33, 33, 32)]
+    [InlineData("llama3-24k", 64, 0, 0)]
+    public void Only_leaves_that_could_hold_a_whole_group_are_fragmented(string fabric, int nodes, int free, int whole)
+    {
+        var seen = new ClusterSnapshot(Fabric.Build(Fabric.Presets[fabric], nodes), [], Now);
+        var view = ClusterView.Of("simulated", true, new PlacementQuestion(seen, [], [], PlacementPolicy.Default, Now), []);
+        Assert.Equal(new Fragmentation(free, whole), view.Fragmentation);
+    }
+
     [Fact]
     public void Nothing_is_placed_that_could_overlap_maintenance() => AnyQuestion.Sample(question =>
     {
