@@ -1,11 +1,12 @@
 using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Cli;
 using DeepSeekOps.Worker.Training.Loop;
 
 // No await here: a rank stays on the main thread, see RankEntry.
 return args switch
 {
-    ["agent", .. var rest] => AgentEntry.Run(rest).GetAwaiter().GetResult(),
+    ["agent", .. var rest] => AgentEntry.Run(rest, new CheckpointReader(TimeProvider.System).Hands).GetAwaiter().GetResult(),
     ["model", .. var rest] => ModelVerbs.Run(rest, Console.Out, Console.Error),
     ["bench", .. var rest] => BenchVerb.Run(rest, Console.Out, Console.Error),
     ["generate", "--stream"] => GenerationStream.Run(),

@@ -72,7 +72,9 @@ internal static class OpsMapping
             AsOf = Freshness.Told(stage.AsOf, now)?.ToTimestamp(),
             Silence = stage.Silence?.Words ?? "", SilentFor = stage.Silence is { } silence ? Duration.FromTimeSpan(silence.For) : null,
             Cost = stage.Cost?.ToProto(stage.Name, price),
+            VerifiedAt = stage.Trusted?.Trust?.At.ToTimestamp(), VerifiedBy = stage.Trusted?.Trust?.By ?? "",
         };
+        Set(stage.Trusted?.Made.Step, value => proto.VerifiedStep = value);
         Set(stage.Loss, value => proto.Loss = value);
         Set(stage.Mfu, value => proto.Mfu = value);
         Set(stage.TokensPerSecond, value => proto.TokensPerSecond = value);
@@ -137,6 +139,7 @@ internal static class OpsMapping
         DataCursor = checkpoint.Made.DataCursor, At = checkpoint.Made.At.ToTimestamp(),
         Stall = Duration.FromTimeSpan(checkpoint.Made.Stall),
         Lag = Duration.FromTimeSpan(checkpoint.Made.Lag), Lineage = checkpoint.Lineage, Reason = checkpoint.Reason,
+        VerifiedAt = checkpoint.Trust?.At.ToTimestamp(), VerifiedBy = checkpoint.Trust?.By ?? "", Unread = checkpoint.Unread?.Why ?? "",
         State = checkpoint.State switch
         {
             CheckpointState.Good => "good",

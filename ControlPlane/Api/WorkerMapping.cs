@@ -84,6 +84,9 @@ internal static class WorkerMapping
             PeerHost = request.PeerHost.Length == 0 ? "" : Checked.Host(request.PeerHost, "peerHost"),
             Untold = Checked.NotNegative(request.Untold, "untold"),
             Traces = [.. request.Traces.Select(TraceMapping.ToRecord)],
+            Reads = [.. request.Reads.Select(read => new CheckpointRead(
+                Checked.NotNegative(read.Id, "reads.id"), Checked.NotNegative(read.Share, "reads.share"), request.Node,
+                Checked.Words(read.Unreadable, NoteLengthMax)))],
         };
     }
 
@@ -100,6 +103,7 @@ internal static class WorkerMapping
         Checked.AtMost(request.LocalRestarts.Count, OthersMax, "localRestarts");
         Checked.AtMost(request.LaunchSeconds.Count, LaunchPartsMax, "launchSeconds");
         Checked.AtMost(request.Traces.Count, TracesMax, "traces");
+        Checked.AtMost(request.Reads.Count, OthersMax, "reads");
     }
 
     private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) =>
@@ -243,6 +247,8 @@ internal static class WorkerMapping
             PinnedSteps = { reply.Pinned },
             Faults = { allowsFaults ? reply.Faults.Select(ToProto) : [] },
             Trace = reply.Trace?.ToProto(),
+            Read = reply.Read is { } read
+                ? new Proto.ReadOrder { Id = read.Id, Path = read.Path, Digest = read.Digest, Share = read.Share, Of = read.Of } : null,
         };
 
     private static Proto.RankFault ToProto(RankFault fault)

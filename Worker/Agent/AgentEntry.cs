@@ -9,7 +9,7 @@ public static class AgentEntry
     /// <summary>SIGUSR1: end now, without a save. SIGINT would say the same, but a shell lets background processes ignore it.</summary>
     private const PosixSignal EndNow = (PosixSignal)10;
 
-    public static async Task<int> Run(IReadOnlyList<string> args)
+    public static async Task<int> Run(IReadOnlyList<string> args, ReadingHands reader)
     {
         var (options, problems) = AgentOptions.Parse(args);
         if (options is null)
@@ -26,7 +26,7 @@ public static class AgentEntry
         Directory.CreateDirectory(options.PodDirectory);
         // It outlives a control plane that is killed, and the terminal's Ctrl-C is not meant for it.
         Posix.BeginSession();
-        using var agent = new NodeAgent(options, TimeProvider.System, Log);
+        using var agent = new NodeAgent(options, reader, TimeProvider.System, Log);
         using var terminate = Handle(PosixSignal.SIGTERM, "SIGTERM", save: true);
         using var endNow = Handle(EndNow, "SIGUSR1", save: false);
         Log($"agent {Environment.ProcessId} on {options.Node} for {options.Run}/{options.Stage}, gang {options.Attempt}");

@@ -27,6 +27,9 @@ internal abstract record AgentNews
 
     public sealed record Answered(ControlPlaneCall Call, ControlPlaneAnswer Answer) : AgentNews;
 
+    /// <summary>The share of a checkpoint that was asked for is read.</summary>
+    public sealed record Read(ReadOrder Order, Assignment Assignment, ShareRead Found) : AgentNews;
+
     /// <summary>Something worth a line in the agent's log.</summary>
     public sealed record Remark(string Text) : AgentNews;
 

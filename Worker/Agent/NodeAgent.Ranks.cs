@@ -313,4 +313,12 @@ internal sealed partial class NodeAgent
 
     private static string Describe(ImmutableArray<(string Part, double Seconds)> parts) =>
         string.Join(", ", parts.Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Part} {p.Seconds:0.000} s")));
+
+    private IEnumerable<RankStatus> Statuses() => _ranks.Where(r => !r.Standby).Select(r => r.ToStatus(Now));
+
+    private AttemptRef Attempt(int number) => new() { Run = _options.Run, Stage = _options.Stage, Attempt = number };
+
+    private RankSeen? Find(int slot) => _ranks.FirstOrDefault(r => r.Slot == slot);
+
+    private void Replace(RankSeen rank) => _ranks = [.. _ranks.Select(r => r.Slot == rank.Slot ? rank : r)];
 }

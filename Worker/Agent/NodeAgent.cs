@@ -20,6 +20,7 @@ internal sealed partial class NodeAgent : IDisposable
     private static readonly TimeSpan TickEvery = TimeSpan.FromMilliseconds(100);
 
     private readonly AgentOptions _options;
+    private readonly ReadingHands _reader;
     private readonly Standbys _standbys;
     private readonly TimeProvider _clock;
     private readonly AwakeClock _awake;
@@ -38,9 +39,9 @@ internal sealed partial class NodeAgent : IDisposable
     private int _slots;
     private Farewell? _farewell;
 
-    public NodeAgent(AgentOptions options, TimeProvider clock, Action<string> log)
+    public NodeAgent(AgentOptions options, ReadingHands reader, TimeProvider clock, Action<string> log)
     {
-        (_options, _standbys) = (options, Standbys.Of(options.Standbys));
+        (_options, _reader, _standbys) = (options, reader, Standbys.Of(options.Standbys));
         _clock = clock;
         _log = log;
         _awake = new AwakeClock(clock);
@@ -136,6 +137,9 @@ internal sealed partial class NodeAgent : IDisposable
                 break;
             case AgentNews.Answered answered:
                 TakeAnswer(answered);
+                break;
+            case AgentNews.Read read:
+                Take(read);
                 break;
             case AgentNews.Remark remark:
                 _log(remark.Text);
@@ -283,6 +287,7 @@ internal sealed partial class NodeAgent : IDisposable
                     // Only these replies tell of them: what another does not name is not let go.
                     Pin(reply.PinnedSteps);
                     HandOn(reply.Trace);
+                    HandOn(reply.Read);
                 }
 
                 // Once it is known how a rank of an older attempt ended, nobody asks for it again.
@@ -389,12 +394,4 @@ internal sealed partial class NodeAgent : IDisposable
 
         return beat;
     }
-
-    private IEnumerable<RankStatus> Statuses() => _ranks.Where(r => !r.Standby).Select(r => r.ToStatus(Now));
-
-    private AttemptRef Attempt(int number) => new() { Run = _options.Run, Stage = _options.Stage, Attempt = number };
-
-    private RankSeen? Find(int slot) => _ranks.FirstOrDefault(r => r.Slot == slot);
-
-    private void Replace(RankSeen rank) => _ranks = [.. _ranks.Select(r => r.Slot == rank.Slot ? rank : r)];
 }

@@ -11,6 +11,7 @@ internal static partial class Posix
 
     private const int PrSetParentDeathSignal = 1;
     private const uint MfdCloseOnExec = 1;
+    private const int DontNeed = 4;
 
     /// <summary>The kernel has stopped it: SIGSTOP, a terminal, or a debugger that holds it.</summary>
     public static bool IsHalted(int pid)
@@ -37,6 +38,12 @@ internal static partial class Posix
         // The parent may have died before the call; then we have been given to another process.
         return GetParentPid() == parentPid;
     }
+
+    /// <summary>This thread runs where nobody else wants to: nice 19, of this thread alone.</summary>
+    public static void GiveWay() => _ = SetPriority(0, 0, 19);
+
+    /// <summary>What of a file lies in memory is let go: the next read is of the disk.</summary>
+    public static void Forget(SafeFileHandle file) => _ = FileAdvise(file, 0, 0, DontNeed);
 
     /// <summary>Makes this process the leader of a session of its own, which all of its children then belong to.</summary>
     public static void BeginSession() => _ = SetSid();
@@ -71,6 +78,12 @@ internal static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int MemFdCreate(string name, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "setpriority")]
+    private static partial int SetPriority(int which, uint who, int priority);
+
+    [LibraryImport("libc", EntryPoint = "posix_fadvise")]
+    private static partial int FileAdvise(SafeFileHandle file, long offset, long length, int advice);
 
     [LibraryImport("libc", EntryPoint = "setsid")]
     private static partial int SetSid();

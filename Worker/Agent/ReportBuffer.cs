@@ -32,6 +32,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     private readonly Outbox<ResumedFrom> _resumed = new();
     private readonly Outbox<LocalRestart> _restarts = new();
     private readonly Outbox<RankTrace> _traces = new();
+    private readonly Outbox<CheckpointRead> _reads = new();
     private int _stride = 1;
     private int _skipped;
 
@@ -45,7 +46,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     /// <summary>Everything that no reply has acknowledged yet.</summary>
     public int Count => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count
-        + _resumed.Count + _restarts.Count + _traces.Count;
+        + _resumed.Count + _restarts.Count + _traces.Count + _reads.Count;
 
     public bool Empty => Count == 0;
 
@@ -88,6 +89,8 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     public void Add(RankTrace trace) => _traces.Add(trace);
 
+    public void Add(CheckpointRead read) => _reads.Add(read);
+
     public void Add(WorkerNote note)
     {
         _notes.Add(note);
@@ -108,6 +111,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         beat.Resumed.AddRange(_resumed.Take(beat.Sequence, OthersPerBeat));
         beat.LocalRestarts.AddRange(_restarts.Take(beat.Sequence, OthersPerBeat));
         beat.Traces.AddRange(_traces.Take(beat.Sequence, TracesPerBeat));
+        beat.Reads.AddRange(_reads.Take(beat.Sequence, OthersPerBeat));
     }
 
     public void Acknowledge(long sequence)
@@ -121,6 +125,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         _resumed.Acknowledge(sequence);
         _restarts.Acknowledge(sequence);
         _traces.Acknowledge(sequence);
+        _reads.Acknowledge(sequence);
         if (_samples.Count <= sampleLimit / 2)
         {
             _stride = 1;

@@ -42,7 +42,38 @@ public sealed partial class CheckpointFolder
         }
     }
 
-    private string OfThisRound => $", registration '{_bounds.Registration}', round after attempt {_bounds.RoundBegan}.";
+    /// <summary>
+    /// What an agent found damaged beside the training. It lies where a launch would have put it, so that no retention counts it for a good
+    /// one; that the ranks write into the same folder meanwhile is nothing to either.
+    /// </summary>
+    /// <param name="path">Relative to the root.</param>
+    /// <returns>Why it could not be moved; null: it is, or is gone, or another one lies there by now.</returns>
+    public static string? SetAside(LaunchBounds bounds, string root, string path, string digest, string reason)
+    {
+        var from = Path.Combine(root, path);
+        var folder = Path.Combine(root, bounds.Run, bounds.Stage);
+        if (!Directory.Exists(from) || Path.GetDirectoryName(from) != folder || StepOf(Path.GetFileName(from)) is not { } step
+            || (Read(from, out _) is { Sized: true } there && there.Digest != digest))
+        {
+            return null;
+        }
+        var aside = Aside(folder, RefusedPrefix, step, bounds.Attempt);
+        try
+        {
+            Directory.Move(from, aside);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message.TrimEnd('.');
+        }
+        Leave(aside, $"{reason}\nrefused beside attempt {bounds.Attempt} of {bounds.Run}/{bounds.Stage}{RoundOf(bounds)}\n");
+        return null;
+    }
+
+    private string OfThisRound => RoundOf(_bounds);
+
+    private static string RoundOf(LaunchBounds bounds) =>
+        $", registration '{bounds.Registration}', round after attempt {bounds.RoundBegan}.";
 
     /// <summary>This launch or an earlier one refused a checkpoint of this round, so the stage has been beyond step 0.</summary>
     private bool RefusedInThisRound() => Directory.EnumerateDirectories(Folder, $"{RefusedPrefix}step-*")

@@ -296,12 +296,14 @@ public sealed partial class CheckpointFolder
         }
     }
 
-    private string Aside(string prefix, long step, int attempt)
+    private string Aside(string prefix, long step, int attempt) => Aside(Folder, prefix, step, attempt);
+
+    private static string Aside(string folder, string prefix, long step, int attempt)
     {
-        var path = Path.Combine(Folder, $"{prefix}{NameOf(step)}.attempt-{attempt}");
+        var path = Path.Combine(folder, $"{prefix}{NameOf(step)}.attempt-{attempt}");
         for (var n = 2; Directory.Exists(path); n++)
         {
-            path = Path.Combine(Folder, $"{prefix}{NameOf(step)}.attempt-{attempt}.{n}");
+            path = Path.Combine(folder, $"{prefix}{NameOf(step)}.attempt-{attempt}.{n}");
         }
         return path;
     }

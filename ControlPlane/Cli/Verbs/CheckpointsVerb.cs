@@ -10,7 +10,8 @@ internal static class CheckpointsVerb
     private static readonly Column[] Table =
     [
         new("STAGE", 1), new("STEP", 1, Right: true), new("STATE", 2), new("SIZE", 3, Right: true), new("LOSS", 4, Right: true),
-        new("TOKENS", 7, Right: true), new("BLOCKED", 8, Right: true), new("PATH", 6, Flexible: true), new("FROM", 9, Flexible: true),
+        new("VERIFIED", 5, Flexible: true), new("TOKENS", 7, Right: true), new("BLOCKED", 8, Right: true),
+        new("PATH", 6, Flexible: true), new("FROM", 9, Flexible: true),
     ];
 
     public static Command Build(Terminal terminal)
@@ -57,8 +58,13 @@ internal static class CheckpointsVerb
         (IReadOnlyList<string>)
         [
             checkpoint.Stage, checkpoint.Step.ToString(CultureInfo.InvariantCulture), checkpoint.State, Words.Bytes(checkpoint.Bytes),
-            Words.Figure(checkpoint.Loss), Words.Count(checkpoint.Tokens),
+            Words.Figure(checkpoint.Loss), Verified(checkpoint), Words.Count(checkpoint.Tokens),
             checkpoint.Stall is { } stall ? Words.Time(stall.ToTimeSpan()) : Words.None,
             checkpoint.Path, checkpoint.Lineage,
         ])]);
+
+    /// <summary>"2026-01-02 08:00 UTC by the agent on node-0"; an agent reads a checkpoint again some time after it was made.</summary>
+    private static string Verified(Checkpoint checkpoint) =>
+        checkpoint.VerifiedAt is { } at ? $"{Words.Moment(at.ToDateTimeOffset())} by {checkpoint.VerifiedBy}"
+        : checkpoint.Unread.Length > 0 ? checkpoint.Unread : checkpoint.State is "deleted" or "quarantined" ? Words.None : "not yet";
 }

@@ -103,6 +103,10 @@ internal static class ShowVerb
                 Paragraph(terminal, ansi, $"{stage.Name} begins from {stage.BeganFrom}", new Style(decoration: Decoration.Dim));
             }
         }
+        foreach (var stage in run.Stages.Where(stage => stage.HasCheckpointStep && !run.Simulated))
+        {
+            Paragraph(terminal, ansi, Trust(stage, now), new Style(decoration: Decoration.Dim));
+        }
         foreach (var stage in run.Stages.Where(stage => stage.Reason.Length > 0 && stage.State is not ("waiting" or "completed")
             && (stage.Reason != run.Reason || (stage.AsOf is not null && run.AsOf is null))))
         {
@@ -132,6 +136,18 @@ internal static class ShowVerb
             ansi.WriteLine();
             Columns.Write(terminal, Evaluations, evaluations);
         }
+    }
+
+    /// <summary>"pretrain: newest checkpoint step 400; step 380 was read whole 3 min ago by the agent on node-0".</summary>
+    private static string Trust(Stage stage, DateTimeOffset now)
+    {
+        string newest = $"{stage.Name}: newest checkpoint step {Text(stage.CheckpointStep)}";
+        if (!stage.HasVerifiedStep)
+        {
+            return $"{newest}; none was read again yet since it was made";
+        }
+        string which = stage.VerifiedStep == stage.CheckpointStep ? "it" : $"step {Text(stage.VerifiedStep)}";
+        return $"{newest}; {which} was read whole {Words.Time(now - stage.VerifiedAt.ToDateTimeOffset())} ago by {stage.VerifiedBy}";
     }
 
     private static IEnumerable<string> Facts(Run run, DateTimeOffset now)

@@ -80,12 +80,15 @@ public static class CheckpointChoice
 
     /// <summary>
     /// The worker's own retention (CheckpointFolder.Retain; a test compares the two): the newest <paramref name="keep"/> stay, and pinned
-    /// and final ones, which are not counted. At least two, since the newest may turn out to be damaged.
+    /// and final ones, which are not counted. At least two, since the newest may turn out to be damaged; and the newest that was read
+    /// whole, however many came after it.
     /// </summary>
     public static ImmutableArray<StageCheckpoint> Retain(ImmutableArray<StageCheckpoint> checkpoints, int keep)
     {
         int least = Math.Max(2, keep);
-        var good = checkpoints.Where(c => c.State == CheckpointState.Good).OrderByDescending(c => c.Made.Step).Skip(least).ToHashSet();
+        var held = CheckpointReadings.Held(checkpoints, least + 1);
+        var good = checkpoints.Where(c => c.State == CheckpointState.Good && c != held)
+            .OrderByDescending(c => c.Made.Step).Skip(least).ToHashSet();
         bool letGo = checkpoints.Any(c => Gone(c, checkpoints));
         if (good.Count == 0 && !letGo)
         {
@@ -103,6 +106,10 @@ public static class CheckpointChoice
     /// <summary>Steps of those that are kept against retention.</summary>
     public static ImmutableArray<long> Pinned(ImmutableArray<StageCheckpoint> checkpoints) =>
         [.. checkpoints.Where(c => c.State == CheckpointState.Pinned).Select(c => c.Made.Step)];
+
+    /// <summary>Steps of those that the worker's retention leaves alone: the pinned, and the last that is trusted.</summary>
+    public static ImmutableArray<long> LeftAlone(ImmutableArray<StageCheckpoint> checkpoints, int keep) =>
+        CheckpointReadings.Held(checkpoints, keep) is { Made.Step: var held } ? [.. Pinned(checkpoints), held] : Pinned(checkpoints);
 
     /// <summary>The newest good one of before a step is kept, for as long as it may be needed.</summary>
     public static ImmutableArray<StageCheckpoint> Pin(ImmutableArray<StageCheckpoint> checkpoints, long before, string reason) =>

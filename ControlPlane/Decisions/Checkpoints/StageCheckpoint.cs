@@ -78,6 +78,12 @@ public enum CheckpointState
 /// <param name="Lineage">Where the stage's weights came from; empty: from random initialisation.</param>
 public sealed record StageCheckpoint(CheckpointMade Made, CheckpointState State, string Reason, string Lineage)
 {
+    /// <summary>When all of it was read last, and by whom. Null: nobody has read it since it was made.</summary>
+    public CheckpointTrust? Trust { get; init; }
+
+    /// <summary>Why the last try to read it again came to nothing. Null: it did not, or none was made.</summary>
+    public UnreadCheckpoint? Unread { get; init; }
+
     public bool Usable => State is CheckpointState.Good or CheckpointState.Final or CheckpointState.Pinned;
 
     public CheckpointRef Ref(StageId stage) => new(stage.Run, stage.Stage, Made.Step, Made.Path, Made.Digest, Made.DataCursor);

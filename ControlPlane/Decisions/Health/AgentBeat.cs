@@ -154,8 +154,11 @@ public sealed record AgentBeat(
     /// <summary>What the agent did by itself, oldest first.</summary>
     public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];
 
+    /// <summary>What it has read again of a checkpoint.</summary>
+    public ImmutableArray<CheckpointRead> Reads { get; init; } = [];
+
     /// <summary>It brings more than how its ranks are.</summary>
     [JsonIgnore]
     public bool Tells => !(Samples.IsEmpty && Checkpoints.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && RefusedCheckpoints.IsEmpty
-        && Resumed.IsEmpty && LocalRestarts.IsEmpty);
+        && Resumed.IsEmpty && LocalRestarts.IsEmpty && Reads.IsEmpty);
 }

@@ -42,6 +42,9 @@ public sealed record News(
 
     public ImmutableArray<LocalRestart> LocalRestarts { get; init; } = [];
 
+    /// <summary>Shares of a checkpoint that agents have read again.</summary>
+    public ImmutableArray<CheckpointRead> Reads { get; init; } = [];
+
     public ImmutableArray<LossFinding> Losses { get; init; } = [];
 
     /// <summary>
@@ -51,7 +54,7 @@ public sealed record News(
     public double SlowSeconds { get; init; }
 
     public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty
-        && Resumed.IsEmpty && LocalRestarts.IsEmpty && Losses.IsEmpty;
+        && Resumed.IsEmpty && LocalRestarts.IsEmpty && Reads.IsEmpty && Losses.IsEmpty;
 }
 
 /// <summary>All that a stage's decision may know of the world.</summary>

@@ -83,6 +83,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         {
             Resumed = Union(News.Resumed, beat.Resumed),
             LocalRestarts = Union(News.LocalRestarts, beat.LocalRestarts),
+            Reads = Union(News.Reads, beat.Reads),
             Losses = News.Losses,
             SlowSeconds = News.SlowSeconds,
         };
@@ -134,6 +135,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         {
             Resumed = Less(News.Resumed, written.Resumed),
             LocalRestarts = Less(News.LocalRestarts, written.LocalRestarts),
+            Reads = Less(News.Reads, written.Reads),
             Losses = Less(News.Losses, written.Losses),
             SlowSeconds = Math.Max(0, News.SlowSeconds - written.SlowSeconds),
         },

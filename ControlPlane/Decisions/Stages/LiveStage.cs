@@ -87,6 +87,11 @@ internal static class LiveStage
         var doubtful = seen.Cluster?.Nodes.FirstOrDefault(
             n => n.Health is NodeHealth.NotReady or NodeHealth.Cordoned && running.Gang.Nodes.Contains(n.Id));
         long newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step ?? 0;
+        if (running.Save is { Stays: true } damaged && newest <= damaged.After)
+        {
+            return stage.Stay($"trains; asks for a checkpoint, since {damaged.Reason}");
+        }
+
         if (running.Save is { } save && (newest > save.After || doubtful is null))
         {
             // The request stays while the node is in doubt, answered or not: one doubt asks for one checkpoint.

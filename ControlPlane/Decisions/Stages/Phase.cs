@@ -91,9 +91,13 @@ public abstract record Phase
     public sealed record Cancelled(DateTimeOffset At) : Phase;
 }
 
-/// <summary>A checkpoint asked for out of turn, because the node may be about to go.</summary>
+/// <summary>A checkpoint asked for out of turn, because the node may be about to go, or the newest one is damaged.</summary>
 /// <param name="After">Any checkpoint beyond this step answers it.</param>
-public sealed record SaveRequest(string Reason, long After);
+public sealed record SaveRequest(string Reason, long After)
+{
+    /// <summary>It is asked for until it is there, whatever becomes of the node.</summary>
+    public bool Stays { get; init; }
+}
 
 /// <summary>What a gang is stopped for.</summary>
 [JsonDerivedType(typeof(Relaunch), "relaunch")]

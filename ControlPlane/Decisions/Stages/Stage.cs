@@ -85,6 +85,12 @@ public sealed record Stage(
     /// <summary>Where its GPU time went. Null: nobody has asked for it yet, or an older version wrote this.</summary>
     public StageAccount? Account { get; init; }
 
+    /// <summary>The checkpoint that its agents read again. Null: none is due, or it does not train.</summary>
+    public CheckpointReading? Reading { get; init; }
+
+    /// <summary>The newest reading's; 0: there was none.</summary>
+    public long ReadingId { get; init; }
+
     [JsonIgnore]
     public StageId Id => Wish.Stage;
 

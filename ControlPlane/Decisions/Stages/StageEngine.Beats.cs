@@ -60,6 +60,7 @@ public sealed partial class StageEngine
             Pinned = pinned,
             Faults = [.. faults.For(beat, now)],
             Trace = tracing.For(beat),
+            Read = StageReading.For(stage, beat.Node),
         };
         return new HeardBeat(reply, news || TraceToKeep is not null);
     }
@@ -78,7 +79,8 @@ public sealed partial class StageEngine
 
     /// <summary>What every beat asks of the stage is worked out once for a record: hundreds of agents beat between two writes.</summary>
     private Known Of(Stage stage) => known is { } one && ReferenceEquals(one.Stage, stage) ? one
-        : known = new Known(stage, stage.Watched, CheckpointChoice.Pinned(stage.Checkpoints));
+        : known = new Known(stage, stage.Watched,
+            CheckpointChoice.LeftAlone(stage.Checkpoints, stage.Wish.Work.KeepCheckpoints));
 
     private Heard Hear(AgentBeat beat, bool decided)
     {

@@ -103,8 +103,8 @@ internal static class StageIncidents
         failure.Exit?.Line ?? "", failure.Rank, failure.Node.Name, failure.Attempt, failure.Step, Theories.Refuse(gang, failure, seen));
 
     /// <summary>
-    /// A checkpoint was found damaged when it was to be gone on from: part of the incident that is being acted on, or, after a pause, one
-    /// of its own.
+    /// A checkpoint was found damaged when it was to be gone on from, or was read again: part of the incident that is being acted on,
+    /// or one of its own.
     /// </summary>
     /// <param name="then">What is gone on from instead, in words.</param>
     public static Stage Refused(Stage stage, RefusedCheckpoint refused, long step, string then, Observation seen, DateTimeOffset now)
@@ -118,6 +118,11 @@ internal static class StageIncidents
             open = IncidentMachine.Diagnose(null, () => Begin(stage, gang, failure), failure, DiagnosisOf(failure, gang, seen),
                 new IncidentDecision(now, then, "the rank itself", from, []), [], null) with
             { FailedAttempts = [] };
+        }
+
+        if (open is null && stage.Phase is Phase.Running { Gang: var whole })
+        {
+            open = StageDamage.Begin(stage, whole, refused, step, NumberOf(stage), then, seen, now);
         }
 
         return open is null ? stage
@@ -174,8 +179,12 @@ internal static class StageIncidents
             Phase.Failed failed => IncidentMachine.GiveUp(open, failed.Why, now),
             Phase.Running { Gang: var gang } when open.Withheld && FaultDetector.Find(stage.Watched, gang, seen, now) is null =>
                 IncidentMachine.WentOn(open, now),
-            Phase.Running when open.Advice => open.Diagnosis?.Cause == StageFullDisk.Cause ? StageFullDisk.Moved(open, stage, now)
-                : StageStragglers.Moved(open, stage, seen, now),
+            Phase.Running when open.Advice => open.Diagnosis?.Cause switch
+            {
+                StageFullDisk.Cause => StageFullDisk.Moved(open, stage, now),
+                StageDamage.Cause => StageDamage.Moved(open, stage, now),
+                _ => StageStragglers.Moved(open, stage, seen, now),
+            },
             Phase.Running when open.State == IncidentState.Acting =>
                 IncidentMachine.Began(open, stage.LaunchedFrom + 1, PhasesOf(open, stage, seen, now), now),
             Phase.Running when open.State == IncidentState.Verifying => IncidentMachine.Verify(open, ToldOf(stage, seen), newest, now),
@@ -207,7 +216,12 @@ internal static class StageIncidents
             stage.Say(now, "verified", EventLevel.Info,
                 $"incident {next.Number} is closed: past step {next.Diagnosis?.Step}, and {outcome.Proof}"),
         (IncidentState.Diagnosed, { State: IncidentState.Closed, Outcome.BackAt: not null }) =>
-            stage.Say(now, next.Diagnosis?.Cause == StageFullDisk.Cause ? "disk-free" : "straggler-over", EventLevel.Info,
+            stage.Say(now, next.Diagnosis?.Cause switch
+            {
+                StageFullDisk.Cause => "disk-free",
+                StageDamage.Cause => "checkpoint-whole",
+                _ => "straggler-over",
+            }, EventLevel.Info,
                 $"incident {next.Number} is closed: {next.Sentence}"),
         (IncidentState.Verifying, { State: IncidentState.NeedsHuman }) =>
             stage.Say(now, "needs-person", EventLevel.Error, $"incident {next.Number}: {next.Sentence}"),

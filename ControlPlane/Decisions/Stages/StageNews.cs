@@ -181,6 +181,17 @@ internal static class StageNews
             next = next with { Checkpoints = Add(stage, stage.Checkpoints, from) };
         }
 
+        if (resumed.From is { Digest.Length: > 0 } loaded)
+        {
+            // A rank reads every byte of what it goes on from.
+            string node = stage.Phase.GangOrNull is { } gang ? $", on {gang.Nodes[0]}" : "";
+            next = next with
+            {
+                Checkpoints = CheckpointReadings.Trust(next.Checkpoints, made => made.Step == loaded.Step && made.Digest == loaded.Digest,
+                    new CheckpointTrust(now, $"the rank that went on from it{node}")),
+            };
+        }
+
         long step = resumed.From?.Step ?? 0;
         // Whom its agent launched by itself nobody had told where to go on from: the newest that is known is what was to be expected.
         long expected = stage.LocalTry > 0 ? CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0 : stage.LaunchedFrom;
@@ -207,7 +218,7 @@ internal static class StageNews
         string then = CheckpointChoice.Newest(next.Checkpoints) is { } older
             ? $"the newest before it is step {older.Made.Step}" : "no other is known";
         next = StageIncidents.Refused(next, refused, made.Step, then, seen, now);
-        return next.Say(now, "checkpoint-refused",
+        return StageDamage.SaveAgain(next, made.Step).Say(now, "checkpoint-refused",
             EventLevel.Warning, $"checkpoint {refused.Path} is not used again: {refused.Reason}; {then}");
     }
 

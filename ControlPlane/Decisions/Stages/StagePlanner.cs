@@ -27,7 +27,7 @@ public static class StagePlanner
 
     public static Decision Decide(Stage stage, Observation seen, DateTimeOffset now)
     {
-        var informed = StageHands.Take(StageNews.Take(stage, seen, now), now);
+        var informed = StageReading.Advance(StageHands.Take(StageNews.Take(stage, seen, now), now), seen, now);
         var decision = StageUndo.Answer(informed, seen, now) ?? informed.Phase switch
         {
             Phase.Waiting => FromWaiting(informed, now),

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
@@ -34,6 +35,9 @@ public sealed record StageView(
 
     /// <summary>Ranks that are not told one by one.</summary>
     public ImmutableArray<RankGroup> FoldedRanks { get; init; } = [];
+
+    /// <summary>The newest checkpoint that was read whole since it was made. Null: none was.</summary>
+    public StageCheckpoint? Trusted { get; init; }
 
     /// <summary>The checkpoint that it begins from; empty: not begun, or from random initialisation.</summary>
     public string BeganFrom { get; init; } = "";

@@ -69,6 +69,7 @@ public static class StageViews
             stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
         {
             FoldedRanks = ranks.Folded,
+            Trusted = stage.Checkpoints.LastOrDefault(c => c.Usable && c.Trust is not null),
             Outlook = outlook,
             BeganFrom = stage.Wish.BeginFrom?.Lineage ?? "",
             Silence = Stages.Silence.Of(stage, seen),

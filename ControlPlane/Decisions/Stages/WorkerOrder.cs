@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Tracing;
 
 namespace DeepSeekOps.Decisions.Stages;
@@ -96,4 +97,7 @@ public sealed record WorkerReply(WorkerOrder Order, TimeSpan BeatEvery, long Ack
 
     /// <summary>Steps to record; said until it is over. Null: none.</summary>
     public TraceOrder? Trace { get; init; }
+
+    /// <summary>Files of a checkpoint to read again; said until it is told. Null: none.</summary>
+    public ReadOrder? Read { get; init; }
 }

@@ -77,7 +77,7 @@ public static class WorkerOrders
             Registrations = stage.Wish.Work.Registrations,
             LeftOut = BatchOrder.LeftOut(stage.LeftOut, stage.LossActs),
             LossActs = [.. stage.LossActs.Where(a => a.Stands)],
-            Pinned = CheckpointChoice.Pinned(stage.Checkpoints),
+            Pinned = CheckpointChoice.LeftAlone(stage.Checkpoints, stage.Wish.Work.KeepCheckpoints),
         };
     }
 

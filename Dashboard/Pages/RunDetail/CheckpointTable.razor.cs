@@ -19,13 +19,18 @@ public sealed partial class CheckpointTable
 
     protected override async Task OnParametersSetAsync()
     {
-        var newest = Run.Name + string.Join(';', Run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.State}"));
+        var newest = Run.Name + string.Join(
+            ';', Run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.VerifiedStep}:{s.VerifiedAt}:{s.State}"));
         if (newest != known)
         {
             known = newest;
             await Load();
         }
     }
+
+    /// <summary>Agents read each one again some time after it was made; simulated ones have no files.</summary>
+    private string NotVerified(Checkpoint checkpoint) => checkpoint.Unread.Length > 0 ? checkpoint.Unread
+        : Run.Simulated || checkpoint.State is "deleted" or "quarantined" ? "–" : "not yet";
 
     private async Task Load()
     {

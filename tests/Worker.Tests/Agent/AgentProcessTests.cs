@@ -23,6 +23,31 @@ public sealed class AgentProcessTests
             test.Ledger.Do(l => l.Beats[^1].LaunchSeconds.Keys.Order(StringComparer.Ordinal).ToList()));
     }
 
+    /// <summary>Half a second: one agent, whose rank trains nothing.</summary>
+    [Fact]
+    public async Task A_checkpoint_is_read_again_beside_the_training_once_by_order_and_a_damaged_one_is_told_and_lies_aside()
+    {
+        using var disk = new Checkpoints.CheckpointDisk();
+        var made = disk.Make(10);
+        var order = AgentUnderTest.Start(1, Endless);
+        (order.Start.Assignment.Plan.CheckpointRoot, order.Start.Assignment.Attempt.Run) = (Path.Combine(disk.Folder, "..", ".."), "run");
+        order.Start.Assignment.Attempt.Stage = "pretrain";
+        await using var test = await AgentUnderTest.Begin(order);
+        await test.Ledger.Until(l => l.Samples.Count > 0, "a step");
+        test.Ledger.Do(l => l.Read = new ReadOrder { Id = 7, Path = made.Path, Digest = made.Digest, Share = 0, Of = 1 });
+        await test.Ledger.Until(l => l.Beats.Exists(b => b.Reads.Count > 0), "the reading told");
+        Assert.Equal((7, 0, ""), test.Ledger.Do(l => l.Beats.SelectMany(b => b.Reads).Select(r => (r.Id, r.Share, r.Unreadable)).First()));
+        disk.Damage(10);
+        test.Ledger.Do(l => l.Read = new ReadOrder { Id = 8, Path = made.Path, Digest = made.Digest, Share = 0, Of = 1 });
+        await test.Ledger.Until(l => l.Beats.Exists(b => b.RefusedCheckpoints.Count > 0), "the damage told");
+        var refused = test.Ledger.Do(l => l.Beats.SelectMany(b => b.RefusedCheckpoints).First());
+        Assert.Equal((made.Path, made.Digest, 1), (refused.Path, refused.Digest, refused.Attempt));
+        Assert.StartsWith("read again by the agent on node-0, ", refused.Reason, StringComparison.Ordinal);
+        Assert.Contains("refused-step-00000010.attempt-1", disk.Names);
+        Assert.DoesNotContain(test.Ledger.Do(l => l.Ranks), r => r.State == RankState.Exited);
+        Assert.Single(test.Ledger.Do(l => l.Beats.SelectMany(b => b.Reads).DistinctBy(r => r.Id).ToList()));
+    }
+
     [Fact]
     public async Task A_killed_rank_is_told_with_its_signal_and_the_next_attempt_runs_in_the_warm_standby()
     {

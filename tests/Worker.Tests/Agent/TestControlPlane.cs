@@ -43,6 +43,9 @@ public sealed class TestLedger
 
     public string? RefuseWith { get; set; }
 
+    /// <summary>A checkpoint that agents are to read again; said with every reply.</summary>
+    public ReadOrder? Read { get; set; }
+
     /// <summary>Lines of ranks are refused, as those of an attempt that nobody knows are.</summary>
     public bool TakesNoLines { get; set; }
 
@@ -130,6 +133,7 @@ public sealed class TestLedger
         BeatEvery = Duration.FromTimeSpan(TimeSpan.FromMilliseconds(200)),
         Acknowledged = acknowledged,
         Undecided = Undecided,
+        Read = Read,
     };
 }
 
