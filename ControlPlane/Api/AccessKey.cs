@@ -43,6 +43,9 @@ public sealed class AccessKey
     /// <summary>What silos of one control plane know each other by; it is never sent.</summary>
     public byte[] SilosSecret => HMACSHA256.HashData(secret, "dsops silos"u8);
 
+    /// <summary>What lines of the audit log are sealed with: who can write the database alone cannot write them.</summary>
+    public byte[] AuditSecret => HMACSHA256.HashData(secret, "dsops audit"u8);
+
     /// <summary>agent.CLAIMS.MAC; what it claims can be read by whoever has it, and changed by nobody.</summary>
     public string AgentToken(AgentClaims claims)
     {

@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api.Calls;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Api.OpenApi;
 using Google.Protobuf.Reflection;
@@ -19,8 +20,10 @@ public static class ApiSetup
         {
             grpc.MaxReceiveMessageSize = MessageBytesMax;
             grpc.Interceptors.Add<ErrorInterceptor>();
+            grpc.Interceptors.Add<ActInterceptor>();
         }).AddJsonTranscoding(rest => rest.TypeRegistry = TypeRegistry.FromMessages(PipelineProblems.Descriptor));
         services.AddSingleton<ErrorInterceptor>();
+        services.AddSingleton<ActInterceptor>();
         services.AddSingleton<HealthBoard>();
         services.AddSingleton<RunLists>();
         services.AddCalls();
@@ -30,7 +33,7 @@ public static class ApiSetup
     private static void AddCalls(this IServiceCollection services) => services
         .AddSingleton<KnownRuns>().AddSingleton<WholeCluster>().AddSingleton<CallStreams>()
         .AddSingleton<SubmissionCalls>().AddSingleton<RunCalls>().AddSingleton<HistoryCalls>().AddSingleton<IncidentCalls>()
-        .AddSingleton<HandCalls>()
+        .AddSingleton<HandCalls>().AddSingleton<AuditCalls>()
         .AddSingleton<DrillCalls>().AddSingleton<OutageLedger>().AddSingleton<TraceCalls>()
         .AddSingleton<ExpertCalls>().AddSingleton<TryCalls>().AddSingleton<NodeCalls>().AddSingleton<QueueCalls>()
         .AddSingleton<ForesightCalls>().AddSingleton<ServerCalls>();

@@ -10,7 +10,7 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// client; a file for each subject here.
 /// </summary>
 internal sealed class OpsGrpcService(
-    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, HandCalls hands,
+    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, HandCalls hands, AuditCalls audit,
     DrillCalls drills,
     TraceCalls traces, ExpertCalls experts, TryCalls trials, NodeCalls nodes, QueueCalls queue, ForesightCalls foresights,
     ServerCalls server) : OpsService.OpsServiceBase
@@ -154,6 +154,12 @@ internal sealed class OpsGrpcService(
 
     public override Task WatchHealth(GetHealthRequest request, IServerStreamWriter<Health> responseStream, ServerCallContext context) =>
         server.WatchHealth(request, responseStream, context);
+
+    public override Task<ListAuditReply> ListAudit(ListAuditRequest request, ServerCallContext context) =>
+        audit.ListAudit(request, context);
+
+    public override Task<VerifyAuditReply> VerifyAudit(VerifyAuditRequest request, ServerCallContext context) =>
+        audit.VerifyAudit(request, context);
 
     public override Task<GetSchemaReply> GetSchema(GetSchemaRequest request, ServerCallContext context) =>
         SubmissionCalls.GetSchema(request, context);

@@ -25,7 +25,11 @@ internal sealed class ControlPlaneConnection : IDisposable
         channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
             MaxReceiveMessageSize = AnswerBytesMax,
-            HttpHandler = new TokenHeader(token) { InnerHandler = new SocketsHttpHandler { UseProxy = false } }, DisposeHttpClient = true,
+            HttpHandler = new TokenHeader(token, "cli", $"{Environment.UserName}@{Environment.MachineName}")
+            {
+                InnerHandler = new SocketsHttpHandler { UseProxy = false },
+            },
+            DisposeHttpClient = true,
         });
         Client = new OpsService.OpsServiceClient(channel);
     }
@@ -114,7 +118,7 @@ internal sealed class ControlPlaneConnection : IDisposable
             : ControlFile.Read(dataDirectory) is { } own && Uri.TryCreate(own.Http, UriKind.Absolute, out var at) && at.Port == url.Port
                 && url.IsLoopback
                 ? own.Token ?? "" : "";
-        using var http = new HttpClient(new TokenHeader(token) { InnerHandler = new SocketsHttpHandler() })
+        using var http = new HttpClient(new TokenHeader(token, "cli") { InnerHandler = new SocketsHttpHandler() })
         {
             Timeout = TimeSpan.FromSeconds(10),
         };

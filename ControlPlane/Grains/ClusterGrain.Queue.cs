@@ -32,7 +32,7 @@ internal sealed partial class ClusterGrain
             string where = before is { } other ? $"before {other}" : "to the front of the queue";
             var told = Event(stage, now.Waiting.First(w => w.Stage == stage).Id.Number, "moved",
                 EventLevel.Info, $"moved {where} by hand: {reason}");
-            await Save(state.State with { Moves = moves, Outbox = state.State.Outbox.Add(told) });
+            await Save(state.State with { Moves = moves, Outbox = state.State.Outbox.Add(told) }, Asked.Acts);
             var after = now with { Moves = moves };
             var answer = PlacementQueue.Decide(after);
             (pending, order) = (WithForecast(after, answer), answer.Order);
@@ -64,7 +64,7 @@ internal sealed partial class ClusterGrain
             Moves = heir is { } first ? state.State.Moves.Add(new HandMove(first, stages, reason)) : state.State.Moves,
             Outbox = state.State.Outbox.AddRange(
                 held.Select(h => Event(h.Stage, h.Id.Number, "give-way-asked", EventLevel.Warning, $"{whom}: {reason}"))),
-        });
+        }, Asked.Acts);
         await TellLedger(cancellation);
         await Preempt(asked);
         return null;
@@ -76,7 +76,7 @@ internal sealed partial class ClusterGrain
         if (refusal is null)
         {
             var ahead = state.State.Maintenance.RemoveAll(w => w.Until <= clock.GetUtcNow());
-            await Save(state.State with { Maintenance = ahead.Add(window with { ByHand = true }) });
+            await Save(state.State with { Maintenance = ahead.Add(window with { ByHand = true }) }, Asked.Acts);
             await Leave(cancellation);
         }
 
@@ -87,7 +87,7 @@ internal sealed partial class ClusterGrain
     {
         if (state.State.Maintenance.Any(w => w.Name == name))
         {
-            await Save(state.State with { Maintenance = state.State.Maintenance.RemoveAll(w => w.Name == name) });
+            await Save(state.State with { Maintenance = state.State.Maintenance.RemoveAll(w => w.Name == name) }, Asked.Acts);
             return null;
         }
 

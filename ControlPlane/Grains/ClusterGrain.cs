@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Placement;
 
@@ -96,7 +97,7 @@ internal sealed partial class ClusterGrain(
 
     public async Task<bool> Uncordon(NodeId node, CancellationToken cancellation)
     {
-        await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == node) });
+        await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == node) }, Asked.Acts);
         return await Exists(node, cancellation);
     }
 
@@ -114,7 +115,7 @@ internal sealed partial class ClusterGrain(
             return false;
         }
 
-        await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == cordon.Node).Add(cordon) });
+        await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == cordon.Node).Add(cordon) }, Asked.Acts);
         return true;
     }
 
@@ -138,10 +139,13 @@ internal sealed partial class ClusterGrain(
 
     private ImmutableHashSet<GangId> HeldGangs => [.. state.State.Held.Select(h => h.Id)];
 
-    private async Task Save(ClusterRecord next)
+    private Task Save(ClusterRecord next) => Save(next, []);
+
+    private async Task Save(ClusterRecord next, ImmutableArray<AuditAct> acts)
     {
         var before = state.State;
         bool written = false;
+        next = next with { Acts = acts };
         state.State = next;
         try
         {
@@ -171,11 +175,14 @@ internal sealed partial class ClusterGrain(
             }
 
             strays.Seen = spared;
-            foreach (var pod in await cluster.FenceAllBut(
-                async token => (await HeldNow()).Union(spared.Select(p => p.Gang)), cancellation))
+            var fenced = await cluster.FenceAllBut(
+                async token => (await HeldNow()).Union(spared.Select(p => p.Gang)), cancellation);
+            foreach (var pod in fenced)
             {
                 LogFenced(pod.Gang.Stage, pod.Gang.Number, pod.Node);
             }
+
+            await ledger.RecordActs([.. fenced.Select(Fenced)], cancellation);
 
             await cluster.ShowCordons(
                 state.State.Cordons.GroupBy(c => c.Node).ToImmutableDictionary(c => c.Key, c => c.Last().Reason), cancellation);
@@ -185,6 +192,11 @@ internal sealed partial class ClusterGrain(
             LogFenceFailed(failed);
         }
     }
+
+    /// <summary>Written down afterwards: who is a leftover is known when it is ended.</summary>
+    private AuditAct Fenced(PodSeen pod) => new($"fenced {pod.Gang} {pod.Node.Name}", clock.GetUtcNow(), "cluster",
+        "system", $"about {pod.Node.Name}", "ended-leftover", pod.Gang.Stage.Run, $"{pod.Gang.Stage} gang {pod.Gang.Number}",
+        $"the pod of gang {pod.Gang.Number} on {pod.Node.Name} was a leftover: nothing holds its node any more", AuditAct.Done);
 
     /// <summary>
     /// As the database has it: of a process that was stopped, memory is old, and another silo may have granted more since.

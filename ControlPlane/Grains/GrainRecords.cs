@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
@@ -8,21 +10,31 @@ using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.ControlPlane.Grains;
 
-// Orleans wants a grain's state to have an empty form; a holder makes "no record yet" null.
+// Orleans wants a grain's state to have an empty form; a holder makes "no record yet" null. Acts are written into the audit log with the
+// state that they led to, and are no part of it.
 
-public sealed record StageRecord
+public sealed record StageRecord : IWithActs
 {
     public Stage? Value { get; init; }
+
+    [JsonIgnore]
+    public ImmutableArray<AuditAct> Acts { get; init; } = [];
 }
 
-public sealed record RunRecord
+public sealed record RunRecord : IWithActs
 {
     public Run? Value { get; init; }
+
+    [JsonIgnore]
+    public ImmutableArray<AuditAct> Acts { get; init; } = [];
 }
 
 /// <summary>Requests that wait and grants that are held: together, all gangs that may have pods or get them.</summary>
-public sealed record ClusterRecord
+public sealed record ClusterRecord : IWithActs
 {
+    [JsonIgnore]
+    public ImmutableArray<AuditAct> Acts { get; init; } = [];
+
     public ImmutableArray<GangRequest> Waiting { get; init; } = [];
 
     public ImmutableArray<GangGrant> Held { get; init; } = [];

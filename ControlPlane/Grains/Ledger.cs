@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
@@ -28,6 +29,9 @@ public sealed record Ledger
 
     /// <summary>By (run, id). Durable when it returns; the newest few of a run are kept.</summary>
     public required Func<StageTrace, CancellationToken, Task> KeepTrace { get; init; }
+
+    /// <summary>By id. Durable when it returns; for what is written nowhere else.</summary>
+    public required Func<ImmutableArray<AuditAct>, CancellationToken, Task> RecordActs { get; init; }
 
     /// <summary>By name.</summary>
     public required Func<RunView, CancellationToken, Task> RecordRun { get; init; }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
 using Orleans.Storage;
@@ -22,6 +23,7 @@ internal sealed partial class RunGrain(
     private RunEngine engine = null!;
     private string loggedReason = "";
     private int outboxSent;
+    private ImmutableArray<AuditAct> asked = [];
     private Run? recorded;
     private long? published;
     private bool unpublished;
@@ -50,7 +52,7 @@ internal sealed partial class RunGrain(
     public async Task<SubmitResult> Submit(RunSubmission submission, CancellationToken cancellation)
     {
         var answer = new AskedOfRun();
-        await Carry(engine.Begin(submission, clock.GetUtcNow(), answer), cancellation);
+        await CarryAsked(engine.Begin(submission, clock.GetUtcNow(), answer), cancellation);
         if (answer.Refusal is { } refusal)
         {
             return new SubmitResult.Occupied(refusal);
@@ -129,7 +131,7 @@ internal sealed partial class RunGrain(
         Func<Run, ImmutableArray<StageReport?>, DateTimeOffset, CommandDecision> decide, CancellationToken cancellation)
     {
         var answer = new AskedOfRun();
-        await Carry(engine.Command((run, reports) => decide(run, reports, clock.GetUtcNow()), answer), cancellation);
+        await CarryAsked(engine.Command((run, reports) => decide(run, reports, clock.GetUtcNow()), answer), cancellation);
         if (answer.Refusal is { } refusal)
         {
             return new CommandResult.Refused(refusal);
@@ -166,6 +168,20 @@ internal sealed partial class RunGrain(
         }
     }
 
+    /// <summary>What is written is written down as what was asked for, and not as what the system did.</summary>
+    private async Task CarryAsked(IEnumerable<RunEffect> effects, CancellationToken cancellation)
+    {
+        asked = Asked.Acts;
+        try
+        {
+            await Carry(effects, cancellation);
+        }
+        finally
+        {
+            asked = [];
+        }
+    }
+
     private async Task Carry(IEnumerable<RunEffect> effects, CancellationToken cancellation)
     {
         foreach (var effect in effects)
@@ -189,7 +205,11 @@ internal sealed partial class RunGrain(
         LogNewReason();
         var trimmed = write.Next with { Outbox = write.Next.Outbox.RemoveRange(0, outboxSent) };
         bool known = false;
-        state.State = new RunRecord { Value = trimmed };
+        state.State = new RunRecord
+        {
+            Value = trimmed,
+            Acts = asked.IsEmpty ? SystemActs.Of(Run?.Outbox ?? [], write.Next.Outbox, cluster.Simulated) : asked,
+        };
         try
         {
             await state.WriteStateAsync();

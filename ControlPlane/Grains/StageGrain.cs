@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
@@ -221,7 +222,10 @@ internal sealed partial class StageGrain(
         LogNewReason();
         var trimmed = write.Next with { Outbox = write.Next.Outbox.RemoveRange(0, outboxSent) };
         bool known = false;
-        state.State = new StageRecord { Value = trimmed };
+        state.State = new StageRecord
+        {
+            Value = trimmed, Acts = SystemActs.Of(Stage?.Outbox ?? [], write.Next.Outbox, cluster.Simulated),
+        };
         try
         {
             await state.WriteStateAsync();

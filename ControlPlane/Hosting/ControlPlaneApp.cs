@@ -9,6 +9,7 @@ using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Storage.Audit;
 using DeepSeekOps.ControlPlane.Storage.Orleans;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Dashboard;
@@ -51,6 +52,7 @@ public static class ControlPlaneApp
         // By it the agents of a cluster within this process speak.
         builder.Services.AddSingleton(provider => DirectAgentCalls.Of(provider.GetRequiredService<IGrainFactory>()));
         builder.Services.AddStorage(database);
+        builder.Services.AddSingleton(new AuditSeal(key.AuditSecret, key.Fingerprint));
         if (hold is not null)
         {
             // Made by the container, it is let go by it, after those who write.
@@ -71,7 +73,7 @@ public static class ControlPlaneApp
         builder.Services.AddApi();
         builder.Services.AddSingleton(key);
         builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc))
-            .AddHttpMessageHandler(() => new TokenHeader(key.PeoplesToken));
+            .AddHttpMessageHandler(() => new TokenHeader(key.PeoplesToken, "page"));
         if (endpoints.Silo is not null)
         {
             builder.Services.AddSilos();

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters.Kubernetes;
 using DeepSeekOps.ControlPlane.Grains;
@@ -117,7 +118,7 @@ internal sealed partial class DeclaredPipelines(
         {
             await door.SubmitRunAsync(
                 new SubmitRunRequest { Text = seen.Text, DeclaredBy = seen.Declared.Resource },
-                ControlPlaneConnection.Options(cancellation));
+                ControlPlaneConnection.Options(cancellation).WithHeaders(new Metadata { { TokenHeader.Door, OpsActs.Kubectl } }));
             return DeclarationAnswer.Taken;
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument)
@@ -147,11 +148,16 @@ internal sealed partial class DeclaredPipelines(
     {
         try
         {
+            Asked.For(OpsActs.OfResource("cancel-run", run, resource, $"{resource} was deleted", clock.GetUtcNow()));
             await grains.GetGrain<IRunGrain>(run).Cancel($"{resource} was deleted", cancellation);
         }
         catch (Exception e) when (Away(e))
         {
             LogTrouble(resource, e.Message);
+        }
+        finally
+        {
+            Asked.ForNothing();
         }
     }
 

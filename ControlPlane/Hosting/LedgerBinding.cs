@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Storage.Audit;
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Decisions;
@@ -19,6 +20,7 @@ internal static class LedgerBinding
         var metrics = services.GetRequiredService<MetricWriter>();
         var experts = services.GetRequiredService<ExpertLoadWriter>();
         var incidents = services.GetRequiredService<IncidentStore>();
+        var audit = services.GetRequiredService<AuditLog>();
         var traces = services.GetRequiredService<TraceStore>();
         var list = services.GetRequiredService<RunListQueries>();
         bool simulated = services.GetRequiredService<ITrainingCluster>().Simulated;
@@ -35,6 +37,7 @@ internal static class LedgerBinding
             RecordIncident = incidents.Record,
             KeepEvidence = incidents.Keep,
             KeepTrace = traces.Keep,
+            RecordActs = audit.Append,
             RecordRun = runs.Record,
             TakeSamples = (stage, samples) => metrics.TryWrite(stage, samples, out var durable) ? durable : null,
             TakeExpertLoads = experts.TryWrite,

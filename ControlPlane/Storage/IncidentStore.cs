@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.IO.Compression;
 using System.Text.Json;
+using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Incidents;
 using Microsoft.EntityFrameworkCore;
 
@@ -90,10 +91,15 @@ public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, 
         return found is null ? null : new GradedIncident(LedgerJson.Read<Incident>(found.Body), found.Grade);
     }
 
-    public async Task Grade(Incident incident, int grade, DateTimeOffset at, CancellationToken cancellation)
+    /// <param name="acts">Who asked for it.</param>
+    public async Task Grade(
+        Incident incident, int grade, DateTimeOffset at, CancellationToken cancellation, ImmutableArray<AuditAct> acts = default)
     {
         await lanes.Run(incident.Stage.Run, [new Statement(SetGrade, ("run", incident.Stage.Run), ("stage", incident.Stage.Stage),
-            ("number", incident.Number), ("grade", grade), ("at", at.UtcDateTime))], cancellation);
+            ("number", incident.Number), ("grade", grade), ("at", at.UtcDateTime))
+            {
+                Acts = acts.IsDefault ? [] : acts,
+            }], cancellation);
         feed.Changed(incident.Stage.Run);
     }
 

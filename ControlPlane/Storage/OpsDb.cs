@@ -30,6 +30,10 @@ public abstract class OpsDb(DbContextOptions options) : DbContext(options)
 
     public DbSet<TraceRow> Traces => Set<TraceRow>();
 
+    public DbSet<AuditRow> Audit => Set<AuditRow>();
+
+    public DbSet<AuditHeadRow> AuditHeads => Set<AuditHeadRow>();
+
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
         ArgumentNullException.ThrowIfNull(modelBuilder);

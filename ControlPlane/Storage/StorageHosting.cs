@@ -1,3 +1,4 @@
+using DeepSeekOps.ControlPlane.Storage.Audit;
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Orleans;
 using DeepSeekOps.ControlPlane.Storage.Series;
@@ -82,6 +83,7 @@ public static class StorageHosting
         .AddSingleton<LogQueries>()
         .AddSingleton<IncidentStore>()
         .AddSingleton<TraceStore>()
+        .AddSingleton<AuditLog>()
         .AddSingleton<ExpertLoadWriter>()
         .AddSingleton<ExpertLoadQueries>()
         .AddSingleton<LiveSeries>()

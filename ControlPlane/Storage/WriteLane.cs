@@ -1,11 +1,21 @@
+using System.Collections.Immutable;
 using System.Data.Common;
 using System.Threading.Channels;
+using DeepSeekOps.ControlPlane.Storage.Audit;
+using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Health;
 
 namespace DeepSeekOps.ControlPlane.Storage;
 
 /// <summary>One SQL statement with its parameters, in words that SQLite and PostgreSQL both accept.</summary>
-public sealed record Statement(string Sql, params (string Name, object Value)[] Parameters);
+public sealed record Statement(string Sql, params (string Name, object Value)[] Parameters)
+{
+    /// <summary>What is written into the audit log in the same transaction, if the statement changed a row.</summary>
+    public ImmutableArray<AuditAct> Acts { get; init; } = [];
+
+    /// <summary>Acts alone: nothing of ours changes with them.</summary>
+    public static Statement Of(ImmutableArray<AuditAct> acts) => new("") { Acts = acts };
+}
 
 /// <summary>
 /// Group commit: statements of many callers go to the database in one transaction, and each caller goes on when it is on the disk. One
@@ -29,14 +39,16 @@ public sealed class WriteLane : IAsyncDisposable
     private readonly OpsConnections connections;
     private readonly StoreWatch watch;
     private readonly PostgresHold? hold;
+    private readonly AuditSeal? seal;
     private readonly Channel<Job> jobs = Channel.CreateBounded<Job>(new BoundedChannelOptions(16_384) { SingleReader = true });
     private readonly Task worker;
     private DbConnection? connection;
 
     /// <param name="hold">Of a silo among several: what it writes is refused from when the others have called it dead.</param>
-    public WriteLane(OpsConnections connections, StoreWatch watch, PostgresHold? hold = null)
+    /// <param name="seal">Null: nobody here writes into the audit log.</param>
+    public WriteLane(OpsConnections connections, StoreWatch watch, PostgresHold? hold = null, AuditSeal? seal = null)
     {
-        (this.connections, this.watch, this.hold) = (connections, watch, hold);
+        (this.connections, this.watch, this.hold, this.seal) = (connections, watch, hold, seal);
         // SQLite's calls block: a thread of its own keeps them off the pool.
         worker = Task.Factory.StartNew(Work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
     }
@@ -112,6 +124,8 @@ public sealed class WriteLane : IAsyncDisposable
             await using var transaction = await connection.BeginTransactionAsync();
             var results = connection.CanCreateBatch ? await Batch(group, connection, transaction, hold?.First)
                 : OneByOne(group, connection, transaction);
+            // Last, since the head of its chain is what all lanes and silos wait for.
+            await AuditLog.Append(Done(group, results), seal, connection, transaction);
             await transaction.CommitAsync();
             watch.Durable(number);
             for (int i = 0; i < group.Count; i++)
@@ -154,7 +168,7 @@ public sealed class WriteLane : IAsyncDisposable
         batch.Transaction = transaction;
         batch.Timeout = CommandSeconds;
         Statement[] before = first is null ? [] : [first];
-        foreach (var statement in before.Concat(group.SelectMany(j => j.Statements)))
+        foreach (var statement in before.Concat(group.SelectMany(j => j.Statements).Where(s => s.Sql.Length > 0)))
         {
             var command = batch.CreateBatchCommand();
             command.CommandText = statement.Sql;
@@ -169,16 +183,31 @@ public sealed class WriteLane : IAsyncDisposable
             batch.BatchCommands.Add(command);
         }
 
-        await batch.ExecuteNonQueryAsync();
+        if (batch.BatchCommands.Count > 0)
+        {
+            await batch.ExecuteNonQueryAsync();
+        }
+
         int next = before.Length;
-        return [.. group.Select(j => j.Statements.Select(_ => batch.BatchCommands[next++].RecordsAffected).ToArray())];
+        return [.. group.Select(
+            j => j.Statements.Select(s => s.Sql.Length == 0 ? 0 : batch.BatchCommands[next++].RecordsAffected).ToArray())];
     }
+
+    private static ImmutableArray<AuditAct> Done(List<Job> group, int[][] rows) =>
+    [
+        .. group.SelectMany((job, j) => job.Statements.Where((s, i) => s.Sql.Length == 0 || rows[j][i] > 0)).SelectMany(s => s.Acts),
+    ];
 
     private static int[][] OneByOne(List<Job> group, DbConnection connection, DbTransaction transaction) =>
         [.. group.Select(j => j.Statements.Select(s => Execute(s, connection, transaction)).ToArray())];
 
     private static int Execute(Statement statement, DbConnection connection, DbTransaction transaction)
     {
+        if (statement.Sql.Length == 0)
+        {
+            return 0;
+        }
+
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
         command.CommandText = statement.Sql;
@@ -203,9 +232,9 @@ public class WriteLanes : IAsyncDisposable
 
     private readonly WriteLane[] lanes;
 
-    public WriteLanes(OpsConnections connections, StoreWatch watch, PostgresHold? hold = null) => lanes =
+    public WriteLanes(OpsConnections connections, StoreWatch watch, PostgresHold? hold = null, AuditSeal? seal = null) => lanes =
         [.. Enumerable.Range(0, connections.Database is OpsDatabase.Sqlite ? 1 : PostgresLanes)
-            .Select(_ => new WriteLane(connections, watch, hold))];
+            .Select(_ => new WriteLane(connections, watch, hold, seal))];
 
     public virtual Task<int[]> Run(string key, IReadOnlyList<Statement> statements, CancellationToken cancellation) =>
         lanes[(uint)StableHash(key) % lanes.Length].Run(statements, cancellation);

@@ -16,7 +16,7 @@ public sealed class AccessibilityTests(LiveRun live)
     [
         "/runs/live?tab=checkpoints", "/runs/live", "/runs/live?tab=timeline", "/runs/live?tab=logs", "/runs/live?tab=results",
         "/runs/live?tab=pipeline",
-        "/runs/live?tab=incidents", "/incidents", "/incidents/live/pretrain/1",
+        "/runs/live?tab=incidents", "/incidents", "/incidents/live/pretrain/1", "/audit",
         "/", "/cluster", "/cluster?node=node-0", "/planner", "/try", "/submit", "/runs/nobody", "/nowhere",
     ];
 

@@ -67,7 +67,7 @@ internal sealed class IncidentCalls(
                 $"Incident {found.Incident.Number} of {found.Incident.Stage} has no diagnosis: it was only suspected."));
         }
 
-        await incidents.Grade(found.Incident, request.Grade, clock.GetUtcNow(), context.CancellationToken);
+        await incidents.Grade(found.Incident, request.Grade, clock.GetUtcNow(), context.CancellationToken, Asked.Acts);
         return await Report(found with { Grade = request.Grade }, 0, context.CancellationToken);
     }
 

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
@@ -63,6 +64,7 @@ internal sealed class SubmissionCalls(
         {
             Checked.Name(stage.Name, "stage");
         }
+        ActInterceptor.Found(context, spec.Name);
         var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(
             new RunSubmission(spec.Name, spec, request.Text) { Adopt = request.Adopt, DeclaredBy = Checked.DeclaredBy(request.DeclaredBy) },
             context.CancellationToken);

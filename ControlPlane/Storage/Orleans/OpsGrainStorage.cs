@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using System.Text.Json;
+using DeepSeekOps.Decisions.Audit;
 using Orleans.Runtime;
 using Orleans.Storage;
 
@@ -6,6 +8,7 @@ namespace DeepSeekOps.ControlPlane.Storage.Orleans;
 
 /// <summary>
 /// Grain state in the ledger's database by group commit. A state is JSON, readable by people, one row per grain; its version is the ETag.
+/// What a state was changed by goes into the audit log with it.
 /// </summary>
 public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections, PostgresHold? hold = null) : IGrainStorage
 {
@@ -59,7 +62,8 @@ public sealed class OpsGrainStorage(WriteLanes lanes, OpsConnections connections
             ? Held(Insert, InsertHeld, ("name", stateName), ("grain", grain), ("payload", payload))
             : Held(Update, $"{Update} AND {OfTheHolder}", ("name", stateName), ("grain", grain), ("payload", payload),
                 ("version", version));
-        int[] rows = await lanes.Run(grain, [statement], CancellationToken.None);
+        ImmutableArray<AuditAct> acts = grainState.State is IWithActs with ? with.Acts : [];
+        int[] rows = await lanes.Run(grain, [statement with { Acts = acts }], CancellationToken.None);
         Demand(rows[0], stateName, grain, grainState.ETag);
         grainState.ETag = (version + 1).ToString(System.Globalization.CultureInfo.InvariantCulture);
         grainState.RecordExists = true;

@@ -1,5 +1,5 @@
 // Shortcuts that work on every page. They never fire while somebody types.
-const pages = { r: '/', c: '/cluster', i: '/incidents', p: '/planner', t: '/try', n: '/submit' };
+const pages = { r: '/', c: '/cluster', i: '/incidents', a: '/audit', p: '/planner', t: '/try', n: '/submit' };
 let went = 0; // when "g" was pressed, in ms
 
 function typing(target) {

@@ -19,8 +19,13 @@ using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Api;
 
+/// <summary>One control plane for those who only ask who is let in.</summary>
+[CollectionDefinition(nameof(AccessTests))]
+public sealed class AccessCollection : ICollectionFixture<AccessTests.Host>;
+
 /// <summary>Who is let in by which door, over the real ports.</summary>
-public sealed class AccessTests(AccessTests.Host host) : IClassFixture<AccessTests.Host>
+[Collection(nameof(AccessTests))]
+public sealed class AccessTests(AccessTests.Host host)
 {
     private static readonly AgentClaims Agent = new(new GangId(new StageId("mini", "pretrain"), 3), new NodeId("node-0"));
 

@@ -87,6 +87,7 @@ public sealed class AcknowledgementTests
         RecordIncident = (_, _) => Task.CompletedTask,
         KeepEvidence = (_, _) => Task.CompletedTask,
         KeepTrace = (_, _) => Task.CompletedTask,
+        RecordActs = (_, _) => Task.CompletedTask,
         RecordRun = (_, _) => Task.CompletedTask,
         TakeSamples = (_, what) => samples(what),
         TakeExpertLoads = (_, what) => loads(what),

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.Decisions.Audit;
 using Orleans.Runtime;
 using Orleans.Storage;
 
@@ -13,6 +14,9 @@ internal sealed class DictionaryStorage : IGrainStorage
 
     /// <summary>Called before each write; may throw, as a disk does.</summary>
     public Action<string>? BeforeWrite { get; set; }
+
+    /// <summary>What states were written together with, in their order.</summary>
+    public ConcurrentQueue<AuditAct> Acts { get; } = new();
 
     public ICollection<string> Keys => rows.Keys;
 
@@ -47,6 +51,11 @@ internal sealed class DictionaryStorage : IGrainStorage
         }
 
         rows[key] = (json.Serialize(grainState.State).ToString(), stored + 1);
+        foreach (var act in grainState.State is IWithActs with ? with.Acts : [])
+        {
+            Acts.Enqueue(act);
+        }
+
         (grainState.ETag, grainState.RecordExists) = ($"{stored + 1}", true);
         return Task.CompletedTask;
     }

@@ -1,5 +1,6 @@
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
@@ -28,6 +29,29 @@ public sealed class RunCommandTests
         Assert.Equal("completed", (await world.Until("mini", v => v.Ended)).State);
         var start = Assert.IsType<WorkerOrder.Start>(world.Cluster.Agents[^1].Orders[0]);
         Assert.Equal(saved, start.Assignment.ResumeFrom!.Step);
+    }
+
+    [Fact]
+    public async Task What_a_person_asked_for_is_written_with_it_and_what_followed_as_the_systems_own()
+    {
+        await using var world = await World.Begin();
+        await world.Run("mini").Submit(TestPipelines.Of("mini", ("pretrain", 4000)), Ct);
+        await world.Until("mini", v => v.Stages[0].State == "running");
+        Asked.For(new AuditAct("id", DateTimeOffset.UnixEpoch, "ann", "a token", "cli", "cancel-run", "mini", "mini", "wrong data",
+            AuditAct.Done));
+        await world.Run("mini").Cancel("wrong data", Ct);
+        // It is over: what is asked for then is refused, and writes nothing.
+        await world.Until("mini", v => v.Ended);
+        Asked.For(new AuditAct("another", DateTimeOffset.UnixEpoch, "ann", "a token", "cli", "pause-run", "mini", "mini", "",
+            AuditAct.Done));
+        Assert.IsType<CommandResult.Refused>(await world.Run("mini").Pause("", Ct));
+        Asked.ForNothing();
+
+        string[] told = [.. world.Storage.Acts.Select(a => $"{a.Who}: {a.Act} {a.Target}")];
+        int asked = Array.IndexOf(told, "ann: cancel-run mini");
+        Assert.InRange(Array.IndexOf(told, "scheduler: placed mini/pretrain attempt 1"), 0, asked - 1);
+        Assert.InRange(Array.IndexOf(told, "runs: cancelled mini/pretrain attempt 1"), asked + 1, told.Length);
+        Assert.Single(told, t => t.StartsWith("ann", StringComparison.Ordinal));
     }
 
     [Fact]

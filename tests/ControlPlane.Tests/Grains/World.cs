@@ -165,6 +165,7 @@ internal sealed class World : IAsyncDisposable
             return Task.CompletedTask;
         },
         KeepTrace = (_, _) => Task.CompletedTask,
+        RecordActs = (_, _) => Task.CompletedTask,
         KeepEvidence = (evidence, _) =>
         {
             Evidence[(evidence.Stage, evidence.Attempt)] = evidence;
