@@ -31,6 +31,11 @@ internal static partial class Examples
             "dsops clone mini mini-2 --set seed=2 | dsops submit -",
         ],
         ["runs"] = ["dsops runs", "dsops runs mini", "dsops runs --json | jq -r '.[] | select(.state==\"failed\") | .name'"],
+        ["top"] =
+        [
+            "dsops top", "dsops top --search team:alpha --every 5s", "dsops top --once",
+            "dsops top --json | jq '.openIncidents[].sentence'",
+        ],
         ["show"] = ["dsops show mini", "dsops show mini --json | jq '.stages[] | {name, state, step, loss}'"],
         ["events"] = ["dsops events mini", "dsops events mini -f"],
         ["logs"] = ["dsops logs mini", "dsops logs mini -f --rank 0", "dsops logs mini --stage pretrain --attempt 1 --contains error"],

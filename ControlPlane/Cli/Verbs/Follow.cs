@@ -58,7 +58,7 @@ internal static class Follow
         }
     }
 
-    private static bool IsLoss(Exception e) =>
+    internal static bool IsLoss(Exception e) =>
         e is RefusalException { Code: ExitCode.NotReachable } or RpcException { StatusCode: StatusCode.Unavailable };
 
     private static async Task<bool> IsStopping(ControlPlaneConnection connection, CancellationToken cancellation)
