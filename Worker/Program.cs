@@ -9,6 +9,7 @@ return args switch
     ["agent", .. var rest] => AgentEntry.Run(rest, new CheckpointReader(TimeProvider.System).Hands).GetAwaiter().GetResult(),
     ["model", .. var rest] => ModelVerbs.Run(rest, Console.Out, Console.Error),
     ["bench", .. var rest] => BenchVerb.Run(rest, Console.Out, Console.Error),
+    ["data", .. var rest] => DataVerbs.Run(rest, Console.Out, Console.Error),
     ["generate", "--stream"] => GenerationStream.Run(),
     ["generate", .. var rest] => GenerateVerb.Run(rest, Console.Out, Console.Error),
     ["rank"] => Rank(),
@@ -28,6 +29,7 @@ static int Usage()
 
           agent    the agent of a node: starts ranks and reports to the control plane
           bench    times training steps of a model on this machine
+          data     prepares texts for training, checks what was prepared
           generate continues a prompt by a checkpoint
           model    compares a model with a reference, counts parameters
         """);

@@ -24,6 +24,8 @@ public sealed class BuiltinData(long seed, int heldOut, int context = BuiltinDat
 
     public long? ConversationCount => null;
 
+    public IReadOnlyList<int> Tokens(long index, ITokenizer tokenizer) => tokenizer.Encode(Document(index));
+
     public string Document(long index)
     {
         var random = new SeededRandom(seed, "document", index);

@@ -76,6 +76,8 @@ public sealed class FileData : ITrainingData
         return _slices[(int)new Permutation(_slices.Count, _seed + epoch)[within]];
     }
 
+    public IReadOnlyList<int> Tokens(long index, ITokenizer tokenizer) => tokenizer.Encode(Document(index));
+
     public string Document(long index)
     {
         var slice = DocumentSlice(index);

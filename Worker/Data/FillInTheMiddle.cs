@@ -6,9 +6,14 @@ namespace DeepSeekOps.Worker.Data;
 /// </summary>
 public static class FillInTheMiddle
 {
+    private const int Shortest = 3;
+
+    /// <summary>Tokens that rearranging adds to a document of so many: too short a one stays as it is.</summary>
+    public static int MarksIn(int count) => count < Shortest ? 0 : 3;
+
     public static IReadOnlyList<int> Rearrange(IReadOnlyList<int> document, SpecialTokens special, ref SeededRandom random)
     {
-        if (document.Count < 3)
+        if (document.Count < Shortest)
         {
             return document;
         }

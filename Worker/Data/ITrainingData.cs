@@ -3,8 +3,8 @@ using DeepSeekOps.Contracts.Worker.V1;
 namespace DeepSeekOps.Worker.Data;
 
 /// <summary>
-/// Documents to read and problems to solve, each reached by its index alone. Two kinds: the endless generator
-/// <see cref="BuiltinData"/> and the user's own files, <see cref="FileData"/>.
+/// Documents to read and problems to solve, each reached by its index alone. Three kinds: the endless generator
+/// <see cref="BuiltinData"/>, the user's own files, <see cref="FileData"/>, and what was prepared from such, <see cref="PreparedData"/>.
 /// </summary>
 public interface ITrainingData
 {
@@ -12,7 +12,13 @@ public interface ITrainingData
     long? DocumentCount { get; }
 
     /// <param name="index">Counts on through the epochs, each in an order of its own.</param>
-    string Document(long index);
+    IReadOnlyList<int> Tokens(long index, ITokenizer tokenizer);
+
+    /// <summary>How many those are, where that is known without reading them; null: they have to be made.</summary>
+    int? TokenCount(long index) => null;
+
+    /// <summary>By what a checkpoint knows the data again; null: nothing that could be compared is known of it.</summary>
+    DataIdentity? Identity => null;
 
     /// <summary>Where a document lies, for people: "corpus.jsonl, line 12".</summary>
     string DocumentPlace(long index);
@@ -44,6 +50,11 @@ public interface ITrainingData
     IReadOnlyList<InputMark> Inputs => [];
 }
 
+/// <summary>What a stage reads, as its checkpoints remember it.</summary>
+/// <param name="Source">The folder, as it was named.</param>
+/// <param name="Digest">SHA-256 of the manifest of a prepared set.</param>
+public sealed record DataIdentity(string Source, string Digest);
+
 public static class TrainingData
 {
     public const string Arithmetic = "builtin:arithmetic";
@@ -53,6 +64,7 @@ public static class TrainingData
         "" or Arithmetic => new BuiltinData(seed, config.Heldout),
         var source when DataSource.IsBuiltin(source) =>
             throw new InvalidDataException($"There is no data source {source}. Use '{Arithmetic}', or paths of .txt and .jsonl files."),
-        var source => FileData.Open(DataSource.Split(source), seed, config.Heldout),
+        var source => DataSource.PreparedOf(DataSource.Split(source)) is { } folder ? PreparedData.Open(folder, config.Tokenizer, seed)
+            : FileData.Open(DataSource.Split(source), seed, config.Heldout),
     };
 }

@@ -39,21 +39,49 @@ public sealed class PackedDocuments(ITrainingData data, ITokenizer tokenizer, lo
     public long[] Next(int rows, int sequenceLength) => Next(rows, sequenceLength, (0, rows));
 
     /// <summary>
-    /// The same batch, of which only a part is wanted. Where a row begins is known by reading those before it, so all of them are read: the
-    /// order is one, however many share it.
+    /// The same batch, of which only a part is wanted. Where a row begins is known by the lengths of those before it, which are read where
+    /// nothing else tells them: the order is one, however many share it.
     /// </summary>
     /// <returns>[share.Count, sequenceLength + 1]</returns>
     public long[] Next(int rows, int sequenceLength, (int First, int Count) share)
     {
         var width = sequenceLength + 1;
         var own = new long[share.Count * width];
-        var others = new long[share.Count == rows ? 0 : width];
         for (var row = 0; row < rows; row++)
         {
             var at = row - share.First;
-            Fill(at >= 0 && at < share.Count ? own.AsSpan(at * width, width) : others);
+            if (at >= 0 && at < share.Count)
+            {
+                Fill(own.AsSpan(at * width, width));
+            }
+            else
+            {
+                Pass(sequenceLength);
+            }
         }
         return own;
+    }
+
+    /// <summary>A row that is another's: it ends with the token that the next one begins with.</summary>
+    private void Pass(int sequenceLength)
+    {
+        var (document, offset) = (Cursor.Document, (long)Cursor.Offset + sequenceLength);
+        for (var length = LengthOf(document); offset >= length; length = LengthOf(document))
+        {
+            (document, offset) = (document + 1, offset - length);
+        }
+        Cursor = new DataCursor(document, (int)offset);
+    }
+
+    /// <summary>With the marks around it, and those within it where it is rearranged.</summary>
+    private int LengthOf(long document)
+    {
+        if (document == _loaded || _data.TokenCount(document) is not { } count)
+        {
+            return Load(document).Count;
+        }
+        var random = new SeededRandom(seed, "fim", document);
+        return count + 2 + (random.NextDouble() < fimRate ? FillInTheMiddle.MarksIn(count) : 0);
     }
 
     private void Fill(Span<long> row)
@@ -80,7 +108,7 @@ public sealed class PackedDocuments(ITrainingData data, ITokenizer tokenizer, lo
         if (document != _loaded)
         {
             var random = new SeededRandom(seed, "fim", document);
-            var text = tokenizer.Encode(_data.Document(document));
+            var text = _data.Tokens(document, tokenizer);
             var body = random.NextDouble() < fimRate ? FillInTheMiddle.Rearrange(text, tokenizer.Special, ref random) : text;
             _tokens = [tokenizer.Special.Bos, .. body, tokenizer.Special.Eos];
             _loaded = document;

@@ -88,7 +88,8 @@ public sealed partial class RoomTests
     {
         string[] floors =
         [
-            "Agent Data Libtorch Safetensors", "Cuda", "Parallel", "Parallel.Sockets", "Parallel.Nccl", "Model", "Sampling Checkpoints",
+            "Agent Data Libtorch Safetensors", "Cuda Data.Preparing", "Parallel", "Parallel.Sockets", "Parallel.Nccl", "Model",
+            "Sampling Checkpoints",
             "Training.Learning", "Training.Stages", "Training.Loop", "Cli",
         ];
         var floorOf = floors.SelectMany((rooms, floor) => rooms.Split(' ').Select(room => (room, floor)))

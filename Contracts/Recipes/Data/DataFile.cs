@@ -36,6 +36,8 @@ public static class DataFile
         ".jsonl" => DataKind.Lines,
         var packed when Packed.Contains(packed) => throw new BadInputException(
             $"'{path}' is packed ({packed}); data must be readable from any position.", "Unpack it, and name the .txt or .jsonl."),
+        ".parquet" => throw new BadInputException(
+            $"'{path}' is Parquet, which is read by `dsops data prepare` alone.", "Prepare it, and name the folder that was made."),
         _ => throw new BadInputException($"'{path}' is of a kind that is not read.", "Name a file that ends in .txt or .jsonl."),
     };
 

@@ -1,3 +1,4 @@
+using System.IO.MemoryMappedFiles;
 using Microsoft.Win32.SafeHandles;
 
 namespace DeepSeekOps.Recipes.Files;
@@ -90,6 +91,12 @@ public sealed class NamedFile : IDisposable
         using var waiting = FileWait.At(Path);
         return RandomAccess.Read(_handle, into, at);
     }
+
+    /// <summary>Bytes by the handle, now.</summary>
+    internal long LengthNow => OperatingSystem.IsLinux() ? FileSeen.Of(_handle).Length : RandomAccess.GetLength(_handle);
+
+    internal MemoryMappedFile Map() =>
+        MemoryMappedFile.CreateFromFile(_handle, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
 
     public void Dispose() => _handle.Dispose();
 

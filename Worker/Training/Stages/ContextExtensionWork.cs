@@ -75,7 +75,7 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
         for (var step = position.Step; step < position.Step + steps; step++)
         {
             Enter(step);
-            Packed.Documents.Next(plan.Phases[_phase].BatchSize, plan.Phases[_phase].SequenceLength);
+            Packed.Documents.Next(plan.Phases[_phase].BatchSize, plan.Phases[_phase].SequenceLength, share: (0, 0));
         }
     }
 

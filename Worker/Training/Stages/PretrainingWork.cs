@@ -61,7 +61,7 @@ public sealed class PretrainingWork(StageContext context, Pretraining plan) : IS
     {
         for (var i = 0L; i < steps; i++)
         {
-            Packed.Documents.Next(_batch.At(position.Tokens), plan.SequenceLength);
+            Packed.Documents.Next(_batch.At(position.Tokens), plan.SequenceLength, share: (0, 0));
         }
     }
 

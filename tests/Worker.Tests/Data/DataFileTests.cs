@@ -148,7 +148,7 @@ public sealed class DataFileTests : IDisposable
     {
         var path = Write(name, Encoding.UTF8.GetBytes(text));
         Assert.True(DataFile.CheckBeginning(path, All).Whole);
-        var data = TrainingData.Open(new Contracts.Worker.V1.DataConfig { Source = DataSource.Join([path]) }, seed: 1);
+        var data = (FileData)TrainingData.Open(new Contracts.Worker.V1.DataConfig { Source = DataSource.Join([path]) }, seed: 1);
         Assert.Equal((1L, document), (data.DocumentCount, data.Document(0)));
     }
 

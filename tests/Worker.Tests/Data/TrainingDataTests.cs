@@ -112,7 +112,7 @@ public sealed partial class TrainingDataTests : IDisposable
     [InlineData(512, 512)]
     public void Texts_with_a_needle_make_use_of_the_context_and_fit_into_it(int context, int most)
     {
-        var data = new BuiltinData(seed: 1, heldOut: 0).ForContext(context);
+        var data = (BuiltinData)new BuiltinData(seed: 1, heldOut: 0).ForContext(context);
         var needles = Enumerable.Range(0, 2000).Select(i => data.Document(i))
             .Where(d => d.Split(" So the code is ").Length == 2).Select(d => d.Length).ToList();
         Assert.InRange(needles.Count, 330, 480);

@@ -1,9 +1,7 @@
-using DeepSeekOps.Recipes.Files;
-
-namespace DeepSeekOps.Worker.Checkpoints;
+namespace DeepSeekOps.Recipes.Files;
 
 /// <summary>Whether a write failed for want of room, and on which file system.</summary>
-internal static class FullDisk
+public static class FullDisk
 {
     private const int NoSpace = 28;
     private const int OverQuota = 122;
