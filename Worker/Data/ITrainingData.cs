@@ -17,9 +17,6 @@ public interface ITrainingData
     /// <summary>How many those are, where that is known without reading them; null: they have to be made.</summary>
     int? TokenCount(long index) => null;
 
-    /// <summary>By what a checkpoint knows the data again; null: nothing that could be compared is known of it.</summary>
-    DataIdentity? Identity => null;
-
     /// <summary>Where a document lies, for people: "corpus.jsonl, line 12".</summary>
     string DocumentPlace(long index);
 
@@ -49,11 +46,6 @@ public interface ITrainingData
     /// <summary>The files that it reads, in order, as this launch found them; none where it makes its documents itself.</summary>
     IReadOnlyList<InputMark> Inputs => [];
 }
-
-/// <summary>What a stage reads, as its checkpoints remember it.</summary>
-/// <param name="Source">The folder, as it was named.</param>
-/// <param name="Digest">SHA-256 of the manifest of a prepared set.</param>
-public sealed record DataIdentity(string Source, string Digest);
 
 public static class TrainingData
 {

@@ -41,7 +41,10 @@ public sealed record InputMark(string Path, long Bytes, string Sha256)
 
     public override string ToString() => $"{Path} ({Size(this)} bytes, SHA-256 {Sha256[..12]}…)";
 
-    private static string Name(InputMark mark) => System.IO.Path.GetFileName(mark.Path);
+    /// <summary>Of a prepared set with its folder: all of them have a manifest of one name.</summary>
+    private static string Name(InputMark mark) => System.IO.Path.GetFileName(mark.Path) is not PreparedManifest.FileName and var name ? name
+        : System.IO.Path.Combine(
+            System.IO.Path.GetFileName(System.IO.Path.GetDirectoryName(mark.Path)) ?? "", PreparedManifest.FileName);
 
     private static string Size(InputMark mark) => mark.Bytes.ToString("#,0", CultureInfo.InvariantCulture);
 }

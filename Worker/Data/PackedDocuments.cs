@@ -87,6 +87,11 @@ public sealed class PackedDocuments(ITrainingData data, ITokenizer tokenizer, lo
     private void Fill(Span<long> row)
     {
         var (document, offset) = (Cursor.Document, Cursor.Offset);
+        if (offset >= Load(document).Count)
+        {
+            // The data are others than those that the cursor was made with.
+            (document, offset) = (document + 1, 0);
+        }
         for (var i = 0; i < row.Length; i++)
         {
             var tokens = Load(document);

@@ -19,7 +19,9 @@ public sealed class PreparedData : ITrainingData, IDisposable
 
     public long? ConversationCount => 0;
 
-    public DataIdentity? Identity => new(_set.Folder, _set.Digest);
+    /// <summary>The manifest, which vouches for all that the set holds.</summary>
+    public IReadOnlyList<InputMark> Inputs =>
+        [new(Path.Combine(_set.Folder, PreparedManifest.FileName), _set.ManifestBytes, _set.Digest)];
 
     /// <exception cref="BadInputException">It is not whole, or of another tokenizer.</exception>
     public static PreparedData Open(string folder, string tokenizer, long seed)

@@ -48,7 +48,7 @@ public sealed record PreparedManifest(
     public static string DigestOf(ReadOnlySpan<byte> manifest) => Convert.ToHexStringLower(SHA256.HashData(manifest));
 
     /// <exception cref="BadInputException">There is none, or it is not what it should be.</exception>
-    public static (PreparedManifest Manifest, string Digest) Read(string folder)
+    public static (PreparedManifest Manifest, string Digest, int Bytes) Read(string folder)
     {
         var path = Path.Combine(folder, FileName);
         if (FileSeen.At(path).Kind is FileKind.Missing or FileKind.Dangling)
@@ -71,7 +71,7 @@ public sealed record PreparedManifest(
             }
 
             read.Check(path);
-            return (read, DigestOf(bytes));
+            return (read, DigestOf(bytes), bytes.Length);
         }
         catch (Exception e) when (e is JsonException or OverflowException)
         {

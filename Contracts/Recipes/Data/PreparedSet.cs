@@ -41,6 +41,8 @@ public sealed class PreparedSet : IDisposable
     /// <summary>SHA-256 of the manifest: by it checkpoints know their data.</summary>
     public string Digest { get; }
 
+    public int ManifestBytes { get; private init; }
+
     public static string ShardName(long number) => string.Create(CultureInfo.InvariantCulture, $"shard-{number:D6}.ids");
 
     /// <summary>A path that leads to a folder can only be meant as a set.</summary>
@@ -50,8 +52,8 @@ public sealed class PreparedSet : IDisposable
     /// <exception cref="IOException">It cannot be read here.</exception>
     public static PreparedSet Open(string folder)
     {
-        var (manifest, digest) = PreparedManifest.Read(folder);
-        var set = new PreparedSet(folder, manifest, digest, ShardTable.Open(folder, manifest));
+        var (manifest, digest, bytes) = PreparedManifest.Read(folder);
+        var set = new PreparedSet(folder, manifest, digest, ShardTable.Open(folder, manifest)) { ManifestBytes = bytes };
         try
         {
             set.Look();

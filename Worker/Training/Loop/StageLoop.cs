@@ -107,6 +107,7 @@ public sealed partial class StageLoop : IDisposable
         _saver.Dispose();
         _journal?.Dispose();
         _work.Dispose();
+        (_context.Data as IDisposable)?.Dispose();
     }
 
     /// <summary>
