@@ -76,7 +76,7 @@ public static class CommandLine
             ExpertsVerb.Build(terminal), TraceVerb.Build(terminal), ClusterVerb.Build(terminal), QueueVerb.Build(terminal),
             InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal), UrlVerb.Build(terminal),
             PlanVerb.Build(terminal), SimulateVerb.Build(terminal), SpikesVerb.Build(terminal), MfuVerb.Build(terminal),
-            WorkerVerbs.Model(terminal), WorkerVerbs.Generate(terminal),
+            WorkerVerbs.Data(terminal), WorkerVerbs.Model(terminal), WorkerVerbs.Generate(terminal),
         };
         Examples.AddTo(root, terminal);
         return root;

@@ -91,6 +91,11 @@ internal static partial class Examples
             "dsops generate mini/sft --prompt \"12+7\" --chat",
             "dsops generate mini/pretrain --prompt \"Once\" --temperature 0.8 --seed 7 --json",
         ],
+        ["data"] =
+        [
+            "dsops data prepare web/ books.txt --out /data/set", "dsops data prepare web/ books.txt --out /data/set --weight books.txt=2",
+            "dsops data prepare web/ --out /data/v3 --tokenizer DeepSeek-V3/tokenizer.json", "dsops data check /data/set",
+        ],
         ["model"] =
         [
             "dsops model params .dsops/checkpoints/mini/sft/step-00000250", "dsops model check .dsops/checkpoints/mini/sft/step-00000250",

@@ -24,18 +24,20 @@ internal static class DataPaths
             return spec;
         }
         string At(string path) => reading.At(path);
+        string Every(string source) => source.Length == 0 || DataSource.IsBuiltin(source) ? source
+            : DataSource.Join(DataSource.Split(source).Select(At));
         return spec with
         {
             Data = spec.Data with
             {
-                Source = DataSource.IsBuiltin(spec.Data.Source) ? spec.Data.Source
-                    : DataSource.Join(DataSource.Split(spec.Data.Source).Select(At)),
+                Source = Every(spec.Data.Source),
                 Tokenizer = spec.Data.Tokenizer == "byte" ? "byte" : At(spec.Data.Tokenizer),
             },
             Stages = [.. spec.Stages.Select(stage => stage with
             {
                 Recipe = stage.Recipe.Match<StageRecipe>(
-                    p => p, c => c, sft => sft.Data.Length > 0 ? sft with { Data = At(sft.Data) } : sft, r => r, d => d),
+                    p => p with { Data = Every(p.Data) }, c => c with { Data = Every(c.Data) },
+                    sft => sft.Data.Length > 0 ? sft with { Data = At(sft.Data) } : sft, r => r, d => d),
             })],
         };
     }
@@ -43,16 +45,9 @@ internal static class DataPaths
     public static void Check(PipelineSpec spec, Reading reading)
     {
         CheckWeights(spec, reading);
-        if (DataSource.IsBuiltin(spec.Data.Source))
+        if (CheckSource(spec.Data.Source, "data.source", spec, reading) is { } all)
         {
-            reading.Check(spec.Data.Source == "builtin:arithmetic", "data.source", $"There is no generator '{spec.Data.Source}'.",
-                "Write builtin:arithmetic.", []);
-        }
-        else
-        {
-            var seen = DataSource.Split(spec.Data.Source).Select(file => CheckData(file, "data.source", linesOnly: false, reading))
-                .ToList();
-            CheckNeeds(spec, seen, reading);
+            CheckNeeds(spec, all, reading);
         }
         if (spec.Data.Tokenizer != "byte")
         {
@@ -60,6 +55,10 @@ internal static class DataPaths
         }
         foreach (var (stage, i) in spec.Stages.Select((s, i) => (s, i)))
         {
+            if (stage.Recipe.Match(p => p.Data, c => c.Data, _ => "", _ => "", _ => "") is { Length: > 0 } read)
+            {
+                CheckSource(read, $"stages[{i}].data", spec, reading);
+            }
             if (stage.Recipe.Match(_ => "", _ => "", sft => sft.Data, _ => "", _ => "") is { Length: > 0 } own)
             {
                 var seen = CheckData(own, $"stages[{i}].data", linesOnly: true, reading);
@@ -85,6 +84,54 @@ internal static class DataPaths
         var (wrong, note) = PublishedFolder.IsSeen(from.Folder) ? PublishedFolder.Look(from.Folder) : (null, null);
         reading.Check(wrong is null, "model.from", wrong?.Message ?? "", wrong?.Fix ?? "", []);
         reading.Check(note is null, "model.from", note ?? "", "Nothing has to be done if this is meant.", [], ProblemSeverity.Warning);
+    }
+
+    /// <returns>How its files begin; null: a generator, which has all that stages need.</returns>
+    private static List<DataBeginning?>? CheckSource(string source, string path, PipelineSpec spec, Reading reading)
+    {
+        if (DataSource.IsBuiltin(source))
+        {
+            reading.Check(source == "builtin:arithmetic", path, $"There is no generator '{source}'.", "Write builtin:arithmetic.", []);
+            return null;
+        }
+        string[] named = DataSource.Split(source);
+        string? folder = null;
+        var wrong = Wrong(() =>
+        {
+            Array.ForEach(named, DataSource.RequireLocal);
+            folder = reading.FileExists is null ? null : DataSource.PreparedOf(named);
+        });
+        if (wrong is not null || folder is not null)
+        {
+            DataBeginning? documents = null;
+            wrong ??= Wrong(() => documents = CheckPrepared(folder!, spec));
+            reading.Check(wrong is null, path, wrong?.Message ?? "", wrong?.Fix ?? "", ["data.tokenizer"]);
+            return [documents];
+        }
+        return [.. named.Select(file => DataSource.IsFolderByName(file) ? Absent(file, path, reading)
+            : CheckData(file, path, linesOnly: false, reading))];
+    }
+
+    /// <summary>Named as a folder, and none is seen: where files are looked for it has to be there.</summary>
+    private static DataBeginning? Absent(string folder, string path, Reading reading)
+    {
+        reading.Check(reading.FileExists is not { } exists || exists(folder), path, $"There is no file or folder '{folder}'.",
+            "Correct the path; a relative one begins at this file's folder. `dsops data prepare` makes such folders.", []);
+        return null;
+    }
+
+    /// <summary>As the rank opens it: the manifest, the table, some of the shards, and by which tokenizer they were made.</summary>
+    private static DataBeginning CheckPrepared(string folder, PipelineSpec spec)
+    {
+        using var set = PreparedSet.Open(folder);
+        // A tokenizer that cannot be read is told at its own field.
+        byte[]? json = spec.Data.Tokenizer == "byte" ? []
+            : FileSeen.IsRegular(spec.Data.Tokenizer) ? NamedFile.ReadAll(spec.Data.Tokenizer, TokenizerJson.BytesMax) : null;
+        if (json is not null)
+        {
+            set.RequireTokenizer(spec.Data.Tokenizer, json);
+        }
+        return new DataBeginning(Whole: true, (int)Math.Min(int.MaxValue, set.Manifest.Documents), Problems: 0, Conversations: 0);
     }
 
     private static DataBeginning? CheckData(string file, string path, bool linesOnly, Reading reading)
@@ -132,7 +179,8 @@ internal static class DataPaths
             string? lacks = stage.Recipe.Match(
                 _ => null, _ => null, sft => sft.Data.Length == 0 ? conversations : null, _ => problems, _ => problems);
             reading.Check(lacks is null, "data.source", $"Stage '{stage.Name}' needs {lacks}; the data has none.",
-                "Name a .jsonl that has them.", [$"stages[{i}]"]);
+                "Name a .jsonl that has them; a prepared set, which has documents only, is named in the stages that read it ('data').",
+                [$"stages[{i}]"]);
         }
     }
 

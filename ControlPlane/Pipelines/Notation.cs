@@ -99,6 +99,7 @@ internal sealed class Reading
 
     /// <summary>The path in full.</summary>
     public string At(string path) => string.IsNullOrEmpty(Folder) || path.Contains('\0', StringComparison.Ordinal)
+        || path.Contains("://", StringComparison.Ordinal)
         ? path : Path.GetFullPath(path, Path.GetFullPath(Folder));
 
     /// <summary>The text has the field, whatever stands there.</summary>

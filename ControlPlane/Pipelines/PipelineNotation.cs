@@ -16,7 +16,7 @@ internal static class PipelineNotation
 
     private static Mapping<DataSpec> Data { get; } = new Mapping<DataSpec>("data", new DataSpec())
         .With("source", Spell.Anything, d => d.Source, (d, v) => d with { Source = v },
-            "builtin:arithmetic, or .txt and .jsonl files separated by commas.",
+            "builtin:arithmetic, .txt and .jsonl files separated by commas, or a folder of `dsops data prepare`.",
             always: true)
         .With("tokenizer", Spell.Anything, d => d.Tokenizer, (d, v) => d with { Tokenizer = v },
             "byte, or a Hugging Face tokenizer.json. Left out: byte, or the tokenizer.json beside the weights of model.from.", always: true)

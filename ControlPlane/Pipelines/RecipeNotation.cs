@@ -37,7 +37,9 @@ internal static class RecipeNotation
         .With("alpha", Spell.Weight, s => s.Alpha, (s, v) => s with { Alpha = v }, "Weight of the sequence-wise balance loss.")
         .With("lambda", Spell.Milestone, s => s.Lambda, (s, v) => s with { Lambda = v }, "Weight of the multi-token prediction loss.")
         .With("ema", new RealNotation(0, 0.9999999), s => s.EmaDecay, (s, v) => s with { EmaDecay = v },
-            "Decay of the moving average of the weights; 0: none.");
+            "Decay of the moving average of the weights; 0: none.")
+        .With("data", Spell.Anything, s => s.Data, (s, v) => s with { Data = v },
+            "What this stage reads: .txt and .jsonl files, or a folder of `dsops data prepare`; left out: the data source.");
 
     public static Mapping<ContextExtension> ContextExtension { get; } =
         new Mapping<ContextExtension>("a context extension", new ContextExtension())
@@ -45,7 +47,9 @@ internal static class RecipeNotation
             "The lengths, shortest first.", required: true)
         .With("gamma", Spell.Weight, s => s.Gamma, (s, v) => s with { Gamma = v }, "Speed of the bias update that balances the experts.")
         .With("alpha", Spell.Weight, s => s.Alpha, (s, v) => s with { Alpha = v }, "Weight of the sequence-wise balance loss.")
-        .With("lambda", Spell.Weight, s => s.Lambda, (s, v) => s with { Lambda = v }, "Weight of the multi-token prediction loss.");
+        .With("lambda", Spell.Weight, s => s.Lambda, (s, v) => s with { Lambda = v }, "Weight of the multi-token prediction loss.")
+        .With("data", Spell.Anything, s => s.Data, (s, v) => s with { Data = v },
+            "What this stage reads: .txt and .jsonl files, or a folder of `dsops data prepare`; left out: the data source.");
 
     public static Mapping<SupervisedFineTuning> SupervisedFineTuning { get; } = new Mapping<SupervisedFineTuning>("supervised fine-tuning",
         new SupervisedFineTuning())

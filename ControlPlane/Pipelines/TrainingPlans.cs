@@ -25,7 +25,7 @@ public static class TrainingPlans
             Model = ToProto(pipeline.ShapeBefore(stage), pipeline.ExtensionBefore(stage)),
             Data = new DataConfig
             {
-                Source = pipeline.Data.Source, Tokenizer = pipeline.Data.Tokenizer, FimRate = pipeline.Data.FimRate,
+                Source = SourceOf(pipeline, stage), Tokenizer = pipeline.Data.Tokenizer, FimRate = pipeline.Data.FimRate,
                 Heldout = pipeline.Data.Heldout,
             },
             Seed = pipeline.Seed,
@@ -51,6 +51,10 @@ public static class TrainingPlans
         SetWork(plan, pipeline, stage, studentFrom);
         return plan;
     }
+
+    private static string SourceOf(PipelineSpec pipeline, StageSpec stage) =>
+        stage.Recipe.Match(pretraining => pretraining.Data, extension => extension.Data, _ => "", _ => "", _ => "") is { Length: > 0 } own
+            ? own : pipeline.Data.Source;
 
     private static void SetWork(TrainingPlan plan, PipelineSpec pipeline, StageSpec stage, CheckpointRef? studentFrom) =>
         stage.Recipe.Match<Action>(

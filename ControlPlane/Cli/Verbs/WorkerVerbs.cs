@@ -63,6 +63,43 @@ internal static class WorkerVerbs
         return command;
     }
 
+    public static Command Data(Terminal terminal)
+    {
+        var sources = new Argument<string[]>("sources")
+        {
+            Description = ".jsonl, .txt or .parquet files, or folders of such; each is a source.", Arity = ArgumentArity.OneOrMore,
+        };
+        var weights = new Option<string[]>("--weight")
+        {
+            Description = "Times that an epoch reads a source, as web.jsonl=0.5 or books=2; otherwise 1.", HelpName = "SOURCE=W",
+        };
+        Option<string?>[] passed =
+        [
+            new("--out") { Description = "The folder to make, or to go on with.", HelpName = "DIR", Required = true },
+            new("--tokenizer") { Description = "byte (default), or a Hugging Face tokenizer.json.", HelpName = "NAME" },
+            new("--workers") { Description = "Threads (default: one for each core).", HelpName = "N" },
+            new("--share")
+            {
+                Description = "Makes one part in N, so that several machines can prepare one set: 1/4, 2/4 and so on.", HelpName = "K/N",
+            },
+        ];
+        var prepare = new Command("prepare", "Makes shards of token ids from texts, for any size; run again, it goes on.")
+        {
+            sources, weights,
+        };
+        Array.ForEach(passed, prepare.Add);
+        prepare.SetAction((parsed, _) => Start(terminal,
+        [
+            "data", "prepare", .. parsed.GetRequiredValue(sources),
+            .. passed.SelectMany(option => parsed.GetValue(option) is { } value ? new[] { option.Name, value } : []),
+            .. (parsed.GetValue(weights) ?? []).SelectMany(weight => new[] { weights.Name, weight }), .. Json(parsed),
+        ]));
+        var folder = new Argument<string>("folder") { Description = "A folder that `data prepare` made." };
+        var check = new Command("check", "Reads every shard and compares it with its hash.") { folder };
+        check.SetAction((parsed, _) => Start(terminal, ["data", "check", parsed.GetRequiredValue(folder), .. Json(parsed)]));
+        return new Command("data", "Prepares texts for training, and checks what was prepared.") { prepare, check };
+    }
+
     private static Command Delegate(Terminal terminal, string verb, string description, params Option<string?>[] options)
     {
         var arguments = new Argument<string[]>("arguments")

@@ -20,6 +20,9 @@ public abstract partial record StageRecipe
 
         public double Lambda { get; init; } = 0.1;
 
+        /// <summary>What this stage reads in place of the pipeline's data: files, or a prepared set; empty: the pipeline's.</summary>
+        public string Data { get; init; } = "";
+
         [JsonIgnore]
         public override bool IsToldInTokens => true;
 

@@ -77,7 +77,7 @@ public sealed record PublishedCheckpoint(string Folder, string Digest);
 /// <summary>What is trained on. Held-out problems never appear in training.</summary>
 public sealed record DataSpec
 {
-    /// <summary>"builtin:arithmetic", or .txt and .jsonl files separated by commas.</summary>
+    /// <summary>"builtin:arithmetic", .txt and .jsonl files separated by commas, or the folder of a prepared set.</summary>
     public string Source { get; init; } = "builtin:arithmetic";
 
     /// <summary>"byte", or a Hugging Face tokenizer.json.</summary>

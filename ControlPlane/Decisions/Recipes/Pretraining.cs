@@ -32,6 +32,9 @@ public abstract partial record StageRecipe
         /// <summary>Decay of the moving average of the weights, kept in CPU memory; 0: none.</summary>
         public double EmaDecay { get; init; }
 
+        /// <summary>What this stage reads in place of the pipeline's data: files, or a prepared set; empty: the pipeline's.</summary>
+        public string Data { get; init; } = "";
+
         [JsonIgnore]
         public override bool IsToldInTokens => true;
 

@@ -78,7 +78,7 @@ public sealed class DataBeginningTests : IDisposable
         Directory.CreateDirectory(Path.Combine(folder.FullName, "f.txt"));
         string text = $"{PipelineTextTests.OneStage}\ndata: {{source: f.txt}}";
         var problem = Assert.Single(PipelineText.Parse(text, folder.FullName, _ => true).Errors);
-        Assert.Contains("is a folder, not a file", problem.Message, StringComparison.Ordinal);
+        Assert.Contains("is a folder without manifest.json", problem.Message, StringComparison.Ordinal);
     }
 
     [Theory]
