@@ -1,7 +1,10 @@
+using System.Data.Common;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Encodings.Web;
-using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.People;
+using DeepSeekOps.ControlPlane.Storage.People;
+using DeepSeekOps.Decisions.People;
 using Grpc.AspNetCore.Server;
 using Grpc.Core;
 using Microsoft.AspNetCore.StaticAssets;
@@ -32,7 +35,13 @@ internal static class AccessGuard
         Agent = 3,
     }
 
-    public static void UseAccessGuard(this WebApplication app, AccessKey key) => app.Use((context, next) => Pass(context, next, key));
+    public static void UseAccessGuard(this WebApplication app, AccessKey key)
+    {
+        var people = new PeopleAtTheDoor(
+            key, app.Services.GetRequiredService<AccessTokens>(), app.Services.GetRequiredService<TimeProvider>());
+        var gate = app.Services.GetRequiredService<Gate>();
+        app.Use((context, next) => Pass(context, next, key, people, gate));
+    }
 
     /// <summary>
     /// A port that other machines reach is for agents' reports: no page, no call of people, not even one with their token.
@@ -50,45 +59,76 @@ internal static class AccessGuard
     /// <summary>For endpoints that are open to all and tell some of them more.</summary>
     public static bool IsPerson(HttpContext context) => context.Features.Get<KnownCaller>()?.Caller is Caller.Person or Caller.Page;
 
-    private static Task Pass(HttpContext context, RequestDelegate next, AccessKey key)
+    private static async Task Pass(HttpContext context, RequestDelegate next, AccessKey key, PeopleAtTheDoor people, Gate gate)
     {
-        var caller = CallerOf(context, key);
-        context.Features.Set(new KnownCaller(caller));
-        if (IsOpen(context.GetEndpoint()))
+        var endpoint = context.GetEndpoint();
+        if (endpoint?.Metadata.GetMetadata<StaticAssetDescriptor>() is not null)
         {
-            return next(context);
-        }
-        if (ByCode(context.Request) is { } code && key.IsPageCode(code))
-        {
-            return LetIn(context, key);
+            await next(context);
+            return;
         }
 
-        return (caller, IsReport(context)) switch
+        if (await CallerOf(context, key, people) is not { } caller)
         {
-            (Caller.Nobody, _) => Ask(context),
-            (Caller.Agent, true) => next(context),
-            (_, true) => HostFilter.Refuse(context, StatusCode.PermissionDenied,
-                "Only agents report here, each with the token that it was started with. People and programs call "
-                    + "deepseekops.ops.v1.OpsService."),
-            (Caller.Agent, false) => HostFilter.Refuse(context, StatusCode.PermissionDenied,
-                "This is an agent's token; it opens the agent's own reports and nothing else. Use the token of "
-                    + "control-plane.json in the data directory."),
-            (Caller.Page, _) when HostFilter.Changes(context.Request) && context.Request.Headers.Origin.Count == 0 => HostFilter.Refuse(
-                context, StatusCode.PermissionDenied,
-                "A page that changes something says its Origin; programs send the token instead of the cookie."),
-            _ => next(context),
-        };
+            await HostFilter.Refuse(context, StatusCode.Unavailable,
+                "Whose token this is cannot be looked up, since the database gives no answer. Look at its own log. Then try again.");
+            return;
+        }
+
+        context.Features.Set(new KnownCaller(caller));
+        if (endpoint?.Metadata.GetMetadata<OpenToAll>() is not null)
+        {
+            await next(context);
+        }
+        else if (ByCode(context.Request) is { } code && key.IsPageCode(code))
+        {
+            await LetIn(context, key.CookieName, key.CookieValue);
+        }
+        else if (context.Features.Get<Holder>() is { } holder && await gate.RefusalOfSeries(context, holder) is { } refusal)
+        {
+            await HostFilter.Refuse(context, StatusCode.PermissionDenied, refusal);
+        }
+        else
+        {
+            await Answer(context, next, caller);
+        }
     }
+
+    private static Task Answer(HttpContext context, RequestDelegate next, Caller caller) => (caller, IsReport(context)) switch
+    {
+        (Caller.Nobody, _) => Ask(context),
+        (Caller.Agent, true) => next(context),
+        (_, true) => HostFilter.Refuse(context, StatusCode.PermissionDenied,
+            "Only agents report here, each with the token that it was started with. People and programs call "
+                + "deepseekops.ops.v1.OpsService."),
+        (Caller.Agent, false) => HostFilter.Refuse(context, StatusCode.PermissionDenied,
+            "This is an agent's token; it opens the agent's own reports and nothing else. Use the token of "
+                + "control-plane.json in the data directory."),
+        (Caller.Page, _) when HostFilter.Changes(context.Request) && context.Request.Headers.Origin.Count == 0 => HostFilter.Refuse(
+            context, StatusCode.PermissionDenied,
+            "A page that changes something says its Origin; programs send the token instead of the cookie."),
+        _ => next(context),
+    };
 
     private static bool IsReport(HttpContext context) =>
         context.GetEndpoint()?.Metadata.GetMetadata<GrpcMethodMetadata>()?.ServiceType == typeof(WorkerGrpcService);
 
     private sealed record KnownCaller(Caller Caller);
 
-    private static bool IsOpen(Endpoint? endpoint) =>
-        endpoint?.Metadata.GetMetadata<OpenToAll>() is not null || endpoint?.Metadata.GetMetadata<StaticAssetDescriptor>() is not null;
+    /// <summary>Null: the list of tokens cannot be read. The owner's token and those of agents need none.</summary>
+    private static async Task<Caller?> CallerOf(HttpContext context, AccessKey key, PeopleAtTheDoor people)
+    {
+        try
+        {
+            return await Look(context, key, people);
+        }
+        catch (Exception e) when (e is DbException or TimeoutException or IOException or InvalidOperationException)
+        {
+            return null;
+        }
+    }
 
-    private static Caller CallerOf(HttpContext context, AccessKey key)
+    private static async Task<Caller> Look(HttpContext context, AccessKey key, PeopleAtTheDoor people)
     {
         if (context.Request.Headers.Authorization.ToString() is { Length: > 0 } said)
         {
@@ -99,19 +139,20 @@ internal static class AccessGuard
                 return Caller.Agent;
             }
 
-            return key.IsPeoplesToken(token) ? Caller.Person : Caller.Nobody;
+            return await people.ByToken(context, token) ? Caller.Person : Caller.Nobody;
         }
 
-        return context.Request.Cookies[key.CookieName] is { } cookie && key.IsCookie(cookie) ? Caller.Page : Caller.Nobody;
+        return context.Request.Cookies[key.CookieName] is { } cookie && await people.ByCookie(context, cookie)
+            ? Caller.Page : Caller.Nobody;
     }
 
     private static string? ByCode(HttpRequest request) =>
         HttpMethods.IsGet(request.Method) && request.Query[CodeName] is [{ Length: > 0 } code] ? code : null;
 
     /// <summary>To the same address without its code, so that it stays neither in the history nor in a Referer.</summary>
-    private static Task LetIn(HttpContext context, AccessKey key)
+    internal static Task LetIn(HttpContext context, string cookieName, string cookie)
     {
-        context.Response.Cookies.Append(key.CookieName, key.CookieValue, new CookieOptions
+        context.Response.Cookies.Append(cookieName, cookie, new CookieOptions
         {
             HttpOnly = true, SameSite = Microsoft.AspNetCore.Http.SameSiteMode.Strict, Secure = context.Request.IsHttps, Path = "/",
             MaxAge = CookieAge,
@@ -131,16 +172,17 @@ internal static class AccessGuard
         context.Response.Headers.WWWAuthenticate = "Bearer";
         bool page = HttpMethods.IsGet(context.Request.Method)
             && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
-        return page ? Page(context) : HostFilter.Refuse(context, StatusCode.Unauthenticated,
+        return page ? Page(context, context.Features.Get<TurnedAway>()?.Why ?? "") : HostFilter.Refuse(context, StatusCode.Unauthenticated,
             "This control plane asks who is there, and the call shows no token of its own. "
+            + $"{context.Features.Get<TurnedAway>()?.Why}"
             + "Run it as the user who started `dsops dev`, or name its data directory with --data-dir; other programs send "
-            + "Authorization: Bearer with the token of control-plane.json in that directory.");
+            + "Authorization: Bearer with the token of control-plane.json in that directory, or one that `dsops tokens create` made.");
     }
 
     /// <summary>
     /// Followed from another site, a link comes without the cookie that the browser may well have: the page asks once more, from here.
     /// </summary>
-    private static async Task Page(HttpContext context)
+    internal static async Task Page(HttpContext context, string said = "")
     {
         bool fromElsewhere = context.Request.Headers["Sec-Fetch-Site"] == "cross-site";
         string here = HtmlEncoder.Default.Encode(context.Request.Path.ToUriComponent() + context.Request.QueryString);
@@ -151,12 +193,18 @@ internal static class AccessGuard
         context.Response.Headers.CacheControl = "no-store";
         await context.Response.WriteAsync($"""
             <!DOCTYPE html>
-            <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">{again}
+            <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+            <meta name="color-scheme" content="light dark">{again}
             <title>Who is there? - DeepSeekOps</title></head>
             <body><main>
             <h1>Who is there?</h1>
-            <p>This dashboard opens for the user who started it. Open the address that <code>dsops dev</code> printed; it has a code in it.</p>
-            <p>To see it again, run <code>dsops url</code> as that user, in the folder where it was started or with <code>--data-dir DIR</code>.</p>
+            <p>This dashboard opens for the user who started it. Open the address that <code>dsops dev</code> printed;
+            it has a code in it.</p>
+            <p>To see it again, run <code>dsops url</code> as that user, in the folder where it was started or with
+            <code>--data-dir DIR</code>.</p>
+            <form method="post" action="/sign-in"><p><label>Or show a token that an admin made for you:
+            <input name="token" type="password" autocomplete="off" required></label> <button>Open</button></p></form>
+            <p role="alert">{HtmlEncoder.Default.Encode(said)}</p>
             <p>An address with a code that opens nothing is of another data directory, or its key was renewed.</p>
             </main></body></html>
             """, context.RequestAborted);

@@ -79,6 +79,13 @@ public sealed class AccessKey
 
     public bool IsCookie(string value) => Same(value, CookieValue);
 
+    /// <summary>Of a page that was opened with a token of the list: it names the token, and ends with it.</summary>
+    public string CookieOfToken(string id) => $"{id}.{Derived($"cookie of token {id}")}";
+
+    /// <summary>Null: no cookie of a token, or one that was not made with this key.</summary>
+    public string? TokenOfCookie(string value) =>
+        value.Split('.') is [{ Length: > 0 } id, var mac] && Same(mac, Derived($"cookie of token {id}")) ? id : null;
+
     /// <summary>In a time that tells nothing of where they differ; the hash makes them equally long.</summary>
     private static bool Same(string given, string right) => CryptographicOperations.FixedTimeEquals(
         SHA256.HashData(Encoding.UTF8.GetBytes(given)), SHA256.HashData(Encoding.UTF8.GetBytes(right)));

@@ -24,6 +24,7 @@ public static class ApiSetup
         }).AddJsonTranscoding(rest => rest.TypeRegistry = TypeRegistry.FromMessages(PipelineProblems.Descriptor));
         services.AddSingleton<ErrorInterceptor>();
         services.AddSingleton<ActInterceptor>();
+        services.AddSingleton<Gate>();
         services.AddSingleton<HealthBoard>();
         services.AddSingleton<RunLists>();
         services.AddCalls();
@@ -33,7 +34,7 @@ public static class ApiSetup
     private static void AddCalls(this IServiceCollection services) => services
         .AddSingleton<KnownRuns>().AddSingleton<WholeCluster>().AddSingleton<CallStreams>()
         .AddSingleton<SubmissionCalls>().AddSingleton<RunCalls>().AddSingleton<HistoryCalls>().AddSingleton<IncidentCalls>()
-        .AddSingleton<HandCalls>().AddSingleton<AuditCalls>()
+        .AddSingleton<HandCalls>().AddSingleton<AuditCalls>().AddSingleton<TokenCalls>()
         .AddSingleton<DrillCalls>().AddSingleton<OutageLedger>().AddSingleton<TraceCalls>()
         .AddSingleton<ExpertCalls>().AddSingleton<TryCalls>().AddSingleton<NodeCalls>().AddSingleton<QueueCalls>()
         .AddSingleton<ForesightCalls>().AddSingleton<ServerCalls>();
@@ -43,6 +44,7 @@ public static class ApiSetup
         routes.MapGrpcService<OpsGrpcService>();
         routes.MapGrpcService<WorkerGrpcService>();
         routes.MapHealth();
+        routes.MapSignIn();
         routes.MapOpenApi();
         routes.MapUnknownCalls();
     }

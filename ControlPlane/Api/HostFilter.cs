@@ -151,8 +151,12 @@ internal static partial class HostFilter
         string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase)
             || (IPAddress.TryParse(host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
 
-    internal static Task Refuse(HttpContext context, StatusCode code, string words) => Refuse(
-        context, code == StatusCode.Unauthenticated ? HttpStatusCode.Unauthorized : HttpStatusCode.Forbidden, (int)code, words);
+    internal static Task Refuse(HttpContext context, StatusCode code, string words) => Refuse(context, code switch
+    {
+        StatusCode.Unauthenticated => HttpStatusCode.Unauthorized,
+        StatusCode.Unavailable => HttpStatusCode.ServiceUnavailable,
+        _ => HttpStatusCode.Forbidden,
+    }, (int)code, words);
 
     /// <summary>By REST the shape of every other refusal, google.rpc.Status; by gRPC its status.</summary>
     private static async Task Refuse(HttpContext context, HttpStatusCode status, int code, string words)

@@ -10,8 +10,8 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// client; a file for each subject here.
 /// </summary>
 internal sealed class OpsGrpcService(
-    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, HandCalls hands, AuditCalls audit,
-    DrillCalls drills,
+    SubmissionCalls submissions, RunCalls runs, HistoryCalls history, IncidentCalls incidents, HandCalls hands,
+    AuditCalls audit, TokenCalls tokens, DrillCalls drills,
     TraceCalls traces, ExpertCalls experts, TryCalls trials, NodeCalls nodes, QueueCalls queue, ForesightCalls foresights,
     ServerCalls server) : OpsService.OpsServiceBase
 {
@@ -160,6 +160,15 @@ internal sealed class OpsGrpcService(
 
     public override Task<VerifyAuditReply> VerifyAudit(VerifyAuditRequest request, ServerCallContext context) =>
         audit.VerifyAudit(request, context);
+
+    public override Task<CreateTokenReply> CreateToken(CreateTokenRequest request, ServerCallContext context) =>
+        tokens.CreateToken(request, context);
+
+    public override Task<ListTokensReply> ListTokens(ListTokensRequest request, ServerCallContext context) =>
+        tokens.ListTokens(request, context);
+
+    public override Task<AccessToken> RevokeToken(RevokeTokenRequest request, ServerCallContext context) =>
+        tokens.RevokeToken(request, context);
 
     public override Task<GetSchemaReply> GetSchema(GetSchemaRequest request, ServerCallContext context) =>
         SubmissionCalls.GetSchema(request, context);

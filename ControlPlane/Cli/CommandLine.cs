@@ -65,7 +65,7 @@ public static class CommandLine
             RunsVerb.Build(terminal), TopVerb.Build(terminal),
             ShowVerb.Build(terminal), EventsVerb.Build(terminal), LogsVerb.Build(terminal),
             WhyVerb.Build(terminal), IncidentsVerb.Build(terminal), CostVerb.Build(terminal), DrillVerb.Build(terminal),
-            NotifyVerb.Build(terminal), AuditVerb.Build(terminal),
+            NotifyVerb.Build(terminal), AuditVerb.Build(terminal), TokensVerb.Build(terminal),
             RunCommandVerbs.Build(terminal, "pause", "Saves a checkpoint, ends the workers and holds the run.",
                 (client, command, options) => client.PauseRunAsync(command, options), "paused"),
             RunCommandVerbs.Build(terminal, "resume", "Goes on with a paused run from its newest checkpoint.",

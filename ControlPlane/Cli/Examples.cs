@@ -52,6 +52,8 @@ internal static partial class Examples
         ["audit"] = ["dsops audit mini", "dsops audit --since 24h",
             "dsops audit --json | jq -r '.[] | select(.act==\"cancel-run\") | .who'",
             "dsops audit verify --anchor 812:5f3a9c0011223344"],
+        ["tokens"] = ["dsops tokens create ann --role operator --team alpha --expires 30d", "dsops tokens list",
+            "DSOPS_TOKEN=dsops_… dsops runs --server http://127.0.0.1:5080"],
         ["notify"] = ["dsops notify", "dsops notify --test"],
         ["pause"] = ["dsops pause mini --reason \"night rate begins at 22:00\""],
         ["resume"] = ["dsops resume mini"],

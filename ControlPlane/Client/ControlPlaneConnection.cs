@@ -137,7 +137,8 @@ internal sealed class ControlPlaneConnection : IDisposable
         catch (HttpRequestException e) when (e.StatusCode is System.Net.HttpStatusCode.Unauthorized or System.Net.HttpStatusCode.Forbidden)
         {
             throw new RefusalException($"The control plane at {server} asks who is there.",
-                $"Set {TokenVariable} to the token in control-plane.json of its data directory.", ExitCode.Failed, e);
+                $"Set {TokenVariable} to a token that an admin made for you, or to the one in control-plane.json of its data directory.",
+                ExitCode.Failed, e);
         }
         catch (Exception e) when (e is HttpRequestException or JsonException
             || (e is TaskCanceledException && !cancellation.IsCancellationRequested))

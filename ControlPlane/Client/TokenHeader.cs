@@ -11,6 +11,9 @@ internal sealed class TokenHeader(string token, string door = "", string user = 
     /// <summary>The account and machine that a program runs as, as it says; percent-encoded.</summary>
     public const string User = "dsops-user";
 
+    /// <summary>The token whose page the house calls for.</summary>
+    public const string OnBehalf = "dsops-on-behalf";
+
     protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         if (token.Length > 0)

@@ -1,7 +1,7 @@
 using System.Net;
-using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Api.Notices;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
@@ -72,8 +72,8 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton<FileLooks>();
         builder.Services.AddApi();
         builder.Services.AddSingleton(key);
-        builder.Services.AddGrpcClient<OpsService.OpsServiceClient>(client => client.Address = new Uri(endpoints.Grpc))
-            .AddHttpMessageHandler(() => new TokenHeader(key.PeoplesToken, "page"));
+        builder.Services.AddPageCalls(endpoints.Grpc, key);
+        builder.Services.AddSingleton(_ => new HouseClient(endpoints.Grpc, key));
         if (endpoints.Silo is not null)
         {
             builder.Services.AddSilos();

@@ -1,5 +1,7 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Api.Calls;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Pipelines;
@@ -42,7 +44,8 @@ public static class ControlPlaneHost
         {
             Publish(options, endpoints.ToFile(key));
             Welcome(options, endpoints, key, terminal);
-            var client = app.Services.GetRequiredService<OpsService.OpsServiceClient>();
+            await WelcomeFirstAdmin(app, options, endpoints, terminal, stop);
+            var client = app.Services.GetRequiredService<HouseClient>().Client;
             using var told = timeline?.Invoke(client);
             if (pipeline is not null && options.Submit is { } submitted)
             {
@@ -214,6 +217,29 @@ public static class ControlPlaneHost
         terminal.Document.WriteLine($"Log        {Path.Combine(options.DataDirectory, LogFile.RelativePath)}");
         terminal.Output.WriteLine("Ctrl-C stops everything; the next start goes on.");
         terminal.Output.WriteLine();
+    }
+
+    /// <summary>
+    /// Of `serve`, which several people use. The code stands in a collected log, so it is good once, for an hour, and while there is no
+    /// admin.
+    /// </summary>
+    private static async Task WelcomeFirstAdmin(
+        WebApplication app, ControlPlaneOptions options, Endpoints endpoints, Terminal terminal, CancellationToken stop)
+    {
+        try
+        {
+            if (!options.Timeline && await app.Services.GetRequiredService<TokenCalls>().FirstAdminsCode(stop) is { } code)
+            {
+                terminal.Document.WriteLine(
+                    $"First admin  DSOPS_TOKEN={code} dsops tokens create NAME --role admin --server {endpoints.Http}   (once, within "
+                    + "an hour)");
+            }
+        }
+        catch (Exception e) when (e is IOException or System.Data.Common.DbException or TimeoutException)
+        {
+            // A database that went away meanwhile keeps nobody from starting; the next start prints a code, and the owner needs none.
+            Say(terminal, $"No code for a first admin could be made: {e.Message}.");
+        }
     }
 
     private static void ConfigureLogging(ILoggingBuilder logging, ControlPlaneOptions options, LogFile file)

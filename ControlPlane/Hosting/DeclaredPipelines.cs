@@ -13,7 +13,7 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 /// the same door as those of people.
 /// </summary>
 internal sealed partial class DeclaredPipelines(
-    TrainingPipelines pipelines, OpsService.OpsServiceClient door, IGrainFactory grains, TimeProvider clock,
+    TrainingPipelines pipelines, HouseClient house, IGrainFactory grains, TimeProvider clock,
     FirstSilo first, ILogger<DeclaredPipelines> log) : BackgroundService
 {
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
@@ -116,7 +116,7 @@ internal sealed partial class DeclaredPipelines(
     {
         try
         {
-            await door.SubmitRunAsync(
+            await house.Client.SubmitRunAsync(
                 new SubmitRunRequest { Text = seen.Text, DeclaredBy = seen.Declared.Resource },
                 ControlPlaneConnection.Options(cancellation).WithHeaders(new Metadata { { TokenHeader.Door, OpsActs.Kubectl } }));
             return DeclarationAnswer.Taken;

@@ -69,12 +69,16 @@ public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, 
     /// <summary>Newest first.</summary>
     /// <param name="run">Null: of all runs.</param>
     /// <param name="since">Null: of all times; else those that were opened then or later, and those that are open still.</param>
-    public async Task<List<GradedIncident>> Newest(string? run, DateTimeOffset? since, int limit, CancellationToken cancellation)
+    /// <param name="team">The only team whose runs may be seen; empty: all.</param>
+    public async Task<List<GradedIncident>> Newest(
+        string? run, DateTimeOffset? since, int limit, CancellationToken cancellation, string team = "")
     {
+        string ofTeam = team.ToLowerInvariant();
         await using var context = connections.Context();
         var from = (since ?? DateTimeOffset.UnixEpoch).UtcDateTime;
         var found = await context.Incidents
             .Where(i => (run == null || i.Run == run) && (i.At >= from || i.State != Closed))
+            .Where(i => ofTeam == "" || context.RunList.Any(r => r.Name == i.Run && r.Team == ofTeam))
             .OrderByDescending(i => i.At).ThenByDescending(i => i.Number).ThenBy(i => i.Run).ThenBy(i => i.Stage)
             .Take(Math.Clamp(limit, 1, PageMax)).Select(i => new { i.Body, i.Grade }).ToListAsync(cancellation);
         return found.ConvertAll(i => new GradedIncident(LedgerJson.Read<Incident>(i.Body), i.Grade));

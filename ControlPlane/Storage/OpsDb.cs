@@ -34,6 +34,8 @@ public abstract class OpsDb(DbContextOptions options) : DbContext(options)
 
     public DbSet<AuditHeadRow> AuditHeads => Set<AuditHeadRow>();
 
+    public DbSet<AccessTokenRow> AccessTokens => Set<AccessTokenRow>();
+
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
         ArgumentNullException.ThrowIfNull(modelBuilder);

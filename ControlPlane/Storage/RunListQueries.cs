@@ -10,7 +10,11 @@ namespace DeepSeekOps.ControlPlane.Storage;
 /// <param name="Search">As a person writes it; see <see cref="RunSearch"/>.</param>
 /// <param name="State">Only these on the page, while the counts are of all that are found; empty: all. "active": not ended.</param>
 /// <param name="After">Where the page begins; null: with the first.</param>
-public sealed record RunListQuery(string Search, string State, RunListPlace? After, int Take);
+public sealed record RunListQuery(string Search, string State, RunListPlace? After, int Take)
+{
+    /// <summary>The only team whose runs may be seen; empty: all.</summary>
+    public string Team { get; init; } = "";
+}
 
 /// <summary>
 /// The last run of a page. Its place in the order, and not a number of rows: runs that come and end move none of the others.
@@ -45,10 +49,12 @@ public sealed class RunListQueries(OpsConnections connections)
     {
         await using var context = connections.Context();
         var search = RunSearch.Parse(query.Search);
-        var found = search.Terms.Aggregate(context.RunList.AsQueryable(), (runs, term) => runs.Where(Fits(term)));
+        string team = query.Team.ToLowerInvariant();
+        var visible = team.Length == 0 ? context.RunList.AsQueryable() : context.RunList.Where(r => r.Team == team);
+        var found = search.Terms.Aggregate(visible, (runs, term) => runs.Where(Fits(term)));
         var states = (await found.GroupBy(r => r.State).Select(g => new { State = g.Key, Runs = g.Count() }).ToListAsync(cancellation))
             .ToImmutableSortedDictionary(g => g.State, g => g.Runs, StringComparer.Ordinal);
-        int all = search.Terms.IsEmpty ? states.Values.Sum() : await context.RunList.CountAsync(cancellation);
+        int all = search.Terms.IsEmpty ? states.Values.Sum() : await visible.CountAsync(cancellation);
         var ofState = query.State switch
         {
             "" => found,

@@ -1,6 +1,7 @@
 using DeepSeekOps.ControlPlane.Storage.Audit;
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Orleans;
+using DeepSeekOps.ControlPlane.Storage.People;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.EntityFrameworkCore;
@@ -84,6 +85,7 @@ public static class StorageHosting
         .AddSingleton<IncidentStore>()
         .AddSingleton<TraceStore>()
         .AddSingleton<AuditLog>()
+        .AddSingleton<AccessTokens>()
         .AddSingleton<ExpertLoadWriter>()
         .AddSingleton<ExpertLoadQueries>()
         .AddSingleton<LiveSeries>()

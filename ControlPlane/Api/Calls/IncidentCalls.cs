@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
@@ -23,7 +24,7 @@ internal sealed class IncidentCalls(
         string? run = request.Run.Length == 0 ? null : await known.Existing(request.Run, context.CancellationToken);
         int size = Checked.PageSize(request.PageSize, IncidentsUsual, Checked.PageMost);
         DateTimeOffset? since = request.Since is null ? null : Checked.Time(request.Since, "since");
-        var found = await incidents.Newest(run, since, size, context.CancellationToken);
+        var found = await incidents.Newest(run, since, size, context.CancellationToken, Gate.Of(context).Team);
         var shown = Bounded.First([.. found.Select(i => i.ToProto())]);
         var mean = await incidents.GradedSince(clock.GetUtcNow() - GradedFor, context.CancellationToken);
         var reply = new ListIncidentsReply

@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Runs;
@@ -20,7 +21,7 @@ internal sealed class RunCalls(
     private Run Told(RunView run) => run.ToProto(clock.GetUtcNow(), price.DollarsPerHour);
 
     public async Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext context) =>
-        await runs.Read(Query(request), context.CancellationToken);
+        await runs.Read(Query(request, context), context.CancellationToken);
 
     public Task WatchRun(GetRunRequest request, IServerStreamWriter<Run> responseStream, ServerCallContext context) =>
         streams.UntilGone(context, async token =>
@@ -39,7 +40,7 @@ internal sealed class RunCalls(
     public Task WatchRuns(ListRunsRequest request, IServerStreamWriter<ListRunsReply> responseStream, ServerCallContext context) =>
         streams.UntilGone(context, async token =>
         {
-            var query = Query(request);
+            var query = Query(request, context);
             await foreach (var reply in runs.Follow(query, request.ChangesOnly, CallStreams.LookEvery, token))
             {
                 await responseStream.WriteAsync(reply, token);
@@ -89,7 +90,7 @@ internal sealed class RunCalls(
         };
     }
 
-    private static RunListQuery Query(ListRunsRequest request)
+    private static RunListQuery Query(ListRunsRequest request, ServerCallContext context)
     {
         string[] searched = [Checked.Search(request.NameContains, "nameContains"), Checked.Search(request.Search, "search")];
         string search = string.Join(' ', searched.Where(text => text.Length > 0));
@@ -98,6 +99,9 @@ internal sealed class RunCalls(
                 + "begin with the first page.");
         return new RunListQuery(
             search, Checked.OptionalName(request.State, "state") ?? "", after,
-            Checked.PageSize(request.PageSize, RunsUsual, Checked.PageMost));
+            Checked.PageSize(request.PageSize, RunsUsual, Checked.PageMost))
+        {
+            Team = Gate.Of(context).Team,
+        };
     }
 }

@@ -65,6 +65,7 @@ internal sealed class SubmissionCalls(
             Checked.Name(stage.Name, "stage");
         }
         ActInterceptor.Found(context, spec.Name);
+        Gate.DemandTeam(context, "submit-run", spec.Name, spec.Team);
         var result = await grains.GetGrain<IRunGrain>(spec.Name).Submit(
             new RunSubmission(spec.Name, spec, request.Text) { Adopt = request.Adopt, DeclaredBy = Checked.DeclaredBy(request.DeclaredBy) },
             context.CancellationToken);

@@ -10,10 +10,10 @@ using Grpc.Core.Interceptors;
 namespace DeepSeekOps.ControlPlane.Api.People;
 
 /// <summary>
-/// Every call of people passes here, whatever door it comes by: it is looked up in <see cref="OpsActs"/>, and what changes something leaves
-/// a line in the audit log, also where it was refused.
+/// Every call of people passes here, whatever door it comes by: it is looked up in <see cref="OpsActs"/>, <see cref="Gate"/> says whether
+/// the caller may, and what changes something leaves a line in the audit log, also where it was refused.
 /// </summary>
-internal sealed partial class ActInterceptor(AuditLog audit, TimeProvider clock, ILogger<ActInterceptor> log) : Interceptor
+internal sealed partial class ActInterceptor(AuditLog audit, Gate gate, TimeProvider clock, ILogger<ActInterceptor> log) : Interceptor
 {
     private const string Pending = "dsops.act";
     private const int WordsMost = 500;
@@ -55,13 +55,31 @@ internal sealed partial class ActInterceptor(AuditLog audit, TimeProvider clock,
 
         var known = OpsActs.Called(context.Method) ?? throw new RpcException(new Status(
             StatusCode.PermissionDenied, $"{context.Method} is in no table of who may call it, so nobody may."));
+        var message = (IMessage)request!;
         if (known.Told == Told.Never)
         {
+            await gate.Demand(context, known, message);
             await call();
             return;
         }
 
-        await Watched(Of(known, (IMessage)request!, context), known.Told, context, call);
+        var act = Of(known, message, context);
+        await Demand(known, message, act, context);
+        await Watched(act, known.Told, context, call);
+    }
+
+    /// <summary>That somebody tried what he may not is told.</summary>
+    private async Task Demand(OpsAct known, IMessage message, AuditAct act, ServerCallContext context)
+    {
+        try
+        {
+            await gate.Demand(context, known, message);
+        }
+        catch (RpcException e)
+        {
+            await Refused(act, known.Told, e.Status.Detail);
+            throw;
+        }
     }
 
     private async Task Watched(AuditAct act, Told told, ServerCallContext context, Func<Task> call)

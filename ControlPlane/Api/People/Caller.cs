@@ -23,14 +23,16 @@ internal sealed record Caller(string Who, string By, string From)
         string user = Said(Uri.UnescapeDataString(http.Request.Headers[TokenHeader.User].ToString()));
         string address = http.Connection.RemoteIpAddress?.ToString() ?? "";
         string machine = user.Contains('@', StringComparison.Ordinal) ? user[(user.IndexOf('@', StringComparison.Ordinal) + 1)..] : "";
-        if (door == OpsActs.Kubectl)
+        if (door == OpsActs.Kubectl && Gate.Of(http).IsOwner)
         {
             return new Caller(OpsActs.Kubectl, "RBAC of the cluster", OpsActs.Kubectl);
         }
 
         door = door.Length > 0 ? door : http.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal) ? "rest" : "grpc";
-        return new Caller(user.Length > 0 ? user.Split('@')[0] : "owner", OwnersToken,
-            machine.Length > 0 ? $"{door} on {machine}, {address}" : $"{door}, {address}");
+        string from = machine.Length > 0 ? $"{door} on {machine}, {address}" : $"{door}, {address}";
+        var holder = Gate.Of(http);
+        return holder.IsOwner ? new Caller(user.Length > 0 ? user.Split('@')[0] : "owner", OwnersToken, from)
+            : new Caller(holder.Name, holder.InWords, from);
     }
 
     /// <summary>What a caller says of itself is words for people, and short.</summary>

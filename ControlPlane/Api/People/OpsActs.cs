@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Decisions.Audit;
+using DeepSeekOps.Decisions.People;
 using Google.Protobuf;
 
 namespace DeepSeekOps.ControlPlane.Api.People;
@@ -27,24 +28,17 @@ internal sealed record About(string Run, string Target, string Why = "", string 
         new(run, stage.Length > 0 ? $"{run}/{stage}" : run, why, by);
 }
 
-/// <param name="Name">As the audit log calls it.</param>
+/// <param name="Name">As the audit log and refusals call it.</param>
 /// <param name="Of">What a request of it is about.</param>
-internal sealed record OpsAct(string Name, Told Told, Func<IMessage, About> Of);
+internal sealed record OpsAct(string Name, Need Need, Told Told, Func<IMessage, About> Of);
 
 /// <summary>
-/// Every call of OpsService and what it is: the one table. A call that is not in it is refused, and a test compares it with the service.
+/// Every call of OpsService, what it is and what it needs: the one table. A call that is not in it is refused, and a test compares it with
+/// the service.
 /// </summary>
 internal static class OpsActs
 {
     public const string Kubectl = "kubectl";
-
-    private static readonly string[] Looks =
-    [
-        "CheckPipeline", "ForecastPipeline", "ListRuns", "GetRun", "WatchRun", "WatchRuns", "CloneRun", "ListEvents", "WatchEvents",
-        "ListIncidents", "GetIncident", "ScoreDrill", "GetTrace", "ListTraces", "ListCheckpoints", "GetLogs", "WatchLogs", "ListRanks",
-        "ListSeries", "GetExpertLoad", "WatchExpertLoad", "GetCluster", "WatchCluster", "Foresee", "GetHealth", "WatchHealth", "ListAudit",
-        "VerifyAudit", "GetSchema", "GetVersion",
-    ];
 
     public static readonly FrozenDictionary<string, OpsAct> All = Table().ToFrozenDictionary(StringComparer.Ordinal);
 
@@ -55,42 +49,79 @@ internal static class OpsActs
     public static AuditAct OfResource(string act, string run, string resource, string why, DateTimeOffset now) =>
         new(Guid.CreateVersion7().ToString("N"), now, resource, "RBAC of the cluster", Kubectl, act, run, run, why, AuditAct.Done);
 
+    /// <summary>The run that a request names; empty: none.</summary>
+    public static string RunOf(IMessage request, OpsAct act) => act.Told != Told.Never ? act.Of(request).Run
+        : (request.Descriptor.FindFieldByName("run") ?? request.Descriptor.FindFieldByName("name"))?.Accessor.GetValue(request) as string
+            ?? "";
+
     private static IEnumerable<KeyValuePair<string, OpsAct>> Table() =>
     [
-        .. Reads(),
-        Act<SubmitRunRequest>("SubmitRun", "submit-run", r => About.Of(r.Name, by: r.DeclaredBy)),
-        Act<RunCommand>("PauseRun", "pause-run", r => About.Of(r.Name, why: r.Reason)),
-        Act<RunCommand>("ResumeRun", "resume-run", r => About.Of(r.Name, why: r.Reason)),
-        Act<RunCommand>("CancelRun", "cancel-run", r => About.Of(r.Name, why: r.Reason)),
-        Act<RetryRunRequest>("RetryRun", "retry-run",
-            r => About.Of(r.Name, r.Stage, r.HasCheckpointStep ? FormattableString.Invariant($"from step {r.CheckpointStep}") : "")),
-        Act<HoldRequest>("HoldRun", "hold-run", Hand),
-        Act<HoldRequest>("ReleaseRun", "release-run", Hand),
-        Act<HoldRequest>("TakeIncident", "take-incident", Hand),
-        Act<HoldRequest>("UndoIncident", "undo-incident", Hand),
-        Act<GradeIncidentRequest>("GradeIncident", "grade-incident", r => new About(
-            r.Run, FormattableString.Invariant($"{r.Run}/{r.Stage}/{r.Number}"), FormattableString.Invariant($"grade {r.Grade}"))),
-        Act<NodeCommand>("CordonNode", "cordon-node", Node),
-        Act<NodeCommand>("UncordonNode", "uncordon-node", Node),
-        Act<NodeCommand>("DrainNode", "drain-node", Node),
-        Act<NodeCommand>("KillNode", "kill-node", Node, Told.Before),
-        Act<NodeCommand>("HealNode", "heal-node", Node, Told.Before),
-        Act<MoveWaitingGangRequest>("MoveWaitingGang", "move-gang", r => About.Of(r.Run, r.Stage, r.Reason)),
-        Act<GiveWayRequest>("GiveWay", "give-way", r => new About(
-            r.Gangs.Count == 1 ? r.Gangs[0].Split('/')[0] : "", string.Join(' ', r.Gangs.Take(20)), r.Reason)),
-        Act<PlanMaintenanceRequest>("PlanMaintenance", "plan-maintenance", r => new About("", r.Name, r.Reason)),
-        Act<CancelMaintenanceRequest>("CancelMaintenance", "cancel-maintenance", r => new About("", r.Name)),
-        Act<DrillRequest>("Drill", "drill", r => About.Of(r.Run, r.Stage, $"fault {r.Fault}"), Told.Before),
-        Act<GenerateRequest>("Generate", "try-checkpoint", r => About.Of(r.Run, r.Stage), Told.Before),
-        Act<RecordTraceRequest>("RecordTrace", "record-trace", r => About.Of(r.Run, r.Stage), Told.Before),
-        Act<TryNotificationsRequest>("TryNotifications", "try-notifications", _ => About.Nothing, Told.Before),
+        .. Looks(Reach.Any, "GetVersion", "GetSchema", "GetHealth", "WatchHealth", "ForecastPipeline", "GetCluster", "WatchCluster",
+            "Foresee"),
+        .. Looks(Reach.Run, "GetRun", "WatchRun", "CloneRun", "ListEvents", "WatchEvents", "GetIncident", "ScoreDrill", "GetTrace",
+            "ListTraces", "ListCheckpoints", "GetLogs", "WatchLogs", "ListRanks", "ListSeries", "GetExpertLoad", "WatchExpertLoad"),
+        .. Looks(Reach.RunOrList, "ListRuns", "WatchRuns", "ListIncidents"),
+        .. Looks(Reach.RunOrEveryTeam, "ListAudit"),
+        .. Looks(Reach.EveryTeam, "VerifyAudit"),
+        // It looks whether files are there that the text names.
+        Look("CheckPipeline", Role.Operator, Reach.Any),
+        Look("ListTokens", Role.Admin, Reach.InTheText),
+        .. ActsOnRuns(),
+        .. ActsOnAll(),
+        Act<CreateTokenRequest>("CreateToken", Rights.CreateToken, Role.Admin, Reach.InTheText, r => new About("", r.Name,
+            $"{r.Role} of {Rights.TeamInWords(r.Team)}")),
+        Act<RevokeTokenRequest>("RevokeToken", "revoke-token", Role.Admin, Reach.InTheText, r => new About("", r.Id)),
     ];
 
-    private static IEnumerable<KeyValuePair<string, OpsAct>> Reads() =>
-        Looks.Select(call => KeyValuePair.Create(call, new OpsAct(call, Told.Never, _ => About.Nothing)));
+    private static IEnumerable<KeyValuePair<string, OpsAct>> ActsOnRuns() =>
+    [
+        Act<SubmitRunRequest>("SubmitRun", "submit-run", Role.Operator, Reach.InTheText, r => About.Of(r.Name, by: r.DeclaredBy)),
+        OnRun<RunCommand>("PauseRun", "pause-run", r => About.Of(r.Name, why: r.Reason)),
+        OnRun<RunCommand>("ResumeRun", "resume-run", r => About.Of(r.Name, why: r.Reason)),
+        OnRun<RunCommand>("CancelRun", "cancel-run", r => About.Of(r.Name, why: r.Reason)),
+        OnRun<RetryRunRequest>("RetryRun", "retry-run",
+            r => About.Of(r.Name, r.Stage, r.HasCheckpointStep ? FormattableString.Invariant($"from step {r.CheckpointStep}") : "")),
+        OnRun<HoldRequest>("HoldRun", "hold-run", Hand),
+        OnRun<HoldRequest>("ReleaseRun", "release-run", Hand),
+        OnRun<HoldRequest>("TakeIncident", "take-incident", Hand),
+        OnRun<HoldRequest>("UndoIncident", "undo-incident", Hand),
+        OnRun<GradeIncidentRequest>("GradeIncident", "grade-incident", r => new About(
+            r.Run, FormattableString.Invariant($"{r.Run}/{r.Stage}/{r.Number}"), FormattableString.Invariant($"grade {r.Grade}"))),
+        OnRun<GenerateRequest>("Generate", "try-checkpoint", r => About.Of(r.Run, r.Stage), Told.Before),
+        OnRun<RecordTraceRequest>("RecordTrace", "record-trace", r => About.Of(r.Run, r.Stage), Told.Before),
+        Act<DrillRequest>("Drill", "drill", Role.Admin, Reach.Run, r => About.Of(r.Run, r.Stage, $"fault {r.Fault}"), Told.Before),
+    ];
 
-    private static KeyValuePair<string, OpsAct> Act<T>(string call, string name, Func<T, About> of, Told told = Told.WithTheAct)
-        where T : IMessage => KeyValuePair.Create(call, new OpsAct(name, told, request => of((T)request)));
+    private static IEnumerable<KeyValuePair<string, OpsAct>> ActsOnAll() =>
+    [
+        OnAll<NodeCommand>("CordonNode", "cordon-node", Node),
+        OnAll<NodeCommand>("UncordonNode", "uncordon-node", Node),
+        OnAll<NodeCommand>("DrainNode", "drain-node", Node),
+        OnAll<NodeCommand>("KillNode", "kill-node", Node, Told.Before),
+        OnAll<NodeCommand>("HealNode", "heal-node", Node, Told.Before),
+        OnAll<MoveWaitingGangRequest>("MoveWaitingGang", "move-gang", r => About.Of(r.Run, r.Stage, r.Reason)),
+        OnAll<GiveWayRequest>("GiveWay", "give-way", r => new About(
+            r.Gangs.Count == 1 ? r.Gangs[0].Split('/')[0] : "", string.Join(' ', r.Gangs.Take(20)), r.Reason)),
+        OnAll<PlanMaintenanceRequest>("PlanMaintenance", "plan-maintenance", r => new About("", r.Name, r.Reason)),
+        OnAll<CancelMaintenanceRequest>("CancelMaintenance", "cancel-maintenance", r => new About("", r.Name)),
+        OnAll<TryNotificationsRequest>("TryNotifications", "try-notifications", _ => About.Nothing, Told.Before),
+    ];
+
+    private static IEnumerable<KeyValuePair<string, OpsAct>> Looks(Reach reach, params string[] calls) =>
+        calls.Select(call => Look(call, Role.Viewer, reach));
+
+    private static KeyValuePair<string, OpsAct> Look(string call, Role role, Reach reach) =>
+        KeyValuePair.Create(call, new OpsAct(call, new Need(role, reach), Told.Never, _ => About.Nothing));
+
+    private static KeyValuePair<string, OpsAct> OnRun<T>(string call, string name, Func<T, About> of, Told told = Told.WithTheAct)
+        where T : IMessage => Act(call, name, Role.Operator, Reach.Run, of, told);
+
+    private static KeyValuePair<string, OpsAct> OnAll<T>(string call, string name, Func<T, About> of, Told told = Told.WithTheAct)
+        where T : IMessage => Act(call, name, Role.Operator, Reach.EveryTeam, of, told);
+
+    private static KeyValuePair<string, OpsAct> Act<T>(
+        string call, string name, Role role, Reach reach, Func<T, About> of, Told told = Told.WithTheAct)
+        where T : IMessage => KeyValuePair.Create(call, new OpsAct(name, new Need(role, reach), told, request => of((T)request)));
 
     private static About Hand(HoldRequest request) => new(request.Run,
         request.Number > 0 ? FormattableString.Invariant($"{request.Run}/{request.Stage}/{request.Number}") : request.Run, request.Reason,

@@ -1,0 +1,57 @@
+using System.Security.Claims;
+using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Storage.People;
+using DeepSeekOps.Decisions.People;
+
+namespace DeepSeekOps.ControlPlane.Api.People;
+
+/// <summary>Why what was shown opens nothing; told to who has shown it.</summary>
+internal sealed record TurnedAway(string Why);
+
+/// <summary>Finds out who shows a token or a cookie: the owner, or somebody with a token of the list.</summary>
+internal sealed class PeopleAtTheDoor(AccessKey key, AccessTokens tokens, TimeProvider clock)
+{
+    /// <summary>Which token's page a circuit is of; empty: the owner's.</summary>
+    public const string TokenClaim = "dsops-token";
+
+    public async Task<bool> ByToken(HttpContext context, string token)
+    {
+        if (!key.IsPeoplesToken(token))
+        {
+            return LetIn(context, await tokens.Shown(token, context.RequestAborted));
+        }
+
+        // The house itself, for a page of somebody who may less: he decides, not the house.
+        string of = context.Request.Headers[TokenHeader.OnBehalf].ToString();
+        return of.Length == 0 ? LetIn(context, Holder.Owner)
+            : LetIn(context, await tokens.Named(of, context.RequestAborted));
+    }
+
+    public async Task<bool> ByCookie(HttpContext context, string cookie) => key.IsCookie(cookie) ? LetIn(context, Holder.Owner)
+        : key.TokenOfCookie(cookie) is { } id
+            && LetIn(context, await tokens.Named(id, context.RequestAborted));
+
+    private bool LetIn(HttpContext context, KnownToken? known)
+    {
+        if (known is not null && known.Opens(clock.GetUtcNow()))
+        {
+            return LetIn(context, known.Token.Holder);
+        }
+
+        if (known is { } over)
+        {
+            string which = over.Token.Holder.InWords;
+            context.Features.Set(new TurnedAway(over.Ended.Length > 0 ? $"The {which} was {over.Ended}. "
+                : FormattableString.Invariant($"The {which} expired on {over.Token.ExpiresAt:yyyy-MM-dd HH:mm} UTC. ")));
+        }
+
+        return false;
+    }
+
+    private static bool LetIn(HttpContext context, Holder holder)
+    {
+        context.Features.Set(holder);
+        context.User = new ClaimsPrincipal(new ClaimsIdentity([new Claim(TokenClaim, holder.TokenId)], "dsops"));
+        return true;
+    }
+}
