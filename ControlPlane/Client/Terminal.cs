@@ -12,8 +12,14 @@ public sealed record Terminal(TextWriter Output, TextWriter Error, int Width, bo
     public static Terminal Standard()
     {
         bool piped = Console.IsOutputRedirected;
-        return new Terminal(Console.Out, Console.Error, WidthOfStandard(piped), Colors: !piped && !NoColorWanted, Interactive: !piped);
+        return new Terminal(Console.Out, Console.Error, WidthOfStandard(piped), Colors: !piped && !NoColorWanted, Interactive: !piped)
+        {
+            ErrorWidth = WidthOfStandard(Console.IsErrorRedirected),
+        };
     }
+
+    /// <summary>Of what is said by <see cref="Error"/>: it stays on the terminal where only the result goes into a pipe.</summary>
+    public int ErrorWidth { get; init; } = Width;
 
     /// <summary>Results that programs read or people copy (JSON, pipelines, log lines): their lines are never broken.</summary>
     public TextWriter Document => Output is PlainWriter plain ? plain.Whole : Output;
@@ -28,7 +34,7 @@ public sealed record Terminal(TextWriter Output, TextWriter Error, int Width, bo
     public Terminal Plain() => this with
     {
         Output = Output as PlainWriter ?? new PlainWriter(Output, Width),
-        Error = Error as PlainWriter ?? new PlainWriter(Error, Width),
+        Error = Error as PlainWriter ?? new PlainWriter(Error, ErrorWidth),
     };
 
     /// <summary>The same terminal as Spectre draws on it.</summary>

@@ -108,7 +108,7 @@ internal static class StoreFailure
 
 /// <summary>The database does not take a write, and why; the statement is not to blame.</summary>
 public sealed class StoreUnwritableException(StoreTrouble trouble,
-    Exception? inner = null) : IOException($"the database cannot be written: {trouble.Why}", inner)
+    Exception? inner = null) : IOException($"The database cannot be written: {trouble.Why}", inner)
 {
     public StoreTrouble Trouble { get; } = trouble;
 }

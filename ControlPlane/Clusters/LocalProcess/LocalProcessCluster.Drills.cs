@@ -20,7 +20,7 @@ public sealed partial class LocalProcessCluster
             var pod = Pods.Values.FirstOrDefault(
                 p => p.Id.Stage == plan.Stage && p.Node == plan.Node && p is { DeletedAt: null, EndedAt: null });
             return pod?.Agent is not { } agent || !ProcessTable.Alive(agent)
-                ? DrillStruck.Refused($"the agent of {plan.Stage} on {plan.Node} has just ended by itself. Try again when it trains.")
+                ? DrillStruck.Refused($"The agent of {plan.Stage} on {plan.Node} has just ended by itself. Try again when it trains.")
                 : plan.Fault switch
                 {
                     DrillFault.KillRank => ToRank(plan, agent, ProcessTable.SigKill, "SIGKILL"),
@@ -48,7 +48,7 @@ public sealed partial class LocalProcessCluster
         if (ProcessTable.SessionOf(agent).FirstOrDefault(p => p.Pid == plan.Pid && p != agent) is not { } rank)
         {
             return DrillStruck.Refused(
-                $"rank {plan.Rank} on {plan.Node} (pid {plan.Pid}) has just ended by itself. Try again when the stage trains.");
+                $"Rank {plan.Rank} on {plan.Node} (pid {plan.Pid}) has just ended by itself. Try again when the stage trains.");
         }
 
         ProcessTable.Signal(rank, signal);

@@ -35,7 +35,7 @@ public sealed partial class SimulatedCluster
                     or DrillFault.Slow or DrillFault.KillControlPlane or DrillFault.DatabaseDown
                     or DrillFault.FillDisk:
                     return DrillStruck.Refused(
-                        $"a simulated cluster has no process and no file for '{plan.Fault.NameOf()}'. It can be drilled with kill-agent, "
+                        $"A simulated cluster has no process and no file for '{plan.Fault.NameOf()}'. It can be drilled with kill-agent, "
                         + "kill-node and nan; `dsops dev --drills` on local processes knows all.");
                 default:
                     throw new UnreachableException($"fault {plan.Fault}");

@@ -44,7 +44,7 @@ public static class RunCommands
     public static CommandDecision Pause(Run run, string reason, DateTimeOffset now) => run switch
     {
         { Phase.Terminal: true } => Over(run, "pause"),
-        { Intent: Intent.Cancel } => new CommandDecision.Refuse($"run {run.Name} is being cancelled"),
+        { Intent: Intent.Cancel } => new CommandDecision.Refuse($"Run {run.Name} is being cancelled"),
         _ => new CommandDecision.Take((run with { Intent = Intent.Pause, Question = "", Reason = Or(reason, "a person asked for it") })
             .Say(now, "pause-asked", EventLevel.Info, $"will pause: {Or(reason, "no reason given")}")),
     };
@@ -53,12 +53,12 @@ public static class RunCommands
     {
         if (run.Phase.Terminal)
         {
-            return new CommandDecision.Refuse($"run {run.Name} has ended ({NameOf(run.Phase)}); retry begins it again");
+            return new CommandDecision.Refuse($"Run {run.Name} has ended ({NameOf(run.Phase)}); retry begins it again");
         }
 
         if (run.Intent == Intent.Cancel)
         {
-            return new CommandDecision.Refuse($"run {run.Name} is being cancelled");
+            return new CommandDecision.Refuse($"Run {run.Name} is being cancelled");
         }
 
         // A resume at a gate is the person's go that the gate waits for.
@@ -85,12 +85,12 @@ public static class RunCommands
     {
         if (stage.Length == 0 && run.Current == run.Stages.Length)
         {
-            return new CommandDecision.Refuse($"all stages of {run.Name} are completed: name the one to begin again ({Names(run)})");
+            return new CommandDecision.Refuse($"All stages of {run.Name} are completed: name the one to begin again ({Names(run)})");
         }
 
         if (stage.Length > 0 && run.Stages.All(s => s.Work.Name != stage))
         {
-            return new CommandDecision.Refuse($"run {run.Name} has no stage '{stage}'; it has {Names(run)}");
+            return new CommandDecision.Refuse($"Run {run.Name} has no stage '{stage}'; it has {Names(run)}");
         }
 
         int index = stage.Length == 0 ? run.Current : run.IndexOf(stage);
@@ -98,25 +98,25 @@ public static class RunCommands
         if (index > run.Current || (run.Stages[index].Round == 0 && index == run.Current && !run.Phase.Terminal))
         {
             string first = run.Stages[Math.Min(run.Current, run.Stages.Length - 1)].Work.Name;
-            return new CommandDecision.Refuse($"stage {name} has not begun yet; {first} comes first");
+            return new CommandDecision.Refuse($"Stage {name} has not begun yet; {first} comes first");
         }
 
         if (index < run.Current && !run.Phase.Terminal && run.Phase is not RunPhase.Paused)
         {
-            return new CommandDecision.Refuse($"run {run.Name} is {NameOf(run.Phase)} in a later stage; pause or cancel it "
+            return new CommandDecision.Refuse($"Run {run.Name} is {NameOf(run.Phase)} in a later stage; pause or cancel it "
                 + $"first, then retry from {name}");
         }
 
         if (run.Intent == Intent.Cancel && !run.Phase.Terminal)
         {
-            return new CommandDecision.Refuse($"run {run.Name} is being cancelled; retry once it has ended");
+            return new CommandDecision.Refuse($"Run {run.Name} is being cancelled; retry once it has ended");
         }
 
         var usable = reports[index]?.UsableSteps ?? [];
         if (checkpointStep is > 0 and var step && !usable.Contains(step))
         {
             string have = usable.IsEmpty ? "none" : string.Join(", ", usable);
-            return new CommandDecision.Refuse($"stage {name} has no usable checkpoint of step {step}; usable: {have}");
+            return new CommandDecision.Refuse($"Stage {name} has no usable checkpoint of step {step}; usable: {have}");
         }
 
         return new CommandDecision.Take(Again(run, index, checkpointStep, now));
@@ -203,7 +203,7 @@ public static class RunCommands
     }
 
     private static CommandDecision.Refuse Over(Run run, string verb) =>
-        new($"run {run.Name} has ended ({NameOf(run.Phase)}): there is nothing to {verb}");
+        new($"Run {run.Name} has ended ({NameOf(run.Phase)}): there is nothing to {verb}");
 
     private static string Or(string reason, string instead) => reason.Length == 0 ? instead : reason;
 

@@ -46,7 +46,7 @@ public static class RunHolds
     /// <summary>Ends whatever hold there is, whoever laid it on: the one who did may be asleep.</summary>
     public static CommandDecision Release(Run run, HandAsked asked, DateTimeOffset now) =>
         run.Held is not { } hold || !hold.Stands(now)
-            ? new CommandDecision.Refuse($"nobody holds run {run.Name}, and nobody has taken an incident of it over")
+            ? new CommandDecision.Refuse($"Nobody holds run {run.Name}, and nobody has taken an incident of it over")
             : new CommandDecision.Take((run with
             {
                 Held = hold with { EndedAt = now, EndedBy = asked.By, EndedWhy = asked.Why },
@@ -63,10 +63,10 @@ public static class RunHolds
 
         var incident = Newest(run, asked.Stage, reports);
         string why = incident is null || incident.Number != asked.Incident
-            ? $"incident {asked.Incident} of {asked.Stage} is not its newest: what followed it was done on top of it. "
+            ? $"Incident {asked.Incident} of {asked.Stage} is not its newest: what followed it was done on top of it. "
                 + $"`dsops retry {run.Name} --stage {asked.Stage} --from STEP` goes back to a checkpoint"
-            : incident.Undo is not { } answer ? $"nothing was done for incident {asked.Incident} of {asked.Stage}"
-            : answer.Can ? "" : $"incident {asked.Incident} of {asked.Stage} cannot be taken back: {answer.Words}";
+            : incident.Undo is not { } answer ? $"Nothing was done for incident {asked.Incident} of {asked.Stage}"
+            : answer.Can ? "" : $"Incident {asked.Incident} of {asked.Stage} cannot be taken back: {answer.Words}";
         return why.Length > 0 ? new CommandDecision.Refuse(why)
             : new CommandDecision.Take((run with
             {
@@ -122,17 +122,17 @@ public static class RunHolds
         if (run.Held is { } hold && hold.Stands(now) && hold.By != asked.By)
         {
             string verb = hold.Taken ? "give-back" : "release";
-            return $"run {run.Name} is {hold.InWords} ({Or(hold.Why)}); `dsops incidents {verb} {run.Name}` ends that first";
+            return $"Run {run.Name} is {hold.InWords} ({Or(hold.Why)}); `dsops incidents {verb} {run.Name}` ends that first";
         }
 
         return asked.Incident == 0 ? null
             : Newest(run, asked.Stage, reports) is not { } newest || newest.Number != asked.Incident
-                ? $"incident {asked.Incident} of {asked.Stage} is not its newest; nothing more is done about it"
-            : newest.State == IncidentState.Closed ? $"incident {asked.Incident} of {asked.Stage} is closed: nothing more is done about it"
+                ? $"Incident {asked.Incident} of {asked.Stage} is not its newest; nothing more is done about it"
+            : newest.State == IncidentState.Closed ? $"Incident {asked.Incident} of {asked.Stage} is closed: nothing more is done about it"
             : null;
     }
 
-    private static string Over(Run run) => $"run {run.Name} is {RunCommands.NameOf(run.Phase)}: nothing is done about it by itself any "
+    private static string Over(Run run) => $"Run {run.Name} is {RunCommands.NameOf(run.Phase)}: nothing is done about it by itself any "
         + $"more; `dsops retry {run.Name}` begins it again";
 
     private static IncidentReport? Newest(Run run, string stage, ImmutableArray<StageReport?> reports) =>

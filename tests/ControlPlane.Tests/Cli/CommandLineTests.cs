@@ -108,6 +108,34 @@ public sealed class CommandLineTests
         Assert.DoesNotContain("1 spare nodes", plan, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("deepseek-v3.yaml", "MEMORY    ETTR", 80)]
+    [InlineData("mini.yaml", "TOKENS  CHECKPOINT", 60)]
+    public async Task A_plan_in_a_pipe_has_the_table_that_a_terminal_has_and_no_column_without_a_figure(string file, string ends, int width)
+    {
+        string path = Path.Combine(Pipelines.Examples.Root, "deploy", "examples", file);
+        var (_, plan, _) = await Run(4_000, "plan", path);
+        string[] table =
+            [.. plan.Split('\n').SkipWhile(l => !l.StartsWith("STAGE", StringComparison.Ordinal)).TakeWhile(l => l.Length > 0)];
+        Assert.Equal(6, table.Length);
+        Assert.EndsWith(ends, table[0].TrimEnd(), StringComparison.Ordinal);
+        Assert.All(table, line => Assert.InRange(line.TrimEnd().Length, 1, width));
+        Assert.Contains("checkpoint", plan, StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Fact]
+    public async Task What_is_wrong_stays_within_the_terminal_where_only_the_result_goes_into_a_pipe()
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        var terminal = Terminal(4_000, output, error) with { ErrorWidth = 60 };
+        string missing = Path.Combine(Path.GetTempPath(), "a-pipeline-that-is-not-there.yaml");
+        await CommandLine.Run(["plan", missing], terminal, TestContext.Current.CancellationToken);
+        Assert.Empty(output.ToString());
+        Assert.All(error.ToString().Split('\n').Where(line => !line.Contains(missing, StringComparison.Ordinal)),
+            line => Assert.InRange(line.TrimEnd().Length, 0, 60));
+        Assert.True(error.ToString().Trim().Split('\n').Length > 2, error.ToString());
+    }
+
     [Fact]
     public async Task A_verb_that_does_not_exist_is_wrong_use_and_names_the_near_one()
     {
