@@ -127,33 +127,6 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         }
     }
 
-    /// <summary>
-    /// The clean end of `dsops dev`: agents may save, then everything ends. From now on nothing is started, and pods are shown as
-    /// unknown, so that no planner takes the end of the whole for a failure of its parts. Call it while agents can still report.
-    /// </summary>
-    /// <returns>True when no process is left.</returns>
-    public async Task<bool> Stop(string reason, CancellationToken cancellation)
-    {
-        await _changing.WaitAsync(cancellation);
-        try
-        {
-            Look();
-            _stopping = true;
-            foreach (var (folder, pod) in Pods.Where(p => p.Value is { DeletedAt: null, EndedAt: null }).ToImmutableArray())
-            {
-                // Before the signal: should we die in between, the next start still knows that this was no failure.
-                Note(folder, pod with { Stopped = true });
-            }
-
-            var pods = Pods.Where(p => p.Value.DeletedAt is null).ToImmutableArray();
-            return await End(pods, ProcessTable.SigTerm, _options.StopPatience, reason, cancellation);
-        }
-        finally
-        {
-            _changing.Release();
-        }
-    }
-
     /// <summary>A copied data directory remembers agents of the original, which are none of its own.</summary>
     public static void Forget(string dataDirectory, DateTimeOffset now)
     {
@@ -267,65 +240,6 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
             {
                 _deaths[pod.Node] = (reason, now, _clock.GetTimestamp());
             }
-        }
-    }
-
-    /// <summary>Signals, waits, and kills what is left: the agents and all processes of their sessions.</summary>
-    private async Task<bool> End(
-        ImmutableArray<KeyValuePair<string, LocalPod>> pods, int signal, TimeSpan patience, string reason, CancellationToken cancellation)
-    {
-        foreach (var (folder, pod) in pods.Where(p => p.Value.EndedAt is null))
-        {
-            Note(folder, pod with { Reason = reason });
-        }
-
-        var agents = pods.Select(p => p.Value.Agent).OfType<ProcessIdentity>().ToImmutableArray();
-        foreach (var agent in agents)
-        {
-            ProcessTable.Signal(agent, signal);
-        }
-
-        bool gone = await Gone(agents, patience, cancellation);
-        if (!gone)
-        {
-            foreach (var process in agents.SelectMany(a => ProcessTable.SessionOf(a)))
-            {
-                ProcessTable.Signal(process, ProcessTable.SigKill);
-            }
-
-            gone = await Gone(agents, _options.FencePatience, cancellation);
-        }
-
-        Look();
-        return gone;
-    }
-
-    private async Task<bool> Gone(ImmutableArray<ProcessIdentity> agents, TimeSpan patience, CancellationToken cancellation)
-    {
-        long began = _clock.GetTimestamp();
-        using var poll = new PeriodicTimer(FencePoll, _clock);
-        var seen = ImmutableHashSet<ProcessIdentity>.Empty;
-        while (true)
-        {
-            var left = agents.SelectMany(a => ProcessTable.SessionOf(a)).ToImmutableHashSet();
-            seen = seen.Union(left);
-            if (left.IsEmpty)
-            {
-                // Agents that we started are reaped by .NET; ranks that lost their agent may have become our children.
-                foreach (var orphan in seen.Except(agents))
-                {
-                    ProcessTable.Reap(orphan);
-                }
-
-                return true;
-            }
-
-            if (_clock.GetElapsedTime(began) > patience)
-            {
-                return false;
-            }
-
-            await poll.WaitForNextTickAsync(cancellation);
         }
     }
 

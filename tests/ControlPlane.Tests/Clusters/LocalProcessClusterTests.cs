@@ -205,6 +205,22 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal((PodPhase.Stopped, "dsops dev was stopped"), (next.Phase, next.Reason));
     }
 
+    /// <summary>What an agent tells last is acknowledged by a tick, and a tick looks at the cluster.</summary>
+    [Fact]
+    public async Task While_agents_have_their_last_word_the_cluster_can_be_looked_at()
+    {
+        var cluster = Open();
+        await cluster.CreatePods(Gang(1), Cancelled);
+        var agent = ProcessTable.Identify(Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods)))!;
+        ProcessTable.Signal(agent, 19); // SIGSTOP: it says nothing until it is woken
+        var stop = cluster.Stop("test", Cancelled);
+        Assert.True((await cluster.Observe(Cancelled).WaitAsync(TimeSpan.FromSeconds(20), Cancelled)).Stopping);
+        Assert.False(stop.IsCompleted);
+        ProcessTable.Signal(agent, 18);
+        Assert.True(await stop);
+        Assert.False(ProcessTable.Alive(agent));
+    }
+
     /// <summary>What its own lines tell of its ranks is not what ended it.</summary>
     [Fact]
     public async Task What_an_agent_printed_as_it_broke_is_its_pods_word_and_evidence()
