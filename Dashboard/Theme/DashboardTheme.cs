@@ -49,7 +49,13 @@ public static class DashboardTheme
             LinesInputs = "#414b5c",
             TableLines = "#222936",
             Divider = "#272e3b",
+            // On buttons that are filled with these; white on them is too faint.
             PrimaryContrastText = "#0d1017",
+            SecondaryContrastText = "#0d1017",
+            InfoContrastText = "#0d1017",
+            SuccessContrastText = "#0d1017",
+            WarningContrastText = "#0d1017",
+            ErrorContrastText = "#0d1017",
         },
         LayoutProperties = new LayoutProperties { DefaultBorderRadius = "8px", AppbarHeight = "52px" },
         Typography = new Typography

@@ -69,6 +69,38 @@ public sealed class AccessibilityTests(LiveRun live)
         Assert.True(found.Count == 0, string.Join(Environment.NewLine, found));
     }
 
+    /// <summary>What is asked before something is done, and the help: 8 s on a quiet machine.</summary>
+    [Fact]
+    public async Task Axe_finds_nothing_on_any_dialog_and_Escape_leaves_it()
+    {
+        Assert.SkipUnless(Browser.IsInstalled && File.Exists(Axe), Browser.Missing);
+        await using var browser = await Browser.Open();
+        var (page, found) = (browser.Page, new List<string>());
+        await page.GotoAsync(live.Dsops.Open("/runs/live?tab=incidents"));
+        await page.Locator("[data-circuit=open]").WaitForAsync(new() { State = WaitForSelectorState.Attached });
+        await page.EvaluateAsync(await File.ReadAllTextAsync(Axe, TestContext.Current.CancellationToken));
+        foreach (string open in new[] { "Pause", "Cancel", "Hold automation", "?" })
+        {
+            var dialog = page.Locator(open == "?" ? "dialog#ds-keys[open]" : ".mud-dialog");
+            await (open == "?" ? page.Keyboard.PressAsync("?") : page.Locator("main button", new() { HasText = open }).First.ClickAsync());
+            await dialog.WaitForAsync();
+            foreach (var (width, height) in Windows)
+            {
+                foreach (var scheme in Schemes)
+                {
+                    await Show(page, width, height, scheme);
+                    found.AddRange((await page.EvaluateAsync<string[]>(Violations)).Select(v => $"{open} at {width}, {scheme}: {v}"));
+                }
+            }
+
+            await page.Keyboard.PressAsync("Escape");
+            await dialog.WaitForAsync(new() { State = WaitForSelectorState.Hidden });
+            await Show(page, Windows[0].Width, Windows[0].Height, ColorScheme.Light);
+        }
+
+        Assert.True(found.Count == 0, string.Join(Environment.NewLine, found));
+    }
+
     /// <summary>Returns when the page has followed: what it observes of its size is told within two frames.</summary>
     private static async Task Show(IPage page, int width, int height, ColorScheme scheme)
     {

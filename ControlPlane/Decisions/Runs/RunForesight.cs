@@ -20,8 +20,9 @@ public static class RunForesight
         ? new Foresight(["Nothing of it runs, so nothing is lost. Checkpoints stay."])
         : new Foresight([
             Lost(stage), Frees(pipeline, stage),
-            Words.Count(run.Stages.Count(s => s.State == "waiting"), "stage that has not begun will", "stages that have not begun will")
-                + " not begin. Checkpoints stay: a retry or a clone can go on from them."]);
+            (run.Stages.Count(s => s.State == "waiting") is > 0 and var waiting
+                ? Words.Count(waiting, "stage that has not begun", "stages that have not begun") + " will not begin. " : "")
+                + "Checkpoints stay: a retry or a clone can go on from them."]);
 
     /// <param name="name">Empty: the stage whose turn it is.</param>
     /// <param name="checkpointStep">Null: its newest good checkpoint.</param>
@@ -71,9 +72,9 @@ public static class RunForesight
 
     private static string Frees(PipelineSpec pipeline, StageView stage) =>
         pipeline.Stages.FirstOrDefault(s => s.Name == stage.Name) is { } spec
-        && pipeline.ResourcesOf(spec) is var resources
-            ? $"{Words.Count(resources.Nodes * resources.RanksPerNode, "GPU", "GPUs")} on {Words.Count(resources.Nodes, "node", "nodes")} "
-                + "become free for whoever waits." : "";
+        && pipeline.ResourcesOf(spec) is var resources && resources.Nodes * resources.RanksPerNode is var gpus
+            ? $"{Words.Count(gpus, "GPU", "GPUs")} on {Words.Count(resources.Nodes, "node", "nodes")} {(gpus == 1 ? "becomes" : "become")} "
+                + "free for whoever waits." : "";
 
     private static string Steps(long steps) => steps == 1 ? "1 step" : $"{Number(steps)} steps";
 

@@ -36,6 +36,8 @@ public sealed class RunForesightTests
             StringComparison.Ordinal);
         Assert.Equal("v3 has ended (failed): there is nothing to pause.",
             RunForesight.Pause(Run("failed", Stage("pretrain", "failed", 30, 20)), Pipeline).Impossible);
+        var alone = RunForesight.Cancel(Run("running", Stage("pretrain", "running", 30, 20)), Pipeline).Consequences;
+        Assert.Equal("Checkpoints stay: a retry or a clone can go on from them.", alone[^1]);
         Assert.StartsWith("Nothing of it runs",
             RunForesight.Cancel(Run("queued", Stage("pretrain", "queued", 0, null)), Pipeline).Consequences[0], StringComparison.Ordinal);
     }
