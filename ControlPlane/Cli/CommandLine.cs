@@ -19,7 +19,7 @@ public static class CommandLine
         terminal = terminal.Plain();
         var root = Build(terminal);
         var parsed = root.Parse(args);
-        if (parsed.Errors.Count > 0 || UnknownOption(parsed) is not null)
+        if (parsed.Errors.Count > 0 || UnknownOption(parsed) is not null || WithoutValue(root, parsed) is not null)
         {
             string verb = parsed.CommandResult.Command == root ? "dsops" : $"dsops {parsed.CommandResult.Command.Name}";
             Report(terminal, args.Contains(CommonOptions.Json.Name), WrongUse(root, parsed, verb));
@@ -85,10 +85,13 @@ public static class CommandLine
     /// <summary>A verb that does not exist is named, with the one that was probably meant.</summary>
     private static RefusalException WrongUse(RootCommand root, ParseResult parsed, string verb)
     {
+        if (WithoutValue(root, parsed) is { } swallowed)
+        {
+            return new RefusalException(swallowed, $"See `{verb} --help`.", ExitCode.Usage);
+        }
         if (UnknownOption(parsed) is { } written)
         {
-            string[] options = [.. parsed.CommandResult.Command.Options.Concat(root.Options.Where(o => o.Recursive)).Select(o => o.Name)];
-            string? meant = Nearest.To(written, options).FirstOrDefault();
+            string? meant = Nearest.To(written, OptionsOf(root, parsed)).FirstOrDefault();
             return new RefusalException($"{verb} has no option '{written}'.",
                 $"{(meant is null ? "" : $"Did you mean {meant}? ")}See `{verb} --help`.", ExitCode.Usage);
         }
@@ -101,6 +104,19 @@ public static class CommandLine
         return new RefusalException(
             $"'{word}' is not a verb of dsops.", near is null ? "See `dsops --help`." : $"Did you mean `dsops {near}`? See `dsops --help`.",
             ExitCode.Usage);
+    }
+
+    private static string[] OptionsOf(RootCommand root, ParseResult parsed) =>
+        [.. parsed.CommandResult.Command.Options.Concat(root.Options.Where(o => o.Recursive)).Select(o => o.Name)];
+
+    /// <summary>The parser takes the next option for the value that is missing: `--stage --json` asked for the stage "--json".</summary>
+    private static string? WithoutValue(RootCommand root, ParseResult parsed)
+    {
+        string[] options = OptionsOf(root, parsed);
+        return parsed.CommandResult.Children.OfType<OptionResult>().Where(option => !option.Implicit)
+            .SelectMany(option => option.Tokens.Where(token => options.Contains(token.Value))
+                .Select(token => $"{option.Option.Name} has no value: {token.Value} follows it."))
+            .FirstOrDefault();
     }
 
     /// <summary>
@@ -160,7 +176,9 @@ public static class CommandLine
         }
         else
         {
-            terminal.Error.WriteLine($"error: {failure.Message}");
+            // Some come from decisions, which end no reason with a full stop, since it may go on.
+            string end = failure.Message is [.., var last] && (char.IsLetterOrDigit(last) || last is ')' or '\'' or '`') ? "." : "";
+            terminal.Error.WriteLine($"error: {failure.Message}{end}");
             if (failure.Fix.Length > 0)
             {
                 terminal.Error.WriteLine($"  fix: {failure.Fix}");

@@ -126,7 +126,8 @@ internal static class PlanVerb
         [
             Say($"per trillion tokens: {stage.DaysPerTrillionTokens:0.00} days, {Scaled(stage.GpuHoursPerTrillionTokens)} GPU-hours"),
             Say($"GFLOP per token: {stage.FlopsPerToken / 1e9:0.0} (matrix products with gate and MTP, causal, forward and backward)"),
-            Say($"step: {step.BusySeconds:0.00} s busy, {step.BubbleSeconds:0.00} s bubble ({step.BubbleShare:0.0 %}), {step.OptimizerSeconds:0.00} s optimizer"),
+            Say($"step: {step.BusySeconds:0.00} s busy, {step.BubbleSeconds:0.00} s bubble ({step.BubbleShare:0.0 %}), ")
+                + Say($"{step.OptimizerSeconds:0.00} s optimizer"),
             Say($"chunks per step: {step.Chunks:0.#} on each of {step.DataParallel} data-parallel ranks"),
             Say($"bubble: 1F1B {bubbles.OneForwardOneBackward:0.00} s, ZB1P {bubbles.ZeroBubble:0.00} s, ")
                 + Say($"DualPipe {bubbles.DualPipe:0.00} s, DualPipeV {bubbles.DualPipeV:0.00} s"),

@@ -88,6 +88,9 @@ public sealed class CommandLineTests
     [InlineData("show --jsn", "dsops show has no option '--jsn'.", "Did you mean --json?")]
     [InlineData("show mini --jsn", "dsops show has no option '--jsn'.", "Did you mean --json?")]
     [InlineData("logs mini --rnak 0", "dsops logs has no option '--rnak'.", "Did you mean --rank?")]
+    [InlineData("checkpoints mini --stage --data-dir D", "--stage has no value: --data-dir follows it.", "dsops checkpoints --help")]
+    [InlineData("logs mini --rank --json", "--rank has no value: --json follows it.", "dsops logs --help")]
+    [InlineData("runs --search --all", "--search has no value: --all follows it.", "dsops runs --help")]
     public async Task A_misspelt_option_is_never_a_name(string written, string problem, string fix)
     {
         var (code, _, error) = await Run(80, written.Split(' '));
