@@ -193,8 +193,10 @@ internal static class StageNews
         }
 
         long step = resumed.From?.Step ?? 0;
-        // Whom its agent launched by itself nobody had told where to go on from: the newest that is known is what was to be expected.
-        long expected = stage.LocalTry > 0 ? CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0 : stage.LaunchedFrom;
+        // Whom its agent launched by itself nobody had told where to go on from: the newest that is known is what was to be expected. What
+        // this attempt has beyond it may have been made since: while nobody answered, the launch and its checkpoints are told at once.
+        var before = stage.Checkpoints.Where(c => c.Made.Attempt != stage.Attempt || c.Made.Step <= step);
+        long expected = stage.LocalTry == 0 ? stage.LaunchedFrom : CheckpointChoice.ToResume([.. before])?.Made.Step ?? 0;
         next = next.LaunchedFrom == step ? next : next with { LaunchedFrom = step };
         return step == expected ? next : next.Say(new RunEvent(
             now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "goes-on-from", EventLevel.Info,

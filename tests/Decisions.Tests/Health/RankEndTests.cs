@@ -170,16 +170,23 @@ public sealed class RankEndTests
         var running = new RunningStage();
         var newest = running.Stage.Checkpoints[^1].Made;
         var stage = running.Stage with { LocalTry = 1, LaunchedFrom = 0 };
-        var next = Heard(newest);
+        var next = Heard(newest, stage);
         Assert.Equal(newest.Step, next.LaunchedFrom);
         Assert.Empty(next.Outbox);
 
-        var later = Heard(newest with { Step = newest.Step + 5, Digest = "later" });
+        var later = Heard(newest with { Step = newest.Step + 5, Digest = "later" }, stage);
         var told = Assert.Single(later.Outbox, e => e.Kind == "goes-on-from");
         Assert.EndsWith($"goes on from step {newest.Step + 5}, the newest whole checkpoint on disk; step {newest.Step} was expected",
             told.Text, StringComparison.Ordinal);
 
-        Stage Heard(CheckpointMade from) => StagePlanner.Decide(stage, running.Observe(running.Now) with
+        // Told together with what the rank has made since, after a time in which nobody answered.
+        var since = stage.Checkpoints[^1] with
+        {
+            Made = newest with { Step = newest.Step + 40, Digest = "since", Attempt = stage.Attempt },
+        };
+        Assert.Empty(Heard(newest, stage with { Checkpoints = [.. stage.Checkpoints, since] }).Outbox);
+
+        Stage Heard(CheckpointMade from, Stage stage) => StagePlanner.Decide(stage, running.Observe(running.Now) with
         {
             News = News.None with { Resumed = [new ResumedFrom(stage.Attempt, from)] },
         }, running.Now.At).Next;
