@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Spikes;
 using DeepSeekOps.Decisions.Stages;
 
 namespace DeepSeekOps.Decisions.Drills;
@@ -30,6 +31,9 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
     public const double RateFactor = 30;
 
     public const int RateSteps = 20;
+
+    /// <summary>Of <see cref="DrillFault.Spike"/>: a level, and a spread over as many steps as it is ever taken over.</summary>
+    public const int SpikeFrom = SpikeRule.LevelFrom + SpikeRule.SpreadOver;
 
     /// <summary>Of <see cref="DrillFault.Slow"/>: slower by half.</summary>
     public const double SlowFactor = 1.5;
@@ -115,6 +119,9 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
             DrillFault.Spike when !ground.ActsOnLosses =>
                 $"{stage} only reports a loss that rises, so nothing would bring it back. Submit the pipeline with "
                 + "lossSpikes: {mode: act}.",
+            DrillFault.Spike when view.Step < SpikeFrom =>
+                $"{stage} is at step {view.Step.ToString(CultureInfo.InvariantCulture)}, and what a usual loss is, is known from step "
+                + $"{SpikeFrom.ToString(CultureInfo.InvariantCulture)} on: no rise before would be seen. Wait until then.",
             _ => "",
         };
     }

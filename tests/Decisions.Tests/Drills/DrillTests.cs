@@ -38,7 +38,7 @@ public sealed class DrillTests
     [Fact]
     public void A_rate_is_multiplied_by_the_first_rank_whose_word_counts_for_all() =>
         Assert.All(Enumerable.Range(0, 20),
-            seed => Assert.Equal(0, Choose(Ground() with { ActsOnLosses = true }, DrillFault.Spike, seed)!.Rank));
+            seed => Assert.Equal(0, Choose(Ground(step: 105) with { ActsOnLosses = true }, DrillFault.Spike, seed)!.Rank));
 
     [Fact]
     public void What_could_not_be_told_apart_or_would_not_come_back_is_refused_with_what_to_do()
@@ -50,6 +50,8 @@ public sealed class DrillTests
             StringComparison.Ordinal);
         Assert.NotNull(Choose(Ground() with { BreakForgottenAt = 20 }, DrillFault.NotANumber, 1));
         Assert.Contains("mode: act", Refused(Ground(), DrillFault.Spike), StringComparison.Ordinal);
+        Assert.Contains("is at step 104, and what a usual loss is, is known from step 105 on",
+            Refused(Ground(step: 104) with { ActsOnLosses = true }, DrillFault.Spike), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -197,14 +199,14 @@ public sealed class DrillTests
             diagnosis, new IncidentDecision(failure.NoticedAt, "restarting in place", "in place", 10, []), [], null);
     }
 
-    private static DrillGround Ground(string state = "running", ImmutableArray<long>? checkpoints = null)
+    private static DrillGround Ground(string state = "running", ImmutableArray<long>? checkpoints = null, long step = 20)
     {
         ImmutableArray<RankView> ranks =
         [
             .. Enumerable.Range(0, 4).Select(r => new RankView(r, $"node-{r / 2}", 1000 + r, RankState.Training, At, 500 + (r / 2))),
         ];
-        var view = new StageView("pretrain", "pretraining", state, "", 1, 20, 100, 0, 0, 2.0, null, null, 1.0, 1e-3, "4Ki", ranks, At, null,
-            null, 20, [], ImmutableDictionary<string, int>.Empty);
+        var view = new StageView("pretrain", "pretraining", state, "", 1, step, 200, 0, 0, 2.0, null, null,
+            1.0, 1e-3, "4Ki", ranks, At, null, null, 20, [], ImmutableDictionary<string, int>.Empty);
         return new DrillGround(new StageReport(Stage, 1, new Phase.Waiting(), "", null, checkpoints ?? [10, 20], view), ranks, null, false);
     }
 }
