@@ -73,6 +73,7 @@ internal static class WaitMapping
         PendingKind.Behind => "behind",
         PendingKind.Preempting => "preempting",
         PendingKind.Promised => "promised",
+        PendingKind.Held => "held",
         _ => throw new UnreachableException($"kind {kind}"),
     };
 

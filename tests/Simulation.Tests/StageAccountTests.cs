@@ -10,7 +10,8 @@ public sealed class StageAccountTests
     [Fact]
     public void What_stages_book_of_themselves_adds_up_and_is_what_their_gpus_did()
     {
-        var (told, done) = (new double[12], new double[12]);
+        int buckets = Enum.GetValues<GoodputBucket>().Length;
+        var (told, done) = (new double[buckets], new double[buckets]);
         for (int seed = 1; seed <= 15; seed++)
         {
             var world = SeedTests.Played(SmallWorld.Drawn(seed), Deciders.Real);

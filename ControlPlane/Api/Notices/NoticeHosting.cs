@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.ControlPlane.Storage;
 
 namespace DeepSeekOps.ControlPlane.Api.Notices;
 
@@ -21,6 +23,9 @@ internal static class NoticeHosting
 
         string address = settings is { Address.Length: > 0 } ? settings.Address : here;
         return services.AddSingleton(new NoticeOffice(channels.ToImmutable(), settings?.All ?? false, address))
+            .AddSingleton(provider => NoticeSources.Of(provider.GetRequiredService<IncidentStore>(),
+                provider.GetRequiredService<RunListQueries>(), provider.GetRequiredService<IGrainFactory>(),
+                provider.GetRequiredService<FirstSilo>()))
             .AddSingleton<Notifier>().AddHostedService(provider => provider.GetRequiredService<Notifier>());
     }
 }

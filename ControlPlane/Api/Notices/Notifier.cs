@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Grains;
-using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Incidents;
 using Polly;
 using Polly.Retry;
@@ -18,15 +17,11 @@ internal sealed record NoticeTrouble(string Channel, string Why, DateTimeOffset 
 /// Reads the ledger every few seconds and tells people what they have not been told. What is not delivered stays in the ledger, so there is
 /// no queue that could be lost or grow, and no grain waits for a mail server.
 /// </summary>
-internal sealed partial class Notifier(
-    NoticeOffice office, IncidentStore incidents, RunListQueries runs, IGrainFactory grains, FirstSilo first, TimeProvider clock,
-    ILogger<Notifier> log)
+internal sealed partial class Notifier(NoticeOffice office, NoticeSources sources, TimeProvider clock, ILogger<Notifier> log)
     : BackgroundService
 {
     // Ours: somebody who is woken does not mind five seconds, and one look is two small queries.
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(5);
-
-    private const int LookedAt = 1_000;
 
     private readonly ResiliencePipeline again = new ResiliencePipelineBuilder { TimeProvider = clock }.AddRetry(new RetryStrategyOptions
     {
@@ -77,12 +72,12 @@ internal sealed partial class Notifier(
 
     internal async Task Turn(CancellationToken cancellation)
     {
-        var known = await Known(cancellation);
-        var grain = grains.GetGrain<INoticeGrain>(INoticeGrain.Key);
+        var known = await sources.Known(clock.GetUtcNow(), cancellation);
+        var grain = sources.Book();
         var book = await grain.Read();
         var troubles = ImmutableArray.CreateBuilder<NoticeTrouble>();
         // Where several work, one tells people; the others know from its book what could not be told.
-        bool ours = first.IsUs;
+        bool ours = sources.Ours();
         foreach (var channel in office.Channels)
         {
             var told = book.Of(channel.Name);
@@ -107,17 +102,6 @@ internal sealed partial class Notifier(
         }
 
         Troubles = troubles.ToImmutable();
-    }
-
-    private async Task<ImmutableArray<Noteworthy>> Known(CancellationToken cancellation)
-    {
-        var found = await incidents.Newest(null, clock.GetUtcNow() - NoticesDue.News, LookedAt, cancellation);
-        var waiting = await runs.Page(new RunListQuery("", "paused", null, LookedAt), cancellation);
-        return
-        [
-            .. found.Select(i => Noteworthy.Of(i.Incident)),
-            .. waiting.Runs.Where(r => r.Question.Length > 0).Select(r => Noteworthy.Of(r.Name, r.Question, clock.GetUtcNow())),
-        ];
     }
 
     private async Task<string> Deliver(INoticeChannel channel, Notice notice, CancellationToken cancellation)

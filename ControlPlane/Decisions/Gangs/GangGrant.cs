@@ -41,6 +41,9 @@ public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> N
     /// <summary>Those that a person put it before: it does not give its nodes to them, however urgent they are.</summary>
     public ImmutableArray<StageId> Ahead { get; init; } = [];
 
+    /// <summary>A person holds it, in words: it gives its nodes to nobody unless a person asks it to. Empty: nobody does.</summary>
+    public string Hold { get; init; } = "";
+
     public int Slots => Nodes.Length * SlotsPerNode;
 
     /// <summary>

@@ -33,6 +33,8 @@ public enum GoodputBucket
     Straggler = 10,
     /// <summary>Nobody listened, and what was told afterwards does not fill the time.</summary>
     Unknown = 11,
+    /// <summary>Broken, and known to be; a person holds the run and nothing is done about it.</summary>
+    OnHold = 12,
 }
 
 public static class GoodputBuckets
@@ -53,6 +55,7 @@ public static class GoodputBuckets
         GoodputBucket.Repair => ("repair", "broken nodes"),
         GoodputBucket.Shrunk => ("shrunk", "unused, while a gang trained with fewer nodes"),
         GoodputBucket.Straggler => ("straggler tax", "what a rank that is slow held the others up by"),
+        GoodputBucket.OnHold => ("on hold", "broken, while a person holds the run"),
         GoodputBucket.Unknown => ("unknown", "no report came, and no step shows for it"),
         _ => throw new System.Diagnostics.UnreachableException($"bucket {bucket}"),
     };

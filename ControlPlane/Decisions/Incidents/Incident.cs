@@ -129,6 +129,9 @@ public sealed record Incident(
     public bool Undone { get; init; }
 
     /// <summary>What failed is known, and nothing is done about it for as long as the hold stands.</summary>
+    /// <summary>As <see cref="Withheld"/>, also while somebody works on it.</summary>
+    internal bool Withholds => Decision?.Rung == IncidentDecision.Withheld && (State == IncidentState.Diagnosed || TakenBy.Length > 0);
+
     internal bool Withheld => State == IncidentState.Diagnosed && Decision?.Rung == IncidentDecision.Withheld;
 
     /// <summary>It is told, and nothing is done about it: the gang trains on.</summary>

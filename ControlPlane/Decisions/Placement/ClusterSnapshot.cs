@@ -85,12 +85,18 @@ public sealed record Cordon(NodeId Node, string Reason, DateTimeOffset Since, bo
 /// <param name="For">Who gets the nodes; null: nobody, they are drained.</param>
 public sealed record Preemption(StageId Stage, int Gang, StageId? For, TimeSpan Grace, string Reason)
 {
+    /// <summary>A person asked this gang to leave; else the queue does, or a node that goes.</summary>
+    public bool ByPerson { get; init; }
+
     [JsonIgnore]
     public GangId Victim => new(Stage, Gang);
 
     public static Preemption ByHand(GangGrant gang, StageId? heir, string reason)
     {
         var grace = Victims.Grace(gang);
-        return new Preemption(gang.Stage, gang.Gang, heir, grace, $"{reason}; it has {Words.Duration(grace)} to save first");
+        return new Preemption(gang.Stage, gang.Gang, heir, grace, $"{reason}; it has {Words.Duration(grace)} to save first")
+        {
+            ByPerson = true,
+        };
     }
 }

@@ -9,7 +9,11 @@ namespace DeepSeekOps.Decisions.Placement;
 /// <param name="SinceSaved">Training that would be lost if it ended now without saving.</param>
 /// <param name="SaveTook">Its newest checkpoint, from its begin until it was durable; null: none yet.</param>
 /// <param name="RestartTook">Ranks' launch until their first step, as last measured; null: not measured.</param>
-public sealed record GangPace(GangId Gang, TimeSpan? Remaining, TimeSpan SinceSaved, TimeSpan? SaveTook, TimeSpan? RestartTook);
+public sealed record GangPace(GangId Gang, TimeSpan? Remaining, TimeSpan SinceSaved, TimeSpan? SaveTook, TimeSpan? RestartTook)
+{
+    /// <summary>As <see cref="GangGrant.Hold"/>.</summary>
+    public string Hold { get; init; } = "";
+}
 
 /// <summary>
 /// A gang's newest pace, with the mean of its predicted ends and how they scatter: the error of the prediction, measured.
@@ -53,9 +57,13 @@ public sealed record PaceSeen(GangPace Newest, DateTimeOffset At, DateTimeOffset
 
 public static class Paces
 {
-    /// <summary>A measured end beats a planned one.</summary>
+    /// <summary>A measured end beats a planned one; and who is held is known by what it says.</summary>
     public static ImmutableArray<GangGrant> Apply(ImmutableArray<GangGrant> held, IReadOnlyDictionary<StageId, PaceSeen> paces) =>
         paces.Count == 0 ? held
-        : [.. held.Select(h => paces.TryGetValue(h.Stage, out var pace) && pace.Newest.Gang == h.Id && pace.End is { } end
-            ? h with { ExpectedEnd = end, EndError = pace.Error, EndBasis = pace.Basis } : h)];
+        : [.. held.Select(h => paces.TryGetValue(h.Stage, out var pace) && pace.Newest.Gang == h.Id
+            ? (pace.End is { } end ? h with { ExpectedEnd = end, EndError = pace.Error, EndBasis = pace.Basis } : h) with
+            {
+                Hold = pace.Newest.Hold,
+            }
+            : h)];
 }

@@ -47,6 +47,8 @@ public enum PendingKind
     Preempting = 8,
     /// <summary>Its nodes are promised.</summary>
     Promised = 9,
+    /// <summary>A person holds who would give way.</summary>
+    Held = 10,
 }
 
 public readonly record struct PendingReason(PendingKind Kind, string Text);

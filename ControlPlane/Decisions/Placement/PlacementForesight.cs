@@ -80,11 +80,16 @@ public static class PlacementForesight
     /// <summary>Each gang with a pod there saves, gives all its nodes back and asks anew.</summary>
     public static Foresight Drain(PlacementQuestion question, NodeId node)
     {
-        var leaving = question.Held.Where(h => h.Nodes.Contains(node)).ToImmutableArray();
-        return Exists(question, node) ?? (leaving.IsEmpty
+        var there = question.Held.Where(h => h.Nodes.Contains(node)).ToImmutableArray();
+        var leaving = there.RemoveAll(h => h.Hold.Length > 0);
+        return Exists(question, node) ?? (there.IsEmpty
             ? new Foresight([$"Nothing runs on {node}; nothing more is placed there.", .. NoLongerFits(question, Without(question, node))])
-            : new Foresight([.. AfterGivingBack(Without(question, node), leaving), $"Nothing more is placed on {node}."]));
+            : new Foresight([.. AfterGivingBack(Without(question, node), leaving), .. there.Except(leaving).Select(Stays),
+                $"Nothing more is placed on {node}."]));
     }
+
+    private static string Stays(GangGrant held) => $"{held.Stage} is {held.Hold} and stays until the hold ends: release it "
+        + $"(`dsops incidents release {held.Stage.Run}`), or ask it to go (`dsops queue preempt {held.Stage}`).";
 
     /// <param name="heir">Who waits for the nodes; null: nobody.</param>
     public static Foresight GiveWay(PlacementQuestion question, ImmutableArray<StageId> stages, StageId? heir)

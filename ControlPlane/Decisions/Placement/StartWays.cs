@@ -77,7 +77,7 @@ internal static class StartWays
     /// <summary>The cheapest gangs of no higher priority that together make room.</summary>
     private static IEnumerable<StartWay> Preempt(GangRequest request, FreeNodes free, PlacementQuestion question)
     {
-        var candidates = question.Held.Where(h => h.Priority <= request.Priority && h.Stage != request.Stage)
+        var candidates = question.Held.Where(h => h.Hold.Length == 0 && h.Priority <= request.Priority && h.Stage != request.Stage)
             .OrderBy(h => Price(h, question).Certain).ThenBy(h => h.Stage.ToString(), StringComparer.Ordinal);
         var victims = Victims.Choose(request, free, candidates);
         if (victims.Count == 0)

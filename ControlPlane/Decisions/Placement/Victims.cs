@@ -18,11 +18,15 @@ internal static class Victims
         bool reclaims = question.Policy.Borrow && shares.Within(request);
         // Lowest priority first, then the youngest: it has the least to repeat.
         var candidates = question.Held
-            .Where(h => !h.Ahead.Contains(request.Stage))
+            .Where(h => h.Hold.Length == 0 && !h.Ahead.Contains(request.Stage))
             .Where(h => Below(h, request, question.Policy) || (reclaims && Borrowed(h, request, shares)))
             .OrderBy(h => h.Priority).ThenByDescending(h => h.At).ThenBy(h => h.Stage.ToString(), StringComparer.Ordinal);
         return [.. Choose(request, free, candidates).Select(v => Order(request, v, Below(v, request, question.Policy) ? null : shares))];
     }
+
+    /// <summary>Those that would be asked to give way, and are held by a person.</summary>
+    public static IEnumerable<GangGrant> Held(GangRequest request, PlacementQuestion question) => question.Held
+        .Where(h => h.Hold.Length > 0 && !h.Ahead.Contains(request.Stage) && Below(h, request, question.Policy));
 
     private static bool Below(GangGrant held, GangRequest request, PlacementPolicy policy) =>
         policy.PreemptAbove is { } gap && held.Priority + gap <= request.Priority;

@@ -31,6 +31,8 @@ internal static class WhyPending
                 : $"{place}; start time unknown: no running gang has an expected end"));
         }
 
+        reasons.AddRange(Victims.Held(request, question)
+            .Select(h => new PendingReason(PendingKind.Held, $"{h.Stage} is less urgent and does not give way: it is {h.Hold}")));
         reasons.AddRange(Others(request, free));
         return Pending.Of(reasons.ToImmutable(), StartEstimates.Of(reservation, question.Now), StartWays.For(request, free, question));
     }

@@ -15,14 +15,17 @@ public sealed record RunForecast(TimeSpan Left, TimeSpan Low, TimeSpan High, str
     public static bool Goes(Run run) => !run.Phase.Terminal && run.Intent == Intent.Train && run.Phase is not RunPhase.Paused;
 
     /// <summary>
-    /// Null: the run has ended or stands still by a person's wish, nobody can tell when it gets its nodes, or a stage of it can neither be
-    /// measured nor planned.
+    /// Null: the run has ended or stands still by a person's wish or under a hold without an end, nobody can tell when it gets its nodes,
+    /// or a stage of it can neither be measured nor planned.
     /// </summary>
     /// <param name="stages">What each stage still takes; null: nothing says it.</param>
     public static RunForecast? Of(Run run, ImmutableArray<StageOutlook?> stages, ImmutableArray<StageReport?> reports, DateTimeOffset now)
     {
         var waits = run.Current < reports.Length && reports[run.Current]?.View is { State: "queued" } queued ? queued : null;
-        if (!Goes(run) || stages.Skip(run.Current).Any(s => s is null) || (waits?.Pending is { } pending && pending.Eta is null))
+        var hold = run.Current < reports.Length ? reports[run.Current]?.View.Stands : null;
+        // Nobody can tell when a person who has not said it lets go of what stands still.
+        if (hold is { Until: null } || !Goes(run) || stages.Skip(run.Current).Any(s => s is null)
+            || (waits?.Pending is { } pending && pending.Eta is null))
         {
             return null;
         }
@@ -38,7 +41,13 @@ public sealed record RunForecast(TimeSpan Left, TimeSpan Low, TimeSpan High, str
             (left, low, high) = (left + Until(start.Likely), low + Until(start.Earliest), high + Until(start.Latest));
         }
 
-        return new RunForecast(left, low, high, InWords(run, stages));
+        if (hold?.Until is { } released)
+        {
+            (left, low, high) = (left + Until(released), low + Until(released), high + Until(released));
+        }
+
+        string held = hold is null ? "" : $"{hold.InWords}, and from then on ";
+        return new RunForecast(left, low, high, $"{held}{InWords(run, stages)}");
 
         TimeSpan Until(DateTimeOffset at) => at > now ? at - now : TimeSpan.Zero;
     }

@@ -49,6 +49,12 @@ public static class StageBooks
         }
 
         account = account with { Cause = CauseOf(account, before, next, seen, met) };
+        if (met is null && before.NewestIncident is { Withholds: true } && next is { Phase: Phase.Running, NewestIncident.Open: false })
+        {
+            // It went on by itself: nothing is waited for any more.
+            account = account with { Cause = "" };
+        }
+
         return next with { Account = next.Phase is Phase.Running && before.Phase is not Phase.Running ? Trains(account, next) : account };
     }
 
@@ -76,9 +82,29 @@ public static class StageBooks
         {
             Phase.Waiting or Phase.Paused or Phase.Completed or Phase.Failed or Phase.Cancelled => account.Pass(now),
             Phase.Queued => account.Enter(GoodputBucket.Queue, now, cause),
+            Phase.Starting or Phase.Running or Phase.Restarting when stage.NewestIncident is { Withholds: true } =>
+                account.Enter(GoodputBucket.OnHold, now, cause, Held(stage)),
+            Phase.BackingOff backing when stage.Wish.Held is { } hold =>
+                Waited(account, backing, hold, waits, stage, now).Enter(waits, now, cause, Held(stage)),
             Phase.Running => Trained(account, stage, seen, met, now),
             _ => account.Enter(waits, now, cause, Held(stage)),
         };
+    }
+
+    /// <summary>A launch that a person's hold has kept waiting: until the hold's end, from when it was due.</summary>
+    private static StageAccount Waited(
+        StageAccount account, Phase.BackingOff backing, PersonsHold hold, GoodputBucket waits, Stage stage, DateTimeOffset now)
+    {
+        if (hold.Stage.Length > 0 && hold.Stage != stage.Id.Stage)
+        {
+            return account;
+        }
+
+        var ended = hold.EndedAt ?? hold.Until ?? now;
+        var until = ended < now ? ended : now;
+        var due = backing.Until > hold.Since ? backing.Until : hold.Since;
+        return account.Enter(waits, due < until ? due : until, account.Cause, Held(stage))
+            .Enter(GoodputBucket.OnHold, until, account.Cause, Held(stage));
     }
 
     /// <summary>A gang that lost nodes without a spare trains with fewer; one that is being given back holds none in its name.</summary>

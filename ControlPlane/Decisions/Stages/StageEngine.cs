@@ -20,6 +20,9 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     /// <summary>Turns of one tick; a stage that still moves after so many goes on in the next.</summary>
     private const int TurnsPerTick = 8;
 
+    /// <summary>Whoever wants the gang away says so every ten seconds; after three of them nobody does any more.</summary>
+    private static readonly TimeSpan WantedFor = TimeSpan.FromSeconds(30);
+
     private readonly Func<Stage, Observation, DateTimeOffset, Decision> decide = decide ?? StagePlanner.Decide;
     private readonly Dictionary<NodeId, Heard> heard = [];
     private readonly RankFaults faults = new();
@@ -29,6 +32,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private bool rejoining = written?.Phase is Phase.Running;
     private GangId? gone;
     private Preemption? preemption;
+    private Instant? preemptionHeard;
     private Instant? writing;
     private Known? known;
 
@@ -53,7 +57,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     public Observation? LookedAt { get; private set; }
 
     /// <summary>Another gang needs the nodes, or they are drained.</summary>
-    public void Preempt(Preemption asked) => preemption = asked;
+    public void Preempt(Preemption asked) => (preemption, preemptionHeard) = (asked, null);
 
     /// <summary>A drill's fault: told to the rank's agent with the next beats.</summary>
     public void Inject(RankFault fault, Instant now) => faults.Add(fault, now);
@@ -174,6 +178,13 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
         var (cluster, placement, now, awakeSince) = look.Answer ?? throw new InvalidOperationException("The host did not look.");
         var slow = paces.Look(Of(stage).Watched, now);
         Vitals = Vitals.NotBefore(awakeSince).Slowed(paces.TakeHeldUp());
+        preemptionHeard ??= now;
+        if (preemption is { ByPerson: false } && StageHolding.Of(stage, now.At) is not null && now.Since(preemptionHeard.Value) > WantedFor)
+        {
+            // What is withheld while a person holds the run is not done afterwards for a gang that has found other nodes.
+            preemption = null;
+        }
+
         return LookedAt = ObserveAt(stage, cluster, now) with
         {
             Placement = placement,

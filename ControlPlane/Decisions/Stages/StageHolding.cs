@@ -2,13 +2,14 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recovery;
 
 namespace DeepSeekOps.Decisions.Stages;
 
 /// <summary>
-/// While a person holds the run: what would end, replace or launch again is not done, and is said. What a person asks for (pause, cancel,
-/// retry, drain) is done as ever, and so is what follows a number that is not finite.
+/// While a person holds the run: what would end, replace, move or launch again is not done, and is said. What a person asks of this run
+/// (pause, cancel, retry, give its nodes up) is done as ever, and so is what follows a number that is not finite.
 /// </summary>
 internal static class StageHolding
 {
@@ -39,6 +40,27 @@ internal static class StageHolding
         return goesOn with { Reason = $"{goesOn.Reason}; the loss rose; {hold.InWords}: would have done this: {would}" };
     }
 
+    /// <summary>It stays on its nodes although the queue, maintenance or a drain wants it away, and says so.</summary>
+    public static Decision Stays(Stage stage, GangGrant gang, Decision decision, Observation seen, DateTimeOffset now) =>
+        Withheld(stage, gang, seen, now) is not { } asked || decision.Next.Phase is Phase.Stopping ? decision : decision with
+        {
+            Reason = $"{decision.Reason}; {Of(stage, now)!.InWords}: stays, although asked to leave: {asked.Reason}"
+                + (asked.For is null ? "; whoever switches the node off ends it all the same" : ""),
+        };
+
+    /// <summary>What would have ended the gang, had nobody held it. Null: nothing, or a person asked this gang to leave.</summary>
+    public static Preemption? Withheld(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
+        seen.Preemption is { ByPerson: false } asked && asked.Victim == gang.Id && Of(stage, now) is not null ? asked : null;
+
+    /// <summary>Nothing trains, since a person keeps automation from mending it.</summary>
+    public static bool Stands(Stage stage, DateTimeOffset now) => Of(stage, now) is not null
+        && stage.Phase switch
+        {
+            Phase.BackingOff backing => now >= backing.Until,
+            Phase.Starting or Phase.Running or Phase.Restarting => stage.NewestIncident is { Withholds: true },
+            _ => false,
+        };
+
     /// <summary>A launch that would follow. Null: it is not held.</summary>
     public static Decision? Launch(Stage stage, string what, DateTimeOffset now) => Of(stage, now) is not { } hold ? null
         : stage.Stay($"{hold.InWords}: would have {what}; {CheckpointChoice.FromWhere(stage.Checkpoints)}");
@@ -65,7 +87,11 @@ internal static class StageHolding
                 Node = climbed.Failure.Node.Name,
                 Step = failure.Step,
             });
-        return next.To(next.Phase, words) with { Keep = StageIncidents.EvidenceOf(stage, gang, climbed.Failure, seen) };
+        return next.To(next.Phase, words) with
+        {
+            Keep = StageIncidents.EvidenceOf(stage, gang, climbed.Failure, seen),
+            Met = climbed.Failure,
+        };
     }
 
     /// <summary>One failure of an attempt, or one that somebody works on: what follows from it is not told as another.</summary>

@@ -7,8 +7,16 @@ namespace DeepSeekOps.Decisions.Stages;
 /// <summary>What a stage that trains tells placement of its pace.</summary>
 public static class StagePace
 {
-    /// <summary>Null: nothing is measured, since it does not train.</summary>
+    /// <summary>Null: nothing is measured, since it does not train, and nobody has ever held it.</summary>
     public static GangPace? Of(Stage stage, Observation seen)
+    {
+        string hold = StageHolding.Of(stage, seen.Now.At)?.InWords ?? "";
+        return Measured(stage, seen) is { } pace ? pace with { Hold = hold }
+            : stage.Wish.Held is not null && stage.Phase.GangOrNull is { } gang
+                ? new GangPace(gang.Id, null, TimeSpan.Zero, null, null) { Hold = hold } : null;
+    }
+
+    private static GangPace? Measured(Stage stage, Observation seen)
     {
         if (stage.Phase is not Phase.Running { Gang: var gang } || (seen.Latest ?? stage.Latest) is not { } sample
             || sample.Attempt != stage.Attempt)

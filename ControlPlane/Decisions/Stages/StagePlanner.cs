@@ -130,7 +130,10 @@ public static class StagePlanner
     }
 
     /// <summary>A gang holds nodes and is to train: starting, running or restarting.</summary>
-    private static Decision Live(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
+    private static Decision Live(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
+        StageHolding.Stays(stage, gang, Led(stage, gang, seen, now), seen, now);
+
+    private static Decision Led(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
         // Before all else: what ends with numbers that are not finite, or with a loss that rose, is not done, whatever it has saved.
         var broke = NumberBreak.Find(stage.Watched, gang, seen, now);
@@ -152,7 +155,7 @@ public static class StagePlanner
             return StageRecovery.RollBack(stage, gang, seen, now);
         }
 
-        if (seen.Preemption is { } preemption && preemption.Victim == gang.Id)
+        if (seen.Preemption is { } preemption && preemption.Victim == gang.Id && StageHolding.Withheld(stage, gang, seen, now) is null)
         {
             return stage.Say(now, preemption.For is null ? "drained" : "preempted", EventLevel.Warning, preemption.Reason)
                 .Stop(gang, new Ending.Relaunch(preemption.Reason, now), preemption.Reason, now, preemption.Grace);

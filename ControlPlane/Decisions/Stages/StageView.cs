@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.Decisions.Stages;
@@ -47,6 +48,9 @@ public sealed record StageView(
 
     /// <summary>What is left of it, with its band. Null: nothing measured or planned says it.</summary>
     public StageOutlook? Outlook { get; init; }
+
+    /// <summary>The hold under which nothing of it trains. Null: it trains, or waits for something else.</summary>
+    public PersonsHold? Stands { get; init; }
 
     /// <summary>Where its GPU time went until now. Null: nobody has asked for it yet, or nothing of it is known.</summary>
     public StageAccount? Cost { get; init; }

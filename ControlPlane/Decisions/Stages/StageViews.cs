@@ -64,13 +64,15 @@ public static class StageViews
             work.Name, work.Kind, NameOf(stage.Phase), reason, stage.Attempt, step, work.TotalSteps, sample?.Tokens ?? 0, Told(work),
             LossOf(sample), Extra(sample, "mfu"), live ? Extra(sample, "tokens_per_second") : null,
             sample is { Learned: true } ? sample.GradNorm : null, sample?.LearningRate,
-            sample?.Phase ?? "", ranks.Shown, stage.StartedAt, stage.EndedAt, live ? outlook?.Likely : null,
+            sample?.Phase ?? "", ranks.Shown, stage.StartedAt, stage.EndedAt,
+            live && !StageHolding.Stands(stage, seen.Now.At) ? outlook?.Likely : null,
             CheckpointChoice.Newest(stage.Checkpoints)?.Made.Step, stage.Evaluations,
             stage.RestartsByCause.ToImmutableDictionary(c => c.Key.InWords(), c => c.Value))
         {
             FoldedRanks = ranks.Folded,
             Trusted = stage.Checkpoints.LastOrDefault(c => c.Usable && c.Trust is not null),
             Outlook = outlook,
+            Stands = StageHolding.Stands(stage, seen.Now.At) ? StageHolding.Of(stage, seen.Now.At) : null,
             BeganFrom = stage.Wish.BeginFrom?.Lineage ?? "",
             Silence = Stages.Silence.Of(stage, seen),
             Cost = StageBooks.At(stage, seen, seen.Now.At),

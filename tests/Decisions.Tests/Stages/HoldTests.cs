@@ -1,5 +1,9 @@
+using System.Collections.Immutable;
 using CsCheck;
+using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Goodput;
 using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Spikes;
 using DeepSeekOps.Decisions.Stages;
 using Xunit;
@@ -94,6 +98,7 @@ public sealed class HoldTests
         Turns(world, 20);
         Assert.True(world.Stage.Phase is Phase.BackingOff);
         Assert.Contains("would have asked for nodes again", world.Report.Reason, StringComparison.Ordinal);
+        Assert.True(world.Report.View.Cost!.Of(GoodputBucket.OnHold) > 0);
         world.RetryFrom(null);
         world.Hand(By("ann", world));
         Until(world, w => w.Stage.Phase is Phase.Running);
@@ -182,6 +187,79 @@ public sealed class HoldTests
         var stays = StagePlanner.Decide(With(passed), running.Observe(now), now.At).Next;
         Assert.Equal(3, Assert.Single(stays.LossActs).Batches);
         Assert.Contains(stays.Outbox, e => e.Kind == "not-undone" && e.Text.Contains("have been passed", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_held_stage_stays_on_its_nodes_although_the_queue_wants_them_and_leaves_once_a_person_asks_or_the_hold_is_over()
+    {
+        var world = Trains();
+        var hold = By("ann", world);
+        world.Hand(hold);
+        world.Apply(Happening.Preempt);
+        Turns(world, 10);
+        Assert.IsType<Phase.Running>(world.Stage.Phase);
+        Assert.Contains("held by ann since", world.Report.Reason, StringComparison.Ordinal);
+        Assert.Contains("stays, although asked to leave: ", world.Report.Reason, StringComparison.Ordinal);
+        // Nobody has said it again for half a minute, so nobody wants it any more; and the hold's end does not bring it back.
+        world.Apply(Happening.MinutePasses);
+        Turns(world, 2);
+        Assert.DoesNotContain("asked to leave", world.Report.Reason, StringComparison.Ordinal);
+        world.Hand(hold with { EndedAt = world.Now, EndedBy = "ann" });
+        Turns(world, 5);
+        Assert.IsType<Phase.Running>(world.Stage.Phase);
+        world.Apply(Happening.Preempt);
+        Until(world, w => w.Stage.Phase is Phase.Stopping);
+    }
+
+    [Fact]
+    public void Who_is_held_is_no_victim_and_the_one_that_waits_is_told_so()
+    {
+        var running = new Health.RunningStage();
+        var held = running.Stage with { Wish = running.Stage.Wish with { Held = new PersonsHold("ann", "looks at it", running.Now.At) } };
+        var pace = StagePace.Of(held, running.Observe(running.Now))!;
+        Assert.StartsWith("held by ann since", pace.Hold, StringComparison.Ordinal);
+        var over = held with { Wish = held.Wish with { Held = held.Wish.Held! with { EndedAt = running.Now.At } } };
+        Assert.Equal("", StagePace.Of(over, running.Observe(running.Now))!.Hold);
+
+        var grant = running.Gang with { Priority = 0 };
+        var seen = PaceSeen.Of(null, pace, running.Now.At, 1);
+        var request = new GangRequest(new StageId("urgent", "pretrain"), 1, 1, 1, 100, "", running.Now.At,
+            ImmutableDictionary<NodeId, string>.Empty);
+        PlacementAnswer Ask(ImmutableArray<GangGrant> grants) => PlacementQueue.Decide(new PlacementQuestion(
+            running.Cluster, grants, [request], PlacementPolicy.Default with { PreemptAbove = 1 }, running.Now.At));
+        Assert.Single(Ask([grant]).Preemptions);
+        var answer = Ask(Paces.Apply([grant], new Dictionary<StageId, PaceSeen> { [grant.Stage] = seen }));
+        Assert.Empty(answer.Preemptions);
+        var drain = PlacementForesight.Drain(new PlacementQuestion(running.Cluster, [grant with { Hold = pace.Hold }], [],
+            PlacementPolicy.Default, running.Now.At), running.Node);
+        Assert.Contains(drain.Consequences, l => l.Contains("stays until the hold ends", StringComparison.Ordinal));
+        Assert.Contains(answer.Pending[request.Stage].Reasons,
+            r => r.Kind == PendingKind.Held && r.Text.Contains("does not give way: it is held by ann", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_stands_under_a_hold_is_booked_as_that_and_has_no_end_until_the_hold_has_one()
+    {
+        var world = Trains();
+        Until(world, w => w.Stage.Checkpoints.Any(c => c.Usable));
+        world.Hand(By("ann", world));
+        world.Apply(Happening.KillRank);
+        Until(world, w => w.Stage.NewestIncident is not null);
+        long Of(GoodputBucket bucket) => world.Report.View.Cost!.Of(bucket);
+        var (detection, productive) = (Of(GoodputBucket.Detection), Of(GoodputBucket.Productive));
+        Assert.True(detection > 0);
+        Assert.Equal("ann", world.Report.View.Stands?.By);
+        Assert.Null(world.Report.View.Remaining);
+        world.Apply(Happening.MinutePasses);
+        Turns(world, 1);
+        Assert.True(Of(GoodputBucket.OnHold) >= TimeSpan.FromMinutes(1).Ticks * world.Stage.Account!.Gpus);
+        world.Hand(By("ann", world) with { EndedAt = world.Now, EndedBy = "ann" });
+        Until(world, w => w.Stage is { Attempt: 2, Phase: Phase.Running });
+        // What it waited for a person is no one's detection, and was never productive.
+        Assert.Equal(detection, Of(GoodputBucket.Detection));
+        Assert.True(Of(GoodputBucket.Productive) + Of(GoodputBucket.LostWork) >= productive);
+        Assert.Equal(world.Stage.Account!.Wall.Ticks * world.Stage.Account.Gpus, world.Stage.Account.Booked.GpuTicks.Sum());
+        Assert.Null(world.Report.View.Stands);
     }
 
     private static PersonsHold By(string who, StageWorld world) => new(who, "looks at it", world.Now);

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
@@ -176,6 +177,18 @@ public sealed class StageOutlookTests
         var known = unknown with { Eta = new StartEstimate(Began, Began.AddDays(10), Began.AddDays(20), "") };
         var soon = RunCommands.View(run, [report with { View = report.View with { Pending = known } }, null, null], "waits", true, Began);
         Assert.Equal(10, (soon.Forecast!.Left - view.Forecast.Left).TotalDays, 0.01);
+
+        // What stands under a person's hold ends as much later as the hold still lasts, and nobody can tell when that has no end.
+        RunForecast? Held(DateTimeOffset? until) => RunCommands.View(run, [report with
+        {
+            View = StageViews.NotBegun(run.Stages[0].Work) with
+            {
+                State = "running", Stands = new PersonsHold("ann", "", Began) { Until = until },
+            },
+        }, null, null], "held", true, Began).Forecast;
+        Assert.Equal(2, (Held(Began.AddDays(2))!.Left - view.Forecast.Left).TotalDays, 0.01);
+        Assert.StartsWith("held by ann since", Held(Began.AddDays(2))!.Basis, StringComparison.Ordinal);
+        Assert.Null(Held(until: null));
     }
 
     [Fact]
