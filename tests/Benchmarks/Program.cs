@@ -8,6 +8,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["clicks"] = ClickBenchmark.Run,
     ["collectives"] = CollectiveBenchmark.Run,
     ["charts"] = ChartsBenchmark.Run,
+    ["data"] = () => DataBenchmark.Run(args),
     ["drills"] = () => DrillsBenchmark.Run(args),
     ["failures"] = () => FailureBenchmark.Run(args),
     ["gangs"] = GangBenchmark.Run,
@@ -26,7 +27,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 // Options, each with a value, are of the benchmark that reads them; what is long or asks for a folder only runs when it is named.
 string[] named = [.. args.TakeWhile(a => !a.StartsWith("--", StringComparison.Ordinal))];
 string[] names = named.Length > 0 ? named : [.. known.Keys.Where(
-    name => name is not ("outage" or "failures" or "drills" or "spike-drill"))];
+    name => name is not ("data" or "outage" or "failures" or "drills" or "spike-drill"))];
 if (Array.Find(names, name => !known.ContainsKey(name)) is { } unknown)
 {
     Console.Error.WriteLine($"There is no benchmark '{unknown}'; there are {string.Join(", ", known.Keys)}.");
