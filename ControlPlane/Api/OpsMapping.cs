@@ -81,6 +81,7 @@ internal static class OpsMapping
         Set(stage.GradNorm, value => proto.GradNorm = value);
         Set(stage.LearningRate, value => proto.LearningRate = value);
         Set(stage.CheckpointStep, value => proto.CheckpointStep = value);
+        Set(stage.StoredStep, value => proto.StoredStep = value);
         return proto;
     }
 
@@ -140,6 +141,8 @@ internal static class OpsMapping
         Stall = Duration.FromTimeSpan(checkpoint.Made.Stall),
         Lag = Duration.FromTimeSpan(checkpoint.Made.Lag), Lineage = checkpoint.Lineage, Reason = checkpoint.Reason,
         VerifiedAt = checkpoint.Trust?.At.ToTimestamp(), VerifiedBy = checkpoint.Trust?.By ?? "", Unread = checkpoint.Unread?.Why ?? "",
+        StoreUri = checkpoint.Stored?.Uri ?? "", StoredAt = checkpoint.Stored?.At.ToTimestamp(), OnlyStored = checkpoint.OnlyStored,
+        StoreLag = checkpoint.Stored is { } stored ? Duration.FromTimeSpan(stored.Lag) : null,
         State = checkpoint.State switch
         {
             CheckpointState.Good => "good",

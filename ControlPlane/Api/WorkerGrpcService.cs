@@ -39,7 +39,7 @@ internal sealed class WorkerGrpcService(
         Fits(agent, registration.Stage, registration.Attempt, registration.Node);
         var reply = await grains.GetGrain<IStageGrain>(registration.Stage.ToString())
             .Register(registration with { Gang = agent.Gang.Number });
-        return reply.ToProto(checkpoints.Folder, key.PeersToken, cluster.Drills is not null);
+        return reply.ToProto(checkpoints, key.PeersToken, cluster.Drills is not null);
     }
 
     public override async Task<WorkerReply> Heartbeat(HeartbeatRequest request, ServerCallContext context)
@@ -49,7 +49,7 @@ internal sealed class WorkerGrpcService(
         Fits(agent, beat.Stage, beat.Attempt, beat.Node);
         Fits(agent, beat);
         var reply = await grains.GetGrain<IStageGrain>(beat.Stage.ToString()).Heartbeat(beat with { Gang = agent.Gang.Number });
-        return reply.ToProto(checkpoints.Folder, key.PeersToken, cluster.Drills is not null);
+        return reply.ToProto(checkpoints, key.PeersToken, cluster.Drills is not null);
     }
 
     public override async Task<WorkerReply> ReportLogs(LogBatch request, ServerCallContext context)

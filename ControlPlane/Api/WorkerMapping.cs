@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Checkpoints;
@@ -70,6 +71,7 @@ internal static class WorkerMapping
                 Checked.NotNegative(note.Attempt, "notes.attempt"))
                 {
                     FullDisk = Checked.Words(note.FullDisk, NoteLengthMax), Node = request.Node,
+                    StoreAway = Checked.Words(note.StoreAway, NoteLengthMax),
                 })],
             request.LaunchSeconds.ToImmutableDictionary(part => Checked.Name(part.Key, "launchSeconds"),
                 part => Checked.Seconds(part.Value, $"launchSeconds.{part.Key}")),
@@ -87,6 +89,7 @@ internal static class WorkerMapping
             Reads = [.. request.Reads.Select(read => new CheckpointRead(
                 Checked.NotNegative(read.Id, "reads.id"), Checked.NotNegative(read.Share, "reads.share"), request.Node,
                 Checked.Words(read.Unreadable, NoteLengthMax)))],
+            Stored = [.. request.StoredCheckpoints.Select(ToRecord)],
         };
     }
 
@@ -104,7 +107,13 @@ internal static class WorkerMapping
         Checked.AtMost(request.LaunchSeconds.Count, LaunchPartsMax, "launchSeconds");
         Checked.AtMost(request.Traces.Count, TracesMax, "traces");
         Checked.AtMost(request.Reads.Count, OthersMax, "reads");
+        Checked.AtMost(request.StoredCheckpoints.Count, OthersMax, "storedCheckpoints");
     }
+
+    private static StoredTold ToRecord(Proto.StoredCheckpoint stored) => new(
+        Checked.NotNegative(stored.Step, "storedCheckpoints.step"), Checked.Words(stored.Digest, ShortLengthMax),
+        new StoredCopy(Checked.Words(stored.Uri, NoteLengthMax), Checked.Time(stored.At, "storedCheckpoints.at"),
+            Checked.Span(stored.Lag, "storedCheckpoints.lag")));
 
     private static RefusedCheckpoint ToRecord(this Proto.RefusedCheckpoint refused) =>
         new(Checked.Words(refused.Path, NoteLengthMax), Checked.Words(refused.Reason, NoteLengthMax))
@@ -238,9 +247,9 @@ internal static class WorkerMapping
     /// <param name="peersToken">What the ranks of a gang show each other, by gang and attempt.</param>
     /// <param name="allowsFaults">This cluster was started for drills.</param>
     public static Proto.WorkerReply ToProto(
-        this WorkerReply reply, string checkpointRoot, Func<GangId, int, string> peersToken, bool allowsFaults = false) => new()
+        this WorkerReply reply, CheckpointRoot checkpoints, Func<GangId, int, string> peersToken, bool allowsFaults = false) => new()
         {
-            Order = reply.Order.ToProto(checkpointRoot, peersToken, allowsFaults),
+            Order = reply.Order.ToProto(checkpoints, peersToken, allowsFaults),
             BeatEvery = Duration.FromTimeSpan(reply.BeatEvery),
             Acknowledged = reply.Acknowledged,
             Undecided = reply.Undecided,
@@ -273,15 +282,15 @@ internal static class WorkerMapping
     }
 
     private static Proto.Order ToProto(
-        this WorkerOrder order, string checkpointRoot, Func<GangId, int, string> peersToken, bool allowsFaults) => order.Match(
+        this WorkerOrder order, CheckpointRoot checkpoints, Func<GangId, int, string> peersToken, bool allowsFaults) => order.Match(
         goOn: _ => new Proto.Order { Continue = new Proto.Continue() },
-        start: start => new Proto.Order { Start = new Proto.Start { Assignment = start.Assignment.ToProto(checkpointRoot, allowsFaults) } },
+        start: start => new Proto.Order { Start = new Proto.Start { Assignment = start.Assignment.ToProto(checkpoints, allowsFaults) } },
         save: save => new Proto.Order { SaveCheckpoint = new Proto.SaveCheckpoint { Reason = save.Reason } },
         rollBack: back => new Proto.Order
         {
             RollBack = new Proto.RollBack
             {
-                Assignment = back.Assignment.ToProto(checkpointRoot, allowsFaults), ToStep = back.ToStep, SkipSteps = back.SkipSteps,
+                Assignment = back.Assignment.ToProto(checkpoints, allowsFaults), ToStep = back.ToStep, SkipSteps = back.SkipSteps,
                 Reason = back.Reason,
             },
         },
@@ -289,7 +298,7 @@ internal static class WorkerMapping
         {
             RestartRanks = new Proto.RestartRanks
             {
-                Assignment = restart.Assignment.ToProto(checkpointRoot, allowsFaults), Reason = restart.Reason,
+                Assignment = restart.Assignment.ToProto(checkpoints, allowsFaults), Reason = restart.Reason,
             },
         },
         form: form => new Proto.Order
@@ -315,7 +324,7 @@ internal static class WorkerMapping
         Members = { roster.Members.Select(m => new Proto.GangMember { Rank = m.Rank, Host = m.Host, Port = m.Port }) },
     };
 
-    public static Proto.Assignment ToProto(this Assignment assignment, string checkpointRoot, bool allowsFaults = false) => new()
+    public static Proto.Assignment ToProto(this Assignment assignment, CheckpointRoot checkpoints, bool allowsFaults = false) => new()
     {
         AllowsFaults = allowsFaults,
         Attempt = new Proto.AttemptRef { Run = assignment.Stage.Run, Stage = assignment.Stage.Stage, Attempt = assignment.Attempt },
@@ -324,9 +333,9 @@ internal static class WorkerMapping
         WorldSize = assignment.WorldSize,
         Plan = Placed(
             TrainingPlans.ToProto(
-                assignment.LaidOut, assignment.Stage.Stage, checkpointRoot, assignment.BeginFrom?.ToProto(),
+                assignment.LaidOut, assignment.Stage.Stage, checkpoints.Folder, assignment.BeginFrom?.ToProto(),
                 assignment.StudentFrom?.ToProto()),
-            assignment.Nodes),
+            assignment, checkpoints.Store),
         ResumeFrom = assignment.ResumeFrom?.ToProto(),
         RoundBegan = assignment.RoundBegan,
         Registrations = { assignment.Registrations },
@@ -337,9 +346,15 @@ internal static class WorkerMapping
         PinnedSteps = { assignment.Pinned },
     };
 
-    private static Proto.TrainingPlan Placed(Proto.TrainingPlan plan, int nodes)
+    private static Proto.TrainingPlan Placed(Proto.TrainingPlan plan, Assignment assignment, StoreAccess stores)
     {
-        plan.Layout.Nodes = nodes;
+        plan.Layout.Nodes = assignment.Nodes;
+        var pipeline = assignment.LaidOut;
+        plan.CheckpointStore = stores.For(pipeline.CheckpointsOf(pipeline.Stage(assignment.Stage.Stage)).Store) is not { } store ? null
+            : new Proto.CheckpointStore
+            {
+                Uri = store.Uri, Endpoint = store.Endpoint, Region = store.Region, PathStyle = store.PathStyle,
+            };
         return plan;
     }
 

@@ -21,6 +21,10 @@ public abstract record ClusterChoice
     /// <summary>Folder of checkpoints as control plane and agents see it; null: the usual one of the data directory.</summary>
     public virtual string? Checkpoints => null;
 
+    /// <summary>Why workers would have no keys for a checkpoint store, and what to do; null: they have, or need none.</summary>
+    /// <param name="environment">Of this process.</param>
+    internal virtual (string What, string Fix)? WithoutStoreKeys(Func<string, string?> environment) => null;
+
     /// <summary>The same with what operators wrote of pods; null: it needs that, and it is not there.</summary>
     public virtual ClusterChoice? With(PodSettings? written) => this;
 

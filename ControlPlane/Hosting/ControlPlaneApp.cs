@@ -13,6 +13,7 @@ using DeepSeekOps.ControlPlane.Storage.Audit;
 using DeepSeekOps.ControlPlane.Storage.Orleans;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Dashboard;
+using DeepSeekOps.Decisions.Checkpoints;
 using Orleans.Configuration;
 using Orleans.GrainDirectory;
 using Orleans.Runtime.Hosting;
@@ -62,7 +63,11 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(LedgerBinding.Of);
         builder.UseOrleans(silo => Silo(silo, endpoints, settings, key));
         builder.Services.AddSingleton(new CheckpointRoot(
-            options.Cluster.Checkpoints ?? Path.Combine(options.DataDirectory, "checkpoints")));
+            options.Cluster.Checkpoints ?? Path.Combine(options.DataDirectory, "checkpoints"))
+        {
+            Store = settings.CheckpointStore ?? StoreAccess.Default,
+            WithoutKeys = options.Cluster.WithoutStoreKeys(Environment.GetEnvironmentVariable),
+        });
         builder.Services.AddSingleton(new GpuPrice(settings.DollarsPerGpuHour));
         builder.Services.AddNotices(settings.Notifications, endpoints.Http);
         builder.Services.AddSingleton(new GenerationLimits());

@@ -77,12 +77,14 @@ internal static class ClusterNotation
             (s, v) => s with { Maintenance = v }, "Planned times in which nodes are out.")
         .MaybeRecord("notifications", NoticeNotation.Settings, s => s.Notifications, (s, v) => s with { Notifications = v },
             "Who is notified of what automation cannot fix.")
+        .MaybeRecord("checkpointStore", StoreNotation.Settings, s => s.CheckpointStore, (s, v) => s with { CheckpointStore = v },
+            "Where checkpoints are copied to, behind the folder that they are saved in.")
         .MaybeRecord("kubernetes", PodNotation.Pods, s => s.Pods, (s, v) => s with { Pods = v },
             "How pods are made, and nodes are read, on a Kubernetes cluster.");
 
     public static IEnumerable<(string Title, IEnumerable<(string Name, string InWords, bool Required, string Doc)> Fields)> Tables =>
         [("settings", Lines(Settings)), ("teams", Lines(Team)), ("groups", Lines(Group)), ("maintenance", Lines(Window)),
-            .. NoticeNotation.Tables, .. PodNotation.Tables];
+            .. NoticeNotation.Tables, ("checkpointStore", Lines(StoreNotation.Settings)), .. PodNotation.Tables];
 
     internal static IEnumerable<(string, string, bool, string)> Lines<T>(Mapping<T> table)
         where T : class => table.Fields.Select(f => (f.Name, f.InWords, f.Required, f.Doc));

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
+using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Pods;
 
@@ -27,6 +28,9 @@ public sealed record ClusterSettings
     public ImmutableArray<NodeGroup> Groups { get; init; } = [];
 
     public ImmutableArray<MaintenanceWindow> Maintenance { get; init; } = [];
+
+    /// <summary>Null: nothing is written of a store.</summary>
+    public StoreAccess? CheckpointStore { get; init; }
 
     /// <summary>Null: nothing is written of Kubernetes.</summary>
     public PodSettings? Pods { get; init; }

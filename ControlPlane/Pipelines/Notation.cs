@@ -69,6 +69,11 @@ internal sealed class Reading
     /// <summary>It is to be trained by this version's worker; plans and simulated clusters take any layout.</summary>
     public bool Trains { get; init; }
 
+    /// <summary>
+    /// Where checkpoints go by the cluster's settings, and why workers would have no keys for a store. Null: it is not asked.
+    /// </summary>
+    public StoreTerms? Stores { get; init; }
+
     public IEnumerable<PipelineProblem> Problems => problems.OrderBy(p => p.Line).ThenBy(p => p.Column);
 
     public bool Failed => problems.Exists(p => p.Severity == ProblemSeverity.Error);

@@ -20,6 +20,7 @@ internal static class PipelineChecks
             spec.ModelFrom is null ? $"Write at least {ByteVocabulary}." : "Name the tokenizer.json that belongs to the model.",
                 ["data.tokenizer", "model.preset", "model.vocabSize", "model.from"]);
         Recovery(spec, reading);
+        Store(spec, reading);
         for (int i = 0; i < spec.Stages.Length; i++)
         {
             string at = $"stages[{i}]";
@@ -32,6 +33,17 @@ internal static class PipelineChecks
                 LossSpikeChecks.Check(spec, spec.Stages[i], at, reading);
             }
         }
+    }
+
+    private static void Store(PipelineSpec spec, Reading reading)
+    {
+        if (reading.Stores is not { WithoutKeys: { } lack } stores || stores.Usual.For(spec.Checkpoints.Store) is not { } store)
+        {
+            return;
+        }
+        string whose = spec.Checkpoints.Store.Length > 0 ? $"Checkpoints go to {store.Uri}"
+            : $"By the cluster's settings checkpoints go to {store.Uri}";
+        reading.Check(false, "checkpoints.store", $"{whose}, and {lack.What}", $"{lack.Fix} Or write 'store: none'.", []);
     }
 
     public static void Model(ModelShape model, string at, Reading reading)

@@ -30,17 +30,18 @@ public static class PipelineText
     /// <param name="name">Takes the place of the name in the text.</param>
     /// <param name="settings">Take the place of values in the text.</param>
     /// <param name="trains">It is to be trained by this version's worker, and not only planned or simulated.</param>
+    /// <param name="stores">What is known of stores where it is to be trained. Null: it is not asked.</param>
     public static PipelineParse Parse(
         string text, string? folder = null, Func<string, bool>? fileExists = null, string? name = null,
         IReadOnlyList<PipelineSetting>? settings = null,
-        bool trains = false)
+        bool trains = false, StoreTerms? stores = null)
     {
         var (root, unreadable) = PipelineReader.Read(text);
         if (root is null)
         {
             return new PipelineParse(null, [unreadable!]);
         }
-        var reading = new Reading { Folder = folder, FileExists = fileExists, Trains = trains };
+        var reading = new Reading { Folder = folder, FileExists = fileExists, Trains = trains, Stores = stores };
         reading.Place("", root);
         root = (settings ?? []).Aggregate(root, (now, setting) => setting.In(now, reading));
         if (PipelineNotation.Pipeline.TryRead(Named(root, name), "", reading, out var spec))

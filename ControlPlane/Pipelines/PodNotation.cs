@@ -54,6 +54,9 @@ internal static class PodNotation
         .With("tolerations", Tolerations, p => p.Tolerations, (p, v) => p with { Tolerations = v }, "Taints that pods tolerate.")
         .With("checkpoints", Path, p => p.Checkpoints, (p, v) => p with { Checkpoints = v },
             "Folder of checkpoints; the control plane and all pods see it under this path, so it must be on one of the volumes.")
+        .With("checkpointSecret", DnsName, p => p.CheckpointSecret, (p, v) => p with { CheckpointSecret = v },
+            "Secret of the namespace whose AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, where it has one) open the "
+                + "checkpoint store; pods get them in their environment.")
         .With("volumes", new ListNotation<PodVolume>(Volume, 0, 50, "volumes"), p => p.Volumes, (p, v) => p with { Volumes = v },
             "Folders that pods see: checkpoints and data.")
         .With("serviceAccount", DnsName, p => p.ServiceAccount, (p, v) => p with { ServiceAccount = v },

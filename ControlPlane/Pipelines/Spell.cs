@@ -136,5 +136,8 @@ internal static class Spell
             "Newest ones of a stage that stay, beside pinned ones and the final one; at least 2, so that a broken one has a predecessor.")
         .Maybe("inMemoryEvery", Int(0, 100_000_000), c => c.InMemoryEvery, (c, v) => c with { InMemoryEvery = v },
             "A gang's ranks keep their state in memory each so many steps, so that one that dies costs no more; 0: never. Usually each "
-                + "step, less often where it would take more than a twentieth of the time.");
+                + "step, less often where it would take more than a twentieth of the time.")
+        .With("store", new StoreNotation(none: true), c => c.Store, (c, v) => c with { Store = v },
+            "Where each is copied to once it is durable, the same for all stages; left out: as the cluster's settings say. The keys are in "
+                + "the environment of the workers, never here.");
 }

@@ -30,6 +30,9 @@ internal static class StageChecks
             $"'{stage.Name}' has {steps} {(steps == 1 ? "step" : "steps")} and saves every {spec.CheckpointsOf(stage).EverySteps}: "
                 + "only its end is saved, and a failure begins it again.",
             "Save more often in this stage: add 'checkpoints: {everySteps: …}'.");
+        scope.Fits(spec.CheckpointsOf(stage).Store == spec.Checkpoints.Store, "checkpoints.store",
+            $"Stage '{stage.Name}' would have another store than the pipeline, and the next stage begins from what it hands on.",
+            "Write it once, under the pipeline's 'checkpoints'.");
     }
 
     private static void Pretraining(StageRecipe.Pretraining p, Scope scope)

@@ -67,6 +67,13 @@ public static class RankReports
     public static void Note(this IRankLink link, string text, string fullDisk) =>
         link.Report(new RankReport { Note = new WorkerNote { Text = text, FullDisk = fullDisk } });
 
+    /// <param name="store">The checkpoint store that copies cannot be brought to.</param>
+    public static void StoreAway(this IRankLink link, string text, string store) =>
+        link.Report(new RankReport { Note = new WorkerNote { Text = text, StoreAway = store } });
+
+    /// <summary>Only once the copy is whole.</summary>
+    public static void Stored(this IRankLink link, StoredCheckpoint stored) => link.Report(new RankReport { Stored = stored });
+
     /// <summary>A checkpoint that must not be used again.</summary>
     /// <param name="digest">Empty: not known.</param>
     public static void Refused(this IRankLink link, string path, string reason, string digest) =>

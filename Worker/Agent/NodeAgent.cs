@@ -228,7 +228,7 @@ internal sealed partial class NodeAgent : IDisposable
                 _reports.Add(refused);
             }),
             trace: trace => Did(() => TakeTrace(trace, attempt)),
-            note: note => Did(() =>
+            stored: stored => Did(() => _reports.Add(stored)), note: note => Did(() =>
             {
                 (note.Attempt, note.At) = (attempt, note.At ?? Stamp);
                 _reports.Add(note);

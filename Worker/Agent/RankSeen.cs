@@ -176,6 +176,7 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             refused: _ => heard,
             note: _ => heard,
             trace: _ => heard,
+            stored: _ => heard,
             // Of ranks that no agent started (LocalGang).
             reference: _ => heard,
             collectives: _ => heard,

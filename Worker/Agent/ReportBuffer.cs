@@ -33,6 +33,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
     private readonly Outbox<LocalRestart> _restarts = new();
     private readonly Outbox<RankTrace> _traces = new();
     private readonly Outbox<CheckpointRead> _reads = new();
+    private readonly Outbox<StoredCheckpoint> _stored = new();
     private int _stride = 1;
     private int _skipped;
 
@@ -46,7 +47,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     /// <summary>Everything that no reply has acknowledged yet.</summary>
     public int Count => _samples.Count + _checkpoints.Count + _evaluations.Count + _loads.Count + _notes.Count + _refused.Count
-        + _resumed.Count + _restarts.Count + _traces.Count + _reads.Count;
+        + _resumed.Count + _restarts.Count + _traces.Count + _reads.Count + _stored.Count;
 
     public bool Empty => Count == 0;
 
@@ -91,6 +92,8 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
 
     public void Add(CheckpointRead read) => _reads.Add(read);
 
+    public void Add(StoredCheckpoint stored) => _stored.Add(stored);
+
     public void Add(WorkerNote note)
     {
         _notes.Add(note);
@@ -112,6 +115,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         beat.LocalRestarts.AddRange(_restarts.Take(beat.Sequence, OthersPerBeat));
         beat.Traces.AddRange(_traces.Take(beat.Sequence, TracesPerBeat));
         beat.Reads.AddRange(_reads.Take(beat.Sequence, OthersPerBeat));
+        beat.StoredCheckpoints.AddRange(_stored.Take(beat.Sequence, OthersPerBeat));
     }
 
     public void Acknowledge(long sequence)
@@ -126,6 +130,7 @@ public sealed class ReportBuffer(int sampleLimit = 40_000)
         _restarts.Acknowledge(sequence);
         _traces.Acknowledge(sequence);
         _reads.Acknowledge(sequence);
+        _stored.Acknowledge(sequence);
         if (_samples.Count <= sampleLimit / 2)
         {
             _stride = 1;

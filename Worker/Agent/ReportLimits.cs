@@ -22,7 +22,7 @@ internal static class ReportLimits
         evaluation: evaluation => (evaluation.Name = Name(evaluation.Name)).Length > 0,
         note: note => (note.Text = Short(note.Text, NoteLength)).Length > 0,
         refused: refused => (refused.Reason = Short(refused.Reason, NoteLength)).Length > 0,
-        checkpoint: _ => true, expertLoad: _ => true, resumed: _ => true, trace: _ => true,
+        checkpoint: _ => true, expertLoad: _ => true, resumed: _ => true, trace: _ => true, stored: _ => true,
         reference: _ => true, collectives: _ => true, bench: _ => true, forming: _ => true);
 
     private static bool Fit(StepSample sample)

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Checkpoints.Store;
 
 namespace DeepSeekOps.Worker.Checkpoints;
 
@@ -29,12 +30,14 @@ public sealed partial class CheckpointFolder
     private readonly string _root;
     private readonly LaunchBounds _bounds;
     private readonly IRankLink _link;
+    private readonly StoredCheckpoints? _store;
     private readonly HashSet<long> _toldOf = [];
     private readonly Dictionary<string, int> _savesSince = [];
 
-    public CheckpointFolder(string root, LaunchBounds bounds, IRankLink link)
+    /// <param name="store">Where copies are; null: nowhere.</param>
+    internal CheckpointFolder(string root, LaunchBounds bounds, IRankLink link, StoredCheckpoints? store)
     {
-        (_root, _bounds, _link) = (root, bounds, link);
+        (_root, _bounds, _link, _store) = (root, bounds, link, store);
         Directory.CreateDirectory(Folder);
         foreach (var leftover in Directory.EnumerateDirectories(Folder, ".step-*.tmp").ToList())
         {
@@ -48,6 +51,11 @@ public sealed partial class CheckpointFolder
                 Abandon(leftover);
             }
         }
+    }
+
+    public CheckpointFolder(string root, LaunchBounds bounds, IRankLink link)
+        : this(root, bounds, link, store: null)
+    {
     }
 
     public CheckpointPart Part => _bounds.Part;
@@ -146,17 +154,21 @@ public sealed partial class CheckpointFolder
         var refusals = new List<string>();
         var unreadable = new List<(string Path, long Step, Exception Reason)>();
         var onDisk = Look(unreadable);
-        RequireLatest(onDisk);
+        var (stored, away) = AskStore();
+        RequireLatest([.. onDisk, .. stored]);
         // What cannot be understood does not say of which round it is; before the first retry there is only one.
         unreadable.Where(u => u.Reason is RefusedCheckpointException).ToList()
             .ForEach(u => Refuse(u.Path, u.Step, u.Reason.Message, "", refusals, beyondStart: _bounds.RoundBegan == 0));
         var unknown = unreadable.Where(u => u.Reason is not RefusedCheckpointException).OrderByDescending(u => u.Step).ToList();
-        if (wanted is not null && !onDisk.Any(c => ResumeChoice.IsWanted(c, wanted)) && !unknown.Any(u => u.Step == wanted.Step))
+        if (wanted is not null && !onDisk.Concat(stored).Any(c => ResumeChoice.IsWanted(c, wanted))
+            && !unknown.Any(u => u.Step == wanted.Step))
         {
+            RequireStore(away, wanted.Step);
             RefuseWanted(wanted, onDisk, refusals);
         }
         var there = onDisk.Where(c => Directory.Exists(c.Path));
-        var chosen = ResumeChoice.InOrder(there, _bounds, wanted).Select(c => TryVerify(c, refusals)).FirstOrDefault(c => c is not null);
+        var chosen = ResumeChoice.InOrder(there.Concat(stored), _bounds, wanted)
+            .Select(c => c.InStore is null ? TryVerify(c, refusals) : TryBring(c, refusals)).FirstOrDefault(c => c is not null);
         if (unknown is [var newest, ..] && newest.Step > (chosen?.Step ?? -1))
         {
             throw new IOException($"the checkpoint of step {newest.Step} cannot be read: {newest.Reason.Message.TrimEnd('.')}. Nothing "

@@ -1,10 +1,11 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 
 namespace DeepSeekOps.Worker.Checkpoints;
 
 /// <summary>What one rank writes of a checkpoint. The checkpoint is there when each of <paramref name="Of"/> parts is.</summary>
-public sealed record CheckpointPart(int Rank, int Of)
+public sealed partial record CheckpointPart(int Rank, int Of)
 {
     public static readonly CheckpointPart Only = new(0, 1);
 
@@ -16,6 +17,16 @@ public sealed record CheckpointPart(int Rank, int Of)
     /// <summary>The part's file of so-named tensors. That of an only part has the name by which others look for weights.</summary>
     /// <param name="file">"model.safetensors"</param>
     public string FileOf(string file) => Of == 1 ? file : $"{Path.GetFileNameWithoutExtension(file)}.{Name}{Path.GetExtension(file)}";
+
+    /// <summary>
+    /// Which of so many ranks sends a checkpoint's file to the store: the one that wrote it, or where ranks are fewer now, one that has
+    /// its place. What all ranks share is dealt in the order of the list.
+    /// </summary>
+    public static int SenderOf(string file, int place, int ranks) =>
+        (RankOf().Match(file) is { Success: true } match && int.TryParse(match.Groups[1].ValueSpan, out var rank) ? rank : place) % ranks;
+
+    [GeneratedRegex(@"\.rank-([0-9]{1,6})-of-[0-9]{1,6}\.", RegexOptions.CultureInvariant)]
+    private static partial Regex RankOf();
 
     public bool Owns(string file) => Of == 1 || file.Contains($".{Name}.", StringComparison.Ordinal);
 }

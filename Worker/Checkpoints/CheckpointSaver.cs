@@ -25,6 +25,9 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     private Task _writing = Task.CompletedTask;
     private long _stalled;
 
+    /// <summary>Told of each step of which this rank has written its part.</summary>
+    public Action<long>? Written { get; set; }
+
     /// <summary>
     /// Waits where the save before is still under way. What is in host memory may not be changed before <see cref="Settle"/>.
     /// </summary>
@@ -175,6 +178,7 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
             link.Checkpoint(ReportOf(written, folder.RelativePathOf(written.Step), stall, clock.GetElapsedTime(began), clock.GetUtcNow()));
             folder.Tidy(policy.Keep);
         }
+        Written?.Invoke(manifest.Position.Step);
     }
 
     /// <summary>Null: it could not be written, which has been told; or other ranks have still to write their parts.</summary>

@@ -97,7 +97,8 @@ public sealed record Manifest(
         return (Parse(bytes, path), DigestOf(bytes), bytes.Length);
     }
 
-    private static Manifest Parse(byte[] bytes, string path)
+    /// <exception cref="RefusedCheckpointException">It cannot be understood.</exception>
+    internal static Manifest Parse(byte[] bytes, string path)
     {
         try
         {

@@ -8,6 +8,9 @@ namespace DeepSeekOps.Worker.Checkpoints;
 /// <param name="SetAside">It lies under a name that says that something newer took its place.</param>
 public sealed record CheckpointSeen(string Path, Manifest Manifest, string Digest, int ManifestBytes, bool Sized, bool SetAside)
 {
+    /// <summary>Its folder in the checkpoint store; null: it lies on the disk.</summary>
+    public string? InStore { get; init; }
+
     public long Step => Manifest.Position.Step;
 
     /// <summary>Enough of the digest to tell two checkpoints of one step apart, as a number that ranks can send.</summary>
@@ -65,7 +68,8 @@ public static class ResumeChoice
         .. onDisk.Where(c => IsWanted(c, wanted)
             || (!bounds.IsRolledBack(c.Manifest) && bounds.Own(c.Manifest)
                 && (c.Manifest.Attempt > bounds.RoundBegan || c.Step <= (wanted?.Step ?? 0))))
-        .OrderByDescending(c => c.Step).ThenBy(c => c.SetAside).ThenByDescending(c => c.Manifest.Attempt),
+        .OrderByDescending(c => c.Step).ThenBy(c => c.SetAside).ThenByDescending(c => c.Manifest.Attempt)
+            .ThenBy(c => c.InStore is not null),
     ];
 
     /// <summary>

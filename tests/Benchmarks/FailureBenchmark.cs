@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Exits;
@@ -85,7 +86,7 @@ internal static class FailureBenchmark
         var node = new NodeId("node-0");
         var assignment = new Decisions.Stages.Assignment(new StageId("run", "pretrain"), 1, [new(0, node, 0)], 1, spec, null,
             null, null);
-        var launch = new RankLaunch { Assignment = assignment.ToProto(Path.Combine(folder, "checkpoints")) };
+        var launch = new RankLaunch { Assignment = assignment.ToProto(new CheckpointRoot(Path.Combine(folder, "checkpoints"))) };
         provoked.Launch(launch);
         return launch;
     }

@@ -92,6 +92,27 @@ public sealed class RunPartsTests : PageTest
     }
 
     [Fact]
+    public void Where_a_checkpoint_is_and_since_when_is_told_where_there_is_a_store()
+    {
+        var copied = new Checkpoint
+        {
+            Stage = "pretrain", Step = 20, At = Noon, State = "good", StoreUri = "s3://b/p", StoredAt = Noon, OnlyStored = true,
+            StoreLag = new() { Seconds = 3 },
+        };
+        var saved = new Checkpoint { Stage = "pretrain", Step = 40, At = Noon, State = "good" };
+        Ops.Answer<ListCheckpointsRequest, ListCheckpointsReply>(
+            "ListCheckpoints", _ => new ListCheckpointsReply { Checkpoints = { copied, saved } });
+        var table = Render<CheckpointTable>(p => p.Add(t => t.Run, MiniRun()));
+        table.WaitForAssertion(() => Assert.Contains("only in its folder", Told(40)));
+        Assert.EndsWith(", nowhere else", Told(20), StringComparison.Ordinal);
+        Assert.Equal("s3://b/p", table.Find("td[data-store='20']").GetAttribute("title"));
+        Assert.Contains("3 s", table.Find("tr[data-step='20']").TextContent, StringComparison.Ordinal);
+
+        string Told(int step) => string.Join(' ', table.Find($"td[data-store='{step}']").TextContent.Split((char[]?)null,
+            StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
     public void Checkpoints_that_cannot_be_read_say_why_and_none_is_no_error()
     {
         Ops.Refuse("ListCheckpoints", StatusCode.Internal, "the ledger is locked");

@@ -89,6 +89,7 @@ public sealed partial class RoomTests
         string[] floors =
         [
             "Agent Data Libtorch Safetensors", "Cuda Data.Preparing", "Parallel", "Parallel.Sockets", "Parallel.Nccl", "Model",
+            "Checkpoints.Store",
             "Sampling Checkpoints",
             "Training.Learning", "Training.Stages", "Training.Loop", "Cli",
         ];

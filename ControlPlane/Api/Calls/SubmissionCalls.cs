@@ -15,7 +15,7 @@ namespace DeepSeekOps.ControlPlane.Api.Calls;
 /// <summary>Pipelines as text: checked, forecast, submitted, cloned.</summary>
 internal sealed class SubmissionCalls(
     IGrainFactory grains, KnownRuns known, WholeCluster whole, ITrainingCluster cluster, FileLooks looks, GpuPrice price,
-    TimeProvider clock)
+    CheckpointRoot checkpoints, TimeProvider clock)
 {
     private const int ProblemsTold = 100;
 
@@ -116,9 +116,10 @@ internal sealed class SubmissionCalls(
         PipelineSetting[] settings = data.Length > 0 ? [new PipelineSetting("data.source", Checked.Data(data))] : [];
         Func<string, bool> exists = known
             ?? (cluster.Simulated ? _ => true : file => FileSeen.At(file).Kind is not (FileKind.Missing or FileKind.Dangling));
+        bool trains = toRun && !cluster.Simulated;
         return looks.Run(
             () => PipelineText.Parse(pipeline, folder.Length > 0 ? folder : null, exists, named, settings,
-                trains: toRun && !cluster.Simulated),
+                trains, trains ? new StoreTerms(checkpoints.Store, checkpoints.WithoutKeys) : null),
             PipelineText.Silent, context.CancellationToken);
     }
 

@@ -24,11 +24,14 @@ internal sealed class TryCalls(
                 MaxTokens = Checked.NewTokens(request.MaxTokens), Seed = request.Seed, Speculate = !request.NoSpeculation,
             };
             long? step = request.HasStep ? Checked.NotNegative(request.Step, "step") : null;
-            var made = await ToTry(stage, step, token);
+            var chosen = await ToTry(stage, step, token);
+            var made = chosen.Made;
             prompt.Digest = made.Digest;
             prompt.Folder = checkpoints.FolderOf(made.Path)
                 ?? throw Cannot($"The files of the checkpoint of {stage} step {made.Step} are not there any more; they were in "
-                    + $"{Path.Combine(checkpoints.Folder, made.Path)}. Choose another one.");
+                    + $"{Path.Combine(checkpoints.Folder, made.Path)}. "
+                    + (chosen.Stored is { } copy ? $"Its copy is {copy.Uri}: bring it there, or choose another one."
+                        : "Choose another one."));
 
             await foreach (var news in generations.Continue(prompt, $"{stage} step {made.Step}", token))
             {
@@ -36,7 +39,7 @@ internal sealed class TryCalls(
             }
         });
 
-    private async Task<CheckpointMade> ToTry(StageId stage, long? step, CancellationToken cancellation)
+    private async Task<StageCheckpoint> ToTry(StageId stage, long? step, CancellationToken cancellation)
     {
         var run = await known.Described(stage.Run, cancellation);
         if (!run.Stages.Any(s => s.Name == stage.Stage))
@@ -55,7 +58,7 @@ internal sealed class TryCalls(
 
         var registered = await history.Checkpoints(stage.Run, stage.Stage, cancellation);
         var (chosen, reason) = CheckpointChoice.ToTry(stage, [.. registered.Select(c => c.Checkpoint)], step);
-        return chosen?.Made ?? throw Cannot(reason);
+        return chosen ?? throw Cannot(reason);
     }
 
     private static GenerateReply ToProto(GenerationNews news, long step) => news.Phase switch

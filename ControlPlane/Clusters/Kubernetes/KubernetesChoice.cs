@@ -20,6 +20,11 @@ public sealed record KubernetesChoice : ClusterChoice
 
     public override ClusterChoice? With(PodSettings? written) => written is null ? null : this with { Pods = written };
 
+    internal override (string What, string Fix)? WithoutStoreKeys(Func<string, string?> environment) =>
+        Pods.CheckpointSecret.Length > 0 ? null : ("the pods would get no keys for it: kubernetes.checkpointSecret is not set.",
+            $"Make a secret with {StoreKeys.IdVariable} and {StoreKeys.SecretVariable} in namespace {Pods.Namespace}, and name it under "
+                + "kubernetes.checkpointSecret in the cluster's settings.");
+
     public override void AddTo(IServiceCollection services, ClusterHouse house)
     {
         services.Configure<KubernetesClusterOptions>(options =>

@@ -140,6 +140,7 @@ internal static class Manifests
                 Name = LocalProcess.WorkerProgram.TokenVariable,
                 ValueFrom = new V1EnvVarSource { SecretKeyRef = new V1SecretKeySelector { Name = gang.Name, Key = pod.Name } },
             },
+            .. StoreKeysOf(settings),
         ],
         Resources = new V1ResourceRequirements
         {
@@ -154,6 +155,20 @@ internal static class Manifests
             .. Mounts(settings),
         ],
     };
+
+    /// <summary>By reference: neither the pod nor anything of ours holds them.</summary>
+    private static IEnumerable<V1EnvVar> StoreKeysOf(PodSettings settings) => settings.CheckpointSecret.Length == 0 ? []
+        : StoreKeys.Variables.Select(key => new V1EnvVar
+        {
+            Name = key,
+            ValueFrom = new V1EnvVarSource
+            {
+                SecretKeyRef = new V1SecretKeySelector
+                {
+                    Name = settings.CheckpointSecret, Key = key, Optional = key == StoreKeys.TokenVariable ? true : null,
+                },
+            },
+        });
 
     private static IEnumerable<V1VolumeMount> Mounts(PodSettings settings) => settings.Volumes.Select(
         (v, i) => new V1VolumeMount { Name = NameOf(i), MountPath = v.Path, ReadOnlyProperty = v.ReadOnly });

@@ -21,6 +21,9 @@ public sealed record LocalChoice : ClusterChoice
 
     public override int? NodesChosen => Nodes;
 
+    /// <summary>Workers are its children, and have its environment.</summary>
+    internal override (string What, string Fix)? WithoutStoreKeys(Func<string, string?> environment) => StoreKeys.Lack(environment);
+
     public override void AddTo(IServiceCollection services, ClusterHouse house)
     {
         services.Configure<LocalClusterOptions>(local =>

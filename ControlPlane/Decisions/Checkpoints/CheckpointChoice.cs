@@ -87,21 +87,31 @@ public static class CheckpointChoice
     {
         int least = Math.Max(2, keep);
         var held = CheckpointReadings.Held(checkpoints, least + 1);
-        var good = checkpoints.Where(c => c.State == CheckpointState.Good && c != held)
-            .OrderByDescending(c => c.Made.Step).Skip(least).ToHashSet();
+        var newest = checkpoints.Where(c => c.State == CheckpointState.Good && c != held).OrderByDescending(c => c.Made.Step).ToList();
+        var good = newest.Skip(least).ToHashSet();
+        // The store keeps as many of those that it has, which may be older while it lags behind.
+        var stored = newest.Where(c => c.Stored is not null).Take(least).Where(good.Contains).ToHashSet();
+        good.ExceptWith(stored);
         bool letGo = checkpoints.Any(c => Gone(c, checkpoints));
-        if (good.Count == 0 && !letGo)
+        if (good.Count == 0 && !letGo && stored.All(c => c.OnlyStored))
         {
             return checkpoints;
         }
 
         int forget = checkpoints.Count(c => c.State == CheckpointState.Deleted) - DroppedRemembered;
         return [.. checkpoints.Where(c => c.State != CheckpointState.Deleted || forget-- <= 0).Select(c =>
-            good.Contains(c) ? c with { State = CheckpointState.Deleted, Reason = $"the newest {least} are kept" }
+            stored.Contains(c) ? c with { OnlyStored = true }
+            : good.Contains(c) ? c with { State = CheckpointState.Deleted, Reason = $"the newest {least} are kept" }
             : Gone(c, checkpoints)
                 ? c with { State = CheckpointState.Deleted, Reason = $"{c.Reason}, and {SavesUntilGone} newer ones are good" }
             : c)];
     }
+
+    /// <summary>Takes in that a copy is whole in the store; what was known of it stays.</summary>
+    public static ImmutableArray<StageCheckpoint> TakeStored(ImmutableArray<StageCheckpoint> checkpoints, StoredTold told) =>
+        checkpoints.FirstOrDefault(c => c.Usable && c.Made.Step == told.Step && c.Made.Digest == told.Digest)
+            is { } known && known.Stored?.Uri != told.Copy.Uri
+            ? checkpoints.Replace(known, known with { Stored = told.Copy }) : checkpoints;
 
     /// <summary>Steps of those that are kept against retention.</summary>
     public static ImmutableArray<long> Pinned(ImmutableArray<StageCheckpoint> checkpoints) =>

@@ -50,7 +50,8 @@ public static class CheckpointReadings
     /// </summary>
     public static (CheckpointMade Made, string Why)? Next(ImmutableArray<StageCheckpoint> checkpoints, DateTimeOffset now)
     {
-        var due = checkpoints.Where(c => c.Usable && c.Made.Digest.Length > 0 && !(c.Unread is { } unread && now - unread.At < RetryAfter))
+        var due = checkpoints.Where(c => c.Usable && !c.OnlyStored && c.Made.Digest.Length > 0
+            && !(c.Unread is { } unread && now - unread.At < RetryAfter))
             .ToList();
         if (due.LastOrDefault(c => c.Trust is null) is { } fresh)
         {
@@ -67,7 +68,7 @@ public static class CheckpointReadings
     public static StageCheckpoint? Held(ImmutableArray<StageCheckpoint> checkpoints, int keep)
     {
         int newer = 0;
-        foreach (var checkpoint in checkpoints.Where(c => c.Usable).Reverse())
+        foreach (var checkpoint in checkpoints.Where(c => c is { Usable: true, OnlyStored: false }).Reverse())
         {
             if (checkpoint.Trust is not null)
             {

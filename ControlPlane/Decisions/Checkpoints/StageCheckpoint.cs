@@ -84,6 +84,12 @@ public sealed record StageCheckpoint(CheckpointMade Made, CheckpointState State,
     /// <summary>Why the last try to read it again came to nothing. Null: it did not, or none was made.</summary>
     public UnreadCheckpoint? Unread { get; init; }
 
+    /// <summary>Its copy in the store. Null: it is in its folder alone.</summary>
+    public StoredCopy? Stored { get; init; }
+
+    /// <summary>Retention has taken it out of its folder; the store, which lags behind, has as many newer ones not yet.</summary>
+    public bool OnlyStored { get; init; }
+
     public bool Usable => State is CheckpointState.Good or CheckpointState.Final or CheckpointState.Pinned;
 
     public CheckpointRef Ref(StageId stage) => new(stage.Run, stage.Stage, Made.Step, Made.Path, Made.Digest, Made.DataCursor);

@@ -110,6 +110,9 @@ public sealed record WorkerNote(DateTimeOffset At, string Text, int Attempt)
     /// <summary>Of a save that failed because there was no room: the file system that is full. Empty: it is about something else.</summary>
     public string FullDisk { get; init; } = "";
 
+    /// <summary>Of copies to a checkpoint store that fail: the store. Empty: it is about something else.</summary>
+    public string StoreAway { get; init; } = "";
+
     /// <summary>Whose word it is.</summary>
     public string Node { get; init; } = "";
 }
@@ -157,8 +160,11 @@ public sealed record AgentBeat(
     /// <summary>What it has read again of a checkpoint.</summary>
     public ImmutableArray<CheckpointRead> Reads { get; init; } = [];
 
+    /// <summary>Copies of checkpoints that are whole in the store.</summary>
+    public ImmutableArray<StoredTold> Stored { get; init; } = [];
+
     /// <summary>It brings more than how its ranks are.</summary>
     [JsonIgnore]
     public bool Tells => !(Samples.IsEmpty && Checkpoints.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && RefusedCheckpoints.IsEmpty
-        && Resumed.IsEmpty && LocalRestarts.IsEmpty && Reads.IsEmpty);
+        && Resumed.IsEmpty && LocalRestarts.IsEmpty && Reads.IsEmpty && Stored.IsEmpty);
 }

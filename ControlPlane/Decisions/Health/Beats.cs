@@ -8,7 +8,8 @@ public static class Beats
     public static bool HasNews(AgentBeat beat, WatchedStage stage, Vitals before)
     {
         bool told = !beat.Checkpoints.IsEmpty || !beat.RefusedCheckpoints.IsEmpty || !beat.Evaluations.IsEmpty || !beat.Notes.IsEmpty
-            || !beat.Resumed.IsEmpty || !beat.LocalRestarts.IsEmpty || !beat.Reads.IsEmpty;
+            || !beat.Resumed.IsEmpty || !beat.LocalRestarts.IsEmpty || !beat.Reads.IsEmpty
+            || !beat.Stored.IsEmpty;
         bool firstStep = stage.Launch != Launch.None
             && (beat.Samples.Any(s => s.Attempt == stage.Attempt)
                 || beat.Ranks.Any(r => r.Attempt == stage.Attempt && r.MadeStep(stage.LaunchedFrom)));

@@ -45,6 +45,8 @@ public sealed record News(
     /// <summary>Shares of a checkpoint that agents have read again.</summary>
     public ImmutableArray<CheckpointRead> Reads { get; init; } = [];
 
+    public ImmutableArray<StoredTold> Stored { get; init; } = [];
+
     public ImmutableArray<LossFinding> Losses { get; init; } = [];
 
     /// <summary>
@@ -54,7 +56,7 @@ public sealed record News(
     public double SlowSeconds { get; init; }
 
     public bool IsEmpty => Checkpoints.IsEmpty && Refused.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && Back.IsEmpty
-        && Resumed.IsEmpty && LocalRestarts.IsEmpty && Reads.IsEmpty && Losses.IsEmpty;
+        && Resumed.IsEmpty && LocalRestarts.IsEmpty && Reads.IsEmpty && Losses.IsEmpty && Stored.IsEmpty;
 }
 
 /// <summary>All that a stage's decision may know of the world.</summary>

@@ -84,6 +84,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Resumed = Union(News.Resumed, beat.Resumed),
             LocalRestarts = Union(News.LocalRestarts, beat.LocalRestarts),
             Reads = Union(News.Reads, beat.Reads),
+            Stored = Union(News.Stored, beat.Stored),
             Losses = News.Losses,
             SlowSeconds = News.SlowSeconds,
         };
@@ -136,6 +137,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
             Resumed = Less(News.Resumed, written.Resumed),
             LocalRestarts = Less(News.LocalRestarts, written.LocalRestarts),
             Reads = Less(News.Reads, written.Reads),
+            Stored = Less(News.Stored, written.Stored),
             Losses = Less(News.Losses, written.Losses),
             SlowSeconds = Math.Max(0, News.SlowSeconds - written.SlowSeconds),
         },

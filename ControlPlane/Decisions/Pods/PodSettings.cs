@@ -38,6 +38,9 @@ public sealed record PodSettings
     /// <summary>Folder of checkpoints, the same for the control plane and for pods.</summary>
     public string Checkpoints { get; init; } = "/checkpoints";
 
+    /// <summary>Secret with the keys of the checkpoint store, by name. Empty: pods get none.</summary>
+    public string CheckpointSecret { get; init; } = "";
+
     public string ServiceAccount { get; init; } = "";
 
     public string PriorityClass { get; init; } = "";

@@ -103,4 +103,7 @@ public sealed record CheckpointPolicy
     /// time, each step where it can.
     /// </summary>
     public int? InMemoryEvery { get; init; }
+
+    /// <summary>Where they are copied to: "s3://bucket/prefix", or "none". Empty: as the cluster's settings say.</summary>
+    public string Store { get; init; } = "";
 }

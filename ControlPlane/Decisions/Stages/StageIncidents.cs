@@ -156,7 +156,8 @@ internal static class StageIncidents
     }
 
     private static Stage? Advice(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
-        StageFullDisk.Found(stage, gang, NumberOf(stage), seen, now) ?? StageStragglers.Found(stage, gang, NumberOf(stage), seen, now);
+        StageFullDisk.Found(stage, gang, NumberOf(stage), seen, now) ?? StageStore.Found(stage, gang, NumberOf(stage), seen, now)
+        ?? StageStragglers.Found(stage, gang, NumberOf(stage), seen, now);
 
     private static Incident Moved(Incident open, Stage before, Stage stage, Observation seen, DateTimeOffset now)
     {
@@ -183,6 +184,7 @@ internal static class StageIncidents
             {
                 StageFullDisk.Cause => StageFullDisk.Moved(open, stage, now),
                 StageDamage.Cause => StageDamage.Moved(open, stage, now),
+                StageStore.Cause => StageStore.Moved(open, before, stage, now),
                 _ => StageStragglers.Moved(open, stage, seen, now),
             },
             Phase.Running when open.State == IncidentState.Acting =>
@@ -220,6 +222,7 @@ internal static class StageIncidents
             {
                 StageFullDisk.Cause => "disk-free",
                 StageDamage.Cause => "checkpoint-whole",
+                StageStore.Cause => "store-back",
                 _ => "straggler-over",
             }, EventLevel.Info,
                 $"incident {next.Number} is closed: {next.Sentence}"),

@@ -39,6 +39,11 @@ internal static class StageNews
             next = TakeResumed(next, resumed, now);
         }
 
+        foreach (var stored in news.Stored)
+        {
+            next = StageStore.Take(next, stored);
+        }
+
         next = TakeEvaluations(next, news.Evaluations);
 
         foreach (var note in news.Notes)
@@ -179,6 +184,10 @@ internal static class StageNews
         if (resumed.From is { } from && !stage.Checkpoints.Any(c => c.Usable && c.Made.Step == from.Step && c.Made.Digest == from.Digest))
         {
             next = next with { Checkpoints = Add(stage, stage.Checkpoints, from) };
+        }
+        else if (stage.Checkpoints.FirstOrDefault(c => c.OnlyStored && c.Made.Step == resumed.From?.Step) is { } away)
+        {
+            next = next with { Checkpoints = stage.Checkpoints.Replace(away, away with { OnlyStored = false }) };
         }
 
         if (resumed.From is { Digest.Length: > 0 } loaded)

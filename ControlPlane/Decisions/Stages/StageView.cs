@@ -52,6 +52,9 @@ public sealed record StageView(
     /// <summary>The hold under which nothing of it trains. Null: it trains, or waits for something else.</summary>
     public PersonsHold? Stands { get; init; }
 
+    /// <summary>Step of the newest usable checkpoint that is in the store too. Null: none is.</summary>
+    public long? StoredStep { get; init; }
+
     /// <summary>Where its GPU time went until now. Null: nobody has asked for it yet, or nothing of it is known.</summary>
     public StageAccount? Cost { get; init; }
 

@@ -71,6 +71,7 @@ public static class StageViews
         {
             FoldedRanks = ranks.Folded,
             Trusted = stage.Checkpoints.LastOrDefault(c => c.Usable && c.Trust is not null),
+            StoredStep = stage.Checkpoints.LastOrDefault(c => c.Usable && c.Stored is not null)?.Made.Step,
             Outlook = outlook,
             Stands = StageHolding.Stands(stage, seen.Now.At) ? StageHolding.Of(stage, seen.Now.At) : null,
             BeganFrom = stage.Wish.BeginFrom?.Lineage ?? "",

@@ -10,6 +10,7 @@ public sealed partial class CheckpointTable
 {
     private IReadOnlyList<Checkpoint>? checkpoints;
     private bool older;
+    private bool stores;
     private string? trouble;
     private string? known;
 
@@ -20,7 +21,7 @@ public sealed partial class CheckpointTable
     protected override async Task OnParametersSetAsync()
     {
         var newest = Run.Name + string.Join(
-            ';', Run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.VerifiedStep}:{s.VerifiedAt}:{s.State}"));
+            ';', Run.Stages.Select(s => $"{s.Name}:{s.CheckpointStep}:{s.VerifiedStep}:{s.VerifiedAt}:{s.StoredStep}:{s.State}"));
         if (newest != known)
         {
             known = newest;
@@ -38,6 +39,7 @@ public sealed partial class CheckpointTable
         {
             var reply = await Ops.ListCheckpointsAsync(new ListCheckpointsRequest { Run = Run.Name }, deadline: Faults.DeadlineFromNow());
             checkpoints = [.. reply.Checkpoints.OrderByDescending(c => c.At.ToDateTimeOffset()).ThenByDescending(c => c.Step)];
+            stores = checkpoints.Any(c => c.StoreUri.Length > 0);
             older = reply.NextPageToken.Length > 0;
             trouble = null;
         }

@@ -33,6 +33,7 @@ public sealed partial class StageLoop
     {
         _link.Progress(RankState.Starting, "restoring", 0);
         InputCheck.Agree(_context, _mesh.World);
+        BringBeginnings();
         var from = (ISavedState?)GoOnInMemory() ?? GoOnFromDisk();
         if (from is null)
         {
@@ -45,6 +46,8 @@ public sealed partial class StageLoop
         {
             _peakTflops = PeakOfGang();
         }
+        Volatile.Write(ref _startedFrom, _position.Step);
+        _copies?.Begin();
         _link.Progress(RankState.Training, "preparing", _position.Step);
         using var scope = NewDisposeScope();
         try

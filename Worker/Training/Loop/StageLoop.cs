@@ -2,6 +2,7 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Recipes.Pipelining;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Checkpoints.Store;
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
@@ -29,6 +30,7 @@ public sealed partial class StageLoop : IDisposable
     private readonly LaunchBounds _bounds;
     private readonly CheckpointFolder _folder;
     private readonly CheckpointSaver _saver;
+    private readonly StoreCopies? _copies;
     private readonly StateKeeping _keeping;
     private readonly StepRecorder _recorder;
     private readonly StepJournal? _journal; // the first rank's
@@ -39,6 +41,7 @@ public sealed partial class StageLoop : IDisposable
     private IReadOnlyList<long> _leftOut = [];
     private Lineage? _beganFrom;
     private long _savedStep;
+    private long _startedFrom;
 
     // A step is saved before it is measured, so a launch measures the step it goes on from: no evaluation is lost, and one told twice
     // is known by its name and step. Only the final checkpoint comes after: it says that nothing is left to do.
@@ -56,8 +59,10 @@ public sealed partial class StageLoop : IDisposable
         (_rank, _mesh) = (rank, mesh);
         (_work, _tokenizer) = (context.NewWork(), context.Tokenizer.Json);
         _bounds = LaunchBounds.Of(assignment) with { Part = new CheckpointPart(rank.Rank, rank.Layout.Ranks) };
-        _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link);
+        var store = StoreOpening.Open(_plan.CheckpointStore, clock);
+        _folder = new CheckpointFolder(_plan.CheckpointRoot, _bounds, link, store);
         _saver = new CheckpointSaver(_folder, _plan.Checkpoints, link, clock);
+        _copies = store is null ? null : Copies(store);
         _work.Learner.BeforeChange = _saver.Settle;
         _keeping = new StateKeeping(memory, mesh.World, _plan.Checkpoints.InMemoryEvery, clock);
         _journal = rank.Rank == 0 ? StepJournal.Of(assignment) : null;
@@ -99,12 +104,14 @@ public sealed partial class StageLoop : IDisposable
         _saver.Wait();
         // The stage is done when its last checkpoint is there, and that is when each rank has written its part.
         _mesh.World.Barrier();
+        FinishCopies(StoreLastMost, whileAway: true);
         _link.Done(_position.Step);
     }
 
     public void Dispose()
     {
         _saver.Dispose();
+        _copies?.Dispose();
         _journal?.Dispose();
         _work.Dispose();
         (_context.Data as IDisposable)?.Dispose();
@@ -272,5 +279,9 @@ public sealed partial class StageLoop : IDisposable
             Save();
         }
         _saver.Wait();
+        if (stop.Save)
+        {
+            FinishCopies(StoreStopMost, whileAway: false);
+        }
     }
 }

@@ -1,4 +1,5 @@
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Recipes;
@@ -26,7 +27,8 @@ public sealed class PlacementWireTests
             default);
         Assert.All(grant.Nodes, node =>
         {
-            var told = new Assignment(grant.Stage, 1, grant.RanksOn(node), grant.Slots, pipeline, null, null, null).ToProto("checkpoints");
+            var told = new Assignment(grant.Stage, 1, grant.RanksOn(node), grant.Slots, pipeline, null, null, null)
+                .ToProto(new CheckpointRoot("checkpoints"));
             Assert.Equal(nodes, told.Plan.Layout.Nodes);
             Assert.Equal(nodes * ranksPerNode, told.WorldSize);
         });

@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Checkpoints;
+using DeepSeekOps.Worker.Checkpoints.Store;
 using DeepSeekOps.Worker.Safetensors;
 using DeepSeekOps.Worker.Tests.Agent;
 using DeepSeekOps.Worker.Tests.Training;
@@ -32,6 +33,11 @@ internal sealed class CheckpointDisk : IDisposable
 
     public CheckpointFolder Open(int attempt, int roundBegan = 0, string registration = Registration) =>
         new(_root.FullName, new LaunchBounds("run", "pretrain", attempt, roundBegan, [registration]), Link);
+
+    public CheckpointFolder Open(int attempt, StoredCheckpoints store, int roundBegan = 0) =>
+        new(_root.FullName, Bounds(attempt, roundBegan), Link, store);
+
+    public static LaunchBounds Bounds(int attempt, int roundBegan = 0) => new("run", "pretrain", attempt, roundBegan, [Registration]);
 
     public string PathOf(string name) => Path.Combine(Folder, name);
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Api;
+using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Gangs;
@@ -204,7 +205,7 @@ internal sealed class SpikeDrill(string root, long seed, SpikeFault fault, strin
     }
 
     private Proto.WorkerReply Hear(HeartbeatRequest beat) =>
-        engine.Heartbeat(beat.ToRecord(), Seen, b => b.Sequence).Reply.ToProto(root, (_, _) => "");
+        engine.Heartbeat(beat.ToRecord(), Seen, b => b.Sequence).Reply.ToProto(new CheckpointRoot(root), (_, _) => "");
 
     private Proto.Assignment? OrderOf(HeartbeatRequest beat) => Hear(beat).Order switch
     {
