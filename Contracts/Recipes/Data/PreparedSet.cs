@@ -18,7 +18,7 @@ public sealed class PreparedSet : IDisposable
     /// <summary>Four times what a line may have in bytes: normalising makes longer texts.</summary>
     public const int DocumentTokensMax = 4 * DataFile.LineBytesMax;
 
-    /// <summary>Shards that stay mapped: a file handle each, half of what a process has by default.</summary>
+    /// <summary>Shards that stay open: a file handle each, half of what a process has by default.</summary>
     private const int OpenMost = 512;
 
     /// <summary>

@@ -66,14 +66,14 @@ public sealed record ShardHeader(
     }
 }
 
-/// <summary>A shard, mapped: token ids of documents, and where each begins.</summary>
+/// <summary>A shard: token ids of documents, and where each begins.</summary>
 public sealed class PreparedShard : IDisposable
 {
-    private readonly MappedFile _file;
+    private readonly RandomReadFile _file;
     private readonly ShardHeader _header;
     private readonly string _path;
 
-    private PreparedShard(MappedFile file, ShardHeader header, string path) => (_file, _header, _path) = (file, header, path);
+    private PreparedShard(RandomReadFile file, ShardHeader header, string path) => (_file, _header, _path) = (file, header, path);
 
     /// <exception cref="BadInputException">It is not the shard that the table speaks of.</exception>
     public static PreparedShard Open(string path, long number, ShardEntry expected, int idBytes)
@@ -83,10 +83,10 @@ public sealed class PreparedShard : IDisposable
             throw new BadInputException($"The shard '{path}' is not there.", PreparedSet.Again);
         }
 
-        var file = MappedFile.Open(path, PreparedSet.Again);
+        var file = RandomReadFile.Open(path, PreparedSet.Again);
         try
         {
-            var header = file.Length < ShardHeader.Bytes ? null : ShardHeader.Read(file.Span(0, ShardHeader.Bytes, PreparedSet.Again));
+            var header = file.Length < ShardHeader.Bytes ? null : ShardHeader.Read(file.Read(0, ShardHeader.Bytes, PreparedSet.Again));
             if (header is null)
             {
                 throw new BadInputException(
@@ -119,7 +119,7 @@ public sealed class PreparedShard : IDisposable
     public int[] Tokens(long document, int vocabSize)
     {
         var (begin, count) = Place(document);
-        var bytes = _file.Span(ShardHeader.Bytes + (begin * _header.IdBytes), (int)count * _header.IdBytes, PreparedSet.Again);
+        var bytes = _file.Read(ShardHeader.Bytes + (begin * _header.IdBytes), (int)count * _header.IdBytes, PreparedSet.Again);
         var ids = new int[count];
         if (_header.IdBytes == 2)
         {
@@ -155,7 +155,7 @@ public sealed class PreparedShard : IDisposable
             throw new ArgumentOutOfRangeException(nameof(document), document, $"{_path} has {_header.Documents}.");
         }
 
-        var index = _file.Span(_header.IndexAt + (8 * document), 16, PreparedSet.Again);
+        var index = _file.Read(_header.IndexAt + (8 * document), 16, PreparedSet.Again);
         var (begin, end) = (BinaryPrimitives.ReadInt64LittleEndian(index), BinaryPrimitives.ReadInt64LittleEndian(index[8..]));
         // A line has at most 64 MB, and no tokenizer here makes more tokens of it than it has bytes and marks of normalising.
         return begin >= 0 && end >= begin && end <= _header.Tokens && end - begin <= PreparedSet.DocumentTokensMax ? (begin, end - begin)

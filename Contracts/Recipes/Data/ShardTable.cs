@@ -31,10 +31,10 @@ public sealed class ShardTable : IDisposable
 {
     public const string FileName = "shards.table";
 
-    private readonly MappedFile _file;
+    private readonly RandomReadFile _file;
     private readonly string _path;
 
-    private ShardTable(MappedFile file, string path, long count) => (_file, _path, Count) = (file, path, count);
+    private ShardTable(RandomReadFile file, string path, long count) => (_file, _path, Count) = (file, path, count);
 
     public long Count { get; }
 
@@ -47,7 +47,7 @@ public sealed class ShardTable : IDisposable
             throw new BadInputException($"'{path}' is not there.", PreparedSet.Again);
         }
 
-        var file = MappedFile.Open(path, PreparedSet.Again);
+        var file = RandomReadFile.Open(path, PreparedSet.Again);
         try
         {
             if (file.Length != manifest.Shards * ShardEntry.Bytes)
@@ -61,7 +61,7 @@ public sealed class ShardTable : IDisposable
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
             for (long at = 0; at < file.Length; at += 1 << 20)
             {
-                hash.AppendData(file.Span(at, (int)Math.Min(1 << 20, file.Length - at), PreparedSet.Again));
+                hash.AppendData(file.Read(at, (int)Math.Min(1 << 20, file.Length - at), PreparedSet.Again));
             }
 
             return Convert.ToHexStringLower(hash.GetHashAndReset()) == manifest.TableSha256 ? new ShardTable(file, path, manifest.Shards)
@@ -76,7 +76,7 @@ public sealed class ShardTable : IDisposable
         }
     }
 
-    public ShardEntry this[long shard] => ShardEntry.Read(_file.Span(shard * ShardEntry.Bytes, ShardEntry.Bytes, PreparedSet.Again));
+    public ShardEntry this[long shard] => ShardEntry.Read(_file.Read(shard * ShardEntry.Bytes, ShardEntry.Bytes, PreparedSet.Again));
 
     /// <summary>The shard that a document lies in.</summary>
     public long ShardOf(long document)
@@ -102,5 +102,5 @@ public sealed class ShardTable : IDisposable
     public void Dispose() => _file.Dispose();
 
     private long FirstOf(long shard) =>
-        BinaryPrimitives.ReadInt64LittleEndian(_file.Span(shard * ShardEntry.Bytes, sizeof(long), PreparedSet.Again));
+        BinaryPrimitives.ReadInt64LittleEndian(_file.Read(shard * ShardEntry.Bytes, sizeof(long), PreparedSet.Again));
 }

@@ -1,4 +1,3 @@
-using System.IO.MemoryMappedFiles;
 using Microsoft.Win32.SafeHandles;
 
 namespace DeepSeekOps.Recipes.Files;
@@ -94,9 +93,6 @@ public sealed class NamedFile : IDisposable
 
     /// <summary>Bytes by the handle, now.</summary>
     internal long LengthNow => OperatingSystem.IsLinux() ? FileSeen.Of(_handle).Length : RandomAccess.GetLength(_handle);
-
-    internal MemoryMappedFile Map() =>
-        MemoryMappedFile.CreateFromFile(_handle, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
 
     public void Dispose() => _handle.Dispose();
 

@@ -40,8 +40,12 @@ public sealed class PostgresHoldTests(PrivatePostgres postgres)
         await UntilLooked(first);
         Assert.Contains("on host b", first.Trouble!.Why, StringComparison.Ordinal);
         await second.DisposeAsync();
-        await UntilLooked(first);
-        Assert.Null(first.Trouble);
+        // A server ends a session some time after its client has said good-bye: it is looked each second.
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        while (first.Trouble is not null)
+        {
+            await first.Look(patience.Token);
+        }
     }
 
     [Fact]
