@@ -17,6 +17,8 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid) : Simulat
     private const int SaveEvery = 5;
     private const int LoadEvery = 5;
 
+    // The stage ends an agent beside the world's steps: neither may come between the other's look and its act.
+    private readonly Lock gate = new();
     private RankStatus? rank;
     private ImmutableArray<long> leftOut = [];
     private long last;
@@ -59,9 +61,12 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid) : Simulat
 
     public void End(int exitCode)
     {
-        if (Alive)
+        lock (gate)
         {
-            (Alive, ExitCode, rank) = (false, exitCode, null);
+            if (Alive)
+            {
+                (Alive, ExitCode, rank) = (false, exitCode, null);
+            }
         }
     }
 
@@ -76,7 +81,11 @@ internal sealed class ScriptedAgent(GangId gang, NodeId node, int pid) : Simulat
         }
 
         at = now;
-        Train(now);
+        lock (gate)
+        {
+            Train(now);
+        }
+
         if (Mute)
         {
             return null;
