@@ -99,6 +99,8 @@ internal static class DataVerbs
         output.WriteLine(json
             ? JsonSerializer.Serialize(
                 new { folder, digest = set.Digest, shards = set.Manifest.Shards, documents = set.Manifest.Documents }, Json)
-            : $"whole: {set.Manifest.Documents:N0} documents, {set.Manifest.Shards:N0} shards, set {set.Digest}");
+            : $"whole: {Of(set.Manifest.Documents, "document")} in {Of(set.Manifest.Shards, "shard")}, set {set.Digest}");
     }
+
+    private static string Of(long count, string thing) => $"{count:N0} {thing}{(count == 1 ? "" : "s")}";
 }
