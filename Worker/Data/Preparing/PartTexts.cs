@@ -40,7 +40,8 @@ internal static class PartTexts
         using var lines = new LineRange(path);
         foreach (var line in lines.From(begin))
         {
-            if (line.Offset >= end)
+            // The first line of a file is the first part's, also where the mark in front of it is longer than that part.
+            if (line.Offset >= end && (begin > 0 || line.Index > 0))
             {
                 yield break;
             }

@@ -213,6 +213,8 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         await cluster.CreatePods(Gang(1), Cancelled);
         var agent = ProcessTable.Identify(Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods)))!;
         ProcessTable.Signal(agent, 19); // SIGSTOP: it says nothing until it is woken
+        // A SIGTERM that comes before the stop has taken hold ends a program that is not yet ready to hear it.
+        await Until(() => ProcessTable.Halted(agent));
         var stop = cluster.Stop("test", Cancelled);
         Assert.True((await cluster.Observe(Cancelled).WaitAsync(TimeSpan.FromSeconds(20), Cancelled)).Stopping);
         Assert.False(stop.IsCompleted);

@@ -20,7 +20,8 @@ public sealed class RankTimeTests
         Assert.Equal((0.0, 0.0), (time.Finished.Own, time.Finished.Waited));
         time.EndStep();
         var (own, waited, queued) = time.Finished;
-        Assert.InRange(waited, Wait.TotalSeconds, 60);
+        // A wait is counted in whole milliseconds of a clock that is not the one that measures it.
+        Assert.InRange(waited, 0.9 * Wait.TotalSeconds, 60);
         Assert.InRange(own, 0.9 * Work.TotalSeconds, waited + own);
         Assert.True(queued >= 0);
         time.BeginStep();
