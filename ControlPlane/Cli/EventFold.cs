@@ -42,7 +42,10 @@ public static class EventFold
     /// <summary>A save that went well: its own line matters only until the next one.</summary>
     public static bool IsQuiet(Event item) => item is { Kind: Checkpoint, Level: "info" };
 
-    /// <summary>One line for checkpoints that followed each other; it stands at the time of the last.</summary>
+    /// <summary>
+    /// One line for checkpoints that followed each other; it stands at the time of the last and names the one of the highest step, which
+    /// is another where nobody answered for a while: what was saved meanwhile is told of in any order.
+    /// </summary>
     public static Event One(IReadOnlyList<Event> checkpoints)
     {
         var last = checkpoints[^1].Clone();
@@ -51,7 +54,13 @@ public static class EventFold
             var since = checkpoints[0].At?.ToDateTimeOffset() ?? default;
             var until = last.At?.ToDateTimeOffset() ?? since;
             string within = until - since < AtOnce ? "at once" : $"in {Words.Time(until - since)}";
-            last.Text = $"{checkpoints.Count} checkpoints {within}, all durable; the last: {last.Text}";
+            var newest = checkpoints.Reverse().MaxBy(c => c.HasStep ? c.Step : -1)!;
+            last.Text = $"{checkpoints.Count} checkpoints {within}, all durable; the newest: {newest.Text}";
+            (last.Attempt, last.Node) = (newest.Attempt, newest.Node);
+            if (newest.HasStep)
+            {
+                last.Step = newest.Step;
+            }
             last.Took = null;
             last.At ??= Timestamp.FromDateTimeOffset(until);
         }

@@ -27,10 +27,23 @@ public sealed class RunPartsTests : PageTest
             Told(42, "checkpoint", "warning", "The checkpoint of step 42 is refused.", 42)];
         var newest = Render<Timeline>(p => p.Add(t => t.Events, [.. events]).Add(t => t.Loaded, true).Add(t => t.Newest, 12));
         string[] rows = ["The checkpoint of step 42 is refused.",
-            "40 checkpoints in 39 s, all durable; the last: The checkpoint of step 41 is durable.",
+            "40 checkpoints in 39 s, all durable; the newest: The checkpoint of step 41 is durable.",
             "node-0001 was killed by hand."];
         Assert.Equal(rows, newest.FindAll("li.event p").Select(p => p.TextContent));
         Assert.Equal(rows, Events(events).FindAll("li.event p").Select(p => p.TextContent));
+    }
+
+    [Fact]
+    public void The_newest_of_them_is_that_of_the_highest_step_in_whatever_order_they_were_told()
+    {
+        Event[] events = [.. new[] { 20, 60, 40 }.Select((step, n) =>
+        {
+            var told = Told(n + 1, "checkpoint", "info", $"step {step}", n);
+            told.Step = step;
+            return told;
+        })];
+        Assert.Equal("3 checkpoints in 2 s, all durable; the newest: step 60",
+            Assert.Single(Events(events).FindAll("li.event p")).TextContent);
     }
 
     [Fact]

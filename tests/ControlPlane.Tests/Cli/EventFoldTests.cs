@@ -17,7 +17,7 @@ public sealed class EventFoldTests
             Of(29, "checkpoint")];
         var folded = EventFold.Of(events).ToArray();
         Assert.Equal(["started", "checkpoint", "rank-exited", "checkpoint"], folded.Select(item => item.Kind));
-        Assert.StartsWith("27 checkpoints in 26 s, all durable; the last: checkpoint at 27", folded[1].Text, StringComparison.Ordinal);
+        Assert.StartsWith("27 checkpoints in 26 s, all durable; the newest: checkpoint at 27", folded[1].Text, StringComparison.Ordinal);
         Assert.Equal("checkpoint at 29", folded[3].Text);
     }
 
@@ -26,6 +26,20 @@ public sealed class EventFoldTests
     {
         Assert.StartsWith("2 checkpoints at once, all durable;", EventFold.One([Of(5, "checkpoint"), Of(5, "checkpoint")]).Text,
             StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_newest_is_that_of_the_highest_step_in_whatever_order_they_were_told()
+    {
+        Event[] events = [.. new[] { 20, 60, 40 }.Select((step, second) => Of(second, "checkpoint"))];
+        foreach (var (item, step) in events.Zip([20, 60, 40]))
+        {
+            (item.Step, item.Text) = (step, $"step {step}");
+        }
+
+        var one = Assert.Single(EventFold.Of(events));
+        Assert.EndsWith("the newest: step 60", one.Text, StringComparison.Ordinal);
+        Assert.Equal((60, Start.AddSeconds(2)), (one.Step, one.At.ToDateTimeOffset()));
     }
 
     [Fact]
