@@ -41,7 +41,7 @@ public static class PlacementQueue
         var reservations = new List<Reservation>();
         int ahead = 0;
         var never = new List<GangRequest>();
-        var queue = HandOrder.Apply(Ordered(Startable(question, free, shares, pending, never), shares), question.Moves);
+        var queue = HandOrder.Apply(new QueueOrder(shares).Apply(Startable(question, free, shares, pending, never)), question.Moves);
         foreach (var request in queue.Take(question.Policy.Depth))
         {
             if (shares.Refusal(request) is { } overQuota)
@@ -79,9 +79,12 @@ public static class PlacementQueue
             ahead++;
         }
 
-        foreach (var request in question.Waiting.Where(r => r.MayShrink && pending.ContainsKey(r.Stage)))
+        foreach (var request in question.Waiting)
         {
-            pending[request.Stage] = pending[request.Stage] with { Room = RoomFor(request, free, question) };
+            if (request.MayShrink && pending.TryGetValue(request.Stage, out var waits))
+            {
+                pending[request.Stage] = waits with { Room = RoomFor(request, free, question) };
+            }
         }
 
         return new PlacementAnswer(placed.ToImmutable(), preemptions.ToImmutable(), pending,
@@ -124,10 +127,6 @@ public static class PlacementQueue
 
         return startable;
     }
-
-    private static List<GangRequest> Ordered(List<GangRequest> waiting, TeamShares shares) =>
-        [.. waiting.OrderByDescending(r => r.Priority).ThenByDescending(r => r.Restores).ThenBy(r => shares.Of(r.Team)).ThenBy(r => r.Since)
-            .ThenBy(r => r.Stage.ToString(), StringComparer.Ordinal)];
 
     private static PlacementDecision.Placed? TryNow(GangRequest request, FreeNodes free, List<Reservation> reservations,
         DateTimeOffset now) =>
