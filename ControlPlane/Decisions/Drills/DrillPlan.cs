@@ -122,6 +122,9 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
             DrillFault.Spike when view.Step < SpikeFrom =>
                 $"{stage} is at step {view.Step.ToString(CultureInfo.InvariantCulture)}, and what a usual loss is, is known from step "
                 + $"{SpikeFrom.ToString(CultureInfo.InvariantCulture)} on: no rise before would be seen. Wait until then.",
+            DrillFault.Spike when ground.Stage.RiseInTrial is { } trial => string.Create(CultureInfo.InvariantCulture,
+                $"{stage} is on trial until step {trial.VerifiedAt} for the loss that rose at step {trial.FlaggedAt}: a second rise ")
+                + "before would be taken for the first one's return. Wait until then.",
             _ => "",
         };
     }

@@ -4,6 +4,7 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -37,6 +38,7 @@ public static class StageViews
             View(stage, reason, seen) with { AsOf = stage.Phase.Terminal ? null : decided })
         {
             Hold = stage.Hold,
+            RiseInTrial = stage.LossActs is [.., { Outcome: LossOutcome.Open } open] ? open : null,
             Incident = stage.NewestIncident is { } incident
                 ? new IncidentReport(incident.Number, incident.State, incident.TakenBy, StageUndo.Of(stage, seen)) : null,
         };

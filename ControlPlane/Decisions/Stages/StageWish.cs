@@ -3,6 +3,7 @@ using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Planning;
 using DeepSeekOps.Decisions.Recipes;
+using DeepSeekOps.Decisions.Spikes;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -62,6 +63,9 @@ public sealed record StageReport(
 
     /// <summary>The newest incident as far as a person's hand on it goes. Null: there was none.</summary>
     public IncidentReport? Incident { get; init; }
+
+    /// <summary>The newest way back from a loss that rose, as long as it is not known whether it helped. Null: it is known.</summary>
+    public LossAct? RiseInTrial { get; init; }
 }
 
 /// <param name="Undo">Whether what was done for it can be taken back. Null: nothing was done.</param>

@@ -3,6 +3,7 @@ using CsCheck;
 using DeepSeekOps.Decisions.Drills;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Incidents;
+using DeepSeekOps.Decisions.Spikes;
 using DeepSeekOps.Decisions.Stages;
 using Xunit;
 
@@ -52,6 +53,10 @@ public sealed class DrillTests
         Assert.Contains("mode: act", Refused(Ground(), DrillFault.Spike), StringComparison.Ordinal);
         Assert.Contains("is at step 104, and what a usual loss is, is known from step 105 on",
             Refused(Ground(step: 104) with { ActsOnLosses = true }, DrillFault.Spike), StringComparison.Ordinal);
+        var ground = Ground(step: 135) with { ActsOnLosses = true };
+        var replay = new LossAct(LossMove.Replay, 130, 144, 120, 1, 1.8, 0.1, DateTimeOffset.UnixEpoch, "");
+        Assert.Contains("on trial until step 144 for the loss that rose at step 130",
+            Refused(ground with { Stage = ground.Stage with { RiseInTrial = replay } }, DrillFault.Spike), StringComparison.Ordinal);
     }
 
     [Fact]
