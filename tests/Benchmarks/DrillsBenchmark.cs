@@ -76,7 +76,7 @@ internal static class DrillsBenchmark
     }
 
     /// <summary>A control plane that a drill has started again is nobody's child.</summary>
-    private static void EndRestarted(Dsops dsops)
+    internal static void EndRestarted(Dsops dsops)
     {
         if (ControlFile.Read(dsops.DataDirectory) is { } now && now.Pid != dsops.Pid && now.ProcessLives())
         {

@@ -5,6 +5,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 {
     ["blips"] = BlipBenchmark.Run,
     ["checkpoint"] = CheckpointBenchmark.Run,
+    ["chaos"] = () => ChaosBenchmark.Run(args),
     ["clicks"] = ClickBenchmark.Run,
     ["collectives"] = CollectiveBenchmark.Run,
     ["charts"] = ChartsBenchmark.Run,
@@ -27,7 +28,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 // Options, each with a value, are of the benchmark that reads them; what is long or asks for a folder only runs when it is named.
 string[] named = [.. args.TakeWhile(a => !a.StartsWith("--", StringComparison.Ordinal))];
 string[] names = named.Length > 0 ? named : [.. known.Keys.Where(
-    name => name is not ("data" or "outage" or "failures" or "drills" or "spike-drill"))];
+    name => name is not ("chaos" or "data" or "outage" or "failures" or "drills" or "spike-drill"))];
 if (Array.Find(names, name => !known.ContainsKey(name)) is { } unknown)
 {
     Console.Error.WriteLine($"There is no benchmark '{unknown}'; there are {string.Join(", ", known.Keys)}.");

@@ -117,6 +117,9 @@ internal sealed class Dsops : IAsyncDisposable
             dev is not { HasExited: false } ? throw Died() : ReadAddress(Path.Combine(DataDirectory, "control-plane.json"))),
         () => Output);
 
+    /// <summary>A control plane that something else has started again on this data directory has another address.</summary>
+    public void FindAgain() => Http = ReadAddress(Path.Combine(DataDirectory, "control-plane.json")) ?? Http;
+
     /// <summary>Waits until it has ended by itself, and says how.</summary>
     public async Task<int> Ended()
     {
