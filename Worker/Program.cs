@@ -12,6 +12,7 @@ return args switch
     ["data", .. var rest] => DataVerbs.Run(rest, Console.Out, Console.Error),
     ["generate", "--stream"] => GenerationStream.Run(),
     ["generate", .. var rest] => GenerateVerb.Run(rest, Console.Out, Console.Error),
+    ["validate", .. var rest] => ValidateVerb.Run(rest, Console.Out, Console.Error),
     ["rank"] => Rank(),
     _ => Usage(),
 };
@@ -32,6 +33,7 @@ static int Usage()
           data     prepares texts for training, checks what was prepared
           generate continues a prompt by a checkpoint
           model    compares a model with a reference, counts parameters
+          validate tests this machine: products, memory, disk, sums over ranks
         """);
     return RankEntry.Usage;
 }

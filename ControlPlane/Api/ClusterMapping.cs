@@ -90,6 +90,37 @@ internal static class ClusterMapping
         };
     }
 
+    private static Proto.NodeTest ToProto(NodeTest test)
+    {
+        var proto = new Proto.NodeTest
+        {
+            At = test.At.ToTimestamp(), Why = test.Why, Reason = test.Reason, Released = test.Released, Device = test.Figures?.Device ?? "",
+            Wrong = { test.Figures?.Wrong ?? [] }, Seconds = test.Figures?.Seconds ?? 0,
+            Result = test.Result switch
+            {
+                NodeTestResult.Passed => "passed",
+                NodeTestResult.Failed => "failed",
+                NodeTestResult.Suspect => "suspect",
+                NodeTestResult.Inconclusive => "inconclusive",
+                _ => throw new UnreachableException($"result {test.Result}"),
+            },
+        };
+        Set(test.Figures?.Tflops, v => proto.Tflops = v);
+        Set(test.Figures?.MemoryBytesPerSecond, v => proto.MemoryBytesPerSecond = v);
+        Set(test.Figures?.DiskWriteBytesPerSecond, v => proto.DiskWriteBytesPerSecond = v);
+        Set(test.Figures?.DiskReadBytesPerSecond, v => proto.DiskReadBytesPerSecond = v);
+        Set(test.Figures?.ReduceBytesPerSecond, v => proto.ReduceBytesPerSecond = v);
+        return proto;
+
+        static void Set(double? measured, Action<double> to)
+        {
+            if (measured is { } value)
+            {
+                to(value);
+            }
+        }
+    }
+
     /// <summary>A node may serve several gangs; the first is named, the slots count all.</summary>
     private static Proto.Node ToProto(NodeView view, Proto.NodeWork[] work)
     {
@@ -100,6 +131,7 @@ internal static class ClusterMapping
             Name = view.Node.Id.Name, Reason = view.Node.Reason, Slots = view.Node.Slots, SlotsUsed = view.SlotsUsed,
             Run = first?.Run ?? "", Stage = first?.Stage ?? "", Attempt = first?.Attempt ?? 0, AgentPid = pod?.Pid ?? 0,
             Labels = { view.Node.Labels }, Work = { work }, Spare = view.Spare, Groups = { view.Groups }, LemonScore = view.Node.LemonScore,
+            Test = view.Node.Test is { } test ? ToProto(test) : null, Testing = view.Testing,
             State = view.Node.Health switch
             {
                 NodeHealth.Ready => "ready",

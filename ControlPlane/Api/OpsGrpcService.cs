@@ -128,6 +128,9 @@ internal sealed class OpsGrpcService(
     public override Task<Node> DrainNode(NodeCommand request, ServerCallContext context) =>
         nodes.DrainNode(request, context);
 
+    public override Task<Node> TestNode(NodeCommand request, ServerCallContext context) =>
+        nodes.TestNode(request, context);
+
     public override Task<Node> KillNode(NodeCommand request, ServerCallContext context) =>
         nodes.KillNode(request, context);
 

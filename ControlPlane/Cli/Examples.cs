@@ -70,7 +70,7 @@ internal static partial class Examples
         ["trace"] = ["dsops trace mini", "dsops trace mini --steps 3 --out trace.json", "dsops trace mini --kept --json | jq .parts"],
         ["cluster"] =
         [
-            "dsops cluster", "dsops cluster drain node-0007 --reason \"fan\"",
+            "dsops cluster", "dsops cluster test node-0007 node-0008", "dsops cluster drain node-0007 --reason \"fan\"",
             "dsops cluster maintenance plan firmware --group zone-a --from 2026-12-01T08:00Z --hours 2",
         ],
         ["queue"] = ["dsops queue", "dsops queue move mini/pretrain --first --reason \"the paper is due\"",

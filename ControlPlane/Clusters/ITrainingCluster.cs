@@ -38,6 +38,9 @@ public interface ITrainingCluster
     /// </summary>
     Func<CancellationToken, Task<IGeneratingPod>>? Generation => null;
 
+    /// <summary>Null: nothing can be run on a node of it but a gang.</summary>
+    NodeTesting? Testing => null;
+
     /// <summary>Nodes and pods as they are now. Cheap: it may be called every second by each stage.</summary>
     Task<ClusterSnapshot> Observe(CancellationToken cancellation);
 

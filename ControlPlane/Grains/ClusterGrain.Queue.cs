@@ -128,7 +128,8 @@ internal sealed partial class ClusterGrain
         cluster.Holds(HeldGangs);
         var seen = await cluster.Observe(cancellation);
         var (record, now) = (state.State, clock.GetUtcNow());
-        return new PlacementQuestion(seen.With(record.Cordons).With(record.Failures).With(Policy, now), Paces.Apply(record.Held, paces),
+        var shown = seen.With(record.Cordons).With(tests.State.Known).With(record.Failures).With(Policy, now);
+        return new PlacementQuestion(shown, Paces.Apply(record.Held, paces),
             record.Waiting, Policy, now)
         {
             Moves = record.Moves,

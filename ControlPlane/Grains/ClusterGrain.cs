@@ -12,7 +12,8 @@ namespace DeepSeekOps.ControlPlane.Grains;
 /// taken for a leftover.
 /// </summary>
 internal sealed partial class ClusterGrain(
-    [PersistentState("cluster")] IPersistentState<ClusterRecord> state, ITrainingCluster cluster, TimeProvider clock,
+    [PersistentState("cluster")] IPersistentState<ClusterRecord> state,
+    [PersistentState("tests")] IPersistentState<NodeTestsRecord> tests, ITrainingCluster cluster, TimeProvider clock,
     PlacementPolicy policy,
     Ledger ledger, StrayAgents strays, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
@@ -26,6 +27,13 @@ internal sealed partial class ClusterGrain(
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         this.RegisterGrainTimer(Fence, new GrainTimerCreationOptions(TimeSpan.Zero, FenceEvery) { KeepAlive = true });
+        this.RegisterGrainTimer(TestNodes, new GrainTimerCreationOptions(TestsEvery, TestsEvery) { KeepAlive = true });
+        return Task.CompletedTask;
+    }
+
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        tester.CallOff(_ => true);
         return Task.CompletedTask;
     }
 
@@ -62,6 +70,7 @@ internal sealed partial class ClusterGrain(
             });
         }
 
+        WorkFirst(answer.Placed.Select(p => p.Grant));
         (pending, order) = (WithForecast(question, answer), answer.Order);
         await Preempt(answer.Preemptions);
         return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision
@@ -89,7 +98,12 @@ internal sealed partial class ClusterGrain(
         var place = order.Select((stage, i) => (stage, i)).ToDictionary(o => o.stage, o => o.i);
         var waits = question.Waiting.OrderBy(w => place.GetValueOrDefault(w.Stage, int.MaxValue)).Select(w => new PendingGang(
             w, pending.GetValueOrDefault(w.Stage) ?? NotLookedAt, question.Moves.FirstOrDefault(m => m.Stage == w.Stage)?.Reason ?? ""));
-        return ClusterView.Of(cluster.Kind, cluster.Simulated, question, [.. waits]);
+        var view = ClusterView.Of(cluster.Kind, cluster.Simulated, question, [.. waits]);
+        var testing = tester.Running.ToDictionary(t => t.Node, t => t.Why);
+        return testing.Count == 0 ? view : view with
+        {
+            Nodes = [.. view.Nodes.Select(n => testing.TryGetValue(n.Node.Id, out var why) ? n with { Testing = why } : n)],
+        };
     }
 
     public Task<bool> Cordon(NodeId node, string reason, CancellationToken cancellation) =>
@@ -98,6 +112,11 @@ internal sealed partial class ClusterGrain(
     public async Task<bool> Uncordon(NodeId node, CancellationToken cancellation)
     {
         await Save(state.State with { Cordons = state.State.Cordons.RemoveAll(c => c.Node == node) }, Asked.Acts);
+        if (NodeTests.Release(tests.State.Known, node) is var released && released != tests.State.Known)
+        {
+            await KeepTests(released);
+        }
+
         return await Exists(node, cancellation);
     }
 
@@ -185,7 +204,8 @@ internal sealed partial class ClusterGrain(
             await ledger.RecordActs([.. fenced.Select(Fenced)], cancellation);
 
             await cluster.ShowCordons(
-                state.State.Cordons.GroupBy(c => c.Node).ToImmutableDictionary(c => c.Key, c => c.Last().Reason), cancellation);
+                state.State.Cordons.Concat(NodeTests.Cordons(tests.State.Known)).GroupBy(c => c.Node)
+                    .ToImmutableDictionary(c => c.Key, c => c.Last().Reason), cancellation);
         }
         catch (Exception failed) when (failed is not OperationCanceledException)
         {

@@ -29,6 +29,12 @@ public sealed record RunRecord : IWithActs
     public ImmutableArray<AuditAct> Acts { get; init; } = [];
 }
 
+/// <summary>Beside what placement keeps, since it is written far less often.</summary>
+public sealed record NodeTestsRecord
+{
+    public ImmutableArray<NodeTest> Known { get; init; } = [];
+}
+
 /// <summary>Requests that wait and grants that are held: together, all gangs that may have pods or get them.</summary>
 public sealed record ClusterRecord : IWithActs
 {

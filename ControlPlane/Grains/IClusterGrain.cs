@@ -28,6 +28,9 @@ public interface IClusterGrain : IGrainWithStringKey
     /// <summary>Cordons, and asks each gang on the node to save and go elsewhere. False: there is no such node.</summary>
     Task<bool> Drain(NodeId node, string reason, CancellationToken cancellation = default);
 
+    /// <summary>Has an idle node tested as soon as it is its turn. Null: it will be, or there is no such node; otherwise why not.</summary>
+    Task<string?> Test(NodeId node, CancellationToken cancellation = default);
+
     /// <summary>Puts a waiting gang before another, or before all. Null: done; otherwise why not.</summary>
     Task<string?> Move(StageId stage, StageId? before, string reason, CancellationToken cancellation = default);
 

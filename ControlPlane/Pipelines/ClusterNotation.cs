@@ -29,6 +29,8 @@ internal static class ClusterNotation
         new TextNotation("'never', or a whole number such as 100", "(never|[1-9][0-9]{0,5})"),
         v => v == "never" ? null : int.Parse(v, CultureInfo.InvariantCulture), v => v?.ToString(CultureInfo.InvariantCulture) ?? "never");
 
+    private static Notation<int?> Days { get; } = new ProjectedNotation<int, int?>(Spell.Int(0, 365), v => v, v => v ?? 0);
+
     private static Notation<double?> Price { get; } =
         new ProjectedNotation<double, double?>(new RealNotation(0, 100_000), v => v, v => v ?? 0);
 
@@ -63,6 +65,8 @@ internal static class ClusterNotation
             "Network of a simulated cluster. Real nodes tell theirs by the labels deepseekops.io/leaf and deepseekops.io/zone.")
         .With("spares", Spell.Int(0, 100_000), s => s.Spares, (s, v) => s with { Spares = v },
             "Nodes kept free for gangs that run and lose one.")
+        .With("testNodesEveryDays", Days, s => s.TestNodesEveryDays, (s, v) => s with { TestNodesEveryDays = v },
+            "Idle nodes are tested so often, and when they come back; 0: only by `dsops cluster test`. Not set: 7, on local nodes 0.")
         .With("borrow", new FlagNotation(), s => s.Borrow, (s, v) => s with { Borrow = v },
             "A team may hold more than it owns until the owners ask for it; then what was borrowed saves and gives way.")
         .With("preemptAbove", Gap, s => s.PreemptAbove, (s, v) => s with { PreemptAbove = v },

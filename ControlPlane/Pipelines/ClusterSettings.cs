@@ -15,6 +15,9 @@ public sealed record ClusterSettings
 
     public int Spares { get; init; }
 
+    /// <inheritdoc cref="PlacementPolicy.TestNodesEvery"/>
+    public int? TestNodesEveryDays { get; init; }
+
     public bool Borrow { get; init; } = true;
 
     /// <inheritdoc cref="PlacementPolicy.PreemptAbove"/>
@@ -39,6 +42,7 @@ public sealed record ClusterSettings
 
     public PlacementPolicy ToPolicy() => new(Teams.ToImmutableDictionary(t => t.Name, t => t.Gpus), Borrow, PreemptAbove)
     {
+        TestNodesEvery = TestNodesEveryDays is { } days ? TimeSpan.FromDays(days) : null,
         Spares = Spares, Groups = Groups, Maintenance = Maintenance,
     };
 }

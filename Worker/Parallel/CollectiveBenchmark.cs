@@ -14,6 +14,10 @@ public static class CollectiveBenchmark
     /// <summary>A round moves about so much, so that short calls are many.</summary>
     private const long BytesARound = 32 << 20;
     private const int MostCalls = 200;
+
+    /// <summary>In the message of a sum that is not what it has to be.</summary>
+    public const string WrongSum = "is not the one in float64";
+
     private static readonly TimeSpan RoundTime = TimeSpan.FromMilliseconds(200);
 
     public static CollectiveTimes Run(IProcessGroup ranks, IEnumerable<long> sizes, Device device, string carrier)
@@ -30,26 +34,27 @@ public static class CollectiveBenchmark
             var (rows, each) = (numbers.narrow(0, 0, own).view(ranks.Ranks, own / ranks.Ranks),
                 Enumerable.Repeat(1L, ranks.Ranks).ToArray());
             times.Times.Add(Time("all_to_all", bytes, ranks, wait, () => ranks.AllToAll(rows, each, each).Dispose()));
+            RequireSum(ranks, bytes / sizeof(float), ScalarType.Float32, device);
             if (device.type == DeviceType.CUDA)
             {
-                var gradients = RequireSum(ranks, bytes / 2, device);
+                var gradients = RequireSum(ranks, bytes / 2, ScalarType.BFloat16, device);
                 times.Times.Add(Time("all_reduce_bf16", bytes, ranks, wait, () => ranks.AllReduce([gradients])));
             }
         }
         return times;
     }
 
-    /// <summary>So many numbers in bfloat16, added up: as in float32, and rounded once.</summary>
+    /// <summary>So many whole numbers, added up: exactly, whatever the order.</summary>
     /// <exception cref="InvalidDataException">They are others.</exception>
-    private static Tensor RequireSum(IProcessGroup ranks, long count, Device device)
+    private static Tensor RequireSum(IProcessGroup ranks, long count, ScalarType type, Device device)
     {
         const int Different = 13; // times up to 8: whole numbers that bfloat16 has
         var pattern = arange(count, dtype: ScalarType.Int64, device: device).remainder(Different);
-        var numbers = (pattern * ((ranks.Own % 8) + 1)).to(ScalarType.BFloat16);
-        var wanted = (pattern * Enumerable.Range(0, ranks.Ranks).Sum(r => (r % 8) + 1)).to(ScalarType.BFloat16);
+        var numbers = (pattern * ((ranks.Own % 8) + 1)).to(type);
+        var wanted = (pattern * Enumerable.Range(0, ranks.Ranks).Sum(r => (r % 8) + 1)).to(type);
         ranks.AllReduce([numbers]);
         return numbers.eq(wanted).all().ToBoolean() ? numbers
-            : throw new InvalidDataException($"The sum of {count} bfloat16 numbers over {ranks.Ranks} ranks is not the one in float32.");
+            : throw new InvalidDataException($"The sum of {count} {type} numbers over {ranks.Ranks} ranks {WrongSum}.");
     }
 
     private static CollectiveTime Time(string call, long bytes, IProcessGroup ranks, Action wait, Action once)

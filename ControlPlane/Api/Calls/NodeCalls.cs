@@ -22,8 +22,19 @@ internal sealed class NodeCalls(WholeCluster whole, ITrainingCluster cluster, Ca
     public Task<Node> DrainNode(NodeCommand request, ServerCallContext context) =>
         OnNode(request, node => whole.Grain.Drain(node, Why(request, "drained by hand"), context.CancellationToken));
 
+    public Task<Node> TestNode(NodeCommand request, ServerCallContext context) => OnNode(request, async node =>
+        await whole.Grain.Test(node, context.CancellationToken) is { } refusal
+            ? throw new RpcException(new Status(StatusCode.FailedPrecondition, refusal)) : true);
+
     public Task<Node> KillNode(NodeCommand request, ServerCallContext context) =>
-        OnNode(request, node => Task.FromResult(Faults("kill").Kill(node, Why(request, "killed by hand"))));
+        OnNode(request, node => Task.FromResult(request.Fault switch
+        {
+            "" => Faults("kill").Kill(node, Why(request, "killed by hand")),
+            "slow-memory" => Faults("break").Hide(node, HiddenFault.SlowMemory),
+            "wrong-product" => Faults("break").Hide(node, HiddenFault.WrongProduct),
+            var other => throw new RpcException(new Status(StatusCode.InvalidArgument,
+                $"fault is '{other}'. Write slow-memory or wrong-product, or leave it out: then the node breaks with what runs there.")),
+        }));
 
     public Task<Node> HealNode(NodeCommand request, ServerCallContext context) =>
         OnNode(request, node => Task.FromResult(Faults("heal").Heal(node)));

@@ -97,6 +97,7 @@ internal static class OpsActs
         OnAll<NodeCommand>("CordonNode", "cordon-node", Node),
         OnAll<NodeCommand>("UncordonNode", "uncordon-node", Node),
         OnAll<NodeCommand>("DrainNode", "drain-node", Node),
+        OnAll<NodeCommand>("TestNode", "test-node", Node, Told.Before),
         OnAll<NodeCommand>("KillNode", "kill-node", Node, Told.Before),
         OnAll<NodeCommand>("HealNode", "heal-node", Node, Told.Before),
         OnAll<MoveWaitingGangRequest>("MoveWaitingGang", "move-gang", r => About.Of(r.Run, r.Stage, r.Reason)),

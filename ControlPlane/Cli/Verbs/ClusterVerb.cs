@@ -45,6 +45,7 @@ internal static class ClusterVerb
         command.Subcommands.Add(OnNode(terminal, "uncordon", "Lets a node be used again.", (c, n, o) => c.UncordonNodeAsync(n, o)));
         command.Subcommands.Add(
             OnNode(terminal, "drain", "Cordons a node; what runs there saves and goes elsewhere.", (c, n, o) => c.DrainNodeAsync(n, o)));
+        command.Subcommands.Add(TestNodesVerb.Build(terminal));
         command.Subcommands.Add(
             OnNode(terminal, "kill", "Simulated cluster: breaks a node with all that runs there.", (c, n, o) => c.KillNodeAsync(n, o)));
         command.Subcommands.Add(OnNode(terminal, "heal", "Simulated cluster: repairs a node.", (c, n, o) => c.HealNodeAsync(n, o)));
@@ -60,9 +61,18 @@ internal static class ClusterVerb
         var reason = new Option<string?>("--reason") { Description = "Why, for those who look at the node later.", HelpName = "TEXT" };
         var dryRun = DryRun.Option();
         var command = new Command(verb, description) { names, reason };
+        var fault = new Option<string?>("--fault")
+        {
+            Description = "slow-memory or wrong-product: only a test of the node finds it. Default: all that runs there ends.",
+            HelpName = "FAULT",
+        };
         if (verb is "cordon" or "drain")
         {
             command.Options.Add(dryRun);
+        }
+        if (verb is "kill")
+        {
+            command.Options.Add(fault);
         }
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
@@ -74,6 +84,7 @@ internal static class ClusterVerb
                     continue;
                 }
                 var request = new NodeCommand { Name = name, Reason = parsed.GetValue(reason) ?? "" };
+                request.Fault = command.Options.Contains(fault) ? parsed.GetValue(fault) ?? "" : "";
                 var node = await call(client, request, ControlPlaneConnection.Options(cancellation));
                 await terminal.Answer(parsed.WantsJson()).WriteLineAsync(parsed.WantsJson() ? ProtoJson.Document(node)
                     : Columns.Clean($"{node.Name} is {node.State}. {node.Reason}").TrimEnd());
@@ -114,7 +125,9 @@ internal static class ClusterVerb
         node.Attempt > 0 ? node.Attempt.ToString(CultureInfo.InvariantCulture) : Words.None,
         node.AgentPid > 0 ? node.AgentPid.ToString(CultureInfo.InvariantCulture) : Words.None,
         node.LemonScore > 0 ? node.LemonScore.ToString("0.00", CultureInfo.InvariantCulture) : Words.None,
-        node.Spare ? $"spare{(node.Reason.Length > 0 ? $"; {node.Reason}" : "")}" : node.Reason,
+        $"{(node.Spare ? $"spare{(node.Reason.Length > 0 ? "; " : "")}" : "")}{node.Reason}"
+            + (node.Testing.Length > 0 ? "; under test"
+                : node.Test is { Result: "suspect" or "inconclusive" } test ? $"; {test.Reason}" : ""),
     ];
 
     private static IReadOnlyList<string> RowOf(NodesAlike group) =>

@@ -51,6 +51,10 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
     public Func<CancellationToken, Task<IGeneratingPod>> Generation => _ => Task.FromResult<IGeneratingPod>(GeneratingProcess.Start(
         WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable))));
 
+    public NodeTesting Testing => new(async (node, cancellation) => await TestProcess.Run(
+        WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.Variable)),
+        Path.Combine(_nodesFolder, node.Name), _options.SlotsPerNode, _clock, cancellation), Machines: false);
+
     public async Task<ClusterSnapshot> Observe(CancellationToken cancellation)
     {
         await _changing.WaitAsync(cancellation);

@@ -45,7 +45,7 @@ public sealed partial class SimulatedCluster : ITrainingCluster
 
     public bool Simulated => true;
 
-    public NodeFaults? Faults => new(Kill, Heal);
+    public NodeFaults? Faults => new(Kill, Heal, Hide);
 
     public double TimeFactor => options.TimeFactor;
 
@@ -149,6 +149,7 @@ public sealed partial class SimulatedCluster : ITrainingCluster
         lock (holding)
         {
             broken.Remove(node);
+            hidden.Remove(node);
             return fabric.Any(n => n.Id == node);
         }
     }

@@ -25,6 +25,9 @@ public sealed record NodeSeen(NodeId Id, NodeHealth Health, string Reason, int S
     /// How often it has ended an attempt lately, each failure by its weight and halved with every week; 0: a clean record.
     /// </summary>
     public double LemonScore { get; init; }
+
+    /// <summary>The newest test of it; null: it was never tested.</summary>
+    public NodeTest? Test { get; init; }
 }
 
 public enum PodPhase

@@ -11,6 +11,9 @@ public sealed record NodeView(NodeSeen Node, int SlotsUsed, ImmutableArray<GangG
 
     /// <summary>Names of its groups.</summary>
     public ImmutableArray<string> Groups { get; init; } = [];
+
+    /// <summary>It is under test now: why. Empty: it is not.</summary>
+    public string Testing { get; init; } = "";
 }
 
 /// <summary>A gang that waits for nodes, and why.</summary>

@@ -16,6 +16,9 @@ public sealed record PlacementPolicy(ImmutableDictionary<string, int> QuotaSlots
     /// <summary>Nodes kept free for gangs that run and lose one. Default: 0</summary>
     public int Spares { get; init; }
 
+    /// <summary>Idle nodes are tested so often. Zero: only when asked for. Null: weekly, where nodes are machines. Default: null</summary>
+    public TimeSpan? TestNodesEvery { get; init; }
+
     public ImmutableArray<NodeGroup> Groups { get; init; } = [];
 
     public ImmutableArray<MaintenanceWindow> Maintenance { get; init; } = [];

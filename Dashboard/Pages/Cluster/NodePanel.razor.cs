@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.Dashboard.Streams;
 using Grpc.Core;
@@ -27,6 +28,10 @@ public sealed partial class NodePanel
     private static readonly NodeAct Heal = new("Heal", Icons.Material.Outlined.Healing, Asks: false,
         "The simulated node is repaired.", (ops, command, options) => ops.HealNodeAsync(command, options));
 
+    private static readonly NodeAct Test = new("Test", Icons.Material.Outlined.FactCheck, Asks: false,
+        "Products, memory, disk and sums are tested while nothing runs here. Nothing is placed on a node that fails.",
+        (ops, command, options) => ops.TestNodeAsync(command, options));
+
     private bool busy;
     private string reason = "";
     private string told = "";
@@ -42,12 +47,35 @@ public sealed partial class NodePanel
 
     private ImmutableArray<NodeAct> Offered => (Node.State, Simulated) switch
     {
-        ("cordoned", true) => [Uncordon, Drain, Kill],
-        ("cordoned", false) => [Uncordon, Drain],
+        ("cordoned", true) => [Uncordon, Test, Drain, Kill],
+        ("cordoned", false) => [Uncordon, Test, Drain],
         ("not-ready", true) => [Heal, Cordon],
-        (_, true) => [Cordon, Drain, Kill],
-        _ => [Cordon, Drain],
+        (_, true) => [Cordon, Test, Drain, Kill],
+        _ => [Cordon, Test, Drain],
     };
+
+    private static IEnumerable<(string Name, string Value)> Measured(NodeTest test)
+    {
+        if (test.HasTflops)
+        {
+            yield return ("Products", $"{Short(test.Tflops)} TFLOP/s");
+        }
+        if (test.HasMemoryBytesPerSecond)
+        {
+            yield return ("Memory", $"{Short(test.MemoryBytesPerSecond / 1e9)} GB/s");
+        }
+        if (test.HasReduceBytesPerSecond)
+        {
+            yield return ("All-reduce", $"{Short(test.ReduceBytesPerSecond / 1e9)} GB/s");
+        }
+        if (test.HasDiskWriteBytesPerSecond && test.HasDiskReadBytesPerSecond)
+        {
+            yield return ("Disk", $"{Short(test.DiskWriteBytesPerSecond / 1e9)} GB/s written, "
+                + $"{Short(test.DiskReadBytesPerSecond / 1e9)} read");
+        }
+    }
+
+    private static string Short(double value) => value.ToString(value >= 100 ? "0" : "0.00", CultureInfo.InvariantCulture);
 
     private Task Do(NodeAct act)
     {
@@ -63,7 +91,8 @@ public sealed partial class NodePanel
             var after =
                 await act.Call(Ops, new NodeCommand { Name = Node.Name, Reason = reason },
                     new CallOptions(deadline: Faults.DeadlineFromNow()));
-            told = $"{after.Name} is {Words.Status.Of(after.State).Word}.";
+            told = act == Test ? $"{after.Name} is tested when it is its turn; what is found stands above."
+                : $"{after.Name} is {Words.Status.Of(after.State).Word}.";
         }
         catch (RpcException refused)
         {

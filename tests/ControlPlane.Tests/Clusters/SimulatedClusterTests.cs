@@ -96,6 +96,31 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         Assert.Equal(("cordoned", "firmware", 0), (node.State, node.Reason, node.SlotsUsed));
     }
 
+    /// <summary>About 2 CPU seconds, most of them the start.</summary>
+    [Fact]
+    public async Task A_hidden_fault_is_found_by_a_test_and_nothing_is_placed_there_until_it_is_mended()
+    {
+        await Watched(c => c.Nodes.Count(n => n.Test is { Result: "passed" }) > 8);
+        (string Node, string Fault)[] faults = [("node-0010", "slow-memory"), ("node-0011", "wrong-product")];
+        foreach (var (node, fault) in faults)
+        {
+            await Ops.KillNodeAsync(new NodeCommand { Name = node, Fault = fault }, Call());
+            await Ops.TestNodeAsync(new NodeCommand { Name = node }, Call());
+        }
+
+        var found = await Watched(c => faults.All(f => c.Nodes.Single(n => n.Name == f.Node).Test is { Result: "failed" }));
+        Assert.All(faults, f => Assert.Equal("cordoned", found.Nodes.Single(n => n.Name == f.Node).State));
+        Assert.Contains("memory at 1", found.Nodes.Single(n => n.Name == "node-0010").Reason, StringComparison.Ordinal);
+        Assert.Contains("wrong results", found.Nodes.Single(n => n.Name == "node-0011").Reason, StringComparison.Ordinal);
+        Assert.All(found.Nodes.Where(n => n.State == "cordoned"), n => Assert.Contains(n.Name, faults.Select(f => f.Node)));
+
+        await Ops.HealNodeAsync(new NodeCommand { Name = "node-0010" }, Call());
+        await Ops.TestNodeAsync(new NodeCommand { Name = "node-0010" }, Call());
+        await Ops.UncordonNodeAsync(new NodeCommand { Name = "node-0011" }, Call());
+        var after = await Watched(c => c.Nodes.Single(n => n.Name == "node-0010").Test is { Result: "passed" });
+        Assert.All(faults, f => Assert.Equal("ready", after.Nodes.Single(n => n.Name == f.Node).State));
+    }
+
     [Fact]
     public async Task A_random_fault_of_the_published_mix_is_told_and_recovered_from()
     {
