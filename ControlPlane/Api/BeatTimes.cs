@@ -1,4 +1,8 @@
+using System.Collections;
+using System.Collections.Immutable;
 using DeepSeekOps.Contracts.Worker.V1;
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
 
 namespace DeepSeekOps.ControlPlane.Api;
@@ -9,42 +13,31 @@ namespace DeepSeekOps.ControlPlane.Api;
 /// </summary>
 internal static class BeatTimes
 {
+    /// <summary>All lists of a beat whose entries say when, by the description of the wire: one that is added is held to it too.</summary>
+    private static readonly ImmutableArray<(IFieldAccessor List, IFieldAccessor At)> Told =
+    [
+        .. HeartbeatRequest.Descriptor.Fields.InDeclarationOrder()
+            .Where(list => list is { IsRepeated: true, IsMap: false, FieldType: FieldType.Message })
+            .Select(list => (List: list.Accessor, At: list.MessageType.FindFieldByName("at")))
+            .Where(list => list.At is { FieldType: FieldType.Message } at && at.MessageType == Timestamp.Descriptor)
+            .Select(list => (list.List, list.At.Accessor)),
+    ];
+
     public static HeartbeatRequest NotAhead(this HeartbeatRequest beat, DateTimeOffset now)
     {
         var heard = Timestamp.FromDateTimeOffset(now);
-        foreach (var note in beat.Notes)
+        foreach (var (list, at) in Told)
         {
-            note.At = Earlier(note.At);
-        }
-
-        foreach (var sample in beat.Samples)
-        {
-            sample.At = Earlier(sample.At);
-        }
-
-        foreach (var made in beat.Checkpoints)
-        {
-            made.At = Earlier(made.At);
-        }
-
-        foreach (var measured in beat.Evaluations)
-        {
-            measured.At = Earlier(measured.At);
-        }
-
-        foreach (var load in beat.ExpertLoads)
-        {
-            load.At = Earlier(load.At);
-        }
-
-        foreach (var restart in beat.LocalRestarts)
-        {
-            restart.At = Earlier(restart.At);
+            foreach (IMessage entry in (IList)list.GetValue(beat))
+            {
+                // A time that is missing is refused where it is read.
+                if (at.GetValue(entry) is Timestamp told && told > heard)
+                {
+                    at.SetValue(entry, heard);
+                }
+            }
         }
 
         return beat;
-
-        // A time that is missing is refused where it is read.
-        Timestamp? Earlier(Timestamp? at) => at is not null && at > heard ? heard : at;
     }
 }

@@ -51,9 +51,13 @@ public sealed class BeatLimitTests
         beat.Samples.Add(new StepSample { At = ahead, Step = 1, Attempt = 1, Loss = 1 });
         beat.Checkpoints.Add(new CheckpointReport { At = ahead });
         beat.ExpertLoads.Add(new ExpertLoadReport { At = ahead });
+        beat.LocalRestarts.Add(new LocalRestart { At = ahead });
+        beat.StoredCheckpoints.Add([new StoredCheckpoint { At = ahead }, new StoredCheckpoint()]);
         beat.Evaluations[0].At = ahead;
         beat.NotAhead(heard);
         Assert.Equal([heard, heard.AddHours(-1)], beat.Notes.Select(n => n.At.ToDateTimeOffset()));
+        Assert.Equal([heard, heard], [beat.LocalRestarts[0].At.ToDateTimeOffset(), beat.StoredCheckpoints[0].At.ToDateTimeOffset()]);
+        Assert.Null(beat.StoredCheckpoints[1].At);
         Assert.Equal([heard, heard, heard, heard], [beat.Samples[0].At.ToDateTimeOffset(), beat.Checkpoints[0].At.ToDateTimeOffset(),
             beat.ExpertLoads[0].At.ToDateTimeOffset(), beat.Evaluations[0].At.ToDateTimeOffset()]);
     }
