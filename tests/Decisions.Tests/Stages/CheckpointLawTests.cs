@@ -104,6 +104,7 @@ public sealed class CheckpointLawTests
         Assert.Contains(told, e => e.Kind == "agent-lost" && e.Text.EndsWith($"goes on from step {newest}", StringComparison.Ordinal));
     }
 
+    /// <summary>Megatron-LM #5281: a damaged checkpoint is refused once, and an older one gone on from.</summary>
     [Fact]
     public void A_rank_that_fell_back_by_itself_is_left_alone_and_its_step_is_the_truth()
     {
