@@ -63,7 +63,7 @@ public static class CommandLine
             HostVerbs.Dev(terminal), HostVerbs.Serve(terminal),
             SubmitVerb.Build(terminal),
             RunsVerb.Build(terminal), TopVerb.Build(terminal),
-            ShowVerb.Build(terminal), EventsVerb.Build(terminal), LogsVerb.Build(terminal),
+            ShowVerb.Build(terminal), CompareVerb.Build(terminal), EventsVerb.Build(terminal), LogsVerb.Build(terminal),
             WhyVerb.Build(terminal), IncidentsVerb.Build(terminal), CostVerb.Build(terminal), DrillVerb.Build(terminal),
             NotifyVerb.Build(terminal), AuditVerb.Build(terminal), TokensVerb.Build(terminal),
             RunCommandVerbs.Build(terminal, "pause", "Saves a checkpoint, ends the workers and holds the run.",

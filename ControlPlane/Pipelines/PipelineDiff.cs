@@ -3,22 +3,27 @@ using DeepSeekOps.Decisions.Recipes;
 
 namespace DeepSeekOps.ControlPlane.Pipelines;
 
-/// <summary>How two pipelines differ, a line for each field.</summary>
+/// <param name="Path">Such as "stages[pretrain].seed".</param>
+/// <param name="Values">Of each pipeline, in their order; "left out" where one has no such field.</param>
+public sealed record DifferentField(string Path, ImmutableArray<string> Values);
+
+/// <summary>How pipelines differ, a line for each field.</summary>
 public static class PipelineDiff
 {
     private const string Unsaid = "left out";
 
     /// <summary>Empty where both are the same pipeline, however each was written.</summary>
-    public static ImmutableArray<string> Between(PipelineSpec before, PipelineSpec after)
+    public static ImmutableArray<string> Between(PipelineSpec before, PipelineSpec after) =>
+        [.. Fields([before, after]).Select(field => $"{field.Path}: {field.Values[0]} -> {field.Values[1]}")];
+
+    /// <summary>Fields that are not the same in all of them, in the order of the first that says them, with each one's value.</summary>
+    public static ImmutableArray<DifferentField> Fields(IReadOnlyList<PipelineSpec> specs)
     {
-        var old = Flat(before);
-        var now = Flat(after);
         // What one text leaves out has a value all the same.
-        var (oldFull, nowFull) = (Flat(before, full: true), Flat(after, full: true));
-        return [.. old.Keys.Concat(now.Keys.Where(k => !old.ContainsKey(k)))
-            .Select(path => (path, Old: ValueOf(path, old, oldFull), Now: ValueOf(path, now, nowFull)))
-            .Where(line => line.Old != line.Now)
-            .Select(line => $"{line.path}: {line.Old} -> {line.Now}")];
+        var each = specs.Select(spec => (Said: Flat(spec), Full: Flat(spec, full: true))).ToList();
+        return [.. each.SelectMany(one => one.Said.Keys).Distinct()
+            .Select(path => new DifferentField(path, [.. each.Select(one => ValueOf(path, one.Said, one.Full))]))
+            .Where(field => field.Values.Distinct().Count() > 1)];
     }
 
     private static string ValueOf(string path, Dictionary<string, string> said, Dictionary<string, string> full) =>

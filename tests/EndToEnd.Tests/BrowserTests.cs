@@ -51,6 +51,26 @@ public sealed class BrowserTests(Shared shared)
             .ToBeDisabledAsync(new() { Timeout = Patient });
     }
 
+    /// <summary>A connection that breaks takes calls with it that nobody ever answers.</summary>
+    [Fact]
+    public async Task Colours_that_the_server_did_not_hear_of_are_told_again()
+    {
+        Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
+        var dsops = await shared.Idle;
+        await using var browser = await Browser.Open();
+        await browser.Page.GotoAsync(dsops.Open("/planner"));
+        Assert.Equal(2, await browser.Page.EvaluateAsync<int>("""
+            async () => {
+              const theme = await import('/_content/DeepSeekOps.Dashboard/js/theme.js');
+              let calls = 0;
+              await new Promise(heard => theme.watch({
+                invokeMethodAsync: () => ++calls === 1 ? new Promise(() => { }) : Promise.resolve().then(heard),
+              }));
+              return calls;
+            }
+            """));
+    }
+
     private static async Task Submit(IPage page, Dsops dsops, string pipeline)
     {
         await page.GotoAsync(dsops.Open("/submit"));

@@ -78,20 +78,34 @@ internal sealed class HistoryCalls(
     {
         string? stage = Checked.OptionalName(request.Stage, "stage");
         string run = await known.Existing(request.Run, context.CancellationToken);
+        if (request.HasAtStep && stage is null)
+        {
+            throw Checked.Invalid("at_step is set and stage is not; steps are counted in each stage. Name the stage.");
+        }
+
         var summaries = await series.Summaries(run, stage, context.CancellationToken);
+        var there = request.HasAtStep && stage is not null
+            ? await series.At(run, stage, request.AtStep, context.CancellationToken) : [];
         return new ListSeriesReply
         {
             Simulated = cluster.Simulated,
-            Series =
-            {
-                summaries.Select(one => new Contracts.Ops.V1.Series
-                {
-                    Stage = one.Stage, Name = one.Name, Points = one.Points, FirstStep = one.FirstStep, LastStep = one.LastStep,
-                    Last = one.Last,
-                    Min = one.Min, Max = one.Max, NotFinite = one.NotFinite,
-                }),
-            },
+            Series = { summaries.Select(one => ToProto(one, there)) },
         };
+    }
+
+    private static Contracts.Ops.V1.Series ToProto(SeriesSummary one, Dictionary<string, double> there)
+    {
+        var told = new Contracts.Ops.V1.Series
+        {
+            Stage = one.Stage, Name = one.Name, Points = one.Points, FirstStep = one.FirstStep, LastStep = one.LastStep,
+            Last = one.Last, Min = one.Min, Max = one.Max, NotFinite = one.NotFinite,
+        };
+        if (there.TryGetValue(one.Name, out double value))
+        {
+            told.AtStep = value;
+        }
+
+        return told;
     }
 
     /// <summary>A stage that the run does not have would be an empty log for ever.</summary>

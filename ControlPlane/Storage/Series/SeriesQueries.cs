@@ -48,6 +48,32 @@ public sealed class SeriesQueries(OpsConnections connections)
         return summaries.ToImmutable();
     }
 
+    /// <summary>
+    /// Each series' value at one step, by name, of the attempt whose work counts there; a series without a point there is left out.
+    /// </summary>
+    internal async Task<Dictionary<string, double>> At(string run, string stage, long step, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        var ofStage = context.SeriesChunks.Where(c => c.Run == run && c.Stage == stage);
+        var begins = await ofStage.GroupBy(c => c.Attempt).Select(g => new { Attempt = g.Key, First = g.Min(c => c.FirstStep) })
+            .ToListAsync(cancellation);
+        int attempt = begins.Where(b => b.First <= step).Select(b => b.Attempt).DefaultIfEmpty(-1).Max();
+        var chunks = await ofStage.Where(c => c.Attempt == attempt && c.FirstStep <= step && c.LastStep >= step)
+            .Select(c => new { c.Name, c.Body }).ToListAsync(cancellation);
+        var values = new Dictionary<string, double>(chunks.Count, StringComparer.Ordinal);
+        foreach (var chunk in chunks)
+        {
+            var points = SeriesChunk.Of(chunk.Body);
+            int at = Array.BinarySearch(points.Places.Step, step);
+            if (at >= 0)
+            {
+                values[chunk.Name] = points.Values[at];
+            }
+        }
+
+        return values;
+    }
+
     /// <summary>The lines of a chart in buckets, and a tag that changes when their data does.</summary>
     internal async Task<(SeriesPicture Picture, string Tag)> Buckets(SeriesQuery query, CancellationToken cancellation)
     {

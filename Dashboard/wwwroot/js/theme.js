@@ -2,6 +2,11 @@
 const cookie = 'dsops-theme';
 const system = matchMedia('(prefers-color-scheme: dark)');
 let page = null;
+let tries = 0;
+
+// A call that is made while the connection is broken is neither carried out later nor refused: the page would stay in half of the other
+// colours until the next change.
+const askAgainAfter = 5000;
 
 function preference() {
   const asked = new URLSearchParams(location.search).get('theme');
@@ -15,7 +20,13 @@ function apply(chosen) {
   document.documentElement.dataset.theme = dark ? 'dark' : 'light';
   document.cookie = `${cookie}=${chosen}.${dark ? 'dark' : 'light'}; path=/; max-age=31536000; samesite=lax`;
   dispatchEvent(new CustomEvent('ds-theme'));
-  page?.invokeMethodAsync('OnThemeResolved', chosen, dark);
+  tell(chosen, dark, ++tries);
+}
+
+function tell(chosen, dark, number) {
+  let heard = false;
+  page?.invokeMethodAsync('OnThemeResolved', chosen, dark).then(() => { heard = true; }, () => { });
+  if (page) setTimeout(() => { if (!heard && number === tries) tell(chosen, dark, number); }, askAgainAfter);
 }
 
 system.addEventListener('change', () => apply(preference()));

@@ -60,6 +60,25 @@ public sealed class SeriesQueriesTests(PrivatePostgres postgres)
     }
 
     [Fact]
+    public async Task A_value_at_a_step_is_that_of_the_attempt_whose_work_counts_there()
+    {
+        await using var database = await TestDatabase.Create(DatabaseKind.Sqlite, postgres);
+        var room = database.Room();
+        await MetricWriterTests.Write(room, MetricWriterTests.Samples(1, 1, 5000));
+        await MetricWriterTests.Write(room, MetricWriterTests.Samples(2, 4001, 4500, extraLoss: 3));
+        var series = room.GetRequiredService<SeriesQueries>();
+        foreach (var (step, extra) in (((long, double)[])[(1, 0), (777, 0), (4000, 0), (4001, 3), (4500, 3)]))
+        {
+            var values = await series.At("mini", "pretrain", step, TestContext.Current.CancellationToken);
+            Assert.Equal(MetricWriterTests.Loss(step) + extra, values["loss"], 12);
+        }
+
+        // The first attempt was there, and its work was thrown away.
+        Assert.Empty(await series.At("mini", "pretrain", 4501, TestContext.Current.CancellationToken));
+        Assert.Empty(await series.At("mini", "none", 1, TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public async Task Sparks_of_many_runs_are_one_answer()
     {
         await using var database = await TestDatabase.Create(DatabaseKind.Sqlite, postgres);
