@@ -61,7 +61,7 @@ public sealed class BrowserTests(Shared shared)
         await browser.Page.GotoAsync(dsops.Open("/planner"));
         Assert.Equal(2, await browser.Page.EvaluateAsync<int>("""
             async () => {
-              const theme = await import('/_content/DeepSeekOps.Dashboard/js/theme.js');
+              const theme = await import('/_content/DeepSeekOps.Dashboard/js/theme.js?of-its-own');
               let calls = 0;
               await new Promise(heard => theme.watch({
                 invokeMethodAsync: () => ++calls === 1 ? new Promise(() => { }) : Promise.resolve().then(heard),
