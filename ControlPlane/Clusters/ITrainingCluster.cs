@@ -61,7 +61,8 @@ public interface ITrainingCluster
     /// node that nobody hears of, takes no new pods, and is refused wherever it reports. False: not yet certain, ask again. Their logs and
     /// evidence are kept.
     /// </summary>
-    Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation);
+    /// <param name="nodes">The pods on these nodes alone; the rest of the gang stays. Empty: all of them.</param>
+    Task<bool> DeletePods(GangId gang, ImmutableArray<NodeId> nodes, string reason, CancellationToken cancellation);
 
     /// <summary>
     /// What the cluster itself knows of pods of a gang that have ended, asked for before anything of it is ended or launched again. None

@@ -78,8 +78,21 @@ internal sealed partial class ClusterGrain(
             ?? throw new InvalidOperationException($"Placement gave {request.Stage} no answer.");
     }
 
-    public async Task Release(GangId gang, CancellationToken cancellation)
+    public async Task Release(GangId gang, ImmutableArray<NodeId> nodes, CancellationToken cancellation)
     {
+        if (!nodes.IsEmpty)
+        {
+            if (state.State.Held.Any(h => h.Id == gang && h.Nodes.Any(nodes.Contains)))
+            {
+                await Save(state.State with
+                {
+                    Held = [.. state.State.Held.Select(h => h.Id == gang ? h with { Nodes = h.Nodes.RemoveRange(nodes) } : h)],
+                });
+            }
+
+            return;
+        }
+
         var next = state.State with
         {
             Held = state.State.Held.RemoveAll(h => h.Id == gang),

@@ -17,7 +17,8 @@ public interface IClusterGrain : IGrainWithStringKey
     Task<PlacementDecision> Request(GangRequest request, CancellationToken cancellation = default);
 
     /// <summary>Gives a gang's nodes back, or takes its request back. Only when none of its pods runs any more.</summary>
-    Task Release(GangId gang, CancellationToken cancellation = default);
+    /// <param name="nodes">These alone, and only when none of its pods runs there any more. Empty: all of them.</param>
+    Task Release(GangId gang, ImmutableArray<NodeId> nodes, CancellationToken cancellation = default);
 
     /// <summary>Nothing more is placed on the node; what runs there goes on. False: there is no such node.</summary>
     Task<bool> Cordon(NodeId node, string reason, CancellationToken cancellation = default);

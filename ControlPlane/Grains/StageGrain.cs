@@ -163,8 +163,8 @@ internal sealed partial class StageGrain(
         keepEvidence: async keep => await ledger.KeepEvidence(keep.Evidence.With(await PodsOf(cancellation)), cancellation),
         nodeFailed: failed => ClusterOf().NodeFailed(failed.Failure),
         createPods: create => ToldIfFailed(() => cluster.CreatePods(create.Gang, cancellation)),
-        endPods: end => ToldIfFailed(async () => end.Certain = await cluster.DeletePods(end.Gang, end.Reason, cancellation)),
-        release: release => ClusterOf().Release(release.Gang, cancellation));
+        endPods: end => ToldIfFailed(async () => end.Certain = await cluster.DeletePods(end.Gang, end.Nodes, end.Reason, cancellation)),
+        release: release => ClusterOf().Release(release.Gang, release.Nodes, cancellation));
 
     private async Task Look(StageEffect.Look look, CancellationToken cancellation)
     {

@@ -272,8 +272,9 @@ public static class AgentPlan
     /// <summary>A gang's living ranks stay as processes, warm and loaded; whoever does not let go in time is not waited for.</summary>
     private static AgentAction? Supersede(Wanted.Training training, RankSeen rank, string node, DateTimeOffset now)
     {
-        var seat = training.Assignment.Ranks.FirstOrDefault(p => p.Node == node && p.Rank == rank.Rank);
-        bool stays = training.Assignment.WorldSize > 1 && seat is not null && !rank.StopAsked && !rank.Halted;
+        // Where the gang has lost a node its ranks have other numbers now; a process stays with its GPU.
+        var seat = training.Assignment.Ranks.FirstOrDefault(p => p.Node == node && p.LocalRank == rank.LocalRank);
+        bool stays = (training.Assignment.WorldSize > 1 || rank.OfGang) && seat is not null && !rank.StopAsked && !rank.Halted;
         string why = $"superseded by attempt {training.Attempt}";
         return !stays ? new AgentAction.Kill(rank.Slot, why)
             : rank.LeftGang || !rank.Told ? new AgentAction.Reseat(rank.Slot, seat!.Rank)

@@ -13,13 +13,15 @@ internal sealed class KeptMemory : IDisposable
 
     private readonly Dictionary<int, SafeFileHandle[]> _held = [];
 
-    /// <summary>Where a rank opens its own; it takes no room before something is written to it.</summary>
+    public bool Holds(int localRank) => _held.ContainsKey(localRank);
+
+    /// <summary>Where the rank at a place of the node opens its own; it takes no room before something is written to it.</summary>
     /// <exception cref="IOException">There is none to be had.</exception>
-    public string[] Of(int rank)
+    public string[] Of(int localRank)
     {
-        if (!_held.TryGetValue(rank, out var held))
+        if (!_held.TryGetValue(localRank, out var held))
         {
-            _held[rank] = held = [.. Enumerable.Range(0, Slots).Select(i => Posix.NewMemory($"dsops-rank-{rank}-{i}"))];
+            _held[localRank] = held = [.. Enumerable.Range(0, Slots).Select(i => Posix.NewMemory($"dsops-rank-{localRank}-{i}"))];
         }
 
         return Array.ConvertAll(held, Posix.PathOf);

@@ -96,7 +96,8 @@ internal sealed partial class NodeAgent
     private void Launch(RankSeen standby, int number)
     {
         var training = (Wanted.Training)_wanted;
-        var rank = standby.LaunchedAs(number, training.Attempt, Now, training.LocalTry);
+        int local = training.Assignment.Ranks.FirstOrDefault(p => p.Rank == number && p.Node == _options.Node)?.LocalRank ?? number;
+        var rank = standby.LaunchedAs(number, training.Attempt, Now, training.LocalTry, (local, training.Assignment.WorldSize));
         Replace(rank);
         _output.Launched(rank);
         if (training.Assignment.WorldSize <= 1)
@@ -130,25 +131,26 @@ internal sealed partial class NodeAgent
             {
                 Assignment = training.Assignment, Rank = rank.Rank ?? 0,
                 Roster = training.Assignment.WorldSize <= 1 ? null : training.Roster ?? FormHere(training),
-                Memory = { MemoryOf(training, rank.Rank ?? 0) },
+                Memory = { MemoryOf(training, rank.LocalRank ?? 0) },
             },
         });
     }
 
-    private string[] MemoryOf(Wanted.Training training, int rank)
+    /// <summary>Of a place on the node: the gang may shrink, and whoever is there then has another number. Who was ever alone has none.</summary>
+    private string[] MemoryOf(Wanted.Training training, int localRank)
     {
-        if (training.Assignment.WorldSize <= 1 || training.Assignment.Plan?.Checkpoints is { InMemoryEvery: < 0 })
+        if ((training.Assignment.WorldSize <= 1 && !_kept.Holds(localRank)) || training.Assignment.Plan?.Checkpoints is { InMemoryEvery: < 0 })
         {
             return [];
         }
 
         try
         {
-            return _kept.Of(rank);
+            return _kept.Of(localRank);
         }
         catch (IOException e)
         {
-            _log($"rank {rank} keeps no state in memory: {e.Message}");
+            _log($"local rank {localRank} keeps no state in memory: {e.Message}");
             return [];
         }
     }

@@ -22,6 +22,12 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public int? Rank { get; init; }
 
+    /// <summary>Its place on its node, and so its GPU, whatever number it has in the gang. Null: a standby's.</summary>
+    public int? LocalRank { get; init; }
+
+    /// <summary>It was launched with others, and can leave them without ending.</summary>
+    public bool OfGang { get; init; }
+
     /// <summary>The attempt it was launched for; 0 for a standby.</summary>
     public int Attempt { get; init; }
 
@@ -119,9 +125,11 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
     public bool Settled => !Alive || FirstStepAt is not null;
 
     /// <summary>As a warm process it keeps nothing of a launch before.</summary>
-    public RankSeen LaunchedAs(int rank, int attempt, DateTimeOffset now, int localTry = 0) =>
+    /// <param name="seat">Where it is placed, and among how many. Null: it is alone.</param>
+    public RankSeen LaunchedAs(int rank, int attempt, DateTimeOffset now, int localTry = 0, (int LocalRank, int World)? seat = null) =>
         new(Slot, Pid, SpawnedAt)
         {
+            LocalRank = seat?.LocalRank ?? rank, OfGang = seat is { World: > 1 },
             Life = Life, PeerPort = PeerPort, HelloAt = HelloAt, ReadyAt = ReadyAt,
             Rank = rank, Attempt = attempt, LaunchedAt = now, ProgressAt = now, LocalTry = localTry,
         };

@@ -1,8 +1,10 @@
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Data;
+using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Safetensors;
 using Google.Protobuf;
 using static TorchSharp.torch;
@@ -109,17 +111,30 @@ internal sealed class StateMemory : IDisposable
 
     /// <summary>
     /// All of the assignment but for the attempt and what lies on disk, and the rank. A batch that is left out, a round that a person
-    /// began, another layout: it is another tag.
+    /// began, another layout: it is another tag. Replicas hold the same to the last bit, so where that is all that a rank holds its tag
+    /// names its part of the model alone: a gang that has lost a node goes on with fewer of them.
     /// </summary>
     private static byte[] TagOf(RankLaunch launch)
     {
         var deciding = launch.Assignment.Clone();
+        var (rank, part) = (launch.Rank, new Coordinates());
+        if (HoldsAlike(deciding))
+        {
+            var layout = deciding.Plan.Layout = deciding.Plan.Layout ?? new ParallelLayout();
+            part = GangLayout.Of(launch.Assignment.Plan.Layout, Math.Max(1, deciding.WorldSize)).Of(rank) with { Data = 0 };
+            (rank, deciding.WorldSize, layout.Data, layout.Nodes) = (0, 0, 0, 0);
+        }
         (deciding.Attempt.Attempt, deciding.ResumeFrom) = (0, null);
         deciding.Ranks.Clear();
         // Which checkpoints are kept decides no number.
         deciding.PinnedSteps.Clear();
-        return SHA256.HashData(new RankLaunch { Assignment = deciding, Rank = launch.Rank }.ToByteArray());
+        return SHA256.HashData([.. new RankLaunch { Assignment = deciding, Rank = rank }.ToByteArray(),
+            .. MemoryMarshal.AsBytes<int>([part.Pipeline, part.Expert, part.Tensor])]);
     }
+
+    /// <summary>Moments that are dealt among replicas are not alike, nor what a stage with rollouts has beside its weights.</summary>
+    private static bool HoldsAlike(Assignment assignment) => assignment.Plan is { } plan && plan.Layout is not { Zero: > 0 }
+        && plan.WorkCase is TrainingPlan.WorkOneofCase.Pretraining or TrainingPlan.WorkOneofCase.ContextExtension;
 
     private static (List<KeptFile> Files, long Bytes) Lay(IReadOnlyDictionary<string, IReadOnlyList<Piece>> tensors)
     {

@@ -61,7 +61,7 @@ internal static class GangBenchmark
 
         foreach (var request in requests)
         {
-            await cluster.Release(request.Id);
+            await cluster.Release(request.Id, []);
         }
 
         return seconds;

@@ -90,7 +90,7 @@ internal static class KubernetesBenchmark
         await Until(async () => (await cluster.Observe(CancellationToken.None)).Pods.Count(p => p.Gang == grant.Id) == Nodes);
         double took = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
         await Clear(server);
-        await cluster.DeletePods(grant.Id, "measured", CancellationToken.None);
+        await cluster.DeletePods(grant.Id, [], "measured", CancellationToken.None);
         return took;
     }
 

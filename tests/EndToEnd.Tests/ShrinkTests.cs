@@ -26,6 +26,8 @@ public sealed class ShrinkTests
             .Contains("on 1 of 2 nodes, 1 of 2 replicas since ", StringComparison.Ordinal) && (string)s["state"]! == "running");
         Assert.Contains("(50 % of its rate, by its ranks); full again when 1 sound node is free", Reason(shrunk), StringComparison.Ordinal);
         Assert.Equal(["node-0"], shrunk["ranks"]!.AsArray().Select(r => (string)r!["node"]!));
+        // The same process of the same agent: nothing of what is left was started anew.
+        Assert.Equal(PidsOn("node-0", whole), PidsOn("node-0", shrunk));
         long fewer = (long)(await AtStep(dsops, "shaken", (long)shrunk["step"]! + 5, ranks: 1))["step"]!;
 
         await Did(dsops, "cluster", "uncordon", "node-1");
@@ -54,6 +56,10 @@ public sealed class ShrinkTests
     private static string Replicated(string name) => TinyPipeline.Pretraining(name, Steps, everySteps: 5)
         .Replace("nodes: 1, ranksPerNode: 1", "nodes: 2, ranksPerNode: 1", StringComparison.Ordinal)
         .Replace("checkpoints:", "recovery: {growAfter: 1s}\ncheckpoints:", StringComparison.Ordinal);
+
+    private static (int Agent, int Rank) PidsOn(string node, JsonNode stage) =>
+        stage["ranks"]!.AsArray().Single(r => (string)r!["node"]! == node) is var rank ? ((int)rank!["agentPid"]!, (int)rank["pid"]!)
+            : default;
 
     private static string Reason(JsonNode stage) => (string)stage["reason"]!;
 

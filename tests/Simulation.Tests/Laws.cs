@@ -120,13 +120,18 @@ internal sealed class Laws
         }
     }
 
-    /// <summary>A record that a crash leaves behind knows of each pod that there is: the stage is written first.</summary>
+    /// <summary>
+    /// A record that a crash leaves behind knows of each pod that there is: the stage is written first. Where a gang goes on without some
+    /// of its nodes, nothing of it is left there once it is launched.
+    /// </summary>
     private static void NothingIsMadeThatIsNotWritten(Decisions.Simulation.Simulation world)
     {
         foreach (var (gang, node) in world.MadePods)
         {
-            Demand(world.Stages.GetValueOrDefault(gang.Stage)?.Phase.GangOrNull?.Id
-                == gang, $"a pod of {gang} is on {node}, and no stage is written that holds it");
+            var phase = world.Stages.GetValueOrDefault(gang.Stage)?.Phase;
+            Demand(phase?.GangOrNull?.Id == gang, $"a pod of {gang} is on {node}, and no stage is written that holds it");
+            Demand(phase!.GangOrNull!.Holds(node) || phase is not (Phase.Running or Phase.Restarting { Leaving: [] }),
+                $"a pod of {gang} is on {node}, which it has given up");
         }
     }
 

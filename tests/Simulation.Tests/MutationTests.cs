@@ -39,6 +39,7 @@ public sealed class MutationTests
         ["acknowledges what it has not written"] = (Deciders.Real with { Hear = Rash }, "is acknowledged and not written"),
         ["scales the batch with the nodes"] = (WithStage(Scaling), "trains another batch than the run asks for"),
         ["lays a gang out for fewer nodes than it holds"] = (WithStage(Stingy), "ranks of a world of"),
+        ["forms a gang again before what it gave up has ended"] = (WithStage(Impatient), "which it has given up"),
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
         ["tells a stage before it writes the run"] = (Deciders.Real with { RunTick = TellingFirst }, "which its run has not written"),
         ["does not hear how its stages are"] = (Deciders.Real with { RunHear = (_, _) => false }, "never ends"),
@@ -225,6 +226,13 @@ public sealed class MutationTests
         var decision = StagePlanner.Decide(stage, seen, now);
         return decision.Next is not { Phase: Phase.Starting, Shrunk: { Layout: { Nodes: > 1 } layout } shrunk } ? decision
             : decision with { Next = decision.Next with { Shrunk = shrunk with { Layout = layout with { Nodes = layout.Nodes - 1 } } } };
+    }
+
+    private static Decision Impatient(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        return decision.Next.Phase is not Phase.Restarting { Leaving: [_, ..] } leaving ? decision
+            : decision with { Next = decision.Next with { Phase = leaving with { Leaving = [] } }, Actions = [] };
     }
 
     private static Decision Premature(Stage stage, Observation seen, DateTimeOffset now)

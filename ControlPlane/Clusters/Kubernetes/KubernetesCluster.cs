@@ -121,8 +121,10 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
         return shelf.Of(gang);
     }
 
-    public async Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation) =>
-        await End(gang, reason, options.FencePatience, cancellation) != Gone.No;
+    public async Task<bool> DeletePods(
+        GangId gang, ImmutableArray<NodeId> nodes, string reason, CancellationToken cancellation) =>
+        nodes.IsEmpty ? await End(gang, reason, options.FencePatience, cancellation) != Gone.No
+            : PodEnding.Certain(await Ending(await PodsOn(gang, nodes, cancellation), reason, options.FencePatience, cancellation));
 
     public async Task<ImmutableArray<PodSeen>> FenceAllBut(
         Func<CancellationToken, Task<ImmutableHashSet<GangId>>> wanted, CancellationToken cancellation)
@@ -193,9 +195,7 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
             return Gone.All;
         }
 
-        var steps = PodEnding.Of(pods, (await Seen(cancellation)).Nodes, bootOf, grace);
-        var byName = pods.ToDictionary(p => p.Name, StringComparer.Ordinal);
-        await Parallel.ForEachAsync(steps, AtATime(cancellation), async (step, token) => await Do(step, byName[step.Pod], reason, token));
+        var steps = await Ending(pods, reason, grace, cancellation);
         if (!PodEnding.Certain(steps))
         {
             return Gone.No;
@@ -215,6 +215,19 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
         await api.RemoveOwner(name, cancellation);
         over.TryRemove(gang, out _);
         return Gone.All;
+    }
+
+    private async Task<IReadOnlyList<PodFacts>> PodsOn(GangId gang, ImmutableArray<NodeId> nodes, CancellationToken cancellation) =>
+        [.. (await eyes.Value.Api.PodsOf(GangNames.Of(gang), cancellation)).Where(p => nodes.Contains(new NodeId(p.Node)))];
+
+    /// <summary>Takes the steps that end these pods.</summary>
+    private async Task<ImmutableArray<PodStep>> Ending(
+        IReadOnlyList<PodFacts> pods, string reason, TimeSpan grace, CancellationToken cancellation)
+    {
+        var steps = PodEnding.Of(pods, (await Seen(cancellation)).Nodes, bootOf, grace);
+        var byName = pods.ToDictionary(p => p.Name, StringComparer.Ordinal);
+        await Parallel.ForEachAsync(steps, AtATime(cancellation), async (step, token) => await Do(step, byName[step.Pod], reason, token));
+        return steps;
     }
 
     private async Task Do(PodStep step, PodFacts pod, string reason, CancellationToken cancellation)

@@ -109,13 +109,14 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         }
     }
 
-    public async Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation)
+    public async Task<bool> DeletePods(GangId gang, ImmutableArray<NodeId> nodes, string reason, CancellationToken cancellation)
     {
         await _changing.WaitAsync(cancellation);
         try
         {
             Look();
-            var pods = Pods.Where(p => p.Value.Id == gang && p.Value.DeletedAt is null).ToImmutableArray();
+            var pods = Pods.Where(p => p.Value.Id == gang && p.Value.DeletedAt is null
+                && (nodes.IsEmpty || nodes.Contains(new NodeId(p.Value.Node)))).ToImmutableArray();
             bool gone = await End(pods, ProcessTable.SigUsr1, _options.FencePatience, reason, cancellation);
             foreach (var (folder, _) in pods.Where(_ => gone))
             {

@@ -97,11 +97,18 @@ public sealed partial class SimulatedCluster : ITrainingCluster
         return Task.CompletedTask;
     }
 
-    public Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation)
+    public Task<bool> DeletePods(GangId gang, ImmutableArray<NodeId> nodes, string reason, CancellationToken cancellation)
     {
         lock (holding)
         {
-            gangs.Remove(gang);
+            if (nodes.IsEmpty)
+            {
+                gangs.Remove(gang);
+            }
+            else if (gangs.TryGetValue(gang, out var some))
+            {
+                some.Pods.RemoveAll(p => nodes.Contains(p.Node));
+            }
         }
 
         return Task.FromResult(true);

@@ -75,6 +75,9 @@ public sealed record Observation(
 
     public GangId? GoneGang { get; init; }
 
+    /// <summary>Of a gang that goes on without them: nodes on which the cluster is certain that nothing of it runs any more.</summary>
+    public (GangId Gang, ImmutableHashSet<NodeId> Nodes)? Left { get; init; }
+
     public Preemption? Preemption { get; init; }
 
     public double? LongestStepSeconds { get; init; }

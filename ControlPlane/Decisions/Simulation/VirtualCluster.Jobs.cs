@@ -63,6 +63,7 @@ internal sealed partial class VirtualCluster
     {
         BreakJob(jobs.GetValueOrDefault((pod.Stage, before?.Attempt ?? 0)), "");
         (pod.LaunchedAt, pod.Hung, pod.Error, pod.Broke) = (agenda.Now, false, "", null);
+        pod.Index = assignment.Ranks[0].Rank / assignment.Ranks.Length;
         var job = JobOf(pod) ?? NewJob(pod, assignment, before);
         pod.Doing = RanksDo.Load;
         double read = job.FromStep > 0 && !job.FromMemory ? job.Timing.DurableSeconds : 0;
@@ -122,7 +123,7 @@ internal sealed partial class VirtualCluster
         if (before is null || !stageTiming(assignment.Stage).InMemory
             || jobs.GetValueOrDefault((pod.Stage, before.Attempt)) is not { State: JobState.Broken } old
             || !before.LeftOut.SequenceEqual(assignment.LeftOut) || !before.LossActs.SequenceEqual(assignment.LossActs)
-            || before.RoundBegan != assignment.RoundBegan || before.Shrunk != assignment.Shrunk
+            || before.RoundBegan != assignment.RoundBegan || (before.Shrunk != assignment.Shrunk && !assignment.StatesFit)
             || !gangs[pod.Gang].TrueForAll(p => p.Alive && p.Launched >= before.Attempt))
         {
             return null;

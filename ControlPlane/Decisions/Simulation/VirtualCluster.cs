@@ -52,13 +52,17 @@ internal sealed partial class VirtualCluster(
     }
 
     /// <summary>True once it is certain that nothing of the gang runs: its pods have ended, or their machine is known to be gone.</summary>
-    public bool DeletePods(GangId gang)
+    public bool DeletePods(GangId gang) => DeletePods(gang, null);
+
+    /// <param name="on">The pods on these nodes alone. Null: all.</param>
+    public bool DeletePods(GangId gang, HashSet<NodeId>? on)
     {
-        if (!gangs.TryGetValue(gang, out var pods))
+        if (!gangs.TryGetValue(gang, out var all))
         {
             return true;
         }
 
+        var pods = on is null ? all : all.FindAll(p => on.Contains(p.Node));
         foreach (var pod in pods.Where(p => p is { Phase: not PodPhase.Exited, Ending: false } && p.Machine.Up))
         {
             pod.Ending = true;
@@ -71,7 +75,15 @@ internal sealed partial class VirtualCluster(
             return false;
         }
 
-        gangs.Remove(gang);
+        if (pods.Count == all.Count)
+        {
+            gangs.Remove(gang);
+        }
+        else
+        {
+            all.RemoveAll(pods.Contains);
+        }
+
         pods.ForEach(p => MendIfLeft(p.Machine));
         return true;
     }

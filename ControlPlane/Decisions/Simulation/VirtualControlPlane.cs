@@ -222,7 +222,10 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
                 cluster.CreatePods(create.Gang);
                 break;
             case StageEffect.EndPods end:
-                end.Certain = cluster.DeletePods(end.Gang);
+                end.Certain = end.Nodes.IsEmpty ? cluster.DeletePods(end.Gang) : cluster.DeletePods(end.Gang, [.. end.Nodes]);
+                break;
+            case StageEffect.Release { Nodes: [_, ..] } some:
+                Held = [.. Held.Select(h => h.Id == some.Gang ? h with { Nodes = h.Nodes.RemoveRange(some.Nodes) } : h)];
                 break;
             case StageEffect.Release release:
                 Held = Held.RemoveAll(h => h.Id == release.Gang);

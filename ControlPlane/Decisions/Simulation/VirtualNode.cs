@@ -43,7 +43,7 @@ internal sealed class VirtualPod(GangId gang, NodeId node, int index, string age
     : SimulatedAgent(gang, node, agentId, 0)
 {
     /// <summary>Of its node in the gang's rank order.</summary>
-    public int Index { get; } = index;
+    public int Index { get; set; } = index;
 
     public VirtualNode Machine { get; } = cluster.Nodes[node];
 

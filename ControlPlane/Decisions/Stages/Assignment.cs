@@ -28,6 +28,9 @@ public sealed record Assignment(
     /// <summary>What it is laid out as, where that is not all that the stage asks for. Null: it is.</summary>
     public ShrunkLayout? Shrunk { get; init; }
 
+    /// <summary>Each rank is where its state may lie in memory. False: the gang shrank, and what it needs lies elsewhere.</summary>
+    public bool StatesFit { get; init; } = true;
+
     /// <summary>The pipeline as its ranks are laid out for it.</summary>
     public PipelineSpec LaidOut => Shrunk?.Apply(Pipeline, Stage.Stage) ?? Pipeline;
 

@@ -14,6 +14,9 @@ public abstract record StageAction
 
     /// <summary>End the gang's pods; once the cluster is certain, give its nodes back.</summary>
     public sealed record EndGang(GangId Gang, string Reason) : StageAction;
+
+    /// <summary>End the gang's pods on these nodes; once the cluster is certain, give the nodes back. The rest of the gang stays.</summary>
+    public sealed record LetGo(GangId Gang, ImmutableArray<NodeId> Nodes, string Reason) : StageAction;
 }
 
 /// <summary>What a stage becomes, what is to be done once that is written, and why.</summary>

@@ -75,6 +75,7 @@ internal static class LiveStage
     {
         Phase.Running running => (StageHolding.Of(stage, now) is null ? StageShrinking.Growth(stage, running, seen, now) : null)
             ?? Train(stage, running, seen, now),
+        Phase.Restarting { Leaving: [_, ..] } leaving => StageReforming.LetGo(stage, leaving, seen),
         _ when FirstStep(stage, gang, seen) is { } first => Begun(stage, gang, first, seen, now),
         // Also mends a crash between the write of the phase and the making of the pods.
         Phase.Starting when MissingPods(stage, gang, seen) is var missing && missing > 0 =>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
@@ -59,6 +60,11 @@ public abstract record Phase
     /// <summary>The same pods launch new ranks, until the first new step.</summary>
     public sealed record Restarting(GangGrant Gang, DateTimeOffset Since) : Phase
     {
+        /// <summary>
+        /// Nodes that were of the gang and are no more. Until the cluster is certain that none of it runs there, nothing is launched.
+        /// </summary>
+        public ImmutableArray<NodeId> Leaving { get; init; } = [];
+
         public override GangGrant? GangOrNull => Gang;
 
         public override DateTimeOffset? SinceOrNull => Since;

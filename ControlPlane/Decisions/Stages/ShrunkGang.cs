@@ -9,6 +9,9 @@ namespace DeepSeekOps.Decisions.Stages;
 /// <param name="ReturnBasis">Who said so.</param>
 public sealed record ShrunkGang(ShrunkLayout? Layout, DateTimeOffset Since, TimeSpan Return, string ReturnBasis)
 {
+    /// <summary>Who stayed has in memory what its ranks need in this layout, so that no checkpoint need be read.</summary>
+    public bool StatesFit { get; init; }
+
     /// <summary>Since when there has been room for all of it. Null: there is none.</summary>
     public DateTimeOffset? RoomSince { get; init; }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
@@ -97,6 +98,9 @@ public abstract class StageEffect
     {
         public GangId Gang { get; } = gang;
 
+        /// <summary>Those on these nodes alone. Empty: all of them.</summary>
+        public ImmutableArray<NodeId> Nodes { get; init; } = [];
+
         public string Reason { get; } = reason;
 
         /// <summary>The answer: nothing of it runs any more. Unanswered: not certain yet, the next tick asks again.</summary>
@@ -107,5 +111,8 @@ public abstract class StageEffect
     public sealed class Release(GangId gang) : StageEffect
     {
         public GangId Gang { get; } = gang;
+
+        /// <summary>The gang keeps its other nodes. Empty: it gives all of them back.</summary>
+        public ImmutableArray<NodeId> Nodes { get; init; } = [];
     }
 }

@@ -31,6 +31,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private readonly PaceWatch paces = new();
     private bool rejoining = written?.Phase is Phase.Running;
     private GangId? gone;
+    private (GangId Gang, ImmutableHashSet<NodeId> Nodes)? left;
     private Preemption? preemption;
     private Instant? preemptionHeard;
     private Instant? writing;
@@ -98,9 +99,9 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     }
 
     /// <summary>
-    /// One turn. 1: look. 2: decide, and where the stage moves look at its checkpoints and decide again. 3: have what is
-    /// known of a failed attempt kept, then the stage written; a newer record wins. 4: take what was heard
-    /// before the look for acknowledged. 5: act.
+    /// One turn. 1: look. 2: decide; where a node is lost ask whether there is another, and where the stage moves look at its
+    /// checkpoints, and decide again. 3: have what is known of a failed attempt kept, then the stage written; a newer record wins.
+    /// 4: take what was heard before the look for acknowledged. 5: act.
     /// </summary>
     public IEnumerable<StageEffect> Turn()
     {
@@ -115,6 +116,14 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
         // Of most agents nothing is left to be decided on.
         var told = heard.Where(h => h.Value.Decided < h.Value.Sequence).ToList();
         var decision = decide(stage, seen, seen.Now.At);
+        if (StageReforming.AsksForRoom(stage, decision.Next) is { } instead)
+        {
+            var room = new StageEffect.Look(cluster: false, instead);
+            yield return room;
+            seen = LookedAt = seen with { Placement = room.Answer?.Placement };
+            decision = decide(stage, seen, seen.Now.At);
+        }
+
         if (StagePlanner.WantsLook(stage, decision.Next))
         {
             var folder = new StageEffect.LookAtCheckpoints(stage.Id);
@@ -189,6 +198,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
         {
             Placement = placement,
             GoneGang = gone,
+            Left = left,
             Preemption = preemption,
             LossMemories = losses.Memories,
             Slow = slow,
@@ -235,6 +245,16 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
                 {
                     yield return new StageEffect.Release(end.Gang);
                     gone = end.Gang;
+                }
+
+                break;
+            case StageAction.LetGo letGo:
+                var some = new StageEffect.EndPods(letGo.Gang, letGo.Reason) { Nodes = letGo.Nodes };
+                yield return some;
+                if (some.Certain)
+                {
+                    yield return new StageEffect.Release(letGo.Gang) { Nodes = letGo.Nodes };
+                    left = (letGo.Gang, (left is { } before && before.Gang == letGo.Gang ? before.Nodes : []).Union(letGo.Nodes));
                 }
 
                 break;

@@ -65,9 +65,16 @@ public static class StagePlanner
     {
         (Phase.Queued queued, Intent.Train) => Request(stage, StageShrinking.Asked(stage), queued.Since),
         (Phase.Running { Gang: var gang }, Intent.Train) when stage.Shrunk?.Layout is not null =>
-            Request(stage, stage.Wish.Work.Nodes, gang.At) with { InStead = gang.Id },
+            InStead(stage, gang),
         _ => null,
     };
+
+    /// <summary>What would become of the whole request, if this gang gave its nodes back.</summary>
+    public static GangRequest InStead(Stage stage, GangGrant gang) =>
+        Request(stage, stage.Wish.Work.Nodes, gang.At) with
+        {
+            InStead = gang.Id, MayShrink = StageShrinking.MayShrinkOnceItTrains(stage),
+        };
 
     private static GangRequest Request(Stage stage, int nodes, DateTimeOffset since)
     {

@@ -27,7 +27,7 @@ public static class StageRecovery
         {
             Remedy.GiveUp given =>
                 Tell(left, failure, InWords(given), now).Stop(gang, new Ending.Fail(given.Reason), given.Reason, now),
-            Remedy.AnotherGang elsewhere => Elsewhere(Count(left, failure, madeStep, now), gang, failure, elsewhere, now),
+            Remedy.AnotherGang elsewhere => Elsewhere(Count(left, failure, madeStep, now), gang, failure, elsewhere, seen, now),
             Remedy.WithoutBatch without => Again(Count(left, failure, madeStep, now), gang, failure, InWords(without), without.After, now),
             Remedy.AfterRise => Again(Count(left, failure, madeStep, now), gang, failure, "", TimeSpan.Zero, now),
             Remedy.InPlace here => Again(Count(left, failure, madeStep, now), gang, failure, InWords(here), here.After, now),
@@ -64,7 +64,7 @@ public static class StageRecovery
         Incident = stage.Incident is { } open ? failure with { HappenedAt = open.HappenedAt, NoticedAt = open.NoticedAt } : failure,
     };
 
-    private static Stage Tell(Stage stage, Failure failure, string remedy, DateTimeOffset now) =>
+    internal static Stage Tell(Stage stage, Failure failure, string remedy, DateTimeOffset now) =>
         stage.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, failure.Cause.InWords().Replace(' ', '-'),
             failure.Cause == FailureCause.RolledBack ? EventLevel.Info : EventLevel.Warning, $"{failure.Sentence}; {remedy}")
         {
@@ -109,12 +109,19 @@ public static class StageRecovery
             ? c with { State = CheckpointState.Quarantined, Reason = $"made when the loss had risen at step {act.FlaggedAt}" } : c)],
     };
 
-    private static Decision Elsewhere(Stage counted, GangGrant gang, Failure failure, Remedy.AnotherGang remedy, DateTimeOffset now)
+    private static Decision Elsewhere(
+        Stage counted, GangGrant gang, Failure failure, Remedy.AnotherGang remedy, Observation seen, DateTimeOffset now)
     {
         var moved = counted with
         {
             Avoid = counted.Avoid.RemoveAll(a => a.Node == remedy.Avoid).Add(new(remedy.Avoid, failure.Sentence, now)),
         };
+        // No back-off: it is fewer nodes each time, so that it comes to an end.
+        if (StageReforming.Shrink(moved, gang, failure, seen, now) is { } fewer)
+        {
+            return fewer;
+        }
+
         string words = $"{InWords(remedy)}; {CheckpointChoice.FromWhere(counted.Checkpoints)}";
         return Tell(moved, failure, words, now)
             .Stop(gang, new Ending.Relaunch(failure.Sentence, now + remedy.After), failure.Sentence, now);

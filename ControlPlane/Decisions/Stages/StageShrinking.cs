@@ -23,9 +23,12 @@ internal static class StageShrinking
     /// It trained before, or follows a stage that did: nobody watches it any more. Who submits a run for more nodes than there are is told
     /// so and decides; what was to run alone goes on.
     /// </summary>
-    public static bool MayShrink(Stage stage) => stage.Policy.Shrink && stage.Wish.Work.Nodes > 1
-        && stage.Wish.Pipeline.Stages.FirstOrDefault(s => s.Name == stage.Id.Stage) is { } spec
-        && (stage.Shrunk is not null || stage.Attempt > stage.Wish.Work.AttemptsBefore + 1 || spec != stage.Wish.Pipeline.Stages[0]);
+    public static bool MayShrink(Stage stage) => MayShrinkOnceItTrains(stage)
+        && (stage.Shrunk is not null || stage.Attempt > stage.Wish.Work.AttemptsBefore + 1
+            || stage.Id.Stage != stage.Wish.Pipeline.Stages[0].Name);
+
+    public static bool MayShrinkOnceItTrains(Stage stage) => stage.Policy.Shrink && stage.Wish.Work.Nodes > 1
+        && stage.Wish.Pipeline.Stages.Any(s => s.Name == stage.Id.Stage);
 
     /// <summary>Nodes are missing: the stage goes on with fewer, or waits with what either costs.</summary>
     public static Decision Queued(Stage stage, PlacementDecision.Pending pending, DateTimeOffset now)
@@ -35,17 +38,7 @@ internal static class StageShrinking
             return stage.Stay(pending.Reason);
         }
 
-        var work = stage.Wish.Work;
-        var spec = stage.Wish.Pipeline.Stage(stage.Id.Stage);
-        var ways = ShrunkLayouts.Of(stage.Wish.Pipeline, spec, room.Nodes);
-        var (expected, basis) = ReturnOf(stage, pending, now);
-        string none = ways.IsEmpty ? ShrunkLayouts.WhyNone(stage.Wish.Pipeline, spec) : "";
-        if (none.Length > 0)
-        {
-            return stage.Stay($"{pending.Reason}; it cannot go on with fewer nodes: {none}");
-        }
-
-        var answer = Shrinking.Decide(new ShrinkQuestion(work.Ranks, ways, room.DealsUnevenly, expected, basis, ReformOf(stage)));
+        var (answer, shrunk) = Weigh(stage, pending, room.Nodes, now);
         // One that asks for so many already has its turn in the queue.
         if (answer is not ShrinkAnswer.GoOn { Layout: var layout } || layout.Nodes >= Asked(stage))
         {
@@ -53,13 +46,26 @@ internal static class StageShrinking
         }
 
         string reason = $"{answer.Reason}; {CheckpointsOf(stage)}";
-        var next = stage with
+        return shrunk.Say(now, "shrunk", EventLevel.Warning, reason)
+            .Stop(shrunk.NoNodes(now), new Ending.Relaunch(reason, now) { Layout = layout }, reason, now);
+    }
+
+    /// <summary>What so many nodes could do, and the stage as one that has shrunk.</summary>
+    public static (ShrinkAnswer Answer, Stage Shrunk) Weigh(
+        Stage stage, PlacementDecision.Pending pending, int nodes, DateTimeOffset now)
+    {
+        var spec = stage.Wish.Pipeline.Stage(stage.Id.Stage);
+        var ways = ShrunkLayouts.Of(stage.Wish.Pipeline, spec, nodes);
+        var (expected, basis) = ReturnOf(stage, pending, now);
+        string none = ways.IsEmpty ? ShrunkLayouts.WhyNone(stage.Wish.Pipeline, spec) : "";
+        var answer = none.Length > 0 ? new ShrinkAnswer.Wait($"it cannot go on with fewer nodes: {none}")
+            : Shrinking.Decide(new ShrinkQuestion(
+                stage.Wish.Work.Ranks, ways, pending.Room is { DealsUnevenly: true }, expected, basis, ReformOf(stage)));
+        return (answer, stage with
         {
             Shrunk = new ShrunkGang(null, stage.Shrunk?.Since ?? stage.Incident?.HappenedAt ?? now, expected, basis),
             ShrunkAt = [.. stage.ShrunkAt.Add(now).TakeLast(LossesKept)],
-        };
-        return next.Say(now, "shrunk", EventLevel.Warning, reason)
-            .Stop(next.NoNodes(now), new Ending.Relaunch(reason, now) { Layout = layout }, reason, now);
+        });
     }
 
     /// <summary>Null: nothing follows from it.</summary>
@@ -123,7 +129,7 @@ internal static class StageShrinking
     public static int Asked(Stage stage) => stage.Shrunk?.Layout?.Nodes ?? stage.Wish.Work.Nodes;
 
     /// <summary>It is broken nodes that it waits for, and not only its turn.</summary>
-    private static bool Lacks(Stage stage, PlacementDecision.Pending pending, RoomSeen room)
+    public static bool Lacks(Stage stage, PlacementDecision.Pending pending, RoomSeen room)
     {
         int asked = Asked(stage);
         bool lost = stage.Shrunk is not null || stage.Incident is { NodeIsSuspect: true };

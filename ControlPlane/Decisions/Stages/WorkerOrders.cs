@@ -46,7 +46,7 @@ public static class WorkerOrders
         return stage.Phase switch
         {
             Phase.Stopping stopping => new WorkerOrder.Stop(stage.Reason, stopping.Then is Ending.Complete ? null : stopping.SaveWithin),
-            Phase.BackingOff => new WorkerOrder.Continue(),
+            Phase.BackingOff or Phase.Restarting { Leaving: [_, ..] } => new WorkerOrder.Continue(),
             Phase.Running { Save: { } save } when Trains(stage, ranks) && ranks.Max(r => r.Step) > save.After && !Answered(stage, save) =>
                 new WorkerOrder.SaveCheckpoint(save.Reason),
             _ when Trains(stage, ranks) => new WorkerOrder.Continue(),
@@ -73,6 +73,7 @@ public static class WorkerOrders
             resume?.Ref(stage.Id))
         {
             Shrunk = stage.Shrunk?.Layout,
+            StatesFit = stage.Shrunk is not { Layout: not null, StatesFit: false },
             RoundBegan = stage.RoundBegan,
             Registrations = stage.Wish.Work.Registrations,
             LeftOut = BatchOrder.LeftOut(stage.LeftOut, stage.LossActs),

@@ -23,7 +23,8 @@ internal sealed class StateKeeping(StateMemory? memory, IProcessGroup world, int
     private long _keptAt;
     private int _kept;
 
-    public bool Able => memory is not null && world.Ranks > 1 && every >= 0;
+    /// <summary>A rank that is alone has no memory, but where it is what is left of a gang.</summary>
+    public bool Able => memory is not null && every >= 0;
 
     /// <summary>This rank would keep the state of the step that it has made.</summary>
     public bool Wants(long step) => Able
@@ -47,7 +48,7 @@ internal sealed class StateKeeping(StateMemory? memory, IProcessGroup world, int
     /// <param name="onDisk">Step of the newest checkpoint; -1: there is none.</param>
     public StateMemory.KeptState? Agree(long onDisk)
     {
-        if (world.Ranks == 1)
+        if (world.Ranks == 1 && !Able)
         {
             return null;
         }

@@ -41,12 +41,12 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal(pod.Pid, Assert.Single((await cluster.Observe(Cancelled)).Pods).Pid);
 
         var processes = await AgentAndStandby(Pid(pod));
-        Assert.True(await cluster.DeletePods(Gang(1).Id, "test", Cancelled));
+        Assert.True(await cluster.DeletePods(Gang(1).Id, [], "test", Cancelled));
         Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
         var after = await cluster.Observe(Cancelled);
         Assert.Empty(after.Pods);
         Assert.All(after.Nodes, n => Assert.Equal(NodeHealth.Ready, n.Health));
-        Assert.True(await cluster.DeletePods(Gang(1).Id, "again", Cancelled));
+        Assert.True(await cluster.DeletePods(Gang(1).Id, [], "again", Cancelled));
     }
 
     /// <summary>A folder in the way of the record refuses to be written as a full disk does, also for root.</summary>
@@ -67,7 +67,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         });
         Assert.Single((await cluster.Observe(Cancelled)).Pods);
 
-        Assert.True(all ? await cluster.Stop("test", Cancelled) : await cluster.DeletePods(Gang(1).Id, "test", Cancelled));
+        Assert.True(all ? await cluster.Stop("test", Cancelled) : await cluster.DeletePods(Gang(1).Id, [], "test", Cancelled));
         Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
         Assert.Null(LocalPod.Read(folder)!.EndedAt);
         Directory.Delete(Path.Combine(folder, ".pod.json.tmp"));
@@ -139,7 +139,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal(NodeHealth.NotReady, seen.Nodes[0].Health);
         Assert.Equal(NodeHealth.Ready, seen.Nodes[1].Health);
 
-        Assert.True(await cluster.DeletePods(Gang(1).Id, "the agent was lost", Cancelled));
+        Assert.True(await cluster.DeletePods(Gang(1).Id, [], "the agent was lost", Cancelled));
         Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
         var node = (await cluster.Observe(Cancelled)).Nodes[0];
         Assert.Equal(NodeHealth.Ready, node.Health);
@@ -161,7 +161,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         Assert.Equal((PodPhase.Running, true), (pod.Phase, pod.Halted));
         ProcessTable.Signal(agent, 18);
         await Until(() => !ProcessTable.Halted(agent));
-        Assert.True(await cluster.DeletePods(Gang(1).Id, "test", Cancelled));
+        Assert.True(await cluster.DeletePods(Gang(1).Id, [], "test", Cancelled));
     }
 
     [Fact]
@@ -179,7 +179,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
             pod.Write(Path.Combine(_folder, "nodes", "node-0", "pods", pod.FolderName));
             var cluster = Open();
             Assert.Equal(PodPhase.Exited, Assert.Single((await cluster.Observe(Cancelled)).Pods).Phase);
-            Assert.True(await cluster.DeletePods(Gang(1).Id, "test", Cancelled));
+            Assert.True(await cluster.DeletePods(Gang(1).Id, [], "test", Cancelled));
             Assert.True(ProcessTable.Alive(real));
         }
         finally

@@ -77,9 +77,9 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
         return Task.CompletedTask;
     }
 
-    public Task<bool> DeletePods(GangId gang, string reason, CancellationToken cancellation)
+    public Task<bool> DeletePods(GangId gang, ImmutableArray<NodeId> nodes, string reason, CancellationToken cancellation)
     {
-        foreach (var agent in Agents.Where(a => a.Gang == gang))
+        foreach (var agent in Agents.Where(a => a.Gang == gang && (nodes.IsEmpty || nodes.Contains(a.Node))))
         {
             agent.End(137);
             agent.Removed = true;

@@ -193,8 +193,18 @@ internal sealed class StageWorld
 
                 break;
             case StageEffect.EndPods end:
-                gangs.GetValueOrDefault(end.Gang)?.Agents.ForEach(a => a.Die());
+                foreach (var agent in gangs.GetValueOrDefault(end.Gang)?.Agents ?? [])
+                {
+                    if (end.Nodes.IsEmpty || end.Nodes.Contains(agent.Node))
+                    {
+                        agent.Die();
+                    }
+                }
+
                 end.Certain = true;
+                break;
+            case StageEffect.Release { Nodes: [_, ..] } some:
+                held = [.. held.Select(h => h.Id == some.Gang ? h with { Nodes = h.Nodes.RemoveRange(some.Nodes) } : h)];
                 break;
             case StageEffect.Release release:
                 held = held.RemoveAll(h => h.Id == release.Gang);

@@ -169,6 +169,19 @@ public sealed class AgentPlanTests
         Assert.Equal([new AgentAction.Launch(3, 0)], Decide(next, dead, seated, Standby(3)));
     }
 
+    /// <summary>Two nodes of a gang are one now: ranks 2 and 3 are 0 and 1, in the same processes on the same GPUs.</summary>
+    [Fact]
+    public void A_survivor_of_a_gang_that_lost_a_node_keeps_its_place_on_its_own_under_another_number()
+    {
+        RankSeen Was(int slot, int rank, int local, int world) =>
+            Standby(slot).LaunchedAs(rank, 1, Now, seat: (local, world)).AndTold() with { LeftGang = true };
+        Assert.Equal([new AgentAction.Reseat(1, 0), new AgentAction.Reseat(2, 1)],
+            Decide(new Wanted.Training(Gang(2, 2, attempt: 2)), Was(1, 2, 0, 4), Was(2, 3, 1, 4)));
+        var alone = new Wanted.Training(Gang(1, 1, attempt: 2));
+        Assert.Equal([new AgentAction.Reseat(1, 0)], Decide(alone, Was(1, 1, 0, 2)));
+        Assert.IsType<AgentAction.Kill>(Assert.Single(Decide(alone, Was(1, 0, 0, 1))));
+    }
+
     [Fact]
     public void A_rank_that_does_not_let_go_or_is_stopped_by_the_kernel_is_replaced()
     {

@@ -190,12 +190,12 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
             (await cluster.Observe(Cancellation)).Pods.Any(p => p is { Phase: PodPhase.Exited, ExitCode: 137 }));
 
         Assert.Equal([(name, 137)], (await cluster.EvidenceOf(Gang, Cancellation)).Select(e => (e.Pod, e.ExitCode ?? 0)));
-        Assert.False(await cluster.DeletePods(Gang, "a rank failed", Cancellation));
+        Assert.False(await cluster.DeletePods(Gang, [], "a rank failed", Cancellation));
         // The one that had ended is gone at once; the other waits for its kubelet.
         string second = Assert.Single(server.Keys("pods"));
         Assert.NotNull(server.Get(second)!["metadata"]!["deletionTimestamp"]);
         server.Remove(second);
-        Assert.True(await cluster.DeletePods(Gang, "a rank failed", Cancellation));
+        Assert.True(await cluster.DeletePods(Gang, [], "a rank failed", Cancellation));
 
         Assert.Empty(server.Keys("pods").Concat(server.Keys("secrets")).Concat(server.Keys("configmaps")));
         string kept = await File.ReadAllTextAsync(Path.Combine(folder, "pods", $"{name}.json"), Cancellation);
@@ -216,7 +216,7 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         server.Change("nodes//a", n => n["status"]!["conditions"]![0]!["status"] = "Unknown");
         await Until("it is unknown", async () => (await cluster.Observe(Cancellation)).Pods.Any(p => p.Phase == PodPhase.Unknown));
 
-        await Until("the gang may go on", () => cluster.DeletePods(Gang, "node lost", Cancellation));
+        await Until("the gang may go on", () => cluster.DeletePods(Gang, [], "node lost", Cancellation));
         Assert.NotNull(server.Get(pod)!["metadata"]!["deletionTimestamp"]);
         var seen = await cluster.Observe(Cancellation);
         Assert.Equal((NodeHealth.NotReady, 0), (seen.Nodes[0].Health, seen.Nodes[0].Slots));

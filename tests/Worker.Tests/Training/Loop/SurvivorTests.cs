@@ -54,6 +54,27 @@ public sealed class SurvivorTests : IDisposable
         Assert.Equal(FilesOf(whole), FilesOf(last));
     }
 
+    /// <summary>Its node is gone for good: the other replica goes on with the same batch, from what it has in memory.</summary>
+    [Theory]
+    [InlineData(2, 1, 1)]
+    [InlineData(4, 2, 1)]
+    [InlineData(4, 1, 2)]
+    public void A_gang_that_lost_a_replica_goes_on_as_one_that_began_there_without_it_to_the_last_bit(int ranks, int pipeline, int expert)
+    {
+        var (both, one) = (new GangLayout(ranks, pipeline, 1, expert), new GangLayout(ranks / 2, pipeline, 1, expert));
+        var (plan, memory) = (Plan("pretrain"), NewMemory(ranks));
+        Killed(plan, "pretrain", both, 1, memory, 0, r => r.Sample?.Step == 6);
+        List<KeptInTests> left = [.. memory.Where((_, rank) => both.Of(rank).Data / expert == 1)];
+        var last = Train(plan, "pretrain", one, attempt: 2, memory: left, stopAt: 9);
+        var kept = KeptStep(last[0]);
+        Train(plan, "pretrain", both, run: "saved", stopAt: kept);
+        var clean = Train(plan, "pretrain", one, run: "saved", attempt: 2, stopAt: 9);
+        Assert.Equal(clean[0].Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)),
+            last[0].Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
+        Assert.Equal(kept + 1, last[0].Samples[0].Step);
+        Assert.Equal(FilesOf(clean), FilesOf(last));
+    }
+
     [Fact]
     public void A_death_in_the_last_evaluation_makes_no_step_again_and_the_final_checkpoint_is_written()
     {
