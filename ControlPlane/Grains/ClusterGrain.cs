@@ -41,7 +41,7 @@ internal sealed partial class ClusterGrain(
     {
         if (request.InStead is not null)
         {
-            return PlacementForesight.InStead(await Question(cancellation), InClockTime(request));
+            return PlacementForesight.InStead(await Question(cancellation, request.InStead), InClockTime(request));
         }
 
         if (Held(request) is { } held)

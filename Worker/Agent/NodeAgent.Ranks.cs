@@ -136,10 +136,13 @@ internal sealed partial class NodeAgent
         });
     }
 
-    /// <summary>Of a place on the node: the gang may shrink, and whoever is there then has another number. Who was ever alone has none.</summary>
+    /// <summary>
+    /// Of a place on the node: the gang may shrink, and whoever is there then has another number. Who was ever alone has none.
+    /// </summary>
     private string[] MemoryOf(Wanted.Training training, int localRank)
     {
-        if ((training.Assignment.WorldSize <= 1 && !_kept.Holds(localRank)) || training.Assignment.Plan?.Checkpoints is { InMemoryEvery: < 0 })
+        if ((training.Assignment.WorldSize <= 1 && !_kept.Holds(localRank))
+            || training.Assignment.Plan?.Checkpoints is { InMemoryEvery: < 0 })
         {
             return [];
         }

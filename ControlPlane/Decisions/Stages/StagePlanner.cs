@@ -73,7 +73,8 @@ public static class StagePlanner
     public static GangRequest InStead(Stage stage, GangGrant gang) =>
         Request(stage, stage.Wish.Work.Nodes, gang.At) with
         {
-            InStead = gang.Id, MayShrink = StageShrinking.MayShrinkOnceItTrains(stage),
+            InStead = gang.Id,
+            MayShrink = StageShrinking.MayShrinkOnceItTrains(stage),
         };
 
     private static GangRequest Request(Stage stage, int nodes, DateTimeOffset since)
