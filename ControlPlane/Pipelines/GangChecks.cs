@@ -39,37 +39,43 @@ internal static class GangChecks
     /// <summary>Ranks that share experts meet in each layer of each micro-batch, and so must have as many of them.</summary>
     private static void Rows(StageSpec stage, ParallelLayout layout, int dealt, string at, Action<bool, string, string, string> built)
     {
-        switch (stage.Recipe)
-        {
-            case StageRecipe.Pretraining { BatchSize: var ramp }:
-                MicroBatches(layout, BatchDeals.Sizes(ramp), dealt, ramp, $"{at}.batchSize", built);
-                built(layout.Expert == 1 || ramp.From == ramp.To || ramp.Grain() % dealt == 0, $"{at}.batchSize",
-                    $"On its way from {ramp.From} to {ramp.To} the batch takes sizes that cannot be dealt evenly to {dealt} ranks of which "
-                        + $"{layout.Expert} share experts.",
-                    $"Write 'multipleOf: {dealt}' into batchSize, or a constant one.");
-                break;
-            case StageRecipe.ContextExtension extension:
-                for (int i = 0; i < extension.Phases.Length; i++)
-                {
-                    MicroBatches(layout, [extension.Phases[i].BatchSize], dealt, null, $"{at}.phases[{i}].batchSize", built);
-                    built(extension.Phases[i].ContextParallel == 1, $"{at}.phases[{i}].contextParallel",
-                        "A sequence is not cut among ranks in this version.", "Write 'contextParallel: 1'.");
-                }
+        // Nothing is asked of the batches of the other two.
+        stage.Recipe.Match<Action>(
+            pretraining: recipe => () => Ramp(layout, recipe.BatchSize, dealt, at, built),
+            contextExtension: recipe => () => Phases(layout, recipe, dealt, at, built),
+            fineTuning: _ => () => { },
+            reinforcement: recipe => () => MiniBatch(recipe, dealt, at, built),
+            distillation: _ => () => { })();
+    }
 
-                break;
-            case StageRecipe.ReinforcementLearning rl:
-                int rows = rl.Questions * rl.GroupSize;
-                int size = rl.MiniBatch > 0 ? rl.MiniBatch : rows;
-                built(size >= dealt, $"{at}.miniBatch",
-                    $"A mini-batch has fewer outputs than the {dealt} ranks that share it.",
-                    $"Write one of at least {dealt} that divides {rows} (questions × groupSize).");
-                break;
-            // Nothing is asked of their batches.
-            case StageRecipe.SupervisedFineTuning or StageRecipe.Distillation:
-                break;
-            default:
-                throw new System.Diagnostics.UnreachableException($"no word of how {stage.Recipe.Kind} deals its rows");
+    private static void Ramp(ParallelLayout layout, BatchRamp ramp, int dealt, string at, Action<bool, string, string, string> built)
+    {
+        MicroBatches(layout, BatchDeals.Sizes(ramp), dealt, ramp, $"{at}.batchSize", built);
+        built(layout.Expert == 1 || ramp.From == ramp.To || ramp.Grain() % dealt == 0, $"{at}.batchSize",
+            $"On its way from {ramp.From} to {ramp.To} the batch takes sizes that cannot be dealt evenly to {dealt} ranks of which "
+                + $"{layout.Expert} share experts.",
+            $"Write 'multipleOf: {dealt}' into batchSize, or a constant one.");
+    }
+
+    private static void Phases(
+        ParallelLayout layout, StageRecipe.ContextExtension extension, int dealt, string at, Action<bool, string, string, string> built)
+    {
+        for (int i = 0; i < extension.Phases.Length; i++)
+        {
+            MicroBatches(layout, [extension.Phases[i].BatchSize], dealt, null, $"{at}.phases[{i}].batchSize", built);
+            built(extension.Phases[i].ContextParallel == 1, $"{at}.phases[{i}].contextParallel",
+                "A sequence is not cut among ranks in this version.", "Write 'contextParallel: 1'.");
         }
+    }
+
+    private static void MiniBatch(
+        StageRecipe.ReinforcementLearning rl, int dealt, string at, Action<bool, string, string, string> built)
+    {
+        int rows = rl.Questions * rl.GroupSize;
+        int size = rl.MiniBatch > 0 ? rl.MiniBatch : rows;
+        built(size >= dealt, $"{at}.miniBatch",
+            $"A mini-batch has fewer outputs than the {dealt} ranks that share it.",
+            $"Write one of at least {dealt} that divides {rows} (questions × groupSize).");
     }
 
     /// <summary>The first size of a batch whose micro-batches the schedule cannot run.</summary>

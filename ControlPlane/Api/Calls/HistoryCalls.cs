@@ -80,7 +80,7 @@ internal sealed class HistoryCalls(
         string run = await known.Existing(request.Run, context.CancellationToken);
         if (request.HasAtStep && stage is null)
         {
-            throw Checked.Invalid("at_step is set and stage is not; steps are counted in each stage. Name the stage.");
+            throw Checked.Invalid("A step is asked for (at_step) and no stage; steps are counted in each stage. Name the stage.");
         }
 
         var summaries = await series.Summaries(run, stage, context.CancellationToken);
