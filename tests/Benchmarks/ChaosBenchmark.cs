@@ -86,8 +86,6 @@ internal static class ChaosBenchmark
                 Console.WriteLine($"  {name} {fault}: {error.ReplaceLineEndings(" ")}");
             }
 
-            // A control plane that a drill has started again answers somewhere else.
-            dsops.FindAgain();
             var seen = await Eventually.Get($"{name} is told of", Patience, async () => await Asked(dsops, name), () => dsops.Output);
             state = (string?)seen["state"] ?? "";
             if (state is "completed" or "failed" or "cancelled" or "needs-person")
@@ -105,6 +103,8 @@ internal static class ChaosBenchmark
 
     private static async Task<JsonNode?> Asked(Dsops dsops, string name)
     {
+        // A control plane that a drill has started again answers somewhere else, and not at once.
+        dsops.FindAgain();
         try
         {
             return await dsops.Show(name);
