@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Encodings.Web;
 using DeepSeekOps.ControlPlane.Api.People;
+using DeepSeekOps.ControlPlane.Api.Telemetry;
 using DeepSeekOps.ControlPlane.Storage.People;
 using DeepSeekOps.Decisions.People;
 using Grpc.AspNetCore.Server;
@@ -84,7 +85,7 @@ internal static class AccessGuard
         {
             await LetIn(context, key.CookieName, key.CookieValue);
         }
-        else if (context.Features.Get<Holder>() is { } holder && await gate.RefusalOfSeries(context, holder) is { } refusal)
+        else if (context.Features.Get<Holder>() is { } holder && await gate.RefusalOfPath(context, holder) is { } refusal)
         {
             await HostFilter.Refuse(context, StatusCode.PermissionDenied, refusal);
         }
@@ -124,15 +125,19 @@ internal static class AccessGuard
         }
         catch (Exception e) when (e is DbException or TimeoutException or IOException or InvalidOperationException)
         {
-            return null;
+            // Whoever watches has to hear of it: metrics by a token that is remembered, probes by whatever is shown.
+            var metadata = context.GetEndpoint()?.Metadata;
+            return metadata?.GetMetadata<ForMonitoring>() is null ? null
+                : people.ByMemory(context, TokenOf(context)) ? Caller.Person
+                : metadata.GetMetadata<OpenToAll>() is not null ? Caller.Nobody : null;
         }
     }
 
     private static async Task<Caller> Look(HttpContext context, AccessKey key, PeopleAtTheDoor people)
     {
-        if (context.Request.Headers.Authorization.ToString() is { Length: > 0 } said)
+        if (context.Request.Headers.Authorization.ToString().Length > 0)
         {
-            string token = said.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase) ? said[Scheme.Length..].Trim() : "";
+            string token = TokenOf(context);
             if (key.Agent(token) is { } claims)
             {
                 context.Features.Set(claims);
@@ -145,6 +150,10 @@ internal static class AccessGuard
         return context.Request.Cookies[key.CookieName] is { } cookie && await people.ByCookie(context, cookie)
             ? Caller.Page : Caller.Nobody;
     }
+
+    private static string TokenOf(HttpContext context) =>
+        context.Request.Headers.Authorization.ToString() is var said && said.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase)
+            ? said[Scheme.Length..].Trim() : "";
 
     private static string? ByCode(HttpRequest request) =>
         HttpMethods.IsGet(request.Method) && request.Query[CodeName] is [{ Length: > 0 } code] ? code : null;

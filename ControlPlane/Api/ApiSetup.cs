@@ -1,6 +1,7 @@
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Api.Calls;
 using DeepSeekOps.ControlPlane.Api.People;
+using DeepSeekOps.ControlPlane.Api.Telemetry;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Api.OpenApi;
 using Google.Protobuf.Reflection;
@@ -19,6 +20,8 @@ public static class ApiSetup
         services.AddGrpc(grpc =>
         {
             grpc.MaxReceiveMessageSize = MessageBytesMax;
+            // The outermost: it hears the status that the caller is told.
+            grpc.Interceptors.Add<CallMeter>();
             grpc.Interceptors.Add<ErrorInterceptor>();
             grpc.Interceptors.Add<ActInterceptor>();
         }).AddJsonTranscoding(rest => rest.TypeRegistry = TypeRegistry.FromMessages(PipelineProblems.Descriptor));
@@ -27,6 +30,7 @@ public static class ApiSetup
         services.AddSingleton<Gate>();
         services.AddSingleton<HealthBoard>();
         services.AddSingleton<RunLists>();
+        services.AddTelemetry();
         services.AddCalls();
     }
 
@@ -44,6 +48,8 @@ public static class ApiSetup
         routes.MapGrpcService<OpsGrpcService>();
         routes.MapGrpcService<WorkerGrpcService>();
         routes.MapHealth();
+        routes.MapProbes();
+        routes.MapMetrics();
         routes.MapSignIn();
         routes.MapOpenApi();
         routes.MapUnknownCalls();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using DeepSeekOps.ControlPlane.Api.Notices;
+using DeepSeekOps.ControlPlane.Api.Telemetry;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Health;
@@ -80,5 +81,5 @@ internal static class HealthEndpoint
                 statusCode: StatusCodes.Status503ServiceUnavailable)
             : Results.Text(
                 AccessGuard.IsPerson(context) && health.Untold is { Length: > 0 } untold ? $"ok; {untold}\n" : "ok\n"))
-            .WithMetadata(new OpenToAll());
+            .WithMetadata(new OpenToAll(), new ForMonitoring());
 }

@@ -20,6 +20,7 @@ public static class GrainsRegistration
         silo.Services.AddSingleton<StrayAgents>();
         silo.Services.TryAddSingleton(new Standing(() => true));
         silo.Services.AddSingleton<WakeUp>();
+        silo.AddIncomingGrainCallFilter<GrainCallMeter>();
         if (alone)
         {
             return silo.AddStartupTask<WakeUp>(ServiceLifecycleStage.Active);

@@ -32,6 +32,10 @@ public interface IRunGrain : IGrainWithStringKey
     [AlwaysInterleave]
     Task<RunView?> Summary();
 
+    /// <summary>The run in numbers, as its stages last told. Null: there is none under this name.</summary>
+    [AlwaysInterleave]
+    Task<RunMeasures?> Measures();
+
     /// <summary>What was submitted, for a clone with changes. Null: there is no such run.</summary>
     [AlwaysInterleave]
     Task<RunSubmission?> Submission();

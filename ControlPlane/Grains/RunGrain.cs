@@ -94,6 +94,8 @@ internal sealed partial class RunGrain(
 
     public Task<RunView?> Summary() => Task.FromResult(Run is null ? null : View().Summary());
 
+    public Task<RunMeasures?> Measures() => Task.FromResult(Run is null ? null : RunMeasures.Of(View(), engine.Reports));
+
     public Task<RunSubmission?> Submission() =>
         Task.FromResult(Run is not { } run ? null : new RunSubmission(run.Name, run.Pipeline, run.Text) { DeclaredBy = run.DeclaredBy });
 

@@ -30,6 +30,7 @@ internal sealed partial class StageGrain(
     private Instant? paceTold;
     private ImmutableArray<StageCheckpoint> recorded = [];
     private Incident? incidentTold;
+    private Incident? incidentCounted;
     private IGrainTimer? timer;
 
     private StageId Id => StageId.Parse(this.GetPrimaryKeyString());
@@ -40,6 +41,8 @@ internal sealed partial class StageGrain(
     {
         engine = new StageEngine(state.State.Value, clock.Now) { TimeFactor = cluster.TimeFactor };
         loggedReason = engine.Reason;
+        // What another process saw come was counted there.
+        incidentCounted = Stage?.NewestIncident;
         if (Stage is { Phase.Terminal: true })
         {
             // A crash may have come between its last write and what the ledger was told.
@@ -78,6 +81,7 @@ internal sealed partial class StageGrain(
     {
         DemandStanding();
         var heard = engine.Heartbeat(beat, clock.Now, Keep);
+        GrainMeter.Beat(heard.Refused ? GrainMeter.Superseded : GrainMeter.Taken);
         if (heard.News)
         {
             AskForTick();
@@ -136,6 +140,7 @@ internal sealed partial class StageGrain(
             }
 
             LogNewReason();
+            CountIncident();
             await TellLedger(cancellation);
             await TellPace();
         }
@@ -282,6 +287,15 @@ internal sealed partial class StageGrain(
         {
             await ledger.KeepTrace(trace, cancellation);
             engine.TraceKept(trace.Id);
+        }
+    }
+
+    private void CountIncident()
+    {
+        if (Stage?.NewestIncident is { } incident)
+        {
+            GrainMeter.Count(IncidentNews.Between(incidentCounted, incident));
+            incidentCounted = incident;
         }
     }
 

@@ -3,6 +3,7 @@ using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Api.Notices;
 using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Api.Series;
+using DeepSeekOps.ControlPlane.Api.Telemetry;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.Generation;
@@ -116,10 +117,14 @@ public static class ControlPlaneApp
     private static WebApplication Map(WebApplication app, Endpoints endpoints, AccessKey key)
     {
         var control = endpoints.ToFile(key) with { Token = null, Open = null };
+        // What is measured is measured from the first request on.
+        app.Services.GetRequiredService<MeterBook>();
+        CallMeter.UseOn(app);
         app.UseHostFilter();
         app.UseHead();
         app.UseRouting();
         app.UseAgentsOnly(endpoints.Agents?.Port);
+        app.UseMonitoringOnly(endpoints.Monitoring?.Port);
         app.UseAccessGuard(key);
         app.MapApi();
         app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated).AddSeriesFilter();

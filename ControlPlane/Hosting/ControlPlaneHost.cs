@@ -29,8 +29,7 @@ public static class ControlPlaneHost
         };
         PrivateFiles.MakeWhatIsMadePrivate();
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
-        var turn = options.Silo is not null ? await Deputy.Join(options, terminal, stop)
-            : options.Deputy ? await Deputy.Turn(options, terminal, stop) : null;
+        var turn = await Turn(options, terminal, stop);
         if ((options.Deputy || options.Silo is not null) && turn is null)
         {
             return ExitCode.Ok;
@@ -76,6 +75,34 @@ public static class ControlPlaneHost
         }
         return ExitCode.Ok;
     }
+
+    /// <summary>Null: it works alone and waits for nobody, or was stopped while it waited.</summary>
+    private static async Task<PostgresHold?> Turn(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
+    {
+        if (options.Silo is null && !options.Deputy)
+        {
+            return null;
+        }
+
+        await using var port = await Waiting(options, stop);
+        return options.Silo is not null ? await Deputy.Join(options, terminal, port, stop)
+            : await Deputy.Turn(options, terminal, port, stop);
+    }
+
+    private static async Task<WaitingPort> Waiting(ControlPlaneOptions options, CancellationToken stop)
+    {
+        try
+        {
+            return await WaitingPort.Open(options.Monitoring, stop);
+        }
+        catch (IOException e) when (e.InnerException is AddressInUseException)
+        {
+            throw MonitoringInUse(options.Monitoring!.Port, e);
+        }
+    }
+
+    private static RefusalException MonitoringInUse(int port, Exception cause) => new(
+        $"Port {port} is in use.", "Stop what uses it, or choose another: --monitoring ADDRESS:PORT.", ExitCode.InUse, cause);
 
     /// <summary>Verbs and agents find us by it: without it there is nobody to serve.</summary>
     private static void Publish(ControlPlaneOptions options, ControlFile file)
@@ -127,6 +154,11 @@ public static class ControlPlaneHost
             {
                 throw new RefusalException($"Port {agents.Port} is in use.", "Stop what uses it, or choose another: --agents ADDRESS:PORT.",
                     ExitCode.InUse, e);
+            }
+
+            if (endpoints.Monitoring is { } monitoring && !LoopbackPort.IsFree(monitoring.Port))
+            {
+                throw MonitoringInUse(monitoring.Port, e);
             }
 
             if (endpoints.Silo is { } silo && !LoopbackPort.IsFree(silo.Port))

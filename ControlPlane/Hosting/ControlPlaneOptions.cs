@@ -36,6 +36,9 @@ public sealed record ControlPlaneOptions
     /// </summary>
     public IPEndPoint? Silo { get; init; }
 
+    /// <summary>Where metrics and probes are answered to other machines. Default: on the dashboard's port alone.</summary>
+    public IPEndPoint? Monitoring { get; init; }
+
     /// <summary>The key of all control planes that stand in for each other. Default: dsops.key in the data directory.</summary>
     public string? KeyFile { get; init; }
 

@@ -7,7 +7,7 @@ namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>
 /// A control plane that waits: of those on one PostgreSQL database one works, and the others take over when it ends or hangs. Nothing of
-/// a waiting one listens, so agents, verbs and load balancers find the one that works by asking who answers.
+/// a waiting one listens but the port for monitoring, so agents, verbs and load balancers find the one that works by asking who answers.
 /// </summary>
 internal static class Deputy
 {
@@ -26,7 +26,7 @@ internal static class Deputy
 
     /// <summary>Waits until it is one of the silos. Null: stopped before.</summary>
     /// <exception cref="RefusalException">Those that work have another key.</exception>
-    public static async Task<PostgresHold?> Join(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
+    public static async Task<PostgresHold?> Join(ControlPlaneOptions options, Terminal terminal, WaitingPort port, CancellationToken stop)
     {
         var key = KeyFile.Of(options);
         try
@@ -35,6 +35,7 @@ internal static class Deputy
             {
                 Demand(other, key.Fingerprint);
                 terminal.Output.WriteLine($"Waiting to become one of the silos: {other}");
+                port.WaitsFor = "It waits to become one of the silos: those that work are of another version or kind.";
             }, TimeProvider.System, stop);
             hold.Begin(TimeProvider.System);
             return hold;
@@ -47,7 +48,7 @@ internal static class Deputy
 
     /// <summary>Null: stopped before its turn came.</summary>
     /// <exception cref="RefusalException">What it would take over was made with another key.</exception>
-    public static async Task<PostgresHold?> Turn(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
+    public static async Task<PostgresHold?> Turn(ControlPlaneOptions options, Terminal terminal, WaitingPort port, CancellationToken stop)
     {
         var postgres = Database(options, "--deputy");
         string own = KeyFile.Of(options).Fingerprint;
@@ -57,6 +58,7 @@ internal static class Deputy
             {
                 Demand(other, own);
                 terminal.Output.WriteLine($"Waiting as deputy: {other}");
+                port.WaitsFor = "It waits as deputy: another control plane has the database and works.";
             }, TimeProvider.System, stop);
             hold.Begin(TimeProvider.System);
             return hold;

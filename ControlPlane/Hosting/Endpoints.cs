@@ -18,6 +18,11 @@ public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
     /// <summary>Where other silos, and nobody else, are answered (<see cref="Hosting.SiloPort"/>). Null: it is alone.</summary>
     public IPEndPoint? Silo { get; init; }
 
+    /// <summary>
+    /// Where metrics and probes, and nothing else, are answered to other machines. Null: nowhere but on <see cref="HttpPort"/>.
+    /// </summary>
+    public IPEndPoint? Monitoring { get; init; }
+
     public string Http => $"http://127.0.0.1:{HttpPort}";
 
     public string Grpc => $"http://127.0.0.1:{GrpcPort}";
@@ -32,7 +37,10 @@ public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
     {
         int http = LoopbackPort.Choose(options.Port, ControlPlaneOptions.UsualPort, "--port");
         int grpc = LoopbackPort.Choose(options.GrpcPort, usual: null, "--grpc-port");
-        return new Endpoints(http, grpc, LoopbackPort.Free()) { Agents = options.Agents, Silo = options.Silo };
+        return new Endpoints(http, grpc, LoopbackPort.Free())
+        {
+            Agents = options.Agents, Silo = options.Silo, Monitoring = options.Monitoring,
+        };
     }
 
     public void Listen(KestrelServerOptions kestrel)
@@ -43,6 +51,11 @@ public sealed record Endpoints(int HttpPort, int GrpcPort, int SiloPort)
         if (Agents is { } agents)
         {
             kestrel.Listen(agents, listen => listen.Protocols = HttpProtocols.Http2);
+        }
+
+        if (Monitoring is { } monitoring)
+        {
+            kestrel.Listen(monitoring, listen => listen.Protocols = HttpProtocols.Http1);
         }
     }
 }

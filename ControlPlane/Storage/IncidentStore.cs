@@ -84,6 +84,15 @@ public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, 
         return found.ConvertAll(i => new GradedIncident(LedgerJson.Read<Incident>(i.Body), i.Grade));
     }
 
+    /// <summary>How many are in each state; of those that are closed nothing is counted.</summary>
+    public async Task<ImmutableDictionary<IncidentState, int>> Open(CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        var found = await context.Incidents.Where(i => i.State != Closed).GroupBy(i => i.State)
+            .Select(g => new { State = g.Key, Incidents = g.Count() }).ToListAsync(cancellation);
+        return found.ToImmutableDictionary(g => Enum.Parse<IncidentState>(g.State), g => g.Incidents);
+    }
+
     /// <param name="number">Null: the newest.</param>
     public async Task<GradedIncident?> Read(string run, string? stage, int? number, CancellationToken cancellation)
     {

@@ -73,6 +73,14 @@ public sealed class RunListQueries(OpsConnections connections)
             more ? new RunListPlace(rows[^1].Attention, rows[^1].SubmittedAt, rows[^1].Name) : null, search.Hint);
     }
 
+    /// <summary>How many runs are in each state, on however many pages.</summary>
+    public async Task<ImmutableSortedDictionary<string, int>> States(CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        return (await context.RunList.GroupBy(r => r.State).Select(g => new { State = g.Key, Runs = g.Count() }).ToListAsync(cancellation))
+            .ToImmutableSortedDictionary(g => g.State, g => g.Runs, StringComparer.Ordinal);
+    }
+
     /// <summary>Names of all that have not ended.</summary>
     public async Task<ImmutableArray<string>> Unfinished(CancellationToken cancellation)
     {

@@ -75,7 +75,7 @@ public sealed class StoreWatch(OpsDatabase database, TimeProvider clock)
     {
         lock (changing)
         {
-            begun.Remove(number);
+            StoreMeter.Wrote(begun.Remove(number, out long since) ? clock.GetElapsedTime(since) : default);
             written = clock.GetTimestamp();
         }
     }
@@ -84,6 +84,7 @@ public sealed class StoreWatch(OpsDatabase database, TimeProvider clock)
     public StoreTrouble? Failed(long number, Exception failure)
     {
         var why = failure is StoreUnwritableException known ? known.Trouble : StoreFailure.Of(failure, database);
+        StoreMeter.NotWritten(why is null ? StoreMeter.Refused : StoreMeter.Failed);
         lock (changing)
         {
             begun.Remove(number, out long since);

@@ -6,7 +6,12 @@ using Grpc.Core;
 namespace DeepSeekOps.ControlPlane.Api.People;
 
 /// <summary>
-/// The one place that asks whether somebody may: for calls of OpsService by whatever door, and for series. Who it is,
+/// What an endpoint needs that is no call of OpsService. In its metadata, since a path can be written in several ways.
+/// </summary>
+internal sealed record NeededRight(string Act, Need Need);
+
+/// <summary>
+/// The one place that asks whether somebody may: for calls of OpsService by whatever door, for series and for metrics. Who it is,
 /// <see cref="AccessGuard"/> has found out; what each call needs stands in <see cref="OpsActs"/>.
 /// </summary>
 internal sealed class Gate(IGrainFactory grains)
@@ -43,9 +48,16 @@ internal sealed class Gate(IGrainFactory grains)
         }
     }
 
-    /// <summary>Null: it is no series, or one of a run that he may see. What it names besides is refused by who answers it.</summary>
-    public async Task<string?> RefusalOfSeries(HttpContext context, Holder who)
+    /// <summary>
+    /// Of what is no call: null, it is neither series nor metrics, or what he may see. What it names besides is refused by who answers it.
+    /// </summary>
+    public async Task<string?> RefusalOfPath(HttpContext context, Holder who)
     {
+        if (context.GetEndpoint()?.Metadata.GetMetadata<NeededRight>() is { } needed)
+        {
+            return Rights.Refusal(who, needed.Act, needed.Need, "");
+        }
+
         if (!context.Request.Path.StartsWithSegments(Series, StringComparison.OrdinalIgnoreCase))
         {
             return null;

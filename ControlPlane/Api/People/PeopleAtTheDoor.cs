@@ -27,6 +27,9 @@ internal sealed class PeopleAtTheDoor(AccessKey key, AccessTokens tokens, TimePr
             : LetIn(context, await tokens.Named(of, context.RequestAborted));
     }
 
+    /// <summary>While the database gives no answer; see <see cref="AccessTokens.Recalled"/>.</summary>
+    public bool ByMemory(HttpContext context, string token) => LetIn(context, tokens.Recalled(token));
+
     public async Task<bool> ByCookie(HttpContext context, string cookie) => key.IsCookie(cookie) ? LetIn(context, Holder.Owner)
         : key.TokenOfCookie(cookie) is { } id
             && LetIn(context, await tokens.Named(id, context.RequestAborted));

@@ -99,14 +99,14 @@ internal static class HostVerbs
         var ranks = RanksPerNode();
         var settings = Settings();
         var kubeconfig = Kubeconfig();
-        var agents = Agents();
+        var (agents, monitoring) = (Agents(), MonitoringOption.New());
         var drills = Drills();
         var command = new Command("dev",
             "Runs everything on this machine: control plane, dashboard, database and a local cluster. Ctrl-C stops "
                 + "it; the next start goes on.")
         {
             submit, data, port, grpcPort, database, databaseFile, rebind, cluster, nodes, settings, faults, seed, timeFactor, keepPods,
-            ranks, kubeconfig, agents, drills,
+            ranks, kubeconfig, agents, monitoring, drills,
         };
         command.Validators.Add(result =>
         {
@@ -144,6 +144,7 @@ internal static class HostVerbs
                     },
                     parsed.GetValue(kubeconfig)),
                 Agents = parsed.GetValue(agents) is { } address ? IPEndPoint.Parse(address) : null,
+                Monitoring = MonitoringOption.Of(parsed.GetValue(monitoring)),
                 ClusterSettings = parsed.GetValue(settings),
                 Submit = parsed.GetValue(submit),
                 Data = parsed.GetValue(data),
@@ -164,7 +165,7 @@ internal static class HostVerbs
         var cluster = Cluster("kubernetes");
         var settings = Settings();
         var kubeconfig = Kubeconfig();
-        var agents = Agents();
+        var (agents, monitoring) = (Agents(), MonitoringOption.New());
         var deputy = SeveralOptions.Deputy(cluster);
         var silo = SeveralOptions.Silo(cluster, deputy);
         var keyFile = new Option<string?>("--key-file")
@@ -175,7 +176,7 @@ internal static class HostVerbs
         };
         var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.")
         {
-            port, grpcPort, database, databaseFile, rebind, cluster, settings, kubeconfig, agents, deputy, silo, keyFile,
+            port, grpcPort, database, databaseFile, rebind, cluster, settings, kubeconfig, agents, monitoring, deputy, silo, keyFile,
         };
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
             new ControlPlaneOptions
@@ -189,6 +190,7 @@ internal static class HostVerbs
                 Silo = parsed.GetValue(silo) is { } here ? IPEndPoint.Parse(here) : null,
                 KeyFile = parsed.GetValue(keyFile) is { } key ? Path.GetFullPath(key) : null,
                 Agents = parsed.GetValue(agents) is { } address ? IPEndPoint.Parse(address) : null,
+                Monitoring = MonitoringOption.Of(parsed.GetValue(monitoring)),
                 Cluster = Choice(parsed.GetValue(cluster), () => new LocalChoice(), () => new SimulatedChoice(),
                     parsed.GetValue(kubeconfig)),
                 ClusterSettings = parsed.GetValue(settings),

@@ -35,7 +35,7 @@ public sealed partial class StageEngine
         var (_, watched, pinned) = Of(stage);
         if (AgentFence.Refusal(Vitals, watched, beat.Node, beat.AgentId, beat.Attempt, beat.Gang, now) is { } refusal)
         {
-            return new HeardBeat(Refused(refusal), News: false);
+            return new HeardBeat(Refused(refusal), News: false) { Refused = true };
         }
 
         beat = AgentFence.Within(beat, watched);
@@ -98,4 +98,8 @@ public sealed partial class StageEngine
 
 /// <summary>What a beat is answered.</summary>
 /// <param name="News">It changes what is decided: a tick that is not waited for is due.</param>
-public sealed record HeardBeat(WorkerReply Reply, bool News);
+public sealed record HeardBeat(WorkerReply Reply, bool News)
+{
+    /// <summary>It is of an attempt, gang or agent that is over: nothing of it was taken.</summary>
+    public bool Refused { get; init; }
+}

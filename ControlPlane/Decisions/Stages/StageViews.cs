@@ -38,6 +38,7 @@ public static class StageViews
             View(stage, reason, seen) with { AsOf = stage.Phase.Terminal ? null : decided })
         {
             Hold = stage.Hold,
+            Measures = StageMeasures.Of(stage, seen),
             RiseInTrial = stage.LossActs is [.., { Outcome: LossOutcome.Open } open] ? open : null,
             Incident = stage.NewestIncident is { } incident
                 ? new IncidentReport(incident.Number, incident.State, incident.TakenBy, StageUndo.Of(stage, seen)) : null,

@@ -66,6 +66,9 @@ public sealed record StageReport(
 
     /// <summary>The newest way back from a loss that rose, as long as it is not known whether it helped. Null: it is known.</summary>
     public LossAct? RiseInTrial { get; init; }
+
+    /// <summary>Null: told by nobody who counts.</summary>
+    public StageMeasures? Measures { get; init; }
 }
 
 /// <param name="Undo">Whether what was done for it can be taken back. Null: nothing was done.</param>

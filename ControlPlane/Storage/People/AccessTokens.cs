@@ -22,6 +22,9 @@ public sealed class AccessTokens(WriteLanes lanes, OpsConnections connections, T
     /// </summary>
     public static readonly TimeSpan RememberedFor = TimeSpan.FromSeconds(5);
 
+    /// <summary>Another silo may have revoked it: not for a night, and long enough for whoever is called to come.</summary>
+    private static readonly TimeSpan RecalledFor = TimeSpan.FromHours(1);
+
     /// <summary>Of ids that people show; beyond it all are read again, so that made-up ones fill nothing.</summary>
     private const int Remembered = 1_000;
 
@@ -50,6 +53,14 @@ public sealed class AccessTokens(WriteLanes lanes, OpsConnections connections, T
         var (known, digest) = await Read(said.Id, cancellation);
         return known is not null && CryptographicOperations.FixedTimeEquals(digest, said.Digest) ? known : null;
     }
+
+    /// <summary>
+    /// As <see cref="Shown"/> while the database gives no answer, by what was last read of it. For metrics alone: whoever watches has to
+    /// hear that the database is away, and a token cannot be revoked here meanwhile.
+    /// </summary>
+    public KnownToken? Recalled(string text) => AccessToken.Parse(text) is { } said && read.TryGetValue(said.Id, out var known)
+        && clock.GetElapsedTime(known.At) < RecalledFor && CryptographicOperations.FixedTimeEquals(known.Digest, said.Digest)
+            ? known.Token : null;
 
     /// <summary>For who has shown by something else that it is his.</summary>
     public async Task<KnownToken?> Named(string id, CancellationToken cancellation) => (await Read(id, cancellation)).Token;

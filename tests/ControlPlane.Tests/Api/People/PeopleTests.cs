@@ -6,6 +6,8 @@ using DeepSeekOps.ControlPlane.Api.Calls;
 using DeepSeekOps.ControlPlane.Clusters.Simulated;
 using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Tests.Api.Telemetry;
+using DeepSeekOps.Decisions.Simulation;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -18,7 +20,7 @@ using Xunit;
 namespace DeepSeekOps.ControlPlane.Tests.Api.People;
 
 /// <summary>API tokens over the real ports of one control plane with a run of each of two teams. Costs three seconds of a core.</summary>
-public sealed class PeopleTests(PeopleTests.Host host) : IClassFixture<PeopleTests.Host>
+public sealed partial class PeopleTests(PeopleTests.Host host) : IClassFixture<PeopleTests.Host>
 {
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
@@ -199,6 +201,7 @@ public sealed class PeopleTests(PeopleTests.Host host) : IClassFixture<PeopleTes
     {
         private WebApplication app = null!;
         private GrpcChannel owner = null!;
+        private readonly CancellationTokenSource stopping = new();
         private int made;
 
         internal string Folder { get; } = Directory.CreateTempSubdirectory("dsops-people-").FullName;
@@ -213,8 +216,11 @@ public sealed class PeopleTests(PeopleTests.Host host) : IClassFixture<PeopleTes
 
         public async ValueTask InitializeAsync()
         {
-            var options = new ControlPlaneOptions { DataDirectory = Folder, Port = 0, Cluster = new SimulatedChoice { Nodes = 2 } };
-            Endpoints = Endpoints.Choose(options);
+            var options = new ControlPlaneOptions
+            {
+                DataDirectory = Folder, Port = 0, Cluster = new SimulatedChoice { Nodes = 2, Faults = FaultMix.None, TimeFactor = 20 },
+            };
+            Endpoints = Endpoints.Choose(options with { Monitoring = new IPEndPoint(IPAddress.Loopback, LoopbackPort.Free()) });
             var database = OpsDatabase.Parse(null, Folder);
             await StorageHosting.Prepare(database, CancellationToken.None);
             app = ControlPlaneApp.Build(options, Endpoints, database, logging => logging.ClearProviders());
@@ -232,6 +238,35 @@ public sealed class PeopleTests(PeopleTests.Host host) : IClassFixture<PeopleTes
             while ((await Owner.ListRunsAsync(new ListRunsRequest())).Runs.Count < 2)
             {
                 await look.WaitForNextTickAsync();
+            }
+
+            // Begun now, so that a run which is over before anybody asks was seen while it trained.
+            Trained = UntilItTrains();
+        }
+
+        /// <summary>A scrape with steps and all that comes with them.</summary>
+        internal Task<string> Trained { get; private set; } = null!;
+
+        internal async Task<string> Scrape()
+        {
+            using var answer = await Get("/metrics", app.Services.GetRequiredService<AccessKey>().PeoplesToken);
+            return await answer.Content.ReadAsStringAsync(stopping.Token);
+        }
+
+        private async Task<string> UntilItTrains()
+        {
+            using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(200));
+            while (true)
+            {
+                string text = await Scrape();
+                var scraped = Scraped.Parse(text);
+                if (scraped.Of("dsops_stage_steps_per_second").Any() && scraped.Of("dsops_stage_loss").Any()
+                    && scraped.Of("dsops_http_requests_total").Any(s => s.Labels["route"] == "/metrics"))
+                {
+                    return text;
+                }
+
+                await look.WaitForNextTickAsync(stopping.Token);
             }
         }
 
@@ -264,7 +299,7 @@ public sealed class PeopleTests(PeopleTests.Host host) : IClassFixture<PeopleTes
         {
             var request = new HttpRequestMessage(HttpMethod.Get, path);
             request.Headers.TryAddWithoutValidation("Authorization", $"Bearer {token}");
-            return Http.SendAsync(request, Cancelled);
+            return Http.SendAsync(request, stopping.Token);
         }
 
         internal Task<HttpResponseMessage> SignIn(string token, string? origin)
@@ -292,6 +327,9 @@ public sealed class PeopleTests(PeopleTests.Host host) : IClassFixture<PeopleTes
 
         public async ValueTask DisposeAsync()
         {
+            await stopping.CancelAsync();
+            await Task.WhenAny(Trained);
+            stopping.Dispose();
             Http.Dispose();
             owner.Dispose();
             await app.StopAsync();

@@ -27,13 +27,29 @@ public sealed class InstallTests
     [Fact]
     public void Agents_find_the_control_plane_by_the_service_that_is_installed()
     {
-        var service = Items.OfType<V1Service>().Single();
+        var service = Items.OfType<V1Service>().Single(s => s.Metadata.Name == "dsops-agents");
         var settings = ClusterSettingsText.Parse(File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))).Settings!;
         int port = service.Spec.Ports.Single().Port;
         Assert.Equal($"http://{service.Metadata.Name}.{service.Metadata.NamespaceProperty}:{port}", settings.Pods!.ControlUrl);
         Assert.Equal(settings.Pods.Namespace, service.Metadata.NamespaceProperty);
         Assert.Equal(port, Container.Ports.Single(p => p.Name == (string)service.Spec.Ports.Single().TargetPort).ContainerPort);
         Assert.Contains($"0.0.0.0:{port}", Container.Args);
+        Assert.All(service.Spec.Selector, l => Assert.Equal(l.Value, Deployment.Spec.Template.Metadata.Labels[l.Key]));
+    }
+
+    [Fact]
+    public void A_Prometheus_and_the_kubelet_find_the_port_for_monitoring()
+    {
+        var service = Items.OfType<V1Service>().Single(s => s.Metadata.Name == "dsops-monitoring");
+        int port = service.Spec.Ports.Single().Port;
+        string target = $"{service.Metadata.Name}.{service.Metadata.NamespaceProperty}.svc:{port}";
+        string scrape = File.ReadAllText(Path.Combine(Examples.Root, "deploy/monitoring/prometheus.yaml"));
+        Assert.Contains(target, scrape, StringComparison.Ordinal);
+        string name = service.Spec.Ports.Single().TargetPort;
+        Assert.Equal(port, Container.Ports.Single(p => p.Name == name).ContainerPort);
+        Assert.Equal($"0.0.0.0:{port}", Container.Args.SkipWhile(a => a != "--monitoring").ElementAt(1));
+        Assert.All(new[] { Container.LivenessProbe, Container.StartupProbe },
+            probe => Assert.Equal(("/livez", name), (probe.HttpGet.Path, (string)probe.HttpGet.Port)));
         Assert.All(service.Spec.Selector, l => Assert.Equal(l.Value, Deployment.Spec.Template.Metadata.Labels[l.Key]));
     }
 
