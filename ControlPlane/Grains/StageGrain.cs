@@ -294,8 +294,10 @@ internal sealed partial class StageGrain(
     {
         if (Stage?.NewestIncident is { } incident)
         {
-            GrainMeter.Count(IncidentNews.Between(incidentCounted, incident));
+            var news = IncidentNews.Between(incidentCounted, incident);
             incidentCounted = incident;
+            GrainMeter.Count(news);
+            Array.ForEach([.. news], one => RecoverySpans.Tell(incident, one));
         }
     }
 

@@ -69,6 +69,7 @@ public static class ControlPlaneApp
             Store = settings.CheckpointStore ?? StoreAccess.Default,
             WithoutKeys = options.Cluster.WithoutStoreKeys(Environment.GetEnvironmentVariable),
         });
+        builder.Services.AddTraceExport();
         builder.Services.AddSingleton(new GpuPrice(settings.DollarsPerGpuHour));
         builder.Services.AddNotices(settings.Notifications, endpoints.Http);
         builder.Services.AddSingleton(new GenerationLimits());
