@@ -12,6 +12,7 @@ return args switch
     ["data", .. var rest] => DataVerbs.Run(rest, Console.Out, Console.Error),
     ["generate", "--stream"] => GenerationStream.Run(),
     ["generate", .. var rest] => GenerateVerb.Run(rest, Console.Out, Console.Error),
+    ["examine", .. var rest] => ExamineVerb.Run(rest, Console.Out, Console.Error),
     ["validate", .. var rest] => ValidateVerb.Run(rest, Console.Out, Console.Error),
     ["rank"] => Rank(),
     _ => Usage(),
@@ -31,6 +32,7 @@ static int Usage()
           agent    the agent of a node: starts ranks and reports to the control plane
           bench    times training steps of a model on this machine
           data     prepares texts for training, checks what was prepared
+          examine  tells its version, libtorch, GPUs and NCCL, and tries a checkpoint store
           generate continues a prompt by a checkpoint
           model    compares a model with a reference, counts parameters
           validate tests this machine: products, memory, disk, sums over ranks

@@ -15,13 +15,19 @@ internal static partial class Examples
 
     private static readonly Dictionary<string, string[]> ByVerb = new()
     {
-        ["dsops"] = ["dsops dev --submit deploy/examples/mini.yaml", "dsops show mini", "dsops events mini -f",
+        ["dsops"] = ["dsops doctor", "dsops dev --submit deploy/examples/mini.yaml", "dsops show mini", "dsops events mini -f",
             "dsops logs mini -f --rank 0"],
         ["dev"] =
         [
             "dsops dev", "dsops dev --submit deploy/examples/mini.yaml", "dsops dev --port 9000 --data-dir /var/tmp/ops",
             "dsops dev --cluster simulated --nodes 256 --faults rsc1 --seed 2 --cluster-settings deploy/examples/cluster.yaml",
             "dsops dev --database \"Host=127.0.0.1;Username=ops;Password=secret;Database=ops\"",
+        ],
+        ["doctor"] =
+        [
+            "dsops doctor", "dsops doctor --submit deploy/examples/mini.yaml",
+            "dsops doctor --database-file db.txt --cluster-settings cluster.yaml",
+            "dsops doctor --json | jq -r '.checks[] | select(.level==\"fault\") | .fix'",
         ],
         ["serve"] = ["dsops serve --database \"Host=db;Username=ops;Password=secret;Database=ops\" --port 8080 --grpc-port 8081"],
         ["submit"] =

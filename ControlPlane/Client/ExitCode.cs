@@ -14,6 +14,8 @@ public static class ExitCode
     public const int NotReachable = 4;
     /// <summary>The watched run ended, and not well.</summary>
     public const int RunFailed = 5;
+    /// <summary>`dsops doctor` found a fault.</summary>
+    public const int Unwell = 6;
     /// <summary>Ended by Ctrl-C, as shells count it: 128 + SIGINT.</summary>
     public const int Interrupted = 130;
 }

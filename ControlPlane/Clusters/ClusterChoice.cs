@@ -1,4 +1,7 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Checkpoints;
+using DeepSeekOps.Decisions.Doctor;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Pods;
 
@@ -34,6 +37,10 @@ public abstract record ClusterChoice
     /// <summary>Pipelines may stand in it as objects, to be run as they are applied and deleted.</summary>
     public virtual bool DeclaresPipelines => false;
 
+    /// <summary>Looks, for `dsops doctor`, whether what it would run could run. Nothing is started that stays.</summary>
+    internal virtual Task<ClusterExamined> Examine(ClusterAsked asked, CancellationToken cancellation) =>
+        Task.FromResult(new ClusterExamined([]));
+
     /// <summary>Registers its <see cref="ITrainingCluster"/> and what drives it.</summary>
     public abstract void AddTo(IServiceCollection services, ClusterHouse house);
 }
@@ -43,3 +50,28 @@ public abstract record ClusterChoice
 /// <param name="Fabric">Network that the nodes hang in, by name.</param>
 /// <param name="TokenOf">What the agent of a gang's node shows when it reports.</param>
 public sealed record ClusterHouse(string DataDirectory, string Fabric, Func<GangId, NodeId, string> TokenOf);
+
+/// <summary>What a look at a cluster is told.</summary>
+/// <param name="Version">Of this program, with the protocol that it speaks with agents.</param>
+/// <param name="Store">Where checkpoints are copied to; null: nowhere.</param>
+internal sealed record ClusterAsked(string Version, int Protocol, StoreAccess? Store, TimeProvider Clock);
+
+/// <summary>What a look at a cluster found.</summary>
+/// <param name="Findings">In the order in which they are told.</param>
+internal sealed record ClusterExamined(ImmutableArray<Finding> Findings)
+{
+    /// <summary>Of this machine, that ranks of it would compute on.</summary>
+    public int Gpus { get; init; }
+
+    /// <summary>What came of trying the store with the workers' keys. Null: it was not tried.</summary>
+    public (string Trouble, string Fix)? Store { get; init; }
+
+    /// <summary>Why not.</summary>
+    public string StoreNotTried { get; init; } = "";
+
+    /// <summary>Where the keys of a store are.</summary>
+    public string StoreKeysIn { get; init; } = "";
+
+    /// <summary>What runs there has checkpoints that a store may hold.</summary>
+    public bool CopiesCheckpoints { get; init; }
+}

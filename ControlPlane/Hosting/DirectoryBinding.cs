@@ -44,6 +44,16 @@ internal static class DirectoryBinding
         }
     }
 
+    /// <summary>What a start would say of this database, without one.</summary>
+    /// <param name="identity">Null: the database has no tables yet.</param>
+    internal static BindingVerdict Foresee(OpsDatabase database, ControlPlaneOptions options, string? identity, bool knowsRuns)
+    {
+        string folder = options.DataDirectory;
+        var bound = Read(folder);
+        var seen = new BindingSeen(bound, identity, Place(database), folder, knowsRuns, Used(folder), OriginalStands(bound, folder));
+        return BindingVerdict.Decide(seen, options.Rebind);
+    }
+
     private static bool Demand(BindingSeen seen, bool rebind) => BindingVerdict.Decide(seen, rebind) switch
     {
         BindingVerdict.Bind bind => bind.Anew,

@@ -34,7 +34,8 @@ internal static class KeyFile
         return Read(path);
     }
 
-    private static AccessKey Read(string path)
+    /// <exception cref="RefusalException">It is no key.</exception>
+    internal static AccessKey Read(string path)
     {
         byte[] secret = new byte[AccessKey.Bytes];
         byte[] text = Encoding.ASCII.GetBytes(File.ReadAllText(path).Trim());

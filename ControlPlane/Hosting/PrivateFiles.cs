@@ -56,12 +56,12 @@ internal static partial class PrivateFiles
         }
     }
 
-    private static bool IsKept(string entry)
-    {
-        string name = Path.GetFileName(entry);
-        // A link's own mode means nothing, and what it leads to is not ours to change.
-        return (Kept.Contains(name, StringComparer.Ordinal) || name.StartsWith("dsops.", StringComparison.Ordinal)) && !IsLink(entry);
-    }
+    /// <summary>What of a data directory is this program's, by name.</summary>
+    public static bool IsOurs(string name) =>
+        Kept.Contains(name, StringComparer.Ordinal) || name.StartsWith("dsops.", StringComparison.Ordinal);
+
+    // A link's own mode means nothing, and what it leads to is not ours to change.
+    private static bool IsKept(string entry) => IsOurs(Path.GetFileName(entry)) && !IsLink(entry);
 
     private static bool IsLink(string entry) => File.GetAttributes(entry).HasFlag(FileAttributes.ReparsePoint);
 

@@ -1,13 +1,15 @@
+using System.Text.RegularExpressions;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Recipes;
+using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>--cluster-settings FILE.</summary>
-internal static class SettingsFile
+internal static partial class SettingsFile
 {
-    private const int BytesMax = 1 << 20;
+    public const int BytesMax = 1 << 20;
 
     /// <summary>A file that cannot be used is said before anything is started, with all that is wrong in it.</summary>
     public static async Task<ClusterSettings> Read(string? file, int? nodes, CancellationToken cancellation)
@@ -33,4 +35,21 @@ internal static class SettingsFile
             string.Join('\n', parse.Problems.Select(p => $"{file}:{p}")), "Correct the places named; docs/cluster.md has every field.",
             ExitCode.Failed);
     }
+
+    /// <summary>Whether it has a part for Kubernetes, whatever else is wrong with it.</summary>
+    public static bool NamesKubernetes(string? file)
+    {
+        try
+        {
+            return file is not null && Part().IsMatch(NamedFile.ReadText(file, BytesMax));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
+        {
+            // Who reads it for what stands in it says why.
+            return false;
+        }
+    }
+
+    [GeneratedRegex("^\\s{0,2}\"?kubernetes\"?\\s*:", RegexOptions.Multiline)]
+    private static partial Regex Part();
 }

@@ -11,7 +11,9 @@ namespace DeepSeekOps.ControlPlane.Storage;
 public sealed partial class PostgresHold : IAsyncDisposable
 {
     /// <summary>"dsops" in ASCII; of this database alone, as PostgreSQL counts advisory locks.</summary>
-    private const long Key = 0x64_73_6F_70_73;
+    internal const long LockKey = 0x64_73_6F_70_73;
+
+    private const long Key = LockKey;
 
     /// <summary>A server needs a moment to notice that the process before was killed.</summary>
     private const int TriesAtStart = 6;

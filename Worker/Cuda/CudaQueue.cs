@@ -115,6 +115,20 @@ internal static unsafe class CudaQueue
         return BitConverter.ToInt64(SHA256.HashData(id)) | 1;
     }
 
+    /// <summary>What the driver calls a GPU, and how much memory it has.</summary>
+    public static (string Name, long Bytes) Describe(int device)
+    {
+        const int longest = 256;
+        Span<byte> name = stackalloc byte[longest];
+        nuint bytes = 0;
+        fixed (byte* text = name)
+        {
+            Check(((delegate* unmanaged<byte*, int, int, int>)Symbol("cuDeviceGetName"))(text, longest, device), "cuDeviceGetName");
+            Check(((delegate* unmanaged<nuint*, int, int>)Symbol("cuDeviceTotalMem_v2"))(&bytes, device), "cuDeviceTotalMem");
+            return (Marshal.PtrToStringUTF8((nint)text) ?? "", (long)bytes);
+        }
+    }
+
     private static nint Symbol(string name) => NativeLibrary.GetExport(Driver.Value, name);
 
     private static void Check(int status, string call)

@@ -17,19 +17,40 @@ public static class LibtorchLoading
 
     private static readonly string[] PackageFolders = ["site-packages", "dist-packages"];
 
-    private static string? _failure;
+    private static readonly Lock Gate = new();
 
-    /// <summary>The folder that libtorch came from; null before the first use and on systems where TorchSharp finds its own.</summary>
+    private static string? _failure;
+    private static bool _tried;
+
+    /// <summary>
+    /// The folder that libtorch came from, or was to come from where it does not load; null before the first use, where there is none, and
+    /// on systems where TorchSharp finds its own.
+    /// </summary>
     public static string? Folder { get; private set; }
 
     /// <summary>Loads libtorch now and says in words what is missing where that fails.</summary>
     public static void Require()
     {
-        RuntimeHelpers.RunClassConstructor(typeof(TorchSharp.torch).Assembly.GetType("TorchSharp.torch")!.TypeHandle);
-        if (_failure is { } failure)
+        // Before TorchSharp finds out by itself: it then looks for packages, copies what it finds beside the program, and tells all of it.
+        if (WhyNot() is { } missing)
         {
-            throw new DllNotFoundException(failure);
+            throw new DllNotFoundException(missing);
         }
+        RuntimeHelpers.RunClassConstructor(typeof(TorchSharp.torch).Assembly.GetType("TorchSharp.torch")!.TypeHandle);
+    }
+
+    /// <summary>Where it would be loaded from, before anything is: a wrong one may end the process.</summary>
+    /// <exception cref="DllNotFoundException">There is none; the message says where it was looked for.</exception>
+    internal static string Choose() => ChosenFolder(ShippedFolder());
+
+    /// <summary>Loads it, unless that was tried before. Null: it is there.</summary>
+    internal static string? WhyNot()
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            LoadOnce();
+        }
+        return _failure;
     }
 
     /// <summary>Threads for one operator. Ranks of one host share its cores: cores divided by ranks, at least one.</summary>
@@ -46,12 +67,24 @@ public static class LibtorchLoading
         {
             if (OperatingSystem.IsLinux() && loaded.LoadedAssembly.GetName().Name == "TorchSharp")
             {
-                Load();
+                LoadOnce();
             }
         };
     }
 
     // An exception must not leave an assembly-load handler: what went wrong is kept for Require, and TorchSharp fails on its own after it.
+    private static void LoadOnce()
+    {
+        lock (Gate)
+        {
+            if (!_tried)
+            {
+                _tried = true;
+                Load();
+            }
+        }
+    }
+
     private static void Load()
     {
         try
@@ -59,13 +92,13 @@ public static class LibtorchLoading
             WaitPassively();
             var shipped = ShippedFolder();
             var folder = ChosenFolder(shipped);
+            Folder = folder;
             foreach (var library in Libraries.Select(name => Path.Combine(folder, name)).Where(File.Exists))
             {
                 NativeLibrary.Load(library);
             }
 
             LoadBridge(Path.Combine(shipped, Bridge));
-            Folder = folder;
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or IOException or UnauthorizedAccessException)
         {

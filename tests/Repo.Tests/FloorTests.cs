@@ -11,7 +11,7 @@ public sealed partial class FloorTests
     private static readonly string[] Decisions =
     [
         "", "Audit", "People", "Recipes", "Goodput", "Throughput", "Checkpoints", "Gangs", "Tracing", "Planning", "Placement", "Pods",
-        "Spikes", "Exits", "Health", "Recovery", "Incidents", "Stages", "Drills", "Runs", "Serving", "Simulation",
+        "Spikes", "Exits", "Health", "Recovery", "Incidents", "Stages", "Drills", "Runs", "Serving", "Doctor", "Simulation",
     ];
 
     /// <summary>Files whose namespace is not their folder's, with the reason.</summary>

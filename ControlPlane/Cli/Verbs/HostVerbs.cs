@@ -35,20 +35,20 @@ internal static class HostVerbs
     /// <summary>A test compares them with the clusters that there are.</summary>
     internal static readonly string[] Clusters = [.. Choices.Select(c => c.Word)];
 
-    private static Option<int?> Port() => Checked(new Option<int?>("--port")
+    internal static Option<int?> Port() => Checked(new Option<int?>("--port")
     {
         Description = $"Port of the dashboard and REST; 0 takes a free one. Default: {ControlPlaneOptions.UsualPort}, or a "
             + "free one if that is taken.",
         HelpName = "N",
     });
 
-    private static Option<int?> GrpcPort() => Checked(new Option<int?>("--grpc-port")
+    internal static Option<int?> GrpcPort() => Checked(new Option<int?>("--grpc-port")
     {
         Description = "Port of gRPC, for the other verbs and the workers. Default: a free one.",
         HelpName = "N",
     });
 
-    private static Option<string?> Database() => new("--database")
+    internal static Option<string?> Database() => new("--database")
     {
         Description =
             "PostgreSQL, as \"Host=…;Username=…;Database=…\"; everybody may read a command line, so a password belongs elsewhere. "
@@ -56,21 +56,28 @@ internal static class HostVerbs
         HelpName = "CONNECTION",
     };
 
-    private static Option<string?> DatabaseFile() => new("--database-file")
+    internal static Option<string?> DatabaseFile() => new("--database-file")
     {
         Description = $"File whose first line is what --database takes, with the password; {DatabaseText.Variable} in the "
             + "environment does the same.",
         HelpName = "FILE",
     };
 
-    private static Option<bool> Rebind() => new("--rebind")
+    internal static Option<bool> Rebind() => new("--rebind")
     {
         Description = "Give the data directory to this database, although it belongs to another one or is a copy: docs/operating.md.",
     };
 
-    private static Option<string?> Settings() => new("--cluster-settings")
+    internal static Option<string?> Settings() => new("--cluster-settings")
     {
         Description = "File with team quotas, node groups, spares and maintenance: docs/cluster.md. Default: none of them.",
+        HelpName = "FILE",
+    };
+
+    internal static Option<string?> KeyFile() => new("--key-file")
+    {
+        Description = "The key that tokens are made with; control planes that stand in for each other need the same. "
+            + "Default: dsops.key in the data directory, made at the first start.",
         HelpName = "FILE",
     };
 
@@ -168,12 +175,7 @@ internal static class HostVerbs
         var (agents, monitoring) = (Agents(), MonitoringOption.New());
         var deputy = SeveralOptions.Deputy(cluster);
         var silo = SeveralOptions.Silo(cluster, deputy);
-        var keyFile = new Option<string?>("--key-file")
-        {
-            Description = "The key that tokens are made with; control planes that stand in for each other need the same. "
-                + "Default: dsops.key in the data directory, made at the first start.",
-            HelpName = "FILE",
-        };
+        var keyFile = KeyFile();
         var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.")
         {
             port, grpcPort, database, databaseFile, rebind, cluster, settings, kubeconfig, agents, monitoring, deputy, silo, keyFile,
@@ -237,14 +239,14 @@ internal static class HostVerbs
         Description = "Let `dsops drill` break what runs here on purpose: docs/operating.md. Default: it is refused.",
     };
 
-    private static Option<string?> Kubeconfig() => new("--kubeconfig")
+    internal static Option<string?> Kubeconfig() => new("--kubeconfig")
     {
         Description = "Kubernetes: file with the API server's address and credentials. Default: those of the pod it runs in, or of the "
             + "usual kubeconfig.",
         HelpName = "FILE",
     };
 
-    private static Option<string?> Agents()
+    internal static Option<string?> Agents()
     {
         var agents = new Option<string?>("--agents")
         {
@@ -262,7 +264,7 @@ internal static class HostVerbs
         return agents;
     }
 
-    private static Option<int?> Nodes(Option<string> cluster)
+    internal static Option<int?> Nodes(Option<string> cluster)
     {
         var nodes = new Option<int?>("--nodes")
         {
@@ -300,7 +302,7 @@ internal static class HostVerbs
         return days;
     }
 
-    private static Option<int?> RanksPerNode()
+    internal static Option<int?> RanksPerNode()
     {
         var ranks = new Option<int?>("--ranks-per-node")
         {
@@ -345,6 +347,11 @@ internal static class HostVerbs
         cluster.AcceptOnlyFromAmong(Clusters);
         return cluster;
     }
+
+    /// <summary>For `doctor`, which starts none: the cluster by its word, as `dev` and `serve` choose it.</summary>
+    internal static ClusterChoice Choose(string word, int? nodes, int? ranksPerNode, string? kubeconfig) => Choice(word,
+        () => new LocalChoice { Nodes = nodes ?? LocalChoice.UsualNodes, RanksPerNode = ranksPerNode ?? 1 },
+        () => new SimulatedChoice { Nodes = nodes ?? SimulatedChoice.UsualNodes }, kubeconfig);
 
     /// <summary>Null for what is no whole number: the parser says so itself, and its own conversion would throw here.</summary>
     private static int? Whole(OptionResult result) =>

@@ -1,3 +1,4 @@
+using DeepSeekOps.Decisions.Doctor;
 using DeepSeekOps.Decisions.Pods;
 using k8s;
 
@@ -12,6 +13,9 @@ public sealed record KubernetesChoice : ClusterChoice
     /// <summary>File with address and credentials. Default: those of the pod we run in, or of the usual kubeconfig.</summary>
     public string? Kubeconfig { get; init; }
 
+    private Func<KubernetesClientConfiguration>? Connection =>
+        Kubeconfig is { } file ? () => KubernetesClientConfiguration.BuildConfigFromConfigFile(file) : null;
+
     public override string Checkpoints => Pods.Checkpoints;
 
     public override string Greeting => $"kubernetes: namespace {Pods.Namespace}, image {Pods.Image}";
@@ -25,15 +29,27 @@ public sealed record KubernetesChoice : ClusterChoice
             $"Make a secret with {StoreKeys.IdVariable} and {StoreKeys.SecretVariable} in namespace {Pods.Namespace}, and name it under "
                 + "kubernetes.checkpointSecret in the cluster's settings.");
 
+    internal override async Task<ClusterExamined> Examine(ClusterAsked asked, CancellationToken cancellation)
+    {
+        var facts = await ClusterLook.Run(Connection ?? KubernetesClientConfiguration.BuildDefaultConfig, Pods, asked.Clock, cancellation);
+        return new ClusterExamined(
+        [
+            .. ClusterCheck.Of(facts, Pods, PipelineObject.Version),
+            Finding.NotKnown("worker.image", $"worker, libtorch, GPUs and NCCL are those of the image {Pods.Image}",
+                "Run `dsops doctor --cluster local` in a pod of it, on a node with GPUs."),
+        ])
+        {
+            CopiesCheckpoints = true, StoreKeysIn = $"secret {Pods.CheckpointSecret}",
+            StoreNotTried = $"its keys are in secret {Pods.CheckpointSecret}, which dsops has no right to read",
+        };
+    }
+
     public override void AddTo(IServiceCollection services, ClusterHouse house)
     {
         services.Configure<KubernetesClusterOptions>(options =>
         {
             (options.Pods, options.DataDirectory, options.TokenOf) = (Pods, house.DataDirectory, house.TokenOf);
-            if (Kubeconfig is { } file)
-            {
-                options.Connection = () => KubernetesClientConfiguration.BuildConfigFromConfigFile(file);
-            }
+            options.Connection = Connection ?? options.Connection;
         });
         services.AddSingleton<KubernetesCluster>();
         services.AddSingleton<TrainingPipelines>();

@@ -23,14 +23,15 @@ public sealed class TrainingPipelineTests
         kubelet.Begin();
         string shared = Directory.CreateTempSubdirectory("dsops-shared-").FullName;
         int agents = LoopbackPort.Free();
-        await using var dsops = await Dsops.Serve("--kubeconfig", server.Kubeconfig("dsops"), "--cluster-settings",
-            KubernetesTests.Settings(shared, agents), "--agents", $"127.0.0.1:{agents.ToString(CultureInfo.InvariantCulture)}");
+        string[] where = ["--kubeconfig", server.Kubeconfig("dsops"), "--cluster-settings", KubernetesTests.Settings(shared, agents)];
+        await using var dsops = await Dsops.Serve([.. where, "--agents", $"127.0.0.1:{agents.ToString(CultureInfo.InvariantCulture)}"]);
 
         await Apply(server, "applied", TinyPipeline.Pretraining("applied", 2_000));
         var seen = await Until(server, "applied", "trains", dsops,
             o => (string?)o["status"]?["state"] == "running" && (long?)o["status"]?["step"] >= 3);
         Assert.Equal(("pretrain", "applied"), ((string?)seen["status"]!["stage"], (string?)seen["status"]!["run"]));
         Assert.Equal("running", (string?)(await dsops.Show("applied"))["state"]);
+        await TheDoctorFindsTheClusterWell(dsops, where);
 
         // As the merge patch of `kubectl apply` with another seed.
         await server.Admin.CustomObjects.PatchNamespacedCustomObjectAsync<JsonObject>(
@@ -49,6 +50,20 @@ public sealed class TrainingPipelineTests
         Assert.NotEmpty(Directory.GetDirectories(Path.Combine(shared, "checkpoints", "applied", "pretrain"), "step-*"));
         Assert.Equal(0, await dsops.Stop());
         Directory.Delete(shared, recursive: true);
+    }
+
+    /// <summary>Beside the control plane, with the rights that it has and no others.</summary>
+    private static async Task TheDoctorFindsTheClusterWell(Dsops dsops, string[] where)
+    {
+        var (_, output, error) = await dsops.Verb(["doctor", "--json", .. where]);
+        var checks = JsonNode.Parse(output)!["checks"]!.AsArray();
+        string[] cluster = [.. checks.Select(c => $"{c!["check"]} {c["level"]}: {c["found"]}")
+            .Where(line => line.StartsWith("cluster.", StringComparison.Ordinal))];
+        Assert.True(cluster.Length >= 6, output + error);
+        // The release of a server that was built from sources is none.
+        Assert.All(cluster.Where(line => !line.StartsWith("cluster.version", StringComparison.Ordinal)),
+            line => Assert.Contains(" ok: ", line, StringComparison.Ordinal));
+        Assert.Contains(cluster, line => line.Contains("all 22 rights", StringComparison.Ordinal));
     }
 
     private static async Task Apply(RealApiServer server, string name, string pipeline)

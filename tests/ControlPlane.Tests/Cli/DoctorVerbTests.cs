@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using DeepSeekOps.ControlPlane.Cli;
+using DeepSeekOps.ControlPlane.Client;
+using Xunit;
+
+namespace DeepSeekOps.ControlPlane.Tests.Cli;
+
+/// <summary>`dsops doctor` on real files and ports of this machine; a cluster of its own it needs not. Two seconds in all.</summary>
+public sealed class DoctorVerbTests : IDisposable
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("dsops-doctor-").FullName;
+
+    private string Data => Path.Combine(folder, "data");
+
+    [Fact]
+    public async Task A_machine_before_its_first_start_has_no_fault_and_each_line_fits()
+    {
+        var (code, output) = await Run();
+        Assert.Equal(ExitCode.Ok, code);
+        Assert.All(output.Split('\n').Where(line => line.Trim().Contains(' ', StringComparison.Ordinal)),
+            line => Assert.InRange(line.Length, 0, 80));
+        Assert.Contains("0 faults, ", output, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Data), "it makes nothing");
+    }
+
+    [Fact]
+    public async Task What_was_planted_is_named_with_its_fix_and_the_exit_code()
+    {
+        Directory.CreateDirectory(Data);
+        await Write(Path.Combine(Data, "dsops.key"), "no key", UnixFileMode.UserRead | UnixFileMode.OtherRead);
+        await Write(Path.Combine(Data, ControlFile.Name),
+            "{\"pid\":999999999,\"http\":\"http://127.0.0.1:1\",\"grpc\":\"http://127.0.0.1:2\"}",
+            UnixFileMode.UserRead);
+        await Write(Path.Combine(Data, "dsops.db"), "this is no database, and long enough to be looked at as one of a hundred bytes",
+            UnixFileMode.UserRead);
+        await Write(Path.Combine(folder, "cluster.yaml"), "apiVersion: deepseekops/v1\nspares: many\n", UnixFileMode.UserRead);
+        using var held = new FileStream(Path.Combine(Data, "dsops.lock"), FileMode.Create, FileAccess.ReadWrite, FileShare.None);
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        int port = ((IPEndPoint)listener.LocalEndPoint!).Port;
+        var (code, output) = await Run("--json", "--cluster-settings", Path.Combine(folder, "cluster.yaml"),
+            "--port", port.ToString(CultureInfo.InvariantCulture));
+        Assert.Equal(ExitCode.Unwell, code);
+        var told = JsonNode.Parse(output)!;
+        Assert.Equal("fault", (string?)told["level"]);
+        Is(told, "settings.file", "fault", "cluster.yaml:2:9 spares: 'many'");
+        Is(told, "data.key", "fault", "is not a key");
+        Is(told, "data.holder", "warning", "a control plane has the folder");
+        Is(told, "data.control-file", "warning", "names pid 999999999");
+        Is(told, "port.http", "fault", $"pid {Environment.ProcessId}");
+        Is(told, "database.connect", "fault", "is not a database");
+    }
+
+    [Fact]
+    public async Task A_key_that_others_may_read_is_a_fault_and_a_database_file_that_is_missing_too()
+    {
+        Directory.CreateDirectory(Data);
+        await Write(Path.Combine(Data, "dsops.key"), new string('A', 43), UnixFileMode.UserRead | UnixFileMode.GroupRead);
+        var (code, output) = await Run("--json", "--database-file", Path.Combine(folder, "no-such-file"));
+        Assert.Equal(ExitCode.Unwell, code);
+        Is(JsonNode.Parse(output)!, "data.key", "fault", "mode 0440");
+        Is(JsonNode.Parse(output)!, "database.connect", "fault", "cannot be read");
+    }
+
+    /// <summary>A command line of `dev` or `serve` is one of `doctor`.</summary>
+    [Fact]
+    public void It_takes_every_option_of_dev_and_serve()
+    {
+        var root = CommandLine.Build(new Terminal(TextWriter.Null, TextWriter.Null, 80, Colors: false, Interactive: false));
+        string[] Options(string verb) => [.. root.Subcommands.Single(c => c.Name == verb).Options.Select(o => o.Name)];
+        Assert.Empty(Options("dev").Concat(Options("serve")).Except(Options("doctor")));
+    }
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    private static async Task Write(string path, string text, UnixFileMode mode)
+    {
+        await File.WriteAllTextAsync(path, text);
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(path, mode);
+        }
+    }
+
+    private static void Is(JsonNode told, string check, string level, string words)
+    {
+        var finding = told["checks"]!.AsArray().First(c => (string?)c!["check"] == check)!;
+        Assert.Equal(level, (string?)finding["level"]);
+        Assert.Contains(words, (string?)finding["found"], StringComparison.Ordinal);
+        Assert.NotEmpty((string?)finding["fix"] ?? "");
+    }
+
+    private async Task<(int Code, string Output)> Run(params string[] words)
+    {
+        using var output = new StringWriter();
+        var terminal = new Terminal(output, TextWriter.Null, 4_000, Colors: false, Interactive: false);
+        int code = await CommandLine.Run(["doctor", "--cluster", "simulated", "--data-dir", Data, .. words], terminal,
+            TestContext.Current.CancellationToken);
+        return (code, output.ToString());
+    }
+}
