@@ -110,7 +110,7 @@ internal static class DoctorVerb
         private readonly Option<int?> port = HostVerbs.Port(), grpcPort = HostVerbs.GrpcPort(), ranks = HostVerbs.RanksPerNode();
         private readonly Option<string?> database = HostVerbs.Database(), databaseFile = HostVerbs.DatabaseFile();
         private readonly Option<string?> settings = HostVerbs.Settings(), kubeconfig = HostVerbs.Kubeconfig(), agents = HostVerbs.Agents();
-        private readonly Option<string?> keyFile = HostVerbs.KeyFile();
+        private readonly Option<string?> keyFile = HostVerbs.KeyFile(), monitoring = MonitoringOption.New();
         private readonly Option<bool> rebind = HostVerbs.Rebind();
 
         private readonly Option<string> cluster = new("--cluster")
@@ -156,8 +156,8 @@ internal static class DoctorVerb
         }
 
         public void AddTo(Command command) => Array.ForEach<Option>(
-            [cluster, settings, kubeconfig, database, databaseFile, port, grpcPort, agents, silo, deputy, keyFile, rebind, submit, nodes,
-                ranks, .. others], command.Add);
+            [cluster, settings, kubeconfig, database, databaseFile, port, grpcPort, agents, monitoring, silo, deputy, keyFile, rebind,
+                submit, nodes, ranks, .. others], command.Add);
 
         public ExaminationAsked Read(ParseResult parsed)
         {
@@ -170,6 +170,7 @@ internal static class DoctorVerb
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
                 Port = parsed.GetValue(port), GrpcPort = parsed.GetValue(grpcPort), Database = text, Rebind = parsed.GetValue(rebind),
                 Deputy = parsed.GetValue(deputy), Silo = Address(parsed.GetValue(silo)), Agents = Address(parsed.GetValue(agents)),
+                Monitoring = MonitoringOption.Of(parsed.GetValue(monitoring)),
                 KeyFile = parsed.GetValue(keyFile) is { } key ? Path.GetFullPath(key) : null,
                 Cluster = HostVerbs.Choose(word, parsed.GetValue(nodes), parsed.GetValue(ranks), parsed.GetValue(kubeconfig)),
                 ClusterSettings = file, Submit = parsed.GetValue(submit),

@@ -37,7 +37,8 @@ public sealed record LocalChoice : ClusterChoice
         }
         catch (FileNotFoundException e)
         {
-            var missing = WorkerCheck.Of(new WorkerFacts { Missing = e.Message }, asked.Version, asked.Protocol, RanksPerNode);
+            var missing = WorkerCheck.Of(
+                new WorkerFacts { Missing = e.Message.Split(" Build it ")[0] }, asked.Version, asked.Protocol, RanksPerNode);
             return new ClusterExamined(missing)
             {
                 CopiesCheckpoints = true, StoreKeysIn = InEnvironment, StoreNotTried = "the worker program is missing",

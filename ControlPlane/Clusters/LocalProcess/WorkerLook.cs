@@ -17,6 +17,8 @@ internal static class WorkerLook
     /// <summary>More is no answer of ours.</summary>
     private const int LinesMax = 64, WordsMax = 300;
 
+    private const int WrongUse = 2;
+
     private const string Driver = "/proc/driver/nvidia/version";
 
     /// <param name="program">Path of dsops-worker.dll.</param>
@@ -106,6 +108,11 @@ internal static class WorkerLook
 
     private static string Ended(int code, string complained)
     {
+        if (code == WrongUse)
+        {
+            return "exit code 2: it does not know `examine`";
+        }
+
         string last = complained.Trim().Split('\n')[^1].Trim();
         string how = code > 128 ? $"it was ended by signal {code - 128}" : $"exit code {code}";
         return last.Length == 0 ? how : $"{how}: {last[..Math.Min(last.Length, WordsMax)]}";

@@ -12,6 +12,9 @@ public sealed record KeyFacts(string Path, bool Given)
 
     public string? Owner { get; init; }
 
+    /// <summary>Why it could not be looked at; empty: it could.</summary>
+    public string Unseen { get; init; } = "";
+
     /// <summary>Why it is no key; empty: it is one.</summary>
     public string Trouble { get; init; } = "";
 
@@ -29,6 +32,9 @@ public sealed record HolderFacts(string Folder)
     public string LockPid { get; init; } = "";
 
     public bool ControlFile { get; init; }
+
+    /// <summary>The folder is not ours to enter.</summary>
+    public bool Unseen { get; init; }
 
     /// <summary>Why control-plane.json could not be read.</summary>
     public string ControlFileTrouble { get; init; } = "";
@@ -51,6 +57,11 @@ public static class HolderCheck
     public static Finding Of(KeyFacts seen, string user)
     {
         const string check = "data.key";
+        if (seen.Unseen.Length > 0)
+        {
+            return Finding.NotKnown(check, $"{seen.Path} could not be looked at: {seen.Unseen}", "Run as the user that dsops runs as.");
+        }
+
         if (!seen.Exists)
         {
             return seen.Given
@@ -98,7 +109,8 @@ public static class HolderCheck
     {
         const string check = "data.control-file";
         string fix = $"Start dsops, which writes it anew, or delete {seen.Folder}/control-plane.json.";
-        return seen.ControlFileTrouble.Length > 0
+        return seen.Unseen ? Finding.NotKnown(check, "whether there is a control-plane.json could not be seen")
+            : seen.ControlFileTrouble.Length > 0
             ? Finding.Warning(check, $"control-plane.json cannot be read ({seen.ControlFileTrouble}): verbs find no control plane", fix)
             : !seen.ControlFile ? Finding.Ok(check, "no control-plane.json: none runs here")
             : !seen.ControlProcessLives

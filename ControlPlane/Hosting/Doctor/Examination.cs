@@ -114,7 +114,11 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
     {
         var file = runs && held is not null ? ControlFile.Read(held.Folder) : null;
         int[] ours = file is null ? []
-            : [new Uri(file.Http).Port, new Uri(file.Grpc).Port, Options.Agents?.Port ?? 0, Options.Silo?.Port ?? 0];
+            :
+            [
+                new Uri(file.Http).Port, new Uri(file.Grpc).Port, Options.Agents?.Port ?? 0, Options.Monitoring?.Port ?? 0,
+                Options.Silo?.Port ?? 0,
+            ];
         return [.. MachineLook.Ports(Options, ours).Select(PortCheck.Of)];
     }
 
@@ -133,6 +137,11 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
             {
                 return [Finding.Fault("database.connect", "--deputy and --silo need a database that all reach, and SQLite is a file of one "
                     + "process", "Name PostgreSQL with --database or --database-file.")];
+            }
+
+            if (database is OpsDatabase.Sqlite { Path: var path } && !FolderLook.Enterable(Options.DataDirectory))
+            {
+                return [Finding.NotKnown("database.connect", $"{path} could not be looked at: the folder is not ours to enter")];
             }
 
             var (facts, identity, knowsRuns) = await StoreExamination.Run(database, clock, cancellation);

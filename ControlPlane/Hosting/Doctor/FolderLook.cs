@@ -33,17 +33,16 @@ internal static class FolderLook
         string path = options.KeyFile ?? Path.Combine(options.DataDirectory, KeyFile.Name);
         var facts = new KeyFacts(path, options.KeyFile is not null)
         {
-            Exists = File.Exists(path) || !Enterable(options.DataDirectory),
-            FolderUsed = File.Exists(Path.Combine(options.DataDirectory, DirectoryBinding.FileName)),
+            Exists = File.Exists(path), FolderUsed = File.Exists(Path.Combine(options.DataDirectory, DirectoryBinding.FileName)),
         };
+        if (!facts.Given && !Enterable(options.DataDirectory))
+        {
+            return facts with { Unseen = "the folder is not ours to enter" };
+        }
+
         if (!facts.Exists)
         {
             return facts;
-        }
-
-        if (!facts.Given && !Enterable(options.DataDirectory))
-        {
-            return facts with { Trouble = "cannot be looked at: the folder is not ours to enter" };
         }
 
         var stat = LinuxCalls.Stat(path);
@@ -59,7 +58,7 @@ internal static class FolderLook
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return facts with { Trouble = $"cannot be read: {e.Message.TrimEnd('.')}" };
+            return facts with { Unseen = e.Message.TrimEnd('.') };
         }
     }
 
@@ -68,7 +67,7 @@ internal static class FolderLook
     {
         if (!Enterable(folder))
         {
-            return new HolderFacts(folder) { ControlFileTrouble = "the folder is not ours to enter" };
+            return new HolderFacts(folder) { Unseen = true };
         }
 
         bool there = File.Exists(Path.Combine(folder, ControlFile.Name));
@@ -121,7 +120,7 @@ internal static class FolderLook
         || Directory.EnumerateFileSystemEntries(folder).Any(e => PrivateFiles.IsOurs(Path.GetFileName(e)));
 
     /// <summary>A folder that is not there hides nothing.</summary>
-    private static bool Enterable(string folder)
+    internal static bool Enterable(string folder)
     {
         try
         {

@@ -53,6 +53,11 @@ internal static class MachineLook
             yield return Look(agents, "agents", "--agents", asked: true, ours);
         }
 
+        if (options.Monitoring is { } monitoring)
+        {
+            yield return Look(monitoring, "monitoring", "--monitoring", asked: true, ours);
+        }
+
         if (options.Silo is { } silo)
         {
             yield return Look(silo, "silo", "--silo", asked: true, ours);

@@ -106,6 +106,8 @@ public sealed class FolderCheckTests
         Told.Is(FindingLevel.Ok, "makes one", [HolderCheck.Of(key with { Exists = false }, "ops")], "data.key");
         Told.Is(FindingLevel.Fault, "is not there", [HolderCheck.Of(key with { Exists = false, Given = true }, "ops")], "data.key");
         Assert.Equal(FindingLevel.NotKnown, HolderCheck.Of(key with { Mode = null }, "ops").Level);
+        Told.Is(FindingLevel.NotKnown, "not ours to enter",
+            [HolderCheck.Of(key with { Exists = false, Unseen = "the folder is not ours to enter" }, "ops")], "data.key");
     }
 
     [Fact]
