@@ -32,15 +32,17 @@ public sealed class DeputyTests
             key, Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32)), TestContext.Current.CancellationToken);
         int[] agents = [LoopbackPort.Free(), LoopbackPort.Free()];
         string database = await postgres!.CreateDatabase(TestContext.Current.CancellationToken);
-        string[] Arguments(int port) =>
+        int[] monitoring = [LoopbackPort.Free(), LoopbackPort.Free()];
+        string[] Arguments(int which) =>
         [
             "--kubeconfig", server.Kubeconfig("dsops"), "--cluster-settings", KubernetesTests.Settings(shared, agents), "--agents",
-            $"127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}", "--database", database, "--key-file", key, "--deputy",
+            At(agents[which]), "--monitoring", At(monitoring[which]), "--database", database, "--key-file", key, "--deputy",
         ];
 
-        await using var first = await Dsops.Serve(Arguments(agents[0]));
-        await using var second = Dsops.Deputy(Arguments(agents[1]));
+        await using var first = await Dsops.Serve(Arguments(0));
+        await using var second = Dsops.Deputy(Arguments(1));
         await Waits(second);
+        await Probe(monitoring[1], "not ready\nprocess: It waits as deputy: another control plane has the database and works.\n");
         await first.Submit(TinyPipeline.Gang("shaken", Steps));
         long step = await Trains(first, from: 3);
 
@@ -48,6 +50,7 @@ public sealed class DeputyTests
         await first.KillControlPlane();
         await second.Ready();
         Tell("killed", watch);
+        await Probe(monitoring[1], "ready\nprocess: ok\n");
         step = await Trains(second, step + 2);
         // The first of the list is gone, and the verb asks the next.
         var (code, output, error) = await second.Verb("runs", "--server", $"{first.Http},{second.Http}");
@@ -74,6 +77,30 @@ public sealed class DeputyTests
         await first.UntilRun("shaken", "cancelled", Eventually.Patience);
         Assert.Equal(0, await first.Stop());
         Directory.Delete(shared, recursive: true);
+    }
+
+    private static string At(int port) => string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{port}");
+
+    /// <summary>What a load balancer hears, before and after its turn, at one port.</summary>
+    private static async Task Probe(int port, string expected)
+    {
+        using var http = new HttpClient();
+        string heard = "";
+        await Eventually.Is("/readyz says so", Eventually.Patience, async () =>
+        {
+            try
+            {
+                using var answer = await http.GetAsync(new Uri($"http://{At(port)}/readyz"), TestContext.Current.CancellationToken);
+                heard = await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+            }
+            catch (HttpRequestException e)
+            {
+                // Between the two that answer there, nobody does.
+                heard = e.Message;
+            }
+
+            return heard.StartsWith(expected, StringComparison.Ordinal);
+        }, () => heard);
     }
 
     private static void Tell(string how, Stopwatch watch) => TestContext.Current.TestOutputHelper?.WriteLine(
