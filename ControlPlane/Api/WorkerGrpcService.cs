@@ -23,8 +23,6 @@ internal sealed class WorkerGrpcService(
     private const int LogLinesMax = 10_000;
     private const int LogLineLengthMax = 16_384;
 
-    private static readonly TimeSpan BeatEvery = TimeSpan.FromSeconds(1);
-
     public override async Task<WorkerReply> Register(RegisterRequest request, ServerCallContext context)
     {
         if (request.Protocol != Protocol)
@@ -72,7 +70,7 @@ internal sealed class WorkerGrpcService(
         return new WorkerReply
         {
             Order = new Order { Continue = new Continue() },
-            BeatEvery = Duration.FromTimeSpan(BeatEvery),
+            BeatEvery = Duration.FromTimeSpan(Stages.WorkerOrders.BeatEvery),
         };
     }
 

@@ -101,16 +101,24 @@ public sealed class MutationTests
 
     private static Deciders WithStage(Func<Stage, Observation, DateTimeOffset, Decision> stage) => Deciders.Real with { Stage = stage };
 
+    private static IEnumerable<StageEffect> ActingFirst(StageEngine engine) =>
+        WritingLast(engine.Tick(), effect => effect is StageEffect.Write write
+            && Said(() => write.Written(write.Next with { Outbox = [] })));
+
+    private static IEnumerable<RunEffect> TellingFirst(RunEngine engine) =>
+        WritingLast(engine.Tick(), effect => effect is RunEffect.Write write
+            && Said(() => write.Written(write.Next with { Outbox = [] })));
+
     /// <summary>The engine's own tick, but what is to be written is written at its end.</summary>
-    private static IEnumerable<StageEffect> ActingFirst(StageEngine engine)
+    /// <param name="said">Tells the engine of a write, and of nothing else, that it is done.</param>
+    private static IEnumerable<TEffect> WritingLast<TEffect>(IEnumerable<TEffect> tick, Func<TEffect, bool> said)
     {
-        var unwritten = new List<StageEffect.Write>();
-        foreach (var effect in engine.Tick())
+        var unwritten = new List<TEffect>();
+        foreach (var effect in tick)
         {
-            if (effect is StageEffect.Write write)
+            if (said(effect))
             {
-                write.Written(write.Next with { Outbox = [] });
-                unwritten.Add(write);
+                unwritten.Add(effect);
                 continue;
             }
 
@@ -123,26 +131,10 @@ public sealed class MutationTests
         }
     }
 
-    /// <summary>As <see cref="ActingFirst"/>, of a run.</summary>
-    private static IEnumerable<RunEffect> TellingFirst(RunEngine engine)
+    private static bool Said(Action written)
     {
-        var unwritten = new List<RunEffect.Write>();
-        foreach (var effect in engine.Tick())
-        {
-            if (effect is RunEffect.Write write)
-            {
-                write.Written(write.Next with { Outbox = [] });
-                unwritten.Add(write);
-                continue;
-            }
-
-            yield return effect;
-        }
-
-        foreach (var write in unwritten)
-        {
-            yield return write;
-        }
+        written();
+        return true;
     }
 
     private static RunDecision Overhasty(Run run, ImmutableArray<StageReport?> reports, DateTimeOffset now) =>

@@ -72,11 +72,11 @@ internal sealed class SimulatedWork
         var extra = ImmutableDictionary<string, double>.Empty;
         if (doing == Rollout)
         {
-            extra = extra.Add("reward", Math.Clamp(0.45 + (0.35 * progress) + (0.03 * Normal(random)), 0, 1));
+            extra = extra.Add("reward", Math.Clamp(0.45 + (0.35 * progress) + (0.03 * StepNoise.Normal(random)), 0, 1));
         }
 
-        return new StepSample(step, at, doing, Loss(tokens, progress) * (1 + (LossNoise * Normal(random))),
-            Math.Abs(0.25 + (0.5 * Math.Exp(-200 * progress)) + (0.02 * Normal(random))),
+        return new StepSample(step, at, doing, Loss(tokens, progress) * (1 + (LossNoise * StepNoise.Normal(random))),
+            Math.Abs(0.25 + (0.5 * Math.Exp(-200 * progress)) + (0.02 * StepNoise.Normal(random))),
             stage.Recipe.LearningRateAt(step - 1, tokens), tokens, seconds, attempt, extra);
     }
 
@@ -94,7 +94,4 @@ internal sealed class SimulatedWork
     }
 
     private double Law(double tokens) => 1.69 + (406.4 / Math.Pow(parameters, 0.34)) + (410.7 / Math.Pow(Math.Max(1, tokens), 0.28));
-
-    private static double Normal(Random random) =>
-        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

@@ -18,8 +18,12 @@ public sealed record StepNoise(double Deviation, double SlowShare, double SlowBy
     /// <returns>A factor of the mean step's time; its mean is 1, since the mean that a plan gives holds slow steps too.</returns>
     public double Draw(Random random)
     {
-        double normal = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+        double normal = Normal(random);
         double slow = SlowShare > 0 && random.NextDouble() < SlowShare ? -SlowBy * Math.Log(1 - random.NextDouble()) : 0;
         return Math.Max(0.5, 1 + (Deviation * normal) + slow) / (1 + (SlowShare * SlowBy));
     }
+
+    /// <summary>A standard normal number (Box and Muller).</summary>
+    public static double Normal(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }
