@@ -129,7 +129,7 @@ internal sealed partial class ClusterGrain
     {
         cluster.Holds(HeldGangs);
         var seen = await cluster.Observe(cancellation);
-        seen = without is { } gang ? Once(seen, gang) : seen;
+        seen = without is { } gang ? seen.Without(gang) : seen;
         var (record, now) = (state.State, clock.GetUtcNow());
         var shown = seen.With(record.Cordons).With(tests.State.Known).With(record.Failures).With(Policy, now);
         return new PlacementQuestion(shown, Paces.Apply(record.Held, paces),
@@ -137,20 +137,6 @@ internal sealed partial class ClusterGrain
         {
             Moves = record.Moves,
             Paces = paces.ToImmutableDictionary(),
-        };
-    }
-
-    /// <summary>
-    /// Where a node is out for no other reason than that the gang's pod has ended there, in the same words, it is back once the gang is
-    /// gone.
-    /// </summary>
-    private static ClusterSnapshot Once(ClusterSnapshot seen, GangId gone)
-    {
-        var ended = seen.Pods.Where(p => p.Gang == gone && p.Phase == PodPhase.Exited).ToLookup(p => p.Node, p => p.Reason);
-        return seen with
-        {
-            Nodes = [.. seen.Nodes.Select(n => n.Health == NodeHealth.NotReady && ended[n.Id].Contains(n.Reason)
-                ? n with { Health = NodeHealth.Ready } : n)],
         };
     }
 

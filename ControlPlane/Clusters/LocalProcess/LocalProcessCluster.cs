@@ -290,15 +290,19 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
 
     private NodeSeen ToNode(string name, ImmutableArray<PodSeen> pods)
     {
-        var (health, reason) = (_stopping, pods.FirstOrDefault(p => p.Node.Name == name && p.Phase == PodPhase.Exited)) switch
+        var ended = pods.FirstOrDefault(p => p.Node.Name == name && p.Phase == PodPhase.Exited);
+        var (health, reason, until) = (_stopping, ended) switch
         {
-            (true, _) => (NodeHealth.NotReady, "the local cluster is stopping"),
+            (true, _) => (NodeHealth.NotReady, "the local cluster is stopping", default(GangId?)),
             // Until its gang is deleted, which makes certain that nothing of it runs.
-            (_, { ExitCode: not 0 } dead) => (NodeHealth.NotReady, dead.Reason),
+            (_, { ExitCode: not 0 } dead) => (NodeHealth.NotReady, dead.Reason, dead.Gang),
             _ when _deaths.TryGetValue(name, out var death) && _clock.GetElapsedTime(death.Stamp) < RememberDeath =>
-                (NodeHealth.Ready, $"ready again; at {death.At:HH:mm:ss} UTC {death.Reason}"),
-            _ => (NodeHealth.Ready, "ready"),
+                (NodeHealth.Ready, $"ready again; at {death.At:HH:mm:ss} UTC {death.Reason}", null),
+            _ => (NodeHealth.Ready, "ready", null),
         };
-        return new NodeSeen(new NodeId(name), health, reason, _options.SlotsPerNode, ImmutableDictionary<string, string>.Empty);
+        return new NodeSeen(new NodeId(name), health, reason, _options.SlotsPerNode, ImmutableDictionary<string, string>.Empty)
+        {
+            OutUntilGone = until,
+        };
     }
 }

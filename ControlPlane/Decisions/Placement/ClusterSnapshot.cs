@@ -28,6 +28,11 @@ public sealed record NodeSeen(NodeId Id, NodeHealth Health, string Reason, int S
 
     /// <summary>The newest test of it; null: it was never tested.</summary>
     public NodeTest? Test { get; init; }
+
+    /// <summary>
+    /// It is out for no other reason than that this gang's pod has ended there, and sound once that gang is gone. Null: else.
+    /// </summary>
+    public GangId? OutUntilGone { get; init; }
 }
 
 public enum PodPhase
@@ -71,6 +76,12 @@ public sealed record ClusterSnapshot(ImmutableArray<NodeSeen> Nodes, ImmutableAr
     /// What runs there can train with shares of experts that differ in size. No worker of ours can: simulated ranks alone.
     /// </summary>
     public bool DealsUnevenly { get; init; }
+
+    /// <summary>As it will be once this gang is gone.</summary>
+    public ClusterSnapshot Without(GangId gone) => this with
+    {
+        Nodes = [.. Nodes.Select(n => n.OutUntilGone == gone ? n with { Health = NodeHealth.Ready, OutUntilGone = null } : n)],
+    };
 
     /// <summary>A node that is worse than cordoned stays what it is.</summary>
     public ClusterSnapshot With(ImmutableArray<Cordon> cordons) => cordons.IsEmpty ? this : this with

@@ -136,13 +136,14 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         var pod = Assert.Single(seen.Pods);
         Assert.Equal((PodPhase.Exited, 137), (pod.Phase, pod.ExitCode));
         Assert.Contains("signal 9", pod.Reason, StringComparison.Ordinal);
-        Assert.Equal(NodeHealth.NotReady, seen.Nodes[0].Health);
-        Assert.Equal(NodeHealth.Ready, seen.Nodes[1].Health);
+        Assert.Equal((NodeHealth.NotReady, Gang(1).Id), (seen.Nodes[0].Health, seen.Nodes[0].OutUntilGone));
+        Assert.Equal((NodeHealth.Ready, NodeHealth.Ready), (seen.Nodes[1].Health, seen.Without(Gang(1).Id).Nodes[0].Health));
+        Assert.Equal(NodeHealth.NotReady, seen.Without(Gang(2).Id).Nodes[0].Health);
 
         Assert.True(await cluster.DeletePods(Gang(1).Id, [], "the agent was lost", Cancelled));
         Assert.All(processes, p => Assert.False(ProcessTable.Alive(p)));
         var node = (await cluster.Observe(Cancelled)).Nodes[0];
-        Assert.Equal(NodeHealth.Ready, node.Health);
+        Assert.Equal((NodeHealth.Ready, null), (node.Health, node.OutUntilGone));
         Assert.Contains("signal 9", node.Reason, StringComparison.Ordinal);
         await cluster.CreatePods(Gang(2), Cancelled);
         Assert.Equal(PodPhase.Running, Assert.Single((await cluster.Observe(Cancelled)).Pods).Phase);
