@@ -44,32 +44,15 @@ internal sealed partial class ClusterGrain(
             return PlacementForesight.InStead(await Question(cancellation, request.InStead), InClockTime(request));
         }
 
-        if (Held(request) is { } held)
+        if (state.State.Book.HeldBy(request) is { } held)
         {
             return held;
         }
 
-        if (!state.State.Waiting.Any(w => w.Id == request.Id))
-        {
-            await Save(state.State with
-            {
-                Waiting = state.State.Waiting.RemoveAll(w => w.Stage == request.Stage).Add(InClockTime(request)),
-            });
-        }
-
+        await Save(state.State.Book.Asked(InClockTime(request)));
         var question = await Question(cancellation);
         var answer = PlacementQueue.Decide(question);
-        if (!answer.Placed.IsEmpty)
-        {
-            var grants = answer.Placed.Select(p => p.Grant).ToImmutableArray();
-            await Save(state.State with
-            {
-                Held = state.State.Held.AddRange(grants),
-                Waiting = state.State.Waiting.RemoveAll(w => grants.Any(g => g.Id == w.Id)),
-                Moves = state.State.Moves.RemoveAll(m => grants.Any(g => g.Stage == m.Stage)),
-            });
-        }
-
+        await Save(state.State.Book.Granted(answer.Placed));
         WorkFirst(answer.Placed.Select(p => p.Grant));
         (pending, order) = (WithForecast(question, answer), answer.Order);
         await Preempt(answer.Preemptions);
@@ -80,28 +63,11 @@ internal sealed partial class ClusterGrain(
 
     public async Task Release(GangId gang, ImmutableArray<NodeId> nodes, CancellationToken cancellation)
     {
-        if (!nodes.IsEmpty)
+        var book = state.State.Book.Released(gang, nodes);
+        if (book != state.State.Book)
         {
-            if (state.State.Held.Any(h => h.Id == gang && h.Nodes.Any(nodes.Contains)))
-            {
-                await Save(state.State with
-                {
-                    Held = [.. state.State.Held.Select(h => h.Id == gang ? h with { Nodes = h.Nodes.RemoveRange(nodes) } : h)],
-                });
-            }
-
-            return;
-        }
-
-        var next = state.State with
-        {
-            Held = state.State.Held.RemoveAll(h => h.Id == gang),
-            Waiting = state.State.Waiting.RemoveAll(w => w.Id == gang),
-            GivingWay = state.State.GivingWay.RemoveAll(p => p.Victim == gang),
-        };
-        if (next.Held.Length + next.Waiting.Length < state.State.Held.Length + state.State.Waiting.Length)
-        {
-            await Save(next);
+            var givingWay = nodes.IsEmpty ? state.State.GivingWay.RemoveAll(p => p.Victim == gang) : state.State.GivingWay;
+            await Save(state.State.With(book) with { GivingWay = givingWay });
         }
     }
 
@@ -165,11 +131,9 @@ internal sealed partial class ClusterGrain(
     private async Task<bool> Exists(NodeId node, CancellationToken cancellation) =>
         (await cluster.Observe(cancellation)).Nodes.Any(n => n.Id == node);
 
-    private PlacementDecision.Placed? Held(GangRequest request) =>
-        state.State.Held.FirstOrDefault(h => h.Id == request.Id) is { } grant
-            ? new PlacementDecision.Placed(grant, $"holds {Words.Nodes(grant.Nodes)}") : null;
-
     private ImmutableHashSet<GangId> HeldGangs => [.. state.State.Held.Select(h => h.Id)];
+
+    private Task Save(GangBook book) => book == state.State.Book ? Task.CompletedTask : Save(state.State.With(book));
 
     private Task Save(ClusterRecord next) => Save(next, []);
 

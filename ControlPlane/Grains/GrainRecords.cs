@@ -41,6 +41,9 @@ public sealed record ClusterRecord : IWithActs
     [JsonIgnore]
     public ImmutableArray<AuditAct> Acts { get; init; } = [];
 
+    [JsonIgnore]
+    public GangBook Book => new(Held, Waiting, Moves);
+
     public ImmutableArray<GangRequest> Waiting { get; init; } = [];
 
     public ImmutableArray<GangGrant> Held { get; init; } = [];
@@ -59,4 +62,6 @@ public sealed record ClusterRecord : IWithActs
 
     /// <summary>What people did, for the ledger, written with what it tells of. Those that were told go with a later write.</summary>
     public ImmutableArray<RunEvent> Outbox { get; init; } = [];
+
+    public ClusterRecord With(GangBook book) => this with { Held = book.Held, Waiting = book.Waiting, Moves = book.Moves };
 }

@@ -49,6 +49,8 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     private readonly Dictionary<StageId, StageEngine> engines = [];
     private readonly Dictionary<string, RunEngine> runEngines = [];
 
+    // Written, as runs and stages are.
+    private GangBook book = GangBook.Empty;
     private (PlacementQuestion Question, PlacementAnswer Answer)? asked;
 
     /// <summary>Written; a crash forgets none of it.</summary>
@@ -56,9 +58,9 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     public Dictionary<StageId, Stage> Stages { get; } = [];
 
-    public ImmutableArray<GangGrant> Held { get; private set; } = [];
+    public ImmutableArray<GangGrant> Held => book.Held;
 
-    public ImmutableArray<GangRequest> Waiting { get; private set; } = [];
+    public ImmutableArray<GangRequest> Waiting => book.Waiting;
 
     /// <summary>Every event told, in order.</summary>
     public List<RunEvent> Told { get; } = [];
@@ -224,12 +226,8 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
             case StageEffect.EndPods end:
                 end.Certain = end.Nodes.IsEmpty ? cluster.DeletePods(end.Gang) : cluster.DeletePods(end.Gang, [.. end.Nodes]);
                 break;
-            case StageEffect.Release { Nodes: [_, ..] } some:
-                Held = [.. Held.Select(h => h.Id == some.Gang ? h with { Nodes = h.Nodes.RemoveRange(some.Nodes) } : h)];
-                break;
             case StageEffect.Release release:
-                Held = Held.RemoveAll(h => h.Id == release.Gang);
-                Waiting = Waiting.RemoveAll(w => w.Id == release.Gang);
+                book = book.Released(release.Gang, release.Nodes);
                 break;
             default:
                 throw new UnreachableException($"effect {effect}");
@@ -238,28 +236,19 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     private PlacementDecision? Place(GangRequest request)
     {
-        if (request.InStead is not null)
+        if (request.InStead is { } gang)
         {
-            return PlacementForesight.InStead(new PlacementQuestion(Seen(), Held, Waiting, policy, clock()), request);
+            return PlacementForesight.InStead(Question(Seen().Without(gang)), request);
         }
 
-        if (Held.FirstOrDefault(h => h.Id == request.Id) is { } held)
+        if (book.HeldBy(request) is { } held)
         {
-            return new PlacementDecision.Placed(held, $"holds {held.Nodes.Length} nodes");
+            return held;
         }
 
-        if (!Waiting.Any(w => w.Id == request.Id))
-        {
-            Waiting = Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request);
-        }
-
-        var answer = Ask(new PlacementQuestion(Seen(), Held, Waiting, policy, clock()));
-        foreach (var placed in answer.Placed)
-        {
-            Held = Held.Add(placed.Grant);
-            Waiting = Waiting.RemoveAll(w => w.Id == placed.Grant.Id);
-        }
-
+        book = book.Asked(request);
+        var answer = Ask(Question(Seen()));
+        book = book.Granted(answer.Placed);
         EndWhereDrawn();
         foreach (var preemption in answer.Preemptions)
         {
@@ -280,6 +269,8 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
         return asked.Value.Answer;
     }
+
+    private PlacementQuestion Question(ClusterSnapshot seen) => new(seen, Held, Waiting, policy, clock());
 
     private ClusterSnapshot Seen() => cluster.Observe().With(policy, clock());
 
