@@ -31,6 +31,9 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
                dsops-worker bench --forming LOSSES --parallel dp=N,ep=N,pp=N [--device cpu|cuda]
                  kills a rank of such a gang again and again and times, by phases, how long it is until
                  all others and a waiting process in its place have their next sum, one line of JSON each
+               dsops-worker bench --forming LOSSES --parallel dp=N --shrink anew|nccl [--device cpu|cuda]
+                 the same, and nobody takes its place: the others connect anew, or shrink what they had
+                 by ncclCommShrink (cuda)
                dsops-worker bench --checkpoint MIB --folder FOLDER [--device cpu|cuda]
                  times how long steps wait for saves of a state of that size to FOLDER, how fast they
                  are written beside dd, and keeping and restoring it in memory, one line of JSON
@@ -46,11 +49,20 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
 
     /// <summary>Null: that is not what was asked for.</summary>
     /// <exception cref="InvalidDataException">The layout is written wrongly.</exception>
-    public static (int Losses, GangLayout Layout, string Device)? Forming(string[] args) => args switch
+    public static (int Losses, GangLayout Layout, string Shrink, string Device)? Forming(string[] args) => args switch
     {
         ["--forming", var count, "--parallel", var layout, .. var rest] when Count(count) is { } losses
-            && rest is [] or ["--device", "cpu" or "cuda"] && ModelVerbs.Few(GangLayout.Parse(layout)) is { Ranks: > 1 } gang =>
-            (losses, gang, rest.Length == 0 ? "cpu" : rest[1]),
+            && Ends(rest) is var (shrink, device) && ModelVerbs.Few(GangLayout.Parse(layout)) is { Ranks: > 1 } gang
+            && (shrink.Length == 0 || gang is { Pipeline: 1, Tensor: 1, Expert: 1 }) => (losses, gang, shrink, device),
+        _ => null,
+    };
+
+    private static (string Shrink, string Device)? Ends(string[] rest) => rest switch
+    {
+        [] => ("", "cpu"),
+        ["--device", "cpu" or "cuda"] => ("", rest[1]),
+        ["--shrink", "anew"] => ("anew", "cpu"),
+        ["--shrink", "anew", "--device", "cpu" or "cuda"] or ["--shrink", "nccl", "--device", "cuda"] => (rest[1], rest[3]),
         _ => null,
     };
 

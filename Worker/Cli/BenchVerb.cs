@@ -35,7 +35,7 @@ internal static class BenchVerb
             }
             if (BenchOptions.Forming(args) is { } forming)
             {
-                Form(forming.Losses, forming.Layout, forming.Device, output, errors);
+                Form(forming, output, errors);
                 return 0;
             }
             if (BenchOptions.Checkpoint(args) is { } state)
@@ -141,18 +141,16 @@ internal static class BenchVerb
         }
     }
 
-    private static void Form(int losses, GangLayout layout, string device, TextWriter output, TextWriter errors)
+    private static void Form(
+        (int Losses, GangLayout Layout, string Shrink, string Device) asked, TextWriter output, TextWriter errors)
     {
-        var work = new FormingWork { WorldSize = layout.Ranks, Layout = layout.ToProto(), Device = device };
-        var all = FormingGang.Run(work, losses, seed: 1, errors);
-        foreach (var formed in all)
-        {
-            output.WriteLine(JsonSerializer.Serialize(formed, Json));
-        }
+        var (losses, layout, shrink, device) = asked;
+        var all = FormingGang.Run(
+            layout, device, shrink, losses, seed: 1, formed => output.WriteLine(JsonSerializer.Serialize(formed, Json)), errors);
         output.WriteLine(JsonSerializer.Serialize(
             new
             {
-                parallel = layout.InWords, device, losses, carrier = all[0].Carrier,
+                parallel = layout.InWords, device, shrink = shrink.Length > 0 ? shrink : null, losses, carrier = all[0].Carrier,
                 median = Phases(all, 0.5), of95 = Phases(all, 0.95),
             },
             Json));

@@ -21,13 +21,15 @@ internal sealed record Formed(
 
 /// <summary>
 /// A gang of rank processes on this machine that loses one of them again and again. A process that waits, as an agent keeps one, takes its
-/// place; the others form anew in theirs.
+/// place, and the others form anew in theirs; or they go on without it, and it takes its place only for the next loss.
 /// </summary>
 internal sealed class FormingGang : IDisposable
 {
     private readonly Channel<AgentNews> _news = Channel.CreateUnbounded<AgentNews>();
     private readonly RankPort _port;
-    private readonly FormingWork _work;
+    private readonly GangLayout _layout;
+    private readonly string _device;
+    private readonly string _shrink;
     private readonly TextWriter _errors;
     private readonly Random _draws;
     private readonly List<RankProcess> _processes = [];
@@ -35,24 +37,28 @@ internal sealed class FormingGang : IDisposable
     private readonly HashSet<int> _lost = [];
     private readonly SpawnThread _spawn = new();
 
-    // By rank: whose process it is.
+    // By rank: whose process it is, and which GPU that has.
     private readonly int[] _seats;
+    private readonly Dictionary<int, int> _gpus = [];
     private int _standby;
     private long _term;
 
-    private FormingGang(FormingWork work, int seed, TextWriter errors)
+    private FormingGang(GangLayout layout, string device, string shrink, int seed, TextWriter errors)
     {
-        (_work, _errors, _draws) = (work, errors, new Random(seed));
+        (_layout, _device, _shrink, _errors, _draws) = (layout, device, shrink, errors, new Random(seed));
         _port = new RankPort(_news.Writer);
-        _seats = [.. Enumerable.Range(0, work.WorldSize)];
+        _seats = [.. Enumerable.Range(0, layout.Ranks)];
     }
 
+    /// <param name="shrink">Empty: a waiting process takes the lost one's place. "anew" or "nccl": nobody does.</param>
+    /// <param name="told">Is told of each loss, once the others go on.</param>
     /// <returns>One for each loss.</returns>
     /// <exception cref="InvalidDataException">A rank ended by itself.</exception>
-    public static IReadOnlyList<Formed> Run(FormingWork work, int repeats, int seed, TextWriter errors)
+    public static IReadOnlyList<Formed> Run(
+        GangLayout layout, string device, string shrink, int repeats, int seed, Action<Formed> told, TextWriter errors)
     {
-        using var gang = new FormingGang(work, seed, errors);
-        return gang.Repeat(repeats).GetAwaiter().GetResult();
+        using var gang = new FormingGang(layout, device, shrink, seed, errors);
+        return gang.Repeat(repeats, told).GetAwaiter().GetResult();
     }
 
     public void Dispose()
@@ -62,14 +68,14 @@ internal sealed class FormingGang : IDisposable
         _spawn.Dispose();
     }
 
-    private async Task<IReadOnlyList<Formed>> Repeat(int repeats)
+    private async Task<IReadOnlyList<Formed>> Repeat(int repeats, Action<Formed> told)
     {
         for (var slot = 0; slot < _seats.Length; slot++)
         {
-            await Start();
+            _gpus[await Start()] = slot;
         }
         await Until(() => _seats.All(_doors.ContainsKey));
-        await Form();
+        await Form(_seats, lost: null);
         var all = new List<Formed>();
         for (var i = 0; i < repeats; i++)
         {
@@ -79,6 +85,12 @@ internal sealed class FormingGang : IDisposable
             var rank = _draws.Next(_seats.Length);
             await Prepare(rank);
             all.Add(await Lose(rank));
+            told(all[^1]);
+            if (_shrink.Length > 0 && i + 1 < repeats)
+            {
+                await LeaveAll([.. _seats.Where(slot => slot != _standby)]);
+                await Form(_seats, lost: null);
+            }
         }
         return all;
     }
@@ -104,7 +116,8 @@ internal sealed class FormingGang : IDisposable
         });
         var letGo = Stopwatch.GetElapsedTime(began).TotalSeconds;
         _seats[rank] = _standby;
-        var times = await Form();
+        _gpus[_standby] = _gpus[victim];
+        var times = await (_shrink.Length == 0 ? Form(_seats, lost: null) : Form([.. _seats.Where(slot => slot != _standby)], lost: rank));
         return new Formed(
             rank, noticed, letGo - noticed, times.Max(t => t.DeviceSeconds), times.Max(t => t.SocketsSeconds),
             times.Max(t => t.GpusSeconds), times.Max(t => t.FirstCallSeconds), Stopwatch.GetElapsedTime(began).TotalSeconds,
@@ -113,23 +126,50 @@ internal sealed class FormingGang : IDisposable
 
     private async Task Prepare(int rank)
     {
-        _processes[_standby].Send(new RankOrder { Prepare = new RankPrepare { Device = _work.Device, LocalRank = rank } });
+        _processes[_standby].Send(new RankOrder { Prepare = new RankPrepare { Device = _device, LocalRank = _gpus[_seats[rank]] } });
         var prepared = false;
         await Until(() => prepared, news => prepared |= news is AgentNews.Said { Report.Prepared: not null });
     }
 
-    /// <summary>The next term, from the launch until each rank has told its times.</summary>
-    private async Task<IReadOnlyList<FormingTimes>> Form()
+    /// <summary>They break off what they do, in their processes.</summary>
+    private async Task LeaveAll(int[] slots)
     {
-        var members = _seats.Select((slot, rank) => new Parallel.GangMember(rank, "127.0.0.1", _doors[slot]));
+        var left = new HashSet<int>();
+        Array.ForEach(slots, slot => _processes[slot].Send(new RankOrder { Regroup = new RankRegroup() }));
+        await Until(() => left.Count == slots.Length, news =>
+        {
+            if (news is AgentNews.Said { Report.LeftGang: not null } said)
+            {
+                left.Add(said.Slot);
+            }
+        });
+    }
+
+    /// <summary>The next term, from the launch until each rank has told its times.</summary>
+    /// <param name="seats">By rank: whose process it is.</param>
+    /// <param name="lost">The rank of the term before that has no place in this one; null: each has.</param>
+    private async Task<IReadOnlyList<FormingTimes>> Form(int[] seats, int? lost)
+    {
+        var members = seats.Select((slot, rank) => new Parallel.GangMember(rank, "127.0.0.1", _doors[slot]));
         var token = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
         var roster = Rosters.ToProto(Roster.Of("forming", ++_term, token, members));
-        for (var rank = 0; rank < _seats.Length; rank++)
+        var layout = lost is null ? _layout : _layout with { Ranks = seats.Length };
+        for (var rank = 0; rank < seats.Length; rank++)
         {
-            _processes[_seats[rank]].Send(new RankOrder { Launch = new RankLaunch { Rank = rank, Roster = roster, Forming = _work } });
+            var work = new FormingWork
+            {
+                WorldSize = seats.Length, Layout = layout.ToProto(), Shrinks = _shrink == "nccl",
+                Device = _device == "cuda" ? string.Create(CultureInfo.InvariantCulture, $"cuda:{_gpus[seats[rank]]}") : _device,
+            };
+            if (lost is { } gone && work.Shrinks)
+            {
+                work.Lost.Add(gone);
+            }
+
+            _processes[seats[rank]].Send(new RankOrder { Launch = new RankLaunch { Rank = rank, Roster = roster, Forming = work } });
         }
         var times = new List<FormingTimes>();
-        await Until(() => times.Count == _seats.Length, news =>
+        await Until(() => times.Count == seats.Length, news =>
         {
             if (news is AgentNews.Said { Report.Forming: { } told })
             {

@@ -187,7 +187,7 @@ public sealed class GangMesh : IDisposable
         using var bytes = zeros(NcclId.Bytes, uint8);
         if (makes)
         {
-            using var made = tensor(Bytes(NcclLibrary.NewId()));
+            using var made = NewId();
             group.Send(made, other);
             return Id(made);
         }
@@ -197,7 +197,7 @@ public sealed class GangMesh : IDisposable
 
     private static NcclPlace Place(string key, int[] members, IProcessGroup group, int rank)
     {
-        using var id = group.Own == 0 ? tensor(Bytes(NcclLibrary.NewId())) : zeros(NcclId.Bytes, uint8);
+        using var id = group.Own == 0 ? NewId() : zeros(NcclId.Bytes, uint8);
         group.Broadcast(id, 0);
         return new NcclPlace(key, Id(id), Array.IndexOf(members, rank), members.Length);
     }
@@ -206,13 +206,14 @@ public sealed class GangMesh : IDisposable
 
     private static string Key(int[] members) => string.Join(',', members.Select(m => m.ToString("D5")));
 
-    private static byte[] Bytes(NcclId id)
+    internal static Tensor NewId()
     {
+        var id = NcclLibrary.NewId();
         ReadOnlySpan<byte> bytes = id;
-        return bytes.ToArray();
+        return tensor(bytes.ToArray());
     }
 
-    private static NcclId Id(Tensor bytes)
+    internal static NcclId Id(Tensor bytes)
     {
         var id = new NcclId();
         bytes.data<byte>().ToArray().CopyTo(id);

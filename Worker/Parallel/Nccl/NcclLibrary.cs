@@ -52,6 +52,9 @@ internal static unsafe class NcclLibrary
     /// <summary>The oldest whose communicators can be aborted rank by rank (NVIDIA/nccl#863).</summary>
     public const int Oldest = 21800;
 
+    /// <summary>The oldest that shrinks a communicator.</summary>
+    public const int OldestThatShrinks = 22703;
+
     private static readonly Lazy<nint> Library = new(Find);
 
     /// <summary>As X·10000 + Y·100 + Z; 0: it is not on this machine.</summary>
@@ -84,6 +87,24 @@ internal static unsafe class NcclLibrary
             GroupEnd();
         }
         return communicators;
+    }
+
+    /// <summary>
+    /// Those that are left of a communicator, renumbered without gaps; what its kernels waited for is broken off first. By all that are
+    /// left, and by nobody else. The old one is to be aborted afterwards.
+    /// </summary>
+    /// <param name="lost">By their numbers in it.</param>
+    public static nint Shrink(nint communicator, ReadOnlySpan<int> lost)
+    {
+        const int BreakOffFirst = 1;
+        nint left;
+        var config = NcclConfig.Blocking();
+        fixed (int* first = lost)
+        {
+            Check(((delegate* unmanaged<nint, int*, int, nint*, NcclConfig*, int, int>)Symbol("ncclCommShrink"))(
+                communicator, first, lost.Length, &left, &config, BreakOffFirst), "ncclCommShrink");
+        }
+        return left;
     }
 
     /// <summary>Success, or what went wrong while nobody looked.</summary>

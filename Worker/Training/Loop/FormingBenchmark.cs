@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Parallel;
 using DeepSeekOps.Worker.Parallel.Nccl;
@@ -17,11 +18,11 @@ public static class FormingBenchmark
     /// <param name="device">"cpu" or "cuda".</param>
     /// <param name="sockets">Opens this rank's groups over sockets.</param>
     /// <param name="formed">Is told once, after the first sum.</param>
-    /// <exception cref="Agent.PeerLostException">Another rank is gone.</exception>
+    /// <exception cref="PeerLostException">Another rank is gone.</exception>
     /// <exception cref="CollectiveAbortedException">An order ended it.</exception>
     /// <exception cref="InvalidDataException">The first sum is wrong.</exception>
     public static void Run(
-        GangLayout layout, int rank, string device, Func<SocketMesh> sockets, Action<FormingTimes> formed, CancellationToken stopping)
+        GangLayout layout, int rank, string device, Func<SocketMesh> sockets, Action<FormingTimes> formed, IRankLink link)
     {
         var began = Stopwatch.GetTimestamp();
         var own = RankContext.Entered(ComputeDevice.Choose(device, rank));
@@ -43,7 +44,8 @@ public static class FormingBenchmark
         }
 
         formed(times);
-        using var ending = stopping.Register(() => gang.Mesh.Calls.Abort("the rank is to end"));
+        using var ending = link.Stopping.Register(() => gang.Mesh.Calls.Abort("the rank is to end"));
+        using var leaving = link.Regrouping.Register(() => gang.Mesh.Calls.Abort("the rank is to leave its gang"));
         while (true)
         {
             numbers.zero_();
@@ -52,7 +54,7 @@ public static class FormingBenchmark
         }
     }
 
-    private static void Barrier(SocketMesh mesh)
+    internal static void Barrier(SocketMesh mesh)
     {
         try
         {
@@ -74,7 +76,7 @@ public static class FormingBenchmark
         }
     }
 
-    private static double Lap(ref long began)
+    internal static double Lap(ref long began)
     {
         var now = Stopwatch.GetTimestamp();
         var seconds = Stopwatch.GetElapsedTime(began, now).TotalSeconds;

@@ -111,8 +111,14 @@ public sealed class RankProgram : IDisposable
     {
         LibtorchLoading.SetThreads(1);
         var layout = GangLayout.Of(work.Layout, work.WorldSize);
-        FormingBenchmark.Run(layout, launch.Rank, work.Device.Length > 0 ? work.Device : "cpu", () => Sockets(launch, layout),
-            times => link.Report(new RankReport { Forming = times }), link.Stopping);
+        if (work.Shrinks)
+        {
+            ShrinkingBenchmark.Run(work, launch.Rank, () => Sockets(launch, layout), Told, link);
+            return;
+        }
+
+        FormingBenchmark.Run(layout, launch.Rank, work.Device.Length > 0 ? work.Device : "cpu", () => Sockets(launch, layout), Told, link);
+        void Told(FormingTimes times) => link.Report(new RankReport { Forming = times });
     }
 
     private GangMesh Gang(RankLaunch launch, GangLayout layout, Device device) =>

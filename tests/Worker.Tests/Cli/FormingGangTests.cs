@@ -32,6 +32,9 @@ public sealed class FormingGangTests
     [InlineData("--forming", "2", "--parallel", "dp=1")]
     [InlineData("--forming", "2")]
     [InlineData("--forming", "2", "--parallel", "dp=2", "--device", "tpu")]
+    [InlineData("--forming", "2", "--parallel", "pp=2", "--shrink", "anew")]
+    [InlineData("--forming", "2", "--parallel", "dp=2", "--shrink", "nccl")]
+    [InlineData("--forming", "2", "--parallel", "dp=2", "--shrink", "half")]
     public void What_makes_no_sense_is_answered_by_the_usage(params string[] args)
     {
         var (output, errors) = (new StringWriter(), new StringWriter());
