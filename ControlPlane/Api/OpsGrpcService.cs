@@ -54,6 +54,9 @@ internal sealed class OpsGrpcService(
     public override Task<ListEventsReply> ListEvents(ListEventsRequest request, ServerCallContext context) =>
         history.ListEvents(request, context);
 
+    public override Task<ListRecentEventsReply> ListRecentEvents(ListRecentEventsRequest request, ServerCallContext context) =>
+        history.ListRecentEvents(request, context);
+
     public override Task WatchEvents(ListEventsRequest request, IServerStreamWriter<Event> responseStream, ServerCallContext context) =>
         history.WatchEvents(request, responseStream, context);
 

@@ -45,7 +45,7 @@ internal static partial class Examples
         ["show"] = ["dsops show mini", "dsops show mini --json | jq '.stages[] | {name, state, step, loss}'"],
         ["compare"] = ["dsops compare mini mini-2", "dsops compare mini mini-2 mini-3 --stage pretrain --step 200",
             "dsops compare mini mini-2 --json | jq .differences"],
-        ["events"] = ["dsops events mini", "dsops events mini -f"],
+        ["events"] = ["dsops events mini", "dsops events mini -f", "dsops events --since 12h --warnings"],
         ["logs"] = ["dsops logs mini", "dsops logs mini -f --rank 0", "dsops logs mini --stage pretrain --attempt 1 --contains error"],
         ["why"] = ["dsops why --log rank-0.log --exit 137", "dsops why --log slurm-4711.out --json | jq -r .class",
             "kubectl logs job/train --previous | dsops why --log - --exit 1"],

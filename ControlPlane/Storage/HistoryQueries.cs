@@ -25,6 +25,19 @@ public sealed record CheckpointPlace(DateTime At, long Step, string Stage)
         ? new CheckpointPlace(new DateTime(at, DateTimeKind.Utc), made, stage) : null;
 }
 
+/// <summary>The oldest event of a page of all runs: older ones are on the next.</summary>
+public sealed record EventPlace(DateTime At, long Number, string Run)
+{
+    public static EventPlace Of(NumberedEvent item) => new(item.Event.At.UtcDateTime, item.Number, item.Event.Run);
+
+    public string ToToken() => PageToken.Write($"{At.Ticks}", $"{Number}", Run);
+
+    /// <summary>Null: it is none of ours.</summary>
+    public static EventPlace? FromToken(string token) => PageToken.Read(token, 3) is [var ticks, var number, var run]
+        && PageToken.Number(ticks) is { } at && at <= DateTime.MaxValue.Ticks && PageToken.Number(number) is { } place
+        ? new EventPlace(new DateTime(at, DateTimeKind.Utc), place, run) : null;
+}
+
 /// <summary>History for people. Nothing here is ever read to decide.</summary>
 public sealed class HistoryQueries(OpsConnections connections, ChangeFeed feed)
 {
@@ -48,6 +61,30 @@ public sealed class HistoryQueries(OpsConnections connections, ChangeFeed feed)
         var rows = await context.Events.Where(e => e.Run == run).OrderByDescending(e => e.Number).Take(Math.Clamp(limit, 1, PageMax))
             .Select(e => e.Body).ToListAsync(cancellation);
         return rows.ConvertAll(LedgerJson.Read<RunEvent>);
+    }
+
+    /// <summary>Of all runs, newest first.</summary>
+    /// <param name="since">Null: of all times.</param>
+    /// <param name="before">Null: from the newest on.</param>
+    /// <param name="team">The only team whose runs may be seen; empty: all.</param>
+    public async Task<List<NumberedEvent>> Recent(
+        DateTimeOffset? since, EventPlace? before, int limit, string team, CancellationToken cancellation)
+    {
+        string ofTeam = team.ToLowerInvariant();
+        await using var context = connections.Context();
+        var from = (since ?? DateTimeOffset.UnixEpoch).UtcDateTime;
+        var found = context.Events.Where(e => e.At >= from)
+            .Where(e => ofTeam == "" || context.RunList.Any(r => r.Name == e.Run && r.Team == ofTeam));
+        if (before is not null)
+        {
+            var (at, number, run) = before;
+            found = found.Where(e => e.At < at
+                || (e.At == at && (e.Number < number || (e.Number == number && string.Compare(e.Run, run) < 0))));
+        }
+
+        var rows = await found.OrderByDescending(e => e.At).ThenByDescending(e => e.Number).ThenByDescending(e => e.Run)
+            .Take(Math.Clamp(limit, 1, PageMax)).Select(e => new { e.Number, e.Body }).ToListAsync(cancellation);
+        return rows.ConvertAll(r => new NumberedEvent(r.Number, LedgerJson.Read<RunEvent>(r.Body)));
     }
 
     /// <summary>The events after a number, then each new one as it is written.</summary>

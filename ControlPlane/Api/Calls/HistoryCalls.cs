@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.ControlPlane.Storage;
@@ -26,6 +27,22 @@ internal sealed class HistoryCalls(
         var events = await history.EventsAfter(run, Checked.NotNegative(request.After, "after"), size, context.CancellationToken);
         var shown = Bounded.First([.. events.Select(item => item.Event.ToProto(item.Number))]);
         return new ListEventsReply { Events = { shown }, More = events.Count == size || shown.Count < events.Count };
+    }
+
+    public async Task<ListRecentEventsReply> ListRecentEvents(ListRecentEventsRequest request, ServerCallContext context)
+    {
+        int size = Checked.PageSize(request.PageSize, EventsUsual, Checked.PageMost);
+        DateTimeOffset? since = request.Since is null ? null : Checked.Time(request.Since, "since");
+        var before = request.PageToken.Length == 0 ? null : EventPlace.FromToken(request.PageToken)
+            ?? throw Checked.Invalid($"pageToken '{Checked.Shown(request.PageToken)}' is not one of this control plane's; leave it out "
+                + "to begin with the newest.");
+        var found = await history.Recent(since, before, size, Gate.Of(context).Team, context.CancellationToken);
+        var shown = Bounded.First([.. found.Select(item => item.Event.ToProto(item.Number))]);
+        bool more = found.Count == size || shown.Count < found.Count;
+        return new ListRecentEventsReply
+        {
+            Events = { shown }, NextPageToken = more && shown.Count > 0 ? EventPlace.Of(found[shown.Count - 1]).ToToken() : "",
+        };
     }
 
     public Task WatchEvents(ListEventsRequest request, IServerStreamWriter<Event> responseStream, ServerCallContext context) =>

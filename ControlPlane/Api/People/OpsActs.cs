@@ -60,7 +60,7 @@ internal static class OpsActs
             "Foresee"),
         .. Looks(Reach.Run, "GetRun", "WatchRun", "CloneRun", "ListEvents", "WatchEvents", "GetIncident", "ScoreDrill", "GetTrace",
             "ListTraces", "ListCheckpoints", "GetLogs", "WatchLogs", "ListRanks", "ListSeries", "GetExpertLoad", "WatchExpertLoad"),
-        .. Looks(Reach.RunOrList, "ListRuns", "WatchRuns", "ListIncidents"),
+        .. Looks(Reach.RunOrList, "ListRuns", "WatchRuns", "ListIncidents", "ListRecentEvents"),
         .. Looks(Reach.RunOrEveryTeam, "ListAudit"),
         .. Looks(Reach.EveryTeam, "VerifyAudit"),
         // It looks whether files are there that the text names.

@@ -26,6 +26,7 @@ internal sealed class EventTable : IEntityTypeConfiguration<EventRow>
     {
         table.ToTable("event").HasKey(e => new { e.Run, e.Number });
         table.HasIndex(e => new { e.Run, e.Digest }).IsUnique();
+        table.HasIndex(e => new { e.At, e.Number, e.Run });
     }
 }
 

@@ -52,7 +52,7 @@ public sealed class CommandLineTests
     {
         string[][] wrong = [["runz"], ["show"], ["show", "a", "--data-dir", "/nowhere"], ["queue", "move", "x"],
             ["incidents", "hold", "mini", "--for", "x"], ["why"], ["plan", "no.yaml"], ["spikes", "no.csv"], ["cluster", "drain"],
-            ["dev", "--port", "x"]];
+            ["dev", "--port", "x"], ["events", "--follow"], ["events", "--after", "3"], ["events", "mini", "--since", "night"]];
         foreach (string[] words in wrong)
         {
             var (code, output, error) = await Run(60, words);

@@ -123,7 +123,7 @@ public sealed class RunListTests(PrivatePostgres postgres)
         }
     }
 
-    private static RunView Run(string name, string state, int minute) => new(
+    internal static RunView Run(string name, string state, int minute) => new(
         name, minute == 0 ? "oldest" : "research", state, "", Began.AddMinutes(minute), null, ImmutableArray<StageView>.Empty, "text",
         false)
     {

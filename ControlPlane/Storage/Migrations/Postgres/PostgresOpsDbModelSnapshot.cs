@@ -234,6 +234,9 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Postgres
                         .IsUnique()
                         .HasDatabaseName("ix_event_run_digest");
 
+                    b.HasIndex("At", "Number", "Run")
+                        .HasDatabaseName("ix_event_at_number_run");
+
                     b.ToTable("event", (string)null);
                 });
 

@@ -229,6 +229,9 @@ namespace DeepSeekOps.ControlPlane.Storage.Migrations.Sqlite
                         .IsUnique()
                         .HasDatabaseName("ix_event_run_digest");
 
+                    b.HasIndex("At", "Number", "Run")
+                        .HasDatabaseName("ix_event_at_number_run");
+
                     b.ToTable("event", (string)null);
                 });
 
