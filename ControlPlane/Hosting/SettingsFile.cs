@@ -2,7 +2,6 @@ using System.Text.RegularExpressions;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.Recipes;
-using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
@@ -37,11 +36,11 @@ internal static partial class SettingsFile
     }
 
     /// <summary>Whether it has a part for Kubernetes, whatever else is wrong with it.</summary>
-    public static bool NamesKubernetes(string? file)
+    public static async Task<bool> NamesKubernetes(string? file, CancellationToken cancellation)
     {
         try
         {
-            return file is not null && Part().IsMatch(NamedFile.ReadText(file, BytesMax));
+            return file is not null && Part().IsMatch(await FileLooks.ReadText(file, BytesMax, cancellation));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)
         {

@@ -25,7 +25,7 @@ internal static class DoctorVerb
         options.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
-            var asked = options.Read(parsed);
+            var asked = await options.Read(parsed, cancellation);
             var diagnosis = await new Examination(asked, TimeProvider.System).Run(cancellation);
             if (parsed.WantsJson())
             {
@@ -159,12 +159,12 @@ internal static class DoctorVerb
             [cluster, settings, kubeconfig, database, databaseFile, port, grpcPort, agents, monitoring, silo, deputy, keyFile, rebind,
                 submit, nodes, ranks, .. others], command.Add);
 
-        public ExaminationAsked Read(ParseResult parsed)
+        public async Task<ExaminationAsked> Read(ParseResult parsed, CancellationToken cancellation)
         {
-            var (text, refused) = Connection(parsed);
+            var (text, refused) = await Connection(parsed.GetValue(database), parsed.GetValue(databaseFile), cancellation);
             string? file = parsed.GetValue(settings);
             string word = parsed.GetValue(cluster) is { Length: > 0 } written ? written
-                : SettingsFile.NamesKubernetes(file) ? "kubernetes" : "local";
+                : await SettingsFile.NamesKubernetes(file, cancellation) ? "kubernetes" : "local";
             return new ExaminationAsked(new ControlPlaneOptions
             {
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
@@ -179,16 +179,25 @@ internal static class DoctorVerb
 
         private static IPEndPoint? Address(string? text) => text is null ? null : IPEndPoint.Parse(text);
 
-        /// <summary>A file that cannot be read is a finding here, among the others.</summary>
-        private (string? Text, RefusalException? Refused) Connection(ParseResult parsed)
+        /// <summary>A file that cannot be read, or never answers, is a finding here, among the others.</summary>
+        private static async Task<(string? Text, RefusalException? Refused)> Connection(
+            string? option, string? file, CancellationToken cancellation)
         {
             try
             {
-                return (DatabaseText.From(parsed.GetValue(database), parsed.GetValue(databaseFile)), null);
+                var read = Task.Factory.StartNew(
+                    () => DatabaseText.From(option, file), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                return (await read.WaitAsync(Examination.Patience, cancellation), null);
             }
             catch (RefusalException e)
             {
                 return (null, e);
+            }
+            catch (TimeoutException e)
+            {
+                return (null, new RefusalException(
+                    $"--database-file {file} gives no answer within {Examination.Patience.TotalSeconds:0} s.",
+                    "Look after the disk or network mount that it is on; a pipe has to be written to.", ExitCode.Failed, e));
             }
         }
     }

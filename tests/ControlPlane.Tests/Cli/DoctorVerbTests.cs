@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -8,7 +9,7 @@ using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Cli;
 
-/// <summary>`dsops doctor` on real files and ports of this machine; a cluster of its own it needs not. Two seconds in all.</summary>
+/// <summary>`dsops doctor` on real files and ports of this machine; a cluster of its own it needs not. Two seconds of work.</summary>
 public sealed class DoctorVerbTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("dsops-doctor-").FullName;
@@ -64,6 +65,24 @@ public sealed class DoctorVerbTests : IDisposable
         Assert.Equal(ExitCode.Unwell, code);
         Is(JsonNode.Parse(output)!, "data.key", "fault", "mode 0440");
         Is(JsonNode.Parse(output)!, "database.connect", "fault", "cannot be read");
+    }
+
+    /// <summary>As a network mount that hangs: a pipe that nobody writes to. Five seconds of waiting.</summary>
+    [Fact]
+    public async Task A_file_that_never_answers_is_told_and_keeps_nothing_else_from_being_told()
+    {
+        string pipe = Path.Combine(folder, "pipe");
+        using (var made = Process.Start("mkfifo", pipe))
+        {
+            await made.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        var (code, output) = await Run("--json", "--database-file", pipe);
+        Assert.Equal(ExitCode.Unwell, code);
+        Is(JsonNode.Parse(output)!, "database.connect", "fault", "no answer within 5 s");
+        Assert.Contains("data.space", output, StringComparison.Ordinal);
+        // Lets go of whoever still waits to read.
+        await using var writer = new FileStream(pipe, FileMode.Open, FileAccess.Write);
     }
 
     /// <summary>A command line of `dev` or `serve` is one of `doctor`.</summary>
