@@ -55,7 +55,6 @@ internal static class Provocations
         new("time-limit", "cpu-3", "ulimit -S -t 3; exec $RANK"),
         new("time-limit", "timeout", "timeout 2 bash -c 'DSOPS_AGENT_PID=$PPID exec $RANK'"),
         new("limit-reached", "file-size", "trap '' XFSZ; ulimit -f 100; DOTNET_EnableWriteXorExecute=0 exec $RANK"),
-        new("host-out-of-memory", "gc-heap-4M", "DOTNET_GCHeapHardLimit=0x400000 exec $RANK"),
         new("host-out-of-memory", "address-space-3G", "ulimit -v 1500000; exec $RANK"),
         new("host-out-of-memory", "gc-heap-3M", "DOTNET_GCHeapHardLimit=0x300000 exec $RANK"),
         new("host-out-of-memory", "address-space", "ulimit -v 700000; DOTNET_GCHeapHardLimit=0x4000000 exec $RANK"),

@@ -42,6 +42,9 @@ public sealed record ExitClass(string Id, string Cause, string Fix, Retry Retry)
 
     /// <summary>The machine that it ran on broke: the next launch goes elsewhere.</summary>
     public bool OfTheMachine { get; init; }
+
+    /// <summary>A warning says that it will come, and then a signal ends the process.</summary>
+    public bool Announced { get; init; }
 }
 
 /// <summary>The kinds of end that are told apart, each once. docs/exits.md lists them; a test compares the two.</summary>
@@ -62,7 +65,10 @@ public static class ExitClasses
         // Memory.
         new(HostMemory, "the host's memory, or the limit of its container, ran out",
             "Ask for more memory, or make the program need less: fewer loader workers, smaller buffers, fewer ranks on the node.",
-            Retry.AfterSteps),
+            Retry.AfterSteps)
+        {
+            Announced = true,
+        },
         new("cuda-out-of-memory", "the GPU's memory ran out",
             "Make the micro-batch or the sequence smaller, recompute activations, or spread the model over more GPUs.", Retry.Never),
         new("shared-memory", "the container's shared memory (/dev/shm) ran out",
@@ -103,10 +109,13 @@ public static class ExitClasses
         new("killed", "something ended the process by SIGKILL", "Ask who did: a person, a script, or the kernel for lack of memory.",
             Retry.Again),
         new("terminated", "somebody asked the process to end", "Ask who did: a person, a launcher, a shutdown of the node.", Retry.Again),
-        new("preempted", "its place was taken for other work", "It goes on when it has a place again.", Retry.Again),
-        new("node-lost", "the machine went away", "Look at the machine; the stage goes on elsewhere.", Retry.Again) { OfTheMachine = true },
+        new("preempted", "its place was taken for other work", "It goes on when it has a place again.", Retry.Again) { Announced = true },
+        new("node-lost", "the machine went away", "Look at the machine; the stage goes on elsewhere.", Retry.Again)
+        {
+            OfTheMachine = true, Announced = true,
+        },
         new("time-limit", "the time that it was given ran out",
-            "Give it more time; what was saved goes on from its checkpoint.", Retry.AfterSteps),
+            "Give it more time; what was saved goes on from its checkpoint.", Retry.AfterSteps) { Announced = true },
         new("limit-reached", "a limit of the system on files or processes was reached",
             "Raise the limit (ulimit -n, ulimit -u, pids of the container), or find what opens without closing.", Retry.AfterSteps),
         new(EndedEarly, "the process ended itself with code 0 before its work was done",
@@ -118,6 +127,10 @@ public static class ExitClasses
         new("program-not-found", "the program is not there or cannot be run",
             "Check path, permission to run, and that it was built for this kind of machine.", Retry.Never),
         new("image-not-found", "the container's image cannot be had", "Check the image's name and the right to pull it.", Retry.Never),
+        new("container-failed", "the container could not be made or started",
+            "Read the reason that the line gives; if it comes again on one node only, look at that node's container runtime.", Retry.Again),
+        new("no-place", "no node has room for what it asks for", "Ask for less, wait until others end, or add nodes of that kind.",
+            Retry.Again),
         // Files.
         new("disk-full", "no space is left on a disk", "Free space, or write elsewhere.", Retry.Never),
         new("quota-exceeded", "the quota on a file system is used up", "Free space, or have the quota raised.", Retry.Never),

@@ -29,7 +29,9 @@ public static class ExitCodes
         NotFinite => (ExitClasses.NotFinite, Weight.Cause),
         AgentGone => (ExitClasses.AgentGone, Weight.Exception),
         124 => ("time-limit", Weight.Exception),
-        126 or 127 => ("program-not-found", Weight.Exception),
+        125 => ("container-failed", Weight.Peer),
+        // Of a shell; what it or the loader said before tells more.
+        126 or 127 => ("program-not-found", Weight.Peer),
         Signal + 1 or Signal + 2 or Signal + 15 => ("terminated", Weight.HowEnded),
         Signal + 4 => ("illegal-instruction", Weight.Exception),
         Signal + 6 => ("aborted", Weight.HowEnded),

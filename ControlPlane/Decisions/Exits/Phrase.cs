@@ -3,8 +3,9 @@ using System.Collections.Immutable;
 namespace DeepSeekOps.Decisions.Exits;
 
 /// <summary>
-/// A phrase as a program prints it; case does not count, <c>*</c> stands for anything and <c>#</c> for digits, <c>=</c> before it: it is
-/// all that a line says behind its prefix, but for punctuation. At a letter or digit a phrase begins and ends with the word.
+/// A phrase as a program prints it; case does not count, <c>*</c> stands for anything, <c>#</c> for digits, <c>~</c> for spaces and marks
+/// that may be missing, <c>=</c> before it: it is all that a line says behind its prefix, but for punctuation. At a letter or digit a
+/// phrase begins and ends with the word.
 /// </summary>
 /// <remarks>
 /// No regular expression: 500 of them take seconds to build, and this takes time in proportion to the line whatever stands in it.
@@ -13,19 +14,29 @@ internal sealed class Phrase
 {
     private const StringComparison AnyCase = StringComparison.OrdinalIgnoreCase;
 
-    /// <summary>Between the stars, in order; in each, texts between numbers.</summary>
-    private readonly ImmutableArray<ImmutableArray<string>> _parts;
+    /// <summary>"exit code", " : ", " -9": what a launcher puts between a name and its number is short.</summary>
+    private const int MarksMax = 16;
+
+    /// <summary>Between the stars, in order.</summary>
+    private readonly ImmutableArray<ImmutableArray<Piece>> _parts;
     private readonly bool _isAll;
 
     public Phrase(string phrase)
     {
         _isAll = phrase[0] == '=';
-        string body = _isAll ? phrase[1..] : phrase;
-        _parts = [.. body.Split('*').Select(part => part.Split('#').ToImmutableArray())];
-        Anchor = _parts.SelectMany(p => p).MaxBy(t => t.Length)!;
+        _parts = [.. phrase[(_isAll ? 1 : 0)..].Split('*').Select(Pieces)];
+        // Of "ERROR~53300" the number: the rarer a text, the fewer lines are looked at.
+        Anchor = _parts.SelectMany(p => p).MaxBy(t => t.Text.Length + (t.Text.Length > 4 && t.Text.Any(char.IsAsciiDigit) ? 100 : 0))!.Text;
     }
 
-    /// <summary>The longest text in it: a line without it need not be looked at.</summary>
+    private enum Gap
+    {
+        None = 0,
+        Digits = 1,
+        Marks = 2,
+    }
+
+    /// <summary>The longest or rarest text in it: a line without it need not be looked at.</summary>
     public string Anchor { get; }
 
     /// <returns>Where it stands; null: nowhere.</returns>
@@ -52,16 +63,34 @@ internal sealed class Phrase
         return (first, last - first);
     }
 
-    private (int At, int End)? Part(ImmutableArray<string> texts, string text, int from, bool isFirst, bool isLast)
+    private static ImmutableArray<Piece> Pieces(string part)
     {
-        if (texts is [""])
+        var pieces = ImmutableArray.CreateBuilder<Piece>();
+        var gap = Gap.None;
+        int from = 0;
+        for (int i = 0; i <= part.Length; i++)
+        {
+            if (i == part.Length || part[i] is '#' or '~')
+            {
+                pieces.Add(new Piece(gap, part[from..i]));
+                gap = i < part.Length && part[i] == '~' ? Gap.Marks : Gap.Digits;
+                from = i + 1;
+            }
+        }
+
+        return pieces.ToImmutable();
+    }
+
+    private (int At, int End)? Part(ImmutableArray<Piece> pieces, string text, int from, bool isFirst, bool isLast)
+    {
+        if (pieces is [{ Gap: Gap.None, Text: "" }])
         {
             return (from, isLast ? text.Length : from);
         }
 
-        for (int at = from; (at = text.IndexOf(texts[0], at, AnyCase)) >= 0; at++)
+        for (int at = from; (at = text.IndexOf(pieces[0].Text, at, AnyCase)) >= 0; at++)
         {
-            if (End(texts, text, at) is { } end && (!isFirst || BeginsAt(text, at)) && (!isLast || EndsAt(text, end)))
+            if (End(pieces, text, at) is { } end && (!isFirst || BeginsAt(text, at)) && (!isLast || EndsAt(text, end)))
             {
                 return (at, end);
             }
@@ -70,27 +99,38 @@ internal sealed class Phrase
         return null;
     }
 
-    private static int? End(ImmutableArray<string> texts, string text, int at)
+    private static int? End(ImmutableArray<Piece> pieces, string text, int at)
     {
         int end = at;
-        for (int i = 0; i < texts.Length; i++)
+        foreach (var piece in pieces)
         {
-            int digits = end;
-            while (i > 0 && digits < text.Length && char.IsAsciiDigit(text[digits]))
+            int from = end;
+            while (end < text.Length && piece.Gap switch
             {
-                digits++;
+                Gap.None => false,
+                Gap.Digits => char.IsAsciiDigit(text[end]),
+                Gap.Marks => IsMark(text, end) && end - from < MarksMax,
+                _ => throw new System.Diagnostics.UnreachableException($"gap {piece.Gap}"),
+            })
+            {
+                end++;
             }
 
-            if ((i > 0 && digits == end) || string.Compare(text, digits, texts[i], 0, texts[i].Length, AnyCase) != 0)
+            if ((piece.Gap == Gap.Digits && end == from) || string.Compare(text, end, piece.Text, 0, piece.Text.Length, AnyCase) != 0)
             {
                 return null;
             }
 
-            end = digits + texts[i].Length;
+            end += piece.Text.Length;
         }
 
         return end;
     }
+
+    /// <summary>A minus before a digit is the number's.</summary>
+    private static bool IsMark(string text, int at) => !IsWord(text[at])
+        ? text[at] != '-' || at + 1 == text.Length || !char.IsAsciiDigit(text[at + 1])
+        : text[at] == '_';
 
     private bool BeginsAt(string text, int at) => _isAll ? text.AsSpan(0, at).Trim().IsEmpty
         : at == 0 || !IsWord(text[at]) || !IsWord(text[at - 1]);
@@ -99,4 +139,7 @@ internal sealed class Phrase
         : end == text.Length || !IsWord(text[end - 1]) || !IsWord(text[end]);
 
     private static bool IsWord(char c) => char.IsLetterOrDigit(c) || c == '_';
+
+    /// <summary>A text, and what may stand before it.</summary>
+    private sealed record Piece(Gap Gap, string Text);
 }

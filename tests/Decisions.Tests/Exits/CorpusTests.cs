@@ -1,3 +1,4 @@
+using CsCheck;
 using DeepSeekOps.Decisions.Exits;
 using Xunit;
 
@@ -40,6 +41,50 @@ public sealed class CorpusTests
         Assert.Equal(30, told.Count);
         Assert.All(told, t => Assert.Equal(t.Class, t.Told));
     }
+
+    /// <summary>
+    /// In our own words, in the form of what other programs print: what the rules were made with. Costs a second. Outputs that the rules
+    /// had not seen are no part of the repository; docs/exits.md has their figures.
+    /// </summary>
+    [Fact]
+    public void The_developed_corpus_is_named_rightly_and_none_is_launched_again_that_no_launch_cures()
+    {
+        var told = Outputs("ThirdOutputs")
+            .Select(output => (output.Class, Told: ExitScan.Judge(output.Lines, output.Code))).ToList();
+        Assert.True(told.Count >= 200);
+        Assert.Empty(told.Where(t => t.Class != t.Told.Class).Select(t => $"{t.Class} told as {t.Told.Class}: {t.Told.Line}"));
+        string[] classes = [.. told.Select(t => t.Class).Distinct()];
+        Assert.True(classes.Length >= 40, $"{classes.Length} classes");
+    }
+
+    [Fact]
+    public void What_stands_around_an_output_does_not_change_why_it_ended()
+    {
+        var outputs = Outputs("ThirdOutputs").Where(o => o.Class != ExitClasses.Unknown).ToArray();
+        Gen.Select(Gen.Int[0, outputs.Length - 1], Gen.Int[0, 1_000_000], Gen.Enum<Dress>())
+            .Sample((at, seed, dress) =>
+            {
+                var (expected, code, lines) = outputs[at];
+                var told = ExitScan.Judge(Among(lines, seed).Select((line, i) => Dressed(line, i, dress)), code);
+                Assert.True(expected == told.Class, $"{expected} told as {told.Class} in {dress}: {told.Line}");
+            }, iter: 1_000);
+    }
+
+    private enum Dress
+    {
+        None = 0,
+        Rank = 1,
+        Clock = 2,
+        Colour = 3,
+    }
+
+    private static string Dressed(string line, int number, Dress dress) => dress switch
+    {
+        Dress.Rank => $"[rank3]: {line}",
+        Dress.Clock => $"2026-11-28T03:{number / 60 % 60:00}:{number % 60:00}Z {line}",
+        Dress.Colour => $"\u001b[31m{line}\u001b[0m",
+        _ => line,
+    };
 
     /// <summary>Noise before and between the lines; steps only before them, since what is trained on after did not end it.</summary>
     private static List<string> Among(string[] lines, int seed)
