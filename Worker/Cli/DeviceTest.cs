@@ -70,8 +70,9 @@ internal static class DeviceTest
         var columns = got.sum(dim: 0).ne(left.sum(dim: 0).unsqueeze(0).mm(right).squeeze(0)).sum().ToInt64();
         if (rows + columns > 0)
         {
+            string row = rows == 1 ? "row" : "rows", column = columns == 1 ? "column" : "columns";
             yield return string.Create(CultureInfo.InvariantCulture,
-                $"{device}: a matrix product of known result is wrong in {rows:N0} rows and {columns:N0} columns of {size:N0}");
+                $"{device}: a matrix product of known result is wrong in {rows:N0} {row} and {columns:N0} {column} of {size:N0}");
         }
     }
 

@@ -44,7 +44,7 @@ public sealed partial class SimulatedCluster
                 MemoryBytesPerSecond = 3.0e12 * Near() * (fault == HiddenFault.SlowMemory ? 0.5 : 1),
                 ReduceBytesPerSecond = 140e9 * Near(), DiskWriteBytesPerSecond = 3e9 * Near(), DiskReadBytesPerSecond = 6e9 * Near(),
                 Wrong = fault == HiddenFault.WrongProduct
-                    ? ["cuda:3 (simulated): a matrix product of known result is wrong in 1 rows and 1 columns of 8,192"] : [],
+                    ? ["cuda:3 (simulated): a matrix product of known result is wrong in 1 row and 1 column of 8,192"] : [],
             };
         }
     }

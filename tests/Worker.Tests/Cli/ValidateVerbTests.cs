@@ -16,7 +16,7 @@ public sealed class ValidateVerbTests
     [InlineData(63, 63)]
     [InlineData(17, 40)]
     public void One_wrong_number_of_a_product_is_found_in_its_row_and_its_column(int row, int column) => Assert.Equal(
-        "cpu: a matrix product of known result is wrong in 1 rows and 1 columns of 64",
+        "cpu: a matrix product of known result is wrong in 1 row and 1 column of 64",
         Assert.Single(DeviceTest.Unknown(CPU, 64, (a, b) =>
         {
             var product = a.mm(b);
