@@ -46,7 +46,8 @@ internal sealed class NodeCalls(WholeCluster whole, ITrainingCluster cluster, Ca
         var nodes = (await whole.Described()).Nodes;
         return found && nodes.FirstOrDefault(n => n.Name == name) is { } node ? node : throw new RpcException(new Status(
             StatusCode.NotFound, "There is no node named "
-                + $"{name}.{Nearest.To(name, nodes.Select(n => n.Name)).Take(1).Select(n => $" Did you mean {n}?").FirstOrDefault()}"));
+                + $"{name}.{Nearest.To(name, nodes.Select(n => n.Name)).Take(1).Select(n => $" Did you mean {n}?").FirstOrDefault()}"
+                + " `dsops cluster` lists them."));
     }
 
     /// <summary>A real machine is not broken on request.</summary>

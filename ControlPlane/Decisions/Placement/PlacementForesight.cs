@@ -146,7 +146,11 @@ public static class PlacementForesight
         };
 
     private static Foresight? Exists(PlacementQuestion question, NodeId node) =>
-        question.Cluster.Nodes.Any(n => n.Id == node) ? null : Foresight.No($"There is no node named {node}.");
+        question.Cluster.Nodes.Any(n => n.Id == node) ? null
+        : Foresight.No($"There is no node named {node}.{Near(question, node)} `dsops cluster` lists them.");
+
+    private static string Near(PlacementQuestion question, NodeId node) =>
+        Nearest.To(node.Name, question.Cluster.Nodes.Select(n => n.Id.Name)).FirstOrDefault() is { } near ? $" Did you mean {near}?" : "";
 
     private static PlacementQuestion Without(PlacementQuestion question, NodeId node) => question with
     {

@@ -60,7 +60,10 @@ public sealed class PlacementForesightTests
             told[0], StringComparison.Ordinal);
         var roomy = PlacementForesight.Drain(Question(3) with { Held = question.Held }, new NodeId("node-0001")).Consequences;
         Assert.Contains("starts again elsewhere at once", roomy[0], StringComparison.Ordinal);
-        Assert.Equal("There is no node named nope.", PlacementForesight.Drain(question, new NodeId("nope")).Impossible);
+        Assert.Equal("There is no node named nope. `dsops cluster` lists them.",
+            PlacementForesight.Drain(question, new NodeId("nope")).Impossible);
+        Assert.Equal("There is no node named node-0010. Did you mean node-0000? `dsops cluster` lists them.",
+            PlacementForesight.Drain(question, new NodeId("node-0010")).Impossible);
     }
 
     [Fact]
