@@ -97,7 +97,8 @@ public static class CommandLine
         }
         if (parsed.CommandResult.Command != root || parsed.UnmatchedTokens.Count == 0)
         {
-            return new RefusalException(WrongValue(parsed.Errors[0]), $"See `{verb} --help`.", ExitCode.Usage);
+            return new RefusalException(
+                TooFew(parsed) is { } few ? $"{verb} {few}" : WrongValue(parsed.Errors[0]), $"See `{verb} --help`.", ExitCode.Usage);
         }
         string word = parsed.UnmatchedTokens[0];
         string? near = Nearest.To(word, root.Subcommands.Select(command => command.Name)).FirstOrDefault();
@@ -132,6 +133,13 @@ public static class CommandLine
         return parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens).Select(token => token.Value)
             .Concat(parsed.UnmatchedTokens).FirstOrDefault(word => word.StartsWith("--", StringComparison.Ordinal) && word.Length > 2);
     }
+
+    /// <summary>Where one name is no use, the parser says that an argument is missing, and not how many there must be.</summary>
+    private static string? TooFew(ParseResult parsed) => parsed.CommandResult.Command.Arguments
+        .Where(argument => argument.Arity.MinimumNumberOfValues > 1
+            && (parsed.GetResult(argument)?.Tokens.Count ?? 0) < argument.Arity.MinimumNumberOfValues)
+        .Select(argument => $"takes {argument.Arity.MinimumNumberOfValues} {argument.Name} or more; "
+            + $"{parsed.GetResult(argument)?.Tokens.Count ?? 0} given.").FirstOrDefault();
 
     /// <summary>The parser speaks of .NET's types and in several lines; people are told the option, the value and what it takes.</summary>
     private static string WrongValue(ParseError error)

@@ -99,6 +99,16 @@ public sealed class CommandLineTests
         Assert.Contains(fix, error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("compare mini", "dsops compare takes 2 runs or more; 1 given.")]
+    [InlineData("compare", "dsops compare takes 2 runs or more; 0 given.")]
+    public async Task A_verb_of_two_runs_says_so(string written, string problem)
+    {
+        var (code, _, error) = await Run(80, written.Split(' '));
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains(problem, error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task The_plan_of_the_whole_recipe_fits_80_columns()
     {
