@@ -21,7 +21,7 @@ using Xunit;
 namespace DeepSeekOps.ControlPlane.Tests.Api;
 
 /// <summary>The whole process with nothing in it, and nonsense sent to every call of it.</summary>
-public sealed class HostileInputTests(HostileInputTests.Host host) : IClassFixture<HostileInputTests.Host>
+public sealed partial class HostileInputTests(HostileInputTests.Host host) : IClassFixture<HostileInputTests.Host>
 {
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromMinutes(2);
 
@@ -142,7 +142,9 @@ public sealed class HostileInputTests(HostileInputTests.Host host) : IClassFixtu
         }
     }
 
-    /// <summary>Empty; all fields small and wrong; all fields at their extremes.</summary>
+    /// <summary>
+    /// Empty; all fields small and wrong; all fields at their extremes; what a database, a page or a spreadsheet might obey.
+    /// </summary>
     private static IEnumerable<IMessage> Nonsense(MessageDescriptor type)
     {
         yield return type.Parser.ParseFrom([]);
@@ -150,6 +152,9 @@ public sealed class HostileInputTests(HostileInputTests.Host host) : IClassFixtu
         yield return Filled(type, new string('x', 200_000), int.MinValue, double.NegativeInfinity, 3);
         yield return Filled(type, "no-such-run", int.MaxValue, double.PositiveInfinity, 3);
         yield return Filled(type, "Ω漢字🙂", 0, double.MaxValue, 3);
+        yield return Filled(type, "x'; DROP TABLE run_list; --", 1, 1, 3);
+        yield return Filled(type, "<img src=x onerror=alert(1)>", 1, 1, 3);
+        yield return Filled(type, "=cmd|' /C calc'!A0\u202e", 1, 1, 3);
     }
 
     private static IMessage Filled(MessageDescriptor type, string text, int number, double real, int depth)
@@ -200,6 +205,8 @@ public sealed class HostileInputTests(HostileInputTests.Host host) : IClassFixtu
         internal AccessKey Key { get; private set; } = null!;
 
         internal Endpoints Endpoints { get; private set; } = null!;
+
+        internal IServiceProvider Services => app.Services;
 
         public async ValueTask InitializeAsync()
         {
