@@ -98,7 +98,8 @@ internal sealed class StageWorld
             case Happening.BeatAgain when lastBeat is { } beat: Replay(beat); break;
             case Happening.LateBeat when lastBeat is { } beat: Replay(beat with { Sequence = beat.Sequence - 1 }); break;
             case Happening.KillRank: Anybody?.EndRank(137, "", turn); break;
-            case Happening.Crash: Anybody?.EndRank(1, "ValueError", turn); break;
+            // Words that say nothing of why: what its program itself is to blame for is not launched again.
+            case Happening.Crash: Anybody?.EndRank(1, "it broke", turn); break;
             case Happening.KillAgent: Anybody?.Die(); break;
             case Happening.NodeNotReady: notReady.Add(nodes[0]); break;
             case Happening.NodeReady: notReady.Clear(); break;
