@@ -55,7 +55,7 @@ internal sealed partial class StageGrain(
     public async Task<StageReport> Want(StageWish wish, CancellationToken cancellation)
     {
         bool news = false;
-        foreach (var effect in engine.Want(wish, clock.Now))
+        foreach (var effect in engine.Want(wish))
         {
             await Do(effect, cancellation);
             news = true;

@@ -59,6 +59,9 @@ internal abstract record ControlPlaneAnswer
     /// <summary>It answers, and takes this call in no form: sent again it would be refused again.</summary>
     public sealed record NotTaken(string Reason) : ControlPlaneAnswer;
 
+    /// <summary>Lines that could not be kept; they are sent again.</summary>
+    public sealed record NotNow(string Reason) : ControlPlaneAnswer;
+
     /// <summary>The two speak different protocols; trying again changes nothing.</summary>
     public sealed record Refused(string Message) : ControlPlaneAnswer;
 }

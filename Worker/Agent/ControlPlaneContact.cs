@@ -24,6 +24,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
     private DateTimeOffset _next = now;
     private TimeSpan _pause = FirstPause;
     private TimeSpan _beatEvery = TimeSpan.FromSeconds(1);
+    private DateTimeOffset _nextLogs = now;
 
     public bool Registered { get; private set; }
 
@@ -74,18 +75,25 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
             var request = beat();
             Begin(new ControlPlaneCall.Beat(request), (client, o) => client.HeartbeatAsync(request, o));
         }
-        else if (logs() is { } batch)
+        else if (at >= _nextLogs && logs() is { } batch)
         {
             Begin(new ControlPlaneCall.Logs(batch), (client, o) => client.ReportLogsAsync(batch, o));
         }
     }
 
     /// <returns>What changed in the contact, in words; empty where nothing did.</returns>
-    public string Take(ControlPlaneAnswer answer, DateTimeOffset at)
+    public string Take(ControlPlaneCall call, ControlPlaneAnswer answer, DateTimeOffset at)
     {
         _calling = false;
         switch (answer)
         {
+            // Whoever keeps lines may still decide nothing.
+            case ControlPlaneAnswer.Replied when call is ControlPlaneCall.Logs:
+                LastContact = at;
+                return "";
+            case ControlPlaneAnswer.NotNow:
+                _nextLogs = at + LongestPause;
+                return "";
             case ControlPlaneAnswer.Replied { Reply: var reply }:
                 bool found = !Registered;
                 Registered = true;
@@ -196,6 +204,11 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
             or StatusCode.ResourceExhausted or StatusCode.OutOfRange)
         {
             answer = new ControlPlaneAnswer.NotTaken($"{e.StatusCode}: {e.Status.Detail}");
+        }
+        // Nor must a store of lines that is away; where nobody answers at all the next beat finds it out.
+        catch (RpcException e) when (call is ControlPlaneCall.Logs)
+        {
+            answer = new ControlPlaneAnswer.NotNow($"{e.StatusCode}: {e.Status.Detail}");
         }
         catch (RpcException e)
         {

@@ -292,7 +292,7 @@ internal sealed partial class NodeAgent
         });
         // How it ended is told by the report; as a rank it is superseded.
         _ranks = [.. _ranks.Where(r => r.Alive || !next.Supersedes(r) || r.Standby)];
-        Change((next, $"rank {ended.Rank} {ended.HowItEnded} at step {ended.Step}; {_contact.Undecided}, for "
+        Change((next, $"rank {ended.Rank} {ended.HowItEnded} at step {ended.Step}; {_contact.Undecided}; alone for "
             + $"{AwakeClock.Words(alone ?? TimeSpan.Zero)};"
             + $" launched again here, local try {next.LocalTry} of attempt {next.Attempt} ({next.TriesSpent} of {AlonePlan.Budget} "
             + "without a new checkpoint)"));

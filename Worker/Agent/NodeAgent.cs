@@ -262,7 +262,7 @@ internal sealed partial class NodeAgent : IDisposable
 
     private void TakeAnswer(AgentNews.Answered news)
     {
-        if (_contact.Take(news.Answer, Now) is { Length: > 0 } changed)
+        if (_contact.Take(news.Call, news.Answer, Now) is { Length: > 0 } changed)
         {
             _log(changed);
         }
@@ -299,7 +299,7 @@ internal sealed partial class NodeAgent : IDisposable
                 _output.Done(left);
                 _log($"the control plane did not take {left.Lines.Count} lines of rank {left.Rank}: {why}");
                 break;
-            case { Answer: ControlPlaneAnswer.Lost }:
+            case { Answer: ControlPlaneAnswer.Lost or ControlPlaneAnswer.NotNow }:
                 // The contact has counted it, and tries again.
                 break;
             default:

@@ -63,7 +63,7 @@ public sealed class AloneTests
         await dsops.Submit(TinyPipeline.Pretraining("closed", 2_000));
         await AtStep(dsops, "closed", 25);
         Signal("HUP", [dsops.Pid]);
-        await Eventually.Is("dev has ended", Minutes, () => Task.FromResult(!Dsops.IsAlive(dsops.Pid)), () => dsops.Output);
+        await Eventually.Is("dev has ended", Minutes, () => Task.FromResult(!Dsops.IsAlive(dsops.Pid)), () => dsops.Evidence);
         Assert.Empty(dsops.LiveAgents());
         Assert.False(File.Exists(Path.Combine(dsops.DataDirectory, "control-plane.json")));
         Assert.Contains("Stopped.", dsops.Output, StringComparison.Ordinal);

@@ -42,11 +42,20 @@ internal static partial class BlipDrill
             long from = (long)steps * blip / (blips + 2);
             await OnDisk(dsops, "shaken", from);
             int? victim = ranksDieToo && blip % 2 == 0 ? await Rank(dsops, "shaken") : null;
+            if (victim is { } frozen)
+            {
+                Dsops.Freeze(frozen);
+                long newest = NewestStep(dsops, "shaken");
+                durableAtDeath.Add(newest);
+                // The last news before its end is written then: nothing else waits to be.
+                await Eventually.Is($"the ledger has the checkpoint of step {newest}", Patience,
+                    async () => (await dsops.Json("checkpoints", "shaken")).AsArray().Any(c => (long)c!["step"]! == newest),
+                    () => dsops.Evidence);
+            }
+
             await server.StopAtOnce();
             if (victim is { } rank)
             {
-                Dsops.Freeze(rank);
-                durableAtDeath.Add(NewestStep(dsops, "shaken"));
                 Dsops.Kill(rank);
             }
 
@@ -87,7 +96,7 @@ internal static partial class BlipDrill
     private static async Task<long> OnDisk(Dsops dsops, string run, long step)
     {
         await Eventually.Is($"{run} has a checkpoint of step {step} or later", Patience,
-            () => Task.FromResult(NewestStep(dsops, run) >= step), () => dsops.Output);
+            () => Task.FromResult(NewestStep(dsops, run) >= step), () => dsops.Evidence);
         return NewestStep(dsops, run);
     }
 

@@ -43,5 +43,5 @@ public sealed class DrillTests
             return output.Length > 0 ? JsonNode.Parse(output)
                 : error.Contains("Wait ", StringComparison.Ordinal) || code == ExitCode.NotReachable ? null
                 : throw new InvalidOperationException($"drill {fault} ended with {code}: {error}");
-        }, () => dsops.Output);
+        }, () => dsops.Evidence);
 }

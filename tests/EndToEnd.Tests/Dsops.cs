@@ -64,6 +64,10 @@ internal sealed class Dsops : IAsyncDisposable
         }
     }
 
+    /// <summary>What it printed, and the end of each log beneath its data directory: a failure elsewhere leaves nothing else.</summary>
+    public string Evidence => string.Join(Environment.NewLine,
+        [Output, .. Logs().Order(StringComparer.Ordinal).Select(log => $"-- {log}, its end:{Environment.NewLine}{EndOf(log)}")]);
+
     public static Task<Dsops> Start(params string[] devArguments) => Start("dev", devArguments);
 
     /// <summary>`dsops serve`, for a cluster that is there already.</summary>
@@ -115,7 +119,7 @@ internal sealed class Dsops : IAsyncDisposable
     public async Task Ready() => Http = await Eventually.Get("dev is ready", Eventually.Patience,
         () => Task.FromResult(
             dev is not { HasExited: false } ? throw Died() : ReadAddress(Path.Combine(DataDirectory, "control-plane.json"))),
-        () => Output);
+        () => Evidence);
 
     /// <summary>A control plane that something else has started again on this data directory has another address.</summary>
     public void FindAgain() => Http = ReadAddress(Path.Combine(DataDirectory, "control-plane.json")) ?? Http;
@@ -194,8 +198,9 @@ internal sealed class Dsops : IAsyncDisposable
             var (code, text, error) = await Verb(verb);
             return code == 0 ? text
                 : code == ExitCode.NotReachable && dev is { HasExited: false } ? null
-                : throw new InvalidOperationException($"{string.Join(' ', verb)} ended with {code}: {error}{Environment.NewLine}{Output}");
-        }, () => Output);
+                : throw new InvalidOperationException(
+                    $"{string.Join(' ', verb)} ended with {code}: {error}{Environment.NewLine}{Evidence}");
+        }, () => Evidence);
 
     /// <summary>Waits until a stage satisfies the condition.</summary>
     public Task<JsonNode> UntilStage(string run, string stage, string what, TimeSpan within, Func<JsonNode, bool> condition) =>
@@ -204,11 +209,11 @@ internal sealed class Dsops : IAsyncDisposable
             var seen = (await Show(run))["stages"]!.AsArray().First(s => (string?)s!["name"] == stage)!;
             if ((string?)seen["state"] is "failed")
             {
-                throw new InvalidOperationException($"{run}/{stage} failed: {seen["reason"]}{Environment.NewLine}{Output}");
+                throw new InvalidOperationException($"{run}/{stage} failed: {seen["reason"]}{Environment.NewLine}{Evidence}");
             }
 
             return condition(seen) ? seen : null;
-        }, () => Output);
+        }, () => Evidence);
 
     public Task<JsonNode> UntilRun(string run, string state, TimeSpan within) =>
         Eventually.Get($"{run} is {state}", within, async () =>
@@ -217,9 +222,9 @@ internal sealed class Dsops : IAsyncDisposable
             string? now = (string?)seen["state"];
             return now == state ? seen
                 : now is "failed" or "cancelled"
-                    ? throw new InvalidOperationException($"{run} is {now}: {seen["reason"]}{Environment.NewLine}{Output}")
+                    ? throw new InvalidOperationException($"{run} is {now}: {seen["reason"]}{Environment.NewLine}{Evidence}")
                 : null;
-        }, () => Output);
+        }, () => Evidence);
 
     /// <summary>Pids of agents that this data directory's nodes started and that still live.</summary>
     public IEnumerable<int> LiveAgents() =>
@@ -338,7 +343,26 @@ internal sealed class Dsops : IAsyncDisposable
         return Process.Start(start) ?? throw new InvalidOperationException("dotnet did not start");
     }
 
-    private InvalidOperationException Died() => new($"dev ended with code {dev?.ExitCode}:{Environment.NewLine}{Output}");
+    private IEnumerable<string> Logs()
+    {
+        string pods = Path.Combine(DataDirectory, "nodes");
+        return [Path.Combine(DataDirectory, "logs", "control-plane.log"),
+            .. Directory.Exists(pods) ? Directory.EnumerateFiles(pods, "agent.log", SearchOption.AllDirectories) : []];
+    }
+
+    private static string EndOf(string log)
+    {
+        try
+        {
+            return string.Join(Environment.NewLine, File.ReadLines(log).TakeLast(40));
+        }
+        catch (IOException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private InvalidOperationException Died() => new($"dev ended with code {dev?.ExitCode}:{Environment.NewLine}{Evidence}");
 
     private void Collect(Process process)
     {

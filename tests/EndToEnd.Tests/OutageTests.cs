@@ -55,7 +55,7 @@ public sealed class OutageTests
         {
             var run = await dsops.Show("bad");
             return (string?)run["state"] == "failed" ? (string?)run["stages"]![0]!["reason"] : null;
-        }, () => dsops.Output);
+        }, () => dsops.Evidence);
         Assert.Contains("no checkpoint can be used", reason, StringComparison.Ordinal);
         Assert.Contains("dsops retry bad --stage pretrain --from 0", reason, StringComparison.Ordinal);
         Assert.Equal(damaged.Length, Directory.EnumerateDirectories(folder, "refused-*").Count());

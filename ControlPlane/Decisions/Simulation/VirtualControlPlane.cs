@@ -180,7 +180,7 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
         },
         want: want =>
         {
-            bool wrote = Carry(EngineOf(want.Wish.Stage).Want(want.Wish, Now()));
+            bool wrote = Carry(EngineOf(want.Wish.Stage).Want(want.Wish));
             want.Report = ReportOf(want.Wish.Stage);
             return wrote;
         });

@@ -56,7 +56,7 @@ public abstract class StageEffect
     }
 
     /// <summary>To write the stage. Nothing that follows from it is done, and no agent hears of it, before it is written.</summary>
-    public sealed class Write(Stage next, Instant asked) : StageEffect
+    public sealed class Write(Stage next) : StageEffect
     {
         internal bool Answered { get; private set; }
 
@@ -65,8 +65,6 @@ public abstract class StageEffect
         internal Stage? OnDisk { get; private set; }
 
         public Stage Next { get; } = next;
-
-        internal Instant Asked { get; } = asked;
 
         /// <param name="written">As the disk has it now, without the events that were told already.</param>
         public void Written(Stage written) => (Answered, OnDisk) = (true, written);

@@ -73,9 +73,22 @@ public sealed partial class StageEngine
 
     private static WorkerReply Refused(string why) => new(new WorkerOrder.Stop(why, null), WorkerOrders.BeatEvery, 0);
 
-    /// <summary>A decision that cannot be written is none: its agents are told so, and act by themselves where they must.</summary>
-    private string Undecided(Instant now) => writing is { } since && now.Since(since) is var waited && waited > WorkerOrders.UndecidedAfter
-        ? $"the control plane has not been able to write for {Words.Duration(waited)}" : "";
+    /// <summary>
+    /// A decision that is not made or cannot be written is none: its agents are told so, and act by themselves where they must. A turn that
+    /// its host never ends, whatever it failed at, stays open.
+    /// </summary>
+    private string Undecided(Instant now)
+    {
+        if (!deciding)
+        {
+            return "";
+        }
+
+        undecided ??= now;
+        var waited = now.Since(undecided.Value);
+        return waited > WorkerOrders.UndecidedAfter
+            ? $"the control plane has not been able to decide anything for {Words.Duration(waited)}" : "";
+    }
 
     /// <summary>What every beat asks of the stage is worked out once for a record: hundreds of agents beat between two writes.</summary>
     private Known Of(Stage stage) => known is { } one && ReferenceEquals(one.Stage, stage) ? one

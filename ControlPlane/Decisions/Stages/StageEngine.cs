@@ -34,7 +34,8 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private (GangId Gang, ImmutableHashSet<NodeId> Nodes)? left;
     private Preemption? preemption;
     private Instant? preemptionHeard;
-    private Instant? writing;
+    private bool deciding;
+    private Instant? undecided;
     private Known? known;
 
     /// <summary>As it is written. Never ahead of the disk, so that no order is given that a crash could forget.</summary>
@@ -76,8 +77,8 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     public void TraceKept(long id) => tracing.Kept(id);
 
     /// <summary>Takes up what the run wants. Nothing is asked for where it says nothing new.</summary>
-    public IEnumerable<StageEffect> Want(StageWish wish, Instant now) => Stage is null || StageWishes.Differs(Stage.Wish, wish)
-        ? Persist(new StageEffect.Write(Stage is null ? Stage.New(wish) : Stage with { Wish = wish }, now)) : [];
+    public IEnumerable<StageEffect> Want(StageWish wish) => Stage is null || StageWishes.Differs(Stage.Wish, wish)
+        ? Persist(new StageEffect.Write(Stage is null ? Stage.New(wish) : Stage with { Wish = wish })) : [];
 
     /// <summary>Turns until nothing moves any more.</summary>
     public IEnumerable<StageEffect> Tick()
@@ -110,6 +111,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
             yield break;
         }
 
+        deciding = true;
         var look = new StageEffect.Look(stage.Phase.GangOrNull is not null, StagePlanner.RequestFor(stage));
         yield return look;
         var seen = Observe(stage, look);
@@ -140,7 +142,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
         var failed = CountedFailure.Of(stage, decision.Next);
         if (!ReferenceEquals(decision.Next, stage))
         {
-            var write = new StageEffect.Write(decision.Next, seen.Now);
+            var write = new StageEffect.Write(decision.Next);
             foreach (var effect in Persist(write))
             {
                 yield return effect;
@@ -207,21 +209,21 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
 
     private IEnumerable<StageEffect> Persist(StageEffect.Write write)
     {
-        // Stays where the host never comes back from it: then nothing can be written, and agents are told so.
-        writing ??= write.Asked;
+        deciding = true;
         yield return write;
-        writing = null;
         if (!write.Answered)
         {
             throw new InvalidOperationException("The host did not write.");
         }
 
+        (deciding, undecided) = (false, null);
         Stage = write.OnDisk;
         Reason = write.Lost ? Stage?.Reason ?? "" : Reason;
     }
 
     private void Decided(Decision decision, Observation seen, List<KeyValuePair<NodeId, Heard>> told)
     {
+        (deciding, undecided) = (false, null);
         (DecidedAt, Reason) = (seen.Now.At, decision.Reason);
         Vitals = Vitals.Written(seen.News, Of(Stage!).Watched, seen.Now);
         foreach (var (node, before) in told)

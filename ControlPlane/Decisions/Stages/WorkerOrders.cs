@@ -14,7 +14,7 @@ public static class WorkerOrders
     private static readonly ConditionalWeakTable<Stage, LaidOut> Assignments = [];
 
     /// <summary>
-    /// A write takes milliseconds; one that has not ended after so long is waited for by nobody. Longer than a slow disk's worst flush.
+    /// A turn takes milliseconds; one that has not ended after so long is waited for by nobody. Longer than a slow disk's worst flush.
     /// </summary>
     public static TimeSpan UndecidedAfter { get; } = TimeSpan.FromSeconds(3);
 

@@ -101,7 +101,7 @@ public sealed class StageTracingTests
         }
 
         var wish = world.Stage;
-        foreach (var effect in engine.Want(wish.Wish with { Round = wish.Wish.Round + 1 }, world.Seen))
+        foreach (var effect in engine.Want(wish.Wish with { Round = wish.Wish.Round + 1 }))
         {
             ((StageEffect.Write)effect).Superseded(wish);
         }

@@ -64,6 +64,9 @@ internal sealed class StageWorld
     /// <summary>Gangs that the cluster was told to end although nothing was wrong and nobody had asked for it.</summary>
     public List<string> Wrongs { get; } = [];
 
+    /// <summary>What the newest beat was answered of why nobody decides.</summary>
+    public string Undecided { get; private set; } = "";
+
     /// <summary>Of failed attempts, in the order in which it was kept.</summary>
     public List<Evidence> Kept { get; } = [];
 
@@ -156,6 +159,23 @@ internal sealed class StageWorld
         }
 
         History.Add(Stage);
+    }
+
+    /// <summary>A tick whose host fails at the first effect of a kind, and never comes back from it.</summary>
+    /// <returns>False: it asked for none of the kind.</returns>
+    public bool TickFailingAt(Func<StageEffect, bool> kind)
+    {
+        foreach (var effect in engine.Turn())
+        {
+            if (kind(effect))
+            {
+                return true;
+            }
+
+            Do(effect);
+        }
+
+        return false;
     }
 
     private void Do(StageEffect effect)
@@ -298,13 +318,18 @@ internal sealed class StageWorld
 
     private void Want(StageWish wish)
     {
-        foreach (var effect in engine.Want(wish, Seen))
+        foreach (var effect in engine.Want(wish))
         {
             Do(effect);
         }
     }
 
-    private WorkerOrder Hear(AgentBeat beat) => engine.Heartbeat(beat, Seen, _ => beat.Sequence).Reply.Order;
+    private WorkerOrder Hear(AgentBeat beat)
+    {
+        var reply = engine.Heartbeat(beat, Seen, _ => beat.Sequence).Reply;
+        Undecided = reply.Undecided;
+        return reply.Order;
+    }
 
     private PlacementDecision Place(GangRequest request)
     {

@@ -107,7 +107,7 @@ public sealed class DeputyTests
         string.Create(CultureInfo.InvariantCulture, $"{how}: the deputy answers after {watch.Elapsed.TotalSeconds:0.0} s"));
 
     private static Task Waits(Dsops dsops) => Eventually.Is("the deputy waits", Eventually.Patience,
-        () => Task.FromResult(dsops.Output.Contains("Waiting as deputy: on host", StringComparison.Ordinal)), () => dsops.Output);
+        () => Task.FromResult(dsops.Output.Contains("Waiting as deputy: on host", StringComparison.Ordinal)), () => dsops.Evidence);
 
     /// <summary>The same launch goes on, with all of its ranks.</summary>
     private static async Task<long> Trains(Dsops dsops, long from)

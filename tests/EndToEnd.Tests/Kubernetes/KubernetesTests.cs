@@ -64,7 +64,7 @@ public sealed class KubernetesTests
                 && (await server.Admin.CoreV1.ListNamespacedSecretAsync(RealApiServer.Namespace)).Items.Count == 0
                 && (await server.Admin.CoreV1.ListNamespacedConfigMapAsync(RealApiServer.Namespace)).Items
                     .All(c => c.Metadata.Labels is null || !c.Metadata.Labels.ContainsKey("deepseekops.io/gang")),
-            () => dsops.Output);
+            () => dsops.Evidence);
         Assert.Equal(0, await dsops.Stop());
         Directory.Delete(shared, recursive: true);
     }

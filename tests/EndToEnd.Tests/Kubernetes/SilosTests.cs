@@ -86,7 +86,7 @@ public sealed class SilosTests
     /// <summary>What the lost silo had is awake here, and then the agents of the gang are heard.</summary>
     private static async Task<long> GoesOn(Dsops silo, string how, Stopwatch watch, int awake, long step)
     {
-        await Eventually.Is("the run is awake", Eventually.Patience, () => Task.FromResult(Awake(silo) > awake), () => silo.Output);
+        await Eventually.Is("the run is awake", Eventually.Patience, () => Task.FromResult(Awake(silo) > awake), () => silo.Evidence);
         double back = watch.Elapsed.TotalSeconds;
         await Eventually.Is("its agents are heard", Eventually.Patience, async () =>
         {
@@ -100,7 +100,7 @@ public sealed class SilosTests
                 // It says that the run moves: asked again.
                 return false;
             }
-        }, () => silo.Output);
+        }, () => silo.Evidence);
         TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{how}: its grains are back after {back:0.0} s, its agents are heard after {watch.Elapsed.TotalSeconds:0.0} s"));
         return await Trains(silo, step + 2);

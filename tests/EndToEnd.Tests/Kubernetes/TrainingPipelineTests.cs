@@ -87,5 +87,5 @@ public sealed class TrainingPipelineTests
                 Group, Version, RealApiServer.Namespace, Plural);
             var item = list["items"]!.AsArray().OfType<JsonObject>().SingleOrDefault(i => (string?)i["metadata"]!["name"] == name) ?? [];
             return holds(item) ? item : null;
-        }, () => dsops.Output);
+        }, () => dsops.Evidence);
 }

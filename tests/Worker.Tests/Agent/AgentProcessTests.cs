@@ -1,6 +1,7 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
 using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
 using Xunit;
 
 namespace DeepSeekOps.Worker.Tests.Agent;
@@ -210,12 +211,21 @@ public sealed class AgentProcessTests
     {
         await using var test = new AgentUnderTest();
         test.Ledger.Order = AgentUnderTest.Start(1, Endless);
-        test.Ledger.TakesNoLines = true;
+        test.Ledger.RefusesLinesWith = StatusCode.Unavailable;
         await test.StartControlPlane();
         test.StartAgent([]);
-        await test.Ledger.Until(l => l.NotTaken > 5 && l.Samples.Count > 20, "refused batches and steps");
+        await test.Ledger.Until(l => l.NotTaken > 1 && l.Samples.Count > 20, "batches whose store is away, and steps");
+        Assert.DoesNotContain("the control plane did not take", test.AgentLog, StringComparison.Ordinal);
+        test.Ledger.Do(l => l.RefusesLinesWith = null);
+        await test.Ledger.Until(l => l.Lines.ContainsKey((1, 0, 0)), "the first line, as soon as its store is back");
+
+        test.Ledger.Do(l => l.RefusesLinesWith = StatusCode.NotFound);
+        int before = test.Ledger.Do(l => l.NotTaken);
+        await test.Ledger.Until(l => l.NotTaken > before + 2, "batches that nobody wants");
+        await test.Ledger.Until(
+            _ => test.AgentLog.Contains("the control plane did not take", StringComparison.Ordinal), "a line about them");
         Assert.Single(test.Ledger.Do(l => l.Registrations.ToList()));
-        Assert.Contains("the control plane did not take", test.AgentLog, StringComparison.Ordinal);
+        Assert.DoesNotContain("contact with the control plane lost", test.AgentLog, StringComparison.Ordinal);
     }
 
     [Fact]

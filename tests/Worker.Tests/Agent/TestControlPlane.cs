@@ -46,8 +46,8 @@ public sealed class TestLedger
     /// <summary>A checkpoint that agents are to read again; said with every reply.</summary>
     public ReadOrder? Read { get; set; }
 
-    /// <summary>Lines of ranks are refused, as those of an attempt that nobody knows are.</summary>
-    public bool TakesNoLines { get; set; }
+    /// <summary>Lines of ranks are refused: not found, as those of an attempt that nobody knows are, or with their store away.</summary>
+    public StatusCode? RefusesLinesWith { get; set; }
 
     /// <summary>Batches of lines that were refused.</summary>
     public int NotTaken { get; private set; }
@@ -113,10 +113,10 @@ public sealed class TestLedger
 
     public WorkerReply Take(LogBatch batch) => Do(l =>
     {
-        if (l.TakesNoLines)
+        if (l.RefusesLinesWith is { } code)
         {
             l.NotTaken++;
-            throw new RpcException(new Status(StatusCode.NotFound, "no such attempt"));
+            throw new RpcException(new Status(code, "these lines cannot be kept"));
         }
 
         for (int i = 0; i < batch.Lines.Count; i++)

@@ -82,7 +82,7 @@ internal sealed class SpikeDrill(string root, long seed, SpikeFault fault, strin
         Do(engine.Want(new StageWish(new StageId("drill", "pretrain"), 1, Intent.Train, "a drill", run.Stages[0].Work with
         {
             Registrations = [""],
-        }, spec, null, null, null), Seen));
+        }, spec, null, null, null)));
         while (!disk!.Phase.Terminal && disk.Phase is not Phase.Paused && disk.Hold.Length == 0)
         {
             now += TimeSpan.FromSeconds(1);
