@@ -11,7 +11,7 @@ using Grpc.Core;
 
 namespace DeepSeekOps.ControlPlane.Cli;
 
-/// <summary>The handle: `dsops VERB …`. Each verb but dev, serve and doctor is a client of the Api.</summary>
+/// <summary>The handle: `dsops VERB …`. Each verb but dev, serve, doctor, backup and restore is a client of the Api.</summary>
 public static class CommandLine
 {
     public static async Task<int> Run(string[] args, Terminal terminal, CancellationToken cancellation)
@@ -60,7 +60,8 @@ public static class CommandLine
         var root = new RootCommand("DeepSeekOps: runs DeepSeek-V3-style training pipelines and brings them back when something breaks.")
         {
             CommonOptions.DataDirectory, CommonOptions.Server, CommonOptions.Json,
-            HostVerbs.Dev(terminal), HostVerbs.Serve(terminal), DoctorVerb.Build(terminal),
+            HostVerbs.Dev(terminal), HostVerbs.Serve(terminal), DoctorVerb.Build(terminal), BackupVerbs.Backup(terminal),
+            BackupVerbs.Restore(terminal),
             SubmitVerb.Build(terminal),
             RunsVerb.Build(terminal), TopVerb.Build(terminal),
             ShowVerb.Build(terminal), CompareVerb.Build(terminal), EventsVerb.Build(terminal), LogsVerb.Build(terminal),

@@ -29,6 +29,16 @@ internal static partial class Examples
             "dsops doctor --database-file db.txt --cluster-settings cluster.yaml",
             "dsops doctor --json | jq -r '.checks[] | select(.level==\"fault\") | .fix'",
         ],
+        ["backup"] =
+        [
+            "dsops backup --out /backup/dsops-$(date +%F).backup", "dsops backup --database-file db.txt --out ops.backup",
+            "dsops backup --out ops.backup --json | jq '{bytes, seconds, runs: .manifest.runs}'",
+        ],
+        ["restore"] =
+        [
+            "dsops restore ops.backup --check", "dsops restore ops.backup --data-dir /var/lib/dsops-2 --key-file dsops.key",
+            "dsops restore ops.backup --database-file new-db.txt --key-file dsops.key --checkpoints /checkpoints",
+        ],
         ["serve"] = ["dsops serve --database \"Host=db;Username=ops;Password=secret;Database=ops\" --port 8080 --grpc-port 8081"],
         ["submit"] =
         [

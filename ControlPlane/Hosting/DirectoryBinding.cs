@@ -98,7 +98,8 @@ internal static class DirectoryBinding
         }
     }
 
-    private static DatabaseBinding? Read(string folder)
+    /// <summary>Null: the directory remembers none.</summary>
+    internal static DatabaseBinding? Read(string folder)
     {
         try
         {

@@ -16,16 +16,19 @@ internal static class KeyFile
 
     private const UnixFileMode OwnersFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
-    public static AccessKey Of(ControlPlaneOptions options)
+    public static AccessKey Of(ControlPlaneOptions options) => In(options.DataDirectory, options.KeyFile);
+
+    /// <param name="given">The file that was named. Null: that of the data directory, which is made where there is none.</param>
+    internal static AccessKey In(string dataDirectory, string? given)
     {
-        if (options.KeyFile is { } given)
+        if (given is not null)
         {
             return File.Exists(given) ? Read(given) : throw new RefusalException($"--key-file {given} is not there.",
                 "Copy dsops.key of the data directory of the first control plane there; each that stands in for it needs the same.",
                 ExitCode.Usage);
         }
 
-        string path = Path.Combine(options.DataDirectory, Name);
+        string path = Path.Combine(dataDirectory, Name);
         if (!File.Exists(path))
         {
             Make(path);

@@ -12,7 +12,7 @@ namespace DeepSeekOps.ControlPlane.Storage;
 /// <summary>Looks at a database before anybody works on it, or while somebody does. Nothing in it is changed.</summary>
 internal static class StoreExamination
 {
-    private const string History = "__EFMigrationsHistory";
+    internal const string History = "__EFMigrationsHistory";
 
     /// <summary>Of a server that does not answer: a person waits.</summary>
     private const int PatienceSeconds = 5;

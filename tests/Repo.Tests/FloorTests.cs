@@ -10,8 +10,8 @@ public sealed partial class FloorTests
     /// <summary>Bottom first, as docs/architecture.md draws them; the first is the folder itself.</summary>
     private static readonly string[] Decisions =
     [
-        "", "Audit", "People", "Recipes", "Goodput", "Throughput", "Checkpoints", "Gangs", "Tracing", "Planning", "Placement", "Pods",
-        "Spikes", "Exits", "Health", "Recovery", "Incidents", "Stages", "Drills", "Runs", "Serving", "Doctor", "Simulation",
+        "", "Audit", "Backups", "People", "Recipes", "Goodput", "Throughput", "Checkpoints", "Gangs", "Tracing", "Planning", "Placement",
+        "Pods", "Spikes", "Exits", "Health", "Recovery", "Incidents", "Stages", "Drills", "Runs", "Serving", "Doctor", "Simulation",
     ];
 
     /// <summary>Files whose namespace is not their folder's, with the reason.</summary>

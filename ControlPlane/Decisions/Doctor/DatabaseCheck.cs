@@ -114,7 +114,7 @@ public static class DatabaseCheck
             : seen.Pending.Length > 0
             ? Finding.Warning(check, $"the next start changes its tables ({Words.Count(seen.Pending.Length, "change", "changes")}, up to "
                 + $"{Name(seen.Pending[^1])}), and the version before cannot work on them then",
-                "Make a backup of the database first (`pg_dump`, or a copy of the folder of a stopped dsops).")
+                "Make a backup of it first, by the version that works on it now: `dsops backup --out FILE`.")
             : Finding.Ok(check, $"its tables are those of this program ({Name(seen.Applied)})");
     }
 

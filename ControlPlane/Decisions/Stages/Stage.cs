@@ -91,6 +91,9 @@ public sealed record Stage(
     /// <summary>The newest reading's; 0: there was none.</summary>
     public long ReadingId { get; init; }
 
+    /// <summary>Numbers of attempts that were passed over when the database was put back from a backup: they are no launches.</summary>
+    public int AttemptsSkipped { get; init; }
+
     [JsonIgnore]
     public StageId Id => Wish.Stage;
 

@@ -98,7 +98,7 @@ internal static class StageTransitions
         var took = now - (stage.StartedAt ?? now);
         // Of this round: what lay failed before a person retried is no time of the stage's.
         string after = stage.RoundBegan > 0 ? $", {Words.Duration(took)} after the retry" : $" after {Words.Duration(took)}";
-        string reason = $"reached step {final.Step}{after}, {Words.Count(stage.Attempt, "attempt", "attempts")};"
+        string reason = $"reached step {final.Step}{after}, {Words.Count(stage.Attempt - stage.AttemptsSkipped, "attempt", "attempts")};"
             + $" hands on {final.Path}";
         var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "completed", EventLevel.Info, reason)
         {

@@ -132,6 +132,14 @@ internal sealed class StageWorld
         }
     }
 
+    /// <summary>The database is put back from a backup; disk, cluster and agents are what they have become since.</summary>
+    public void PutBack(Stage older)
+    {
+        disk = JsonSerializer.Deserialize<Stage>(JsonSerializer.Serialize(StagePutBack.Of(older, Epoch, Now)))!;
+        held = [.. held.Where(h => h.Id == disk.Phase.GangOrNull?.Id)];
+        Forget();
+    }
+
     /// <summary>A disk that loses its blocks.</summary>
     public void DamageAll() => refused.UnionWith(Disk.Select(c => c.Made.Path));
 
