@@ -16,6 +16,11 @@ internal static class IncidentMapping
             proto.Grade = grade;
         }
 
+        if (graded.Incident.StepsLost() is { } lost)
+        {
+            proto.StepsLost = lost;
+        }
+
         return proto;
     }
 

@@ -44,14 +44,11 @@ public sealed record DrillCard(
             : incident is { State: IncidentState.Closed, Outcome.BackAt: not null };
         return new DrillCard(truth, !incident.Open, incident.Number, incident.State.ToString().ToLowerInvariant(),
             Since(truth, incident.OpenedAt), Since(truth, incident.Diagnosis?.At), incident.Diagnosis?.Cause ?? "", incident.Sentence,
-            grade, because, verified, incident.Phases, Lost(incident));
+            grade, because, verified, incident.Phases, incident.StepsLost());
     }
 
     private static TimeSpan? Since(DrillTruth truth, DateTimeOffset? at) =>
         at is not { } then ? null : then < truth.At ? TimeSpan.Zero : then - truth.At;
-
-    private static long? Lost(Incident incident) => incident is { Diagnosis: { } found, Outcome: { } outcome }
-        ? Math.Max(0, found.Step - (outcome.FirstStep - 1)) : null;
 
     private static (int Grade, string Because) Graded(DrillTruth truth, Incident incident) => truth.Fault switch
     {

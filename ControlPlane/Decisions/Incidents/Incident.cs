@@ -128,14 +128,23 @@ public sealed record Incident(
     /// <summary>What was done for it was taken back by a person.</summary>
     public bool Undone { get; init; }
 
-    /// <summary>What failed is known, and nothing is done about it for as long as the hold stands.</summary>
-    /// <summary>As <see cref="Withheld"/>, also while somebody works on it.</summary>
+    /// <summary>
+    /// What failed is known, and nothing is done about it for as long as the hold stands.</summary>
+    /// <summary>As <see cref="Withheld"/>, also while somebody works on it.
+    /// </summary>
     internal bool Withholds => Decision?.Rung == IncidentDecision.Withheld && (State == IncidentState.Diagnosed || TakenBy.Length > 0);
 
     internal bool Withheld => State == IncidentState.Diagnosed && Decision?.Rung == IncidentDecision.Withheld;
 
     /// <summary>It is told, and nothing is done about it: the gang trains on.</summary>
     internal bool Advice => State == IncidentState.Diagnosed && Decision?.Rung == IncidentDecision.Advice;
+
+    /// <summary>
+    /// Steps that were made and had to be made again. Null: no new step has been made yet. A method, so that it is not
+    /// stored.
+    /// </summary>
+    public long? StepsLost() => this is { Diagnosis: { } found, Outcome: { } outcome }
+        ? Math.Max(0, found.Step - (outcome.FirstStep - 1)) : null;
 
     public bool Open => State is not (IncidentState.Closed or IncidentState.NeedsHuman);
 
