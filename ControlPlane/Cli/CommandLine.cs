@@ -4,6 +4,9 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Cli.Asking;
+using DeepSeekOps.ControlPlane.Cli.Completing;
+using DeepSeekOps.ControlPlane.Cli.Mcp;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.Decisions;
@@ -19,7 +22,9 @@ public static class CommandLine
         terminal = terminal.Plain();
         var root = Build(terminal);
         var parsed = root.Parse(args);
-        if (parsed.Errors.Count > 0 || UnknownOption(parsed) is not null || WithoutValue(root, parsed) is not null)
+        // A line that a shell wants to complete is no line yet.
+        bool completing = args is [var first, ..] && first.StartsWith("[suggest", StringComparison.Ordinal);
+        if (!completing && (parsed.Errors.Count > 0 || UnknownOption(parsed) is not null || WithoutValue(root, parsed) is not null))
         {
             string verb = parsed.CommandResult.Command == root ? "dsops" : $"dsops {parsed.CommandResult.Command.Name}";
             Report(terminal, args.Contains(CommonOptions.Json.Name), WrongUse(root, parsed, verb));
@@ -65,6 +70,7 @@ public static class CommandLine
             SubmitVerb.Build(terminal),
             RunsVerb.Build(terminal), TopVerb.Build(terminal),
             ShowVerb.Build(terminal), CompareVerb.Build(terminal), EventsVerb.Build(terminal), LogsVerb.Build(terminal),
+            AskVerb.Build(terminal), McpVerb.Build(terminal),
             WhyVerb.Build(terminal), IncidentsVerb.Build(terminal), CostVerb.Build(terminal), DrillVerb.Build(terminal),
             NotifyVerb.Build(terminal), AuditVerb.Build(terminal), TokensVerb.Build(terminal),
             RunCommandVerbs.Build(terminal, "pause", "Saves a checkpoint, ends the workers and holds the run.",
@@ -75,11 +81,12 @@ public static class CommandLine
                 (client, command, options) => client.CancelRunAsync(command, options), "cancelled"),
             RetryVerb.Build(terminal), CloneVerb.Build(terminal), CheckpointsVerb.Build(terminal),
             ExpertsVerb.Build(terminal), TraceVerb.Build(terminal), ClusterVerb.Build(terminal), QueueVerb.Build(terminal),
-            InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal), UrlVerb.Build(terminal),
+            InfoVerbs.Schema(terminal), InfoVerbs.Version(terminal), UrlVerb.Build(terminal), CompletionVerb.Build(terminal),
             PlanVerb.Build(terminal), SimulateVerb.Build(terminal), SpikesVerb.Build(terminal), MfuVerb.Build(terminal),
             WorkerVerbs.Data(terminal), WorkerVerbs.Model(terminal), WorkerVerbs.Generate(terminal),
         };
         Examples.AddTo(root, terminal);
+        RunNames.AddTo(root);
         return root;
     }
 

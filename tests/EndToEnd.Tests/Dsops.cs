@@ -161,6 +161,9 @@ internal sealed class Dsops : IAsyncDisposable
     public Task<(int Code, string Output, string Error)> Verb(params string[] arguments) =>
         Run([.. arguments, "--data-dir", DataDirectory]);
 
+    /// <summary>A verb that one talks to, against this data directory.</summary>
+    public Process Talk(params string[] arguments) => Launch([.. arguments, "--data-dir", DataDirectory]);
+
     public static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
     {
         using var process = Launch(arguments);

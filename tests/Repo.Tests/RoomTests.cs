@@ -55,6 +55,8 @@ public sealed partial class RoomTests
     [InlineData("ControlPlane/Clusters/", "using (DeepSeekOps\\.ControlPlane\\.Grains|Microsoft\\.EntityFrameworkCore)\\b")]
     [InlineData("ControlPlane/Storage/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Clusters)|DeepSeekOps\\.Contracts|k8s)\\b")]
     [InlineData("ControlPlane/Cli/", "using (DeepSeekOps\\.ControlPlane\\.(Grains|Storage)|Microsoft\\.EntityFrameworkCore)\\b")]
+    [InlineData("ControlPlane/Cli/Questions/",
+        @"using (Grpc|ModelContextProtocol|System\.(IO|Net|Threading)|DeepSeekOps\.ControlPlane\.Api)\b")]
     [InlineData("Dashboard/", "using DeepSeekOps\\.(ControlPlane|Decisions|Worker)\\b")]
     [InlineData("Contracts/Recipes/",
         "using (DeepSeekOps\\.(ControlPlane|Decisions|Dashboard|Worker|Contracts)|TorchSharp|Microsoft\\.(AspNetCore|Extensions))\\b")]
@@ -108,10 +110,12 @@ public sealed partial class RoomTests
         Assert.Empty(upward);
     }
 
-    [Fact]
-    public void Decisions_has_no_clock_no_task_and_no_random_of_its_own()
+    [Theory]
+    [InlineData("ControlPlane/Decisions/")]
+    [InlineData("ControlPlane/Cli/Questions/")]
+    public void A_pure_room_has_no_clock_no_task_and_no_random_of_its_own(string room)
     {
-        string[] found = [.. Repository.Sources().Where(f => f.StartsWith("ControlPlane/Decisions/", StringComparison.Ordinal))
+        string[] found = [.. Repository.Sources().Where(f => f.StartsWith(room, StringComparison.Ordinal))
             .SelectMany(path => Repository.Lines(path).Where(l => Impure().IsMatch(l)).Select(l => $"{path}: {l.Trim()}"))];
         Assert.Empty(found);
     }

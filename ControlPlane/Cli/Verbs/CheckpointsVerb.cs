@@ -26,17 +26,7 @@ internal static class CheckpointsVerb
         };
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
-            var request = new ListCheckpointsRequest { Run = parsed.GetValue(name), Stage = parsed.GetValue(stage) ?? "" };
-            var reply = await client.ListCheckpointsAsync(request, ControlPlaneConnection.Options(cancellation));
-            for (var older = reply; older.NextPageToken.Length > 0;)
-            {
-                request.PageToken = older.NextPageToken;
-                older = await client.ListCheckpointsAsync(request, ControlPlaneConnection.Options(cancellation));
-                for (int i = 0; i < older.Checkpoints.Count; i++)
-                {
-                    reply.Checkpoints.Insert(i, older.Checkpoints[i]);
-                }
-            }
+            var reply = await All(client, parsed.GetValue(name) ?? "", parsed.GetValue(stage) ?? "", cancellation);
             if (parsed.WantsJson())
             {
                 await terminal.Document.WriteLineAsync(ProtoJson.Document(reply.Checkpoints));
@@ -56,6 +46,25 @@ internal static class CheckpointsVerb
             return ExitCode.Ok;
         });
         return command;
+    }
+
+    /// <summary>The oldest first, whatever pages they come in.</summary>
+    internal static async Task<ListCheckpointsReply> All(
+        OpsService.OpsServiceClient client, string run, string stage, CancellationToken cancellation)
+    {
+        var request = new ListCheckpointsRequest { Run = run, Stage = stage };
+        var reply = await client.ListCheckpointsAsync(request, ControlPlaneConnection.Options(cancellation));
+        for (var older = reply; older.NextPageToken.Length > 0;)
+        {
+            request.PageToken = older.NextPageToken;
+            older = await client.ListCheckpointsAsync(request, ControlPlaneConnection.Options(cancellation));
+            for (int i = 0; i < older.Checkpoints.Count; i++)
+            {
+                reply.Checkpoints.Insert(i, older.Checkpoints[i]);
+            }
+        }
+
+        return reply;
     }
 
     public static void Write(Terminal terminal, IEnumerable<Checkpoint> checkpoints) =>

@@ -119,22 +119,29 @@ internal static class EventsVerb
         CancellationToken cancellation)
     {
         using var connection = await VerbAction.Connect(parsed, cancellation);
-        var events = new List<Event>();
-        while (true)
-        {
-            var page = await connection.Client.ListEventsAsync(
-                new ListEventsRequest { Run = run, After = after, PageSize = PageSize }, ControlPlaneConnection.Options(cancellation));
-            events.AddRange(page.Events);
-            if (!page.More || page.Events.Count == 0)
-            {
-                break;
-            }
-            after = page.Events[^1].Number;
-        }
-        // Run and stages write by themselves: what happened first may have been numbered second.
-        events = [.. events.OrderBy(item => item.At?.ToDateTimeOffset()).ThenBy(item => item.Number)];
+        var events = await OfRun(connection.Client, run, after, cancellation);
         await Print(terminal, parsed, events, withRun: false, parsed.GetValue(Since) is { } span ? $" within {Words.Time(span)}" : "");
         return ExitCode.Ok;
+    }
+
+    /// <summary>
+    /// Of a run, in the order in which it happened: run and stages write by themselves, so that it is not that of
+    /// numbers.
+    /// </summary>
+    internal static async Task<IReadOnlyList<Event>> OfRun(
+        OpsService.OpsServiceClient client, string run, long after, CancellationToken cancellation)
+    {
+        var events = new List<Event>();
+        ListEventsReply page;
+        do
+        {
+            page = await client.ListEventsAsync(
+                new ListEventsRequest { Run = run, After = after, PageSize = PageSize }, ControlPlaneConnection.Options(cancellation));
+            events.AddRange(page.Events);
+            after = page.Events.Count > 0 ? page.Events[^1].Number : after;
+        }
+        while (page.More && page.Events.Count > 0);
+        return [.. events.OrderBy(item => item.At?.ToDateTimeOffset()).ThenBy(item => item.Number)];
     }
 
     private static async Task<int> FollowEvents(Terminal terminal, ParseResult parsed, string run, long after,

@@ -123,7 +123,7 @@ internal static class IncidentsVerb
     }
 
     /// <summary>Of the runs that something needs a person for: those that have ended well, or that somebody cancelled.</summary>
-    private static async Task<HashSet<string>> Over(
+    internal static async Task<HashSet<string>> Over(
         OpsService.OpsServiceClient client, ListIncidentsReply reply, CancellationToken cancellation)
     {
         var over = new HashSet<string>(StringComparer.Ordinal);

@@ -17,16 +17,8 @@ internal static class MorningReport
     /// <param name="over">Runs that have ended well or were cancelled: what went wrong with them needs nobody any more.</param>
     public static void Write(Terminal terminal, ListIncidentsReply reply, IReadOnlySet<string> over, TimeSpan since, DateTimeOffset now)
     {
-        var incidents = reply.Incidents.ToList();
-        var person = incidents.Where(i => i.State == "needs-human" && !over.Contains(i.Run)).ToList();
-        var open = incidents.Where(i => i.State is not ("closed" or "needs-human")).ToList();
-        var mended = incidents.Where(i => i.State == "closed" && i.Diagnosis is not null).ToList();
-        var nothing = incidents.Where(i => i.State == "closed" && i.Diagnosis is null).ToList();
-        double hours = incidents.Where(i => i.OpenedAt.ToDateTimeOffset() >= now - since).Sum(i => i.Outcome?.GpuHours ?? 0);
-        string money = reply.HasDollarsPerGpuHour ? CostText.Money(hours * reply.DollarsPerGpuHour) : "price not set";
-        Say(terminal, 0, $"{(reply.Simulated ? "Simulated. " : "")}The last {Words.Time(since)}: "
-            + $"{Count(person.Count, "incident needs", "incidents need")} a person, {Count(open.Count, "is", "are")} on the way, "
-            + $"{Count(mended.Count, "was", "were")} fixed and verified; {Sentences.GpuHours(hours)} GPU-hours ({money}).");
+        var (person, open, mended, nothing) = Sorted(reply, over);
+        Say(terminal, 0, $"{(reply.Simulated ? "Simulated. " : "")}{Headline(reply, over, since, now)}");
         foreach (var incident in person)
         {
             Say(terminal, 0, $"NEEDS A PERSON: {Id(incident)}, {When(incident, now)}: {incident.Sentence}");
@@ -58,6 +50,26 @@ internal static class MorningReport
             Say(terminal, 0, "There are more than one report holds: the newest are here.");
         }
     }
+
+    /// <summary>The whole of it in a sentence.</summary>
+    public static string Headline(ListIncidentsReply reply, IReadOnlySet<string> over, TimeSpan since, DateTimeOffset now)
+    {
+        var (person, open, mended, _) = Sorted(reply, over);
+        double hours = reply.Incidents.Where(i => i.OpenedAt.ToDateTimeOffset() >= now - since).Sum(i => i.Outcome?.GpuHours ?? 0);
+        string money = reply.HasDollarsPerGpuHour ? CostText.Money(hours * reply.DollarsPerGpuHour) : "price not set";
+        return $"The last {Words.Time(since)}: "
+            + $"{Count(person.Count, "incident needs", "incidents need")} a person, {Count(open.Count, "is", "are")} on the way, "
+            + $"{Count(mended.Count, "was", "were")} fixed and verified; {Sentences.GpuHours(hours)} GPU-hours ({money}).";
+    }
+
+    private static (List<Incident> Person, List<Incident> Open, List<Incident> Mended, List<Incident> Nothing) Sorted(
+        ListIncidentsReply reply, IReadOnlySet<string> over) =>
+    (
+        [.. reply.Incidents.Where(i => i.State == "needs-human" && !over.Contains(i.Run))],
+        [.. reply.Incidents.Where(i => i.State is not ("closed" or "needs-human"))],
+        [.. reply.Incidents.Where(i => i.State == "closed" && i.Diagnosis is not null)],
+        [.. reply.Incidents.Where(i => i.State == "closed" && i.Diagnosis is null)]
+    );
 
     public static string Id(Incident incident) => $"{incident.Run}/{incident.Stage}/{Number(incident)}";
 

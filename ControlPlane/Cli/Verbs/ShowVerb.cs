@@ -139,7 +139,7 @@ internal static class ShowVerb
     }
 
     /// <summary>"pretrain: newest checkpoint step 400; step 380 was read whole 3 min ago by the agent on node-0".</summary>
-    private static string Trust(Stage stage, DateTimeOffset now)
+    internal static string Trust(Stage stage, DateTimeOffset now)
     {
         string newest = $"{stage.Name}: newest checkpoint step {Text(stage.CheckpointStep)}";
         if (!stage.HasVerifiedStep)
