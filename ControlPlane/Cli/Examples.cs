@@ -63,6 +63,11 @@ internal static partial class Examples
             "dsops ask mini incident-cost --json | jq -r .answer"],
         ["mcp"] = ["dsops mcp --data-dir /var/tmp/ops", "DSOPS_TOKEN=dsops_… dsops mcp --server http://127.0.0.1:5080"],
         ["completion"] = ["source <(dsops completion bash)", "dsops completion fish > ~/.config/fish/completions/dsops.fish"],
+        ["export"] =
+        [
+            "dsops export mini --out export", "dsops export mini --format tensorboard --out tb && tensorboard --logdir tb/tensorboard",
+            "dsops export mini --format mlflow --out ml && mlflow ui --backend-store-uri ml/mlruns",
+        ],
         ["incidents"] = ["dsops incidents mini", "dsops incidents --since 24h", "dsops incidents grade mini/pretrain/2 65",
             "dsops incidents hold mini --for 2h --reason \"looking at rank 3\"", "dsops incidents take mini/pretrain/2 --by ann"],
         ["cost"] = ["dsops cost mini", "dsops cost mini --json | jq .cost.lostGpuHoursByCause"],

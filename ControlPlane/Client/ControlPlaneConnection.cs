@@ -19,9 +19,15 @@ internal sealed class ControlPlaneConnection : IDisposable
     private const int AnswerBytesMax = 16 << 20;
 
     private readonly GrpcChannel channel;
+    private readonly HttpClient http;
 
-    private ControlPlaneConnection(string address, string token)
+    /// <param name="pages">Address of the dashboard, which answers what is no call.</param>
+    private ControlPlaneConnection(string address, Uri pages, string token)
     {
+        http = new HttpClient(new TokenHeader(token, "cli") { InnerHandler = new SocketsHttpHandler { UseProxy = false } })
+        {
+            BaseAddress = pages, Timeout = Timeout.InfiniteTimeSpan,
+        };
         channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
             MaxReceiveMessageSize = AnswerBytesMax,
@@ -43,12 +49,33 @@ internal sealed class ControlPlaneConnection : IDisposable
     public static CallOptions Options(CancellationToken cancellation) =>
         new(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin, cancellationToken: cancellation);
 
-    public void Dispose() => channel.Dispose();
+    /// <summary>What the dashboard's port answers, as it comes: it may be long.</summary>
+    public async Task<Stream> Get(string path, CancellationToken cancellation)
+    {
+        try
+        {
+            var answer = await http.GetAsync(new Uri(path, UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, cancellation);
+            return answer.IsSuccessStatusCode ? await answer.Content.ReadAsStreamAsync(cancellation) : throw new RefusalException(
+                $"{http.BaseAddress}{path.Split('?')[0].TrimStart('/')} was answered with {(int)answer.StatusCode}.",
+                "Look at the control plane's log; a viewer of the run's team may read it.");
+        }
+        catch (HttpRequestException e)
+        {
+            throw new RefusalException($"No control plane answers at {http.BaseAddress}.",
+                "Check that `dsops dev` or `dsops serve` runs there.", ExitCode.NotReachable, e);
+        }
+    }
+
+    public void Dispose()
+    {
+        http.Dispose();
+        channel.Dispose();
+    }
 
     private static ControlPlaneConnection Here(string dataDirectory)
     {
         var found = Running(dataDirectory);
-        return new ControlPlaneConnection(found.Grpc, found.Token ?? "");
+        return new ControlPlaneConnection(found.Grpc, new Uri(found.Http), found.Token ?? "");
     }
 
     /// <summary>The control plane of a data directory, as the file in it tells.</summary>
@@ -132,7 +159,7 @@ internal sealed class ControlPlaneConnection : IDisposable
             }
             // Bound to a loopback or wildcard address there, it is reached here by the name that was given.
             return new ControlPlaneConnection(new UriBuilder(control.Grpc) { Host = url.Host }.Uri.GetLeftPart(UriPartial.Authority),
-                token);
+                url, token);
         }
         catch (HttpRequestException e) when (e.StatusCode is System.Net.HttpStatusCode.Unauthorized or System.Net.HttpStatusCode.Forbidden)
         {

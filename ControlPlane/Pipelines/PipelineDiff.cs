@@ -26,6 +26,9 @@ public static class PipelineDiff
             .Where(field => field.Values.Distinct().Count() > 1)];
     }
 
+    /// <summary>Every field with its value, also those that the text leaves out.</summary>
+    public static ImmutableArray<KeyValuePair<string, string>> Full(PipelineSpec spec) => [.. Flat(spec, full: true)];
+
     private static string ValueOf(string path, Dictionary<string, string> said, Dictionary<string, string> full) =>
         said.GetValueOrDefault(path) ?? full.GetValueOrDefault(path, Unsaid);
 
