@@ -16,7 +16,7 @@ internal static class TraceFile
     }
 
     private static string Words(TraceRank rank, Trace trace) => string.Create(CultureInfo.InvariantCulture,
-        $"rank {rank.Rank}: pp {rank.Pipeline}, dp {rank.Data}, ep {rank.Expert}")
+        $"rank {rank.Rank}: pp {rank.Pipeline}, dp {rank.Data}, ep {rank.Expert}{(rank.HasContext ? $", cp {rank.Context}" : "")}")
         + (rank.Rank == trace.Slowest && trace.Drawn.Count > 1 ? ", computed longest" : "");
 
     private static IEnumerable<Span> SpansOf(TraceRank rank)

@@ -106,15 +106,23 @@ internal static class TraceMapping
         Compute = parts.Compute, Collectives = parts.Collectives, Sends = parts.Sends, Waits = parts.Waits, Bubble = parts.Bubble,
     };
 
-    private static Ops.TraceRank ToProto(TracedRank rank, bool withSpans) => new()
+    private static Ops.TraceRank ToProto(TracedRank rank, bool withSpans)
     {
-        Rank = rank.Rank, Node = rank.Node, Pipeline = rank.Place.Pipeline, Data = rank.Place.Data, Expert = rank.Place.Expert,
-        Parts = ToProto(rank.Parts),
-        Spans = !withSpans || rank.Spans is not { } spans ? null : new Ops.TraceSpans
+        var made = new Ops.TraceRank
         {
-            FromNanoseconds = spans.From, Names = { spans.Names }, Name = { spans.Name },
-            BeganMicroseconds = { spans.Began.Select(b => (uint)b) }, TookMicroseconds = { spans.Took.Select(t => (uint)t) },
-            LeftOut = spans.LeftOut,
-        },
-    };
+            Rank = rank.Rank, Node = rank.Node, Pipeline = rank.Place.Pipeline, Data = rank.Place.Data, Expert = rank.Place.Expert,
+            Parts = ToProto(rank.Parts),
+            Spans = !withSpans || rank.Spans is not { } spans ? null : new Ops.TraceSpans
+            {
+                FromNanoseconds = spans.From, Names = { spans.Names }, Name = { spans.Name },
+                BeganMicroseconds = { spans.Began.Select(b => (uint)b) }, TookMicroseconds = { spans.Took.Select(t => (uint)t) },
+                LeftOut = spans.LeftOut,
+            },
+        };
+        if (rank.Place.Context is { } part)
+        {
+            made.Context = part;
+        }
+        return made;
+    }
 }

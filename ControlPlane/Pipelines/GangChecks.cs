@@ -26,23 +26,24 @@ internal static class GangChecks
 
         Built(layout.Tensor == 1, $"{parallelism}.tensor", "Ranks of this version do not share one matrix.", "Write 'tensor: 1'.");
         Built(layout.Zero <= 1, $"{parallelism}.zero",
-            $"ZeRO stage {layout.Zero} is not built yet: ranks deal their optimizer states, and not gradients or weights.",
+            $"Ranks do not deal gradients or weights (ZeRO stage {layout.Zero}), only their optimizer states.",
             "Write 'zero: 1'.");
         Built(layout.Pipeline == 1 || stage.Recipe is StageRecipe.Pretraining or StageRecipe.ContextExtension, $"{parallelism}.pipeline",
             $"A stage of kind {stage.Recipe.Kind} is not cut into pipelines in this version.", "Write 'pipeline: 1' for it.");
         if (layout.Pipeline * layout.Tensor is > 0 and var cut && ranks % cut == 0)
         {
-            Rows(stage, layout, ranks / cut, at, Built);
+            Rows(spec, stage, ranks / cut, at, Built);
         }
     }
 
     /// <summary>Ranks that share experts meet in each layer of each micro-batch, and so must have as many of them.</summary>
-    private static void Rows(StageSpec stage, ParallelLayout layout, int dealt, string at, Action<bool, string, string, string> built)
+    private static void Rows(PipelineSpec spec, StageSpec stage, int dealt, string at, Action<bool, string, string, string> built)
     {
+        var layout = spec.ParallelismOf(stage);
         // Nothing is asked of the batches of the other two.
         stage.Recipe.Match<Action>(
             pretraining: recipe => () => Ramp(layout, recipe.BatchSize, dealt, at, built),
-            contextExtension: recipe => () => Phases(layout, recipe, dealt, at, built),
+            contextExtension: recipe => () => Phases(spec, stage, recipe, dealt, at, built),
             fineTuning: _ => () => { },
             reinforcement: recipe => () => MiniBatch(recipe, dealt, at, built),
             distillation: _ => () => { })();
@@ -58,14 +59,43 @@ internal static class GangChecks
     }
 
     private static void Phases(
-        ParallelLayout layout, StageRecipe.ContextExtension extension, int dealt, string at, Action<bool, string, string, string> built)
+        PipelineSpec spec, StageSpec stage, StageRecipe.ContextExtension extension, int dealt, string at,
+        Action<bool, string, string, string> built)
     {
+        var (layout, model, precision) = (spec.ParallelismOf(stage), spec.ShapeAfter(stage), spec.Precision);
         for (int i = 0; i < extension.Phases.Length; i++)
         {
-            MicroBatches(layout, [extension.Phases[i].BatchSize], dealt, null, $"{at}.phases[{i}].batchSize", built);
-            built(extension.Phases[i].ContextParallel == 1, $"{at}.phases[{i}].contextParallel",
-                "A sequence is not cut among ranks in this version.", "Write 'contextParallel: 1'.");
+            var phase = extension.Phases[i];
+            int sharing = phase.ContextParallel;
+            if (sharing > 0 && dealt % sharing == 0)
+            {
+                MicroBatches(layout, [phase.BatchSize], dealt / sharing, null, $"{at}.phases[{i}].batchSize", built);
+            }
+            Parts(phase, model, precision, $"{at}.phases[{i}].contextParallel", built);
         }
+    }
+
+    /// <summary>
+    /// Each of the ranks that share a sequence takes two chunks of it (the worker's SequencePart): as long as each other, and longer than
+    /// what modules that predict further leave out at its end.
+    /// </summary>
+    private static void Parts(
+        ContextPhase phase, ModelShape model, Precision precision, string field, Action<bool, string, string, string> built)
+    {
+        int chunks = 2 * phase.ContextParallel;
+        if (phase.ContextParallel <= 1)
+        {
+            return;
+        }
+
+        int tokens = phase.SequenceLength / phase.ContextParallel;
+        built(phase.SequenceLength % chunks == 0 && phase.SequenceLength / chunks > model.MtpDepth, field,
+            $"{phase.SequenceLength} tokens cannot be cut into {chunks} equal chunks of more than {model.MtpDepth}: each of the "
+                + $"{phase.ContextParallel} ranks that share a sequence takes one of its first half and one of its second.",
+            $"Write a contextParallel of which twice the number divides {phase.SequenceLength}, or 1.");
+        built(precision != Precision.Fp8 || tokens % StageChecks.Fp8Tile == 0, field,
+            $"FP8 multiplies tiles of {StageChecks.Fp8Tile} tokens, and a rank's {tokens} of a sequence do not divide into them.",
+            $"Write a contextParallel that divides {phase.SequenceLength / StageChecks.Fp8Tile}, or 1.");
     }
 
     private static void MiniBatch(

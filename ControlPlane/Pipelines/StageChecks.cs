@@ -10,7 +10,7 @@ internal static class StageChecks
     private const long StepsMax = 100_000_000;
 
     /// <summary>The FP8 tile of the report (section 3.3.2).</summary>
-    private const int Fp8Tile = 128;
+    internal const int Fp8Tile = 128;
 
     public static void Check(PipelineSpec spec, StageSpec stage, string at, Reading reading)
     {

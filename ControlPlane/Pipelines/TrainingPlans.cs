@@ -48,6 +48,7 @@ public static class TrainingPlans
             Threads = resources.Threads,
             Layout = ToProto(pipeline.ParallelismOf(stage), resources.Ranks),
         };
+        plan.Layout.Context.Add(stage.Recipe.ContextRanks());
         SetWork(plan, pipeline, stage, studentFrom);
         return plan;
     }
@@ -169,6 +170,7 @@ public static class TrainingPlans
     {
         Name = phase.Name, SequenceLength = phase.SequenceLength, Steps = phase.Steps, BatchSize = phase.BatchSize,
         LearningRate = ToProto(phase.LearningRate), Yarn = phase.Yarn is { } yarn ? ToProto(yarn) : null,
+        ContextParallel = phase.ContextParallel,
     };
 
     private static ReinforcementLearning ToProto(StageRecipe.ReinforcementLearning r) => new()

@@ -18,7 +18,7 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
         Usage: dsops-worker bench [--model one-gpu|PRESET|config.json] [--precision fp32,bf16,fp8]
                                   [--moments bf16|fp32] [--batch N] [--micro N] [--sequence N] [--steps N]
                                   [--device cpu|cuda[:N]|auto] [--threads N] [--peak TFLOPS]
-                                  [--parallel dp=N,ep=N,pp=N,nodes=N,schedule=NAME] [--zero 0|1]
+                                  [--parallel dp=N,ep=N,pp=N,cp=N,nodes=N,schedule=NAME] [--zero 0|1]
                                   [--routing real|even] [--trace FILE]
                  times whole training steps on random tokens, one line of JSON per precision; MFU is
                  against --peak for each GPU (default: 989 on a Hopper GPU). --batch is that of all

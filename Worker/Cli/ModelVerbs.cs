@@ -33,7 +33,7 @@ internal static class ModelVerbs
                     return Params(model, json, output);
                 default:
                     errors.WriteLine("""
-                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N,nodes=N,schedule=NAME [--device cpu|cuda]]
+                        Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N,cp=N,nodes=N,schedule=NAME [--device cpu|cuda]]
                                [--json]
                                  compares a model folder with its expected.json, expected.safetensors and batches.safetensors;
                                  --parallel: computed by dp × ep × pp rank processes on this machine, each with a GPU of its own

@@ -191,27 +191,29 @@ public sealed partial class DeepSeekModel : IDisposable
 
     /// <summary>Through a piece that lies here.</summary>
     /// <param name="before">[batch, seq, hidden]: what the layers before give; null where the model begins here.</param>
+    /// <param name="part">What of each sequence this rank takes, null: all. Tokens and segments are of whole sequences, all else of the
+    /// part.</param>
     public PartOutput Pass(
-        LayerRun run, Tensor? before, Tensor tokens, Tensor? segments = null, bool training = true, bool mtp = false)
+        LayerRun run, Tensor? before, Tensor tokens, Tensor? segments = null, bool training = true, bool mtp = false,
+        SequencePart? part = null)
     {
         _weights.Round();
-        var seq = tokens.shape[1];
-        var mask = segments is null ? null
-            : (segments.unsqueeze(1) == segments.unsqueeze(2)).logical_and(ones(seq, seq, @bool, _device).tril()).unsqueeze(1);
+        var reach = Reach.Of(tokens, segments, part);
         var uses = new List<ExpertUse>();
         var predicts = run.Ends && (training || mtp) && Shape.MtpDepth > 0;
-        var embedded = run.Begins || predicts ? Operators.Embedding(_weights[WeightShapes.Embedding], tokens) : null;
+        var embedded = run.Begins || (predicts && part is null)
+            ? Operators.Embedding(_weights[WeightShapes.Embedding], part is null ? tokens : part.Cut(tokens)) : null;
         var hidden = (run.Begins ? embedded : before) ?? throw new ArgumentNullException(nameof(before));
         for (var layer = run.First; layer < run.First + run.Layers; layer++)
         {
             var (number, told) = (layer, training ? LayerPassed : null);
             hidden = _blocks[layer].Forward(
-                told is null ? hidden : LayerEdge.Of(hidden, () => told(number)), _rope, mask, training, uses);
+                told is null ? hidden : LayerEdge.Of(hidden, () => told(number)), _rope, reach, training, uses);
         }
 
         var through = hidden;
         hidden = run.Ends ? Norm(hidden, WeightShapes.FinalNorm) : hidden;
-        var further = predicts ? PredictFurther(hidden, embedded!, mask, training, uses) : [];
+        var further = predicts ? PredictFurther(hidden, embedded, tokens, reach, training, uses) : [];
         var balance = training ? uses.Select(u => u.Balance!).Aggregate((Tensor?)null, (sum, b) => sum is null ? b : sum + b) : null;
         return new PartOutput(run, through, run.Ends ? Head(hidden) : null, further, [.. uses.Select(u => u.Load)], balance);
     }
@@ -226,17 +228,20 @@ public sealed partial class DeepSeekModel : IDisposable
     /// Multi-token prediction, section 2.2: h'_i = M[RMSNorm(Emb(t_{i+k})); RMSNorm(h_i)] (equation 21, halves in the order of the
     /// published weights), a block, and the shared head (equations 22 and 23).
     /// </summary>
-    private Tensor[] PredictFurther(Tensor hidden, Tensor embedded, Tensor? mask, bool balance, List<ExpertUse> uses)
+    private Tensor[] PredictFurther(
+        Tensor hidden, Tensor? embedded, Tensor tokens, Reach reach, bool balance, List<ExpertUse> uses)
     {
         var logits = new List<Tensor>();
-        for (var depth = 1; depth <= Shape.MtpDepth && depth < embedded.shape[1]; depth++)
+        for (var depth = 1; depth <= Shape.MtpDepth && depth < tokens.shape[1]; depth++)
         {
             var prefix = WeightShapes.Layer(Shape.Layers + depth - 1);
-            var length = embedded.shape[1] - depth;
-            var ahead = Norm(embedded.narrow(1, depth, length), prefix + "enorm.weight");
-            var before = Norm(hidden.narrow(1, 0, length), prefix + "hnorm.weight");
+            var within = reach.Shortened(depth);
+            var ahead = Norm(
+                within.Part is { } part ? Operators.Embedding(_weights[WeightShapes.Embedding], part.Cut(tokens, depth))
+                    : embedded!.narrow(1, depth, within.Places), prefix + "enorm.weight");
+            // The place that is left out is the last of whoever has the sequence's end.
+            var before = Norm(hidden.narrow(1, 0, within.Places), prefix + "hnorm.weight");
             var joined = _weights.Linear(cat([ahead, before], -1), prefix + "eh_proj.weight");
-            var within = mask?.narrow(2, 0, length).narrow(3, 0, length);
             hidden = _blocks[Shape.Layers + depth - 1].Forward(joined, _rope, within, balance, uses);
             logits.Add(Head(Norm(hidden, prefix + "shared_head.norm.weight")));
         }

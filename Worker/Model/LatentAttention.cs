@@ -19,18 +19,25 @@ internal sealed class LatentAttention(ModelShape shape, Weights weights, string 
     private readonly long _rope = shape.QkRopeHeadDim;
     private readonly long _latent = shape.KvLoraRank;
 
-    /// <summary>x [batch, seq, hidden], mask [batch, 1, seq, seq] bool or null for plain causal: [batch, seq, hidden].</summary>
-    public Tensor Forward(Tensor x, Rope rope, Tensor? mask)
+    /// <summary>x [batch, seq, hidden]: of what this rank holds of the sequences, [batch, seq, hidden].</summary>
+    public Tensor Forward(Tensor x, Rope rope, Reach reach)
     {
         var (batch, seq) = (x.shape[0], x.shape[1]);
-        var rotations = rope.At(0, seq).unsqueeze(1);
+        var rotations = reach.Rotations(rope).unsqueeze(1);
         var query = RotatedQueries(x, rope, rotations).transpose(1, 2); // [batch, heads, seq, qk_head_dim]
         var (latent, keyRope) = Latents(x, rope, rotations);
+        if (reach.Part is { } part)
+        {
+            // All that is read of the other ranks' tokens: keys and values of every head grow from it here.
+            var all = part.Gather(cat([latent, keyRope.squeeze(2)], -1)).narrow(1, 0, part.Read);
+            (latent, keyRope) = (all.narrow(-1, 0, _latent).contiguous(), all.narrow(-1, _latent, _rope).unsqueeze(2));
+        }
 
-        var keyValue = Project(latent, "kv_b_proj").view(batch, seq, _heads, _nope + shape.VHeadDim);
-        var key = cat([keyValue.narrow(-1, 0, _nope), keyRope.expand(batch, seq, _heads, _rope)], -1).transpose(1, 2);
+        var read = latent.shape[1];
+        var keyValue = Project(latent, "kv_b_proj").view(batch, read, _heads, _nope + shape.VHeadDim);
+        var key = cat([keyValue.narrow(-1, 0, _nope), keyRope.expand(batch, read, _heads, _rope)], -1).transpose(1, 2);
         var value = keyValue.narrow(-1, _nope, shape.VHeadDim).transpose(1, 2);
-        var mixed = Operators.Attention(query, key, value, mask, causal: mask is null, rope.SoftmaxScale);
+        var mixed = reach.Attend(query, key, value, rope.SoftmaxScale);
         return Project(mixed.transpose(1, 2).reshape(batch, seq, _heads * shape.VHeadDim), "o_proj");
     }
 

@@ -24,7 +24,8 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
     private readonly string _down = prefix + "experts.down_proj";
 
     /// <summary>u [batch, seq, hidden]: the same shape, and the use of the experts.</summary>
-    public (Tensor Output, ExpertUse Use) Forward(Tensor u, bool balance)
+    /// <param name="part">What of each sequence u has; null: all.</param>
+    public (Tensor Output, ExpertUse Use) Forward(Tensor u, bool balance, SequencePart? part = null)
     {
         var flat = u.reshape(-1, shape.HiddenSize); // [tokens, hidden]
         var choice = _router.Choose(flat);
@@ -34,7 +35,7 @@ internal sealed class MixtureOfExperts(ModelShape shape, Weights weights, string
             routed = routed + SwiGlu.Forward(u, weights, prefix + "shared_experts.");
         }
 
-        return (routed, new ExpertUse(load, balance ? _router.BalanceLoss(choice, u.shape[0]) : null));
+        return (routed, new ExpertUse(load, balance ? _router.BalanceLoss(choice, u.shape[0], part) : null));
     }
 
     /// <summary>Sorts tokens by expert; where ranks share the experts, each goes to the ranks of its experts and back.</summary>

@@ -1,3 +1,4 @@
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;
@@ -37,13 +38,17 @@ internal sealed class Router(ModelShape shape, Func<string, Tensor> weight, stri
     /// The sequence-wise balance loss without its α, equations 17 to 20: Σ f_i P_i with f_i = N_r / (K_r T) · tokens of i and P_i the
     /// mean of the normalised affinity, per sequence, then the mean over sequences. Gradient flows through P only.
     /// </summary>
-    public Tensor BalanceLoss(RoutingChoice choice, long sequences)
+    /// <param name="part">What of each sequence the tokens are: f is then of the whole, P of the part, and the parts' losses add up to the
+    /// sequence's. Null: all.</param>
+    public Tensor BalanceLoss(RoutingChoice choice, long sequences, SequencePart? part = null)
     {
-        var length = choice.Scores.shape[0] / sequences;
-        var share = choice.Scores / choice.Scores.sum(-1, keepdim: true);
-        var mean = share.view(sequences, length, shape.RoutedExperts).mean([1]);
-        var chosen = choice.Experts.view(sequences, length * shape.ActiveExperts);
+        var own = choice.Scores.shape[0] / sequences;
+        var length = part?.Length ?? own;
+        var share = (choice.Scores / choice.Scores.sum(-1, keepdim: true)).view(sequences, own, shape.RoutedExperts);
+        var mean = part is null ? share.mean([1]) : share.sum([1L]) / length;
+        var chosen = choice.Experts.view(sequences, own * shape.ActiveExperts);
         var counts = zeros_like(mean).detach().scatter_add(1, chosen, ones_like(chosen, dtype: float32));
+        part?.Group.AllReduce([counts]);
         return (counts * mean).sum() * (shape.RoutedExperts / (double)(shape.ActiveExperts * length * sequences));
     }
 

@@ -13,10 +13,10 @@ internal sealed class TransformerBlock(ModelShape shape, Weights weights, int la
     private readonly MixtureOfExperts? _experts = shape.IsMoe(layer) ? new(shape, weights, WeightShapes.Layer(layer) + "mlp.", experts)
         : null;
 
-    public Tensor Forward(Tensor hidden, Rope rope, Tensor? mask, bool balance, List<ExpertUse> uses)
+    public Tensor Forward(Tensor hidden, Rope rope, Reach reach, bool balance, List<ExpertUse> uses)
     {
-        hidden = hidden + _attention.Forward(Norm(hidden, "input_layernorm"), rope, mask);
-        var (output, use) = FeedForward(Norm(hidden, "post_attention_layernorm"), balance);
+        hidden = hidden + _attention.Forward(Norm(hidden, "input_layernorm"), rope, reach);
+        var (output, use) = FeedForward(Norm(hidden, "post_attention_layernorm"), balance, reach.Part);
         if (use is not null)
         {
             uses.Add(use);
@@ -31,8 +31,8 @@ internal sealed class TransformerBlock(ModelShape shape, Weights weights, int la
         return hidden + FeedForward(Norm(hidden, "post_attention_layernorm"), balance: false).Output;
     }
 
-    private (Tensor Output, ExpertUse? Use) FeedForward(Tensor x, bool balance) =>
-        _experts is null ? (SwiGlu.Forward(x, weights, _prefix + "mlp."), null) : _experts.Forward(x, balance);
+    private (Tensor Output, ExpertUse? Use) FeedForward(Tensor x, bool balance, SequencePart? part = null) =>
+        _experts is null ? (SwiGlu.Forward(x, weights, _prefix + "mlp."), null) : _experts.Forward(x, balance, part);
 
     private Tensor Norm(Tensor x, string name) => Operators.RmsNorm(x, weights[$"{_prefix}{name}.weight"], shape.RmsNormEps);
 }

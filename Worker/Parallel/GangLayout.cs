@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Recipes.Pipelining;
@@ -6,7 +7,7 @@ namespace DeepSeekOps.Worker.Parallel;
 
 /// <summary>Where a rank stands in its gang's layout, each counted from 0.</summary>
 /// <param name="Pipeline">Which layers it has.</param>
-/// <param name="Data">Which rows of each batch it takes.</param>
+/// <param name="Data">Which rows of each batch it takes, and where ranks share sequences which part of them.</param>
 /// <param name="Expert">Which routed experts of its layers it has.</param>
 /// <param name="Tensor">Which slice of its products it has.</param>
 public readonly record struct Coordinates(int Pipeline, int Data, int Expert, int Tensor);
@@ -32,8 +33,17 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
     /// </summary>
     public bool DispatchesByNode => Tensor == 1 && Nodes > 1 && Ranks > Nodes && Expert > Ranks / Nodes && Expert % (Ranks / Nodes) == 0;
 
-    /// <summary>Ranks that hold the same weights and take different rows.</summary>
+    /// <summary>Ranks that hold the same weights and take different rows, or different parts of a row.</summary>
     public int Data => Ranks / (Pipeline * Tensor);
+
+    /// <summary>
+    /// So many of the <see cref="Data"/> ranks, neighbours, share one sequence: each number that a stage uses. Ranks that share experts are
+    /// counted beside it: they may be the same ones or others.
+    /// </summary>
+    public ImmutableArray<int> Contexts { get; init; } = [];
+
+    /// <summary>Where there is but one way: what the benchmark and the check use.</summary>
+    public int Context => Contexts is [var one] ? one : 1;
 
     /// <exception cref="InvalidDataException">So many ranks cannot be laid out that way.</exception>
     public static GangLayout Of(ParallelLayout? layout, int ranks)
@@ -44,7 +54,13 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
                 DealsMoments = layout.Zero > 0,
                 Schedule = layout.Schedule.Length == 0 ? default : ScheduleOf(layout.Schedule),
                 Nodes = Math.Max(1, layout.Nodes),
+                Contexts = [.. layout.Context],
             };
+        if (made.Contexts.FirstOrDefault(c => c < 2 || made.Data % c != 0) is var uneven and not 0)
+        {
+            throw new InvalidDataException(
+                $"Sequences cannot be shared by {uneven} of {made.Data} ranks each: choose a contextParallel that divides {made.Data}.");
+        }
         if (ranks % made.Nodes != 0)
         {
             throw new InvalidDataException($"{ranks} ranks cannot be on {made.Nodes} nodes, as many on each.");
@@ -61,15 +77,16 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
         new()
         {
             Pipeline = Pipeline, Tensor = Tensor, Data = Data, Expert = Expert, Zero = DealsMoments ? 1 : 0,
-            Schedule = Schedule.Name(), Nodes = Nodes,
+            Schedule = Schedule.Name(), Nodes = Nodes, Context = { Contexts },
         };
 
-    /// <param name="text">As "dp=2,ep=4,pp=2,nodes=2,schedule=dualpipev": replicas of each expert, ranks that share the experts,
-    /// pipeline ranks, and on how many nodes they are taken to be. What is left out is 1, and the schedule 1f1b.</param>
+    /// <param name="text">As "dp=2,ep=4,pp=2,cp=2,nodes=2,schedule=dualpipev": replicas of each expert, ranks that share the experts,
+    /// pipeline ranks, ranks that share a sequence, and on how many nodes they are taken to be. What is left out is 1, and the schedule
+    /// 1f1b.</param>
     /// <exception cref="InvalidDataException">It is not of that form; the message says how it is.</exception>
     public static GangLayout Parse(string text)
     {
-        var counts = new Dictionary<string, int> { ["dp"] = 1, ["ep"] = 1, ["pp"] = 1, ["nodes"] = 1 };
+        var counts = new Dictionary<string, int> { ["dp"] = 1, ["ep"] = 1, ["pp"] = 1, ["cp"] = 1, ["nodes"] = 1 };
         var named = new HashSet<string>();
         var schedule = PipelineSchedule.OneForwardOneBackward;
         foreach (var part in text.Split(',', StringSplitOptions.TrimEntries))
@@ -84,21 +101,21 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
                 || count is < 1 or > MostAlongOneWay || !named.Add(key))
             {
                 throw new InvalidDataException(
-                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N,nodes=N,schedule=NAME, each once at most and N a number from 1 to "
-                        + $"{MostAlongOneWay}, for example dp=2,ep=2,pp=2,schedule=dualpipev.");
+                    $"\"{part}\" in --parallel: write dp=N,ep=N,pp=N,cp=N,nodes=N,schedule=NAME, each once at most and N a number from 1 "
+                        + $"to {MostAlongOneWay}, for example dp=2,ep=2,pp=2,schedule=dualpipev.");
             }
             counts[key] = count;
         }
-        var layout = new GangLayout(counts["pp"] * counts["ep"] * counts["dp"], counts["pp"], 1, counts["ep"])
+        var layout = new GangLayout(counts["pp"] * counts["ep"] * counts["dp"] * counts["cp"], counts["pp"], 1, counts["ep"])
         {
-            Schedule = schedule, Nodes = counts["nodes"],
+            Schedule = schedule, Nodes = counts["nodes"], Contexts = counts["cp"] > 1 ? [counts["cp"]] : [],
         };
         return layout.NodesProblem is { } problem ? throw new InvalidDataException(problem) : layout;
     }
 
     /// <summary>Why a gang cannot be cut so into nodes; null: it can.</summary>
     public string? NodesProblem =>
-        Ranks % Nodes != 0 ? $"nodes={Nodes} does not divide the {Ranks} ranks (dp × ep × pp): write a divisor of {Ranks}."
+        Ranks % Nodes != 0 ? $"nodes={Nodes} does not divide the {Ranks} ranks (dp × ep × pp × cp): write a divisor of {Ranks}."
         : Ranks / Nodes is var each && Expert % each != 0 && each % Expert != 0
             ? $"nodes={Nodes} puts {each} ranks on a node, which cuts the {Expert} ranks that share experts (ep) unevenly: choose nodes "
                 + $"so that the ranks of one are a multiple or a divisor of {Expert}."
@@ -106,7 +123,8 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
 
     /// <summary>As <see cref="Parse"/> reads it.</summary>
     public string InWords =>
-        $"dp={Data / Expert},ep={Expert},pp={Pipeline},schedule={Schedule.Name()}" + (Nodes > 1 ? $",nodes={Nodes}" : "");
+        $"dp={Data / (Expert * Context)},ep={Expert},pp={Pipeline},{(Context > 1 ? $"cp={Context}," : "")}schedule={Schedule.Name()}"
+            + (Nodes > 1 ? $",nodes={Nodes}" : "");
 
     private const string ScheduleKey = "schedule";
 
@@ -148,6 +166,9 @@ public sealed record GangLayout(int Ranks, int Pipeline, int Tensor, int Expert)
         {
             Mirror = Where(o => o.Data == own.Data && o.Tensor == own.Tensor
                 && (o.Pipeline == own.Pipeline || o.Pipeline == Pipeline - 1 - own.Pipeline)),
+            Contexts = Contexts.ToDictionary(
+                count => count,
+                count => Where(o => o.Pipeline == own.Pipeline && o.Tensor == own.Tensor && o.Data / count == own.Data / count)),
             ExpertNodes = !DispatchesByNode ? null
                 : ([.. experts.Where(r => r % each == rank % each)], [.. experts.Where(r => r / each == node)]),
         };
@@ -164,6 +185,9 @@ public sealed record Neighbours(int[] Data, int[] Experts, int[] Replicas, int[]
 {
     /// <summary>Of <see cref="Pipeline"/> the rank itself and the one as far from the other end.</summary>
     public required int[] Mirror { get; init; }
+
+    /// <summary>Of <see cref="Data"/> those that share this rank's sequences, by how many they are.</summary>
+    public required IReadOnlyDictionary<int, int[]> Contexts { get; init; }
 
     /// <summary>
     /// Of <see cref="Experts"/> those at this rank's place on each node, and those on its node; null where tokens do not go by nodes.

@@ -1,3 +1,5 @@
+using System.Collections.ObjectModel;
+
 namespace DeepSeekOps.Worker.Parallel;
 
 /// <summary>The groups that a rank belongs to (<see cref="Neighbours"/> says who is in which).</summary>
@@ -19,6 +21,9 @@ public sealed record Mesh(
 
     /// <summary>The same ranks as <see cref="Experts"/> by the nodes that they lie on; null where a token is not to be passed on.</summary>
     public NodeGroups? ExpertNodes { get; init; }
+
+    /// <summary>Of <see cref="Data"/> those that share this rank's sequences, by how many they are.</summary>
+    public IReadOnlyDictionary<int, IProcessGroup> Contexts { get; init; } = ReadOnlyDictionary<int, IProcessGroup>.Empty;
 
     public ExpertRanks ExpertRanks => new(Experts) { Nodes = ExpertNodes };
 
@@ -61,6 +66,7 @@ public sealed record Mesh(
         Mirror = Mirror is null ? null : of(Mirror, "mirror"),
         ExpertNodes = ExpertNodes is not { } nodes ? null
             : new NodeGroups(of(nodes.Across, "experts between nodes"), of(nodes.Within, "experts of a node")),
+        Contexts = Contexts.ToDictionary(c => c.Key, c => of(c.Value, $"context {c.Key}")),
         Beside = Beside is null ? null
             : Beside with { Data = of(Beside.Data, "data, beside"), Replicas = of(Beside.Replicas, "replicas, beside") },
     };

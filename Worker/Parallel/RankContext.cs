@@ -40,5 +40,7 @@ public sealed record RankContext(int Rank, GangLayout Layout, Device Device, int
     }
 
     /// <summary>The part of a batch that is this rank's own: neighbours in one order, whatever the number of ranks.</summary>
-    public (int First, int Count) ShareOf(int rows) => Shares.Of(rows, Place.Data, Layout.Data);
+    /// <param name="context">So many ranks take the same rows, each its part of every one.</param>
+    public (int First, int Count) ShareOf(int rows, int context = 1) =>
+        Shares.Of(rows, Place.Data / context, Layout.Data / context);
 }

@@ -141,18 +141,22 @@ internal static class TraceVerb
         string simulated = trace.Simulated ? "simulated: " : "";
         Say(terminal, $"{simulated}{trace.Run}/{trace.Stage}, attempt {Whole(trace.Attempt)}, {last}: {Time(trace.StepSeconds)} a step, "
             + $"{(trace.Ranks == 1 ? "1 rank" : $"{Whole(trace.Ranks)} ranks")}");
+        bool shares = trace.Drawn.Any(r => r.HasContext);
+        string[] Part(string cell) => shares ? [cell] : [];
         Column[] columns =
         [
             new("RANK", 1, Right: true), new("NODE", 8), new("PP", 6, Right: true), new("DP", 7, Right: true), new("EP", 7, Right: true),
+            .. shares ? new Column[] { new("CP", 7, Right: true) } : [],
             new("COMPUTE", 2, Right: true), new("COLLECTIVE", 3, Right: true), new("SEND", 5, Right: true), new("WAIT", 4, Right: true),
             new("BUBBLE", 3, Right: true),
         ];
         Columns.Write(terminal, columns,
         [
             .. trace.Drawn.Select(r => (IReadOnlyList<string>)
-                [Whole(r.Rank), r.Node, Whole(r.Pipeline), Whole(r.Data), Whole(r.Expert), .. Cells(r.Parts)]),
+                [Whole(r.Rank), r.Node, Whole(r.Pipeline), Whole(r.Data), Whole(r.Expert),
+                    .. Part(r.HasContext ? Whole(r.Context) : ""), .. Cells(r.Parts)]),
             .. trace.Places.Select(p => (IReadOnlyList<string>)
-                [$"all {Whole(p.Ranks)}", "", Whole(p.Pipeline), "", "", .. Cells(p.Parts)]),
+                [$"all {Whole(p.Ranks)}", "", Whole(p.Pipeline), "", "", .. Part(""), .. Cells(p.Parts)]),
         ]);
         string Share(double seconds) => Words.Percent(seconds / trace.StepSeconds);
         string formula = trace.Schedule.Length == 0 ? "; without a pipeline there is no formula"

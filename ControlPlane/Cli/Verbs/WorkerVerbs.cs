@@ -15,7 +15,7 @@ internal static class WorkerVerbs
         terminal, "model", "Looks into a model folder: `model params DIR` counts, `model check DIR` verifies.",
         new Option<string?>("--parallel")
         {
-            Description = "check: computed by a gang of rank processes on this machine, as dp=2,ep=4,pp=2,nodes=2,schedule=dualpipev.",
+            Description = "check: computed by a gang of rank processes on this machine, as dp=2,ep=4,pp=2,cp=2,nodes=2,schedule=dualpipev.",
             HelpName = "LAYOUT",
         });
 

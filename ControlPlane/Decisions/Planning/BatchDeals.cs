@@ -21,7 +21,8 @@ public static class BatchDeals
     /// Another layout deals the batches as well as the whole one does: a plan may have stages that no worker of ours deals evenly.
     /// </summary>
     internal static bool AsWell(StageRecipe recipe, ParallelLayout whole, int columns, ParallelLayout other, int otherColumns) =>
-        Evenly(recipe, other, otherColumns) || (!Evenly(recipe, whole, columns) && columns % otherColumns == 0);
+        Evenly(recipe, other, otherColumns) || (!Evenly(recipe, whole, columns) && columns % otherColumns == 0
+            && recipe.ContextRanks().All(sharing => otherColumns % sharing == 0));
 
     /// <summary>
     /// Each has rows, those that share experts as many as each other, and the schedule can run their micro-batches.

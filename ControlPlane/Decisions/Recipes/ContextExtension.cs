@@ -43,6 +43,11 @@ public abstract partial record StageRecipe
 
         public override int? SequenceOf(long step) => PhaseOf(step - 1).Phase.SequenceLength;
 
+        public override int ContextOf(long step) => PhaseOf(step - 1).Phase.ContextParallel;
+
+        public override ImmutableArray<int> ContextRanks() =>
+            [.. Phases.Select(p => p.ContextParallel).Where(ranks => ranks > 1).Distinct().Order()];
+
         public override ImmutableArray<StageSegment> Segments(ParallelLayout layout, int ranks) => [.. Phases.Select(p => new StageSegment(
             p.Steps, (double)p.Steps * p.StepTokens, p.StepTokens, p.SequenceLength,
             (double)p.SequenceLength / p.ContextParallel

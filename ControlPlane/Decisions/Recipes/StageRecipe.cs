@@ -63,6 +63,13 @@ public abstract partial record StageRecipe
     /// <param name="step">Counts from 1.</param>
     public abstract int? SequenceOf(long step);
 
+    /// <summary>Ranks that share one sequence in a step.</summary>
+    /// <param name="step">Counts from 1.</param>
+    public virtual int ContextOf(long step) => 1;
+
+    /// <summary>By how many ranks it shares sequences anywhere: each number once, 1 left out.</summary>
+    public virtual ImmutableArray<int> ContextRanks() => [];
+
     /// <summary>What its steps consist of, in order; never empty in a checked pipeline.</summary>
     /// <param name="ranks">Of the gang.</param>
     public abstract ImmutableArray<StageSegment> Segments(ParallelLayout layout, int ranks);

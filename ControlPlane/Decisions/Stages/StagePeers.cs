@@ -19,7 +19,9 @@ internal static class StagePeers
         var layout = pipeline.ParallelismOf(spec);
         int ranks = pipeline.ResourcesOf(spec).Ranks;
         int data = Math.Max(1, ranks / Math.Max(1, layout.Pipeline * layout.Tensor));
-        double uneven = spec.Recipe.Segments(layout, ranks).Select(s => Uneven(s.StepTokens / Math.Max(1, s.Attends), data))
+        double uneven = spec.Recipe.Segments(layout, ranks).Select(s =>
+                // Those that share a sequence are one to the rows, and have as much to do as each other.
+                Uneven(s.StepTokens / Math.Max(1, s.Attends), Math.Max(1, data / Math.Max(1, s.ContextParallel))))
             .DefaultIfEmpty(1).Max();
         return (Math.Max(1, ranks / Math.Max(1, layout.Pipeline)), uneven);
     }

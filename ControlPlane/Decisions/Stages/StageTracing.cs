@@ -38,6 +38,7 @@ internal sealed class StageTracing
     private TimeSpan within;
     private ImmutableArray<string> nodes = [];
     private ParallelLayout layout = new();
+    private Func<long, int>? contextOf;
 
     /// <summary>Complete, and in no ledger yet.</summary>
     public StageTrace? ToKeep { get; private set; }
@@ -65,7 +66,8 @@ internal sealed class StageTracing
 
         nodes = [.. gang.Nodes.SelectMany((_, place) => gang.RanksAt(place)).OrderBy(r => r.Rank).Select(r => r.Node.Name)];
         var pipeline = WorkerOrders.AssignmentOf(stage, gang, gang.Nodes[0]).LaidOut;
-        layout = pipeline.Stages.FirstOrDefault(s => s.Name == stage.Id.Stage) is { } spec ? pipeline.ParallelismOf(spec) : new();
+        var spec = pipeline.Stages.FirstOrDefault(s => s.Name == stage.Id.Stage);
+        (layout, contextOf) = (spec is null ? new() : pipeline.ParallelismOf(spec), spec is null ? null : spec.Recipe.ContextOf);
         long id = Math.Max((order?.Id ?? 0) + 1, now.At.ToUnixTimeMilliseconds());
         order = TraceOrder.New(id, stage.Attempt, steps, nodes.Length, layout);
         (asked, within, over, ToKeep) = (now, patience, null, null);
@@ -149,7 +151,7 @@ internal sealed class StageTracing
     }
 
     private void Complete(Stage stage, Instant now) =>
-        ToKeep = StageTrace.Of(order!, stage.Id, now.At, layout, told.Values, rank => nodes[rank]);
+        ToKeep = StageTrace.Of(order!, stage.Id, now.At, layout, told.Values, rank => nodes[rank], contextOf);
 
     private string Missing()
     {

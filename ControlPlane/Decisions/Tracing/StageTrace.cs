@@ -47,9 +47,10 @@ public sealed record StageTrace(
 
     /// <param name="recorded">Of every rank, with as many steps each.</param>
     /// <param name="nodeOf">Of a rank.</param>
+    /// <param name="contextOf">Ranks that share one sequence in a step; null: nobody ever does.</param>
     public static StageTrace Of(
         TraceOrder order, StageId stage, DateTimeOffset at, ParallelLayout layout, IReadOnlyCollection<RankTrace> recorded,
-        Func<int, string> nodeOf)
+        Func<int, string> nodeOf, Func<long, int>? contextOf = null)
     {
         var clocks = ClockOffset.Of(recorded, nodeOf);
         var offsets = clocks.ToDictionary(c => c.Clock, c => c.Nanoseconds);
@@ -60,7 +61,8 @@ public sealed record StageTrace(
         var parts = ranks.Select((rank, place) => StepParts.Mean(
             [.. rank.Steps.Take(steps).Zip(whole, (own, all) => StepParts.Of(own, all.Bubbles[place]))])).ToList();
         int slowest = Enumerable.Range(0, ranks.Count).MaxBy(i => parts[i].Compute);
-        var places = ranks.Select(r => TracePlace.Of(r.Rank, ranks.Count, layout)).ToList();
+        int context = contextOf?.Invoke(ranks[0].Steps[0].Step) ?? 1;
+        var places = ranks.Select(r => TracePlace.Of(r.Rank, ranks.Count, layout, context)).ToList();
         var drawn = ranks.Select((rank, i) => new TracedRank(rank.Rank, nodeOf(rank.Rank), places[i], parts[i],
                 rank.Spans is { } spans ? spans with { From = spans.From + offsets[rank.Clock] } : null))
             .Where(rank => ranks.Count <= TraceOrder.RanksInFull || rank.Rank == ranks[slowest].Rank || order.Ranks.Contains(rank.Rank));

@@ -97,17 +97,27 @@ public sealed class GangMesh : IDisposable
             .. plain.Mirror is { } twin ? new[] { (neighbours.Mirror, twin) } : [],
             .. neighbours.ExpertNodes is var (across, within) && plain.ExpertNodes is { } nodes
                 ? new[] { (across, nodes.Across), (within, nodes.Within) } : [],
+            .. neighbours.Contexts.Select(c => (c.Value, plain.Contexts[c.Key])),
         ];
         // All ranks in one order, so that no two wait for each other in different ones.
         List<NcclPlace> places = [.. groups.Where(g => g.Group.Ranks > 1).DistinctBy(g => Key(g.Members))
             .OrderBy(g => Key(g.Members), StringComparer.Ordinal).Select(g => Place(Key(g.Members), g.Members, g.Group, rank))];
-        var dataKey = Key(neighbours.Data);
-        if (plain.Data.Ranks > 1 && dataKey == Key(neighbours.Experts))
+        HashSet<string> inPasses = [Key(neighbours.Experts), .. neighbours.Contexts.Values.Select(Key)];
+        string Beside(int[] members, IProcessGroup group)
         {
-            // Else the passes' exchanges of tokens would wait behind the sums that are made beside them.
-            dataKey = "early " + dataKey;
-            places.Add(Place(dataKey, neighbours.Data, plain.Data, rank));
+            if (group.Ranks == 1 || !inPasses.Contains(Key(members)))
+            {
+                return Key(members);
+            }
+            // Else the passes' exchanges of tokens and latents would wait behind the sums that are made beside them.
+            var key = "early " + Key(members);
+            if (places.TrueForAll(p => p.Key != key))
+            {
+                places.Add(Place(key, members, group, rank));
+            }
+            return key;
         }
+        var (dataKey, replicasKey) = (Beside(neighbours.Data, plain.Data), Beside(neighbours.Replicas, plain.Replicas));
         var ways = Ways(plain.Pipeline);
         places.AddRange(ways.Select(way => Place(way, neighbours.Pipeline, plain.Pipeline)));
         NcclCommunicator.Connect(places, Mesh.Calls, ConnectLimit, (key, begun) => _communicators[key] = begun);
@@ -124,6 +134,7 @@ public sealed class GangMesh : IDisposable
             Mirror = plain.Mirror is { } mirror ? Of(neighbours.Mirror, mirror) : null,
             ExpertNodes = neighbours.ExpertNodes is var (between, inside) && plain.ExpertNodes is { } parts
                 ? new NodeGroups(Of(between, parts.Across), Of(inside, parts.Within)) : null,
+            Contexts = neighbours.Contexts.ToDictionary(c => c.Key, c => Of(c.Value, plain.Contexts[c.Key])),
         };
         if (plain.Data.Ranks > 1)
         {
@@ -132,7 +143,9 @@ public sealed class GangMesh : IDisposable
             Mesh = Mesh with
             {
                 Beside = new CallsBeside(
-                    new NcclGroup(plain.Data, _communicators[dataKey], sends, receives, plain.Calls), Mesh.Replicas, queue.Run),
+                    new NcclGroup(plain.Data, _communicators[dataKey], sends, receives, plain.Calls),
+                    plain.Replicas.Ranks == 1 ? Mesh.Replicas
+                        : new NcclGroup(plain.Replicas, _communicators[replicasKey], sends, receives, plain.Calls), queue.Run),
             };
         }
         return $"NCCL {NcclChoice.Words(ready[0].Version)}";

@@ -40,6 +40,7 @@ public sealed class SocketMesh : IDisposable
             Group("replicas", neighbours.Replicas), Group("pipeline", neighbours.Pipeline), Group("model", neighbours.Model))
         {
             Mirror = neighbours.Mirror.Length > 1 ? Group("mirror", neighbours.Mirror) : null,
+            Contexts = neighbours.Contexts.ToDictionary(c => c.Key, c => Group($"context {c.Key}", c.Value)),
             ExpertNodes = neighbours.ExpertNodes is not var (across, within) ? null
                 : new NodeGroups(Group("experts between nodes", across), Group("experts of a node", within)),
         };

@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Recipes.Pipelining;
+using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Libtorch;
 using DeepSeekOps.Worker.Model;
 using DeepSeekOps.Worker.Parallel;
@@ -51,6 +52,8 @@ public sealed class GangCheck : IDisposable
         using var scope = NewDisposeScope();
         using var reference = ReferenceNumbers.Open(folder);
         _ = ModelPart.At(ConfigJson.Read(Path.Combine(folder, ConfigJson.FileName)), layout, layout.Of(0));
+        SequencePart.Require(layout.Context, reference.Tokens.shape[1], mtpDepth: 0);
+        SequencePart.Require(layout.Context, reference.Batches.shape[2], mtpDepth: 0);
         RequireRows(reference.Tokens, layout);
         RequireRows(reference.Batches[0], layout);
     }
@@ -61,8 +64,8 @@ public sealed class GangCheck : IDisposable
         var part = new ReferencePart();
         var logits = _reference.Logits();
         var loss = Learn(_reference.Tokens,
-            (first, own) => part.Logits = Math.Max(
-                part.Logits, (own.cpu() - logits.narrow(0, first, own.shape[0])).abs().max().item<float>()));
+            (first, own, cut) => part.Logits = Math.Max(
+                part.Logits, (own.cpu() - cut(logits.narrow(0, first, own.shape[0]))).abs().max().item<float>()));
         part.Loss = Deviation(loss, _reference.Expected.Loss);
         foreach (var (name, squared) in _optimizer.TakeSquaredNorms(_mesh))
         {
@@ -86,23 +89,29 @@ public sealed class GangCheck : IDisposable
     }
 
     /// <summary>Forwards and backwards over this rank's rows; the whole batch's loss, the same on every rank.</summary>
-    /// <param name="seen">The first row of a micro-batch and its logits.</param>
-    private double Learn(Tensor batch, Action<long, Tensor>? seen)
+    /// <param name="seen">The first row of a micro-batch, its logits, and what cuts this rank's part out of whole sequences.</param>
+    private double Learn(Tensor batch, Action<long, Tensor, Func<Tensor, Tensor>>? seen)
     {
         var rows = (int)batch.shape[0];
-        var (first, own) = _rank.ShareOf(rows);
+        var (first, own) = _rank.ShareOf(rows, _rank.Layout.Context);
+        var part = SequencePart.Of(_mesh, _rank.Layout.Context, batch.shape[1], mtpDepth: 0);
         var micro = RowsAtOnce(own, _rank.Layout);
         var sum = zeros([], float64);
         MicroBatch[] batches =
-            [.. Enumerable.Range(0, own / micro).Select(i => new MicroBatch(batch.narrow(0, first + (i * micro), micro).to(_rank.Device)))];
+            [
+                .. Enumerable.Range(0, own / micro).Select(
+                    i => new MicroBatch(batch.narrow(0, first + (i * micro), micro).to(_rank.Device), Part: part)),
+            ];
         new PipelinePass(_model, _mesh.Pipeline, Backward, left => left.Make()).Run(batches, training: false, (number, output) =>
         {
             if (output.Logits is not { } logits)
             {
                 return null;
             }
-            seen?.Invoke(first + (number * micro), logits.detach());
-            var loss = ReferenceCheck.NextTokenLoss(logits, batches[number].Tokens) * ((double)micro / rows);
+            seen?.Invoke(first + (number * micro), logits.detach(), whole => part is null ? whole : part.Cut(whole));
+            var tokens = batches[number].Tokens;
+            var loss = part is null ? ReferenceCheck.NextTokenLoss(logits, tokens) : Losses.CrossEntropy(logits, Labels(tokens), part);
+            loss = loss * ((double)micro / rows);
             sum.add_(loss.detach().cpu());
             return loss;
         });
@@ -111,6 +120,10 @@ public sealed class GangCheck : IDisposable
         return sum.item<double>();
     }
 
+    /// <summary>The token after each place; nothing is known after the last.</summary>
+    private static Tensor Labels(Tensor tokens) => cat(
+        [tokens.narrow(1, 1, tokens.shape[1] - 1), full_like(tokens.narrow(1, 0, 1), ChatTemplate.Ignored)], 1);
+
     /// <summary>One sequence a micro-batch where there is a pipeline to fill; else all at once.</summary>
     private static int RowsAtOnce(int own, GangLayout layout) =>
         layout.Pipeline > 1 || layout.Schedule != PipelineSchedule.OneForwardOneBackward ? 1 : own;
@@ -118,17 +131,18 @@ public sealed class GangCheck : IDisposable
     private static void RequireRows(Tensor batch, GangLayout layout)
     {
         var rows = (int)batch.shape[0];
-        if (rows % layout.Data != 0)
+        var sharing = layout.Data / layout.Context;
+        if (rows % sharing != 0)
         {
             throw new InvalidDataException(
-                $"{rows} sequences cannot be dealt evenly to the {layout.Data} ranks (dp × ep) that take different ones: use a "
+                $"{rows} sequences cannot be dealt evenly to the {sharing} ranks (dp × ep) that take different ones: use a "
                     + $"divisor of {rows}.");
         }
-        var own = rows / layout.Data;
+        var own = rows / sharing;
         if (PipelineSchedules.CountProblem(layout.Schedule, layout.Pipeline, own / RowsAtOnce(own, layout)) is { } problem)
         {
             throw new InvalidDataException(
-                $"{problem.Message} They are the {rows} sequences of the folder over {layout.Data} ranks (dp × ep). {problem.Fix}");
+                $"{problem.Message} They are the {rows} sequences of the folder over {sharing} ranks (dp × ep). {problem.Fix}");
         }
     }
 

@@ -1,5 +1,6 @@
 using DeepSeekOps.Worker.Data;
 using DeepSeekOps.Worker.Model;
+using DeepSeekOps.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -12,13 +13,15 @@ public static class Losses
     /// </summary>
     /// <param name="logits">[batch, seq, vocab]</param>
     /// <param name="labels">[batch, seq], <see cref="ChatTemplate.Ignored"/> where nothing is learned.</param>
-    public static Tensor CrossEntropy(Tensor logits, Tensor labels)
+    /// <param name="part">What of each sequence the logits are of; labels are of all of it, and so is the number of places that is divided
+    /// by: the parts' losses add up to the mean. Null: all.</param>
+    public static Tensor CrossEntropy(Tensor logits, Tensor labels, SequencePart? part = null)
     {
-        var flat = labels.reshape(-1);
+        var flat = (part is null ? labels : part.Cut(labels)).reshape(-1);
         var sum = nn.functional.cross_entropy(
             logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), flat, ignore_index: ChatTemplate.Ignored,
             reduction: nn.Reduction.Sum);
-        return sum / (flat != ChatTemplate.Ignored).sum().clamp(min: 1);
+        return sum / (labels != ChatTemplate.Ignored).sum().clamp(min: 1);
     }
 
     /// <summary>L_MTP = 1/D · Σ_k CE_k (report eq. 24-25, before lambda): depth k at place i says token i + 1 + k.</summary>
@@ -28,19 +31,22 @@ public static class Losses
         MultiToken(output.MtpLogits, labels, segments);
 
     /// <inheritdoc cref="MultiToken(ModelOutput, Tensor, Tensor?)"/>
-    public static Tensor? MultiToken(IReadOnlyList<Tensor> mtpLogits, Tensor labels, Tensor? segments = null)
+    /// <param name="part">As of <see cref="CrossEntropy"/>.</param>
+    public static Tensor? MultiToken(
+        IReadOnlyList<Tensor> mtpLogits, Tensor labels, Tensor? segments = null, SequencePart? part = null)
     {
         Tensor? sum = null;
         for (var k = 1; k <= mtpLogits.Count; k++)
         {
             var logits = mtpLogits[k - 1];
-            var length = logits.shape[1];
+            var within = part?.Shortened(k);
+            var length = within?.Length ?? logits.shape[1];
             var further = labels.narrow(1, k, length);
             if (segments is not null)
             {
                 further = further.masked_fill(segments.narrow(1, 0, length) != segments.narrow(1, k, length), ChatTemplate.Ignored);
             }
-            var term = CrossEntropy(logits, further) / mtpLogits.Count;
+            var term = CrossEntropy(logits, further, within) / mtpLogits.Count;
             sum = sum is null ? term : sum + term;
         }
         return sum;
@@ -54,8 +60,8 @@ public static class Losses
     }
 
     /// <summary>
-    /// GRPO (report eq. 26-28): per token min(r·A, clip(r, 1±ε)·A) − β·(π_ref/π − log(π_ref/π) − 1), averaged within each output
-    /// and then over outputs; negated to be minimised.
+    /// GRPO (report eq. 26-28): per token min(r·A, clip(r, 1±ε)·A) − β·(π_ref/π − log(π_ref/π) − 1), averaged within each
+    /// output and then over outputs; negated to be minimised.
     /// </summary>
     /// <param name="policy">Log-probabilities now, with gradient [outputs, seq]; <paramref name="old"/> at the rollout.</param>
     /// <param name="advantage">[outputs]</param>

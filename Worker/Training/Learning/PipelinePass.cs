@@ -7,8 +7,13 @@ using static TorchSharp.torch;
 namespace DeepSeekOps.Worker.Training.Learning;
 
 /// <summary>What a rank computes a micro-batch's loss from.</summary>
-/// <param name="Tokens">[rows, seq] int64: the same on all ranks of a pipeline.</param>
-public sealed record MicroBatch(Tensor Tokens, Tensor? Segments = null);
+/// <param name="Tokens">[rows, seq] int64: the same on all ranks of a pipeline, and on those that share the sequences.</param>
+/// <param name="Part">What of each sequence this rank takes; null: all.</param>
+public sealed record MicroBatch(Tensor Tokens, Tensor? Segments = null, SequencePart? Part = null)
+{
+    /// <summary>[rows, places]: of what goes through the layers here.</summary>
+    public long[] Places => [Tokens.shape[0], Part?.Places ?? Tokens.shape[1]];
+}
 
 /// <summary>
 /// A step's micro-batches through the pieces of the model that lie here, forwards and backwards in the schedule's order: what goes into a
@@ -35,7 +40,7 @@ public sealed class PipelinePass(
     {
         var route = new PipelineRoute(model.Part.Schedule, pipeline.Ranks, batches.Count);
         using var mail = new PipelineMail(route, pipeline, number => empty(
-            [.. batches[number].Tokens.shape, model.Shape.HiddenSize], model.ActivationType, device: model.Device));
+            [.. batches[number].Places, model.Shape.HiddenSize], model.ActivationType, device: model.Device));
         var tasks = PipelineSchedules.Of(route.Schedule, route.Ranks, pipeline.Own, batches.Count);
         var completes = tasks.Where(t => t.Work != PipelineWork.Forward).GroupBy(t => t.Piece).Select(of => of.Last()).ToHashSet();
         foreach (var task in tasks)
@@ -101,7 +106,7 @@ public sealed class PipelinePass(
         PipelineTask task, MicroBatch batch, bool training, Func<int, PartOutput, Tensor?> loss, PipelineRoute route, PipelineMail mail)
     {
         var before = route.NeededBy(task) is { } needed ? mail.Take(needed).requires_grad_() : null;
-        var output = model.Pass(model.Part.Run(task.Piece), before, batch.Tokens, batch.Segments, training);
+        var output = model.Pass(model.Part.Run(task.Piece), before, batch.Tokens, batch.Segments, training, part: batch.Part);
         var own = loss(task.MicroBatch, output);
         var made = route.MadeBy(task);
         if (made is not null)

@@ -116,12 +116,12 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
 
     private (int First, int Own) RequireEven(BenchWork work)
     {
-        var (first, own) = rank.ShareOf(work.Batch);
-        var micro = Math.Max(1, work.MicroBatch);
-        return work.Batch % rank.Layout.Data == 0 && own % micro == 0 ? (first, own)
+        var (first, own) = rank.ShareOf(work.Batch, rank.Layout.Context);
+        var (micro, sharing) = (Math.Max(1, work.MicroBatch), rank.Layout.Data / rank.Layout.Context);
+        return work.Batch % sharing == 0 && own % micro == 0 ? (first, own)
             : throw new InvalidDataException(
-                $"A batch of {work.Batch} sequences cannot be dealt evenly to {rank.Layout.Data} ranks that take {micro} at once: use a "
-                + $"multiple of {rank.Layout.Data * micro}.");
+                $"A batch of {work.Batch} sequences cannot be dealt evenly to {sharing} ranks that take {micro} at once: use a "
+                + $"multiple of {sharing * micro}.");
     }
 
     private double Step(Learner learner, Tensor[] rows, int batch, BenchFigures figures)
@@ -130,7 +130,8 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
         var length = rows[0].shape[1] - 1;
         var sum = zeros([], device: rank.Device);
         var loads = new Dictionary<(int Piece, int Layer), Tensor>();
-        MicroBatch[] batches = [.. rows.Select(r => new MicroBatch(r.narrow(1, 0, length)))];
+        var part = SequencePart.Of(mesh, rank.Layout.Context, length, shape.MtpDepth);
+        MicroBatch[] batches = [.. rows.Select(r => new MicroBatch(r.narrow(1, 0, length), Part: part))];
         var pass = new PipelinePass(learner.Model, mesh.Pipeline, learner.Backward, learner.Backward, mesh.Trace, learner.Completing);
         pass.Run(batches, training: true, (number, output) =>
         {
@@ -145,10 +146,10 @@ public sealed class StepBenchmark(ModelShape shape, RankContext rank, Mesh mesh,
             if (output.Logits is { } logits)
             {
                 var labels = rows[number].narrow(1, 1, length);
-                var loss = Losses.CrossEntropy(logits, labels);
+                var loss = Losses.CrossEntropy(logits, labels, part);
                 sum.add_(loss.detach(), alpha: share);
                 total = total is null ? loss : total + loss;
-                if (Losses.MultiToken(output.MtpLogits, labels) is { } multiToken)
+                if (Losses.MultiToken(output.MtpLogits, labels, part: part) is { } multiToken)
                 {
                     total = total + (0.3 * multiToken);
                 }

@@ -54,7 +54,8 @@ public sealed class ContextExtensionWork(StageContext context, ContextExtension 
         var recipe = new Recipe(
             _rates[_phase].At(within, within * phase.BatchSize * phase.SequenceLength, phase.Steps), plan.Gamma, plan.Alpha, plan.Lambda);
         return Packed.Step(
-            position.Step + 1, position.Step + 1 == TotalSteps, phase.Name, phase.BatchSize, 0, phase.SequenceLength, recipe);
+            position.Step + 1, position.Step + 1 == TotalSteps, phase.Name, phase.BatchSize, 0, phase.SequenceLength, recipe,
+            Math.Max(1, phase.ContextParallel));
     }
 
     public void AfterStep(long stepsDone)

@@ -41,12 +41,16 @@ public sealed class PackedLearning(StageContext context, Learner learner)
     /// <param name="step">Counts from 1 over the stage.</param>
     /// <param name="last">Of the stage.</param>
     /// <param name="micro">Sequences of a forward pass, where the layout says nothing of them; 0: nothing was said.</param>
-    public StepResult Step(long step, bool last, string phase, int batch, int micro, int sequenceLength, Recipe recipe)
+    /// <param name="sharing">Ranks that share one sequence.</param>
+    public StepResult Step(
+        long step, bool last, string phase, int batch, int micro, int sequenceLength, Recipe recipe, int sharing = 1)
     {
-        RequireEvenRows(batch);
+        RequireEvenRows(batch, sharing);
+        var part = SequencePart.Of(context.Mesh, sharing, sequenceLength, learner.Model.Shape.MtpDepth);
         var first = Documents.Cursor.Document;
-        var own = context.Rank.ShareOf(batch).Count;
-        var rows = Documents.Next(batch, sequenceLength, context.Rank.ShareOf(batch));
+        var share = context.Rank.ShareOf(batch, sharing);
+        var own = share.Count;
+        var rows = Documents.Next(batch, sequenceLength, share);
         _read = (first, Documents.Cursor.Document);
         var width = sequenceLength + 1;
         micro = PipelineSchedules.RowsAtOnce(learner.Model.Part.Schedule, context.Mesh.Pipeline.Ranks, own,
@@ -57,7 +61,7 @@ public sealed class PackedLearning(StageContext context, Learner learner)
         {
             var count = Math.Min(micro, own - start);
             var ids = context.Documents(rows[(start * width)..((start + count) * width)], count);
-            batches.Add(new MicroBatch(ids.narrow(1, 0, sequenceLength)));
+            batches.Add(new MicroBatch(ids.narrow(1, 0, sequenceLength), Part: part));
             labels.Add(ids.narrow(1, 1, sequenceLength));
         }
         var sums = new Sums(learner.Model, context.Device);
@@ -66,17 +70,18 @@ public sealed class PackedLearning(StageContext context, Learner learner)
             learner.Model, context.Mesh.Pipeline, learner.Backward, learner.Backward, context.Mesh.Trace, learner.Completing);
         pass.Run(batches, training: true, (number, output) =>
         {
-            var share = (double)labels[number].shape[0] / batch;
+            var weight = (double)labels[number].shape[0] / batch;
             var (loss, multiToken) = output.Logits is null ? (null, null)
-                : (Losses.CrossEntropy(output.Logits, labels[number]), Losses.MultiToken(output.MtpLogits, labels[number]));
-            sums.Add(share, loss, multiToken, output);
+                : (Losses.CrossEntropy(output.Logits, labels[number], part),
+                    Losses.MultiToken(output.MtpLogits, labels[number], part: part));
+            sums.Add(weight, loss, multiToken, output);
             var total = Sum(Sum(loss, multiToken, recipe.Lambda), output.BalanceLoss, recipe.Alpha);
             if (micro < own && total is not null)
             {
                 var sum = total.detach();
                 totals[number] = (totals[number] is { } before ? before + sum : sum).MoveToOuterDisposeScope();
             }
-            return total is null ? null : total * share;
+            return total is null ? null : total * weight;
         });
         // Before the update: what that gives to others goes by the same connections, and whoever waits for the loss would wait for it too.
         sums.Reduce(context.Mesh);
@@ -94,14 +99,15 @@ public sealed class PackedLearning(StageContext context, Learner learner)
 
     /// <summary>Ranks that share experts meet in each layer of each micro-batch: all must have as many.</summary>
     /// <exception cref="InvalidDataException">They would not.</exception>
-    private void RequireEvenRows(int batch)
+    private void RequireEvenRows(int batch, int sharing)
     {
         var layout = context.Rank.Layout;
-        if (batch % layout.Data != 0 && layout.Expert > 1)
+        var dealt = layout.Data / sharing;
+        if (batch % dealt != 0 && layout.Expert > 1)
         {
             throw new InvalidDataException(
-                $"A batch of {batch} sequences cannot be dealt evenly to {layout.Data} ranks of which {layout.Expert} share experts: "
-                + $"set batchSize to a multiple of {layout.Data}.");
+                $"A batch of {batch} sequences cannot be dealt evenly to {dealt} ranks of which {layout.Expert} share experts: "
+                + $"set batchSize to a multiple of {dealt}.");
         }
     }
 

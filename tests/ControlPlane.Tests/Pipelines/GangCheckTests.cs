@@ -20,7 +20,7 @@ public sealed class GangCheckTests
 
     [Theory]
     [InlineData("parallelism: {pipeline: 1}", "parallelism: {tensor: 2}", "parallelism.tensor", "do not share one matrix")]
-    [InlineData("parallelism: {pipeline: 1}", "parallelism: {zero: 2}", "parallelism.zero", "not built yet")]
+    [InlineData("parallelism: {pipeline: 1}", "parallelism: {zero: 2}", "parallelism.zero", "only their optimizer states")]
     [InlineData("kind: sft,", "kind: sft, parallelism: {pipeline: 2},", "stages[1].parallelism.pipeline", "kind sft is not cut")]
     [InlineData("miniBatch: 8", "miniBatch: 2", "stages[2].miniBatch", "fewer outputs than the 4 ranks")]
     [InlineData("sequenceLength: 64, batchSize: 8, learningRate: 1e-3}\n  - {name: b",
@@ -36,6 +36,36 @@ public sealed class GangCheckTests
         Assert.Contains(words, problem.Message, StringComparison.Ordinal);
         Assert.Contains("dsops plan", problem.Fix, StringComparison.Ordinal);
         Assert.Empty(PipelineText.Parse(asked).Errors);
+    }
+
+    private const string Extension = """
+        apiVersion: deepseekops/v1
+        name: long
+        model: {preset: mini}
+        resources: {nodes: 1, ranksPerNode: 4}
+        stages:
+          - {name: a, kind: pretraining, tokens: 1Mi, sequenceLength: 64, batchSize: 8, learningRate: 1e-3}
+          - name: b
+            kind: context-extension
+            from: a
+            phases:
+              - {name: far, sequenceLength: 256, steps: 5, batchSize: 4, contextParallel: 2, learningRate: 1e-4}
+              - {name: further, sequenceLength: 512, steps: 5, batchSize: 2, contextParallel: 4, learningRate: 1e-4}
+        """;
+
+    [Theory]
+    [InlineData("", "", "", "")]
+    [InlineData("contextParallel: 2", "contextParallel: 3", "stages[1].phases[0].contextParallel", "cut into 6 equal chunks")]
+    [InlineData("sequenceLength: 512", "sequenceLength: 500", "stages[1].phases[1].contextParallel", "8 equal chunks")]
+    [InlineData("contextParallel: 2", "contextParallel: 8", "stages[1].phases[0].batchSize", "a contextParallel that divides 4")]
+    [InlineData("contextParallel: 4", "contextParallel: 2", "", "")]
+    [InlineData("batchSize: 4, contextParallel", "batchSize: 3, contextParallel", "stages[1].phases[0].batchSize", "multiple of 2")]
+    public void Sequences_are_shared_by_ranks_where_they_can_be(string good, string other, string field, string words)
+    {
+        string asked = good.Length == 0 ? Extension : Extension.Replace(good, other, StringComparison.Ordinal);
+        var problems = PipelineText.Parse(asked, trains: true).Errors.ToList();
+        bool told = problems.Exists(p => p.Field == field && $"{p.Message} {p.Fix}".Contains(words, StringComparison.Ordinal));
+        Assert.True(field.Length > 0 ? told : problems.Count == 0, string.Join("; ", problems));
     }
 
     /// <summary>Alone it needs twice as many micro-batches as ranks; a ramp passes sizes that are refused before it starts.</summary>

@@ -42,6 +42,12 @@ public sealed class TrainingPlanTests
         Assert.Equal(v3.ResourcesOf(v3.Stage("pretrain")).Ranks, layout.Pipeline * layout.Tensor * layout.Data);
         Assert.Equal(new Contracts.Worker.V1.ParallelLayout { Pipeline = 1, Tensor = 1, Data = 1, Expert = 1 },
             TrainingPlans.ToProto(Mini, "rl").Layout);
+        // By how many ranks sequences are shared, in any phase.
+        var extend = v3.Stages.First(s => s.Recipe is StageRecipe.ContextExtension);
+        var plan = TrainingPlans.ToProto(v3, extend.Name);
+        Assert.Equal([8, 32], plan.Layout.Context);
+        Assert.Equal([8, 32], plan.ContextExtension.Phases.Select(p => p.ContextParallel));
+        Assert.Empty(layout.Context);
     }
 
     [Fact]

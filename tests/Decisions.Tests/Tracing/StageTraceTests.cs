@@ -37,6 +37,8 @@ public sealed class StageTraceTests
         var layout = new ParallelLayout { Pipeline = 2, Expert = 2 };
         Assert.Equal([(0, 0, 0), (0, 1, 1), (0, 2, 0), (0, 3, 1), (1, 0, 0), (1, 1, 1), (1, 2, 0), (1, 3, 1)],
             Enumerable.Range(0, 8).Select(r => TracePlace.Of(r, 8, layout)).Select(p => (p.Pipeline, p.Data, p.Expert)));
+        Assert.Equal(["pp 0, dp 0, ep 0, cp 0", "pp 0, dp 0, ep 1, cp 1", "pp 0, dp 1, ep 0, cp 0", "pp 0, dp 1, ep 1, cp 1"],
+            Enumerable.Range(0, 4).Select(r => TracePlace.Of(r, 8, layout, context: 2).InWords));
     }
 
     [Fact]

@@ -36,6 +36,7 @@ public class ReferenceCheckTests
     [InlineData("v3-gang", "dp=2,pp=2,schedule=dualpipev")]
     [InlineData("v3-gang", "ep=4,nodes=2")]
     [InlineData("v3-gang", "ep=4,pp=2,nodes=4,schedule=dualpipe")]
+    [InlineData("v3-tiny-yarn", "cp=2")]
     public void A_gang_computes_what_transformers_computes(string name, string text)
     {
         var (folder, layout) = (Fixture(name), GangLayout.Parse(text));
@@ -82,10 +83,11 @@ public class ReferenceCheckTests
     [InlineData("pp=2,schedule=zbv", "There is no schedule \"zbv\": write one of 1f1b, zb1p, dualpipe, dualpipev.")]
     [InlineData("schedule=zb1p,schedule=zb1p", "each once at most")]
     [InlineData("dp=65", "at most 64")]
-    [InlineData("ep=4,nodes=3", "nodes=3 does not divide the 4 ranks (dp × ep × pp): write a divisor of 4.")]
+    [InlineData("ep=4,nodes=3", "nodes=3 does not divide the 4 ranks (dp × ep × pp × cp): write a divisor of 4.")]
+    [InlineData("cp=32", "A sequence of 32 tokens is too short to be shared by 32 ranks")]
     [InlineData("dp=3,ep=4,nodes=2", "nodes=2 puts 6 ranks on a node, which cuts the 4 ranks that share experts (ep) unevenly")]
     [InlineData("ep=4,nodes=0", "from 1 to")]
-    [InlineData("tp=2", "write dp=N,ep=N,pp=N,nodes=N")]
+    [InlineData("tp=2", "write dp=N,ep=N,pp=N,cp=N,nodes=N")]
     [InlineData("dp=2,dp=2", "each once at most")]
     [InlineData("dp=0", "from 1 to")]
     [InlineData("", "for example dp=2,ep=2,pp=2")]

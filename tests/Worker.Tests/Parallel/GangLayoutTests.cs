@@ -25,6 +25,39 @@ public sealed class GangLayoutTests
         Assert.Equal(Enumerable.Range(0, layout.Expert), places.Take(layout.Expert).Select(p => p.Expert));
     });
 
+    /// <summary>Ranks that share a sequence take the same rows; others take others, and all of them hold the same weights.</summary>
+    [Fact]
+    public void Ranks_that_share_sequences_are_neighbours_with_the_same_rows() =>
+        Gen.Select(Gen.Int[1, 3], Gen.Int[1, 3], Gen.Int[2, 4], Gen.Int[0, 40]).Sample((pipeline, groups, sharing, rows) =>
+    {
+        var layout = GangLayout.Of(new ParallelLayout { Pipeline = pipeline, Data = groups * sharing, Context = { sharing } },
+            pipeline * groups * sharing);
+        var shares =
+            Enumerable.Range(0, layout.Ranks).Select(rank => new RankContext(rank, layout, CPU, 1).ShareOf(rows, sharing)).ToList();
+        for (var rank = 0; rank < layout.Ranks; rank++)
+        {
+            var (neighbours, own) = (layout.NeighboursOf(rank), layout.NeighboursOf(rank).Contexts[sharing]);
+            Assert.Equal(Enumerable.Range(rank / sharing * sharing, sharing), own);
+            Assert.All(own, other => Assert.Equal(shares[rank], shares[other]));
+            Assert.Subset(neighbours.Data.ToHashSet(), own.ToHashSet());
+            Assert.Equal(rows, neighbours.Data.Select(other => shares[other]).Distinct().Sum(share => share.Count));
+        }
+    });
+
+    [Theory]
+    [InlineData(4, 3)]
+    [InlineData(4, 8)]
+    [InlineData(4, 1)]
+    public void Sequences_that_cannot_be_shared_so_are_refused_with_the_fix(int data, int sharing) => Assert.Contains(
+        $"a contextParallel that divides {data}",
+        Assert.Throws<InvalidDataException>(() => GangLayout.Of(new ParallelLayout { Data = data, Context = { sharing } }, data)).Message,
+        StringComparison.Ordinal);
+
+    [Fact]
+    public void What_is_written_of_a_layout_reads_as_it() => Assert.All(
+        ["dp=2,ep=1,pp=1,cp=2,schedule=1f1b", "dp=1,ep=2,pp=2,cp=4,schedule=zb1p,nodes=2", "dp=2,ep=2,pp=1,schedule=1f1b"],
+        text => Assert.Equal(text, GangLayout.Parse(text).InWords));
+
     /// <summary>Every rank that shares one's experts is reached by one step between nodes and one within.</summary>
     [Fact]
     public void Nodes_cut_those_that_share_experts_into_equal_parts() =>

@@ -31,11 +31,17 @@ public sealed class StageGangTests(StageGangTests.Courses courses) : IClassFixtu
     [InlineData("sft", 3, 1, 1)]
     [InlineData("pretrain", 4, 2, 2, PipelineSchedule.DualPipe)]
     [InlineData("extend", 2, 2, 1, PipelineSchedule.ZeroBubble)]
+    [InlineData("extend", 2, 1, 2, PipelineSchedule.OneForwardOneBackward, 2)]
+    [InlineData("extend", 4, 1, 1, PipelineSchedule.OneForwardOneBackward, 4, 2)]
     public void A_gang_learns_what_one_process_learns(
-        string stage, int ranks, int pipeline, int expert, PipelineSchedule schedule = PipelineSchedule.OneForwardOneBackward)
+        string stage, int ranks, int pipeline, int expert, PipelineSchedule schedule = PipelineSchedule.OneForwardOneBackward,
+        params int[] sharing)
     {
         var whole = Course(stage, Alone)[0];
-        var gang = Course(stage, new GangLayout(ranks, pipeline, 1, expert) { Schedule = schedule, DealsMoments = pipeline * expert > 2 });
+        var gang = Course(stage, new GangLayout(ranks, pipeline, 1, expert)
+        {
+            Schedule = schedule, DealsMoments = pipeline * expert > 2, Contexts = [.. sharing],
+        });
         Assert.Equal(Steps, gang[0].Samples.Count);
         Assert.All(whole.Samples.Zip(gang[0].Samples), pair => Assert.Equal(pair.First.Loss, pair.Second.Loss, 1e-3));
         Assert.Equal(whole.Samples.Select(s => s.Tokens), gang[0].Samples.Select(s => s.Tokens));
@@ -189,6 +195,12 @@ public sealed class StageGangTests(StageGangTests.Courses courses) : IClassFixtu
     {
         plan = plan.Clone();
         plan.Layout = layout.ToProto();
+        if (layout.Contexts is [var first, ..])
+        {
+            // Each phase by its own number, where there are two.
+            var phases = plan.ContextExtension.Phases;
+            (phases[0].ContextParallel, phases[1].ContextParallel) = (first, layout.Contexts[^1]);
+        }
         var launch = courses.Mini.Launch(plan, stage, attempt, from, $"{_own}-{run}");
         launch.Assignment.WorldSize = layout.Ranks;
         return [.. SocketRanks.Run(layout, (rank, mesh) =>
