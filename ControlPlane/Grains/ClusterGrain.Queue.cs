@@ -20,6 +20,8 @@ internal sealed partial class ClusterGrain
     private readonly Dictionary<StageId, PaceSeen> paces = [];
     private IReadOnlyDictionary<StageId, StartEstimate> forecast = ImmutableDictionary<StageId, StartEstimate>.Empty;
     private (ClusterRecord? Of, DateTimeOffset At) forecasted;
+    // Without the band that earlier starts had: what is learnt from must not hang on it.
+    private Dictionary<StageId, StartEstimate> estimates = [];
 
     private PlacementPolicy Policy => state.State.Maintenance.IsEmpty ? policy
         : policy with { Maintenance = policy.Maintenance.AddRange(state.State.Maintenance) };
@@ -153,8 +155,35 @@ internal sealed partial class ClusterGrain
             }, answer);
         }
 
-        return answer.Pending.ToDictionary(p => p.Key,
-            p => p.Value.Eta is null && forecast.TryGetValue(p.Key, out var eta) ? p.Value with { Eta = eta } : p.Value);
+        var nodes = question.Waiting.ToDictionary(w => w.Stage, w => w.Nodes);
+        estimates = answer.Pending.Select(p => (p.Key, Eta: p.Value.Eta ?? forecast.GetValueOrDefault(p.Key)))
+            .Where(e => e.Eta is not null).ToDictionary(e => e.Key, e => e.Eta!);
+        return answer.Pending.ToDictionary(p => p.Key, p => estimates.TryGetValue(p.Key, out var eta)
+            ? p.Value with { Eta = starts.State.Book.Band(eta, nodes[p.Key], question.Now) } : p.Value);
+    }
+
+    /// <summary>Notes what those who wait are told, and how right it was once they start.</summary>
+    private async Task LearnStarts()
+    {
+        var (record, before) = (state.State, starts.State);
+        var book = before.Book.Seen(record.Held, record.Waiting.Select(w => w.Id).ToHashSet())
+            .Tell(record.Waiting.Where(w => estimates.ContainsKey(w.Stage)).Select(w => (w, estimates[w.Stage])), clock.GetUtcNow());
+        if (ReferenceEquals(book, before.Book))
+        {
+            return;
+        }
+
+        bool written = false;
+        starts.State = new StartsRecord { Book = book };
+        try
+        {
+            await starts.WriteStateAsync();
+            written = true;
+        }
+        finally
+        {
+            starts.State = written ? starts.State : before;
+        }
     }
 
     /// <summary>Tells those that have to leave, again until they are gone.</summary>

@@ -13,9 +13,9 @@ namespace DeepSeekOps.ControlPlane.Grains;
 /// </summary>
 internal sealed partial class ClusterGrain(
     [PersistentState("cluster")] IPersistentState<ClusterRecord> state,
-    [PersistentState("tests")] IPersistentState<NodeTestsRecord> tests, ITrainingCluster cluster, TimeProvider clock,
-    PlacementPolicy policy,
-    Ledger ledger, StrayAgents strays, ILogger<ClusterGrain> log) : Grain, IClusterGrain
+    [PersistentState("tests")] IPersistentState<NodeTestsRecord> tests,
+    [PersistentState("starts")] IPersistentState<StartsRecord> starts, ITrainingCluster cluster, TimeProvider clock,
+    PlacementPolicy policy, Ledger ledger, StrayAgents strays, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
     // Ours: a pod that nobody wants holds GPUs, not work. Ten seconds of them are less than a launch takes, and asking a cluster for all of
     // its pods that often is cheap beside the watches.
@@ -183,6 +183,7 @@ internal sealed partial class ClusterGrain(
             await cluster.ShowCordons(
                 state.State.Cordons.Concat(NodeTests.Cordons(tests.State.Known)).GroupBy(c => c.Node)
                     .ToImmutableDictionary(c => c.Key, c => c.Last().Reason), cancellation);
+            await LearnStarts();
         }
         catch (Exception failed) when (failed is not OperationCanceledException)
         {

@@ -35,6 +35,12 @@ public sealed record NodeTestsRecord
     public ImmutableArray<NodeTest> Known { get; init; } = [];
 }
 
+/// <summary>Beside what placement keeps too: nothing is granted by it.</summary>
+public sealed record StartsRecord
+{
+    public StartBook Book { get; init; } = new();
+}
+
 /// <summary>Requests that wait and grants that are held: together, all gangs that may have pods or get them.</summary>
 public sealed record ClusterRecord : IWithActs
 {

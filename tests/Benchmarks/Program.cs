@@ -19,16 +19,24 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["placement"] = PlacementBenchmark.Run,
     ["planner"] = PlannerBenchmark.Run,
     ["queue"] = QueueBenchmark.Run,
+    ["queue-starts"] = () => { QueueStartsBenchmark.Run(args); return Task.CompletedTask; },
     ["restart"] = RestartBenchmark.Run,
     ["gang-restart"] = () => GangRestartBenchmark.Run(args),
     ["simulator"] = SimulatorBenchmark.Run,
     ["spike-drill"] = () => { SpikeDrillBenchmark.Run(args); return Task.CompletedTask; },
     ["spikes"] = () => SpikesBenchmark.Run(args),
 };
+if (args.Any(a => a is "--help" or "-h" or "-?"))
+{
+    Console.WriteLine($"Usage: Benchmarks [NAME…] [options]; without a name the short ones. There are {string.Join(", ", known.Keys)}."
+        + " What each measures and reads: tests/Benchmarks/README.md.");
+    return 0;
+}
+
 // Options, each with a value, are of the benchmark that reads them; what is long or asks for a folder only runs when it is named.
 string[] named = [.. args.TakeWhile(a => !a.StartsWith("--", StringComparison.Ordinal))];
 string[] names = named.Length > 0 ? named : [.. known.Keys.Where(
-    name => name is not ("chaos" or "data" or "outage" or "failures" or "drills" or "spike-drill"))];
+    name => name is not ("chaos" or "data" or "outage" or "failures" or "drills" or "spike-drill" or "queue-starts"))];
 if (Array.Find(names, name => !known.ContainsKey(name)) is { } unknown)
 {
     Console.Error.WriteLine($"There is no benchmark '{unknown}'; there are {string.Join(", ", known.Keys)}.");

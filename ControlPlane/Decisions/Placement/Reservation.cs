@@ -14,16 +14,19 @@ internal sealed class Reservation
     /// <summary>Nodes that are feasible at the promised moment beyond those that the gang needs.</summary>
     private int surplus;
 
-    private Reservation(GangRequest request, DateTimeOffset? at, int surplus, GangGrant? last)
+    private Reservation(GangRequest request, DateTimeOffset? at, int surplus, GangGrant? last, List<GangGrant> ends)
     {
         (this.request, this.surplus) = (request, surplus);
-        (At, Last) = (at, last);
+        (At, Last, Ends) = (at, last, ends);
     }
 
     public DateTimeOffset? At { get; }
 
     /// <summary>The gang whose end frees the last of the nodes; null: the end of maintenance does.</summary>
     public GangGrant? Last { get; }
+
+    /// <summary>Those whose ends come until then, <see cref="Last"/> among them: each may come early or late.</summary>
+    public IReadOnlyList<GangGrant> Ends { get; }
 
     public StageId Stage => request.Stage;
 
@@ -62,7 +65,7 @@ internal sealed class Reservation
         }
 
         given.ForEach(free.Take);
-        return new Reservation(request, enough?.At, Math.Max(0, feasible - request.Nodes), enough?.Grant);
+        return new Reservation(request, enough?.At, Math.Max(0, feasible - request.Nodes), enough?.Grant, given);
     }
 
     /// <summary>True when the grant ends before the promised moment, or takes only nodes that the gang does not need then.</summary>

@@ -9,7 +9,10 @@ public static class StartEstimates
     private const int GangsAtMost = 32;
     private const int EndsAtMost = 48;
 
-    /// <summary>The band is that of the end which frees the last node: so far off may it be, early or late.</summary>
+    /// <summary>
+    /// It starts when the last of the ends has come that it waits for. Each may be off by its own share, early or late: any of them may be
+    /// the last then.
+    /// </summary>
     internal static StartEstimate? Of(Reservation reservation, DateTimeOffset now)
     {
         if (reservation.At is not { } at)
@@ -17,11 +20,13 @@ public static class StartEstimates
             return null;
         }
 
-        var band = (at - now) * (reservation.Last?.EndError ?? 0);
+        DateTimeOffset Last(int sign) => reservation.Ends.Where(e => e.ExpectedEnd > now)
+            .Select(e => e.ExpectedEnd!.Value + ((e.ExpectedEnd.Value - now) * (sign * e.EndError))).DefaultIfEmpty(at).Max();
         string basis = reservation.Last is { } last
             ? $"{last.Stage} frees the last node, at an end from {Or(last.EndBasis, "what it said when it asked")}"
             : "the end of maintenance, as it is planned";
-        return new StartEstimate(at - band, at, at + band, basis);
+        var (early, late) = (Last(-1), Last(+1));
+        return new StartEstimate(early < at ? early : at, at, late > at ? late : at, basis);
     }
 
     /// <summary>
