@@ -27,7 +27,7 @@ internal static class CompletionVerb
         _dsops() {
             local line="${(j: :)words[2,CURRENT]}"
             local -a found
-            found=("${(@f)$("${words[1]}" "[suggest:${#line}]" "$line" 2>/dev/null)}")
+            found=(${(f)"$("${words[1]}" "[suggest:${#line}]" "$line" 2>/dev/null)"})
             (( ${#found} )) && compadd -- "${found[@]}" || _files
         }
         compdef _dsops dsops

@@ -112,6 +112,7 @@ internal static class OfSpeed
                     .See(Places.IncidentPage(named), Places.Why(named))
             : facts.Stage is { } stage && Ranks(stage) == 1 ? Answer.Of($"{run.Name}/{stage.Name} has one rank: no other waits for it")
             : trace is not null ? Answer.Of($"No rank is a quarter slower than its like; {recorded}")
+            : run.Simulated ? Answer.Unknown("no rank is named as slow, and steps of simulated ranks cannot be recorded")
             : Answer.Unknown($"no rank is named as slow, and no step was recorded: `dsops trace {run.Name}` records two");
         return answer.With("recorded", trace is null ? null : $"{recorded}, {Places.Ago(trace.At, facts)}")
             .See(Places.RunPage(run.Name), trace is null ? $"dsops show {run.Name} --ranks" : $"dsops trace {run.Name} --kept");

@@ -81,15 +81,16 @@ internal static class OfWaiting
             .Select(gang => (Name: gang.Key, Gpus: gang.Sum(work => work.Slots)))
             .OrderByDescending(gang => gang.Gpus).ThenBy(gang => gang.Name, StringComparer.Ordinal).ToList();
         int free = nodes.Where(node => node.State == "ready").Sum(node => node.Slots - node.SlotsUsed);
-        string among = $"{Places.Whole(nodes.Sum(node => node.Slots))} GPUs{(group.Length > 0 ? $" of group {group}" : "")}";
+        string among = $"{Places.Many(nodes.Sum(node => node.Slots), "GPU", "GPUs")}{(group.Length > 0 ? $" of group {group}" : "")}";
         string who = gangs.Count == 0 ? $"Nobody holds any of the {among}"
-            : $"{gangs[0].Name} holds {Places.Whole(gangs[0].Gpus)} of the {among}"
+            : $"{gangs[0].Name} holds {Places.Grouped(gangs[0].Gpus)} of the {among}"
                 + (gangs.Count == 1 ? "" : $", {Places.Many(gangs.Count - 1, "other gang", "other gangs")} "
-                    + Places.Whole(gangs.Skip(1).Sum(gang => gang.Gpus)));
+                    + Places.Grouped(gangs.Skip(1).Sum(gang => gang.Gpus)));
         string own = waits ? "" : $"; {run.Name} waits for none of them";
-        return Answer.Of($"{who}; {Places.Whole(free)} {(free == 1 ? "is" : "are")} free{own}")
+        return Answer.Of($"{who}; {Places.Grouped(free)} {(free == 1 ? "is" : "are")} free{own}")
             .With(gangs.Select(gang => (gang.Name, Places.Many(gang.Gpus, "GPU", "GPUs"))))
-            .With("out", nodes.Count(n => n.State != "ready") is > 0 and var away ? $"{Words.NodeCount(away)} take no work" : null)
+            .With("out", nodes.Count(n => n.State != "ready") is > 0 and var away
+                ? $"{Words.NodeCount(away)} {(away == 1 ? "takes" : "take")} no work" : null)
             .See("/cluster", "dsops cluster");
     }
 

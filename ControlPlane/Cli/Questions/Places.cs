@@ -19,8 +19,10 @@ internal static class Places
 
     public static string Whole(long number) => number.ToString(CultureInfo.InvariantCulture);
 
-    public static string Many(long count, string one, string many) => $"{count.ToString("N0", CultureInfo.InvariantCulture)} "
-        + (count == 1 ? one : many);
+    /// <summary>"2,048": of what is counted in thousands.</summary>
+    public static string Grouped(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
+
+    public static string Many(long count, string one, string many) => $"{Grouped(count)} {(count == 1 ? one : many)}";
 
     /// <summary>Of a sentence of the planner's, which begins with no name.</summary>
     public static string Capital(string text) => text.Length == 0 ? text : char.ToUpperInvariant(text[0]) + text[1..];

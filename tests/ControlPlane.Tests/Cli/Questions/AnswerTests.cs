@@ -98,6 +98,15 @@ public sealed class AnswerTests
     }
 
     [Fact]
+    public void Ranks_that_are_simulated_are_not_offered_to_be_recorded()
+    {
+        var facts = Night.Quiet;
+        facts.Run!.Simulated = true;
+        Assert.Equal("Simulated: Not known, because no rank is named as slow, and steps of simulated ranks cannot be recorded.",
+            Ask("slowest-rank", facts).Sentence);
+    }
+
+    [Fact]
     public void Simulated_figures_are_called_so() => Assert.StartsWith("Simulated: ",
         Ask("healthy", Night.Broken with { Run = null, Incident = new IncidentReport { Simulated = true } }).Sentence,
             StringComparison.Ordinal);
