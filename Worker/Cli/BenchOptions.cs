@@ -22,7 +22,7 @@ internal sealed record BenchOptions(string Model, IReadOnlyList<Precision> Preci
                                   [--routing real|even] [--trace FILE]
                  times whole training steps on random tokens, one line of JSON per precision; MFU is
                  against --peak for each GPU (default: 989 on a Hopper GPU). --batch is that of all
-                 ranks, --micro what a rank takes at once. With --parallel, dp × ep × pp rank processes
+                 ranks, --micro what a rank takes at once. With --parallel, pp × ep × dp × cp rank processes
                  on this machine, each with a GPU of its own where --device is cuda. --trace writes what
                  each rank did in two steps more, for chrome://tracing or Perfetto, and tells the bubble
                dsops-worker bench --collectives RANKS [--device cpu|cuda]

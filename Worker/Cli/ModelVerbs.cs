@@ -36,8 +36,9 @@ internal static class ModelVerbs
                         Usage: dsops model check FOLDER [--parallel dp=N,ep=N,pp=N,cp=N,nodes=N,schedule=NAME [--device cpu|cuda]]
                                [--json]
                                  compares a model folder with its expected.json, expected.safetensors and batches.safetensors;
-                                 --parallel: computed by dp × ep × pp rank processes on this machine, each with a GPU of its own
-                                 where --device is cuda; nodes=N: tokens travel as if the ranks were on N nodes;
+                                 --parallel: computed by dp × ep × pp × cp rank processes on this machine, each with a GPU of its
+                                 own where --device is cuda; cp=N: so many share each sequence; nodes=N: tokens travel as if the
+                                 ranks were on N nodes;
                                  NAME is the pipeline's order: 1f1b, zb1p, dualpipe or dualpipev
                                dsops model params PRESET|config.json [--json]
                                  counts parameters from shapes
