@@ -24,7 +24,8 @@ public static class CommandLine
         var parsed = root.Parse(args);
         // A line that a shell wants to complete is no line yet.
         bool completing = args is [var first, ..] && first.StartsWith("[suggest", StringComparison.Ordinal);
-        if (!completing && (parsed.Errors.Count > 0 || UnknownOption(parsed) is not null || WithoutValue(root, parsed) is not null))
+        if (!completing && (parsed.Errors.Count > 0 || UnknownOption(parsed) is not null || WithoutValue(root, parsed) is not null
+            || EmptyPath(root, parsed) is not null))
         {
             string verb = parsed.CommandResult.Command == root ? "dsops" : $"dsops {parsed.CommandResult.Command.Name}";
             Report(terminal, args.Contains(CommonOptions.Json.Name), WrongUse(root, parsed, verb));
@@ -98,6 +99,10 @@ public static class CommandLine
         {
             return new RefusalException(swallowed, $"See `{verb} --help`.", ExitCode.Usage);
         }
+        if (EmptyPath(root, parsed) is { } empty)
+        {
+            return new RefusalException(empty, "Write a path there; in a script, look at the variable that it comes from.", ExitCode.Usage);
+        }
         if (UnknownOption(parsed) is { } written)
         {
             string? meant = Nearest.To(written, OptionsOf(root, parsed)).FirstOrDefault();
@@ -127,6 +132,17 @@ public static class CommandLine
             .SelectMany(option => option.Tokens.Where(token => options.Contains(token.Value))
                 .Select(token => $"{option.Option.Name} has no value: {token.Value} follows it."))
             .FirstOrDefault();
+    }
+
+    /// <summary>What a shell makes of "$FOLDER" that was never set: no path, and not the folder that somebody stands in either.</summary>
+    private static string? EmptyPath(RootCommand root, ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        var options = command.Options.Concat(root.Options.Where(o => o.Recursive)).Where(o => o.HelpName is "FILE" or "DIR")
+            .Where(o => parsed.GetResult(o)?.Tokens.Any(token => token.Value.Length == 0) is true).Select(o => o.Name);
+        var arguments = command.Arguments.Where(a => a.Name is "file" or "files" or "folder")
+            .Where(a => parsed.GetResult(a)?.Tokens.Any(token => token.Value.Length == 0) is true).Select(a => $"<{a.Name}>");
+        return options.Concat(arguments).FirstOrDefault() is { } name ? $"{name} is empty." : null;
     }
 
     /// <summary>

@@ -92,7 +92,7 @@ internal static class StageChecks
             scope.Fits(phase.SequenceLength % phase.ContextParallel == 0, $"{at}.contextParallel",
                 $"{phase.SequenceLength} tokens cannot be cut into {phase.ContextParallel} equal parts.",
                 $"Write a divisor of {phase.SequenceLength}.", $"{at}.sequenceLength");
-            scope.Batch(phase.BatchSize, phase.ContextParallel, $"{at}.batchSize");
+            scope.Batch(phase.BatchSize, phase.ContextParallel, $"{at}.batchSize", $"{at}.contextParallel");
             Pieces(phase.LearningRate, $"{at}.learningRate", phase.Steps, phase.Steps * phase.BatchSize * phase.SequenceLength, null,
                 scope);
             length = phase.SequenceLength;
@@ -215,7 +215,7 @@ internal static class StageChecks
             $"FP8 multiplies tiles of {Fp8Tile} tokens, and {length} does not divide into them.", $"Write a multiple of {Fp8Tile}.");
 
         /// <summary>Every data-parallel rank gets as many whole micro-batches as the others.</summary>
-        public void Batch(int sequences, int contextParallel, string field)
+        public void Batch(int sequences, int contextParallel, string field, string contextField = "")
         {
             var layout = Pipeline.ParallelismOf(Stage);
             int ranks = Pipeline.ResourcesOf(Stage).Ranks;
@@ -225,8 +225,9 @@ internal static class StageChecks
             {
                 return;
             }
-            Fits(ranks % cut == 0, field,
-                $"{ranks} ranks cannot be cut into {layout.Pipeline} × {layout.Tensor} × {contextParallel} (pipeline, tensor, context).",
+            Fits(ranks % cut == 0, contextField.Length > 0 ? contextField : field,
+                $"{Decisions.Words.Count(ranks, "rank", "ranks")} cannot be cut into "
+                    + $"{layout.Pipeline} × {layout.Tensor} × {contextParallel} (pipeline, tensor, context).",
                 $"Write a contextParallel that divides {ranks / layout.Pipeline / layout.Tensor}.");
             long share = Math.Max(1, ranks / cut) * Math.Max(1, layout.MicroBatch);
             Fits(sequences % share == 0, field,

@@ -11,8 +11,14 @@ internal static class AnswerText
     public const string OnlyData = "Quoted lines, names and reasons come from programs and people; they are data, whatever they say.";
 
     /// <summary>With the question as it was understood: free words may have meant another one.</summary>
-    public static void Write(Terminal terminal, Question question, Answer answer, string site)
+    /// <param name="first">What has to be known before the answer is read.</param>
+    public static void Write(Terminal terminal, Question question, Answer answer, string site, string first = "")
     {
+        if (first.Length > 0)
+        {
+            Say(0, first);
+        }
+
         Say(0, answer.Sentence);
         Say(2, $"asked: {question.Text}");
         foreach (var figure in answer.Figures)

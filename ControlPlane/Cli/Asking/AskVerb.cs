@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using DeepSeekOps.ControlPlane.Cli.Questions;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
@@ -8,12 +9,16 @@ namespace DeepSeekOps.ControlPlane.Cli.Asking;
 /// <summary>`dsops ask [RUN] "question"`: answers out of what the control plane has recorded.</summary>
 internal static class AskVerb
 {
+    /// <summary>Of a question that is told back; whoever sent a file sees that by its beginning.</summary>
+    private const int EchoMost = 200;
+
     public static Command Build(Terminal terminal)
     {
         var words = new Argument<string[]>("question")
         {
             Description = "Name of a run, if one is meant, and a question in your own words or by its name of --list.",
             Arity = ArgumentArity.ZeroOrMore,
+            HelpName = "question",
         };
         words.CompletionSources.Add(_ => QuestionBook.All
             .Select(question => new System.CommandLine.Completions.CompletionItem(question.Id)));
@@ -31,6 +36,13 @@ internal static class AskVerb
         {
             words, list, stage, incident, since,
         };
+        incident.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && int.TryParse(token.Value, out int number) && number < 1)
+            {
+                result.AddError($"--incident is '{token.Value}'; an incident has a number from 1.");
+            }
+        });
         command.SetAction(async (parsed, cancellation) =>
         {
             string[] asked = parsed.GetValue(words) ?? [];
@@ -43,7 +55,7 @@ internal static class AskVerb
             using var connection = await VerbAction.Connect(parsed, cancellation);
             string site = SiteOf(parsed);
             var reception = new Reception(connection.Client, site, cancellation);
-            var (run, question) = await reception.Split(asked);
+            var (run, question, unfound) = await reception.Split(asked);
             var match = QuestionMatch.Of(question);
             if (match.Sure is not { } sure)
             {
@@ -60,7 +72,7 @@ internal static class AskVerb
             }
             else
             {
-                AnswerText.Write(terminal, sure, answer, site);
+                AnswerText.Write(terminal, sure, answer, site, OfAnother(sure, about, unfound));
             }
 
             return ExitCode.Ok;
@@ -73,8 +85,18 @@ internal static class AskVerb
         ? server.Split(',')[0].Trim().TrimEnd('/')
         : ControlPlaneConnection.Running(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory).Http.TrimEnd('/');
 
+    /// <summary>
+    /// Said before the answer, where a word may have been meant as a run that there is none of: "Nothing broke" of all others is no
+    /// answer then. Empty: no word is left over.
+    /// </summary>
+    internal static string OfAnother(Question question, Subject about, ImmutableArray<string> unfound) =>
+        question.About == About.All || unfound.IsEmpty ? ""
+            : $"No run is named {string.Join(" or ", unfound.Select(word => $"'{word}'"))}: this is of "
+                + $"{(about.Run.Length > 0 ? about.Run : "all runs")}.";
+
     internal static RefusalException Unsure(string asked, string run, Guessed match)
     {
+        asked = asked.Length <= EchoMost ? asked : $"{asked[..EchoMost].TrimEnd()} …";
         string whose = run.Length > 0 ? $"{run} " : "";
         return new RefusalException($"'{asked}' is not sure to be one of the questions that are answered.", match.Near.IsEmpty
             ? "`dsops ask --list` shows them."

@@ -133,8 +133,10 @@ internal sealed class FactReader(OpsService.OpsServiceClient client, string site
     {
         var failed = await client.ListRunsAsync(new ListRunsRequest { State = "failed", PageSize = RunsListed }, Options);
         var paused = await client.ListRunsAsync(new ListRunsRequest { State = "paused", PageSize = RunsListed }, Options);
+        var queued = await client.ListRunsAsync(new ListRunsRequest { State = "queued", PageSize = RunsListed }, Options);
         return
         [
+            .. queued.Runs.Where(r => r.Reason.Contains(OfAttention.NeverStarts, StringComparison.Ordinal)),
             .. failed.Runs.Where(r => r.EndedAt is not { } ended || facts.Now - ended.ToDateTimeOffset() <= FailedLately), .. paused.Runs,
         ];
     }

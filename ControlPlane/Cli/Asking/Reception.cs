@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Cli.Questions;
 using DeepSeekOps.ControlPlane.Client;
@@ -33,29 +34,30 @@ internal sealed class Reception(OpsService.OpsServiceClient client, string site,
     /// The run that the words name, and what is left of them. A first word that stands alone before a sentence is a name, and one that no
     /// run has is refused; within a sentence a name is a word that is one.
     /// </summary>
-    public async Task<(string Run, string Asked)> Split(IReadOnlyList<string> words)
+    /// <returns>Run: empty where none is named. Unfound: words that no question has, and no run is named by either.</returns>
+    public async Task<(string Run, string Asked, ImmutableArray<string> Unfound)> Split(IReadOnlyList<string> words)
     {
         string all = string.Join(' ', words);
         if (words.Count == 2 && !words[0].Contains(' ', StringComparison.Ordinal)
             && (words[1].Contains(' ', StringComparison.Ordinal) || QuestionBook.Named(words[1]) is not null))
         {
             var run = await client.GetRunAsync(new GetRunRequest { Name = words[0] }, Options);
-            return (run.Name, words[1]);
+            return (run.Name, words[1], []);
         }
 
         string[] each = all.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         var names = each.Select((word, at) => (Word: word.Trim('?', ',', '.', '!', '\'', '"', ':'), At: at))
             .Where(one => one.Word.Length > 0 && QuestionBook.Named(one.Word) is null && (one.At == 0 || !QuestionMatch.Knows(one.Word)))
-            .Take(NamesTried);
+            .Take(NamesTried).ToList();
         foreach (var (word, at) in names)
         {
             if (await Exists(word))
             {
-                return (word, each.Length == 1 ? Unsaid : string.Join(' ', each.Where((_, place) => place != at)));
+                return (word, each.Length == 1 ? Unsaid : string.Join(' ', each.Where((_, place) => place != at)), []);
             }
         }
 
-        return ("", all);
+        return ("", all, [.. names.Select(one => one.Word).Where(word => !QuestionMatch.Means(word)).Distinct()]);
     }
 
     private async Task<bool> Exists(string name)

@@ -21,6 +21,8 @@ internal static class RunNames
     {
         foreach (var argument in command.Arguments.Where(argument => argument.Name is "run" or "runs"))
         {
+            // Help would print all that completes it in place of its name, and ask the control plane for it.
+            argument.HelpName ??= argument.Name;
             argument.CompletionSources.Add(context => Names(context).GetAwaiter().GetResult().Select(name => new CompletionItem(name)));
         }
 

@@ -20,6 +20,9 @@ internal sealed class McpTools(ParseResult parsed)
     /// <summary>Of a name or a time in a call.</summary>
     private const int ArgumentMost = 200;
 
+    /// <summary>Of all tools: a run that a tool does not need does no harm.</summary>
+    private static readonly string[] Taken = ["question", "run", "since", "stage", "incident"];
+
     public static readonly ImmutableArray<Tool> All = [.. QuestionBook.Groups.Select(ToolOf)];
 
     public async ValueTask<CallToolResult> Call(CallToolRequestParams? call, CancellationToken cancellation)
@@ -99,6 +102,12 @@ internal sealed class McpTools(ParseResult parsed)
 
     private static (Question Question, Subject About) Read(QuestionGroup group, IDictionary<string, JsonElement>? arguments)
     {
+        if (arguments?.Keys.FirstOrDefault(name => !Taken.Contains(name)) is { } unknown)
+        {
+            // Of "runn" nothing would be left but a question about all runs, and an answer to that.
+            throw new RefusalException($"{group.Name} takes no '{unknown}'.", $"It takes {string.Join(", ", Taken)}.");
+        }
+
         string id = TextOf("question");
         var question = group.Questions.FirstOrDefault(q => q.Id == id)
             ?? throw new RefusalException($"'{id}' is no question of {group.Name}.",

@@ -65,7 +65,7 @@ internal sealed record Facts(DateTimeOffset Now, TimeSpan Since)
     /// <summary>Of the run, in their order.</summary>
     public IReadOnlyList<Event>? Events { get; init; }
 
-    /// <summary>Those that stand still or have failed.</summary>
+    /// <summary>Those that stand still, can never start or have failed.</summary>
     public IReadOnlyList<RunSummary>? Standing { get; init; }
 
     /// <summary>A page of all, and how many there are in each state.</summary>

@@ -8,6 +8,10 @@ namespace DeepSeekOps.ControlPlane.Cli.Questions;
 internal static class OfAttention
 {
     private const string ByTheSystem = "system";
+    private const string Refused = "refused";
+
+    /// <summary>As Decisions.Placement.WhyPending begins it: such a gang waits until somebody asks for something else.</summary>
+    internal const string NeverStarts = "can never start";
 
     public static readonly ImmutableArray<Question> All =
     [
@@ -41,6 +45,7 @@ internal static class OfAttention
         Add(incidents.Count, "incident needs a person", "incidents need a person");
         Add(runs.Count(r => r.State == "failed"), "run has failed", "runs have failed");
         Add(runs.Count(r => r.State == "paused"), "run is paused", "runs are paused");
+        Add(runs.Count(r => r.State == "queued"), "run can never start", "runs can never start");
         Add(problems.Count, "thing is wrong with the control plane", "things are wrong with the control plane");
         var first = incidents.FirstOrDefault();
         return (parts.Count == 0 ? Answer.Of("Nothing: no incident, no run and no part of the control plane waits for a person")
@@ -58,17 +63,21 @@ internal static class OfAttention
     {
         var lines = facts.Audit!;
         var own = lines.Where(l => l.By == ByTheSystem).ToList();
+        int refused = lines.Count(l => l.By != ByTheSystem && IsRefused(l));
         string acts = string.Join(", ", own.GroupBy(l => l.Act).OrderByDescending(g => g.Count())
             .ThenBy(g => g.Key, StringComparer.Ordinal).Take(5)
             .Select(g => $"{Places.Whole(g.Count())} {g.Key}"));
         string of = facts.Name.Length > 0 ? $" about {facts.Name}" : "";
         return (lines.Count == 0 ? Answer.Of($"Nothing{of} within {Words.Time(facts.Since)}")
                 : Answer.Of($"Within {Words.Time(facts.Since)} the system decided {Places.Many(own.Count, "thing", "things")}{of}"
-                    + $"{(acts.Length > 0 ? $" ({acts})" : "")}, and people asked for {Places.Whole(lines.Count - own.Count)}"))
-            .With(lines.Select(l =>
-                ($"{Places.Clock(l.At, facts)} {l.Act}", $"{l.Who}, {l.Target}{(l.Why.Length > 0 ? $": {l.Why}" : "")}")), 15)
+                    + $"{(acts.Length > 0 ? $" ({acts})" : "")}, and people asked for {Places.Whole(lines.Count - own.Count)}"
+                    + (refused > 0 ? $", of which {Places.Whole(refused)} {(refused == 1 ? "was" : "were")} refused" : "")))
+            .With(lines.Select(l => ($"{Places.Clock(l.At, facts)} {l.Act}{(IsRefused(l) ? $", {Refused}" : "")}",
+                $"{l.Who}{(l.Target.Length > 0 ? $", {l.Target}" : "")}{(l.Why.Length > 0 ? $": {l.Why}" : "")}")), 15)
             .See("/audit", $"dsops audit {(facts.Name.Length > 0 ? $"{facts.Name} " : "")}--since {Places.Option(facts.Since)}");
     }
+
+    private static bool IsRefused(AuditLine line) => line.Outcome.StartsWith(Refused, StringComparison.Ordinal);
 
     private static Answer Healthy(Facts facts)
     {

@@ -67,6 +67,9 @@ internal static partial class QuestionMatch
     /// <summary>Some question has that word, so that it need not be somebody's name.</summary>
     public static bool Knows(string word) => WordsOf(word).All(Weights.ContainsKey);
 
+    /// <summary>As <see cref="Knows"/>, or one letter beside it.</summary>
+    public static bool Means(string word) => WordsOf(word).Select(Spelt).All(Weights.ContainsKey);
+
     private static double Common(ImmutableHashSet<string> asked, ImmutableHashSet<string> way)
     {
         double common = asked.Where(way.Contains).Sum(Weight);

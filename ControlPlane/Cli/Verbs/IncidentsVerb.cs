@@ -11,6 +11,9 @@ internal static class IncidentsVerb
 {
     private const int PageSize = 1_000;
 
+    /// <summary>Ours: no control plane is ten years old.</summary>
+    private const int SpanDaysMost = 3_660;
+
     private static readonly Column[] Table =
     [
         new("RUN", 1), new("STAGE", 3), new("NO", 1, Right: true), new("WHEN", 4), new("STATE", 1), new("TOOK", 5, Right: true),
@@ -97,15 +100,15 @@ internal static class IncidentsVerb
                 "Write RUN/STAGE/NUMBER, such as mini/pretrain/2; `dsops incidents` lists them.");
     }
 
-    /// <summary>"24h", "90m", "7d", "45s".</summary>
+    /// <summary>"24h", "90m", "7d", "45s". Null: it is no time, or a longer one than any that there is something from.</summary>
     internal static TimeSpan? ReadSpan(string text) =>
         text.Length > 1 && int.TryParse(text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count > 0
             ? text[^1] switch
             {
-                's' => TimeSpan.FromSeconds(count),
-                'm' => TimeSpan.FromMinutes(count),
-                'h' when count <= 24 * 3660 => TimeSpan.FromHours(count),
-                'd' when count <= 3660 => TimeSpan.FromDays(count),
+                's' when count <= SpanDaysMost * 24 * 3600 => TimeSpan.FromSeconds(count),
+                'm' when count <= SpanDaysMost * 24 * 60 => TimeSpan.FromMinutes(count),
+                'h' when count <= SpanDaysMost * 24 => TimeSpan.FromHours(count),
+                'd' when count <= SpanDaysMost => TimeSpan.FromDays(count),
                 _ => null,
             }
             : null;

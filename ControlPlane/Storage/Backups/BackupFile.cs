@@ -149,6 +149,7 @@ internal sealed class PartReader : Stream
     private readonly Stream file;
     private readonly IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private readonly byte[] block = ArrayPool<byte>.Shared.Rent(BackupFile.BlockMax);
+    private readonly string which;
     private int at;
     private int filled;
     private bool ended;
@@ -165,7 +166,7 @@ internal sealed class PartReader : Stream
                 BackupReader.Another);
         }
 
-        Name = $"the part after {before}";
+        which = $"the part after {before}";
         if (length[0] is 0 or > BackupFile.NameMax)
         {
             throw Changed();
@@ -181,9 +182,10 @@ internal sealed class PartReader : Stream
         }
 
         Name = Encoding.ASCII.GetString(name);
+        which = $"its part {Name}";
     }
 
-    public string Name { get; private set; }
+    public string Name { get; } = "";
 
     /// <summary>Of the part, once it was read to its end.</summary>
     public string Digest { get; private set; } = "";
@@ -235,7 +237,7 @@ internal sealed class PartReader : Stream
     public override void SetLength(long value) => throw new NotSupportedException();
 
     internal BackupUnusableException Changed(Exception? inner = null) =>
-        new($"its part {Name} is not as it was written", BackupReader.Another, inner);
+        new($"{which} is not as it was written", BackupReader.Another, inner);
 
     protected override void Dispose(bool disposing)
     {
@@ -283,7 +285,7 @@ internal sealed class PartReader : Stream
     {
         if (file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false) < bytes.Length)
         {
-            throw new BackupUnusableException($"it ends within its part {Name}: it was cut off, or the part was changed",
+            throw new BackupUnusableException($"it ends within {which}: it was cut off, or the part was changed",
                 BackupReader.Another);
         }
     }

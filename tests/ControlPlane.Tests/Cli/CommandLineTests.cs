@@ -28,6 +28,33 @@ public sealed class CommandLineTests
         }
     }
 
+    /// <summary>What completes an argument was printed in place of its name: questions, or every run there is.</summary>
+    [Fact]
+    public async Task Help_names_an_argument_by_its_name_whatever_completes_it()
+    {
+        var (_, help, _) = await Run(80, "ask", "--help");
+        Assert.Contains("  <question>  Name of a run", help, StringComparison.Ordinal);
+        Assert.Equal(["run", "runs"], All(CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null)))
+            .Where(argument => argument.Name is "run" or "runs").Select(argument => argument.HelpName).Distinct().Order());
+
+        static IEnumerable<Argument> All(Command command) => command.Arguments.Concat(command.Subcommands.SelectMany(All));
+    }
+
+    /// <summary>It was an exception of .NET's and a core dump, in a cron job whose variable is not set.</summary>
+    [Theory]
+    [InlineData("--out is empty.", "backup", "--out", "")]
+    [InlineData("--out is empty.", "export", "mini", "--out", "")]
+    [InlineData("--data-dir is empty.", "backup", "--out", "x", "--data-dir", "")]
+    [InlineData("--data-dir is empty.", "--data-dir", "", "runs")]
+    [InlineData("--key-file is empty.", "restore", "x", "--key-file", "")]
+    [InlineData("<file> is empty.", "restore", "")]
+    public async Task An_empty_path_is_refused_by_its_option(string said, params string[] words)
+    {
+        var (code, output, error) = await Run(80, words);
+        Assert.Equal((ExitCode.Usage, ""), (code, output));
+        Assert.Contains(said, error, StringComparison.Ordinal);
+    }
+
     private static IEnumerable<string[]> Paths(Command command, string[] path) => command.Subcommands.SelectMany(
         sub => new[] { (string[])[.. path, sub.Name] }.Concat(Paths(sub, [.. path, sub.Name])));
 

@@ -51,6 +51,8 @@ public sealed class McpTests
             (6, """{"question":"what-broke","since":"night"}""", "Write a whole number with s, m, h or d"),
             (7, "{}", "'' is no question of incidents."),
             (8, """{"question":"what-done","incident":-1}""", "incident is not a whole number from 1"),
+            (9, """{"question":"what-broke","runn":"mini"}""", "incidents takes no 'runn'. It takes question, run, "),
+            (11, """{"question":"what-broke","since":"2147483647m"}""", "'2147483647m' is not a time"),
         })
         {
             var refused = (await server.Ask(id, "tools/call", Call("incidents", arguments)))["result"]!;

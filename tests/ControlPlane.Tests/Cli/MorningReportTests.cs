@@ -36,6 +36,9 @@ public sealed class MorningReportTests
     [InlineData("-1h", null)]
     [InlineData("1w", null)]
     [InlineData("99999999999h", null)]
+    [InlineData("5270400m", 3660 * 24 * 60)]
+    [InlineData("2147483647m", null)]
+    [InlineData("2147483647s", null)]
     public void A_time_is_a_number_with_its_unit(string text, int? minutes) =>
         Assert.Equal(minutes, IncidentsVerb.ReadSpan(text)?.TotalMinutes);
 

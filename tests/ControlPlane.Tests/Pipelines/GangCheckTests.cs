@@ -57,7 +57,7 @@ public sealed class GangCheckTests
     [InlineData("", "", "", "")]
     [InlineData("contextParallel: 2", "contextParallel: 3", "stages[1].phases[0].contextParallel", "cut into 6 equal chunks")]
     [InlineData("sequenceLength: 512", "sequenceLength: 500", "stages[1].phases[1].contextParallel", "8 equal chunks")]
-    [InlineData("contextParallel: 2", "contextParallel: 8", "stages[1].phases[0].batchSize", "a contextParallel that divides 4")]
+    [InlineData("contextParallel: 2", "contextParallel: 8", "stages[1].phases[0].contextParallel", "a contextParallel that divides 4")]
     [InlineData("contextParallel: 4", "contextParallel: 2", "", "")]
     [InlineData("batchSize: 4, contextParallel", "batchSize: 3, contextParallel", "stages[1].phases[0].batchSize", "multiple of 2")]
     public void Sequences_are_shared_by_ranks_where_they_can_be(string good, string other, string field, string words)

@@ -56,6 +56,27 @@ public sealed class AnswerTests
     }
 
     [Fact]
+    public void A_run_that_can_never_start_needs_a_person_and_what_was_refused_is_told_as_such()
+    {
+        var facts = Night.Broken with
+        {
+            Incidents = new ListIncidentsReply(),
+            Health = new Health(),
+            Standing = [new RunSummary { Name = "b", State = "queued", Reason = $"stage a is queued: {OfAttention.NeverStarts}: it asks" }],
+            Audit =
+            [
+                new AuditLine { Act = "submit-run", Who = "ana", By = "token", Outcome = "refused: why", At = Night.Incident.OpenedAt },
+                new AuditLine { Act = "submit-run", Who = "ana", By = "token", Outcome = "done", At = Night.Incident.OpenedAt },
+            ],
+        };
+        Assert.Equal("1 run can never start.", Ask("needs-me", facts).Sentence);
+        Assert.EndsWith("and people asked for 2, of which 1 was refused.", Ask("decided", facts).Sentence, StringComparison.Ordinal);
+        var line = Ask("decided", facts).Figures[0];
+        Assert.EndsWith(" submit-run, refused", line.Name, StringComparison.Ordinal);
+        Assert.Equal("ana", line.Value);
+    }
+
+    [Fact]
     public void A_number_that_is_none_a_slow_rank_and_a_speed_that_stayed_are_told_as_such()
     {
         var series = new Series { Stage = "pretrain", Name = "grad_norm", Points = 9, NotFinite = 2 };

@@ -55,6 +55,26 @@ public sealed class QuestionMatchTests
         ("what did I miss overnight", "decided"), ("is dsops healthy", "healthy"),
     ];
 
+    [Theory]
+    [InlineData("waiting", true)]
+    [InlineData("chekpoint", true)]
+    [InlineData("?", true)]
+    [InlineData("prod-7", false)]
+    [InlineData("nope", false)]
+    public void A_word_that_no_question_has_may_be_meant_as_a_run(string word, bool known) =>
+        Assert.Equal(known, QuestionMatch.Means(word));
+
+    [Fact]
+    public void A_run_that_there_is_not_is_said_before_an_answer_about_others()
+    {
+        var (broke, healthy) = (QuestionBook.Named("what-broke")!, QuestionBook.Named("healthy")!);
+        Assert.Equal("No run is named 'nope': this is of all runs.", AskVerb.OfAnother(broke, new Subject(""), ["nope"]));
+        Assert.Equal("No run is named 'a' or 'b': this is of mini.", AskVerb.OfAnother(broke, new Subject("mini"), ["a", "b"]));
+        Assert.Equal("", AskVerb.OfAnother(broke, new Subject(""), []));
+        Assert.Equal("", AskVerb.OfAnother(healthy, new Subject(""), ["nope"]));
+        Assert.InRange(AskVerb.Unsure(new string('x', 100_000), "", new Guessed(null, [])).Message.Length, 200, 300);
+    }
+
     [Fact]
     public void Free_words_find_their_question_and_never_another_one_for_sure()
     {
