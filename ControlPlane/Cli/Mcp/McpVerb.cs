@@ -53,9 +53,17 @@ internal static class McpVerb
                 ReadResourceHandler = (request, stop) => resources.Read(request.Params?.Uri ?? "", stop),
             },
         };
-        await using var transport = new StreamServerTransport(input, output, "dsops");
-        await using var server = McpServer.Create(transport, options);
-        await server.RunAsync(cancellation);
+        var pipes = new McpPipes(input, output);
+        _ = pipes.Take(cancellation);
+        var telling = pipes.Tell();
+        await using (var transport = new StreamServerTransport(pipes.Requests, pipes.Replies, "dsops"))
+        {
+            await using var server = McpServer.Create(transport, options);
+            await server.RunAsync(cancellation);
+        }
+
+        await pipes.End();
+        await telling;
     }
 
     /// <summary>

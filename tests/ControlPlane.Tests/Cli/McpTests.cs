@@ -98,6 +98,29 @@ public sealed class McpTests
         Assert.Equal("mini", (string?)JsonNode.Parse(McpResources.Bounded(new Run { Name = "mini" }, "x"))!["name"]);
     }
 
+    [Theory]
+    [InlineData("\n")]
+    [InlineData("")]
+    public async Task Requests_that_are_piped_in_have_their_replies_before_it_ends(string afterLast)
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-mcp-").FullName;
+        var terminal = new Terminal(TextWriter.Null, TextWriter.Null, 80, false, false);
+        var parsed = CommandLine.Build(terminal).Parse(["mcp", "--data-dir", folder]);
+        string[] requests =
+        [
+            Initialize, new string('x', 100_000), "[]", """{"jsonrpc":"2.0","method":"notifications/initialized"}""",
+            """{"jsonrpc":"2.0","id":"last","method":"tools/call","params":"""
+                + Call("incidents", """{"question":"what-broke"}""") + "}",
+        ];
+        using var input = new MemoryStream(Encoding.UTF8.GetBytes(string.Join('\n', requests) + afterLast));
+        using var output = new MemoryStream();
+        await McpVerb.Serve(input, output, parsed, TestContext.Current.CancellationToken);
+        string[] lines = Encoding.UTF8.GetString(output.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Contains(lines, l => (string?)JsonNode.Parse(l)!["id"]?.ToString() == "1");
+        Assert.Contains(lines, l => (string?)JsonNode.Parse(l)!["id"]?.ToString() == "last");
+        Directory.Delete(folder);
+    }
+
     private static string Call(string tool, string arguments) => $$"""{"name":"{{tool}}","arguments":{{arguments}}}""";
 
     private static string TextOf(JsonNode result) => (string?)result["content"]![0]!["text"] ?? "";
