@@ -20,8 +20,6 @@ internal sealed partial class ClusterGrain
     private readonly Dictionary<StageId, PaceSeen> paces = [];
     private IReadOnlyDictionary<StageId, StartEstimate> forecast = ImmutableDictionary<StageId, StartEstimate>.Empty;
     private (ClusterRecord? Of, DateTimeOffset At) forecasted;
-    // Without the band that earlier starts had: what is learnt from must not hang on it.
-    private Dictionary<StageId, StartEstimate> estimates = [];
 
     private PlacementPolicy Policy => state.State.Maintenance.IsEmpty ? policy
         : policy with { Maintenance = policy.Maintenance.AddRange(state.State.Maintenance) };
@@ -155,23 +153,29 @@ internal sealed partial class ClusterGrain
             }, answer);
         }
 
-        var nodes = question.Waiting.ToDictionary(w => w.Stage, w => w.Nodes);
-        estimates = answer.Pending.Select(p => (p.Key, Eta: p.Value.Eta ?? forecast.GetValueOrDefault(p.Key)))
-            .Where(e => e.Eta is not null).ToDictionary(e => e.Key, e => e.Eta!);
-        return answer.Pending.ToDictionary(p => p.Key, p => estimates.TryGetValue(p.Key, out var eta)
-            ? p.Value with { Eta = starts.State.Book.Band(eta, nodes[p.Key], question.Now) } : p.Value);
+        return answer.Pending.ToDictionary(p => p.Key,
+            p => p.Value.Eta is null && forecast.TryGetValue(p.Key, out var eta) ? p.Value with { Eta = eta } : p.Value);
     }
+
+    /// <summary>
+    /// For whoever is told of it alone: hundreds that wait ask each second, and each band is looked up among hundreds of earlier starts.
+    /// </summary>
+    private PlacementDecision.Pending Banded(GangRequest request, PlacementDecision.Pending wait) => wait.Eta is not { } eta ? wait
+        : wait with { Eta = starts.State.Book.Band(eta, request.Nodes, clock.GetUtcNow()) };
 
     /// <summary>Notes what those who wait are told, and how right it was once they start.</summary>
     private async Task LearnStarts()
     {
         var (record, before) = (state.State, starts.State);
         var book = before.Book.Seen(record.Held, record.Waiting.Select(w => w.Id).ToHashSet())
-            .Tell(record.Waiting.Where(w => estimates.ContainsKey(w.Stage)).Select(w => (w, estimates[w.Stage])), clock.GetUtcNow());
+            .Tell(record.Waiting.Where(w => EtaOf(w) is not null).Select(w => (w, EtaOf(w)!)), clock.GetUtcNow());
         if (ReferenceEquals(book, before.Book))
         {
             return;
         }
+
+        // Without the band that earlier starts had: what is learnt from must not hang on it.
+        StartEstimate? EtaOf(GangRequest request) => pending.GetValueOrDefault(request.Stage)?.Eta;
 
         bool written = false;
         starts.State = new StartsRecord { Book = book };

@@ -57,7 +57,7 @@ internal sealed partial class ClusterGrain(
         (pending, order) = (WithForecast(question, answer), answer.Order);
         await Preempt(answer.Preemptions);
         return answer.Placed.FirstOrDefault(p => p.Grant.Stage == request.Stage) as PlacementDecision
-            ?? pending.GetValueOrDefault(request.Stage)
+            ?? (pending.GetValueOrDefault(request.Stage) is { } wait ? Banded(request, wait) : null)
             ?? throw new InvalidOperationException($"Placement gave {request.Stage} no answer.");
     }
 
@@ -76,7 +76,8 @@ internal sealed partial class ClusterGrain(
         var question = await Question(CancellationToken.None);
         var place = order.Select((stage, i) => (stage, i)).ToDictionary(o => o.stage, o => o.i);
         var waits = question.Waiting.OrderBy(w => place.GetValueOrDefault(w.Stage, int.MaxValue)).Select(w => new PendingGang(
-            w, pending.GetValueOrDefault(w.Stage) ?? NotLookedAt, question.Moves.FirstOrDefault(m => m.Stage == w.Stage)?.Reason ?? ""));
+            w, Banded(w, pending.GetValueOrDefault(w.Stage) ?? NotLookedAt),
+            question.Moves.FirstOrDefault(m => m.Stage == w.Stage)?.Reason ?? ""));
         var view = ClusterView.Of(cluster.Kind, cluster.Simulated, question, [.. waits]);
         var testing = tester.Running.ToDictionary(t => t.Node, t => t.Why);
         return testing.Count == 0 ? view : view with
