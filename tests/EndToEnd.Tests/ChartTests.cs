@@ -1,12 +1,15 @@
 using System.Text.RegularExpressions;
 using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Storage.Series;
+using DeepSeekOps.Dashboard.Theme;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.FileProviders;
 using Microsoft.Extensions.Logging;
 using Microsoft.Playwright;
+using MudBlazor;
+using MudBlazor.Utilities;
 using Xunit;
 
 namespace DeepSeekOps.EndToEnd.Tests;
@@ -47,15 +50,16 @@ public sealed class ChartTests
           const p = document.querySelector('ds-charts').panels.get(name), u = p.plot;
           const x = Math.round(u.valToPos(step, 'x', true)), y = u.bbox.top + u.bbox.height - 4;
           return [-2, -1, 0, 1, 2].some(dx => {
+            // Red, in the light theme and in the dark one.
             const [r, g, b, a] = u.ctx.getImageData(x + dx, y, 1, 1).data;
-            return a > 200 && r > 150 && g < 120 && b < 60;
+            return a > 200 && r > 150 && r - g > 90 && r - b > 120;
           });
         }
         """;
 
     [Theory]
-    [InlineData("0"), InlineData("0.98")]
-    public async Task One_step_in_a_million_stands_out_three_to_one_in_every_width_and_under_smoothing(string smooth)
+    [InlineData("light", "0"), InlineData("dark", "0.98")]
+    public async Task One_step_in_a_million_stands_out_three_to_one_in_every_width_and_theme_and_smoothed(string theme, string smooth)
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
         await using var server =
@@ -64,7 +68,7 @@ public sealed class ChartTests
         foreach (int width in (int[])[360, 700, 1400])
         {
             // Charts stand in one column, each as wide as asked for.
-            await Open(browser, server, "loss,grad_norm,other", $"smooth={smooth}&width={width}");
+            await Open(browser, server, "loss,grad_norm,other", $"theme={theme}&smooth={smooth}&width={width}");
             Assert.Equal(width, await browser.Page.EvaluateAsync<int>("() => document.querySelector('ds-charts figure').offsetWidth"));
             foreach (string name in (string[])["loss", "grad_norm"])
             {
@@ -101,8 +105,9 @@ public sealed class ChartTests
         }
 
         Assert.False(await browser.Page.EvaluateAsync<bool>(Floor, new object[] { "loss", 15 }));
-        await Open(browser, server, "loss", "log=true");
+        await Open(browser, server, "loss", "log=true&theme=dark");
         Assert.True(await browser.Page.EvaluateAsync<bool>(Floor, new object[] { "loss", 20 }));
+        Assert.False(await browser.Page.EvaluateAsync<bool>(Floor, new object[] { "loss", 15 }));
     }
 
     [Fact]
@@ -169,6 +174,10 @@ public sealed class ChartTests
         return server;
     }
 
+    /// <summary>What charts lie on, "#151a23".</summary>
+    private static string Surface(bool dark) =>
+        (dark ? (Palette)DashboardTheme.Value.PaletteDark : DashboardTheme.Value.PaletteLight).Surface.ToString(MudColorOutputFormats.Hex);
+
     private static SeriesChunk Chunk(double[] values)
     {
         double[] steps = [.. Enumerable.Range(1, values.Length).Select(step => (double)step)];
@@ -176,10 +185,13 @@ public sealed class ChartTests
     }
 
     private static string Page(IQueryCollection query) => $$"""
-        <!doctype html><html data-theme="light"><head>
+        <!doctype html><html data-theme="{{(query["theme"] == "dark" ? "dark" : "light")}}"><head>
         <link rel="stylesheet" href="/tokens.css"><link rel="stylesheet" href="/dashboard.css">
         <link rel="stylesheet" href="/lib/uplot/uPlot.min.css">
-        <style>.ds-chart { background: #ffffff; } ds-charts figure { box-sizing: border-box; width: {{query["width"]}}px; }</style>
+        <style>
+        .ds-chart { background: {{Surface(query["theme"] == "dark")}}; }
+        ds-charts figure { box-sizing: border-box; width: {{query["width"]}}px; }
+        </style>
         </head><body>
         <ds-charts run="r" stage="s" series="{{query["series"]}}" x="step"
           smooth="{{query["smooth"]}}" log="{{query["log"]}}" marks='{{query["marks"]}}'></ds-charts>
