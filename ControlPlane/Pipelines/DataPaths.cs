@@ -96,7 +96,7 @@ internal static class DataPaths
         }
         string[] named = DataSource.Split(source);
         string? folder = null;
-        var wrong = Wrong(() =>
+        var wrong = Wrong(source, () =>
         {
             Array.ForEach(named, DataSource.RequireLocal);
             folder = reading.FileExists is null ? null : DataSource.PreparedOf(named);
@@ -104,7 +104,7 @@ internal static class DataPaths
         if (wrong is not null || folder is not null)
         {
             DataBeginning? documents = null;
-            wrong ??= Wrong(() => documents = CheckPrepared(folder!, spec));
+            wrong ??= Wrong(folder!, () => documents = CheckPrepared(folder!, spec));
             reading.Check(wrong is null, path, wrong?.Message ?? "", wrong?.Fix ?? "", ["data.tokenizer"]);
             return [documents];
         }
@@ -187,10 +187,10 @@ internal static class DataPaths
     /// <summary>What can be said of the name alone is said everywhere; the file is read where files are looked for.</summary>
     private static void CheckFile(string file, string path, Reading reading, Action name, Action read)
     {
-        var wrong = Wrong(name);
+        var wrong = Wrong(file, name);
         if (wrong is null && reading.FileExists is { } exists)
         {
-            wrong = exists(file) ? FileSeen.At(file).Kind == FileKind.Missing ? null : Wrong(read)
+            wrong = exists(file) ? FileSeen.At(file).Kind == FileKind.Missing ? null : Wrong(file, read)
                 : (FileSeen.At(file) is { Kind: FileKind.Dangling, Target: var target }
                     ? $"'{file}' is a link to '{target}', which is not there." : $"There is no file '{file}'.",
                     "Correct the path; a relative one begins at this file's folder.");
@@ -198,7 +198,7 @@ internal static class DataPaths
         reading.Check(wrong is null, path, wrong?.Message ?? "", wrong?.Fix ?? "", []);
     }
 
-    private static (string Message, string Fix)? Wrong(Action look)
+    private static (string Message, string Fix)? Wrong(string file, Action look)
     {
         try
         {
@@ -211,7 +211,12 @@ internal static class DataPaths
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return (e.Message, "The control plane and the workers have to be able to read it.");
+            return Unreadable(e, file);
         }
     }
+
+    /// <summary>What the system says of a read that failed names no file, and ends without a full stop.</summary>
+    internal static (string Message, string Fix) Unreadable(Exception e, string file) =>
+        (e.Message.Contains(file, StringComparison.Ordinal) ? $"{e.Message.TrimEnd('.')}."
+            : $"'{file}' cannot be read: {e.Message.TrimEnd('.')}.", "The control plane and the workers have to be able to read it.");
 }

@@ -29,7 +29,7 @@ internal static class PublishedFolder
         {
             return (ToShape(ConfigJson.Read(ConfigOf(folder))), DigestOf(folder), ("", ""));
         }
-        catch (Exception e) when (Told(e) is { } told)
+        catch (Exception e) when (Told(e, folder) is { } told)
         {
             return (null, "", told);
         }
@@ -44,16 +44,16 @@ internal static class PublishedFolder
             var notes = WeightCheck.Compare(shape, quantization, WeightList.Read(folder)).Notes;
             return (null, notes.Count > 0 ? string.Join(" ", notes) : null);
         }
-        catch (Exception e) when (Told(e) is { } told)
+        catch (Exception e) when (Told(e, folder) is { } told)
         {
             return (told, null);
         }
     }
 
-    private static (string Message, string Fix)? Told(Exception e) => e switch
+    private static (string Message, string Fix)? Told(Exception e, string folder) => e switch
     {
         BadInputException bad => (bad.What, bad.Fix),
-        IOException or UnauthorizedAccessException => (e.Message, "The control plane and the workers have to be able to read it."),
+        IOException or UnauthorizedAccessException => DataPaths.Unreadable(e, folder),
         _ => null,
     };
 

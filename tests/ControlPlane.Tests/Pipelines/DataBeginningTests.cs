@@ -57,6 +57,15 @@ public sealed class DataBeginningTests : IDisposable
     }
 
     [Fact]
+    public void A_disk_that_fails_is_told_with_the_file_and_in_a_whole_sentence()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "A file that gives an input/output error is wanted.");
+        string path = Path.Combine(folder.FullName, "x.txt");
+        File.CreateSymbolicLink(path, "/proc/self/mem");
+        Told("source: x.txt", "data.source", $"'{path}' cannot be read: Input/output error.");
+    }
+
+    [Fact]
     public void A_folder_with_a_comma_in_its_name_is_no_list_of_two()
     {
         Directory.CreateDirectory(Path.Combine(folder.FullName, "a, b"));
