@@ -11,6 +11,8 @@ public sealed class ByteTokenizer : ITokenizer
 
     public byte[]? Json => null;
 
+    public string? ContentSha256 => null;
+
     public SpecialTokens Special { get; } = new(
         Bos: Bytes, Eos: Bytes + 1, Pad: Bytes + 2, User: Bytes + 3, Assistant: Bytes + 4,
         FimBegin: Bytes + 5, FimHole: Bytes + 6, FimEnd: Bytes + 7);

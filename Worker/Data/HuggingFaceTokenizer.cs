@@ -18,7 +18,7 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     {
         var bytes = NamedFile.ReadAll(path, TokenizerJson.BytesMax);
         var file = TokenizerJson.Read(bytes, path);
-        (VocabSize, Special, Json) = (file.VocabSize, file.Special, bytes);
+        (VocabSize, Special, Json, ContentSha256) = (file.VocabSize, file.Special, bytes, file.ContentSha256);
         _library = Opened(bytes, path);
         _silent =
         [
@@ -39,6 +39,8 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     public SpecialTokens Special { get; }
 
     public byte[]? Json { get; }
+
+    public string? ContentSha256 { get; }
 
     public IReadOnlyList<int> Encode(string text) => Array.ConvertAll(_library.Encode(WholePairs(text)), id => (int)id);
 

@@ -11,6 +11,9 @@ public interface ITokenizer
     /// <summary>The tokenizer.json as it was read, which is saved beside weights whatever becomes of the file; null: bytes.</summary>
     byte[]? Json { get; }
 
+    /// <summary>SHA-256 of what that file says, however it is formatted; null: bytes.</summary>
+    string? ContentSha256 { get; }
+
     IReadOnlyList<int> Encode(string text);
 
     /// <summary>Special tokens leave no trace in the text.</summary>

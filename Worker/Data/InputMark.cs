@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text.Json.Serialization;
 
 namespace DeepSeekOps.Worker.Data;
 
@@ -10,8 +11,19 @@ namespace DeepSeekOps.Worker.Data;
 /// <param name="Sha256">Hex, of all bytes: copies of a file in other places and of other times are the same.</param>
 public sealed record InputMark(string Path, long Bytes, string Sha256)
 {
-    public static InputMark Of(string path, byte[] content) =>
-        new(path, content.Length, Convert.ToHexStringLower(SHA256.HashData(content)));
+    /// <summary>
+    /// SHA-256 of what the file says, for one that says the same however it is formatted: a tokenizer.json. Null: its bytes are what it
+    /// says, or the checkpoint was made before this was told.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Content { get; init; }
+
+    /// <param name="says">Of what it says, where that is not its bytes.</param>
+    public static InputMark Of(string path, byte[] content, string? says = null) =>
+        new(path, content.Length, Convert.ToHexStringLower(SHA256.HashData(content))) { Content = says };
+
+    /// <summary>Whether who reads the one learns what who reads the other does.</summary>
+    public bool SaysTheSame(InputMark other) => Sha256 == other.Sha256 || (Content is not null && Content == other.Content);
 
     /// <summary>What is not as it was, a clause each. A checkpoint that knows nothing of its data has nothing to say.</summary>
     public static IEnumerable<string> Differences(IReadOnlyList<InputMark> before, IReadOnlyList<InputMark> now)
@@ -20,7 +32,7 @@ public sealed record InputMark(string Path, long Bytes, string Sha256)
         {
             yield return string.Create(CultureInfo.InvariantCulture, $"there were {before.Count} data files, there are {now.Count}");
         }
-        foreach (var (was, has) in before.Zip(now).Where(p => p.First.Sha256 != p.Second.Sha256))
+        foreach (var (was, has) in before.Zip(now).Where(p => !p.First.SaysTheSame(p.Second)))
         {
             yield return was.Path != has.Path ? $"{Name(has)} stands in the place of {Name(was)}"
                 : was.Bytes != has.Bytes ? $"{Name(has)} has {Size(has)} bytes, it had {Size(was)}"
@@ -34,7 +46,7 @@ public sealed record InputMark(string Path, long Bytes, string Sha256)
         using var sum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (var mark in marks)
         {
-            sum.AppendData(Convert.FromHexString(mark.Sha256));
+            sum.AppendData(Convert.FromHexString(mark.Content ?? mark.Sha256));
         }
         return BitConverter.ToInt64(sum.GetHashAndReset());
     }

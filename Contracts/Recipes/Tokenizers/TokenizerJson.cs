@@ -19,8 +19,8 @@ public sealed class TokenizerJson
     /// <summary>The name that a tokenizer's file has beside weights.</summary>
     public const string FileName = "tokenizer.json";
 
-    private TokenizerJson(IReadOnlyList<AddedToken> added, SpecialTokens special, int vocabSize) =>
-        (Added, Special, VocabSize) = (added, special, vocabSize);
+    private TokenizerJson(IReadOnlyList<AddedToken> added, SpecialTokens special, int vocabSize, string content) =>
+        (Added, Special, VocabSize, ContentSha256) = (added, special, vocabSize, content);
 
     public IReadOnlyList<AddedToken> Added { get; }
 
@@ -29,6 +29,9 @@ public sealed class TokenizerJson
 
     /// <summary>Smallest vocabulary a model needs for every id, marks that the file lacks included.</summary>
     public int VocabSize { get; }
+
+    /// <summary>In hex, of what the file says: one that was only formatted anew has the same.</summary>
+    public string ContentSha256 { get; }
 
     /// <exception cref="BadInputException">What is wrong, by field.</exception>
     public static TokenizerJson Read(string path) => Read(NamedFile.ReadAll(path, BytesMax), path);
@@ -48,7 +51,7 @@ public sealed class TokenizerJson
             var ids = added.ToDictionary(t => t.Content, t => t.Id, StringComparer.Ordinal);
             var next = Math.Max(vocabulary.Values.Max(), added.Select(t => t.Id).DefaultIfEmpty(-1).Max()) + 1;
             var special = Marks(ids, vocabulary, ref next);
-            return new TokenizerJson(added, special, next);
+            return new TokenizerJson(added, special, next, TokenizerContent.Sha256Of(root));
         }
         catch (JsonException)
         {
@@ -62,6 +65,19 @@ public sealed class TokenizerJson
         {
             // A string with half of a surrogate pair: the reader finds out only when it is read.
             throw NotOne(path, "a text in it is not Unicode");
+        }
+    }
+
+    /// <summary>Whether two files give the same ids for any text; what is no tokenizer.json is like no other one.</summary>
+    public static bool SameContent(byte[] one, byte[] other)
+    {
+        try
+        {
+            return one.AsSpan().SequenceEqual(other) || Read(one, FileName).ContentSha256 == Read(other, FileName).ContentSha256;
+        }
+        catch (BadInputException)
+        {
+            return false;
         }
     }
 

@@ -119,7 +119,8 @@ internal static class TokenizerModel
         }
     }
 
-    private static string[] Parts(JsonElement merge) => merge.ValueKind switch
+    /// <returns>The two parts of a merge of either form; none of something else.</returns>
+    public static string[] Parts(JsonElement merge) => merge.ValueKind switch
     {
         JsonValueKind.String => merge.GetString()!.Split(' '),
         JsonValueKind.Array when merge.EnumerateArray().All(p => p.ValueKind == JsonValueKind.String) =>

@@ -31,12 +31,13 @@ internal sealed class Preparation(PrepareOrder order, TimeProvider clock, Action
     private (long Bytes, long Told) _made;
     private (int Next, int Done, Exception? Failed, int FailedPart) _work = (0, 0, null, int.MaxValue);
     private byte[] _planDigest = [];
+    private byte[]? _ownTokenizer;
 
     /// <exception cref="BadInputException">What is wrong with a source or the folder, by file and line.</exception>
     /// <exception cref="IOException">The folder cannot be written.</exception>
     public PrepareOutcome Run()
     {
-        var plan = PreparePlan.Of(order.Sources, _tokenizer);
+        var plan = AsBegun(PreparePlan.Of(order.Sources, _tokenizer));
         RequireWeights();
         using var owned = Enter(plan);
         var parts = plan.Parts.Select((p, number) => (p.File, p.Part, Number: number)).ToArray();
@@ -57,6 +58,23 @@ internal sealed class Preparation(PrepareOrder order, TimeProvider clock, Action
     }
 
     private string At(string name) => Path.Combine(order.Folder, name);
+
+    /// <summary>By the folder's own copy of tokenizer.json, where the one that is named now was only formatted anew.</summary>
+    private PreparePlan AsBegun(PreparePlan plan)
+    {
+        _ownTokenizer = _tokenizer.Json;
+        if (_ownTokenizer is null || !FileSeen.IsRegular(At(PreparedSet.TokenizerName)))
+        {
+            return plan;
+        }
+        var copy = NamedFile.ReadAll(At(PreparedSet.TokenizerName), TokenizerJson.BytesMax);
+        if (!TokenizerJson.SameContent(copy, _ownTokenizer))
+        {
+            return plan;
+        }
+        _ownTokenizer = copy;
+        return plan with { TokenizerSha256 = PreparePlan.SumOf(copy) };
+    }
 
     private bool IsMade(int number) =>
         ShardHeader.OfWhole(At(PreparedSet.ShardName(number))) is { } header && header.Number == number
@@ -101,6 +119,7 @@ internal sealed class Preparation(PrepareOrder order, TimeProvider clock, Action
             if (!begun)
             {
                 WriteWhole(PreparedSet.PlanName, bytes);
+                WriteTokenizer();
             }
             foreach (var left in Directory.EnumerateFiles(order.Folder, $"*.unfinished-{label}"))
             {
@@ -274,12 +293,18 @@ internal sealed class Preparation(PrepareOrder order, TimeProvider clock, Action
                 $"Remove {PreparedManifest.FileName} in it and run this again: tokens are kept, and checkpoints know it as another set.");
         }
         WriteWhole(ShardTable.FileName, table.ToArray());
-        if (_tokenizer.Json is { } json)
+        WriteTokenizer();
+        WriteWhole(PreparedManifest.FileName, written);
+        return (manifest, digest);
+    }
+
+    /// <summary>A copy, since the file that was named may be changed or go.</summary>
+    private void WriteTokenizer()
+    {
+        if (_ownTokenizer is { } json)
         {
             WriteWhole(PreparedSet.TokenizerName, json);
         }
-        WriteWhole(PreparedManifest.FileName, written);
-        return (manifest, digest);
     }
 
     private void WriteWhole(string name, byte[] bytes)

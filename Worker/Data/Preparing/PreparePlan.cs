@@ -29,6 +29,8 @@ internal sealed record PreparePlan(
 
     public static byte[] DigestOf(ReadOnlySpan<byte> plan) => SHA256.HashData(plan);
 
+    public static string SumOf(byte[] tokenizer) => Convert.ToHexStringLower(SHA256.HashData(tokenizer));
+
     /// <exception cref="BadInputException">A source is not there, is empty or is of a kind that is not read.</exception>
     public static PreparePlan Of(IReadOnlyList<string> sources, ITokenizer tokenizer)
     {
@@ -37,7 +39,7 @@ internal sealed record PreparePlan(
         var partBytes = Math.Clamp(found.Sum(s => s.Files.Sum(f => f.Bytes)) / 1024 / Mebi * Mebi, 16 * Mebi, 1024 * Mebi);
         return new PreparePlan(
             CurrentFormat, tokenizer.Json is null ? "byte" : PreparedSet.TokenizerName,
-            tokenizer.Json is { } json ? Convert.ToHexStringLower(SHA256.HashData(json)) : "", tokenizer.VocabSize,
+            tokenizer.Json is { } json ? SumOf(json) : "", tokenizer.VocabSize,
             tokenizer.VocabSize <= 1 << 16 ? 2 : 4, partBytes,
             [
                 .. found.Select(s => new PlannedSource(NameOf(s.Source), s.Source,

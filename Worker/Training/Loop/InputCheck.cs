@@ -16,7 +16,7 @@ internal static class InputCheck
     public static void Compare(IReadOnlyList<InputMark> before, long step, StageContext context, Assignment assignment)
     {
         var again = $"`dsops retry {assignment.Attempt.Run} --stage {assignment.Attempt.Stage} --from 0` begins again with";
-        if (Tokenizer(before, context) is { } was && Tokenizer(context.Inputs, context) is { } now && was.Sha256 != now.Sha256)
+        if (Tokenizer(before, context) is { } was && Tokenizer(context.Inputs, context) is { } now && !was.SaysTheSame(now))
         {
             throw new InvalidDataException(
                 $"The tokenizer {now} is not the one that step {step} was trained with ({was.Bytes} bytes, SHA-256 {was.Sha256[..12]}…): "

@@ -38,7 +38,7 @@ public sealed record StageContext(TrainingPlan Plan, ITrainingData Data, ITokeni
         var context = new StageContext(plan, TrainingData.Open(plan.Data, plan.Seed), tokenizer, link, rank, mesh);
         if (tokenizer.Json is { } json)
         {
-            context._inputs.Add(InputMark.Of(plan.Data.Tokenizer, json));
+            context._inputs.Add(InputMark.Of(plan.Data.Tokenizer, json, tokenizer.ContentSha256));
         }
         context._inputs.AddRange(context.Data.Inputs);
         return context;

@@ -102,6 +102,29 @@ public sealed class PreparedDataTests : IDisposable
         Assert.Contains("tokenizer: byte", refused.Fix, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_set_is_opened_and_gone_on_with_by_its_tokenizer_however_that_is_formatted_and_by_no_other()
+    {
+        var (lines, tokenizer) = (_sets.Lines("a.jsonl", 5), TokenizerFixtures.Small("v3"));
+        var named = _sets.Write("tokenizer.json", tokenizer.ToJsonString());
+        var order = _sets.Order("set", lines) with { Tokenizer = named };
+        var made = PreparedSets.Run(order);
+        File.WriteAllText(named, tokenizer.ToJsonString(new() { WriteIndented = true }));
+        using (PreparedData.Open(_sets.At("set"), named, seed: 1))
+        {
+        }
+        // As a call does that goes on: a shard is to be made yet.
+        File.Delete(Path.Combine(_sets.At("set"), "manifest.json"));
+        File.Delete(Path.Combine(_sets.At("set"), "shard-000000.ids"));
+        Assert.Equal(made.Digest, PreparedSets.Run(order).Digest);
+
+        File.WriteAllText(named, TokenizerFixtures.Small("coder").ToJsonString());
+        var refused = Assert.Throws<BadInputException>(() => PreparedData.Open(_sets.At("set"), named, seed: 1));
+        Assert.Contains("prepared with another tokenizer.json", refused.What, StringComparison.Ordinal);
+        Assert.Contains("it is of another tokenizer", Assert.Throws<BadInputException>(() => PreparedSets.Run(order)).Message,
+            StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("s3://bucket/set", "not read from stores yet")]
     [InlineData("SET,other.jsonl", "stands alone")]

@@ -68,6 +68,23 @@ public sealed class InputTests : IDisposable
     }
 
     [Fact]
+    public void A_tokenizer_that_was_only_formatted_anew_is_gone_on_with_and_not_told_as_changed()
+    {
+        var plan = Plan("pretrain", Lines("a.jsonl", 30, 'x'));
+        plan.Data.Tokenizer = Path.Combine(_mini.Root, "tokenizer.json");
+        var tokenizer = TokenizerFixtures.Small("v3");
+        File.WriteAllText(plan.Data.Tokenizer, tokenizer.ToJsonString());
+        plan.Model.VocabSize = 300;
+        var first = Stopped(plan, "pretrain", 1, null, after: 2);
+        File.WriteAllText(plan.Data.Tokenizer, tokenizer.ToJsonString(new() { WriteIndented = true }));
+        Assert.Equal(4, Stopped(plan, "pretrain", 2, first, after: 4, out var notes).Step);
+        Assert.DoesNotContain(notes, n => n.Contains("data changed", StringComparison.Ordinal));
+        Assert.Equal(InputMark.Sum([new("t", 1, "00") { Content = "22" }]), InputMark.Sum([new("t", 2, "11") { Content = "22" }]));
+        // What a checkpoint of before said of it was its bytes alone.
+        Assert.False(new InputMark("t", 1, "00").SaysTheSame(new InputMark("t", 2, "11") { Content = "22" }));
+    }
+
+    [Fact]
     public void Ranks_that_read_other_data_than_the_first_one_say_so_and_do_not_train()
     {
         string[] files = [Lines("a.jsonl", 30, 'x'), Lines("other.jsonl", 30, 'y')];
