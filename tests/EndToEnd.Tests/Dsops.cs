@@ -21,11 +21,17 @@ internal sealed class Dsops : IAsyncDisposable
     private readonly string[] devArguments;
     private Process? dev;
 
-    private readonly string verb;
+    private readonly string folder, verb;
 
-    private Dsops(string dataDirectory, string verb, string[] devArguments)
+    /// <summary>What is started, before its verb.</summary>
+    private readonly string[] program = ["dotnet", Program];
+
+    private Dsops(string folder, string verb, string[] devArguments, Func<string, string[]>? launcher = null)
     {
-        DataDirectory = dataDirectory;
+        program = launcher?.Invoke(folder) ?? program;
+        // What is mounted belongs to somebody else; within it a program has a folder of its own.
+        DataDirectory = launcher is null ? folder : Path.Combine(folder, "dsops");
+        this.folder = folder;
         this.verb = verb;
         this.devArguments = devArguments;
     }
@@ -73,14 +79,20 @@ internal sealed class Dsops : IAsyncDisposable
     /// <summary>`dsops serve`, for a cluster that is there already.</summary>
     public static Task<Dsops> Serve(params string[] arguments) => Start("serve", arguments);
 
+    /// <summary>`dsops serve` of another program than the one that was built beside the tests.</summary>
+    /// <param name="launcher">The words that start it, given the folder that its data directory is made in.</param>
+    public static Task<Dsops> ServeBy(Func<string, string[]> launcher, params string[] arguments) =>
+        Start("serve", arguments, launcher: launcher);
+
     /// <param name="prepare">Given its data directory, before it starts.</param>
     public static Task<Dsops> StartOn(Action<string> prepare, params string[] devArguments) => Start("dev", devArguments, prepare);
 
-    private static async Task<Dsops> Start(string verb, string[] arguments, Action<string>? prepare = null)
+    private static async Task<Dsops> Start(
+        string verb, string[] arguments, Action<string>? prepare = null, Func<string, string[]>? launcher = null)
     {
         string folder = Directory.CreateTempSubdirectory("dsops-e2e-").FullName;
         prepare?.Invoke(folder);
-        var dsops = new Dsops(folder, verb, arguments);
+        var dsops = new Dsops(folder, verb, arguments, launcher);
         try
         {
             await dsops.StartDev();
@@ -111,8 +123,8 @@ internal sealed class Dsops : IAsyncDisposable
 
     public void Begin()
     {
-        File.Delete(Path.Combine(DataDirectory, "control-plane.json"));
-        dev = Launch([verb, "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
+        Array.ForEach(Directory.GetFiles(folder, "control-plane.json", SearchOption.AllDirectories), File.Delete);
+        dev = Launch(program, [verb, "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
         Collect(dev);
     }
 
@@ -289,7 +301,7 @@ internal sealed class Dsops : IAsyncDisposable
         }
 
         dev?.Dispose();
-        Directory.Delete(DataDirectory, recursive: true);
+        Directory.Delete(folder, recursive: true);
     }
 
     private JsonNode ControlFile() => JsonNode.Parse(File.ReadAllText(Path.Combine(DataDirectory, "control-plane.json")))!;
@@ -330,10 +342,12 @@ internal sealed class Dsops : IAsyncDisposable
         kill.WaitForExit();
     }
 
-    private static Process Launch(string[] arguments)
+    private static Process Launch(string[] arguments) => Launch(["dotnet", Program], arguments);
+
+    private static Process Launch(string[] program, string[] arguments)
     {
         // As a terminal starts it: under nohup the tests have an ignored SIGHUP, which a child would inherit and rightly heed.
-        var start = new ProcessStartInfo("env", ["--default-signal=HUP", "dotnet", Program, .. arguments])
+        var start = new ProcessStartInfo("env", ["--default-signal=HUP", .. program, .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

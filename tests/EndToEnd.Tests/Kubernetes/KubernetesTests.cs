@@ -99,16 +99,18 @@ public sealed class KubernetesTests
         _ => throw new InvalidOperationException($"deploy/kubernetes has a {item.GetType().Name}, which this test does not install"),
     };
 
-    internal static string Settings(string shared, params int[] agents)
+    internal static string Settings(string shared, params int[] agents) => Settings(shared, agents,
+        ["dotnet", Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../Worker/release/dsops-worker.dll"))]);
+
+    internal static string Settings(string shared, int[] agents, string[] command)
     {
         string file = Path.Combine(shared, "cluster.yaml");
-        string worker = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../Worker/release/dsops-worker.dll"));
         File.WriteAllText(file, $$"""
             apiVersion: deepseekops/v1
             kubernetes:
               image: dsops-worker
               controlUrl: {{string.Join(',', agents.Select(a => string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{a}")))}}
-              command: [dotnet, {{worker}}]
+              command: [{{string.Join(", ", command.Select(w => $"\"{w}\""))}}]
               checkpoints: {{shared}}/checkpoints
               volumes: [{path: {{shared}}, hostPath: {{shared}}}]
             """);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
@@ -14,7 +15,7 @@ internal sealed class PlayedCluster : IAsyncDisposable
     private static readonly TimeSpan Beat = TimeSpan.FromMilliseconds(200);
 
     private readonly string folder = Directory.CreateTempSubdirectory("dsops-kubelet-").FullName;
-    private readonly Dictionary<string, Process> running = [];
+    private readonly ConcurrentDictionary<string, Process> running = new();
     private readonly HashSet<string> asked = [];
     private readonly CancellationTokenSource stopping = new();
     private readonly FakeApiServer server;
@@ -50,6 +51,16 @@ internal sealed class PlayedCluster : IAsyncDisposable
             current-context: x
             """);
         return file;
+    }
+
+    /// <summary>As a drained node does: each pod gets SIGTERM, and ends as its program has it.</summary>
+    public void TellToEnd()
+    {
+        foreach (int pid in running.Values.Where(p => !p.HasExited).Select(p => p.Id).ToArray())
+        {
+            using var kill = Process.Start("kill", ["-TERM", pid.ToString(CultureInfo.InvariantCulture)]);
+            kill.WaitForExit();
+        }
     }
 
     public async ValueTask DisposeAsync()
