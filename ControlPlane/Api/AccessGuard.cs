@@ -83,7 +83,7 @@ internal static class AccessGuard
         }
         else if (ByCode(context.Request) is { } code && key.IsPageCode(code))
         {
-            await LetIn(context, key.CookieName, key.CookieValue);
+            await LetIn(context, key, key.CookieValue);
         }
         else if (context.Features.Get<Holder>() is { } holder && await gate.RefusalOfPath(context, holder) is { } refusal)
         {
@@ -147,7 +147,7 @@ internal static class AccessGuard
             return await people.ByToken(context, token) ? Caller.Person : Caller.Nobody;
         }
 
-        return context.Request.Cookies[key.CookieName] is { } cookie && await people.ByCookie(context, cookie)
+        return context.Request.Cookies[CookieName(context, key)] is { } cookie && await people.ByCookie(context, cookie)
             ? Caller.Page : Caller.Nobody;
     }
 
@@ -158,10 +158,14 @@ internal static class AccessGuard
     private static string? ByCode(HttpRequest request) =>
         HttpMethods.IsGet(request.Method) && request.Query[CodeName] is [{ Length: > 0 } code] ? code : null;
 
+    /// <summary>By TLS one that no other host of the domain, and no page in clear, can set in its place.</summary>
+    private static string CookieName(HttpContext context, AccessKey key) =>
+        context.Request.IsHttps ? $"__Host-{key.CookieName}" : key.CookieName;
+
     /// <summary>To the same address without its code, so that it stays neither in the history nor in a Referer.</summary>
-    internal static Task LetIn(HttpContext context, string cookieName, string cookie)
+    internal static Task LetIn(HttpContext context, AccessKey key, string cookie)
     {
-        context.Response.Cookies.Append(cookieName, cookie, new CookieOptions
+        context.Response.Cookies.Append(CookieName(context, key), cookie, new CookieOptions
         {
             HttpOnly = true, SameSite = Microsoft.AspNetCore.Http.SameSiteMode.Strict, Secure = context.Request.IsHttps, Path = "/",
             MaxAge = CookieAge,

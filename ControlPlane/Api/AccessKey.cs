@@ -43,6 +43,9 @@ public sealed class AccessKey
     /// <summary>What silos of one control plane know each other by; it is never sent.</summary>
     public byte[] SilosSecret => HMACSHA256.HashData(secret, "dsops silos"u8);
 
+    /// <summary>What the certificate of the ports that agents and monitors reach is made of; it is never sent.</summary>
+    public byte[] PortsSecret => HMACSHA256.HashData(secret, "dsops ports"u8);
+
     /// <summary>What lines of the audit log are sealed with: who can write the database alone cannot write them.</summary>
     public byte[] AuditSecret => HMACSHA256.HashData(secret, "dsops audit"u8);
 

@@ -5,6 +5,7 @@ using DeepSeekOps.ControlPlane.Api.Telemetry;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Api.OpenApi;
 using Google.Protobuf.Reflection;
+using Microsoft.AspNetCore.Antiforgery;
 
 namespace DeepSeekOps.ControlPlane.Api;
 
@@ -25,6 +26,8 @@ public static class ApiSetup
             grpc.Interceptors.Add<ErrorInterceptor>();
             grpc.Interceptors.Add<ActInterceptor>();
         }).AddJsonTranscoding(rest => rest.TypeRegistry = TypeRegistry.FromMessages(PipelineProblems.Descriptor));
+        // Pages' other cookie: by TLS for TLS, as the one that lets in.
+        services.Configure<AntiforgeryOptions>(forms => forms.Cookie.SecurePolicy = CookieSecurePolicy.SameAsRequest);
         services.AddSingleton<ErrorInterceptor>();
         services.AddSingleton<ActInterceptor>();
         services.AddSingleton<Gate>();

@@ -22,10 +22,14 @@ internal static partial class HostFilter
     /// <summary>As much of a refused message is read; a longer one is cut off.</summary>
     private const int RefusedBytesMax = 1 << 20;
 
-    public static void UseHostFilter(this WebApplication app)
+    /// <summary>A year, as browsers' lists of such sites ask for at least.</summary>
+    private const string Hsts = "max-age=31536000";
+
+    /// <param name="door">Where people of other machines come in. Null: nowhere.</param>
+    public static void UseHostFilter(this WebApplication app, PublicDoor? door = null)
     {
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(HostFilter).FullName!);
-        app.Use((context, next) => Pass(context, next, log));
+        app.Use((context, next) => Pass(context, next, door, log));
     }
 
     /// <summary>HEAD is GET without the body, for pages and calls alike; routes are only named for GET.</summary>
@@ -54,11 +58,18 @@ internal static partial class HostFilter
         routes.Map("/v1/{**rest}", (HttpContext context) => Refuse(context, HttpStatusCode.NotFound, NotFound,
             $"There is no call {context.Request.Method} {Checked.Shown(context.Request.Path)}. /api lists those there are."));
 
-    private static async Task Pass(HttpContext context, RequestDelegate next, ILogger log)
+    private static async Task Pass(HttpContext context, RequestDelegate next, PublicDoor? door, ILogger log)
     {
         var request = context.Request;
-        context.Response.OnStarting(() => Protect(context));
-        if (IsLoopback(context.Connection.LocalIpAddress) && !IsLoopbackName(request.Host.Host))
+        bool isPublic = door?.Is(context) == true;
+        context.Response.OnStarting(() => Protect(context, isPublic));
+        if (isPublic && !door!.IsNamed(request.Host.Host))
+        {
+            await Refuse(context, HttpStatusCode.MisdirectedRequest, PermissionDenied,
+                $"Host is '{Checked.Shown(request.Host.Value ?? "")}'; this control plane answers here to {door.InWords} alone. Open it by "
+                    + "that, or name this host with --public-url too.");
+        }
+        else if (!isPublic && IsLoopback(context.Connection.LocalIpAddress) && !IsLoopbackName(request.Host.Host))
         {
             await Refuse(context, HttpStatusCode.MisdirectedRequest, PermissionDenied,
                 $"Host is '{Checked.Shown(request.Host.Value ?? "")}'; this control plane answers to localhost, 127.0.0.1 and [::1] alone. "
@@ -80,9 +91,14 @@ internal static partial class HostFilter
     /// What a browser may do with an answer. Scripts are our files and the import map alone. Styles may stand in the page: MudBlazor writes
     /// its theme and positions there. No Referer leaves this address.
     /// </summary>
-    private static Task Protect(HttpContext context)
+    private static Task Protect(HttpContext context, bool isPublic)
     {
         var headers = context.Response.Headers;
+        if (isPublic)
+        {
+            headers.StrictTransportSecurity = Hsts;
+        }
+
         headers.XContentTypeOptions = "nosniff";
         headers.TryAdd("Referrer-Policy", "same-origin");
         headers.XFrameOptions = "SAMEORIGIN";
@@ -142,6 +158,7 @@ internal static partial class HostFilter
 
     internal static bool IsOwn(string origin, HttpRequest request) =>
         Uri.TryCreate(origin, UriKind.Absolute, out var from)
+            && string.Equals(from.Scheme, request.Scheme, StringComparison.OrdinalIgnoreCase)
             && string.Equals(from.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>What listens on a real address is reached by names that only its operator knows.</summary>

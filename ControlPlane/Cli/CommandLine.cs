@@ -65,7 +65,7 @@ public static class CommandLine
     {
         var root = new RootCommand("DeepSeekOps: runs DeepSeek-V3-style training pipelines and brings them back when something breaks.")
         {
-            CommonOptions.DataDirectory, CommonOptions.Server, CommonOptions.Json,
+            CommonOptions.DataDirectory, CommonOptions.Server, CommonOptions.Ca, CommonOptions.Json,
             HostVerbs.Dev(terminal), HostVerbs.Serve(terminal), DoctorVerb.Build(terminal), BackupVerbs.Backup(terminal),
             BackupVerbs.Restore(terminal),
             SubmitVerb.Build(terminal),

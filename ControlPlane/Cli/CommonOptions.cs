@@ -16,11 +16,20 @@ internal static class CommonOptions
 
     public static readonly Option<string?> Server = new("--server")
     {
-        Description = "Address of a control plane elsewhere, as its dashboard shows it: http://host:port. Of several, separated by commas, "
+        Description = "Address of a control plane elsewhere, as its dashboard shows it: https://host. Of several, separated by commas, "
             + $"the first that answers. Default: {ControlPlaneConnection.ServerVariable} in the environment.",
         HelpName = "URL[,URL]",
         DefaultValueFactory = _ => Environment.GetEnvironmentVariable(ControlPlaneConnection.ServerVariable) is { Length: > 0 } named
             ? named : null,
+        Recursive = true,
+    };
+
+    public static readonly Option<string?> Ca = new("--ca")
+    {
+        Description = "PEM file with the certificate of who signed that of --server. Default: "
+            + $"{ServerTrust.Variable} in the environment, else those whom this machine trusts.",
+        HelpName = "FILE",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(ServerTrust.Variable) is { Length: > 0 } file ? file : null,
         Recursive = true,
     };
 

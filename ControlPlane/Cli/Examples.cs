@@ -39,7 +39,8 @@ internal static partial class Examples
             "dsops restore ops.backup --check", "dsops restore ops.backup --data-dir /var/lib/dsops-2 --key-file dsops.key",
             "dsops restore ops.backup --database-file new-db.txt --key-file dsops.key --checkpoints /checkpoints",
         ],
-        ["serve"] = ["dsops serve --database \"Host=db;Username=ops;Password=secret;Database=ops\" --port 8080 --grpc-port 8081"],
+        ["serve"] = ["dsops serve --database \"Host=db;Username=ops;Password=secret;Database=ops\" --port 8080 --grpc-port 8081",
+            "dsops serve --https 0.0.0.0:8443 --public-url https://ops.example.com --https-cert tls.crt --https-key tls.key"],
         ["submit"] =
         [
             "dsops submit deploy/examples/mini.yaml --watch", "dsops submit deploy/examples/mini.yaml --name mini-2",
@@ -80,7 +81,7 @@ internal static partial class Examples
             "dsops audit --json | jq -r '.[] | select(.act==\"cancel-run\") | .who'",
             "dsops audit verify --anchor 812:5f3a9c0011223344"],
         ["tokens"] = ["dsops tokens create ann --role operator --team alpha --expires 30d", "dsops tokens list",
-            "DSOPS_TOKEN=dsops_… dsops runs --server http://127.0.0.1:5080"],
+            "DSOPS_TOKEN=dsops_… dsops runs --server https://ops.example.com --ca ca.crt"],
         ["notify"] = ["dsops notify", "dsops notify --test"],
         ["pause"] = ["dsops pause mini --reason \"night rate begins at 22:00\""],
         ["resume"] = ["dsops resume mini"],

@@ -22,9 +22,10 @@ internal sealed class ControlPlaneConnection : IDisposable
     private readonly HttpClient http;
 
     /// <param name="pages">Address of the dashboard, which answers what is no call.</param>
-    private ControlPlaneConnection(string address, Uri pages, string token)
+    /// <param name="trust">Of both.</param>
+    private ControlPlaneConnection(string address, Uri pages, string token, ServerTrust trust)
     {
-        http = new HttpClient(new TokenHeader(token, "cli") { InnerHandler = new SocketsHttpHandler { UseProxy = false } })
+        http = new HttpClient(new TokenHeader(token, "cli") { InnerHandler = trust.Handler() })
         {
             BaseAddress = pages, Timeout = Timeout.InfiniteTimeSpan,
         };
@@ -33,7 +34,7 @@ internal sealed class ControlPlaneConnection : IDisposable
             MaxReceiveMessageSize = AnswerBytesMax,
             HttpHandler = new TokenHeader(token, "cli", $"{Environment.UserName}@{Environment.MachineName}")
             {
-                InnerHandler = new SocketsHttpHandler { UseProxy = false },
+                InnerHandler = trust.Handler(),
             },
             DisposeHttpClient = true,
         });
@@ -42,8 +43,10 @@ internal sealed class ControlPlaneConnection : IDisposable
 
     public OpsService.OpsServiceClient Client { get; }
 
-    public static async Task<ControlPlaneConnection> Open(string dataDirectory, string? server, CancellationToken cancellation) =>
-        server is { Length: > 0 } ? await FirstOf(dataDirectory, server, cancellation) : Here(dataDirectory);
+    /// <param name="ca">Authorities that sign the server's certificate. Null: this machine's.</param>
+    public static async Task<ControlPlaneConnection> Open(
+        string dataDirectory, string? server, string? ca, CancellationToken cancellation) => server is { Length: > 0 }
+            ? await FirstOf(dataDirectory, server, ServerTrust.Of(ca), cancellation) : Here(dataDirectory);
 
     /// <summary>Every call has a deadline; a stream lives until its token.</summary>
     public static CallOptions Options(CancellationToken cancellation) =>
@@ -75,7 +78,7 @@ internal sealed class ControlPlaneConnection : IDisposable
     private static ControlPlaneConnection Here(string dataDirectory)
     {
         var found = Running(dataDirectory);
-        return new ControlPlaneConnection(found.Grpc, new Uri(found.Http), found.Token ?? "");
+        return new ControlPlaneConnection(found.Grpc, new Uri(found.Http), found.Token ?? "", ServerTrust.Of(null));
     }
 
     /// <summary>The control plane of a data directory, as the file in it tells.</summary>
@@ -112,14 +115,15 @@ internal sealed class ControlPlaneConnection : IDisposable
     }
 
     /// <summary>Of those that stand in for each other one answers, the others wait. If none does, the last one's words are told.</summary>
-    private static async Task<ControlPlaneConnection> FirstOf(string dataDirectory, string servers, CancellationToken cancellation)
+    private static async Task<ControlPlaneConnection> FirstOf(
+        string dataDirectory, string servers, ServerTrust trust, CancellationToken cancellation)
     {
         string[] all = servers.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         foreach (string server in all.SkipLast(1))
         {
             try
             {
-                return await Elsewhere(dataDirectory, server, cancellation);
+                return await Elsewhere(dataDirectory, server, trust, cancellation);
             }
             catch (RefusalException e) when (e.Code == ExitCode.NotReachable)
             {
@@ -127,25 +131,32 @@ internal sealed class ControlPlaneConnection : IDisposable
             }
         }
 
-        return await Elsewhere(dataDirectory, all.Length > 0 ? all[^1] : servers, cancellation);
+        return await Elsewhere(dataDirectory, all.Length > 0 ? all[^1] : servers, trust, cancellation);
     }
 
     /// <summary>
-    /// People know the dashboard's address; gRPC is on another port, which that address tells. The token comes from the environment, or
-    /// from the data directory where it is the one of this very address: no other server is shown it.
+    /// People know the dashboard's address. By https that is gRPC's too; on this machine it tells of gRPC's other port. The token comes
+    /// from the environment, or from the data directory where it is the one of this very address: no other server is shown it.
     /// </summary>
-    private static async Task<ControlPlaneConnection> Elsewhere(string dataDirectory, string server, CancellationToken cancellation)
+    private static async Task<ControlPlaneConnection> Elsewhere(
+        string dataDirectory, string server, ServerTrust trust, CancellationToken cancellation)
     {
         if (!Uri.TryCreate(server, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
         {
-            throw new RefusalException($"--server {server} is not an address.", "Write it as http://host:port, as the dashboard is opened.",
+            throw new RefusalException($"--server {server} is not an address.", "Write it as https://host, as the dashboard is opened.",
+                ExitCode.Usage);
+        }
+        if (url.Scheme == Uri.UriSchemeHttp && !url.IsLoopback)
+        {
+            throw new RefusalException($"--server {server} would show the token to whoever reads along on the way.",
+                "Write https:// (`dsops serve --https`), or come by `ssh -L` or `kubectl port-forward` and write http://127.0.0.1:PORT.",
                 ExitCode.Usage);
         }
         string token = Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } given ? given
             : ControlFile.Read(dataDirectory) is { } own && Uri.TryCreate(own.Http, UriKind.Absolute, out var at) && at.Port == url.Port
                 && url.IsLoopback
                 ? own.Token ?? "" : "";
-        using var http = new HttpClient(new TokenHeader(token, "cli") { InnerHandler = new SocketsHttpHandler() })
+        using var http = new HttpClient(new TokenHeader(token, "cli") { InnerHandler = trust.Handler() })
         {
             Timeout = TimeSpan.FromSeconds(10),
         };
@@ -157,14 +168,20 @@ internal sealed class ControlPlaneConnection : IDisposable
             {
                 throw new JsonException("empty answer");
             }
-            // Bound to a loopback or wildcard address there, it is reached here by the name that was given.
-            return new ControlPlaneConnection(new UriBuilder(control.Grpc) { Host = url.Host }.Uri.GetLeftPart(UriPartial.Authority),
-                url, token);
+            // Bound to a loopback address there, it is reached here by the name that was given.
+            var grpc = url.Scheme == Uri.UriSchemeHttps ? url : new UriBuilder(control.Grpc) { Host = url.Host }.Uri;
+            return new ControlPlaneConnection(grpc.GetLeftPart(UriPartial.Authority), url, token, trust);
         }
         catch (HttpRequestException e) when (e.StatusCode is System.Net.HttpStatusCode.Unauthorized or System.Net.HttpStatusCode.Forbidden)
         {
             throw new RefusalException($"The control plane at {server} asks who is there.",
                 $"Set {TokenVariable} to a token that an admin made for you, or to the one in control-plane.json of its data directory.",
+                ExitCode.Failed, e);
+        }
+        catch (HttpRequestException e) when (trust.Doubt.Length > 0)
+        {
+            throw new RefusalException($"{server} is not believed to be the control plane: {trust.Doubt}.",
+                $"Name the certificate of who signed it with --ca FILE or {ServerTrust.Variable}, or have its operator run `dsops doctor`.",
                 ExitCode.Failed, e);
         }
         catch (Exception e) when (e is HttpRequestException or JsonException

@@ -49,7 +49,8 @@ public abstract record ClusterChoice
 /// <param name="DataDirectory">Holds control-plane.json, by which agents on this machine find the control plane.</param>
 /// <param name="Fabric">Network that the nodes hang in, by name.</param>
 /// <param name="TokenOf">What the agent of a gang's node shows when it reports.</param>
-public sealed record ClusterHouse(string DataDirectory, string Fabric, Func<GangId, NodeId, string> TokenOf);
+/// <param name="Pin">Of the key that the port for agents of other machines shows (--agents).</param>
+public sealed record ClusterHouse(string DataDirectory, string Fabric, Func<GangId, NodeId, string> TokenOf, string Pin);
 
 /// <summary>What a look at a cluster is told.</summary>
 /// <param name="Version">Of this program, with the protocol that it speaks with agents.</param>

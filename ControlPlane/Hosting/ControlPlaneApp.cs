@@ -8,6 +8,7 @@ using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.Generation;
 using DeepSeekOps.ControlPlane.Grains;
+using DeepSeekOps.ControlPlane.Hosting.Tls;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Storage.Audit;
@@ -29,10 +30,11 @@ public static class ControlPlaneApp
     public static WebApplication Build(
         ControlPlaneOptions options, Endpoints endpoints, OpsDatabase database, Action<ILoggingBuilder> logging,
         ClusterSettings? clusterSettings = null,
-        PostgresHold? hold = null)
+        PostgresHold? hold = null, TlsDoors? doors = null)
     {
         var settings = clusterSettings ?? new ClusterSettings();
         var key = KeyFile.Of(options);
+        var tls = doors ?? TlsDoors.Own(key);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions
         {
             ApplicationName = typeof(ControlPlaneApp).Assembly.GetName().Name,
@@ -42,7 +44,8 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton<LoggerFactory>();
         builder.Services.AddSingleton<RecurringFailures>();
         builder.Services.AddSingleton<ILoggerFactory, CalmLogging>();
-        builder.WebHost.UseKestrel(endpoints.Listen);
+        builder.WebHost.UseKestrel(kestrel => endpoints.Listen(kestrel, tls));
+        builder.Services.AddSingleton(_ => tls);
         builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = LoopbackPort.Listener);
         // Outside of Development the pages' scripts and styles are found only so, when run from a build and not from a publish folder.
         builder.WebHost.UseStaticWebAssets();
@@ -50,7 +53,7 @@ public static class ControlPlaneApp
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddRouting();
         options.Cluster.AddTo(builder.Services, new ClusterHouse(
-            options.DataDirectory, settings.Fabric, (gang, node) => key.AgentToken(new AgentClaims(gang, node))));
+            options.DataDirectory, settings.Fabric, (gang, node) => key.AgentToken(new AgentClaims(gang, node)), tls.Pin));
         // By it the agents of a cluster within this process speak.
         builder.Services.AddSingleton(provider => DirectAgentCalls.Of(provider.GetRequiredService<IGrainFactory>()));
         builder.Services.AddStorage(database);
@@ -71,7 +74,7 @@ public static class ControlPlaneApp
         });
         builder.Services.AddTraceExport();
         builder.Services.AddSingleton(new GpuPrice(settings.DollarsPerGpuHour));
-        builder.Services.AddNotices(settings.Notifications, endpoints.Http);
+        builder.Services.AddNotices(settings.Notifications, endpoints.Pages);
         builder.Services.AddSingleton(new GenerationLimits());
         builder.Services.AddSingleton(services => new Generations(
             services.GetRequiredService<GenerationLimits>(), services.GetRequiredService<ITrainingCluster>().Generation,
@@ -121,7 +124,8 @@ public static class ControlPlaneApp
         // What is measured is measured from the first request on.
         app.Services.GetRequiredService<MeterBook>();
         CallMeter.UseOn(app);
-        app.UseHostFilter();
+        app.Services.GetRequiredService<TlsDoors>().LogTo(app.Services.GetRequiredService<ILoggerFactory>());
+        app.UseHostFilter(endpoints.Public);
         app.UseHead();
         app.UseRouting();
         app.UseAgentsOnly(endpoints.Agents?.Port);
@@ -129,7 +133,8 @@ public static class ControlPlaneApp
         app.UseAccessGuard(key);
         app.MapApi();
         app.MapSeries(app.Services.GetRequiredService<ITrainingCluster>().Simulated).AddSeriesFilter();
-        app.MapGet($"/{ControlFile.Name}", () => control);
+        app.MapGet($"/{ControlFile.Name}", (HttpContext context) => endpoints.Public?.Is(context) == true
+            ? control with { Http = PublicDoor.AddressOf(context.Request), Grpc = PublicDoor.AddressOf(context.Request) } : control);
         app.MapDashboard();
         return app;
     }

@@ -4,6 +4,7 @@ using DeepSeekOps.ControlPlane.Api.Calls;
 using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Hosting.Tls;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
 using Microsoft.AspNetCore.Connections;
@@ -29,7 +30,9 @@ public static class ControlPlaneHost
         };
         PrivateFiles.MakeWhatIsMadePrivate();
         using var directory = DataDirectoryLock.Take(options.DataDirectory);
-        var turn = await Turn(options, terminal, stop);
+        // A certificate that cannot be shown is said before anything is started, too.
+        using var doors = await TlsDoors.Open(options, KeyFile.Of(options), stop);
+        var turn = await Turn(options, doors, terminal, stop);
         if ((options.Deputy || options.Silo is not null) && turn is null)
         {
             return ExitCode.Ok;
@@ -37,7 +40,7 @@ public static class ControlPlaneHost
 
         var endpoints = Endpoints.Choose(options);
         await using var log = new LogFile(options.DataDirectory, TimeProvider.System);
-        await using var app = await Start(options, settings, endpoints, turn, logging => ConfigureLogging(logging, options, log));
+        await using var app = await Start(options, settings, endpoints, doors, turn, logging => ConfigureLogging(logging, options, log));
         var key = app.Services.GetRequiredService<AccessKey>();
         try
         {
@@ -77,23 +80,23 @@ public static class ControlPlaneHost
     }
 
     /// <summary>Null: it works alone and waits for nobody, or was stopped while it waited.</summary>
-    private static async Task<PostgresHold?> Turn(ControlPlaneOptions options, Terminal terminal, CancellationToken stop)
+    private static async Task<PostgresHold?> Turn(ControlPlaneOptions options, TlsDoors doors, Terminal terminal, CancellationToken stop)
     {
         if (options.Silo is null && !options.Deputy)
         {
             return null;
         }
 
-        await using var port = await Waiting(options, stop);
+        await using var port = await Waiting(options, doors, stop);
         return options.Silo is not null ? await Deputy.Join(options, terminal, port, stop)
             : await Deputy.Turn(options, terminal, port, stop);
     }
 
-    private static async Task<WaitingPort> Waiting(ControlPlaneOptions options, CancellationToken stop)
+    private static async Task<WaitingPort> Waiting(ControlPlaneOptions options, TlsDoors doors, CancellationToken stop)
     {
         try
         {
-            return await WaitingPort.Open(options.Monitoring, stop);
+            return await WaitingPort.Open(options.Monitoring, doors, stop);
         }
         catch (IOException e) when (e.InnerException is AddressInUseException)
         {
@@ -133,10 +136,11 @@ public static class ControlPlaneHost
     }
 
     private static async Task<WebApplication> Start(
-        ControlPlaneOptions options, ClusterSettings settings, Endpoints endpoints, PostgresHold? turn, Action<ILoggingBuilder> logging)
+        ControlPlaneOptions options, ClusterSettings settings, Endpoints endpoints, TlsDoors doors, PostgresHold? turn,
+        Action<ILoggingBuilder> logging)
     {
         var (database, hold) = await Database(options, turn);
-        var app = ControlPlaneApp.Build(options, endpoints, database, logging, settings, hold);
+        var app = ControlPlaneApp.Build(options, endpoints, database, logging, settings, hold, doors);
         if (hold is not null && options.Silo is not null)
         {
             hold.Silo = app.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString();
@@ -159,6 +163,12 @@ public static class ControlPlaneHost
             if (endpoints.Monitoring is { } monitoring && !LoopbackPort.IsFree(monitoring.Port))
             {
                 throw MonitoringInUse(monitoring.Port, e);
+            }
+
+            if (endpoints.Https is { } https && !LoopbackPort.IsFree(https.Port))
+            {
+                throw new RefusalException($"Port {https.Port} is in use.", "Stop what uses it, or choose another: --https ADDRESS:PORT.",
+                    ExitCode.InUse, e);
             }
 
             if (endpoints.Silo is { } silo && !LoopbackPort.IsFree(silo.Port))
@@ -239,7 +249,7 @@ public static class ControlPlaneHost
     private static void Welcome(ControlPlaneOptions options, Endpoints endpoints, AccessKey key, Terminal terminal)
     {
         // What `serve` prints ends up in a collected log, where a code has no business: `dsops url` tells it there.
-        terminal.Document.WriteLine($"Dashboard  {(options.Timeline ? endpoints.Open(key) : endpoints.Http)}");
+        terminal.Document.WriteLine($"Dashboard  {(options.Timeline ? endpoints.Open(key) : endpoints.Pages)}");
         terminal.Document.WriteLine($"Data       {options.DataDirectory}");
         if (options.Cluster.Greeting is { Length: > 0 } greeting)
         {
@@ -263,7 +273,7 @@ public static class ControlPlaneHost
             if (!options.Timeline && await app.Services.GetRequiredService<TokenCalls>().FirstAdminsCode(stop) is { } code)
             {
                 terminal.Document.WriteLine(
-                    $"First admin  DSOPS_TOKEN={code} dsops tokens create NAME --role admin --server {endpoints.Http}   (once, within "
+                    $"First admin  DSOPS_TOKEN={code} dsops tokens create NAME --role admin --server {endpoints.Pages}   (once, within "
                     + "an hour)");
             }
         }

@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using System.Net;
 using DeepSeekOps.ControlPlane.Clusters;
+using DeepSeekOps.ControlPlane.Hosting.Tls;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
@@ -38,6 +40,15 @@ public sealed record ControlPlaneOptions
 
     /// <summary>Where metrics and probes are answered to other machines. Default: on the dashboard's port alone.</summary>
     public IPEndPoint? Monitoring { get; init; }
+
+    /// <summary>Where people, REST and gRPC are answered to other machines, by TLS. Default: on this machine alone.</summary>
+    public IPEndPoint? Https { get; init; }
+
+    /// <summary>Addresses by which people open <see cref="Https"/>. Default: none; it needs one.</summary>
+    public ImmutableArray<Uri> PublicUrls { get; init; } = [];
+
+    /// <summary>What <see cref="Https"/> shows, and the port for monitoring. Default: none; the former needs it.</summary>
+    public PemFiles? Certificate { get; init; }
 
     /// <summary>The key of all control planes that stand in for each other. Default: dsops.key in the data directory.</summary>
     public string? KeyFile { get; init; }

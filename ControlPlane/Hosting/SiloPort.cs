@@ -1,8 +1,8 @@
 using System.Net;
-using System.Numerics;
 using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using DeepSeekOps.ControlPlane.Hosting.Tls;
 using Orleans.Configuration;
 using Orleans.Connections.Security;
 
@@ -38,29 +38,9 @@ internal static class SiloPort
         });
     }
 
-    /// <summary>Made anew by each silo at its start and never written down; their keys are the same.</summary>
-    public static X509Certificate2 Certificate(ReadOnlySpan<byte> secret)
-    {
-        using var key = KeyOf(secret);
-        var request = new CertificateRequest($"CN={Name}", key, HashAlgorithmName.SHA256);
-        var now = TimeProvider.System.GetUtcNow();
-        // Of no meaning: what is asked for is the key, and clocks of machines differ.
-        return request.CreateSelfSigned(now.AddYears(-1), now.AddYears(100));
-    }
+    public static X509Certificate2 Certificate(ReadOnlySpan<byte> secret) => DerivedCertificate.Of(secret, Name);
 
     /// <summary>TLS has proved that they have the private key of what they show.</summary>
     internal static bool IsOurs(X509Certificate2 ours, X509Certificate2 theirs) =>
         CryptographicOperations.FixedTimeEquals(ours.PublicKey.ExportSubjectPublicKeyInfo(), theirs.PublicKey.ExportSubjectPublicKeyInfo());
-
-    /// <summary>A private key of P-256 is any number from 1 to its order - 1.</summary>
-    private static ECDsa KeyOf(ReadOnlySpan<byte> secret)
-    {
-        var order = BigInteger.Parse("0FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551",
-            System.Globalization.NumberStyles.HexNumber, System.Globalization.CultureInfo.InvariantCulture);
-        var number = (new BigInteger(secret, isUnsigned: true, isBigEndian: true) % (order - 1)) + 1;
-        byte[] d = new byte[32];
-        byte[] digits = number.ToByteArray(isUnsigned: true, isBigEndian: true);
-        digits.CopyTo(d, d.Length - digits.Length);
-        return ECDsa.Create(new ECParameters { Curve = ECCurve.NamedCurves.nistP256, D = d });
-    }
 }

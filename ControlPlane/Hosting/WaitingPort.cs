@@ -1,4 +1,5 @@
 using System.Net;
+using DeepSeekOps.ControlPlane.Hosting.Tls;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
@@ -12,7 +13,7 @@ internal sealed class WaitingPort : IAsyncDisposable
     private readonly WebApplication? app;
     private volatile string waitsFor = "It starts, and asks whose turn it is.";
 
-    private WaitingPort(IPEndPoint? at)
+    private WaitingPort(IPEndPoint? at, TlsDoors doors)
     {
         if (at is null)
         {
@@ -23,7 +24,11 @@ internal sealed class WaitingPort : IAsyncDisposable
         builder.WebHost.UseKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Listen(at, listen => listen.Protocols = HttpProtocols.Http1);
+            kestrel.Listen(at, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                doors.Monitors(listen, at);
+            });
         });
         app = builder.Build();
         app.Run(Answer);
@@ -36,9 +41,9 @@ internal sealed class WaitingPort : IAsyncDisposable
     }
 
     /// <param name="at">Null: nobody asked for such a port.</param>
-    public static async Task<WaitingPort> Open(IPEndPoint? at, CancellationToken cancellation)
+    public static async Task<WaitingPort> Open(IPEndPoint? at, TlsDoors doors, CancellationToken cancellation)
     {
-        var port = new WaitingPort(at);
+        var port = new WaitingPort(at, doors);
         if (port.app is not null)
         {
             await port.app.StartAsync(cancellation);

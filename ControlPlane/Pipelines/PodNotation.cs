@@ -34,7 +34,7 @@ internal static class PodNotation
         .With("image", new TextNotation("the name of an image", "[^\\s]{1,512}"), p => p.Image, (p, v) => p with { Image = v },
             "Image of the workers.", required: true)
         .With("controlUrl", new TextNotation(
-            "an address such as http://dsops-agents:5082, or up to eight of them separated by commas",
+            "an address such as https://dsops-agents:5082, or up to eight of them separated by commas",
             "https?://[^\\s/,]{1,300}/?(,https?://[^\\s/,]{1,300}/?){0,7}"),
             p => p.ControlUrl, (p, v) => p with { ControlUrl = v },
             "Where agents in pods reach the control plane (--agents); of several the first that answers.",
@@ -77,6 +77,10 @@ internal static class PodNotation
 
     public static void Check(PodSettings pods, Reading reading)
     {
+        reading.Check(!pods.ControlUrl.Contains("http://", StringComparison.Ordinal), "kubernetes.controlUrl",
+            $"'{pods.ControlUrl}' would show agents' tokens to whoever reads along; the port of --agents speaks TLS.",
+            $"Write {pods.ControlUrl.Replace("http://", "https://", StringComparison.Ordinal)}; agents know the port by its pin, and no "
+                + "certificate has to be made.", []);
         for (int i = 0; i < pods.Volumes.Length; i++)
         {
             var volume = pods.Volumes[i];

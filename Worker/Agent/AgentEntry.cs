@@ -19,9 +19,20 @@ public static class AgentEntry
             return RankEntry.Usage;
         }
 
-        options = options with { Token = Environment.GetEnvironmentVariable(AgentOptions.TokenVariable) ?? "" };
+        options = options with
+        {
+            Token = Environment.GetEnvironmentVariable(AgentOptions.TokenVariable) ?? "",
+            ControlPin = Environment.GetEnvironmentVariable(AgentOptions.PinVariable) ?? "",
+        };
+        if (ControlTrust.Problem(options.ControlPin) is { } problem)
+        {
+            Console.Error.WriteLine(problem);
+            return RankEntry.Usage;
+        }
+
         // Ranks run other people's code; what the agent may say is not for them.
         Environment.SetEnvironmentVariable(AgentOptions.TokenVariable, null);
+        Environment.SetEnvironmentVariable(AgentOptions.PinVariable, null);
         Environment.SetEnvironmentVariable(RankEntry.PeerHostVariable, options.PeerHost);
         Directory.CreateDirectory(options.PodDirectory);
         // It outlives a control plane that is killed, and the terminal's Ctrl-C is not meant for it.

@@ -7,6 +7,9 @@ public sealed record AgentOptions
 {
     public const string TokenVariable = "DSOPS_AGENT_TOKEN";
 
+    /// <summary>By what the control plane is known where it speaks TLS.</summary>
+    public const string PinVariable = "DSOPS_CONTROL_PIN";
+
     /// <summary>How many warm processes each agent of this host keeps, where its command line does not say.</summary>
     public const string StandbysVariable = "DSOPS_STANDBYS";
 
@@ -19,7 +22,8 @@ public sealed record AgentOptions
           --gang GANG            number of the gang: that of the attempt that placed it here (earlier: --attempt)
           --pod-dir DIR          its own folder: rank-0.log, ...; what it prints itself goes to its standard output
           --control-file FILE    control-plane.json, read again whenever contact is lost
-          --control URL[,URL]    the control plane's gRPC address, where it never changes, or those of all that stand in for each other
+          --control URL[,URL]    the control plane's gRPC address, where it never changes, or those of all that stand in for each other;
+                                 https, but within one machine
           --standbys N           warm rank processes to keep ready. Default: DSOPS_STANDBYS, else 1, and for ranks on GPUs
                                  one for each, which takes 1.1 GB of its GPU
           --give-up-after TIME   save and end after so long without the control plane. Default: 2h
@@ -27,7 +31,8 @@ public sealed record AgentOptions
           --peer-host ADDRESS    where ranks of other nodes reach those of this one. Default: 127.0.0.1
           --rank-program PATH    the program a rank is (.dll or executable). Default: this one, verb 'rank'
 
-        DSOPS_AGENT_TOKEN in the environment is the token that the control plane gave it.
+        DSOPS_AGENT_TOKEN in the environment is the token that the control plane gave it, DSOPS_CONTROL_PIN the pin of its public key
+        (sha256//BASE64): who has another one is not spoken to. Without a pin its certificate has to be signed by whom this machine trusts.
         """;
 
     public required string Node { get; init; }
@@ -61,6 +66,9 @@ public sealed record AgentOptions
 
     /// <summary>Shown with each report. From the environment, since everybody may read a command line.</summary>
     public string Token { get; init; } = "";
+
+    /// <summary>Of the control plane's public key. Empty: what authorities of this machine have signed is believed.</summary>
+    public string ControlPin { get; init; } = "";
 
     /// <summary>The options, or everything that is wrong with them at once.</summary>
     public static (AgentOptions? Options, IReadOnlyList<string> Problems) Parse(IReadOnlyList<string> args)

@@ -13,10 +13,14 @@ namespace DeepSeekOps.Worker.Agent;
 internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<AgentNews> news, DateTimeOffset now) : IDisposable
 {
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(5);
+
+    /// <summary>With TLS's handshake, which a busy machine delays; less than a call may take, so that the next address is asked.</summary>
+    private static readonly TimeSpan ConnectTime = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan WaitingPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
+    private ControlTrust _trust = new(options.ControlPin);
     private readonly Metadata _token = options.Token.Length > 0 ? new Metadata { { "authorization", $"Bearer {options.Token}" } } : [];
     private GrpcChannel? _channel;
     private int _turn;
@@ -134,6 +138,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
     private void Register(RegisterRequest request)
     {
         var call = new ControlPlaneCall.Register(request);
+        _trust = new ControlTrust(options.ControlPin);
         if (FindAddress() is not { } address)
         {
             _calling = true;
@@ -144,7 +149,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
         Address = address.ToString();
         _channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
-            HttpHandler = new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(2), UseProxy = false },
+            HttpHandler = _trust.Handler(ConnectTime),
             DisposeHttpClient = true,
         });
         Begin(call, (client, o) => client.RegisterAsync(request, o));
@@ -168,8 +173,14 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
             return null;
         }
 
-        Address = $"'{text}' is not an address of a control plane";
-        return Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" ? uri : null;
+        if (!Uri.TryCreate(text, UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https"))
+        {
+            Address = $"'{text}' is not an address of a control plane";
+            return null;
+        }
+
+        Address = _trust.Refusal(uri);
+        return Address.Length == 0 ? uri : null;
     }
 
     private void Begin(ControlPlaneCall call, Func<WorkerService.WorkerServiceClient, CallOptions, AsyncUnaryCall<WorkerReply>> send)
@@ -212,7 +223,7 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
         }
         catch (RpcException e)
         {
-            answer = new ControlPlaneAnswer.Lost($"{e.StatusCode}: {e.Status.Detail}");
+            answer = new ControlPlaneAnswer.Lost(_trust.Doubt.Length > 0 ? _trust.Doubt : $"{e.StatusCode}: {e.Status.Detail}");
         }
 
         news.TryWrite(new AgentNews.Answered(call, answer));

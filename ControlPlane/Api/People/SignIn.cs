@@ -45,6 +45,6 @@ internal static class SignIn
         }
 
         context.Request.Path = "/";
-        await AccessGuard.LetIn(context, key.CookieName, key.CookieOfToken(known.Token.Id));
+        await AccessGuard.LetIn(context, key, key.CookieOfToken(known.Token.Id));
     }
 }

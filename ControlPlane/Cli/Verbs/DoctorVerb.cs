@@ -112,6 +112,7 @@ internal static class DoctorVerb
         private readonly Option<string?> settings = HostVerbs.Settings(), kubeconfig = HostVerbs.Kubeconfig(), agents = HostVerbs.Agents();
         private readonly Option<string?> keyFile = HostVerbs.KeyFile(), monitoring = MonitoringOption.New();
         private readonly Option<bool> rebind = HostVerbs.Rebind();
+        private readonly HttpsOptions https = new();
 
         private readonly Option<string> cluster = new("--cluster")
         {
@@ -155,9 +156,12 @@ internal static class DoctorVerb
             });
         }
 
-        public void AddTo(Command command) => Array.ForEach<Option>(
-            [cluster, settings, kubeconfig, database, databaseFile, port, grpcPort, agents, monitoring, silo, deputy, keyFile, rebind,
-                submit, nodes, ranks, .. others], command.Add);
+        public void AddTo(Command command)
+        {
+            Array.ForEach<Option>([cluster, settings, kubeconfig, database, databaseFile, port, grpcPort, agents, monitoring, silo, deputy,
+                keyFile, rebind, submit, nodes, ranks, .. others], command.Add);
+            https.AddTo(command);
+        }
 
         public async Task<ExaminationAsked> Read(ParseResult parsed, CancellationToken cancellation)
         {
@@ -165,7 +169,7 @@ internal static class DoctorVerb
             string? file = parsed.GetValue(settings);
             string word = parsed.GetValue(cluster) is { Length: > 0 } written ? written
                 : await SettingsFile.NamesKubernetes(file, cancellation) ? "kubernetes" : "local";
-            return new ExaminationAsked(new ControlPlaneOptions
+            return new ExaminationAsked(https.Of(parsed, new ControlPlaneOptions
             {
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
                 Port = parsed.GetValue(port), GrpcPort = parsed.GetValue(grpcPort), Database = text, Rebind = parsed.GetValue(rebind),
@@ -174,7 +178,7 @@ internal static class DoctorVerb
                 KeyFile = parsed.GetValue(keyFile) is { } key ? Path.GetFullPath(key) : null,
                 Cluster = HostVerbs.Choose(word, parsed.GetValue(nodes), parsed.GetValue(ranks), parsed.GetValue(kubeconfig)),
                 ClusterSettings = file, Submit = parsed.GetValue(submit),
-            }, parsed.GetValue(databaseFile), refused);
+            }), parsed.GetValue(databaseFile), refused);
         }
 
         private static IPEndPoint? Address(string? text) => text is null ? null : IPEndPoint.Parse(text);

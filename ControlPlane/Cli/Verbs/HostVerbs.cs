@@ -176,12 +176,14 @@ internal static class HostVerbs
         var deputy = SeveralOptions.Deputy(cluster);
         var silo = SeveralOptions.Silo(cluster, deputy);
         var keyFile = KeyFile();
+        var https = new HttpsOptions();
         var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.")
         {
             port, grpcPort, database, databaseFile, rebind, cluster, settings, kubeconfig, agents, monitoring, deputy, silo, keyFile,
         };
+        https.AddTo(command);
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
-            new ControlPlaneOptions
+            https.Of(parsed, new ControlPlaneOptions
             {
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
                 Port = parsed.GetValue(port),
@@ -196,7 +198,7 @@ internal static class HostVerbs
                 Cluster = Choice(parsed.GetValue(cluster), () => new LocalChoice(), () => new SimulatedChoice(),
                     parsed.GetValue(kubeconfig)),
                 ClusterSettings = parsed.GetValue(settings),
-            },
+            }),
             terminal, timeline: null, cancellation));
         return command;
     }
@@ -251,7 +253,7 @@ internal static class HostVerbs
         var agents = new Option<string?>("--agents")
         {
             Description = "Kubernetes: address and port where agents in pods report, such as 0.0.0.0:5082; only they are answered there. "
-                + "It is not encrypted: keep it within the cluster. Default: none.",
+                + "It speaks TLS by a key that is derived from dsops.key, and agents are told its pin. Default: none.",
             HelpName = "ADDRESS:PORT",
         };
         agents.Validators.Add(result =>

@@ -11,7 +11,8 @@ internal static class MonitoringOption
         var monitoring = new Option<string?>("--monitoring")
         {
             Description = "Address and port where /metrics, /livez and /readyz, and nothing else, are answered to other machines, such as "
-                + "0.0.0.0:5083. It is not encrypted. Default: on the dashboard's port alone.",
+                + "0.0.0.0:5083. By TLS, but on loopback: with the certificate of --https-cert, or one that proves nothing. Default: on "
+                + "the dashboard's port alone.",
             HelpName = "ADDRESS:PORT",
         };
         monitoring.Validators.Add(result =>

@@ -18,7 +18,8 @@ internal static class VerbAction
         });
 
     public static Task<ControlPlaneConnection> Connect(ParseResult parsed, CancellationToken cancellation) => ControlPlaneConnection.Open(
-        parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory, parsed.GetValue(CommonOptions.Server), cancellation);
+        parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory, parsed.GetValue(CommonOptions.Server),
+        parsed.GetValue(CommonOptions.Ca), cancellation);
 
     public static bool WantsJson(this ParseResult parsed) => parsed.GetValue(CommonOptions.Json);
 }

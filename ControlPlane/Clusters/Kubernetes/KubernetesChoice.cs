@@ -48,7 +48,7 @@ public sealed record KubernetesChoice : ClusterChoice
     {
         services.Configure<KubernetesClusterOptions>(options =>
         {
-            (options.Pods, options.DataDirectory, options.TokenOf) = (Pods, house.DataDirectory, house.TokenOf);
+            (options.Pods, options.DataDirectory, options.TokenOf, options.Pin) = (Pods, house.DataDirectory, house.TokenOf, house.Pin);
             options.Connection = Connection ?? options.Connection;
         });
         services.AddSingleton<KubernetesCluster>();

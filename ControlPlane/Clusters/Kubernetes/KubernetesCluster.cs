@@ -94,7 +94,7 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
 
     public async Task CreatePods(GangGrant gang, CancellationToken cancellation)
     {
-        var objects = GangObjects.Of(gang, Settings, node => options.TokenOf(gang.Id, node));
+        var objects = GangObjects.Of(gang, Settings, node => options.TokenOf(gang.Id, node), options.Pin);
         var missing = objects.Missing((await Seen(cancellation)).Own);
         if (missing.IsEmpty)
         {

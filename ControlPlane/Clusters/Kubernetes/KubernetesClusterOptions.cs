@@ -17,6 +17,9 @@ public sealed class KubernetesClusterOptions
     /// <summary>What the agent of a gang's node shows when it reports. Default: nothing.</summary>
     public Func<GangId, NodeId, string> TokenOf { get; set; } = (_, _) => "";
 
+    /// <summary>By which agents know the control plane's port. Default: none; they ask the authorities of their image.</summary>
+    public string Pin { get; set; } = "";
+
     /// <summary>Address and credentials of the API server. Default: that of the pod we run in, or of the usual kubeconfig.</summary>
     public Func<KubernetesClientConfiguration> Connection { get; set; } = KubernetesClientConfiguration.BuildDefaultConfig;
 

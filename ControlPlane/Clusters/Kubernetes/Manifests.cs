@@ -140,6 +140,9 @@ internal static class Manifests
                 Name = LocalProcess.WorkerProgram.TokenVariable,
                 ValueFrom = new V1EnvVarSource { SecretKeyRef = new V1SecretKeySelector { Name = gang.Name, Key = pod.Name } },
             },
+            // It tells a key from others and opens nothing, so it need not be in the secret.
+            .. pod.ControlPin.Length == 0 ? Array.Empty<V1EnvVar>()
+                : [new V1EnvVar { Name = LocalProcess.WorkerProgram.PinVariable, Value = pod.ControlPin }],
             .. StoreKeysOf(settings),
         ],
         Resources = new V1ResourceRequirements

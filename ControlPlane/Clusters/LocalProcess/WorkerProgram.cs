@@ -10,6 +10,9 @@ internal static class WorkerProgram
     /// <summary>Where an agent finds the token of its gang; AgentOptions.TokenVariable of the worker.</summary>
     public const string TokenVariable = "DSOPS_AGENT_TOKEN";
 
+    /// <summary>By what an agent knows the control plane; AgentOptions.PinVariable of the worker.</summary>
+    public const string PinVariable = "DSOPS_CONTROL_PIN";
+
     private const string FileName = "dsops-worker.dll";
 
     /// <param name="baseDirectory">Where the control plane's own program lies.</param>

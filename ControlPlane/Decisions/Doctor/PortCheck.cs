@@ -1,7 +1,7 @@
 namespace DeepSeekOps.Decisions.Doctor;
 
 /// <summary>A port that a control plane would listen at.</summary>
-/// <param name="Name">"http", "grpc", "agents", "monitoring" or "silo".</param>
+/// <param name="Name">"http", "grpc", "agents", "monitoring", "https" or "silo".</param>
 /// <param name="Option">That chooses it: "--port".</param>
 /// <param name="Asked">False: it is the usual one, and another is taken where it is in use.</param>
 public sealed record PortFacts(string Name, string Option, string Address, int Port, bool Asked)

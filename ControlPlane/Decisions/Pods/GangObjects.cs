@@ -8,9 +8,10 @@ namespace DeepSeekOps.Decisions.Pods;
 /// <param name="Name">Also the key of its token in the gang's secret.</param>
 /// <param name="Resources">Requested and limited alike, by resource.</param>
 /// <param name="Grace">Between SIGTERM and SIGKILL.</param>
+/// <param name="ControlPin">By which its agent knows the control plane's port; empty: by the authorities of its image.</param>
 public sealed record PodPlan(
     string Name, NodeId Node, ImmutableArray<string> Command, ImmutableArray<string> Arguments,
-    ImmutableDictionary<string, string> Resources, TimeSpan Grace);
+    ImmutableDictionary<string, string> Resources, TimeSpan Grace, string ControlPin);
 
 /// <summary>
 /// All objects of a gang: one owner, by which the cluster cleans up what a crash of ours leaves; a secret with one token per pod; one pod
@@ -26,9 +27,9 @@ public sealed record GangObjects(GangId Id, string Name, ImmutableArray<PodPlan>
     public const string OwnAddress = "$(DSOPS_POD_IP)";
 
     /// <param name="tokenOf">What the agent of a node shows when it reports.</param>
-    public static GangObjects Of(GangGrant gang, PodSettings settings, Func<NodeId, string> tokenOf)
+    public static GangObjects Of(GangGrant gang, PodSettings settings, Func<NodeId, string> tokenOf, string controlPin = "")
     {
-        ImmutableArray<PodPlan> pods = [.. gang.Nodes.Select(node => Pod(gang, node, settings))];
+        ImmutableArray<PodPlan> pods = [.. gang.Nodes.Select(node => Pod(gang, node, settings, controlPin))];
         return new GangObjects(gang.Id, GangNames.Of(gang.Id), pods, pods.ToImmutableDictionary(p => p.Name, p => tokenOf(p.Node)));
     }
 
@@ -39,7 +40,7 @@ public sealed record GangObjects(GangId Id, string Name, ImmutableArray<PodPlan>
         return [.. Pods.Where(p => !there.Contains(p.Name))];
     }
 
-    private static PodPlan Pod(GangGrant gang, NodeId node, PodSettings settings)
+    private static PodPlan Pod(GangGrant gang, NodeId node, PodSettings settings, string controlPin)
     {
         ImmutableArray<string> arguments =
         [
@@ -51,7 +52,7 @@ public sealed record GangObjects(GangId Id, string Name, ImmutableArray<PodPlan>
         var resources = settings.Resources.SetItem(
             settings.GpuResource, gang.SlotsPerNode.ToString(CultureInfo.InvariantCulture));
         return new PodPlan(GangNames.OfPod(gang.Id, node), node, settings.Command, arguments, resources,
-            settings.SaveWithin + PodSettings.EndMargin);
+            settings.SaveWithin + PodSettings.EndMargin, controlPin);
     }
 
     private static string Seconds(TimeSpan span) => string.Create(CultureInfo.InvariantCulture, $"{span.TotalSeconds:0}s");

@@ -3,6 +3,7 @@ using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
+using DeepSeekOps.ControlPlane.Hosting.Tls;
 using DeepSeekOps.ControlPlane.Pipelines;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.Decisions.Checkpoints;
@@ -46,6 +47,7 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
         var folders = Within("data.folder", Patience, _ => Task.FromResult(Folders(cluster, checkpointBytes)), cancellation);
         var secrets = Within("settings.secrets", Patience, _ => Task.FromResult(FolderLook.Secrets(
             WrittenLook.Secrets(settings ?? new ClusterSettings(), asked.DatabaseFile))), cancellation);
+        var certificate = Within("https.certificate", Patience, Certificate, cancellation);
         var held = await holder;
         bool runs = held.Seen is { Locked: true, ControlProcessLives: true };
         var ports = Within("port", Patience, token => Task.FromResult(Ports(held.Seen, runs)), cancellation);
@@ -58,7 +60,8 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
             .. SettingsCheck.Of(written), .. cluster is null && settings is not null ? WithoutPods : [], .. SettingsCheck.Of(pipeline),
             .. (await secrets).Or(files => [.. files.Select(SettingsCheck.Of)]),
             .. (await folders).Or(seen => seen), .. held.Or(HolderCheck.Of),
-            .. (await ports).Or(seen => seen), .. (await database).Or(seen => seen), ClockCheck.Of(MachineLook.Clock()),
+            .. (await ports).Or(seen => seen), .. (await certificate).Or(seen => seen),
+            .. (await database).Or(seen => seen), ClockCheck.Of(MachineLook.Clock()),
             .. (await machine).Or(seen => MachineCheck.Of(seen, placed.Seen?.Gpus ?? 0)), .. placed.Or(seen => seen.Findings),
             .. Store(cluster, store, placed.Seen, (await time).Seen),
         ];
@@ -117,10 +120,13 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
             :
             [
                 new Uri(file.Http).Port, new Uri(file.Grpc).Port, Options.Agents?.Port ?? 0, Options.Monitoring?.Port ?? 0,
-                Options.Silo?.Port ?? 0,
+                Options.Https?.Port ?? 0, Options.Silo?.Port ?? 0,
             ];
         return [.. MachineLook.Ports(Options, ours).Select(PortCheck.Of)];
     }
+
+    private async Task<ImmutableArray<Finding>> Certificate(CancellationToken cancellation) => Options.Certificate is not { } files ? []
+        : CertificateCheck.Of((await PemPair.Read(files, cancellation)).Facts, clock.GetUtcNow());
 
     private async Task<ImmutableArray<Finding>> Database(bool runs, CancellationToken cancellation)
     {
@@ -207,7 +213,7 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
     {
         "database.connect" => "Look after the server and the network between, or correct --database.",
         "cluster" => "Look after what hangs: an API server (`kubectl version`), or the disk that the worker lies on.",
-        "settings.secrets" => "Look after the disk or network mount that these files are on.",
+        "settings.secrets" or "https.certificate" => "Look after the disk or network mount that these files are on.",
         _ => $"Look after the disk or network mount that {Options.DataDirectory} is on.",
     };
 

@@ -58,6 +58,11 @@ internal static class MachineLook
             yield return Look(monitoring, "monitoring", "--monitoring", asked: true, ours);
         }
 
+        if (options.Https is { } https)
+        {
+            yield return Look(https, "https", "--https", asked: true, ours);
+        }
+
         if (options.Silo is { } silo)
         {
             yield return Look(silo, "silo", "--silo", asked: true, ours);

@@ -7,7 +7,9 @@ using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 using DeepSeekOps.ControlPlane.Hosting;
+using DeepSeekOps.ControlPlane.Hosting.Tls;
 using DeepSeekOps.ControlPlane.Storage;
+using DeepSeekOps.ControlPlane.Tests.Hosting.Tls;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Gangs;
 using Grpc.Core;
@@ -158,18 +160,19 @@ public sealed class AccessTests(AccessTests.Host host)
     [Fact]
     public async Task Where_agents_of_other_machines_report_nobody_else_is_answered()
     {
-        string there = $"http://{endpoints.Agents}";
-        using var agent = TokenChannel.To(there, key.AgentToken(Agent));
+        string there = $"https://{endpoints.Agents}";
+        using var agent = TokenChannel.To(there, key.AgentToken(Agent), host.Pin);
         var reply = await new WorkerService.WorkerServiceClient(agent).RegisterAsync(Registration(Agent), cancellationToken: Cancelled);
         Assert.NotNull(reply.Order.Continue);
         foreach (string token in new[] { key.PeoplesToken, key.AgentToken(Agent), "" })
         {
-            using var channel = TokenChannel.To(there, token);
+            using var channel = TokenChannel.To(there, token, host.Pin);
             var ops = new OpsService.OpsServiceClient(channel);
             var refused = await Refused(ops.GetVersionAsync(new GetVersionRequest(), cancellationToken: Cancelled));
             Assert.Equal(StatusCode.PermissionDenied, refused.StatusCode);
         }
 
+        using var pages = new HttpClient(TokenChannel.Pinned(host.Pin));
         foreach (string page in new[] { "/", $"/?code={key.PageCode}", "/control-plane.json", "/openapi.json", "/v1/runs" })
         {
             using var ask = new HttpRequestMessage(HttpMethod.Get, new Uri(there + page))
@@ -177,7 +180,7 @@ public sealed class AccessTests(AccessTests.Host host)
                 Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
             };
             ask.Headers.Authorization = new("Bearer", key.PeoplesToken);
-            using var answer = await http.SendAsync(ask, Cancelled);
+            using var answer = await pages.SendAsync(ask, Cancelled);
             Assert.True(answer.StatusCode == HttpStatusCode.Forbidden, $"{page}: {answer.StatusCode}");
         }
     }
@@ -313,23 +316,41 @@ public sealed class AccessTests(AccessTests.Host host)
         private readonly string folder = Directory.CreateTempSubdirectory("dsops-access-").FullName;
         private WebApplication app = null!;
 
+        public const string PublicName = "ops.example.com";
+
         internal HttpClient Http { get; } = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
 
         internal Endpoints Endpoints { get; private set; } = null!;
 
         internal AccessKey Key { get; private set; } = null!;
 
+        /// <summary>Of the key that agents' port shows.</summary>
+        internal string Pin { get; private set; } = "";
+
+        /// <summary>PEM file with who signed the certificate for people.</summary>
+        internal string Ca => Path.Combine(folder, "ca.crt");
+
         public async ValueTask InitializeAsync()
         {
+            using var authority = new Authority();
+            using var certificate = authority.Sign($"{PublicName},localhost");
+            await File.WriteAllTextAsync(Ca, authority.Pem);
+            var (file, secret) = Authority.Write(folder, certificate);
+            int https = LoopbackPort.Reserve();
             var options = new ControlPlaneOptions
             {
                 DataDirectory = folder, Port = 0, Cluster = new LocalChoice { Nodes = 1 },
                 Agents = new IPEndPoint(IPAddress.Loopback, LoopbackPort.Reserve()),
+                Https = new IPEndPoint(IPAddress.Loopback, https),
+                PublicUrls = [new Uri($"https://{PublicName}:{https}"), new Uri($"https://localhost:{https}")],
+                Certificate = new PemFiles(file, secret, [PublicName, "localhost"]),
             };
             Endpoints = Endpoints.Choose(options);
             var database = OpsDatabase.Parse(null, folder);
             await StorageHosting.Prepare(database, CancellationToken.None);
-            app = ControlPlaneApp.Build(options, Endpoints, database, logging => logging.ClearProviders());
+            var doors = await TlsDoors.Open(options, KeyFile.Of(options), CancellationToken.None);
+            Pin = doors.Pin;
+            app = ControlPlaneApp.Build(options, Endpoints, database, logging => logging.ClearProviders(), doors: doors);
             await app.StartAsync();
             Key = app.Services.GetRequiredService<AccessKey>();
             Http.BaseAddress = new Uri(Endpoints.Http);

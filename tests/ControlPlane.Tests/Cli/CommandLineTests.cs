@@ -212,6 +212,21 @@ public sealed class CommandLineTests
     }
 
     [Theory]
+    [InlineData("--https 0.0.0.0:8443 --public-url https://ops.example.com", "--https has no certificate: without one, tokens")]
+    [InlineData("--https 0.0.0.0:8443 --https-cert a.crt", "--https-cert is given without --https-key")]
+    [InlineData("--https 0.0.0.0:8443 --https-cert a.crt --https-key a.key", "--https has no name")]
+    [InlineData("--https ops:8443 --https-cert a --https-key b --public-url https://ops", "--https is 'ops:8443'; write an IP address")]
+    [InlineData("--public-url https://ops.example.com", "--public-url is given without --https")]
+    [InlineData("--https 0.0.0.0:8443 --https-cert a --https-key b --public-url http://ops", "--public-url is 'http://ops'; write what")]
+    [InlineData("--https 0.0.0.0:8443 --https-cert a --https-key b --public-url https://ops/dsops", "--public-url is 'https://ops/dsops'")]
+    public async Task People_of_other_machines_are_let_in_by_TLS_and_names_alone(string arguments, string words)
+    {
+        var (code, _, error) = await Run(200, ["serve", .. arguments.Split(' ')]);
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains(words, error.ReplaceLineEndings(" "), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(null, "--deputy needs a database that all reach, and SQLite is a file of one process.")]
     [InlineData("no-such.key", "no-such.key is not there.")]
     [InlineData("wrong.key", "wrong.key is not a key of dsops.")]

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Tests.Hosting.Tls;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Cli;
@@ -83,6 +84,23 @@ public sealed class DoctorVerbTests : IDisposable
         Assert.Contains("data.space", output, StringComparison.Ordinal);
         // Lets go of whoever still waits to read.
         await using var writer = new FileStream(pipe, FileMode.Open, FileAccess.Write);
+    }
+
+    [Fact]
+    public async Task A_certificate_is_looked_at_as_people_would_see_it()
+    {
+        using var authority = new Authority();
+        using var old = authority.Sign("ops.example.org", from: -90, until: -1);
+        using var other = authority.Sign("ops.example.org");
+        var (file, key) = Authority.Write(folder, old);
+        string[] where = ["--json", "--https", "127.0.0.1:8443", "--public-url",
+            "https://ops.example.com", "--https-cert", file];
+        var (code, output) = await Run([.. where, "--https-key", key]);
+        Assert.Equal(ExitCode.Unwell, code);
+        Is(JsonNode.Parse(output)!, "https.expiry", "fault", "expired on");
+        Is(JsonNode.Parse(output)!, "https.names", "fault", "does not cover ops.example.com");
+        var (_, wrong) = Authority.Write(folder, other, "other");
+        Is(JsonNode.Parse((await Run([.. where, "--https-key", wrong])).Output)!, "https.certificate", "fault", "is not the key of");
     }
 
     /// <summary>A command line of `dev` or `serve` is one of `doctor`.</summary>

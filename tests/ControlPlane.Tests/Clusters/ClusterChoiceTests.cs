@@ -57,7 +57,7 @@ public sealed class ClusterChoiceTests : IDisposable
         services.AddOptions();
         services.AddLogging();
         services.AddSingleton(TimeProvider.System);
-        choice.AddTo(services, new ClusterHouse(folder, "h800-256", (_, _) => ""));
+        choice.AddTo(services, new ClusterHouse(folder, "h800-256", (_, _) => "", ""));
         return services.BuildServiceProvider();
     }
 }

@@ -50,7 +50,7 @@ public sealed class ClusterSettingsTests
     {
         var installed = ClusterSettingsText.Parse(File.ReadAllText(Path.Combine(Examples.Root, "deploy/kubernetes/cluster.yaml")));
         Assert.Empty(installed.Problems);
-        Assert.Equal("http://dsops-agents.dsops:5082", installed.Settings!.Pods!.ControlUrl);
+        Assert.Equal("https://dsops-agents.dsops:5082", installed.Settings!.Pods!.ControlUrl);
         var wrong = ClusterSettingsText.Parse("""
             apiVersion: deepseekops/v1
             kubernetes:
@@ -62,8 +62,11 @@ public sealed class ClusterSettingsTests
                 - {path: /shared, claim: a, hostPath: /b}
                 - {path: /shared, readOnly: true}
             """);
-        Assert.Equal(["kubernetes.resources", "kubernetes.volumes[0]", "kubernetes.volumes[1]"],
+        Assert.Equal(["kubernetes.controlUrl", "kubernetes.resources", "kubernetes.volumes[0]", "kubernetes.volumes[1]"],
             wrong.Problems.Select(p => p.Field).Order(StringComparer.Ordinal));
+        var clear = wrong.Problems.Single(p => p.Field == "kubernetes.controlUrl");
+        Assert.Contains("would show agents' tokens", clear.Message, StringComparison.Ordinal);
+        Assert.Contains("Write https://dsops:5082;", clear.Fix, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -78,7 +81,7 @@ public sealed class ClusterSettingsTests
             apiVersion: deepseekops/v1
             kubernetes:
               image: worker
-              controlUrl: http://dsops:5082
+              controlUrl: https://dsops:5082
               checkpoints: {{folder}}
               volumes: [{path: /shared, claim: shared, readOnly: {{readOnly}} }]
             """);

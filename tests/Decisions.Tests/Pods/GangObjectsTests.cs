@@ -9,7 +9,7 @@ namespace DeepSeekOps.Decisions.Tests.Pods;
 /// <summary>What a gang needs on Kubernetes: named by run, stage, gang and node, and nothing twice.</summary>
 public sealed class GangObjectsTests
 {
-    private static readonly PodSettings Settings = new() { Image = "worker:1", ControlUrl = "http://dsops:5082" };
+    private static readonly PodSettings Settings = new() { Image = "worker:1", ControlUrl = "https://dsops:5082" };
 
     private static readonly Gen<string> Name = Gen.String[Gen.Char["abcdefghij-0123456789._ABCXYZ"], 1, 80];
 
@@ -78,7 +78,7 @@ public sealed class GangObjectsTests
         Assert.Equal(("8", "1"), (pod.Resources["nvidia.com/gpu"], pod.Resources["rdma/hca"]));
         Assert.True(pod.Grace > settings.SaveWithin);
         Assert.Equal("180s", pod.Arguments[pod.Arguments.IndexOf("--save-within") + 1]);
-        Assert.Equal("http://dsops:5082", pod.Arguments[pod.Arguments.IndexOf("--control") + 1]);
+        Assert.Equal("https://dsops:5082", pod.Arguments[pod.Arguments.IndexOf("--control") + 1]);
     }
 
     private static readonly Comparer<NodeId> By = Comparer<NodeId>.Create((a, b) => string.CompareOrdinal(a.Name, b.Name));

@@ -109,7 +109,7 @@ public sealed class KubernetesTests
             apiVersion: deepseekops/v1
             kubernetes:
               image: dsops-worker
-              controlUrl: {{string.Join(',', agents.Select(a => string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{a}")))}}
+              controlUrl: {{string.Join(',', agents.Select(a => string.Create(CultureInfo.InvariantCulture, $"https://127.0.0.1:{a}")))}}
               command: [{{string.Join(", ", command.Select(w => $"\"{w}\""))}}]
               checkpoints: {{shared}}/checkpoints
               volumes: [{path: {{shared}}, hostPath: {{shared}}}]

@@ -146,6 +146,11 @@ internal sealed class PlayedCluster : IAsyncDisposable
         string[] words = [.. container["command"]!.AsArray().Concat(container["args"]!.AsArray()).Select(w => (string)w!)
             .Select(w => w == "/pod" ? own : w.Replace("$(DSOPS_POD_IP)", "127.0.0.1", StringComparison.Ordinal))];
         var start = new ProcessStartInfo("bash", ["-c", "exec \"$@\" >\"$0\" 2>&1", Path.Combine(own, "log"), .. words]);
+        foreach (var variable in container["env"]!.AsArray().Where(e => e!["value"] is not null))
+        {
+            start.Environment[(string)variable!["name"]!] = (string)variable["value"]!;
+        }
+
         foreach (var variable in container["env"]!.AsArray().Where(e => e!["valueFrom"]?["secretKeyRef"] is not null))
         {
             var from = variable!["valueFrom"]!["secretKeyRef"]!;

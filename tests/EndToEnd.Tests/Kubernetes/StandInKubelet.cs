@@ -154,6 +154,11 @@ internal sealed class StandInKubelet(RealApiServer server) : IAsyncDisposable
         string[] words = [.. container.Command.Concat(container.Args)
             .Select(w => w == "/pod" ? own : w.Replace("$(DSOPS_POD_IP)", "127.0.0.1", StringComparison.Ordinal))];
         var start = new ProcessStartInfo("bash", ["-c", "exec \"$@\" >\"$0\" 2>&1", Path.Combine(own, "log"), .. words]);
+        foreach (var variable in container.Env.Where(e => e.Value is not null))
+        {
+            start.Environment[variable.Name] = variable.Value;
+        }
+
         foreach (var variable in container.Env.Where(e => e.ValueFrom?.SecretKeyRef is not null))
         {
             var from = variable.ValueFrom.SecretKeyRef;

@@ -30,7 +30,7 @@ public sealed class InstallTests
         var service = Items.OfType<V1Service>().Single(s => s.Metadata.Name == "dsops-agents");
         var settings = ClusterSettingsText.Parse(File.ReadAllText(Path.Combine(Folder, "cluster.yaml"))).Settings!;
         int port = service.Spec.Ports.Single().Port;
-        Assert.Equal($"http://{service.Metadata.Name}.{service.Metadata.NamespaceProperty}:{port}", settings.Pods!.ControlUrl);
+        Assert.Equal($"https://{service.Metadata.Name}.{service.Metadata.NamespaceProperty}:{port}", settings.Pods!.ControlUrl);
         Assert.Equal(settings.Pods.Namespace, service.Metadata.NamespaceProperty);
         Assert.Equal(port, Container.Ports.Single(p => p.Name == (string)service.Spec.Ports.Single().TargetPort).ContainerPort);
         Assert.Contains($"0.0.0.0:{port}", Container.Args);
@@ -49,7 +49,8 @@ public sealed class InstallTests
         Assert.Equal(port, Container.Ports.Single(p => p.Name == name).ContainerPort);
         Assert.Equal($"0.0.0.0:{port}", Container.Args.SkipWhile(a => a != "--monitoring").ElementAt(1));
         Assert.All(new[] { Container.LivenessProbe, Container.StartupProbe },
-            probe => Assert.Equal(("/livez", name), (probe.HttpGet.Path, (string)probe.HttpGet.Port)));
+            probe => Assert.Equal(("/livez", name, "HTTPS"), (probe.HttpGet.Path, (string)probe.HttpGet.Port, probe.HttpGet.Scheme)));
+        Assert.Contains("scheme: https", scrape, StringComparison.Ordinal);
         Assert.All(service.Spec.Selector, l => Assert.Equal(l.Value, Deployment.Spec.Template.Metadata.Labels[l.Key]));
     }
 
@@ -67,16 +68,36 @@ public sealed class InstallTests
     }
 
     [Fact]
-    public async Task The_program_takes_the_arguments_that_it_is_started_with()
+    public Task The_program_takes_the_arguments_that_it_is_started_with() => IsTaken(Container.Args);
+
+    private static async Task IsTaken(IEnumerable<string> arguments)
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        string[] args = [.. Container.Args.Select(a => a == "/settings/cluster.yaml" ? Path.Combine(Folder, "no-such-file.yaml") : a)];
+        string[] args = [.. arguments.Select(a => a == "/settings/cluster.yaml" ? Path.Combine(Folder, "no-such-file.yaml") : a)];
         var terminal = new Terminal(output, error, 100, Colors: false, Interactive: false);
         int code = await DeepSeekOps.ControlPlane.Cli.CommandLine.Run(args, terminal, TestContext.Current.CancellationToken);
         // It got as far as reading the file that is not there.
         Assert.Equal(ExitCode.Failed, code);
         Assert.Contains("no-such-file.yaml cannot be read", error.ToString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>The component https/, whose patches are all of one form.</summary>
+    [Fact]
+    public async Task Put_on_the_network_it_is_started_with_a_name_and_the_certificate_of_a_secret()
+    {
+        string text = File.ReadAllText(Path.Combine(Folder, "https/kustomization.yaml"));
+        string[] patched = [.. System.Text.RegularExpressions.Regex.Matches(text, "containers/0/args/-, value: \"([^\"]+)\"")
+            .Select(m => m.Groups[1].Value)];
+        Assert.Equal(8, patched.Length);
+        Assert.All(patched.Where(a => a.StartsWith("/tls/", StringComparison.Ordinal)),
+            file => Assert.Contains(Path.GetFileName(file), "tls.crt tls.key", StringComparison.Ordinal));
+        Assert.Contains("mountPath: /tls", text, StringComparison.Ordinal);
+        var service = KubernetesYaml.Deserialize<V1Service>(File.ReadAllText(Path.Combine(Folder, "https/service.yaml")));
+        Assert.Contains($"name: {(string)service.Spec.Ports.Single().TargetPort}, containerPort: 8443", text, StringComparison.Ordinal);
+        Assert.All(service.Spec.Selector, l => Assert.Equal(l.Value, Deployment.Spec.Template.Metadata.Labels[l.Key]));
+        Assert.Contains("components: [https]", File.ReadAllText(Path.Combine(Folder, "kustomization.yaml")), StringComparison.Ordinal);
+        await IsTaken([.. Container.Args, .. patched]);
     }
 
     [Fact]

@@ -60,6 +60,8 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         Assert.Equal("8", (string)container["resources"]!["limits"]!["nvidia.com/gpu"]!);
         Assert.Equal("1", (string)container["resources"]!["limits"]!["rdma/hca"]!);
         Assert.Equal((string)pod["metadata"]!["name"]!, (string)container["env"]![1]!["valueFrom"]!["secretKeyRef"]!["key"]!);
+        Assert.Equal(("DSOPS_CONTROL_PIN", "sha256//pin"),
+            ((string)container["env"]![2]!["name"]!, (string)container["env"]![2]!["value"]!));
         Assert.Equal("token of a", (string)secret["stringData"]![(string)pod["metadata"]!["name"]!]!);
         Assert.Equal(30, (int)pod["spec"]!["terminationGracePeriodSeconds"]!);
         Assert.False((bool)pod["spec"]!["automountServiceAccountToken"]!);
@@ -323,12 +325,12 @@ public sealed class KubernetesClusterTests : IAsyncLifetime
         {
             Pods = new PodSettings
             {
-                Instance = instance, Image = "worker", ControlUrl = "http://dsops:5082", Checkpoints = Path.Combine(folder, "checkpoints"),
+                Instance = instance, Image = "worker", ControlUrl = "https://dsops:5082", Checkpoints = Path.Combine(folder, "checkpoints"),
                 Resources = ImmutableDictionary<string, string>.Empty.Add("rdma/hca", "1"),
             },
             DataDirectory = folder,
             Connection = () => new KubernetesClientConfiguration { Host = server.Host },
-            TokenOf = (_, node) => $"token of {node}",
+            TokenOf = (_, node) => $"token of {node}", Pin = "sha256//pin",
             StaleAfter = TimeSpan.FromMilliseconds(300),
         }), TimeProvider.System, NullLogger<KubernetesCluster>.Instance);
         clusters.Add(made);
