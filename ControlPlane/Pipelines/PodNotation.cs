@@ -61,6 +61,8 @@ internal static class PodNotation
             "Folders that pods see: checkpoints and data.")
         .With("serviceAccount", DnsName, p => p.ServiceAccount, (p, v) => p with { ServiceAccount = v },
             "Of the pods; no token of it is mounted.")
+        .With("user", Spell.Int(0, int.MaxValue), p => p.User, (p, v) => p with { User = v },
+            "User and group that pods run as, by number, and the group that volumes are given to where they can be. 0: root.")
         .With("priorityClass", DnsName, p => p.PriorityClass, (p, v) => p with { PriorityClass = v }, "Of the pods.")
         .With("saveWithin", Spell.Duration(TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)), p => p.SaveWithin,
             (p, v) => p with { SaveWithin = v }, "How long ranks may save when their pod is ended.")

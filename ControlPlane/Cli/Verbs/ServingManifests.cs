@@ -69,8 +69,10 @@ internal static class ServingManifests
                 metadata:
                   labels: {app.kubernetes.io/name: {{name}}, app.kubernetes.io/part-of: deepseekops-serving}
                 spec:
+                  securityContext: {seccompProfile: {type: RuntimeDefault} }
                   containers:
                     - name: engine
+                      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]} }
                       image: {{JsonSerializer.Serialize(image)}}
                       ports: [{name: http, containerPort: 8000}]
                       env:

@@ -8,7 +8,7 @@ namespace DeepSeekOps.ControlPlane.Clusters.Kubernetes;
 /// <summary>From what was decided to the API's objects.</summary>
 internal static class Manifests
 {
-    private const string SharedMemory = "shared-memory", PodFolder = "pod";
+    private const string SharedMemory = "shared-memory", PodFolder = "pod", Temporary = "temporary", TemporaryFolder = "/tmp";
 
     /// <summary>It has nothing to save.</summary>
     private static readonly TimeSpan TryGrace = TimeSpan.FromSeconds(2);
@@ -55,6 +55,7 @@ internal static class Manifests
                 EnableServiceLinks = false,
                 ServiceAccountName = Given(settings.ServiceAccount),
                 PriorityClassName = Given(settings.PriorityClass),
+                SecurityContext = Person(settings),
                 Tolerations = [.. Tolerations(settings)],
                 Containers = [Container(gang, pod, settings)],
                 Volumes = [.. Volumes(settings)],
@@ -83,6 +84,7 @@ internal static class Manifests
             AutomountServiceAccountToken = false,
             EnableServiceLinks = false,
             ServiceAccountName = Given(settings.ServiceAccount),
+            SecurityContext = Person(settings),
             Tolerations = [.. settings.Tolerations.Select(Toleration)],
             Containers =
             [
@@ -94,7 +96,7 @@ internal static class Manifests
                     Args = ["generate", "--stream"],
                     Stdin = true,
                     StdinOnce = true,
-                    SecurityContext = new V1SecurityContext { AllowPrivilegeEscalation = false },
+                    SecurityContext = Confined(),
                     VolumeMounts = [.. Mounts(settings)],
                 },
             ],
@@ -150,13 +152,33 @@ internal static class Manifests
             Requests = Quantities(pod),
             Limits = Quantities(pod),
         },
-        SecurityContext = new V1SecurityContext { AllowPrivilegeEscalation = false },
+        SecurityContext = Confined(),
         VolumeMounts =
         [
             new V1VolumeMount { Name = SharedMemory, MountPath = "/dev/shm" },
             new V1VolumeMount { Name = PodFolder, MountPath = GangObjects.PodDirectory },
             .. Mounts(settings),
         ],
+    };
+
+    /// <summary>
+    /// GPUs need no more: the device plugin's files may be opened by all, and nothing of ours locks memory for a network card, which would
+    /// want IPC_LOCK.
+    /// </summary>
+    private static V1PodSecurityContext Person(PodSettings settings) => new()
+    {
+        RunAsNonRoot = settings.User > 0 ? true : null,
+        RunAsUser = settings.User,
+        RunAsGroup = settings.User,
+        FsGroup = settings.User,
+        // A volume of many terabytes is not walked through at each start.
+        FsGroupChangePolicy = "OnRootMismatch",
+        SeccompProfile = new V1SeccompProfile { Type = "RuntimeDefault" },
+    };
+
+    private static V1SecurityContext Confined() => new()
+    {
+        AllowPrivilegeEscalation = false, ReadOnlyRootFilesystem = true, Capabilities = new V1Capabilities { Drop = ["ALL"] },
     };
 
     /// <summary>By reference: neither the pod nor anything of ours holds them.</summary>
@@ -173,8 +195,14 @@ internal static class Manifests
             },
         });
 
-    private static IEnumerable<V1VolumeMount> Mounts(PodSettings settings) => settings.Volumes.Select(
-        (v, i) => new V1VolumeMount { Name = NameOf(i), MountPath = v.Path, ReadOnlyProperty = v.ReadOnly });
+    private static IEnumerable<V1VolumeMount> Mounts(PodSettings settings) =>
+    [
+        .. settings.Volumes.Select((v, i) => new V1VolumeMount { Name = NameOf(i), MountPath = v.Path, ReadOnlyProperty = v.ReadOnly }),
+        .. OwnTemporary(settings) ? [new V1VolumeMount { Name = Temporary, MountPath = TemporaryFolder }] : Array.Empty<V1VolumeMount>(),
+    ];
+
+    /// <summary>The root file system is read-only; unless the operators have put a folder of theirs there.</summary>
+    private static bool OwnTemporary(PodSettings settings) => settings.Volumes.All(v => v.Path.TrimEnd('/') != TemporaryFolder);
 
     private static IEnumerable<V1Volume> Volumes(PodSettings settings) =>
     [
@@ -190,9 +218,13 @@ internal static class Manifests
         .. Shared(settings),
     ];
 
-    private static IEnumerable<V1Volume> Shared(PodSettings settings) => settings.Volumes.Select((v, i) => v.Claim.Length > 0
-        ? new V1Volume { Name = NameOf(i), PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = v.Claim } }
-        : new V1Volume { Name = NameOf(i), HostPath = new V1HostPathVolumeSource { Path = v.HostPath } });
+    private static IEnumerable<V1Volume> Shared(PodSettings settings) =>
+    [
+        .. settings.Volumes.Select((v, i) => v.Claim.Length > 0
+            ? new V1Volume { Name = NameOf(i), PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = v.Claim } }
+            : new V1Volume { Name = NameOf(i), HostPath = new V1HostPathVolumeSource { Path = v.HostPath } }),
+        .. OwnTemporary(settings) ? [new V1Volume { Name = Temporary, EmptyDir = new V1EmptyDirVolumeSource() }] : Array.Empty<V1Volume>(),
+    ];
 
     /// <summary>
     /// A node that is not ready does not take our pods from it after five minutes, as it would by default: whether a gang leaves is decided

@@ -43,6 +43,9 @@ public sealed record PodSettings
 
     public string ServiceAccount { get; init; } = "";
 
+    /// <summary>User and group that pods run as, and the group that their volumes are given to where they can be. 0: root.</summary>
+    public int User { get; init; } = 65_532;
+
     public string PriorityClass { get; init; } = "";
 
     /// <summary>How long ranks may save when their pod is ended; the pod's own grace is longer by <see cref="EndMargin"/>.</summary>

@@ -1,0 +1,185 @@
+using System.Collections.Concurrent;
+using System.Text.RegularExpressions;
+using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Pipelines;
+using DeepSeekOps.ControlPlane.Tests.Pipelines;
+using DeepSeekOps.Decisions.Pods;
+using k8s;
+using k8s.Models;
+using Xunit;
+using YamlDotNet.RepresentationModel;
+
+namespace DeepSeekOps.ControlPlane.Tests.Clusters.Kubernetes;
+
+/// <summary>
+/// Each way to install, as `kubectl kustomize` renders it. Costs two seconds of a core; that an API server takes them is tried in
+/// EndToEnd.Tests.
+/// </summary>
+public sealed partial class OverlayTests
+{
+    public static readonly string[] Ways =
+        ["kubernetes", "overlays/kind", "overlays/production", "overlays/high-availability", "overlays/deputies"];
+
+    private static readonly ConcurrentDictionary<string, string> Rendered = new();
+
+    public static TheoryData<string> All => [.. Ways];
+
+    [Theory, MemberData(nameof(All))]
+    public void Every_pod_keeps_to_the_restricted_profile_with_resources_and_a_pinned_image(string way)
+    {
+        string version = Version().Match(File.ReadAllText(Path.Combine(Examples.Root, "Directory.Build.props"))).Groups[1].Value;
+        var pods = Pods(way).ToList();
+        Assert.NotEmpty(pods);
+        foreach (var pod in pods)
+        {
+            Assert.Empty(Confinement.Breaches(pod));
+            Assert.All(pod.Containers, c => Assert.True(c.Resources?.Requests?.Count > 1 && c.Resources.Limits?.Count > 0, c.Name));
+            Assert.All(pod.Containers, c => Assert.Matches(@":\d+(\.\d+)+\z", c.Image));
+            Assert.All(pod.Containers.Where(c => c.Name == "dsops"), c => Assert.Equal($"deepseekops:{version}", c.Image));
+            Assert.All(pod.Containers.SelectMany(c => c.VolumeMounts), m => Assert.True(
+                pod.Volumes.Any(v => v.Name == m.Name) || m.Name == "data", $"no volume is called {m.Name}"));
+        }
+
+        Assert.EndsWith($":{version}", Settings(way).Image, StringComparison.Ordinal);
+    }
+
+    [Theory, MemberData(nameof(All))]
+    public async Task The_program_takes_the_arguments_of_each_way(string way)
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        string[] args = [.. Container(way).Args.Select(a => a.Replace("$(POD_IP)", "10.0.0.1", StringComparison.Ordinal)
+            .Replace("/settings/", "/no-such-folder/", StringComparison.Ordinal)
+            .Replace("/database/", "/no-such-folder/", StringComparison.Ordinal))];
+        int code = await DeepSeekOps.ControlPlane.Cli.CommandLine.Run(args, new Terminal(output, error, 100, Colors: false,
+            Interactive: false), TestContext.Current.CancellationToken);
+        Assert.NotEqual(ExitCode.Ok, code);
+        // It got as far as reading the first file that is not there.
+        Assert.Contains("/no-such-folder/", error.ToString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>A folder that kubelets give to a group stays another's: the program makes one within it that is its own.</summary>
+    [Theory, MemberData(nameof(All))]
+    public void What_is_kept_lies_within_a_volume_and_settings_lie_on_claims_that_are_there(string way)
+    {
+        var args = Container(way).Args;
+        string data = args[args.IndexOf("--data-dir") + 1];
+        string mount = Container(way).VolumeMounts.Single(m => m.Name == "data").MountPath;
+        Assert.StartsWith(mount + "/", data, StringComparison.Ordinal);
+        var claims = Items(way).OfType<V1PersistentVolumeClaim>().Select(c => c.Metadata.Name).ToList();
+        Assert.All(Settings(way).Volumes.Where(v => v.Claim.Length > 0), v => Assert.Contains(v.Claim, claims));
+        Assert.All(Pods(way).SelectMany(p => p.Volumes).Where(v => v.PersistentVolumeClaim is not null),
+            v => Assert.Contains(v.PersistentVolumeClaim.ClaimName, claims));
+        // What the policy for pods of the namespace forbids no pod of a gang may ask for.
+        bool restricted = Items(way).OfType<V1Namespace>().Single().Metadata.Labels?.Values.Contains("restricted") ?? false;
+        Assert.Equal(way is not ("kubernetes" or "overlays/kind"), restricted);
+        Assert.True(!restricted || Settings(way).Volumes.All(v => v.HostPath.Length == 0));
+    }
+
+    [Theory, MemberData(nameof(All))]
+    public void Nobody_may_talk_to_anybody_but_along_the_paths_that_are_used(string way)
+    {
+        var policies = Items(way).OfType<V1NetworkPolicy>().ToList();
+        Assert.Contains(policies, p => Chooses(p, new Dictionary<string, string>()) && p.Spec.PolicyTypes.Count == 2
+            && p.Spec.Ingress is null && p.Spec.Egress is null);
+        var ours = new Dictionary<string, string> { ["app.kubernetes.io/name"] = "dsops" };
+        var gang = new Dictionary<string, string> { [GangNames.ManagedBy] = GangNames.Us };
+        // Agents reach the port of agents; ranks reach each other on any; both ends have to be allowed.
+        Assert.True(Lets(policies, gang, ours, "agents"));
+        Assert.True(Lets(policies, gang, gang, "40000"));
+        Assert.False(Lets(policies, gang, ours, "monitoring"));
+        Assert.False(Lets(policies, ours, gang, "40000"));
+        Assert.False(Lets(policies, new Dictionary<string, string> { ["app"] = "other" }, ours, "agents"));
+        Assert.Equal(way == "overlays/high-availability", Lets(policies, ours, ours, "silos"));
+        // Every named port is one that a pod has.
+        var ports = Pods(way).SelectMany(p => p.Containers).SelectMany(c => c.Ports).Select(p => p.Name).ToHashSet();
+        Assert.All(policies.SelectMany(p => (p.Spec.Ingress ?? []).SelectMany(r => r.Ports ?? [])
+            .Concat((p.Spec.Egress ?? []).SelectMany(r => r.Ports ?? []))).Where(p => !int.TryParse((string)p.Port, out int _)),
+            p => Assert.Contains((string)p.Port, ports));
+    }
+
+    [Fact]
+    public void Several_silos_lie_on_machines_of_their_own_and_nodes_are_emptied_one_at_a_time()
+    {
+        const string way = "overlays/high-availability";
+        var set = Items(way).OfType<V1StatefulSet>().Single();
+        Assert.Empty(Items(way).OfType<V1Deployment>());
+        Assert.True(set.Spec.Replicas > 1);
+        Assert.Contains(set.Spec.Template.Spec.TopologySpreadConstraints, t => t.TopologyKey == "kubernetes.io/hostname"
+            && t.WhenUnsatisfiable == "DoNotSchedule");
+        var budget = Items(way).OfType<V1PodDisruptionBudget>().Single();
+        Assert.Equal("1", (string)budget.Spec.MaxUnavailable);
+        Assert.All(budget.Spec.Selector.MatchLabels, l => Assert.Equal(l.Value, set.Spec.Template.Metadata.Labels[l.Key]));
+        // A silo of a new version waits for the last old one: one after another would never end.
+        Assert.Equal("OnDelete", set.Spec.UpdateStrategy.Type);
+        Assert.Contains("--silo", Container(way).Args);
+        Assert.Contains("--key-file", Container(way).Args);
+        Assert.Contains("--database-file", Container(way).Args);
+        // Waiting deputies are not ready, and a budget would count them as lost.
+        Assert.Contains("--deputy", Container("overlays/deputies").Args);
+        Assert.Empty(Items("overlays/deputies").OfType<V1PodDisruptionBudget>());
+    }
+
+    [Fact]
+    public void The_operators_rules_are_those_of_Prometheus()
+    {
+        YamlNode Read(string file) => Documents(File.ReadAllText(Path.Combine(Examples.Root, "deploy/monitoring", file)))
+            .Single(d => file == "rules.yaml" || (string)d["kind"]! == "PrometheusRule");
+        Assert.True(Read("rules.yaml")["groups"].Equals(Read("operator.yaml")["spec"]["groups"]), "operator.yaml has other rules");
+        var monitor = Documents(Render("overlays/production")).Single(d => (string)d["kind"]! == "ServiceMonitor");
+        var service = Items("overlays/production").OfType<V1Service>().Single(s => s.Metadata.Name == "dsops-monitoring");
+        Assert.Contains(service.Spec.Ports, p => p.Name == (string)monitor["spec"]["endpoints"][0]["port"]!);
+        Assert.Equal("dsops", service.Metadata.Labels[(string)monitor["spec"]["jobLabel"]!]);
+    }
+
+    private static PodSettings Settings(string way)
+    {
+        var config = Items(way).OfType<V1ConfigMap>().Single(c => c.Metadata.Name.StartsWith("dsops-settings", StringComparison.Ordinal));
+        var parse = ClusterSettingsText.Parse(config.Data["cluster.yaml"]);
+        Assert.Empty(parse.Problems);
+        return parse.Settings!.Pods!;
+    }
+
+    private static IEnumerable<V1PodSpec> Pods(string way) => Items(way).OfType<V1Deployment>().Select(d => d.Spec.Template.Spec)
+        .Concat(Items(way).OfType<V1StatefulSet>().Select(s => s.Spec.Template.Spec));
+
+    private static V1Container Container(string way) => Pods(way).SelectMany(p => p.Containers).Single(c => c.Name == "dsops");
+
+    /// <summary>What the client has types for; the operator's objects are checked as they stand.</summary>
+    private static List<object> Items(string way) => KubernetesYaml.LoadAllFromString(string.Join("\n---\n", Render(way).Split("\n---\n")
+        .Where(d => !d.Contains("monitoring.coreos.com", StringComparison.Ordinal))));
+
+    private static IEnumerable<YamlNode> Documents(string text)
+    {
+        var stream = new YamlStream();
+        stream.Load(new StringReader(text));
+        return stream.Documents.Select(d => d.RootNode);
+    }
+
+    private static string Render(string way)
+    {
+        Assert.SkipWhen(Kustomize.Missing is not null, Kustomize.Missing ?? "");
+        return Rendered.GetOrAdd(way, w => Kustomize.Render(Path.Combine(Examples.Root, "deploy", w)));
+    }
+
+    private static bool Chooses(V1NetworkPolicy policy, IDictionary<string, string> labels) => Matches(policy.Spec.PodSelector, labels);
+
+    private static bool Matches(V1LabelSelector selector, IDictionary<string, string> labels) =>
+        (selector.MatchLabels ?? new Dictionary<string, string>()).All(l => labels.TryGetValue(l.Key, out string? v) && v == l.Value);
+
+    /// <summary>As Kubernetes has it: what one policy of either end allows is allowed, and both ends have to.</summary>
+    private static bool Lets(
+        List<V1NetworkPolicy> policies, Dictionary<string, string> from, Dictionary<string, string> to, string port)
+    {
+        bool Peer(IList<V1NetworkPolicyPeer>? peers, Dictionary<string, string> labels) => peers is not { Count: > 0 }
+            || peers.Any(p => p.NamespaceSelector is null && p.PodSelector is not null && Matches(p.PodSelector, labels));
+        bool Port(IList<V1NetworkPolicyPort>? ports) => ports is not { Count: > 0 } || ports.Any(p => (string)p.Port == port);
+        bool into = policies.Where(p => Chooses(p, to)).SelectMany(p => p.Spec.Ingress ?? []).Any(r => Peer(r.FromProperty, from)
+            && Port(r.Ports));
+        bool outOf = policies.Where(p => Chooses(p, from)).SelectMany(p => p.Spec.Egress ?? []).Any(r => Peer(r.To, to) && Port(r.Ports));
+        return into && outOf;
+    }
+
+    [GeneratedRegex("<Version>(.*)</Version>")]
+    private static partial Regex Version();
+}
