@@ -28,7 +28,7 @@ internal static class GangChecks
         Built(layout.Zero <= 1, $"{parallelism}.zero",
             $"Ranks do not deal gradients or weights (ZeRO stage {layout.Zero}), only their optimizer states.",
             "Write 'zero: 1'.");
-        Built(layout.Pipeline == 1 || stage.Recipe is StageRecipe.Pretraining or StageRecipe.ContextExtension, $"{parallelism}.pipeline",
+        Built(layout.Pipeline == 1 || stage.Recipe.CutsIntoPipelines, $"{parallelism}.pipeline",
             $"A stage of kind {stage.Recipe.Kind} is not cut into pipelines in this version.", "Write 'pipeline: 1' for it.");
         if (layout.Pipeline * layout.Tensor is > 0 and var cut && ranks % cut == 0)
         {

@@ -134,7 +134,7 @@ internal sealed class StateMemory : IDisposable
 
     /// <summary>Moments that are dealt among replicas are not alike, nor what a stage with rollouts has beside its weights.</summary>
     private static bool HoldsAlike(Assignment assignment) => assignment.Plan is { } plan && plan.Layout is not { Zero: > 0 }
-        && plan.WorkCase is TrainingPlan.WorkOneofCase.Pretraining or TrainingPlan.WorkOneofCase.ContextExtension;
+        && StageWorks.Of(plan).ReplicasAreAlike;
 
     private static (List<KeptFile> Files, long Bytes) Lay(IReadOnlyDictionary<string, IReadOnlyList<Piece>> tensors)
     {

@@ -83,10 +83,8 @@ internal static class HostVerbs
 
     public static Command Dev(Terminal terminal)
     {
-        var port = Port();
-        var grpcPort = GrpcPort();
-        var database = Database();
-        var databaseFile = DatabaseFile();
+        var (port, grpcPort) = (Port(), GrpcPort());
+        var (database, databaseFile) = (Database(), DatabaseFile());
         var rebind = Rebind();
         var submit = new Option<string?>("--submit")
         {
@@ -117,9 +115,11 @@ internal static class HostVerbs
         };
         command.Validators.Add(result =>
         {
-            if (result.GetValue(drills) && result.GetValue(cluster) == "kubernetes")
+            // What is not ours alone is not broken on purpose, and a further cluster is not until its choice can carry it.
+            if (result.GetValue(drills) && result.GetValue(cluster) is not ("local" or "simulated"))
             {
-                result.AddError("--drills is for --cluster local or simulated: machines of Kubernetes are not broken on purpose.");
+                result.AddError($"--drills is for --cluster local or simulated: machines of {result.GetValue(cluster)} are not broken on "
+                    + "purpose.");
             }
             if (result.GetValue(data) is not null && result.GetValue(submit) is null)
             {

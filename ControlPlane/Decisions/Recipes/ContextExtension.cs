@@ -29,6 +29,12 @@ public abstract partial record StageRecipe
         [JsonIgnore]
         public override bool BeginsAtRandom => false;
 
+        [JsonIgnore]
+        public override bool CutsIntoPipelines => true;
+
+        [JsonIgnore]
+        public override bool ReplicasAreAlike => true;
+
         /// <summary>Its sequences lie beyond the step that was measured.</summary>
         [JsonIgnore]
         public override double StatedError => 0.10;

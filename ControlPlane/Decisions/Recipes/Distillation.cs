@@ -50,6 +50,12 @@ public abstract partial record StageRecipe
         [JsonIgnore]
         public override bool BeginsAtRandom => false;
 
+        [JsonIgnore]
+        public override bool CutsIntoPipelines => false;
+
+        [JsonIgnore]
+        public override bool ReplicasAreAlike => false;
+
         /// <summary>The length of samples is assumed, and how many the rule accepts is not known.</summary>
         [JsonIgnore]
         public override double StatedError => 0.50;

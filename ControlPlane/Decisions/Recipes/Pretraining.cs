@@ -41,6 +41,12 @@ public abstract partial record StageRecipe
         [JsonIgnore]
         public override bool BeginsAtRandom => true;
 
+        [JsonIgnore]
+        public override bool CutsIntoPipelines => true;
+
+        [JsonIgnore]
+        public override bool ReplicasAreAlike => true;
+
         /// <summary>At the calibrated point.</summary>
         [JsonIgnore]
         public override double StatedError => 0.01;

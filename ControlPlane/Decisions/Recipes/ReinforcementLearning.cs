@@ -46,6 +46,12 @@ public abstract partial record StageRecipe
         [JsonIgnore]
         public override bool BeginsAtRandom => false;
 
+        [JsonIgnore]
+        public override bool CutsIntoPipelines => false;
+
+        [JsonIgnore]
+        public override bool ReplicasAreAlike => false;
+
         /// <summary>The length of outputs is assumed, and it changes as the policy learns.</summary>
         [JsonIgnore]
         public override double StatedError => 0.50;

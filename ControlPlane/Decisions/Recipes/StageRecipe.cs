@@ -50,6 +50,15 @@ public abstract partial record StageRecipe
     /// <summary>Whether it can train weights that are random.</summary>
     public abstract bool BeginsAtRandom { get; }
 
+    /// <summary>Whether its work can be cut into pipelines, whose ranks hold some of the layers each.</summary>
+    public abstract bool CutsIntoPipelines { get; }
+
+    /// <summary>
+    /// Whether replicas hold the same: weights, moments, and nothing that is of one rank alone, as rollouts are. The worker has to say the
+    /// same of it (Worker/Checkpoints/StageWorks.cs).
+    /// </summary>
+    public abstract bool ReplicasAreAlike { get; }
+
     /// <summary>Whether it keeps a moving average of the weights, which is saved beside them.</summary>
     public abstract bool KeepsAverage();
 

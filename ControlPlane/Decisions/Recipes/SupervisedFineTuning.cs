@@ -36,6 +36,12 @@ public abstract partial record StageRecipe
         [JsonIgnore]
         public override bool BeginsAtRandom => false;
 
+        [JsonIgnore]
+        public override bool CutsIntoPipelines => false;
+
+        [JsonIgnore]
+        public override bool ReplicasAreAlike => false;
+
         /// <summary>The length of instances is assumed.</summary>
         [JsonIgnore]
         public override double StatedError => 0.50;

@@ -99,5 +99,5 @@ internal static class StageReforming
     /// </summary>
     private static bool KeepsAlike(Stage stage) => stage.KeepsInMemory()
         && stage.Wish.Pipeline.Stage(stage.Id.Stage) is var spec && stage.Wish.Pipeline.ParallelismOf(spec).Zero == 0
-        && spec.Recipe is StageRecipe.Pretraining or StageRecipe.ContextExtension;
+        && spec.Recipe.ReplicasAreAlike;
 }

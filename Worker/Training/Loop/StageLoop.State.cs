@@ -37,9 +37,8 @@ public sealed partial class StageLoop
         var from = (ISavedState?)GoOnInMemory() ?? GoOnFromDisk();
         if (from is null)
         {
-            var begin = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : _plan.BeginFrom;
             _work.Learner.Draw();
-            _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, begin, _link.Note);
+            _beganFrom = ModelWeights.LoadBeginning(_work.Learner.Model, _plan, StageWorks.LearnerFrom(_plan), _link.Note);
             _work.Learner.ResetAverage();
         }
         if (_rank.Device.type == DeviceType.CPU && _peakTflops is null)

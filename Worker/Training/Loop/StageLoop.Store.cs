@@ -1,5 +1,6 @@
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
+using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Checkpoints.Store;
 
 namespace DeepSeekOps.Worker.Training.Loop;
@@ -31,10 +32,9 @@ public sealed partial class StageLoop
         {
             return;
         }
-        var student = _plan.WorkCase == TrainingPlan.WorkOneofCase.Distillation ? _plan.Distillation.StudentFrom : null;
         if (_mesh.World.Own == 0)
         {
-            foreach (var from in new[] { _plan.BeginFrom, student }.OfType<CheckpointRef>())
+            foreach (var from in StageWorks.Beginnings(_plan))
             {
                 _folder.BringBeginning(from);
             }
