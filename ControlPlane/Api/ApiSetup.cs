@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Api.Archives;
 using DeepSeekOps.ControlPlane.Api.Calls;
 using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.ControlPlane.Api.Telemetry;
@@ -34,6 +35,7 @@ public static class ApiSetup
         services.AddSingleton<HealthBoard>();
         services.AddSingleton<RunLists>();
         services.AddTelemetry();
+        services.AddArchives();
         services.AddCalls();
     }
 
@@ -53,6 +55,7 @@ public static class ApiSetup
         routes.MapHealth();
         routes.MapProbes();
         routes.MapMetrics();
+        routes.MapArchives();
         routes.MapSignIn();
         routes.MapOpenApi();
         routes.MapUnknownCalls();

@@ -25,14 +25,15 @@ internal sealed class ControlPlaneConnection : IDisposable
     /// <param name="trust">Of both.</param>
     private ControlPlaneConnection(string address, Uri pages, string token, ServerTrust trust)
     {
-        http = new HttpClient(new TokenHeader(token, "cli") { InnerHandler = trust.Handler() })
+        string user = $"{Environment.UserName}@{Environment.MachineName}";
+        http = new HttpClient(new TokenHeader(token, "cli", user) { InnerHandler = trust.Handler() })
         {
             BaseAddress = pages, Timeout = Timeout.InfiniteTimeSpan,
         };
         channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
             MaxReceiveMessageSize = AnswerBytesMax,
-            HttpHandler = new TokenHeader(token, "cli", $"{Environment.UserName}@{Environment.MachineName}")
+            HttpHandler = new TokenHeader(token, "cli", user)
             {
                 InnerHandler = trust.Handler(),
             },
@@ -53,20 +54,51 @@ internal sealed class ControlPlaneConnection : IDisposable
         new(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + AnswerWithin, cancellationToken: cancellation);
 
     /// <summary>What the dashboard's port answers, as it comes: it may be long.</summary>
-    public async Task<Stream> Get(string path, CancellationToken cancellation)
+    public Task<Stream> Get(string path, CancellationToken cancellation) => Send(HttpMethod.Get, path, null, cancellation);
+
+    /// <summary>A body that may be long too.</summary>
+    public Task<Stream> Post(string path, Stream body, CancellationToken cancellation) =>
+        Send(HttpMethod.Post, path, new StreamContent(body), cancellation);
+
+    private async Task<Stream> Send(HttpMethod method, string path, HttpContent? body, CancellationToken cancellation)
     {
+        using var request = new HttpRequestMessage(method, new Uri(path, UriKind.Relative)) { Content = body };
         try
         {
-            var answer = await http.GetAsync(new Uri(path, UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, cancellation);
-            return answer.IsSuccessStatusCode ? await answer.Content.ReadAsStreamAsync(cancellation) : throw new RefusalException(
-                $"{http.BaseAddress}{path.Split('?')[0].TrimStart('/')} was answered with {(int)answer.StatusCode}.",
-                "Look at the control plane's log; a viewer of the run's team may read it.");
+            var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+            return answer.IsSuccessStatusCode ? await answer.Content.ReadAsStreamAsync(cancellation)
+                : throw Refused(await answer.Content.ReadAsStringAsync(cancellation),
+                    $"{http.BaseAddress}{path.Split('?')[0].TrimStart('/')}", (int)answer.StatusCode);
         }
         catch (HttpRequestException e)
         {
             throw new RefusalException($"No control plane answers at {http.BaseAddress}.",
                 "Check that `dsops dev` or `dsops serve` runs there.", ExitCode.NotReachable, e);
         }
+    }
+
+    /// <summary>In the words of who refused, as a problem (RFC 9457) or as a google.rpc.Status.</summary>
+    private static RefusalException Refused(string body, string url, int status)
+    {
+        string Said(JsonElement told, string name) =>
+            told.ValueKind == JsonValueKind.Object && told.TryGetProperty(name, out var word) && word.ValueKind == JsonValueKind.String
+                ? word.GetString() ?? "" : "";
+        try
+        {
+            using var told = JsonDocument.Parse(body);
+            string why = Said(told.RootElement, "detail") is { Length: > 0 } detail ? detail : Said(told.RootElement, "message");
+            if (why.Length > 0)
+            {
+                return new RefusalException(why, Said(told.RootElement, "fix"));
+            }
+        }
+        catch (JsonException)
+        {
+            // Not one of ours: a proxy's page.
+        }
+
+        return new RefusalException($"{url} was answered with {status}.",
+            "Look at the control plane's log; a viewer of the run's team may read it.");
     }
 
     public void Dispose()

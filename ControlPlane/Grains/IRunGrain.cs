@@ -24,6 +24,12 @@ public interface IRunGrain : IGrainWithStringKey
     /// <summary>A person's hand on its automation, or what they took back.</summary>
     Task<CommandResult> Hand(HandVerb verb, HandAsked asked, CancellationToken cancellation = default);
 
+    /// <summary>
+    /// Takes over a run that has ended elsewhere, before its stages, and asked again after them records it as it is with them.
+    /// </summary>
+    /// <returns>Whether it is this run; false: another one has the name.</returns>
+    Task<bool> Import(Run ended, CancellationToken cancellation = default);
+
     /// <summary>The run now, from memory. Null: there is none under this name.</summary>
     [AlwaysInterleave]
     Task<RunView?> Describe();

@@ -12,6 +12,10 @@ public interface IStageGrain : IGrainWithStringKey
     /// <summary>What the run wants. Idempotent: said on each of the run's ticks.</summary>
     Task<StageReport> Want(StageWish wish, CancellationToken cancellation = default);
 
+    /// <summary>Takes over a stage that has ended elsewhere, of a run that was. The same again is done already.</summary>
+    /// <returns>Whether it is this stage; false: another one has been here.</returns>
+    Task<bool> Import(Stage ended, CancellationToken cancellation = default);
+
     /// <summary>An agent's first word after its start, and after each lost connection.</summary>
     [AlwaysInterleave]
     Task<WorkerReply> Register(AgentRegistration registration);

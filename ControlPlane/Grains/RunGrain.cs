@@ -33,11 +33,13 @@ internal sealed partial class RunGrain(
 
     private string Name => this.GetPrimaryKeyString();
 
-    public override async Task OnActivateAsync(CancellationToken cancellationToken)
+    public override Task OnActivateAsync(CancellationToken cancellationToken) => Wake(cancellationToken);
+
+    private async Task Wake(CancellationToken cancellation)
     {
         engine = new RunEngine(state.State.Value);
         loggedReason = engine.Reason;
-        await Carry(engine.Wake(), cancellationToken);
+        await Carry(engine.Wake(), cancellation);
         if (Run is { Phase.Terminal: false })
         {
             await KeepTicking();
@@ -73,6 +75,36 @@ internal sealed partial class RunGrain(
         await KeepTicking();
         await TellLedger(cancellation);
         return new SubmitResult.Created(View());
+    }
+
+    public async Task<bool> Import(Run ended, CancellationToken cancellation)
+    {
+        if (Run is { } here)
+        {
+            if (!GrainJson.Same(here, ended))
+            {
+                return false;
+            }
+
+            // Since it was taken over its stages may have been too: they are asked anew, and it is recorded as it is with them.
+            recorded = null;
+            await Wake(cancellation);
+            return true;
+        }
+
+        state.State = new RunRecord { Value = ended, Acts = Asked.Acts };
+        try
+        {
+            await state.WriteStateAsync(CancellationToken.None);
+        }
+        catch
+        {
+            state.State = new RunRecord();
+            throw;
+        }
+
+        await Wake(cancellation);
+        return true;
     }
 
     public Task<CommandResult> Pause(string reason, CancellationToken cancellation) =>

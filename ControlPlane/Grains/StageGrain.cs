@@ -37,7 +37,9 @@ internal sealed partial class StageGrain(
 
     private Stage? Stage => engine.Stage;
 
-    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    public override Task OnActivateAsync(CancellationToken cancellationToken) => Wake();
+
+    private Task Wake()
     {
         engine = new StageEngine(state.State.Value, clock.Now) { TimeFactor = cluster.TimeFactor };
         loggedReason = engine.Reason;
@@ -69,6 +71,28 @@ internal sealed partial class StageGrain(
 
         return engine.Report(clock.Now)
             ?? throw new InvalidOperationException($"The wish for {Id} met a newer record; it is read again and asked again.");
+    }
+
+    public async Task<bool> Import(Stage ended, CancellationToken cancellation)
+    {
+        if (Stage is { } here)
+        {
+            return GrainJson.Same(here, ended);
+        }
+
+        state.State = new StageRecord { Value = ended };
+        try
+        {
+            await state.WriteStateAsync(CancellationToken.None);
+        }
+        catch
+        {
+            state.State = new StageRecord();
+            throw;
+        }
+
+        await Wake();
+        return true;
     }
 
     public Task<WorkerReply> Register(AgentRegistration registration)

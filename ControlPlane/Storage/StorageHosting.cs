@@ -1,4 +1,5 @@
 using DeepSeekOps.ControlPlane.Storage.Audit;
+using DeepSeekOps.ControlPlane.Storage.Backups;
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Orleans;
 using DeepSeekOps.ControlPlane.Storage.People;
@@ -84,6 +85,7 @@ public static class StorageHosting
         .AddSingleton<LogQueries>()
         .AddSingleton<IncidentStore>()
         .AddSingleton<TraceStore>()
+        .AddSingleton<RunArchive>()
         .AddSingleton<AuditLog>()
         .AddSingleton<AccessTokens>()
         .AddSingleton<ExpertLoadWriter>()

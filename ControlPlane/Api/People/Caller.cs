@@ -16,9 +16,10 @@ internal sealed record Caller(string Who, string By, string From)
     /// <summary>Nothing shows who it is: a name that a request gives is as good.</summary>
     public bool NamesItself => By is OwnersToken || From == OpsActs.Kubectl;
 
-    public static Caller Of(ServerCallContext context)
+    public static Caller Of(ServerCallContext context) => Of(context.GetHttpContext());
+
+    public static Caller Of(HttpContext http)
     {
-        var http = context.GetHttpContext();
         string door = Said(http.Request.Headers[TokenHeader.Door].ToString());
         string user = Said(Uri.UnescapeDataString(http.Request.Headers[TokenHeader.User].ToString()));
         string address = http.Connection.RemoteIpAddress?.ToString() ?? "";

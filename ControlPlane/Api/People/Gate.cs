@@ -38,6 +38,10 @@ internal sealed class Gate(IGrainFactory grains)
 
     /// <summary>For who has read in a text whose team it is about.</summary>
     public static void DemandTeam(ServerCallContext context, string act, string run, string team) =>
+        DemandTeam(context.GetHttpContext(), act, run, team);
+
+    /// <inheritdoc cref="DemandTeam(ServerCallContext, string, string, string)"/>
+    public static void DemandTeam(HttpContext context, string act, string run, string team) =>
         Demand(Rights.RefusalOfRun(Of(context), act, run, team));
 
     public static void Demand(string? refusal)
@@ -55,7 +59,9 @@ internal sealed class Gate(IGrainFactory grains)
     {
         if (context.GetEndpoint()?.Metadata.GetMetadata<NeededRight>() is { } needed)
         {
-            return Rights.Refusal(who, needed.Act, needed.Need, "");
+            string about = needed.Need.Reach is Reach.Run ? context.Request.Query["run"].ToString() : "";
+            return Rights.Refusal(who, needed.Act, needed.Need, about)
+                ?? (needed.Need.Reach is Reach.Run ? await RefusalOfRun(who, needed.Act, about) : null);
         }
 
         if (!context.Request.Path.StartsWithSegments(Series, StringComparison.OrdinalIgnoreCase))

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
 using DeepSeekOps.ControlPlane.Pipelines;
 
@@ -11,6 +12,9 @@ internal sealed record Exported(string Folder, int Stages, int Series, long Poin
 /// <summary>Writes a run's series, results and pipeline into a folder that other programs read. All of it is there, or nothing.</summary>
 internal sealed class RunExport(Run run, Func<string, CancellationToken, Task<TextReader>> seriesOf)
 {
+    /// <summary>No stage can have the name: an underscore is in none.</summary>
+    private const string Results = "_results";
+
     private readonly HashSet<(string Stage, string Name)> series = [];
     private long points;
 
@@ -45,6 +49,7 @@ internal sealed class RunExport(Run run, Func<string, CancellationToken, Task<Te
                 "tensorboard" => EachStage(
                     (stage, table) => Events(Path.Combine(aside, stage.Name), stage, table, cancellation), cancellation),
                 "mlflow" => Mlflow(new MlflowStore(aside, made), cancellation),
+                "parquet" => Parquet(aside, cancellation),
                 _ => Csv(aside, cancellation),
             });
             Directory.Move(aside, made);
@@ -78,7 +83,31 @@ internal sealed class RunExport(Run run, Func<string, CancellationToken, Task<Te
             // The first line has names where others have values.
             points -= names.Length;
         }
+
+        await File.WriteAllLinesAsync(Path.Combine(folder, $"{Results}.csv"),
+            Evaluations.Select(e => string.Join(',', e.Stage, e.Result.Name, Text(e.Result.Value),
+                e.Result.HasLow ? Text(e.Result.Low) : "", e.Result.HasHigh ? Text(e.Result.High) : "", Text(e.Result.Samples),
+                Text(e.Result.Step))).Prepend("stage,name,value,low,high,samples,step"), cancellation);
+
+        static string Text(IFormattable number) => number.ToString(null, CultureInfo.InvariantCulture);
     }
+
+    private async Task Parquet(string folder, CancellationToken cancellation)
+    {
+        await File.WriteAllTextAsync(Path.Combine(folder, "pipeline.yaml"), run.Pipeline, cancellation);
+        await EachStage(async (stage, table) =>
+        {
+            await using var file = File.Create(Path.Combine(folder, $"{stage.Name}.parquet"));
+            points += await SeriesParquet.Write(file, table, cancellation);
+            series.UnionWith(table.Names.Select(name => (stage.Name, name)));
+        }, cancellation);
+        await using var results = File.Create(Path.Combine(folder, $"{Results}.parquet"));
+        await SeriesParquet.WriteResults(results, Evaluations, cancellation);
+    }
+
+    /// <summary>Of every stage, in order.</summary>
+    private List<(string Stage, Evaluation Result)> Evaluations =>
+        [.. run.Stages.SelectMany(stage => stage.Evaluations.Select(result => (stage.Name, result)))];
 
     private async Task EachStage(Func<Stage, SeriesCsv, Task> write, CancellationToken cancellation)
     {

@@ -6,9 +6,11 @@ using DeepSeekOps.ControlPlane.Client;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 
-/// <summary>`dsops export RUN`: its series, results and pipeline as other programs read them.</summary>
+/// <summary>`dsops export RUN`: its series, results and pipeline as other programs read them, or all of it for `dsops import`.</summary>
 internal static class ExportVerb
 {
+    private const string Archive = "archive";
+
     public static Command Build(Terminal terminal)
     {
         var name = VerbAction.RunName();
@@ -19,11 +21,13 @@ internal static class ExportVerb
         };
         var format = new Option<string>("--format")
         {
-            Description = "csv: a table for each stage, with what later attempts made again. tensorboard: event files, for `tensorboard "
-                + "--logdir DIR/tensorboard`. mlflow: MLflow's file store, for `mlflow ui --backend-store-uri DIR/mlruns`.",
+            Description = "csv: a table for each stage, with what later attempts made again. parquet: the same in columns. tensorboard: "
+                + "event files, for `tensorboard --logdir DIR/tensorboard`. mlflow: MLflow's file store, for `mlflow ui "
+                + "--backend-store-uri DIR/mlruns`. archive: all of a run that has ended (logs, events, incidents and checkpoints' names "
+                + "too) as DIR/RUN.dsops, which `dsops import` reads.",
             DefaultValueFactory = _ => "csv",
         };
-        format.AcceptOnlyFromAmong("csv", "tensorboard", "mlflow");
+        format.AcceptOnlyFromAmong("csv", "parquet", "tensorboard", "mlflow", Archive);
         var command = new Command("export",
             "Writes a run's series, results and pipeline into a folder, as tables, for TensorBoard or for MLflow. All of it is there or "
             + "nothing. Names are those that training programs usually have: train/loss, train/grad_norm, train/learning_rate, eval/….")
@@ -34,6 +38,12 @@ internal static class ExportVerb
         {
             using var connection = await VerbAction.Connect(parsed, cancellation);
             string run = parsed.GetValue(name) ?? "";
+            if (parsed.GetValue(format) == Archive)
+            {
+                return await RunFiles.Export(terminal, connection, run, Path.GetFullPath(parsed.GetRequiredValue(folder)),
+                    parsed.WantsJson(), cancellation);
+            }
+
             var told = await connection.Client.GetRunAsync(new GetRunRequest { Name = run }, ControlPlaneConnection.Options(cancellation));
             var exported = await Write(connection, told, Path.GetFullPath(parsed.GetRequiredValue(folder)),
                 parsed.GetValue(format) ?? "csv", cancellation);

@@ -17,7 +17,7 @@ namespace DeepSeekOps.Decisions.Backups;
 /// <param name="Parts">In the order of the file.</param>
 public sealed record BackupManifest(
     int Format, string Version, DateTimeOffset Made, string Source, string Place, string Identity, ImmutableArray<string> Migrations,
-    string SealedBy, int Runs, int Unfinished, ImmutableArray<NamedCheckpoint> Checkpoints, ImmutableArray<BackupPart> Parts);
+    string SealedBy, int Runs, int Unfinished, ImmutableArray<NamedCheckpoint> Checkpoints, ImmutableArray<BackupPart> Parts) : IListsParts;
 
 /// <summary>A checkpoint that a backup names.</summary>
 /// <param name="Path">Folder, relative to the cluster's checkpoint root.</param>

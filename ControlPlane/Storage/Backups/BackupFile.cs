@@ -7,40 +7,53 @@ using System.Text;
 namespace DeepSeekOps.ControlPlane.Storage.Backups;
 
 /// <summary>
-/// The file of a backup: a line that says what it is, parts, and as the last part the manifest. A part is its name, blocks with their
+/// A file of parts: a line that says what it is of, parts, and as the last part the manifest. A part is its name, blocks with their
 /// lengths, a length of nothing, and the SHA-256 of all of that; so no byte of the file can change unseen, and where it is cut can be told.
 /// </summary>
-internal static class BackupFile
+/// <param name="Of">The second word of its first line, and what it is called in refusals.</param>
+/// <param name="Format">Of the layout; another one is refused.</param>
+/// <param name="Written">By which command.</param>
+/// <param name="Read">By which command.</param>
+internal sealed record BackupFile(string Of, int Format, string Written, string Read)
 {
-    public const int Format = 1;
-
     public const string ManifestName = "manifest";
 
     internal const int BlockMax = 1 << 20;
     internal const int NameMax = 64;
-    private const string Beginning = "dsops backup ";
+    private const int FormatDigits = 4;
 
-    public static byte[] FirstLine { get; } =
-        Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Beginning}{Format}\n"));
+    public static readonly BackupFile Whole = new("backup", 1, "dsops backup", "dsops restore");
 
-    /// <summary>Of whatever format, so that a newer one is not called damaged.</summary>
-    internal static void DemandFirstLine(Stream file)
+    public static readonly BackupFile OneRun = new("run", 1, "dsops export --format archive", "dsops import");
+
+    private string Beginning => $"dsops {Of} ";
+
+    public byte[] FirstLine => Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Beginning}{Format}\n"));
+
+    /// <summary>What each of its beginnings means, so that neither a newer format nor the other kind is called damaged.</summary>
+    internal void DemandFirstLine(Stream file)
     {
-        byte[] line = new byte[FirstLine.Length + 4];
+        byte[] line = new byte[FirstLine.Length + FormatDigits];
         int length = file.ReadAtLeast(line, line.Length, throwOnEndOfStream: false);
         string text = Encoding.Latin1.GetString(line, 0, length);
+        var other = this == Whole ? OneRun : Whole;
+        if (text.StartsWith(other.Beginning, StringComparison.Ordinal))
+        {
+            throw new BackupUnusableException($"it is a {other.Of} that `{other.Written}` wrote", $"`{other.Read}` reads it.");
+        }
+
         int end = text.IndexOf('\n', StringComparison.Ordinal);
         if (!text.StartsWith(Beginning, StringComparison.Ordinal) || end < 0
             || !int.TryParse(text[Beginning.Length..end], NumberStyles.None, CultureInfo.InvariantCulture, out int format))
         {
-            throw new BackupUnusableException("it is no backup of dsops, or its beginning was changed",
-                "Name a file that `dsops backup` wrote.");
+            throw new BackupUnusableException($"it is no {Of} of dsops, or its beginning was changed",
+                $"Name a file that `{Written}` wrote.");
         }
 
         if (format != Format)
         {
             throw new BackupUnusableException($"it is of format {format}, and this dsops reads format {Format}",
-                "Restore it with the version of dsops that wrote it.");
+                $"Use `{Read}` of the version of dsops that wrote it.");
         }
 
         file.Position = FirstLine.Length;

@@ -4,31 +4,36 @@ using DeepSeekOps.Decisions.Backups;
 
 namespace DeepSeekOps.ControlPlane.Storage.Backups;
 
-/// <summary>Reads the file of a backup: once to see that all of it is as it was written, then for what is in it.</summary>
+/// <summary>Reads a file of parts: once to see that all of it is as it was written, then for what is in it.</summary>
 internal sealed class BackupReader : IDisposable
 {
-    internal const string Another = "Take another backup; nothing was restored.";
+    internal const string Another = "Use another copy of it, or write it again; nothing was changed by this one.";
 
     private readonly Stream file;
+    private readonly BackupFile kind;
 
-    public BackupReader(Stream file)
+    /// <param name="kind">Null: a whole backup.</param>
+    public BackupReader(Stream file, BackupFile? kind = null)
     {
-        this.file = file;
-        BackupFile.DemandFirstLine(file);
+        (this.file, this.kind) = (file, kind ?? BackupFile.Whole);
+        this.kind.DemandFirstLine(file);
     }
+
+    /// <inheritdoc cref="Verify{T}"/>
+    public BackupManifest Verify(CancellationToken cancellation) => Verify<BackupManifest>(cancellation);
 
     /// <summary>Reads all of it.</summary>
     /// <exception cref="BackupUnusableException">It is not as it was written; the message says which part.</exception>
-    public BackupManifest Verify(CancellationToken cancellation)
+    public T Verify<T>(CancellationToken cancellation) where T : class, IListsParts
     {
-        file.Position = BackupFile.FirstLine.Length;
+        file.Position = kind.FirstLine.Length;
         var seen = new List<(string Name, string Digest)>();
         while (true)
         {
             using var part = new PartReader(file, seen.Count == 0 ? "its first line" : $"its part {seen[^1].Name}");
             if (part.Name == BackupFile.ManifestName)
             {
-                var manifest = Manifest(part, cancellation);
+                var manifest = Manifest<T>(part, cancellation);
                 Demand(manifest, seen);
                 return manifest;
             }
@@ -42,7 +47,7 @@ internal sealed class BackupReader : IDisposable
     /// <param name="read">Is given a table's columns and its rows, and reads all of them.</param>
     public async Task Tables(Func<string, RowReader, Task> read, CancellationToken cancellation)
     {
-        file.Position = BackupFile.FirstLine.Length;
+        file.Position = kind.FirstLine.Length;
         for (string before = "its first line"; ;)
         {
             await using var part = new PartReader(file, before);
@@ -69,7 +74,7 @@ internal sealed class BackupReader : IDisposable
 
     public void Dispose() => file.Dispose();
 
-    private static BackupManifest Manifest(PartReader part, CancellationToken cancellation)
+    private static T Manifest<T>(PartReader part, CancellationToken cancellation) where T : class
     {
         // Nothing is unpacked before its digest was compared.
         using var packed = new MemoryStream();
@@ -79,7 +84,7 @@ internal sealed class BackupReader : IDisposable
         try
         {
             using var content = new BrotliStream(packed, CompressionMode.Decompress);
-            return JsonSerializer.Deserialize<BackupManifest>(content, LedgerJson.Options) ?? throw part.Changed();
+            return JsonSerializer.Deserialize<T>(content, LedgerJson.Options) ?? throw part.Changed();
         }
         catch (Exception e) when (e is InvalidDataException or InvalidOperationException or JsonException)
         {
@@ -87,7 +92,7 @@ internal sealed class BackupReader : IDisposable
         }
     }
 
-    private void Demand(BackupManifest manifest, List<(string Name, string Digest)> seen)
+    private void Demand(IListsParts manifest, List<(string Name, string Digest)> seen)
     {
         if (!manifest.Parts.Select(p => (p.Name, p.Digest)).SequenceEqual(seen))
         {

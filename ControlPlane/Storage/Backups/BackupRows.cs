@@ -62,17 +62,26 @@ internal sealed class RowWriter : IDisposable
 
     public long Rows { get; private set; }
 
-    public void Write(DbDataReader row)
+    public void Write(DbDataReader row) => Write(i => row.IsDBNull(i) ? null : table.Columns[i].Kind switch
+    {
+        ColumnKind.Text => row.GetString(i),
+        ColumnKind.Int => row.GetInt32(i),
+        ColumnKind.Long => row.GetInt64(i),
+        ColumnKind.Real => row.GetDouble(i),
+        ColumnKind.Moment => row.GetDateTime(i),
+        ColumnKind.Bytes => row.GetFieldValue<byte[]>(i),
+        var kind => throw new UnreachableException($"column of kind {kind}"),
+    });
+
+    /// <param name="values">By the number of the column; null: it has none.</param>
+    public void Write(Func<int, object?> values)
     {
         writer.Write((byte)1);
         for (int i = 0; i < table.Columns.Length; i++)
         {
-            bool none = row.IsDBNull(i);
-            writer.Write(!none);
-            if (!none)
-            {
-                WriteValue(row, i);
-            }
+            object? value = values(i);
+            writer.Write(value is not null);
+            WriteValue(value);
         }
 
         Rows++;
@@ -82,21 +91,21 @@ internal sealed class RowWriter : IDisposable
 
     public void Dispose() => writer.Dispose();
 
-    private void WriteValue(DbDataReader row, int i)
+    private void WriteValue(object? value)
     {
-        switch (table.Columns[i].Kind)
+        switch (value)
         {
-            case ColumnKind.Text: writer.Write(row.GetString(i)); break;
-            case ColumnKind.Int: writer.Write(row.GetInt32(i)); break;
-            case ColumnKind.Long: writer.Write(row.GetInt64(i)); break;
-            case ColumnKind.Real: writer.Write(row.GetDouble(i)); break;
-            case ColumnKind.Moment: writer.Write(row.GetDateTime(i).Ticks); break;
-            case ColumnKind.Bytes:
-                byte[] bytes = row.GetFieldValue<byte[]>(i);
+            case null: break;
+            case string text: writer.Write(text); break;
+            case int number: writer.Write(number); break;
+            case long number: writer.Write(number); break;
+            case double number: writer.Write(number); break;
+            case DateTime moment: writer.Write(moment.Ticks); break;
+            case byte[] bytes:
                 writer.Write7BitEncodedInt(bytes.Length);
                 writer.Write(bytes);
                 break;
-            default: throw new UnreachableException($"column {table.Columns[i]}");
+            default: throw new UnreachableException($"a value {value.GetType()}");
         }
     }
 }
@@ -104,6 +113,9 @@ internal sealed class RowWriter : IDisposable
 /// <inheritdoc cref="RowWriter"/>
 internal sealed class RowReader : IDisposable
 {
+    /// <summary>Ours: no value that we write comes near it. Packed, a file of some bytes could ask for all the memory there is.</summary>
+    private const int ValueBytesMax = 256 << 20;
+
     private readonly BinaryReader reader;
 
     public RowReader(Stream content)
@@ -126,7 +138,7 @@ internal sealed class RowReader : IDisposable
 
     private object Value(ColumnKind kind) => kind switch
     {
-        ColumnKind.Text => reader.ReadString(),
+        ColumnKind.Text => Encoding.UTF8.GetString(Bytes(reader.Read7BitEncodedInt())),
         ColumnKind.Int => reader.ReadInt32(),
         ColumnKind.Long => reader.ReadInt64(),
         ColumnKind.Real => reader.ReadDouble(),
@@ -135,6 +147,7 @@ internal sealed class RowReader : IDisposable
         _ => throw new InvalidDataException($"a column of kind {kind}"),
     };
 
-    private byte[] Bytes(int length) =>
-        reader.ReadBytes(length) is { } bytes && bytes.Length == length ? bytes : throw new EndOfStreamException();
+    private byte[] Bytes(int length) => length is < 0 or > ValueBytesMax
+        ? throw new InvalidDataException($"a value of {length} bytes")
+        : reader.ReadBytes(length) is { } bytes && bytes.Length == length ? bytes : throw new EndOfStreamException();
 }

@@ -37,7 +37,7 @@ internal sealed class StoreRestore(OpsDatabase database) : IDisposable
     public void Demand(BackupManifest manifest)
     {
         using var context = connections.Context();
-        string[] known = [.. context.Database.GetMigrations().Select(StoreBackup.NameOf)];
+        string[] known = [.. context.Database.GetMigrations().Select(StoreSnapshot.NameOf)];
         if (!known.AsSpan().StartsWith(manifest.Migrations.AsSpan()) || manifest.Migrations.IsEmpty)
         {
             throw new BackupUnusableException($"it was written by a newer dsops ({manifest.Version}), whose tables this one does not know",

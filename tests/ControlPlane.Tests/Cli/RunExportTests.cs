@@ -103,6 +103,30 @@ public sealed class RunExportTests : IDisposable
         Assert.Empty(Directory.EnumerateFileSystemEntries(folder, ".*"));
     }
 
+    /// <summary>Read by the library's reader, from the columns and not from what we wrote them of.</summary>
+    [Fact]
+    public async Task Columns_of_parquet_hold_every_value_and_null_where_no_point_lies()
+    {
+        var told = await Export("parquet");
+        Assert.Equal((1, 3, 10L), (told.Stages, told.Series, told.Points));
+        var columns = await Columns("pretrain");
+        Assert.Equal(["attempt", "superseded", "step", "tokens", "time", "loss", "odd, \"name\"", "grad_norm"], columns.Keys);
+        Assert.Equal([1, 1, 2, 2], columns["attempt"].Cast<int>());
+        Assert.Equal([false, true, false, false], columns["superseded"].Cast<bool>());
+        Assert.Equal([1, 2, 2, 3_000_000_000], columns["step"].Cast<long>());
+        Assert.Equal(Begun.UtcDateTime.AddSeconds(1.5), columns["time"].Cast<DateTime>().First());
+        Assert.Equal([2.5, 9, 2.25, 0.1], columns["loss"].Cast<double?>());
+        Assert.Equal([null, 7, -1.5, null], columns["odd, \"name\""].Cast<double?>());
+        Assert.Equal([0.1, 0.2, double.NaN, double.PositiveInfinity], columns["grad_norm"].Cast<double?>());
+        var results = await Columns("_results");
+        Assert.Equal(("pretrain", "heldout_loss_after", 2.125, null, 3L), (results["stage"].Cast<string>().Single(),
+            results["name"].Cast<string>().Single(), results["value"].Cast<double>().Single(), results["low"].Cast<double?>().Single(),
+            results["step"].Cast<long>().Single()));
+        await Export("csv");
+        Assert.Equal(["stage,name,value,low,high,samples,step", "pretrain,heldout_loss_after,2.125,,,0,3"],
+            await File.ReadAllLinesAsync(Path.Combine(folder, "csv", "mini", "_results.csv"), Cancellation));
+    }
+
     [Theory]
     [InlineData("train/loss", "train/loss")]
     [InlineData("../../etc/passwd", "etc/passwd")]
@@ -132,6 +156,46 @@ public sealed class RunExportTests : IDisposable
             Assert.Equal("pretrain", of);
             return Task.FromResult<TextReader>(new StringReader(table));
         }).Write(folder, format, Cancellation);
+    }
+
+    private async Task<Dictionary<string, Array>> Columns(string name)
+    {
+        await using var reader = await Parquet.ParquetReader.CreateAsync(Path.Combine(folder, "parquet", "mini", $"{name}.parquet"),
+            cancellationToken: Cancellation);
+        using var group = reader.OpenRowGroupReader(0);
+        var columns = new Dictionary<string, Array>();
+        foreach (var field in reader.Schema.GetDataFields())
+        {
+            columns[field.Name] = await Read(group, field);
+        }
+
+        return columns;
+    }
+
+    private static async Task<Array> Read(Parquet.ParquetRowGroupReader group, Parquet.Schema.DataField field)
+    {
+        int rows = (int)group.RowCount;
+        Task<Array> Filled<T>(Func<T[], ValueTask> read) => Fill(new T[rows], read);
+        var type = (Nullable.GetUnderlyingType(field.ClrType) ?? field.ClrType, field.IsNullable);
+        return type switch
+        {
+            (var t, _) when t == typeof(int) => await Filled<int>(to => group.ReadAsync<int>(field, to.AsMemory(), null, Cancellation)),
+            (var t, _) when t == typeof(bool) => await Filled<bool>(to => group.ReadAsync<bool>(field, to.AsMemory(), null, Cancellation)),
+            (var t, _) when t == typeof(long) => await Filled<long>(to => group.ReadAsync<long>(field, to.AsMemory(), null, Cancellation)),
+            (var t, _) when t == typeof(DateTime) =>
+                await Filled<DateTime>(to => group.ReadAsync<DateTime>(field, to.AsMemory(), null, Cancellation)),
+            (var t, true) when t == typeof(double) =>
+                await Filled<double?>(to => group.ReadAsync<double>(field, to.AsMemory(), null, Cancellation)),
+            (var t, _) when t == typeof(double) =>
+                await Filled<double>(to => group.ReadAsync<double>(field, to.AsMemory(), null, Cancellation)),
+            _ => await Filled<string?>(to => group.ReadAsync(field, to.AsMemory(), null, Cancellation)),
+        };
+    }
+
+    private static async Task<Array> Fill<T>(T[] values, Func<T[], ValueTask> read)
+    {
+        await read(values);
+        return values;
     }
 
     private static Dictionary<string, string> Meta(string of) => File.ReadAllLines(Path.Combine(of, "meta.yaml"))
