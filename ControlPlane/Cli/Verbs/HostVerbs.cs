@@ -116,10 +116,10 @@ internal static class HostVerbs
         command.Validators.Add(result =>
         {
             // What is not ours alone is not broken on purpose, and a further cluster is not until its choice can carry it.
-            if (result.GetValue(drills) && result.GetValue(cluster) is not ("local" or "simulated"))
+            // Not written, it has no value here yet: `dev` means local then.
+            if (result.GetValue(drills) && result.GetValue(cluster) is { } machines and not ("local" or "simulated"))
             {
-                result.AddError($"--drills is for --cluster local or simulated: machines of {result.GetValue(cluster)} are not broken on "
-                    + "purpose.");
+                result.AddError($"--drills is for --cluster local or simulated: machines of {machines} are not broken on purpose.");
             }
             if (result.GetValue(data) is not null && result.GetValue(submit) is null)
             {

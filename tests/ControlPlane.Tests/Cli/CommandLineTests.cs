@@ -55,6 +55,19 @@ public sealed class CommandLineTests
         Assert.Contains(said, error, StringComparison.Ordinal);
     }
 
+    /// <summary>A default has no value yet where options are held against each other.</summary>
+    [Theory]
+    [InlineData(false, "dev", "--drills")]
+    [InlineData(false, "dev", "--drills", "--cluster", "local")]
+    [InlineData(false, "dev", "--cluster", "simulated", "--drills")]
+    [InlineData(true, "dev", "--drills", "--cluster", "kubernetes")]
+    public void Drills_are_for_machines_that_are_ours_alone_as_they_are_by_default(bool refused, params string[] words)
+    {
+        var errors = CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null)).Parse(words).Errors;
+        Assert.Equal(refused, errors.Any(e => e.Message.StartsWith("--drills is for --cluster local or simulated", StringComparison.Ordinal)));
+        Assert.Equal(refused, errors.Count > 0);
+    }
+
     private static IEnumerable<string[]> Paths(Command command, string[] path) => command.Subcommands.SelectMany(
         sub => new[] { (string[])[.. path, sub.Name] }.Concat(Paths(sub, [.. path, sub.Name])));
 

@@ -28,6 +28,7 @@ public sealed partial class InstallTests
         ["monitoring.coreos.com/v1/ServiceMonitor"] =
         [
             "spec!/jobLabel", "spec/selector!/matchLabels/*", "spec/endpoints!/-/port", "spec/endpoints/-/interval",
+            "spec/endpoints/-/scheme", "spec/endpoints/-/tlsConfig/insecureSkipVerify",
             "spec/endpoints/-/authorization/type", "spec/endpoints/-/authorization/credentials/name",
             "spec/endpoints/-/authorization/credentials/key!",
         ],
