@@ -9,8 +9,6 @@ namespace DeepSeekOps.Worker.Data;
 /// </summary>
 internal static class TokenizerText
 {
-    private static readonly string[] Flags = ["single_word", "lstrip", "rstrip"];
-
     public static byte[] ForLibrary(ReadOnlyMemory<byte> text)
     {
         using var document = JsonDocument.Parse(JsonText.WithoutMark(text));
@@ -25,7 +23,7 @@ internal static class TokenizerText
                 writer.WriteNull(left);
             }
 
-            AddedTokens(root, writer);
+            AddedTokenText.Write(root, writer);
             Copy(root, "normalizer", writer);
             Steps(root, "pre_tokenizer", writer);
             Steps(root, "decoder", writer);
@@ -34,33 +32,6 @@ internal static class TokenizerText
         }
 
         return buffer.ToArray();
-    }
-
-    private static void AddedTokens(JsonElement root, Utf8JsonWriter writer)
-    {
-        writer.WriteStartArray("added_tokens");
-        if (JsonText.Some(root, "added_tokens") is { } added)
-        {
-            foreach (var token in added.EnumerateArray())
-            {
-                var special = JsonText.Flag(token, "special", absent: false);
-                writer.WriteStartObject();
-                writer.WriteNumber("id", token.GetProperty("id").GetInt32());
-                writer.WriteString("content", JsonText.Word(token, "content"));
-                foreach (var flag in Flags)
-                {
-                    writer.WriteBoolean(flag, JsonText.Flag(token, flag, absent: false));
-                }
-
-                // The library's own rule for a token that does not say: marks are looked for in the text as it is, words in what
-                // normalising made of it.
-                writer.WriteBoolean("normalized", JsonText.Flag(token, "normalized", absent: !special));
-                writer.WriteBoolean("special", special);
-                writer.WriteEndObject();
-            }
-        }
-
-        writer.WriteEndArray();
     }
 
     /// <summary>The steps, with what the library asks for and what makes no id: older files leave it out.</summary>

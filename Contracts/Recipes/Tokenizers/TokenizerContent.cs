@@ -11,7 +11,6 @@ namespace DeepSeekOps.Recipes.Tokenizers;
 internal static class TokenizerContent
 {
     private static readonly string[] ModelFlags = ["byte_fallback", "fuse_unk", "ignore_merges"];
-    private static readonly string[] TokenFlags = ["lstrip", "rstrip", "single_word"];
 
     /// <returns>SHA-256, in hex.</returns>
     public static string Sha256Of(JsonElement root)
@@ -20,7 +19,7 @@ internal static class TokenizerContent
         using (var writer = new Utf8JsonWriter(text))
         {
             writer.WriteStartObject();
-            AddedTokens(root, writer);
+            AddedTokenText.Write(root, writer);
             Step(root, "normalizer", writer);
             Step(root, "pre_tokenizer", writer);
             Step(root, "decoder", writer);
@@ -31,32 +30,14 @@ internal static class TokenizerContent
         return Convert.ToHexStringLower(SHA256.HashData(text.GetBuffer().AsSpan(0, (int)text.Length)));
     }
 
-    /// <summary>Their order counts: of two that begin alike the library looks for the first one first.</summary>
-    private static void AddedTokens(JsonElement root, Utf8JsonWriter writer)
-    {
-        writer.WriteStartArray("added_tokens");
-        if (JsonText.Some(root, "added_tokens") is { } added)
-        {
-            foreach (var token in added.EnumerateArray())
-            {
-                var special = JsonText.Flag(token, "special", absent: false);
-                writer.WriteStartObject();
-                writer.WriteNumber("id", token.GetProperty("id").GetInt32());
-                writer.WriteString("content", JsonText.Word(token, "content"));
-                Flags(token, TokenFlags, writer);
-                writer.WriteBoolean("normalized", JsonText.Flag(token, "normalized", absent: !special));
-                writer.WriteBoolean("special", special);
-                writer.WriteEndObject();
-            }
-        }
-
-        writer.WriteEndArray();
-    }
-
     private static void Model(JsonElement model, Utf8JsonWriter writer)
     {
         writer.WriteStartObject("model");
-        Flags(model, ModelFlags, writer);
+        foreach (var flag in ModelFlags)
+        {
+            writer.WriteBoolean(flag, JsonText.Flag(model, flag, absent: false));
+        }
+
         if (JsonText.Some(model, "unk_token") is { } unknown)
         {
             writer.WriteString("unk_token", unknown.GetString());
@@ -147,12 +128,4 @@ internal static class TokenizerContent
         "add_prefix_space" => field != "pre_tokenizer",
         _ => false,
     };
-
-    private static void Flags(JsonElement from, string[] flags, Utf8JsonWriter writer)
-    {
-        foreach (var flag in flags)
-        {
-            writer.WriteBoolean(flag, JsonText.Flag(from, flag, absent: false));
-        }
-    }
 }
