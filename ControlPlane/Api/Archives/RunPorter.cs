@@ -45,7 +45,7 @@ internal sealed class RunPorter(
     public async Task<BroughtRun> Bring(HttpContext http, Stream file, CancellationToken cancellation)
     {
         var reader = Open(file);
-        var manifest = reader.Verify<RunManifest>(cancellation);
+        var manifest = Verified(reader, cancellation);
         var act = Act(http, manifest);
         try
         {
@@ -92,12 +92,17 @@ internal sealed class RunPorter(
     private async Task Read(Stream file, CancellationToken cancellation)
     {
         var reader = Open(file);
-        var manifest = reader.Verify<RunManifest>(cancellation);
+        var manifest = Verified(reader, cancellation);
         States(manifest, await archive.Look(reader, manifest, cancellation));
     }
 
     /// <summary>Not closed with its reader: who opened the stream closes it.</summary>
     private static BackupReader Open(Stream file) => new(file, BackupFile.OneRun);
+
+    private static RunManifest Verified(BackupReader reader, CancellationToken cancellation) =>
+        reader.Verify<RunManifest>(cancellation) is { Run: not null, Team: not null, State: not null, Version: not null } manifest
+            && !manifest.Migrations.IsDefault ? manifest
+            : throw new BackupUnusableException("it is not what dsops exports: its manifest says too little", "Export the run again.");
 
     private static (Run Run, ImmutableArray<Stage> Stages) States(
         RunManifest manifest, ImmutableArray<(string Name, string Key, byte[] Payload)> states)

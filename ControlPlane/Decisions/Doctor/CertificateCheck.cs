@@ -41,7 +41,7 @@ public static class CertificateCheck
             : [Finding.Ok(check, $"{seen.File} can be read, and its key fits"), Time(seen, now), Name(seen)];
     }
 
-    /// <summary>It ends before whoever renews it would be noticed to have failed.</summary>
+    /// <summary>So near its end that whoever renews it must have failed.</summary>
     public static bool EndsSoon(DateTimeOffset from, DateTimeOffset until, DateTimeOffset now) =>
         until - now < Soon && until - now < (until - from) / Part;
 

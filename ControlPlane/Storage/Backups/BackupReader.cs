@@ -94,7 +94,7 @@ internal sealed class BackupReader : IDisposable
 
     private void Demand(IListsParts manifest, List<(string Name, string Digest)> seen)
     {
-        if (!manifest.Parts.Select(p => (p.Name, p.Digest)).SequenceEqual(seen))
+        if (manifest.Parts.IsDefault || !manifest.Parts.Select(p => (p.Name, p.Digest)).SequenceEqual(seen))
         {
             throw new BackupUnusableException("its parts are not those that its manifest lists", Another);
         }

@@ -178,7 +178,7 @@ internal sealed class RunArchive(OpsConnections connections, WriteLanes lanes)
     /// <summary>Names of tables and columns become part of a statement: only ours may.</summary>
     private static void DemandTable(BackupTable? known, BackupTable told)
     {
-        if (known is null || known.Name != told.Name || !known.Columns.SequenceEqual(told.Columns))
+        if (known is null || known.Name != told.Name || told.Columns.IsDefault || !known.Columns.SequenceEqual(told.Columns))
         {
             throw Wrong("a table in it has not the columns that it has here");
         }

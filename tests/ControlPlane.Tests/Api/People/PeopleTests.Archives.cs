@@ -36,6 +36,9 @@ public sealed partial class PeopleTests
         Assert.Contains("`dsops restore` reads it", await Refused(HttpStatusCode.UnprocessableEntity, gamma.Text,
             BackupFile.Whole.FirstLine), StringComparison.Ordinal);
 
+        Assert.Contains("its manifest says too little",
+            await Refused(HttpStatusCode.UnprocessableEntity, gamma.Text, await Forged(new Little([]))), StringComparison.Ordinal);
+
         using var first = JsonDocument.Parse(await Import(HttpStatusCode.OK, gamma.Text, file));
         Assert.True(first.RootElement.GetProperty("rows").GetInt64() > 10);
         Assert.Equal(run, await gamma.Ops.GetRunAsync(new GetRunRequest { Name = run.Name }, cancellationToken: Cancelled));
@@ -137,6 +140,17 @@ public sealed partial class PeopleTests
         string body = await answer.Content.ReadAsStringAsync(Cancelled);
         Assert.True(answer.StatusCode == expected, $"{answer.StatusCode}: {body}");
         return body;
+    }
+
+    /// <summary>A manifest without all else.</summary>
+    private sealed record Little(ImmutableArray<BackupPart> Parts) : IListsParts;
+
+    private static async Task<byte[]> Forged(Little manifest)
+    {
+        using var file = new MemoryStream();
+        file.Write(BackupFile.OneRun.FirstLine);
+        await StoreSnapshot.Manifest(manifest, file, Cancelled);
+        return file.ToArray();
     }
 
     private static ImmutableArray<BackupPart> PartsOf(byte[] file)
