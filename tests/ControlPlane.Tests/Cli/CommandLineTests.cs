@@ -63,9 +63,9 @@ public sealed class CommandLineTests
     [InlineData(true, "dev", "--drills", "--cluster", "kubernetes")]
     public void Drills_are_for_machines_that_are_ours_alone_as_they_are_by_default(bool refused, params string[] words)
     {
-        var errors = CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null)).Parse(words).Errors;
-        Assert.Equal(refused, errors.Any(e => e.Message.StartsWith("--drills is for --cluster local or simulated", StringComparison.Ordinal)));
-        Assert.Equal(refused, errors.Count > 0);
+        var errors = CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null)).Parse(words).Errors.Select(e => e.Message);
+        string[] said = ["--drills is for --cluster local or simulated: machines of kubernetes are not broken on purpose."];
+        Assert.Equal(refused ? said : [], errors);
     }
 
     private static IEnumerable<string[]> Paths(Command command, string[] path) => command.Subcommands.SelectMany(
