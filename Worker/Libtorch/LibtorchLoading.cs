@@ -140,10 +140,10 @@ public static class LibtorchLoading
         {
             bridge = NativeLibrary.Load(GlibcxxMend.MendedCopy(path));
         }
-        if (!ScalarLifetime.Extend(bridge))
+        if (!ScalarLifetime.Extend(bridge) || !TensorLifetime.Extend(bridge))
         {
             Console.Error.WriteLine($"{Bridge} stays as it is: this system lets no code be changed. A step may fail, seldom, with "
-                + $"\"Expected false to be true\".");
+                + $"\"Expected false to be true\" or a segmentation fault.");
         }
     }
 

@@ -8,8 +8,8 @@ namespace DeepSeekOps.Worker.Libtorch;
 /// Keeps numbers alive while libtorch reads them. TorchSharp boxes every number that goes to an operator in a native scalar
 /// (also the 1 that <c>a + b</c> scales b by), hands over its address and holds on to nothing: a garbage collection at that moment
 /// frees what the operator is about to read. It answers with "Expected false to be true", or computes with another number.
-/// Tensors are spared this by their DisposeScope; scalars have none, and most are made inside of TorchSharp, so their end is
-/// put off at the one place that all of them pass: the library's own function that deletes them.
+/// Most are made inside of TorchSharp, so their end is put off at the one place that all of them pass: the library's own function
+/// that deletes them. <see cref="TensorLifetime"/> does it for tensors.
 /// </summary>
 /// <remarks>
 /// That function's first bytes become a jump to <see cref="PutOff"/>. Where memory may not be made writable, it stays as it is.
@@ -22,7 +22,6 @@ internal static unsafe class ScalarLifetime
 
     // Operators read their scalars within microseconds; a thread that was put to sleep between may need a while longer.
     private const long GraceMilliseconds = 2_000;
-    private const int ReadWriteExecute = 7, ReadExecute = 5;
 
     private static readonly Lock Gate = new();
     private static List<nint> _young = [], _old = [];
@@ -31,22 +30,8 @@ internal static unsafe class ScalarLifetime
     /// <summary>Puts the jump in place in a loaded bridge library. False: this is no x86-64, or the system forbids it.</summary>
     public static bool Extend(nint bridge)
     {
-        if (RuntimeInformation.ProcessArchitecture != Architecture.X64 || !NativeLibrary.TryGetExport(bridge, Deletion, out var deletion))
-        {
-            return false;
-        }
-        // mov r11, address; jmp r11. The function is longer than this, and nothing jumps into its beginning.
-        Span<byte> jump = [0x49, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0x41, 0xff, 0xe3];
         delegate* unmanaged[Cdecl]<nint, void> target = &PutOff;
-        BitConverter.TryWriteBytes(jump[2..], (nint)target);
-        var page = deletion & ~(nint)(Environment.SystemPageSize - 1);
-        var length = deletion + jump.Length - page;
-        if (mprotect(page, length, ReadWriteExecute) != 0)
-        {
-            return false;
-        }
-        jump.CopyTo(new Span<byte>((void*)deletion, jump.Length));
-        return mprotect(page, length, ReadExecute) == 0;
+        return NativeJump.Place(bridge, Deletion, (nint)target);
     }
 
     // Takes the place of the deletion; called by finalizers and by Dispose. What it puts off it frees one or two graces later:
@@ -74,7 +59,4 @@ internal static unsafe class ScalarLifetime
             _young.Add(scalar);
         }
     }
-
-    [DllImport("libc"), DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int mprotect(nint address, nint length, int protection);
 }
