@@ -12,7 +12,7 @@ public static class RunImports
     /// <summary>What trains on would be in the file as it was at some moment, and go on in two places.</summary>
     public static Refusal? OfExport(RunView run) => run.Ended ? null : new(
         $"{run.Name} is {run.State}: a whole run is exported when it has ended",
-        "Wait for its end or cancel it; --format csv, tensorboard and mlflow take what is there now.");
+        "Wait for its end or cancel it; the other formats take what is there now.");
 
     /// <param name="simulatedHere">Whether this control plane's cluster is.</param>
     /// <param name="here">Changes of the tables that this program knows, in order.</param>

@@ -1,10 +1,9 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography;
-using System.Text;
 using DeepSeekOps.Contracts.Worker.V1;
 using DeepSeekOps.Worker.Agent;
+using Google.Protobuf;
 
 namespace DeepSeekOps.Worker.Parallel.Sockets;
 
@@ -22,7 +21,7 @@ public sealed class PeerDoor : IDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _forming = new();
     private TaskCompletionSource _formed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private volatile Roster? _roster;
+    private (Roster Roster, int Rank)? _formedAs;
 
     public PeerDoor(IPAddress address)
     {
@@ -40,15 +39,15 @@ public sealed class PeerDoor : IDisposable
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     /// <summary>From now on ranks of this forming are let in, and those of older ones refused.</summary>
-    public void Form(Roster roster)
+    public void Form(Roster roster, int rank)
     {
         lock (_forming)
         {
-            if (_roster is { } before && roster.Term <= before.Term)
+            if (_formedAs is var (before, _) && roster.Term <= before.Term)
             {
                 throw new InvalidOperationException($"Term {roster.Term} of {roster.Gang} is not newer than {before.Term}.");
             }
-            _roster = roster;
+            _formedAs = (roster, rank);
             _formed.SetResult();
             _formed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
@@ -58,7 +57,7 @@ public sealed class PeerDoor : IDisposable
     /// <exception cref="PeerLostException">It is not there, or does not call within the limit.</exception>
     internal PeerLink LinkTo(int peer, int own, string group, Calls calls, TimeSpan limit)
     {
-        var roster = _roster ?? throw new InvalidOperationException("The gang is not formed.");
+        var roster = Formed();
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
         ended.CancelAfter(limit);
         calls.WhenAborted(() => Cancel(ended));
@@ -99,6 +98,14 @@ public sealed class PeerDoor : IDisposable
         }
     }
 
+    private Roster Formed()
+    {
+        lock (_forming)
+        {
+            return _formedAs?.Roster ?? throw new InvalidOperationException("The gang is not formed.");
+        }
+    }
+
     private TaskCompletionSource<Socket> Arrival(long term, string group, int rank) =>
         _arrivals.GetOrAdd((term, group, rank), _ => new TaskCompletionSource<Socket>(TaskCreationOptions.RunContinuationsAsynchronously));
 
@@ -110,11 +117,26 @@ public sealed class PeerDoor : IDisposable
         {
             await socket.ConnectAsync(member.Host, member.Port, ended);
             using var stream = new NetworkStream(socket, ownsSocket: false);
-            RankFrames.Write(stream,
-                new PeerHello { Token = roster.Token, Gang = roster.Gang, Term = roster.Term, Group = group, Rank = own });
+            var greeting = new PeerGreeting(roster.Token, new PeerHello
+            {
+                Gang = roster.Gang, Term = roster.Term, Group = group, Rank = own, Nonce = PeerGreeting.Nonce(),
+            });
+            RankFrames.Write(stream, greeting.Hello);
+            if (await RankFrames.Read(stream, PeerChallenge.Parser, ended) is not { } challenge)
+            {
+                throw new PeerLostException(peer, "closed its connection at the greeting");
+            }
+            if (!greeting.IsAnsweredBy(challenge))
+            {
+                throw new PeerLostException(
+                    peer, $"is not there: who answers at {member.Host}:{member.Port} does not know the gang's token");
+            }
+            RankFrames.Write(stream, greeting.ProofOfCaller(challenge));
             var answer = await RankFrames.Read(stream, PeerWelcome.Parser, ended);
             return answer is null ? throw new PeerLostException(peer, "closed its connection at the greeting")
-                : answer.Refused.Length > 0 ? throw new PeerLostException(peer, $"refused the connection: {answer.Refused}") : socket;
+                : answer.Refused.Length > 0 ? throw new PeerLostException(peer, $"refused the connection: {answer.Refused}")
+                : challenge.Rank != peer ? throw new PeerLostException(
+                    peer, $"is not there: rank {challenge.Rank} answers at {member.Host}:{member.Port}") : socket;
         }
         catch
         {
@@ -144,14 +166,15 @@ public sealed class PeerDoor : IDisposable
         try
         {
             using var stream = new NetworkStream(socket, ownsSocket: false);
-            using var patience = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
-            patience.CancelAfter(HelloTime);
-            if (await RankFrames.Read(stream, PeerHello.Parser, patience.Token) is not { } hello)
+            if (await Heard(stream, PeerHello.Parser) is not { } hello)
             {
                 return;
             }
-            var roster = await RosterOf(hello.Term);
-            if (!CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(hello.Token), Encoding.UTF8.GetBytes(roster.Token)))
+            var (roster, rank) = await RosterOf(hello.Term);
+            var greeting = new PeerGreeting(roster.Token, hello);
+            var challenge = greeting.Challenge(PeerGreeting.Nonce(), rank);
+            RankFrames.Write(stream, challenge);
+            if (await Heard(stream, PeerProof.Parser) is not { } proof || !greeting.IsProvenBy(proof, challenge))
             {
                 return;
             }
@@ -172,26 +195,37 @@ public sealed class PeerDoor : IDisposable
         }
     }
 
+    private async Task<T?> Heard<T>(NetworkStream stream, MessageParser<T> parser)
+        where T : class, IMessage<T>
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
+        patience.CancelAfter(HelloTime);
+        return await RankFrames.Read(stream, parser, patience.Token);
+    }
+
     private static string WhyNot(PeerHello hello, Roster roster) =>
         hello.Gang != roster.Gang ? $"this is gang {roster.Gang}, not {hello.Gang}"
         : hello.Term < roster.Term ? $"term {hello.Term} is over; this is term {roster.Term}"
         : hello.Rank < 0 || hello.Rank >= roster.Members.Length
             ? $"the gang has ranks 0 to {roster.Members.Length - 1}, not {hello.Rank}" : "";
 
-    private async Task<Roster> RosterOf(long term)
+    /// <summary>Who says a term that this rank was not told of yet may be early. He is not let wait longer than he would himself.</summary>
+    private async Task<(Roster Roster, int Rank)> RosterOf(long term)
     {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
+        patience.CancelAfter(SocketMesh.Limit);
         while (true)
         {
             Task formed;
             lock (_forming)
             {
-                if (_roster is { } roster && term <= roster.Term)
+                if (_formedAs is { } own && term <= own.Roster.Term)
                 {
-                    return roster;
+                    return own;
                 }
                 formed = _formed.Task;
             }
-            await formed.WaitAsync(_closing.Token);
+            await formed.WaitAsync(patience.Token);
         }
     }
 }

@@ -22,7 +22,7 @@ public sealed class SocketMesh : IDisposable
                 + $"layout has {layout.Ranks}.");
         }
         (_door, _limit) = (door, limit ?? Limit);
-        door.Form(roster);
+        door.Form(roster, rank);
         var (calls, neighbours) = (new Calls(), layout.NeighboursOf(rank));
         IProcessGroup Group(string name, int[] members)
         {

@@ -230,13 +230,13 @@ public sealed class SocketGroupTests
     }
 
     [Fact]
-    public void Whoever_does_not_know_the_token_is_not_answered()
+    public void Ranks_of_two_tokens_do_not_meet()
     {
         using var doors = new Doors(2);
         using var real = new SocketMesh(Row(2), 0, doors.Roster, doors[0]);
         using var forged = new SocketMesh(Row(2), 1, doors.Roster with { Token = "guess" }, doors[1]);
         var seen = Assert.Throws<PeerLostException>(() => forged.Mesh.World.Barrier());
-        Assert.Contains("closed its connection", seen.Message, StringComparison.Ordinal);
+        Assert.Contains("does not know the gang's token", seen.Message, StringComparison.Ordinal);
     }
 
     /// <summary>Whatever arrives at the door: it stays open for the gang.</summary>
