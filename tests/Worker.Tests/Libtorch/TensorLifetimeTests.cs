@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace DeepSeekOps.Worker.Tests.Libtorch;
 
-/// <summary>In compiled code, where a tensor that is named nowhere any more can be finalized while it is read: without the mend these end the process.</summary>
+/// <summary>
+/// In compiled code, where a tensor that is named nowhere any more can be finalized while it is read: without the mend that ends the
+/// process.
+/// </summary>
 public sealed class TensorLifetimeTests
 {
     // Large enough for libtorch to give its memory back to the system when it is freed, and to read it for some milliseconds.
