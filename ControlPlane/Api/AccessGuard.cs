@@ -1,8 +1,8 @@
 using System.Data.Common;
 using System.Net;
 using System.Net.Http.Headers;
-using System.Text.Encodings.Web;
 using DeepSeekOps.ControlPlane.Api.People;
+using DeepSeekOps.ControlPlane.Api.People.Oidc;
 using DeepSeekOps.ControlPlane.Api.Telemetry;
 using DeepSeekOps.ControlPlane.Storage.People;
 using DeepSeekOps.Decisions.People;
@@ -39,7 +39,8 @@ internal static class AccessGuard
     public static void UseAccessGuard(this WebApplication app, AccessKey key)
     {
         var people = new PeopleAtTheDoor(
-            key, app.Services.GetRequiredService<AccessTokens>(), app.Services.GetRequiredService<TimeProvider>());
+            key, app.Services.GetRequiredService<AccessTokens>(), app.Services.GetRequiredService<TimeProvider>(),
+            app.Services.GetService<OidcDoor>());
         var gate = app.Services.GetRequiredService<Gate>();
         app.Use((context, next) => Pass(context, next, key, people, gate));
     }
@@ -162,14 +163,17 @@ internal static class AccessGuard
     private static string CookieName(HttpContext context, AccessKey key) =>
         context.Request.IsHttps ? $"__Host-{key.CookieName}" : key.CookieName;
 
-    /// <summary>To the same address without its code, so that it stays neither in the history nor in a Referer.</summary>
-    internal static Task LetIn(HttpContext context, AccessKey key, string cookie)
-    {
+    internal static void SetCookie(HttpContext context, AccessKey key, string cookie, TimeSpan age) =>
         context.Response.Cookies.Append(CookieName(context, key), cookie, new CookieOptions
         {
             HttpOnly = true, SameSite = Microsoft.AspNetCore.Http.SameSiteMode.Strict, Secure = context.Request.IsHttps, Path = "/",
-            MaxAge = CookieAge,
+            MaxAge = age,
         });
+
+    /// <summary>To the same address without its code, so that it stays neither in the history nor in a Referer.</summary>
+    internal static Task LetIn(HttpContext context, AccessKey key, string cookie)
+    {
+        SetCookie(context, key, cookie, CookieAge);
         var rest = QueryString.Create(context.Request.Query.Where(pair => pair.Key != CodeName).SelectMany(
             pair => pair.Value, (pair, value) => KeyValuePair.Create<string, string?>(pair.Key, value)));
         context.Response.Headers.CacheControl = "no-store";
@@ -182,44 +186,19 @@ internal static class AccessGuard
 
     private static Task Ask(HttpContext context)
     {
+        var away = context.Features.Get<TurnedAway>();
+        if (away is { IsKnown: true })
+        {
+            return HostFilter.Refuse(context, StatusCode.PermissionDenied, away.Why);
+        }
+
         context.Response.Headers.WWWAuthenticate = "Bearer";
         bool page = HttpMethods.IsGet(context.Request.Method)
             && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
-        return page ? Page(context, context.Features.Get<TurnedAway>()?.Why ?? "") : HostFilter.Refuse(context, StatusCode.Unauthenticated,
+        return page ? DoorPage.Ask(context, away?.Why ?? "") : HostFilter.Refuse(context, StatusCode.Unauthenticated,
             "This control plane asks who is there, and the call shows no token of its own. "
-            + $"{context.Features.Get<TurnedAway>()?.Why}"
+            + $"{away?.Why}"
             + "Run it as the user who started `dsops dev`, or name its data directory with --data-dir; other programs send "
             + "Authorization: Bearer with the token of control-plane.json in that directory, or one that `dsops tokens create` made.");
-    }
-
-    /// <summary>
-    /// Followed from another site, a link comes without the cookie that the browser may well have: the page asks once more, from here.
-    /// </summary>
-    internal static async Task Page(HttpContext context, string said = "")
-    {
-        bool fromElsewhere = context.Request.Headers["Sec-Fetch-Site"] == "cross-site";
-        string here = HtmlEncoder.Default.Encode(context.Request.Path.ToUriComponent() + context.Request.QueryString);
-        string again = fromElsewhere ? $"<meta http-equiv=\"refresh\" content=\"0;url={here}\">" : "";
-        context.Response.Clear();
-        context.Response.StatusCode = StatusCodes.Status401Unauthorized;
-        context.Response.ContentType = "text/html; charset=utf-8";
-        context.Response.Headers.CacheControl = "no-store";
-        await context.Response.WriteAsync($"""
-            <!DOCTYPE html>
-            <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-            <meta name="color-scheme" content="light dark">{again}
-            <title>Who is there? - DeepSeekOps</title></head>
-            <body><main>
-            <h1>Who is there?</h1>
-            <p>This dashboard opens for the user who started it. Open the address that <code>dsops dev</code> printed;
-            it has a code in it.</p>
-            <p>To see it again, run <code>dsops url</code> as that user, in the folder where it was started or with
-            <code>--data-dir DIR</code>.</p>
-            <form method="post" action="/sign-in"><p><label>Or show a token that an admin made for you:
-            <input name="token" type="password" autocomplete="off" required></label> <button>Open</button></p></form>
-            <p role="alert">{HtmlEncoder.Default.Encode(said)}</p>
-            <p>An address with a code that opens nothing is of another data directory, or its key was renewed.</p>
-            </main></body></html>
-            """, context.RequestAborted);
     }
 }

@@ -49,6 +49,9 @@ public sealed class AccessKey
     /// <summary>What lines of the audit log are sealed with: who can write the database alone cannot write them.</summary>
     public byte[] AuditSecret => HMACSHA256.HashData(secret, "dsops audit"u8);
 
+    /// <summary>What a browser carries to an OIDC provider and back is sealed with it; it is never sent.</summary>
+    public byte[] SignInSecret => HMACSHA256.HashData(secret, "dsops sign-in"u8);
+
     /// <summary>agent.CLAIMS.MAC; what it claims can be read by whoever has it, and changed by nobody.</summary>
     public string AgentToken(AgentClaims claims)
     {

@@ -2,6 +2,7 @@ using System.Net;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Api.Notices;
 using DeepSeekOps.ControlPlane.Api.People;
+using DeepSeekOps.ControlPlane.Api.People.Oidc;
 using DeepSeekOps.ControlPlane.Api.Series;
 using DeepSeekOps.ControlPlane.Api.Telemetry;
 using DeepSeekOps.ControlPlane.Client;
@@ -81,6 +82,11 @@ public static class ControlPlaneApp
             services.GetRequiredService<TimeProvider>()));
         builder.Services.AddSingleton<FileLooks>();
         builder.Services.AddApi();
+        if (options.Oidc is { } oidc)
+        {
+            builder.Services.AddOidc(oidc with { Https = endpoints.Https is not null });
+        }
+
         builder.Services.AddSingleton(key);
         builder.Services.AddPageCalls(endpoints.Grpc, key);
         builder.Services.AddSingleton(_ => new HouseClient(endpoints.Grpc, key));

@@ -270,7 +270,9 @@ public static class ControlPlaneHost
     {
         try
         {
-            if (!options.Timeline && await app.Services.GetRequiredService<TokenCalls>().FirstAdminsCode(stop) is { } code)
+            // By OIDC an admin comes in without it.
+            if (!options.Timeline && options.Oidc is not { Grants.HaveAdmin: true }
+                && await app.Services.GetRequiredService<TokenCalls>().FirstAdminsCode(stop) is { } code)
             {
                 terminal.Document.WriteLine(
                     $"First admin  DSOPS_TOKEN={code} dsops tokens create NAME --role admin --server {endpoints.Pages}   (once, within "

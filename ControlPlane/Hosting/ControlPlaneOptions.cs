@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using DeepSeekOps.ControlPlane.Api.People.Oidc;
 using DeepSeekOps.ControlPlane.Clusters;
 using DeepSeekOps.ControlPlane.Hosting.Tls;
 
@@ -49,6 +50,9 @@ public sealed record ControlPlaneOptions
 
     /// <summary>What <see cref="Https"/> shows, and the port for monitoring. Default: none; the former needs it.</summary>
     public PemFiles? Certificate { get; init; }
+
+    /// <summary>By whom people sign in. Default: nobody; they show API tokens.</summary>
+    internal OidcSettings? Oidc { get; init; }
 
     /// <summary>The key of all control planes that stand in for each other. Default: dsops.key in the data directory.</summary>
     public string? KeyFile { get; init; }

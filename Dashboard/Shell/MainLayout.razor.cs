@@ -18,6 +18,8 @@ public sealed partial class MainLayout : IAsyncDisposable
 
     [CascadingParameter] public ThemeChoice Initial { get; set; } = ThemeChoice.System;
 
+    [CascadingParameter(Name = "Who")] public string Who { get; set; } = "";
+
     private string themeLabel => $"Colours: {preference}. Change to {new ThemeChoice(preference, dark).Next}";
 
     private string themeIcon => preference switch

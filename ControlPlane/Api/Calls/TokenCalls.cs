@@ -25,8 +25,11 @@ internal sealed class TokenCalls(AccessTokens tokens, TimeProvider clock)
         Gate.Demand(Rights.RefusalOfToken(who, role, team));
         var now = clock.GetUtcNow();
         string code = who.Once ? await Code(who, role, team, context) : "";
-        var token = new AccessToken(NewId(), Checked.Name(request.Name, "name"), role, team, now, now + Life(request.Lasting),
-            Caller.Of(context).Who);
+        var token = new AccessToken(NewId(), Checked.Name(request.Name, "name"), role, team, now, End(request.Lasting, who, now),
+            Caller.Of(context).Who)
+        {
+            Person = who.Person,
+        };
         string text = AccessToken.Text(token.Id, RandomNumberGenerator.GetBytes(32));
         if (!await tokens.Add(token, text, code, Asked.Acts, context.CancellationToken))
         {
@@ -98,7 +101,7 @@ internal sealed class TokenCalls(AccessTokens tokens, TimeProvider clock)
     }
 
     private async Task<bool> HasAdmin(DateTimeOffset now, CancellationToken cancellation) => (await tokens.All(cancellation))
-        .Any(t => t.Token is { Once: false, Role: Role.Admin, Team: "" } && t.Opens(now));
+        .Any(t => t.Token is { Once: false, SignIn: false, Role: Role.Admin, Team: "" } && t.Opens(now));
 
     private static Role RoleOf(string text) => text switch
     {
@@ -117,7 +120,16 @@ internal sealed class TokenCalls(AccessTokens tokens, TimeProvider clock)
             : life;
     }
 
-    private static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(IdBytes));
+    private static DateTimeOffset End(Duration? asked, Holder who, DateTimeOffset now)
+    {
+        var (end, latest) = (now + Life(asked), Rights.LatestEnd(who, now));
+        return asked is null ? Rights.UsualEnd(who, now) : end <= latest ? end
+            : throw Checked.Invalid($"lasting is {(end - now).TotalDays:0.##} days; what was shown is the {who.InWords}, and a token that "
+                + FormattableString.Invariant($"is made with it ends by {latest:yyyy-MM-dd HH:mm} UTC. ")
+                + "Choose a shorter time, or use the owner's token.");
+    }
+
+    internal static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(IdBytes));
 
     private static Proto.AccessToken ToProto(KnownToken known, DateTimeOffset now) => new()
     {

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using DeepSeekOps.ControlPlane.Api.People.Oidc;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Storage.People;
 using DeepSeekOps.Decisions.People;
@@ -6,10 +7,15 @@ using DeepSeekOps.Decisions.People;
 namespace DeepSeekOps.ControlPlane.Api.People;
 
 /// <summary>Why what was shown opens nothing; told to who has shown it.</summary>
-internal sealed record TurnedAway(string Why);
+internal sealed record TurnedAway(string Why)
+{
+    /// <summary>He has proved who he is, and nothing here is for him.</summary>
+    public bool IsKnown { get; init; }
+}
 
-/// <summary>Finds out who shows a token or a cookie: the owner, or somebody with a token of the list.</summary>
-internal sealed class PeopleAtTheDoor(AccessKey key, AccessTokens tokens, TimeProvider clock)
+/// <summary>Finds out who shows a token or a cookie: the owner, or somebody with a token of the list or of the OIDC provider.</summary>
+/// <param name="oidc">Null: there is no provider.</param>
+internal sealed class PeopleAtTheDoor(AccessKey key, AccessTokens tokens, TimeProvider clock, OidcDoor? oidc = null)
 {
     /// <summary>Which token's page a circuit is of; empty: the owner's.</summary>
     public const string TokenClaim = "dsops-token";
@@ -18,7 +24,8 @@ internal sealed class PeopleAtTheDoor(AccessKey key, AccessTokens tokens, TimePr
     {
         if (!key.IsPeoplesToken(token))
         {
-            return LetIn(context, await tokens.Shown(token, context.RequestAborted));
+            return oidc is not null && OidcDoor.CouldBeToken(token) ? await ByProvider(context, oidc, token)
+                : LetIn(context, await tokens.Shown(token, context.RequestAborted));
         }
 
         // The house itself, for a page of somebody who may less: he decides, not the house.
@@ -33,6 +40,18 @@ internal sealed class PeopleAtTheDoor(AccessKey key, AccessTokens tokens, TimePr
     public async Task<bool> ByCookie(HttpContext context, string cookie) => key.IsCookie(cookie) ? LetIn(context, Holder.Owner)
         : key.TokenOfCookie(cookie) is { } id
             && LetIn(context, await tokens.Named(id, context.RequestAborted));
+
+    private static async Task<bool> ByProvider(HttpContext context, OidcDoor oidc, string token)
+    {
+        var (who, away) = await oidc.Shown(token, context.RequestAborted);
+        if (who is not null)
+        {
+            return LetIn(context, who);
+        }
+
+        context.Features.Set(away);
+        return false;
+    }
 
     private bool LetIn(HttpContext context, KnownToken? known)
     {
@@ -54,7 +73,8 @@ internal sealed class PeopleAtTheDoor(AccessKey key, AccessTokens tokens, TimePr
     private static bool LetIn(HttpContext context, Holder holder)
     {
         context.Features.Set(holder);
-        context.User = new ClaimsPrincipal(new ClaimsIdentity([new Claim(TokenClaim, holder.TokenId)], "dsops"));
+        context.User = new ClaimsPrincipal(new ClaimsIdentity(
+            [new Claim(TokenClaim, holder.TokenId), new Claim(ClaimTypes.Name, holder.Name)], "dsops"));
         return true;
     }
 }

@@ -113,6 +113,7 @@ internal static class DoctorVerb
         private readonly Option<string?> keyFile = HostVerbs.KeyFile(), monitoring = MonitoringOption.New();
         private readonly Option<bool> rebind = HostVerbs.Rebind();
         private readonly HttpsOptions https = new();
+        private readonly OidcOptions oidc = new();
 
         private readonly Option<string> cluster = new("--cluster")
         {
@@ -161,6 +162,7 @@ internal static class DoctorVerb
             Array.ForEach<Option>([cluster, settings, kubeconfig, database, databaseFile, port, grpcPort, agents, monitoring, silo, deputy,
                 keyFile, rebind, submit, nodes, ranks, .. others], command.Add);
             https.AddTo(command);
+            oidc.AddTo(command);
         }
 
         public async Task<ExaminationAsked> Read(ParseResult parsed, CancellationToken cancellation)
@@ -169,7 +171,7 @@ internal static class DoctorVerb
             string? file = parsed.GetValue(settings);
             string word = parsed.GetValue(cluster) is { Length: > 0 } written ? written
                 : await SettingsFile.NamesKubernetes(file, cancellation) ? "kubernetes" : "local";
-            return new ExaminationAsked(https.Of(parsed, new ControlPlaneOptions
+            return new ExaminationAsked(oidc.Of(parsed, https.Of(parsed, new ControlPlaneOptions
             {
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
                 Port = parsed.GetValue(port), GrpcPort = parsed.GetValue(grpcPort), Database = text, Rebind = parsed.GetValue(rebind),
@@ -178,7 +180,7 @@ internal static class DoctorVerb
                 KeyFile = parsed.GetValue(keyFile) is { } key ? Path.GetFullPath(key) : null,
                 Cluster = HostVerbs.Choose(word, parsed.GetValue(nodes), parsed.GetValue(ranks), parsed.GetValue(kubeconfig)),
                 ClusterSettings = file, Submit = parsed.GetValue(submit),
-            }), parsed.GetValue(databaseFile), refused);
+            }), readSecret: false), parsed.GetValue(databaseFile), refused);
         }
 
         private static IPEndPoint? Address(string? text) => text is null ? null : IPEndPoint.Parse(text);

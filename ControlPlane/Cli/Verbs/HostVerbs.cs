@@ -176,14 +176,15 @@ internal static class HostVerbs
         var deputy = SeveralOptions.Deputy(cluster);
         var silo = SeveralOptions.Silo(cluster, deputy);
         var keyFile = KeyFile();
-        var https = new HttpsOptions();
+        var (https, oidc) = (new HttpsOptions(), new OidcOptions());
         var command = new Command("serve", "Runs the control plane for a cluster, without a local one. Logs to standard output.")
         {
             port, grpcPort, database, databaseFile, rebind, cluster, settings, kubeconfig, agents, monitoring, deputy, silo, keyFile,
         };
         https.AddTo(command);
+        oidc.AddTo(command);
         command.SetAction((parsed, cancellation) => ControlPlaneHost.Run(
-            https.Of(parsed, new ControlPlaneOptions
+            oidc.Of(parsed, https.Of(parsed, new ControlPlaneOptions
             {
                 DataDirectory = Path.GetFullPath(parsed.GetValue(CommonOptions.DataDirectory) ?? ControlFile.UsualDirectory),
                 Port = parsed.GetValue(port),
@@ -198,7 +199,7 @@ internal static class HostVerbs
                 Cluster = Choice(parsed.GetValue(cluster), () => new LocalChoice(), () => new SimulatedChoice(),
                     parsed.GetValue(kubeconfig)),
                 ClusterSettings = parsed.GetValue(settings),
-            }),
+            })),
             terminal, timeline: null, cancellation));
         return command;
     }

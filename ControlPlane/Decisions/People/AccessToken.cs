@@ -20,14 +20,33 @@ public sealed record AccessToken(
     /// <summary>Ours: who starts a control plane for the first time sits before it.</summary>
     public static readonly TimeSpan LifeOfOnce = TimeSpan.FromHours(1);
 
+    /// <summary>
+    /// Ours: of what a person of OIDC made, and all that is made with it. Who has left is off the provider's list the same day, and off
+    /// ours within a month, since nobody tells us.
+    /// </summary>
+    public static readonly TimeSpan LongestLifeOfPersons = TimeSpan.FromDays(30);
+
     private const string Begins = "dsops";
     private const int SecretBytes = 32;
 
     /// <summary>Printed at a start; makes one token and is used up by it.</summary>
     public bool Once { get; init; }
 
+    /// <summary>Who signed in, or made it. Null: nobody of OIDC.</summary>
+    public Person? Person { get; init; }
+
+    /// <summary>No text opens a door for it: it is what the cookie of a person names who signed in by OIDC.</summary>
+    public bool SignIn { get; init; }
+
     [JsonIgnore]
-    public Holder Holder => new(Name, Role, Team, Id) { Once = Once };
+    public Holder Holder => new(Name, Role, Team, Id)
+    {
+        Once = Once, Person = Person, SignedIn = SignIn, MakesUntil = Person is null || SignIn ? null : ExpiresAt,
+    };
+
+    /// <summary>Of the same person, with more than he has been given now.</summary>
+    public bool IsMoreThan(Grant? now) => now is null || Role > now.Role
+        || (now.Team.Length > 0 && !string.Equals(Team, now.Team, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>"dsops_ID_SECRET": scanners of repositories find it by its beginning.</summary>
     /// <param name="random">At least 32 bytes that nobody can guess.</param>

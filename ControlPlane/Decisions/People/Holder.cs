@@ -45,8 +45,20 @@ public sealed record Holder(string Name, Role Role, string Team, string TokenId)
     /// <summary>Printed at a start, to make the first admin's token and for nothing else.</summary>
     public bool Once { get; init; }
 
+    /// <summary>Who came by OIDC, or made the token. Null: nobody of OIDC.</summary>
+    public Person? Person { get; init; }
+
+    /// <summary>By OIDC, with his own name; not by a token that was made.</summary>
+    public bool SignedIn { get; init; }
+
+    /// <summary>No token that is made with this one lasts longer. Null: there is no such end.</summary>
+    public DateTimeOffset? MakesUntil { get; init; }
+
     public bool IsOwner => TokenId.Length == 0;
 
     public string InWords => IsOwner ? "owner's token" : Once ? "one-time code"
-        : $"token {Name} ({Role.ToString().ToLowerInvariant()} of {Rights.TeamInWords(Team)})";
+        : SignedIn && Person is not null ? $"sign-in of {Name} ({RoleInWords}; {Person.Subject} at {Person.Issuer})"
+        : $"token {Name} ({RoleInWords})";
+
+    private string RoleInWords => $"{Role.ToString().ToLowerInvariant()} of {Rights.TeamInWords(Team)}";
 }

@@ -45,6 +45,19 @@ public static class Rights
         : $"A token with the role {Name(role)} of {TeamInWords(team)} is more than what was shown: the {who.InWords}. "
             + $"Choose --team {who.Team}, or ask an admin of every team.";
 
+    /// <summary>Until when a new token opens doors, where nothing was asked for.</summary>
+    public static DateTimeOffset UsualEnd(Holder who, DateTimeOffset now) =>
+        Earlier(now + AccessToken.UsualLife, LatestEnd(who, now));
+
+    /// <summary>
+    /// What somebody of OIDC hands on ends soon, whoever holds it then: nobody here is told when he leaves. Otherwise an admin could sign
+    /// in once and come for ever.
+    /// </summary>
+    public static DateTimeOffset LatestEnd(Holder who, DateTimeOffset now) => who.Person is null ? now + AccessToken.LongestLife
+        : Earlier(who.MakesUntil ?? DateTimeOffset.MaxValue, now + AccessToken.LongestLifeOfPersons);
+
+    private static DateTimeOffset Earlier(DateTimeOffset one, DateTimeOffset other) => one < other ? one : other;
+
     public static string Name(Role role) => role.ToString().ToLowerInvariant();
 
     private static string Ask(Role role, string team) =>

@@ -31,6 +31,9 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
     /// <summary>A few calls of an API server, or a worker that loads its libraries.</summary>
     private static readonly TimeSpan ClusterPatience = WorkerLook.Patience + Patience;
 
+    /// <summary>Three calls of a provider, one after another.</summary>
+    private static readonly TimeSpan OidcPatience = 3 * Patience;
+
     /// <summary>An address of this machine.</summary>
     private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(2);
 
@@ -46,7 +49,8 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
         var holder = Within("data.holder", Patience, Holder, cancellation);
         var folders = Within("data.folder", Patience, _ => Task.FromResult(Folders(cluster, checkpointBytes)), cancellation);
         var secrets = Within("settings.secrets", Patience, _ => Task.FromResult(FolderLook.Secrets(
-            WrittenLook.Secrets(settings ?? new ClusterSettings(), asked.DatabaseFile))), cancellation);
+            WrittenLook.Secrets(settings ?? new ClusterSettings(), asked.DatabaseFile, Options.Oidc?.SecretFile))), cancellation);
+        var provider = Within("oidc.authority", OidcPatience, Provider, cancellation);
         var certificate = Within("https.certificate", Patience, Certificate, cancellation);
         var held = await holder;
         bool runs = held.Seen is { Locked: true, ControlProcessLives: true };
@@ -61,6 +65,7 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
             .. (await secrets).Or(files => [.. files.Select(SettingsCheck.Of)]),
             .. (await folders).Or(seen => seen), .. held.Or(HolderCheck.Of),
             .. (await ports).Or(seen => seen), .. (await certificate).Or(seen => seen),
+            .. (await provider).Or(seen => seen),
             .. (await database).Or(seen => seen), ClockCheck.Of(MachineLook.Clock()),
             .. (await machine).Or(seen => MachineCheck.Of(seen, placed.Seen?.Gpus ?? 0)), .. placed.Or(seen => seen.Findings),
             .. Store(cluster, store, placed.Seen, (await time).Seen),
@@ -127,6 +132,9 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
 
     private async Task<ImmutableArray<Finding>> Certificate(CancellationToken cancellation) => Options.Certificate is not { } files ? []
         : CertificateCheck.Of((await PemPair.Read(files, cancellation)).Facts, clock.GetUtcNow());
+
+    private async Task<ImmutableArray<Finding>> Provider(CancellationToken cancellation) => Options.Oidc is not { } oidc ? []
+        : OidcCheck.Of(await OidcLook.Of(oidc, Options, clock, Patience, cancellation));
 
     private async Task<ImmutableArray<Finding>> Database(bool runs, CancellationToken cancellation)
     {
@@ -213,6 +221,7 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
     {
         "database.connect" => "Look after the server and the network between, or correct --database.",
         "cluster" => "Look after what hangs: an API server (`kubectl version`), or the disk that the worker lies on.",
+        "oidc.authority" => "Look after the provider and the network between, or correct --oidc-authority.",
         "settings.secrets" or "https.certificate" => "Look after the disk or network mount that these files are on.",
         _ => $"Look after the disk or network mount that {Options.DataDirectory} is on.",
     };

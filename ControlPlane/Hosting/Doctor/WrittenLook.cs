@@ -44,7 +44,8 @@ internal static class WrittenLook
     }
 
     /// <summary>Files with secrets that settings and options name, and what names them.</summary>
-    public static IEnumerable<(string By, string Path)> Secrets(ClusterSettings settings, string? databaseFile)
+    public static IEnumerable<(string By, string Path)> Secrets(
+        ClusterSettings settings, string? databaseFile, string? clientSecretFile = null)
     {
         if (settings.Notifications is { WebhookFile: { Length: > 0 } webhook })
         {
@@ -54,6 +55,11 @@ internal static class WrittenLook
         if (settings.Notifications?.Mail is { PasswordFile: { Length: > 0 } password })
         {
             yield return ("notifications.mail.passwordFile", password);
+        }
+
+        if (clientSecretFile is { Length: > 0 } client)
+        {
+            yield return ("--oidc-client-secret-file", client);
         }
 
         // A pipe of the shell is read once, and was.

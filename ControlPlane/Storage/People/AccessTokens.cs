@@ -40,6 +40,13 @@ public sealed class AccessTokens(WriteLanes lanes, OpsConnections connections, T
 
     private const string Revoking = "UPDATE access_token SET ended = 'revoked' WHERE id = @id AND ended = ''";
 
+    private const string Ending = "UPDATE access_token SET ended = @why WHERE id = @id AND ended = ''";
+
+    private const string Forgetting = "DELETE FROM access_token WHERE id = @id";
+
+    /// <summary>Sign-ins that are over stand in the audit log; in the list they would only be in the way.</summary>
+    private static readonly TimeSpan KeptAfterwards = TimeSpan.FromDays(1);
+
     private readonly ConcurrentDictionary<string, (long At, KnownToken? Token, byte[] Digest)> read = new(StringComparer.Ordinal);
 
     /// <summary>Null: no such token, or another secret.</summary>
@@ -51,7 +58,7 @@ public sealed class AccessTokens(WriteLanes lanes, OpsConnections connections, T
         }
 
         var (known, digest) = await Read(said.Id, cancellation);
-        return known is not null && CryptographicOperations.FixedTimeEquals(digest, said.Digest) ? known : null;
+        return known is { Token.SignIn: false } && CryptographicOperations.FixedTimeEquals(digest, said.Digest) ? known : null;
     }
 
     /// <summary>
@@ -88,6 +95,40 @@ public sealed class AccessTokens(WriteLanes lanes, OpsConnections connections, T
         int[] rows = await lanes.Run("people", statements, cancellation);
         read.Clear();
         return rows[^1] == 1;
+    }
+
+    /// <summary>
+    /// Somebody of OIDC was told by his provider what he is now: his sign-in is kept, and whatever of his is more than that ends with it.
+    /// </summary>
+    /// <param name="now">What he may now. Null: nothing any more.</param>
+    /// <param name="signIn">Null: he was not let in.</param>
+    /// <param name="ending">The act that tells of a token which ends.</param>
+    public async Task Told(
+        Person person, Grant? now, AccessToken? signIn, AuditAct act, Func<AccessToken, AuditAct> ending, CancellationToken cancellation)
+    {
+        var (at, all) = (clock.GetUtcNow(), await All(cancellation));
+        // No text has this digest: its cookie alone opens for it.
+        Statement[] statements =
+        [
+            signIn is null ? Statement.Of([act])
+                : new Statement(Insert, ("id", signIn.Id), ("digest", Array.Empty<byte>()), ("body", LedgerJson.Write(signIn)))
+                {
+                    Acts = [act],
+                },
+            .. all.Where(t => t.Opens(at) && person.IsSame(t.Token.Person) && t.Token.IsMoreThan(now)).Select(t =>
+                new Statement(Revoking, ("id", t.Token.Id)) { Acts = [ending(t.Token)] }),
+            .. all.Where(t => t.Token.SignIn && t.Token.ExpiresAt + KeptAfterwards < at).Select(t =>
+                new Statement(Forgetting, ("id", t.Token.Id))),
+        ];
+        await lanes.Run("people", statements, cancellation);
+        read.Clear();
+    }
+
+    /// <summary>As <see cref="Revoke"/>, by who signs out himself.</summary>
+    public async Task SignOut(string id, AuditAct act, CancellationToken cancellation)
+    {
+        await lanes.Run("people", [new Statement(Ending, ("id", id), ("why", "signed out")) { Acts = [act] }], cancellation);
+        read.Clear();
     }
 
     /// <returns>False: it had ended already.</returns>

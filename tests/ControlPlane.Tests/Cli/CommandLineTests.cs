@@ -240,6 +240,35 @@ public sealed class CommandLineTests
     }
 
     [Theory]
+    [InlineData("--oidc-authority http://login.example.com --oidc-client-id x --oidc-admins a", "--oidc-authority is 'http://login")]
+    [InlineData("--oidc-authority login.example.com --oidc-client-id x --oidc-admins a", "write an https address")]
+    [InlineData("--oidc-authority https://l.example.com?x=1 --oidc-client-id x --oidc-admins a", "--oidc-authority is 'https://l.example")]
+    [InlineData("--oidc-authority https://l.example.com --oidc-admins a", "--oidc-authority is given without --oidc-client-id")]
+    [InlineData("--oidc-authority https://l.example.com --oidc-client-id x", "--oidc-authority lets nobody in")]
+    [InlineData("--oidc-client-id x", "--oidc-client-id is given without --oidc-authority")]
+    [InlineData("--oidc-viewers x", "--oidc-viewers is given without --oidc-authority")]
+    [InlineData("--oidc-authority https://l.example.com --oidc-client-id x --oidc-viewers a=", "--oidc-viewers is 'a='; write values")]
+    [InlineData("--oidc-authority https://l.example.com --oidc-client-id x --oidc-operators =alpha", "--oidc-operators is '=alpha'")]
+    [InlineData("--oidc-authority https://l.example.com --oidc-client-id x --oidc-operators a=b/c", "A team has letters, digits")]
+    [InlineData("--oidc-authority https://l.example.com --oidc-client-id x --oidc-admins a --oidc-session 2d", "lasts between 5m and 24h")]
+    [InlineData("--oidc-authority https://l.example.com --oidc-client-id x --oidc-admins a --oidc-session soon", "which is not a time")]
+    public async Task What_a_sign_in_by_a_provider_needs_is_asked_for_by_its_option(string arguments, string words)
+    {
+        var (code, _, error) = await Run(200, ["serve", .. arguments.Split(' ')]);
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains(words, error.ReplaceLineEndings(" "), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_client_secret_that_cannot_be_read_is_refused_with_its_option()
+    {
+        string[] right = ["serve", "--oidc-authority", "https://l.example.com", "--oidc-client-id", "x", "--oidc-viewers", "a,b=beta"];
+        var (code, _, error) = await Run(200, [.. right, "--oidc-client-secret-file", "/no-such-file"]);
+        Assert.Equal(ExitCode.Failed, code);
+        Assert.Contains("--oidc-client-secret-file /no-such-file cannot be read", error.ReplaceLineEndings(" "), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(null, "--deputy needs a database that all reach, and SQLite is a file of one process.")]
     [InlineData("no-such.key", "no-such.key is not there.")]
     [InlineData("wrong.key", "wrong.key is not a key of dsops.")]

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using DeepSeekOps.ControlPlane.Cli;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Tests.Api.People.Oidc;
 using DeepSeekOps.ControlPlane.Tests.Hosting.Tls;
 using Xunit;
 
@@ -101,6 +102,34 @@ public sealed class DoctorVerbTests : IDisposable
         Is(JsonNode.Parse(output)!, "https.names", "fault", "does not cover ops.example.com");
         var (_, wrong) = Authority.Write(folder, other, "other");
         Is(JsonNode.Parse((await Run([.. where, "--https-key", wrong])).Output)!, "https.certificate", "fault", "is not the key of");
+    }
+
+    [Fact]
+    public async Task A_provider_of_sign_ins_is_asked_what_a_sign_in_would_ask()
+    {
+        await using var provider = await TestProvider.Start();
+        string[] where = ["--json", "--oidc-client-id", TestProvider.Client, "--oidc-admins", "platform", "--oidc-authority"];
+        var well = JsonNode.Parse((await Run([.. where, provider.Issuer])).Output)!;
+        Assert.Equal(["ok", "ok", "ok"], well["checks"]!.AsArray()
+            .Where(c => (string?)c!["check"] is "oidc.authority" or "oidc.issuer" or "oidc.clock").Select(c => (string?)c!["level"]));
+        Is(well, "oidc.redirect", "warning", "which is on this machine alone");
+
+        provider.CallsItself = "https://login.example.com";
+        provider.Registered.Add("https://ops.example.com/sign-in/callback");
+        using var authority = new Authority();
+        using var certificate = authority.Sign("ops.example.org");
+        var (file, key) = Authority.Write(folder, certificate);
+        string secret = Path.Combine(folder, "client-secret");
+        await Write(secret, "secret", UnixFileMode.UserRead | UnixFileMode.OtherRead);
+        var (code, output) = await Run([.. where, provider.Issuer, "--https", "127.0.0.1:8443", "--public-url", "https://ops.example.org",
+            "--https-cert", file, "--https-key", key, "--oidc-client-secret-file", secret]);
+        Assert.Equal(ExitCode.Unwell, code);
+        Is(JsonNode.Parse(output)!, "oidc.issuer", "fault", "calls itself 'https://login.example.com'");
+        Is(JsonNode.Parse(output)!, "oidc.redirect", "fault", "answers 400 to a sign-in that comes back to https://ops.example.org/");
+        Is(JsonNode.Parse(output)!, "settings.secrets", "warning", "client-secret");
+        provider.Away = true;
+        Is(JsonNode.Parse((await Run([.. where, provider.Issuer])).Output)!, "oidc.authority", "fault", "answers 503");
+        Is(JsonNode.Parse((await Run([.. where, "http://127.0.0.1:1"])).Output)!, "oidc.authority", "fault", "gives no discovery document");
     }
 
     /// <summary>A command line of `dev` or `serve` is one of `doctor`.</summary>

@@ -1,0 +1,49 @@
+using DeepSeekOps.ControlPlane.Tests.Api.People.Oidc;
+using Microsoft.Playwright;
+using Xunit;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>A person before a browser and a provider that knows him: what cookies and redirects come to there. Five seconds.</summary>
+public sealed class SignInTests
+{
+    private const string Session = "dsops-";
+
+    [Theory]
+    [InlineData(1440, 900, ColorScheme.Light)]
+    [InlineData(390, 844, ColorScheme.Dark)]
+    public async Task Somebody_signs_in_by_clicking_sees_his_own_name_and_signs_out(int width, int height, ColorScheme scheme)
+    {
+        Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
+        await using var provider = await TestProvider.Start();
+        provider.Claims = new() { ["sub"] = "17", ["name"] = "Ann <b>Bee</b>", ["groups"] = new[] { "everyone" } };
+        string secret = Path.GetTempFileName();
+        await File.WriteAllTextAsync(secret, TestProvider.ClientSecret, TestContext.Current.CancellationToken);
+        await using var dsops = await Dsops.Serve("--cluster", "simulated", "--oidc-authority", provider.Issuer, "--oidc-client-id",
+            TestProvider.Client, "--oidc-client-secret-file", secret, "--oidc-viewers", "everyone");
+        File.Delete(secret);
+        await using var browser = await Browser.Open(width, height, scheme);
+        var page = browser.Page;
+        // From another site, as its links are.
+        await page.GotoAsync($"{provider.Issuer}/keys");
+        await page.GotoAsync($"{dsops.Http}/cluster");
+        await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign in" })).ToBeVisibleAsync();
+        Assert.False(await page.EvaluateAsync<bool>("() => document.documentElement.scrollWidth > innerWidth"));
+        await page.GetByRole(AriaRole.Link, new() { Name = "Sign in with 127.0.0.1" }).ClickAsync();
+        await page.WaitForURLAsync($"{dsops.Http}/cluster");
+        await page.Locator("[data-circuit=open]").WaitForAsync(new() { State = WaitForSelectorState.Attached });
+        var leave = page.GetByRole(AriaRole.Button, new() { Name = "Sign out" });
+        Assert.Equal("Sign out (Ann <b>Bee</b>)", await leave.GetAttributeAsync("title"));
+        Assert.Equal(width > 700, await page.GetByText("Ann <b>Bee</b>").IsVisibleAsync());
+        var cookies = await page.Context.CookiesAsync([dsops.Http]);
+        var ours = Assert.Single(cookies,
+            c => c.Name.StartsWith(Session, StringComparison.Ordinal) && c.SameSite == SameSiteAttribute.Strict);
+        Assert.True(ours.HttpOnly);
+
+        await leave.ClickAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Signed out" })).ToBeVisibleAsync();
+        Assert.DoesNotContain(await page.Context.CookiesAsync([dsops.Http]), c => c.Name == ours.Name);
+        await page.GotoAsync($"{dsops.Http}/cluster");
+        await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign in" })).ToBeVisibleAsync();
+    }
+}
