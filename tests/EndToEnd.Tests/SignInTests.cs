@@ -10,9 +10,9 @@ public sealed class SignInTests
     private const string Session = "dsops-";
 
     [Theory]
-    [InlineData(1440, 900, ColorScheme.Light)]
-    [InlineData(390, 844, ColorScheme.Dark)]
-    public async Task Somebody_signs_in_by_clicking_sees_his_own_name_and_signs_out(int width, int height, ColorScheme scheme)
+    [InlineData(1440, 900, ColorScheme.Light, "--oidc-viewers")]
+    [InlineData(390, 844, ColorScheme.Dark, "--oidc-admins")]
+    public async Task Somebody_signs_in_by_clicking_sees_his_own_name_and_signs_out(int width, int height, ColorScheme scheme, string role)
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
         await using var provider = await TestProvider.Start();
@@ -20,7 +20,7 @@ public sealed class SignInTests
         string secret = Path.GetTempFileName();
         await File.WriteAllTextAsync(secret, TestProvider.ClientSecret, TestContext.Current.CancellationToken);
         await using var dsops = await Dsops.Serve("--cluster", "simulated", "--oidc-authority", provider.Issuer, "--oidc-client-id",
-            TestProvider.Client, "--oidc-client-secret-file", secret, "--oidc-viewers", "everyone");
+            TestProvider.Client, "--oidc-client-secret-file", secret, role, "everyone");
         File.Delete(secret);
         await using var browser = await Browser.Open(width, height, scheme);
         var page = browser.Page;
@@ -45,5 +45,10 @@ public sealed class SignInTests
         Assert.DoesNotContain(await page.Context.CookiesAsync([dsops.Http]), c => c.Name == ours.Name);
         await page.GotoAsync($"{dsops.Http}/cluster");
         await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign in" })).ToBeVisibleAsync();
+        // Who is admin by the provider needs no code of the log.
+        Func<Task<bool>> told = () => Task.FromResult(dsops.Output.Contains("First admin", StringComparison.Ordinal));
+        await Eventually.Is("a first admin's code is told or not", Eventually.Patience,
+            async () => role == "--oidc-admins" || await told());
+        Assert.Equal(role == "--oidc-viewers", await told());
     }
 }

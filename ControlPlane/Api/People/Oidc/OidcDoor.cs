@@ -82,6 +82,8 @@ internal sealed partial class OidcDoor(
 
         if (OidcWords.TroubleOf(await manager.GetConfigurationAsync(context.RequestAborted), settings) is { } trouble)
         {
+            // Whoever mends it wants no restart for it.
+            manager.RequestRefresh();
             await DoorPage.Tell(context, StatusCodes.Status503ServiceUnavailable, "Not signed in", trouble);
             return;
         }

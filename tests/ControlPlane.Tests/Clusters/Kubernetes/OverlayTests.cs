@@ -58,6 +58,38 @@ public sealed partial class OverlayTests
         Assert.Contains("/no-such-folder/", error.ToString(), StringComparison.Ordinal);
     }
 
+    /// <summary>The line that its comment offers, as whoever lets people in by their provider writes it.</summary>
+    [Fact]
+    public async Task With_the_components_for_people_the_program_takes_its_arguments_and_finds_its_secrets()
+    {
+        Assert.SkipWhen(Kustomize.Missing is not null, Kustomize.Missing ?? "");
+        string folder = Directory.CreateTempSubdirectory("dsops-people-way-").FullName;
+        foreach (string file in Directory.GetFiles(Path.Combine(Examples.Root, "deploy/kubernetes"), "*", SearchOption.AllDirectories))
+        {
+            string to = Path.Combine(folder, Path.GetRelativePath(Path.Combine(Examples.Root, "deploy/kubernetes"), file));
+            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+            File.Copy(file, to);
+        }
+
+        string main = Path.Combine(folder, "kustomization.yaml");
+        string text = await File.ReadAllTextAsync(main, TestContext.Current.CancellationToken);
+        Assert.Contains("# components: [https, oidc]", text, StringComparison.Ordinal);
+        text = text.Replace("# components: [https, oidc]", "components: [https, oidc]", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(main, text, TestContext.Current.CancellationToken);
+        var pod = KubernetesYaml.LoadAllFromString(Kustomize.Render(folder)).OfType<V1Deployment>().Single().Spec.Template.Spec;
+        Directory.Delete(folder, recursive: true);
+        Assert.Empty(Confinement.Breaches(pod));
+        var container = pod.Containers.Single(c => c.Name == "dsops");
+        Assert.All(container.VolumeMounts, m => Assert.Contains(pod.Volumes, v => v.Name == m.Name));
+        Assert.Contains(container.VolumeMounts, m => m.MountPath == "/oidc" && m.ReadOnlyProperty == true);
+        using var error = new StringWriter();
+        int code = await DeepSeekOps.ControlPlane.Cli.CommandLine.Run([.. container.Args],
+            new Terminal(TextWriter.Null, error, 100, Colors: false, Interactive: false), TestContext.Current.CancellationToken);
+        Assert.NotEqual(ExitCode.Ok, code);
+        // All options are right: it got as far as reading the first of its files.
+        Assert.Contains("/oidc/client-secret", error.ToString(), StringComparison.Ordinal);
+    }
+
     /// <summary>A folder that kubelets give to a group stays another's: the program makes one within it that is its own.</summary>
     [Theory, MemberData(nameof(All))]
     public void What_is_kept_lies_within_a_volume_and_settings_lie_on_claims_that_are_there(string way)
