@@ -59,7 +59,7 @@ internal sealed class WorkerGrpcService(
         {
             throw Checked.Invalid($"The batch has {request.Lines.Count} lines; send at most {LogLinesMax} at once.");
         }
-        if (await grains.GetGrain<IStageGrain>(stage.ToString()).Describe() is not { } known || attempt > known.View.Attempt)
+        if (attempt > await grains.GetGrain<IStageGrain>(stage.ToString()).NewestAttempt())
         {
             throw new RpcException(new Status(StatusCode.NotFound, $"{stage} has no attempt {attempt} whose lines could be kept."));
         }

@@ -51,6 +51,10 @@ public interface IStageGrain : IGrainWithStringKey
     [AlwaysInterleave]
     Task<StageReport?> Describe();
 
+    /// <summary>Of its newest launch; 0: it had none. From memory, and cheap: asked with each batch of lines of each rank.</summary>
+    [AlwaysInterleave]
+    Task<int> NewestAttempt();
+
     /// <summary>Every rank of its gang now, from memory; none: it has no gang.</summary>
     [AlwaysInterleave]
     Task<ImmutableArray<RankView>> Ranks();

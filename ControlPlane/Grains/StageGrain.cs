@@ -142,6 +142,8 @@ internal sealed partial class StageGrain(
 
     public Task<StageReport?> Describe() => Task.FromResult(engine.Report(clock.Now));
 
+    public Task<int> NewestAttempt() => Task.FromResult(engine.Stage?.Attempt ?? 0);
+
     public Task<ImmutableArray<RankView>> Ranks() => Task.FromResult(engine.Ranks(clock.Now));
 
     public Task Tick() => Turn(CancellationToken.None);

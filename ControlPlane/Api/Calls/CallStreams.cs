@@ -23,7 +23,7 @@ internal sealed class CallStreams(IHostApplicationLifetime lifetime)
         do
         {
             var now = await look();
-            if (!now.Equals(sent) || TimeProvider.System.GetElapsedTime(sentAt) >= SpeakEvery)
+            if ((!ReferenceEquals(now, sent) && !now.Equals(sent)) || TimeProvider.System.GetElapsedTime(sentAt) >= SpeakEvery)
             {
                 await stream.WriteAsync(now, token);
                 (sent, sentAt) = (now, TimeProvider.System.GetTimestamp());

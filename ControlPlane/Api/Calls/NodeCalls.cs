@@ -11,7 +11,7 @@ internal sealed class NodeCalls(WholeCluster whole, ITrainingCluster cluster, Ca
     public async Task<Cluster> GetCluster(GetClusterRequest request, ServerCallContext context) => await whole.Described();
 
     public Task WatchCluster(GetClusterRequest request, IServerStreamWriter<Cluster> responseStream, ServerCallContext context) =>
-        streams.UntilGone(context, token => CallStreams.WhenAnother(whole.Described, responseStream, token));
+        streams.UntilGone(context, token => CallStreams.WhenAnother(whole.Lately, responseStream, token));
 
     public Task<Node> CordonNode(NodeCommand request, ServerCallContext context) =>
         OnNode(request, node => whole.Grain.Cordon(node, Why(request, "cordoned by hand"), context.CancellationToken));

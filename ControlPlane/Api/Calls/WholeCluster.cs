@@ -5,11 +5,26 @@ using DeepSeekOps.ControlPlane.Grains;
 namespace DeepSeekOps.ControlPlane.Api.Calls;
 
 /// <summary>The cluster, with what its ranks do.</summary>
-internal sealed class WholeCluster(IGrainFactory grains, ITrainingCluster cluster)
+internal sealed class WholeCluster
 {
+    private readonly IGrainFactory grains;
+    private readonly ITrainingCluster cluster;
+    private readonly SharedLook<Cluster> look;
+
+    public WholeCluster(IGrainFactory grains, ITrainingCluster cluster, TimeProvider clock)
+    {
+        (this.grains, this.cluster) = (grains, cluster);
+        look = new SharedLook<Cluster>(Describe, clock);
+    }
+
     public IClusterGrain Grain => grains.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
-    public async Task<Cluster> Described()
+    public Task<Cluster> Described() => look.Now();
+
+    /// <summary>For who watches it.</summary>
+    public Task<Cluster> Lately() => look.Lately(CallStreams.LookEvery / 2);
+
+    private async Task<Cluster> Describe()
     {
         var seen = await Grain.Describe();
         var stages = seen.Nodes.SelectMany(n => n.Gangs).Select(g => g.Stage).Distinct();
