@@ -24,7 +24,7 @@ internal static class IncidentMapping
         return proto;
     }
 
-    private static Proto.Incident ToProto(Incident incident) => new()
+    private static Proto.Incident ToProto(Incident incident) => Traced(new()
     {
         Run = incident.Stage.Run, Stage = incident.Stage.Stage, Number = incident.Number, State = NameOf(incident.State),
         Sentence = incident.Sentence, OpenedAt = incident.OpenedAt.ToTimestamp(), HappenedAt = incident.HappenedAt?.ToTimestamp(),
@@ -41,7 +41,35 @@ internal static class IncidentMapping
         {
             incident.RefusedCheckpoints.Select(r => new Proto.RefusedPath { Path = r.Path, Reason = r.Reason }),
         },
-    };
+    }, incident);
+
+    private static Proto.Incident Traced(Proto.Incident proto, Incident incident)
+    {
+        var spans = RecoveryTrace.Of(incident);
+        proto.TraceId = spans.IsEmpty ? incident.TraceId : RecoveryTrace.IdOf(incident);
+        proto.Spans.Add(spans.Select(ToProto));
+        proto.Spreads.Add((incident.Launch?.Spreads ?? []).Select(s => new Proto.RankSpread
+        {
+            What = s.What, Ranks = s.Ranks, Median = Duration.FromTimeSpan(s.Median), Longest = Duration.FromTimeSpan(s.Longest),
+            Rank = s.Rank,
+        }));
+        return proto;
+    }
+
+    private static Proto.RecoverySpan ToProto(RecoverySpan span)
+    {
+        var proto = new Proto.RecoverySpan
+        {
+            Id = span.Id, Parent = span.Parent, Name = span.Name, BeganAt = span.Began.ToTimestamp(),
+            Took = Duration.FromTimeSpan(span.Took), Node = span.Node,
+        };
+        if (span.Rank is { } rank)
+        {
+            proto.Rank = rank;
+        }
+
+        return proto;
+    }
 
     public static Proto.PersonsHold ToProto(this PersonsHold hold) => new()
     {

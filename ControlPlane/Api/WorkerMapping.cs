@@ -35,6 +35,10 @@ internal static class WorkerMapping
     private const int RanksMax = 1_024;
     private const int SeriesMax = 100;
     private const int LaunchPartsMax = 16;
+
+    /// <summary>A rank has nine of a launch, and 20 are kept of it at most: those of 32 and of the agent.</summary>
+    private const int PartsMax = 1_024;
+
     private const int NoteLengthMax = 4_096;
 
     /// <summary>An agent keeps 64 lines of 300 characters; more is no news.</summary>
@@ -90,8 +94,18 @@ internal static class WorkerMapping
                 Checked.NotNegative(read.Id, "reads.id"), Checked.NotNegative(read.Share, "reads.share"), request.Node,
                 Checked.Words(read.Unreadable, NoteLengthMax)))],
             Stored = [.. request.StoredCheckpoints.Select(ToRecord)],
+            Launch = request.Launch?.ToRecord(),
         };
     }
+
+    /// <summary>Null: what it came with is no W3C traceparent, so that it belongs to no trace. No beat is refused for it.</summary>
+    private static LaunchTold? ToRecord(this Proto.LaunchTold told) => !ActivityContext.TryParse(told.Traceparent, null, out var own) ? null
+        : new LaunchTold(
+            Checked.NotNegative(told.Attempt, "launch.attempt"), own.TraceId.ToHexString(), own.SpanId.ToHexString(),
+            Checked.Span(told.Ago, "launch.ago"), Checked.Span(told.Took, "launch.took"),
+            [.. told.Parts.Select(part => new LaunchPart(
+                part.HasRank ? Checked.NotNegative(part.Rank, "launch.parts.rank") : null, Checked.Words(part.What, ShortLengthMax),
+                Checked.Span(part.Ago, "launch.parts.ago"), Checked.Span(part.Took, "launch.parts.took")))]);
 
     private static void Limited(Proto.HeartbeatRequest request)
     {
@@ -108,6 +122,7 @@ internal static class WorkerMapping
         Checked.AtMost(request.Traces.Count, TracesMax, "traces");
         Checked.AtMost(request.Reads.Count, OthersMax, "reads");
         Checked.AtMost(request.StoredCheckpoints.Count, OthersMax, "storedCheckpoints");
+        Checked.AtMost(request.Launch?.Parts.Count ?? 0, PartsMax, "launch.parts");
     }
 
     private static StoredTold ToRecord(Proto.StoredCheckpoint stored) => new(
@@ -344,6 +359,7 @@ internal static class WorkerMapping
         RateChanges = { assignment.LossActs.Where(act => act.RateFrom > 0).Select(
             act => new Proto.RateChange { FromStep = act.RateFrom, UntilStep = act.RateUntil, Factor = act.RateFactor }) },
         PinnedSteps = { assignment.Pinned },
+        Traceparent = assignment.Traceparent,
     };
 
     private static Proto.TrainingPlan Placed(Proto.TrainingPlan plan, Assignment assignment, StoreAccess stores)

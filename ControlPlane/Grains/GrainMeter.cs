@@ -91,6 +91,9 @@ internal static class GrainMeter
                 case IncidentNews.Came came:
                     Ends.Add(1, Cause(came.Cause), new("outcome", Label(came.To)));
                     break;
+                case IncidentNews.Traced:
+                    // Its seconds are counted as it comes back.
+                    break;
                 default:
                     throw new UnreachableException($"news {one}");
             }

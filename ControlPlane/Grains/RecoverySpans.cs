@@ -1,22 +1,28 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using DeepSeekOps.Decisions.Incidents;
 
 namespace DeepSeekOps.ControlPlane.Grains;
 
 /// <summary>
-/// A recovery as one trace, told when it has come to an end. Its parts are what the incident has recorded, so that the trace, the
-/// incident's page and `dsops why` say the same. Nothing is made where nobody listens.
+/// A recovery as one trace, told when all that will be heard of it is. It is <see cref="RecoveryTrace"/>, which the incident's page and
+/// `dsops why` show too. Nothing is made where nobody listens.
 /// </summary>
 internal static class RecoverySpans
 {
     public const string Name = "DeepSeekOps.Recovery";
+    public const string AgentName = "DeepSeekOps.Agent";
+    public const string RankName = "DeepSeekOps.Rank";
 
     private static readonly ActivitySource Source = new(Name);
+    private static readonly ActivitySource Agents = new(AgentName);
+    private static readonly ActivitySource Ranks = new(RankName);
 
-    /// <param name="news">What just became of it: a first new step, or that it was handed to a person.</param>
-    public static void Tell(Incident incident, IncidentNews news)
+    /// <param name="news">Of one whose trace is whole it is told.</param>
+    public static void Tell(IncidentNews news)
     {
-        if (!Source.HasListeners())
+        if (news is not IncidentNews.Traced { Of: var incident } || !Source.HasListeners())
         {
             return;
         }
@@ -26,18 +32,7 @@ internal static class RecoverySpans
         Activity.Current = null;
         try
         {
-            switch (news)
-            {
-                case IncidentNews.Back when incident.Outcome is { } outcome:
-                    Whole(incident, outcome.FirstStepAt, span => span.SetTag("dsops.first_step", outcome.FirstStep));
-                    break;
-                // One that came back and is found to train otherwise was told when it came back.
-                case IncidentNews.Came { To: IncidentState.NeedsHuman } when incident is { Outcome: null, Steps: [.., var last] }:
-                    Whole(incident, last.At, span => span.SetStatus(ActivityStatusCode.Error, incident.Sentence));
-                    break;
-                default:
-                    break;
-            }
+            Tell(incident, RecoveryTrace.Of(incident));
         }
         finally
         {
@@ -45,32 +40,60 @@ internal static class RecoverySpans
         }
     }
 
-    private static void Whole(Incident incident, DateTimeOffset to, Action<Activity> with)
+    private static void Tell(Incident incident, ImmutableArray<RecoverySpan> spans)
     {
-        var from = incident.HappenedAt ?? incident.OpenedAt;
-        using var span = Source.StartActivity("recovery", ActivityKind.Internal, default(ActivityContext), startTime: from);
-        if (span is null)
+        var trace = ActivityTraceId.CreateFromString(RecoveryTrace.IdOf(incident));
+        foreach (var (span, whole) in spans.Select((span, at) => (span, at == 0)))
         {
-            return;
-        }
+            var source = span.Rank is not null ? Ranks : span.Node.Length > 0 ? Agents : Source;
+            var parent = whole ? default : new ActivityContext(
+                trace, ActivitySpanId.CreateFromString(span.Parent), ActivityTraceFlags.Recorded);
+            using var activity = source.CreateActivity(span.Name, ActivityKind.Internal, parent);
+            if (activity is null && whole)
+            {
+                // The whole is not sampled.
+                return;
+            }
 
-        Describe(span, incident);
-        with(span);
-        var at = from;
-        foreach (var phase in incident.Phases)
+            if (activity is not null)
+            {
+                TraceId(activity) = trace.ToHexString();
+                activity.SetStartTime(span.Began.UtcDateTime).Start();
+                SpanId(activity) = span.Id;
+                Describe(activity, span, incident, whole);
+                activity.SetEndTime((span.Began + span.Took).UtcDateTime);
+            }
+        }
+    }
+
+    private static void Describe(Activity activity, RecoverySpan span, Incident incident, bool whole)
+    {
+        activity.SetTag("dsops.run", incident.Stage.Run).SetTag("dsops.stage", incident.Stage.Stage);
+        if (whole)
         {
-            using var part = Source.StartActivity(NameOf(phase), ActivityKind.Internal, default(ActivityContext), startTime: at);
-            at += phase.Took;
-            part?.SetEndTime(at.UtcDateTime);
+            Describe(activity, incident);
         }
-
-        span.SetEndTime((to > from ? to : from).UtcDateTime);
+        else if (span.Node.Length > 0)
+        {
+            activity.SetTag("host.name", span.Node).SetTag("dsops.node", span.Node).SetTag("dsops.rank", span.Rank);
+        }
+        else if (span.Name == "launch" && incident.Launch is { } launch)
+        {
+            activity.SetTag("dsops.attempt", launch.Attempt);
+            foreach (var spread in launch.Spreads)
+            {
+                activity.AddEvent(new ActivityEvent(spread.What, span.Began + span.Took, new ActivityTagsCollection
+                {
+                    ["dsops.ranks"] = spread.Ranks, ["dsops.median_seconds"] = spread.Median.TotalSeconds,
+                    ["dsops.longest_seconds"] = spread.Longest.TotalSeconds, ["dsops.slowest_rank"] = spread.Rank,
+                }));
+            }
+        }
     }
 
     private static void Describe(Activity span, Incident incident)
     {
-        span.SetTag("dsops.run", incident.Stage.Run).SetTag("dsops.stage", incident.Stage.Stage).SetTag("dsops.incident", incident.Number)
-            .SetTag("dsops.gpus", incident.Ranks);
+        span.SetTag("dsops.incident", incident.Number).SetTag("dsops.gpus", incident.Ranks);
         if (incident.Diagnosis is { } found)
         {
             span.SetTag("dsops.cause", GrainMeter.Label(found.Cause)).SetTag("dsops.node", found.Node)
@@ -83,13 +106,18 @@ internal static class RecoverySpans
             span.SetTag("dsops.rung", GrainMeter.Label(decided.Rung)).SetTag("dsops.goes_on_from", decided.GoesOnFrom);
             span.AddEvent(new ActivityEvent("decided", decided.At, new ActivityTagsCollection { ["dsops.remedy"] = decided.Remedy }));
         }
+
+        _ = incident.Outcome is { } outcome ? span.SetTag("dsops.first_step", outcome.FirstStep)
+            : span.SetStatus(ActivityStatusCode.Error, incident.Sentence);
     }
 
-    /// <summary>What control plane, agent and ranks did, in the order of the incident's phases.</summary>
-    private static string NameOf(IncidentPhase phase) => phase.Name switch
-    {
-        "noticed" => "detect",
-        "ended and placed" => "decide and act",
-        var name => name,
-    };
+    /// <summary>
+    /// .NET draws span ids by chance and lets nobody give one. Orders have named ours before the span exists, and a control plane that
+    /// tells a trace twice has to tell the same; RecoverySpansTests fail where .NET renames the fields.
+    /// </summary>
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_spanId")]
+    private static extern ref string? SpanId(Activity of);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_traceId")]
+    private static extern ref string? TraceId(Activity of);
 }

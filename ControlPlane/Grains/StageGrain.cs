@@ -323,7 +323,7 @@ internal sealed partial class StageGrain(
             var news = IncidentNews.Between(incidentCounted, incident);
             incidentCounted = incident;
             GrainMeter.Count(news);
-            Array.ForEach([.. news], one => RecoverySpans.Tell(incident, one));
+            Array.ForEach([.. news], RecoverySpans.Tell);
         }
     }
 

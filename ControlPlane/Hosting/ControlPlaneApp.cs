@@ -73,7 +73,7 @@ public static class ControlPlaneApp
             Store = settings.CheckpointStore ?? StoreAccess.Default,
             WithoutKeys = options.Cluster.WithoutStoreKeys(Environment.GetEnvironmentVariable),
         });
-        builder.Services.AddTraceExport();
+        builder.AddTelemetryExport();
         builder.Services.AddSingleton(new GpuPrice(settings.DollarsPerGpuHour));
         builder.Services.AddNotices(settings.Notifications, endpoints.Pages);
         builder.Services.AddSingleton(new GenerationLimits());

@@ -23,6 +23,7 @@ internal sealed partial class NodeAgent
     private ((int Attempt, int LocalTry) Launch, GangRoster Roster)? _formed;
     private DateTimeOffset _lookedAt;
     private UntoldSteps? _untold;
+    private LaunchTrace? _launch;
     private DateTimeOffset _trimmedAt;
 
     /// <summary>What is asked of a process that is gone already is done.</summary>
@@ -124,7 +125,15 @@ internal sealed partial class NodeAgent
     private void Tell(RankSeen rank)
     {
         var training = (Wanted.Training)_wanted;
-        Replace(rank with { Told = true, Pinned = [.. training.Assignment.PinnedSteps] });
+        // What the agent launches by itself is no part of what it was told.
+        string traceparent = training.LocalTry == 0 ? _launch?.Own ?? "" : "";
+        Replace(rank with
+        {
+            Told = true,
+            ToldAt = Now,
+            Traceparent = traceparent,
+            Pinned = [.. training.Assignment.PinnedSteps],
+        });
         Send(rank.Slot, new RankOrder
         {
             Launch = new RankLaunch
@@ -132,6 +141,7 @@ internal sealed partial class NodeAgent
                 Assignment = training.Assignment, Rank = rank.Rank ?? 0,
                 Roster = training.Assignment.WorldSize <= 1 ? null : training.Roster ?? FormHere(training),
                 Memory = { MemoryOf(training, rank.LocalRank ?? 0) },
+                Traceparent = traceparent,
             },
         });
     }

@@ -89,6 +89,7 @@ internal sealed partial class NodeAgent : IDisposable
                 }
             }
 
+            _launch = _launch?.Look(_ranks, Now);
             _contact.Advance(Now, Waiting, ToRegister, ToBeat, _output.NextBatch);
         }
 
@@ -194,7 +195,7 @@ internal sealed partial class NodeAgent : IDisposable
             none: () => false,
             // The agent's own business: what it told RankSeen is in the next beat.
             hello: _ => true, ready: _ => true, progress: _ => true, pulse: _ => true, done: _ => true, failed: _ => true,
-            leftGang: _ => true,
+            leftGang: _ => true, part: _ => true,
             prepared: prepared => Did(() => Prepared(rank, prepared)),
             sample: sample => OfFirst(() =>
             {
@@ -338,6 +339,7 @@ internal sealed partial class NodeAgent : IDisposable
         if (decided.Next.Attempt != _wanted.Attempt)
         {
             _ranks = [.. _ranks.Where(r => r.Alive || r.Standby)];
+            _launch = decided.Next is Wanted.Training next ? LaunchTrace.Begin(next.Attempt, next.Assignment.Traceparent, Now) : null;
         }
 
         _wanted = decided.Next;
@@ -382,6 +384,7 @@ internal sealed partial class NodeAgent : IDisposable
             Sequence = ++_sequence,
             Ranks = { Statuses() },
             PeerHost = _options.PeerHost,
+            Launch = _launch?.ToTell(_ranks, Now),
         };
         _ranks = [.. _ranks.Select(r => r.Alive || r.EndToldBy > 0 ? r : r with { EndToldBy = _sequence })];
         _reports.Fill(beat);

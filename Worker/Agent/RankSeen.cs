@@ -100,6 +100,17 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
 
     public DateTimeOffset? FirstStepAt { get; init; }
 
+    public DateTimeOffset? ToldAt { get; init; }
+
+    /// <summary>What it was told of the trace that its launch is part of; empty: nothing.</summary>
+    public string Traceparent { get; init; } = "";
+
+    /// <summary>What it said of its launch since, by its own clock.</summary>
+    public ImmutableArray<(string What, TimeSpan Since, TimeSpan Took)> Parts { get; init; } = [];
+
+    /// <summary>When it began with its launch: its words take a while to be heard, and the one that took least says it best.</summary>
+    public DateTimeOffset? BeganLaunchAt { get; init; }
+
     /// <summary>Where other ranks reach it; 0: it is not ready.</summary>
     public int PeerPort { get; init; }
 
@@ -185,11 +196,34 @@ public sealed record RankSeen(int Slot, int Pid, DateTimeOffset SpawnedAt)
             note: _ => heard,
             trace: _ => heard,
             stored: _ => heard,
+            part: part => heard.With(part, now),
             // Of ranks that no agent started (LocalGang).
             reference: _ => heard,
             collectives: _ => heard,
             bench: _ => heard,
             forming: _ => heard);
+    }
+
+    /// <summary>Ours: a launch has six, and one that tells of more tells of something else.</summary>
+    private const int PartsMax = 16;
+
+    /// <summary>Of a launch: a day, as of a step.</summary>
+    private const double MostSeconds = 86_400;
+
+    /// <summary>What is not of the trace that it was told is of a launch before.</summary>
+    private RankSeen With(RankPart part, DateTimeOffset now)
+    {
+        if (Traceparent.Length == 0 || part.Traceparent != Traceparent || Parts.Length == PartsMax || ToldAt is not { } told
+            || !(part.SinceLaunch >= 0 && part.Seconds >= 0 && part.SinceLaunch + part.Seconds <= MostSeconds))
+        {
+            return this;
+        }
+
+        var (since, took) = (TimeSpan.FromSeconds(part.SinceLaunch), TimeSpan.FromSeconds(part.Seconds));
+        var began = now - since - took;
+        began = BeganLaunchAt < began ? BeganLaunchAt.Value : began;
+        // It cannot have begun with what it did not know of.
+        return this with { Parts = Parts.Add((part.What, since, took)), BeganLaunchAt = began > told ? began : told };
     }
 
     public RankSeen End(int exitCode, string lastLine, DateTimeOffset now) => this with

@@ -23,6 +23,7 @@ internal static class ReportLimits
         note: note => (note.Text = Short(note.Text, NoteLength)).Length > 0,
         refused: refused => (refused.Reason = Short(refused.Reason, NoteLength)).Length > 0,
         checkpoint: _ => true, expertLoad: _ => true, resumed: _ => true, trace: _ => true, stored: _ => true,
+        part: part => (part.What = Name(part.What)).Length > 0,
         reference: _ => true, collectives: _ => true, bench: _ => true, forming: _ => true);
 
     private static bool Fit(StepSample sample)

@@ -54,7 +54,7 @@ internal static class WireKinds
         Func<RankDone, T> done, Func<RankFailed, T> failed, Func<RankLeftGang, T> leftGang, Func<RankPrepared, T> prepared,
         Func<StepSample, T> sample, Func<CheckpointReport, T> checkpoint, Func<EvaluationReport, T> evaluation,
         Func<ExpertLoadReport, T> expertLoad, Func<ResumedFrom, T> resumed, Func<RefusedCheckpoint, T> refused, Func<WorkerNote, T> note,
-        Func<RankTrace, T> trace, Func<StoredCheckpoint, T> stored,
+        Func<RankTrace, T> trace, Func<StoredCheckpoint, T> stored, Func<RankPart, T> part,
         Func<ReferencePart, T> reference, Func<CollectiveTimes, T> collectives, Func<BenchFigures, T> bench,
         Func<FormingTimes, T> forming) => report.KindCase switch
         {
@@ -76,6 +76,7 @@ internal static class WireKinds
             RankReport.KindOneofCase.Note => note(report.Note),
             RankReport.KindOneofCase.Trace => trace(report.Trace),
             RankReport.KindOneofCase.Stored => stored(report.Stored),
+            RankReport.KindOneofCase.Part => part(report.Part),
             RankReport.KindOneofCase.Reference => reference(report.Reference),
             RankReport.KindOneofCase.Collectives => collectives(report.Collectives),
             RankReport.KindOneofCase.Bench => bench(report.Bench),

@@ -11,7 +11,7 @@ namespace DeepSeekOps.EndToEnd.Tests;
 /// <summary>
 /// The program as a user has it: `dsops dev` as a process on a data directory of its own, and its verbs as further processes.
 /// </summary>
-internal sealed class Dsops : IAsyncDisposable
+internal sealed partial class Dsops : IAsyncDisposable
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "../../ControlPlane/release/dsops.dll");
 
@@ -88,11 +88,12 @@ internal sealed class Dsops : IAsyncDisposable
     public static Task<Dsops> StartOn(Action<string> prepare, params string[] devArguments) => Start("dev", devArguments, prepare);
 
     private static async Task<Dsops> Start(
-        string verb, string[] arguments, Action<string>? prepare = null, Func<string, string[]>? launcher = null)
+        string verb, string[] arguments, Action<string>? prepare = null, Func<string, string[]>? launcher = null,
+        string[]? environment = null)
     {
         string folder = Directory.CreateTempSubdirectory("dsops-e2e-").FullName;
         prepare?.Invoke(folder);
-        var dsops = new Dsops(folder, verb, arguments, launcher);
+        var dsops = new Dsops(folder, verb, arguments, launcher) { environment = environment ?? [] };
         try
         {
             await dsops.StartDev();
@@ -124,7 +125,7 @@ internal sealed class Dsops : IAsyncDisposable
     public void Begin()
     {
         Array.ForEach(Directory.GetFiles(folder, "control-plane.json", SearchOption.AllDirectories), File.Delete);
-        dev = Launch(program, [verb, "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
+        dev = Launch([.. environment, .. program], [verb, "--data-dir", DataDirectory, "--port", "0", .. devArguments]);
         Collect(dev);
     }
 
@@ -207,7 +208,7 @@ internal sealed class Dsops : IAsyncDisposable
     public Task Submit(string pipeline) => Answer("submit", TinyPipeline.File(DataDirectory, pipeline));
 
     /// <summary>What a verb prints. A machine too busy to answer in time is asked again; a refusal is none of its answers.</summary>
-    private Task<string> Answer(params string[] verb) =>
+    public Task<string> Answer(params string[] verb) =>
         Eventually.Get($"an answer to {string.Join(' ', verb)}", Eventually.Patience, async () =>
         {
             var (code, text, error) = await Verb(verb);

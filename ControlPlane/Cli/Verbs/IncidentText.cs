@@ -81,6 +81,7 @@ internal sealed class IncidentText(Terminal terminal)
     {
         string phases = string.Join(", ", incident.Phases.Select(p => $"{p.Name} {Words.Time(p.Took.ToTimeSpan())}"));
         Say(2, $"outcome: first new step {Whole(outcome.FirstStep)} ({phases})");
+        Write(incident);
         if (outcome.Compared > 0)
         {
             string apart = outcome.LargestDifference == 0 ? "all equal to the last bit"
@@ -94,6 +95,32 @@ internal sealed class IncidentText(Terminal terminal)
             string money = report.HasDollarsPerGpuHour ? CostText.Money(outcome.GpuHours * report.DollarsPerGpuHour) : "price not set";
             Say(4, $"cost: {Sentences.GpuHours(outcome.GpuHours)} GPU-hours of {Whole(incident.Ranks)} ranks"
                 + $" ({money})");
+        }
+    }
+
+    /// <summary>Who did what, from the failure on: the trace that is exported, less what its phases have said.</summary>
+    private void Write(Incident incident)
+    {
+        if (incident.Spans.FirstOrDefault(s => s.Name == "launch") is not { } launch)
+        {
+            return;
+        }
+
+        var began = incident.Spans[0].BeganAt.ToDateTimeOffset();
+        var depths = new Dictionary<string, int> { [launch.Id] = 0 };
+        Say(2, $"trace {incident.TraceId}: who did what, in seconds after the failure");
+        foreach (var span in incident.Spans.Where(s => depths.ContainsKey(s.Parent)))
+        {
+            int depth = depths[span.Id] = depths[span.Parent] + 1;
+            double at = (span.BeganAt.ToDateTimeOffset() - began).TotalSeconds;
+            Say(4, string.Create(CultureInfo.InvariantCulture, $"{at,8:0.000} {new string(' ', 2 * (depth - 1))}{span.Name}: ")
+                + Words.Time(span.Took.ToTimeSpan()));
+        }
+
+        foreach (var spread in incident.Spreads.Where(s => s.Ranks > 1))
+        {
+            Say(4, $"{spread.What} of {Whole(spread.Ranks)} ranks: median {Words.Time(spread.Median.ToTimeSpan())}, longest "
+                + $"{Words.Time(spread.Longest.ToTimeSpan())} (rank {Whole(spread.Rank)})");
         }
     }
 

@@ -163,6 +163,9 @@ public sealed record AgentBeat(
     /// <summary>Copies of checkpoints that are whole in the store.</summary>
     public ImmutableArray<StoredTold> Stored { get; init; } = [];
 
+    /// <summary>What the node did for its newest launch. Null: nothing is told, or an older agent's word.</summary>
+    public LaunchTold? Launch { get; init; }
+
     /// <summary>It brings more than how its ranks are.</summary>
     [JsonIgnore]
     public bool Tells => !(Samples.IsEmpty && Checkpoints.IsEmpty && Evaluations.IsEmpty && Notes.IsEmpty && RefusedCheckpoints.IsEmpty

@@ -25,6 +25,9 @@ public sealed record AgentVitals(
 
     /// <summary>How long nobody had answered it before it registered. Null: it was new.</summary>
     public TimeSpan? WithoutContact { get; init; }
+
+    /// <summary>What it last told of a launch. Null: nothing.</summary>
+    public LaunchHeard? Launch { get; init; }
 }
 
 /// <summary>An agent that was heard again by a control plane that had begun anew.</summary>

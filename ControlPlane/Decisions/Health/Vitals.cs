@@ -70,6 +70,7 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
                 Beaten = true,
                 PeerHost = beat.PeerHost,
                 Untold = beat.Untold,
+                Launch = beat.Launch is { } launched ? new LaunchHeard(launched, now) : old?.AgentId == beat.AgentId ? old.Launch : null,
             });
     }
 

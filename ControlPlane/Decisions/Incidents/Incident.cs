@@ -101,6 +101,15 @@ public sealed record Incident(
 
     public ImmutableArray<IncidentPhase> Phases { get; init; } = [];
 
+    /// <summary>W3C trace id of its recovery. Empty: nothing had to be recovered yet, or an older version began it.</summary>
+    public string TraceId { get; init; } = "";
+
+    /// <summary>Until when what nodes did for the launch is waited for. Null: it is not, or all is told.</summary>
+    public DateTimeOffset? LaunchDue { get; init; }
+
+    /// <summary>What nodes and ranks did for the launch. Null: nobody told.</summary>
+    public LaunchAccount? Launch { get; init; }
+
     /// <summary>Whose silence it began with. Empty: no single node's, and in what older versions stored.</summary>
     public string SuspectedNode { get; init; } = "";
 

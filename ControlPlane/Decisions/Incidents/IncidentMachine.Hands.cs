@@ -73,6 +73,12 @@ public static partial class IncidentMachine
             Diagnosis = diagnosis,
             Decision = decision,
             Outcome = null,
+            Phases = [],
+            // One that had been brought back and fails again is another recovery.
+            TraceId = incident.TraceId.Length == 0 || incident.Outcome is not null
+                ? RecoveryTrace.IdOf(incident, failure) : incident.TraceId,
+            LaunchDue = null,
+            Launch = null,
             // What an attempt that got less far told of a step is no more than what is known of it.
             Recorded = [.. incident.Recorded.Concat(recorded).Where(l => l.Step > decision.GoesOnFrom).GroupBy(l => l.Step)
                 .Select(g => g.First()).OrderBy(l => l.Step).Take(LossesKept)],

@@ -111,6 +111,7 @@ public static partial class IncidentMachine
                 GpuHours = took.TotalHours * incident.Ranks,
             },
             Phases = phases,
+            LaunchDue = now + LaunchAccount.WaitedFor,
         };
     }
 

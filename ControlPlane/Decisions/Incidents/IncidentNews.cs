@@ -16,6 +16,10 @@ public abstract record IncidentNews(string Cause)
     /// <param name="Took">From when it failed, as far as that is known, to that step.</param>
     public sealed record Back(string Cause, string Rung, TimeSpan Took) : IncidentNews(Cause);
 
+    /// <summary>All that will be told of a recovery is: its trace is whole.</summary>
+    /// <param name="Of">As it was then, which may be the incident before this one, or this one before it failed again.</param>
+    public sealed record Traced(string Cause, Incident Of) : IncidentNews(Cause);
+
     /// <param name="before">As it was when it was last counted. Null: there was none.</param>
     public static ImmutableArray<IncidentNews> Between(Incident? before, Incident now)
     {
@@ -37,6 +41,19 @@ public abstract record IncidentNews(string Cause)
         {
             var took = outcome.FirstStepAt - (now.HappenedAt ?? now.OpenedAt);
             news.Add(new Back(cause, done.Rung, took > TimeSpan.Zero ? took : TimeSpan.Zero));
+        }
+
+        if (before is { LaunchDue: not null } waited && (now.LaunchDue is null || now.TraceId != waited.TraceId || same is null))
+        {
+            news.Add(new Traced(waited.Diagnosis?.Cause ?? "unknown", same?.TraceId == now.TraceId ? now : waited));
+        }
+        else if (now is { Outcome: not null, LaunchDue: null } && news.Any(n => n is Back))
+        {
+            news.Add(new Traced(cause, now));
+        }
+        else if (now is { State: IncidentState.NeedsHuman, Outcome: null, TakenBy: "" } && same?.State != now.State)
+        {
+            news.Add(new Traced(cause, now));
         }
 
         if (now.State is IncidentState.Closed or IncidentState.NeedsHuman && now.State != same?.State)

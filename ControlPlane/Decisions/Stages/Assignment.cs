@@ -46,6 +46,9 @@ public sealed record Assignment(
     /// <summary>What was done about losses that rose: checkpoints not to go on from, and steps of another rate.</summary>
     public ImmutableArray<LossAct> LossActs { get; init; } = [];
 
+    /// <summary>W3C traceparent of the recovery that the launch is part of; empty: it is part of none.</summary>
+    public string Traceparent { get; init; } = "";
+
     /// <summary>Steps of checkpoints that retention leaves alone.</summary>
     public ImmutableArray<long> Pinned { get; init; } = [];
 }

@@ -133,7 +133,36 @@ internal static class StageIncidents
         Evidence.Of(stage.Watched, gang, failure, NumberOf(stage), seen);
 
     /// <summary>After each decision: what it means for the incident that is open, or whether one begins to be suspected.</summary>
-    public static Decision Follow(Stage before, Decision decision, Observation seen, DateTimeOffset now)
+    public static Decision Follow(Stage before, Decision decision, Observation seen, DateTimeOffset now) =>
+        WithLaunch(Followed(before, decision, seen, now), seen, now);
+
+    /// <summary>
+    /// What nodes did for the launch is taken down once all have told, whatever became of the incident meanwhile: three steps may close it.
+    /// </summary>
+    private static Decision WithLaunch(Decision decision, Observation seen, DateTimeOffset now)
+    {
+        if (decision.Next is not { NewestIncident: { LaunchDue: { } due, Outcome: not null } incident } stage)
+        {
+            return decision;
+        }
+
+        var gang = stage.Phase.GangOrNull;
+        return gang is not null && stage.Phase is Phase.Running && now < due
+            && LaunchAccount.Waits(incident, gang, stage.Attempt, seen.AgentsOf(gang)) ? decision
+            : decision with
+            {
+                Next = stage with
+                {
+                    NewestIncident = incident with
+                    {
+                        LaunchDue = null,
+                        Launch = gang is null ? null : LaunchAccount.Fold(incident, gang, stage.Attempt, seen.AgentsOf(gang)),
+                    },
+                },
+            };
+    }
+
+    private static Decision Followed(Stage before, Decision decision, Observation seen, DateTimeOffset now)
     {
         var stage = decision.Next;
         if (Open(stage) is not { } open)

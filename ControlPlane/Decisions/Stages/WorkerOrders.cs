@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 
 namespace DeepSeekOps.Decisions.Stages;
 
@@ -78,6 +79,8 @@ public static class WorkerOrders
             Registrations = stage.Wish.Work.Registrations,
             LeftOut = BatchOrder.LeftOut(stage.LeftOut, stage.LossActs),
             LossActs = [.. stage.LossActs.Where(a => a.Stands)],
+            Traceparent = stage.NewestIncident is { State: IncidentState.Acting } acting
+                ? RecoveryTrace.Traceparent(acting, stage.Attempt) : "",
             Pinned = CheckpointChoice.LeftAlone(stage.Checkpoints, stage.Wish.Work.KeepCheckpoints),
         };
     }

@@ -65,16 +65,18 @@ public sealed class RankProgram : IDisposable
         }
         else
         {
+            var parts = new RankParts(launch.Traceparent, link);
             using var gang = launch.Roster is null ? null
                 : Gang(launch, GangLayout.Of(launch.Assignment.Plan.Layout, Math.Max(1, launch.Assignment.WorldSize)),
                     RankContext.Of(launch, Environment.ProcessorCount).Device);
             if (gang is not null)
             {
+                parts.Ended("connect");
                 Console.WriteLine($"Between ranks tensors go by {gang.Carrier}."
                     + (gang.Mesh.ExpertNodes is not { } nodes ? ""
                         : $" A token goes once to each of its experts' nodes ({nodes.Across.Ranks} share them), and on from there."));
             }
-            Run(launch, link, TimeProvider.System, gang?.Mesh ?? Mesh.Alone(), stopping);
+            Run(launch, link, TimeProvider.System, gang?.Mesh ?? Mesh.Alone(), stopping, parts);
             gang?.Leave();
         }
     }
@@ -142,7 +144,8 @@ public sealed class RankProgram : IDisposable
         }
     }
 
-    internal static void Run(RankLaunch launch, IRankLink link, TimeProvider clock, Mesh mesh, CancellationToken stopping)
+    internal static void Run(
+        RankLaunch launch, IRankLink link, TimeProvider clock, Mesh mesh, CancellationToken stopping, RankParts? parts = null)
     {
         var began = Stopwatch.GetTimestamp();
         var assignment = launch.Assignment;
@@ -171,7 +174,8 @@ public sealed class RankProgram : IDisposable
         using var leaving = link.Regrouping.Register(() => mesh.Calls.Abort("the rank is to leave its gang"));
         link.Progress(RankState.Starting, "loading", assignment.ResumeFrom?.Step ?? 0);
         using var memory = Memory(launch, link);
-        using var loop = new StageLoop(assignment, link, clock, rank, mesh, memory);
+        using var loop = new StageLoop(assignment, link, clock, rank, mesh, memory, parts);
+        parts?.Ended("build");
         Console.WriteLine($"{assignment.Attempt.Stage}: model and data ready after {Stopwatch.GetElapsedTime(began).TotalSeconds:F2} s");
         stopping.ThrowIfCancellationRequested();
         loop.Run();

@@ -47,6 +47,7 @@ public sealed partial class StageLoop
         }
         Volatile.Write(ref _startedFrom, _position.Step);
         _copies?.Begin();
+        _parts?.Ended("restore");
         _link.Progress(RankState.Training, "preparing", _position.Step);
         using var scope = NewDisposeScope();
         try

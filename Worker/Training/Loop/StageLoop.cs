@@ -34,6 +34,7 @@ public sealed partial class StageLoop : IDisposable
     private readonly StateKeeping _keeping;
     private readonly StepRecorder _recorder;
     private readonly StepJournal? _journal; // the first rank's
+    private readonly RankParts? _parts;
     private double? _peakTflops;
     private Position _position = Position.Start;
     private readonly StepChanges _changes;
@@ -49,8 +50,10 @@ public sealed partial class StageLoop : IDisposable
 
     /// <param name="memory">Where a rank of a gang keeps its newest states; null: nowhere.</param>
     internal StageLoop(
-        Assignment assignment, IRankLink link, TimeProvider clock, RankContext rank, Mesh mesh, StateMemory? memory = null)
+        Assignment assignment, IRankLink link, TimeProvider clock, RankContext rank, Mesh mesh, StateMemory? memory = null,
+        RankParts? parts = null)
     {
+        _parts = parts;
         (_assignment, _plan, _link, _clock) = (assignment, assignment.Plan, link, clock);
         var trace = new StepTrace(rank.Device.type == DeviceType.CUDA ? () => cuda.synchronize() : () => { });
         _recorder = new StepRecorder(link, trace, rank, mesh.World);
@@ -148,6 +151,7 @@ public sealed partial class StageLoop : IDisposable
             {
                 Save();
             }
+            _parts?.Ended("measure");
         }
         else
         {
@@ -218,6 +222,7 @@ public sealed partial class StageLoop : IDisposable
         _link.Progress(RankState.Training, result.Phase, _position.Step);
         // First where it outlives the agent: a checkpoint of this step may be durable before the agent has read the report.
         _journal?.Add(sample);
+        _parts?.Last("first step");
         _link.Sample(sample);
         if (result.ExpertLoad is { } load)
         {

@@ -89,6 +89,30 @@ public sealed class BeatLimitTests
         Assert.Contains("launchSeconds.load", Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail, StringComparison.Ordinal);
     }
 
+    /// <summary>What is told of a launch is for people to look at: no beat is lost for it.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("garbage")]
+    [InlineData("00-00000000000000000000000000000000-b7ad6b7169203331-01")]
+    [InlineData("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01")]
+    [InlineData("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01")]
+    [InlineData("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'; DROP TABLE runs; --")]
+    public void A_traceparent_that_is_none_belongs_to_no_trace_and_its_beat_is_taken(string traceparent)
+    {
+        var beat = Beat(0);
+        Assert.Null(beat.ToRecord().Launch);
+        beat.Launch = new LaunchTold { Attempt = 1, Traceparent = traceparent };
+        Assert.Null(beat.ToRecord().Launch);
+        beat.Launch.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        var part = new LaunchPart { Rank = 3, What = "restore", Ago = new Duration { Seconds = 5 }, Took = new Duration { Seconds = 2 } };
+        beat.Launch.Parts.Add([part, new LaunchPart { What = "end what is left" }]);
+        var told = beat.ToRecord().Launch!;
+        Assert.Equal(("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"), (told.Trace, told.Span));
+        Assert.Equal([(3, TimeSpan.FromSeconds(5)), (null, TimeSpan.Zero)], told.Parts.Select(p => (p.Rank, p.Ago)));
+        beat.Launch.Parts.Add(Enumerable.Repeat(part, 1_024));
+        Assert.Contains("launch.parts", Assert.Throws<RpcException>(() => beat.ToRecord()).Status.Detail, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(315_576_000_000)]
     [InlineData(317_088_000)]

@@ -24,7 +24,7 @@ public sealed class RecoverySpansTests
     public void A_recovery_is_one_trace_whose_parts_follow_each_other()
     {
         var incident = Back("spans-a");
-        var spans = Heard(() => RecoverySpans.Tell(incident, new IncidentNews.Back("rank exited", "in place", TimeSpan.FromSeconds(7))));
+        var spans = Heard(() => RecoverySpans.Tell(new IncidentNews.Traced("rank exited", incident)));
         var whole = Assert.Single(spans, s => s.DisplayName == "recovery");
         Assert.Null(whole.Parent);
         Assert.Equal((Began.UtcDateTime, TimeSpan.FromSeconds(7)), (whole.StartTimeUtc, whole.Duration));
@@ -40,18 +40,18 @@ public sealed class RecoverySpansTests
     [Fact]
     public void One_that_nobody_could_bring_back_is_an_error_and_what_follows_a_recovery_is_no_second_trace()
     {
-        var handed = new IncidentNews.Came("rank exited", IncidentState.NeedsHuman);
         var given = Back("spans-b") with
         {
+            State = IncidentState.NeedsHuman,
             Outcome = null,
             Phases = [],
             Sentence = "It fails at every launch.",
             Steps = [new IncidentStep(Began.AddSeconds(9), IncidentState.NeedsHuman, "")],
         };
-        var error = Assert.Single(Heard(() => RecoverySpans.Tell(given, handed)));
+        var error = Assert.Single(Heard(() => RecoverySpans.Tell(new IncidentNews.Traced("rank exited", given))));
         Assert.Equal((ActivityStatusCode.Error, "It fails at every launch.", TimeSpan.FromSeconds(9)),
             (error.Status, error.StatusDescription, error.Duration));
-        Assert.Empty(Heard(() => RecoverySpans.Tell(Back("spans-b"), handed)));
+        Assert.Empty(Heard(() => RecoverySpans.Tell(new IncidentNews.Came("rank exited", IncidentState.NeedsHuman))));
     }
 
     [Fact]
@@ -69,13 +69,13 @@ public sealed class RecoverySpansTests
             sent.TrySetResult(context.Request.Path == "/v1/traces" ? body.ToArray() : []);
         });
         await collector.StartAsync(TestContext.Current.CancellationToken);
-        Assert.Null(TraceExport.Begin());
+        Assert.Empty(TelemetryExport.Begin());
         Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT", $"http://127.0.0.1:{port}");
         Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
-        TracerProvider? provider;
+        TracerProvider[] providers;
         try
         {
-            provider = TraceExport.Begin();
+            providers = TelemetryExport.Begin();
         }
         finally
         {
@@ -83,10 +83,8 @@ public sealed class RecoverySpansTests
             Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_PROTOCOL", null);
         }
 
-        using (provider)
-        {
-            RecoverySpans.Tell(Back("spans-c"), new IncidentNews.Back("rank exited", "in place", TimeSpan.FromSeconds(7)));
-        }
+        RecoverySpans.Tell(new IncidentNews.Traced("rank exited", Back("spans-c")));
+        Array.ForEach(providers, provider => provider.Dispose());
 
         // Texts of a protobuf message stand in it as they are.
         string words = Encoding.Latin1.GetString(await sent.Task.WaitAsync(TestContext.Current.CancellationToken));

@@ -33,8 +33,27 @@ public sealed class IncidentNewsTests
     {
         var closed = Acting with { State = IncidentState.Closed };
         var second = Acting with { Number = 2, State = IncidentState.NeedsHuman };
-        Assert.Equal([new IncidentNews.Decided("rank exited", "in place"), new IncidentNews.Came("rank exited", IncidentState.NeedsHuman)],
+        Assert.Equal(
+            [new IncidentNews.Decided("rank exited", "in place"), new IncidentNews.Traced("rank exited", second),
+                new IncidentNews.Came("rank exited", IncidentState.NeedsHuman)],
             IncidentNews.Between(closed, second));
+    }
+
+    /// <summary>Once it is whole; also where it is only seen afterwards that it was, or where the next failure came before.</summary>
+    [Fact]
+    public void A_recovery_is_traced_once_whatever_comes_between()
+    {
+        var acting = Acting with { TraceId = "0af7651916cd43dd8448eb211c80319c" };
+        var back = IncidentMachine.Began(acting, 5, [], Began.AddSeconds(7));
+        var whole = back with { LaunchDue = null };
+        Assert.Equal([new IncidentNews.Traced("rank exited", whole)], IncidentNews.Between(back, whole));
+        Assert.Empty(IncidentNews.Between(whole, whole with { State = IncidentState.Verifying, Sentence = "other words" }));
+        Assert.Equal(["Back", "Traced"], IncidentNews.Between(acting, whole).Select(n => n.GetType().Name));
+        var again = back with { Outcome = null, LaunchDue = null, TraceId = "1af7651916cd43dd8448eb211c80319c" };
+        Assert.Equal([new IncidentNews.Traced("rank exited", back)], IncidentNews.Between(back, again));
+        Assert.Contains(new IncidentNews.Traced("rank exited", back), IncidentNews.Between(back, again with { Number = 2 }));
+        var taken = acting with { State = IncidentState.NeedsHuman, TakenBy = "ann" };
+        Assert.DoesNotContain(IncidentNews.Between(acting, taken), n => n is IncidentNews.Traced);
     }
 
     [Fact]

@@ -33,7 +33,7 @@ public sealed class WireKindTests
         none: () => "none", hello: _ => "hello", ready: _ => "ready", progress: _ => "progress", pulse: _ => "pulse", done: _ => "done",
         failed: _ => "failed", leftGang: _ => "left_gang", prepared: _ => "prepared", sample: _ => "sample", checkpoint: _ => "checkpoint",
         evaluation: _ => "evaluation", expertLoad: _ => "expert_load", resumed: _ => "resumed", refused: _ => "refused", note: _ => "note",
-        trace: _ => "trace", stored: _ => "stored",
+        trace: _ => "trace", stored: _ => "stored", part: _ => "part",
         reference: _ => "reference", collectives: _ => "collectives", bench: _ => "bench", forming: _ => "forming"));
 
     [Fact]
