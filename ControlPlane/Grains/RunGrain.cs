@@ -28,6 +28,7 @@ internal sealed partial class RunGrain(
     private long? published;
     private bool unpublished;
     private IGrainTimer? timer;
+    private bool tickAsked;
 
     private Run? Run => engine.Run;
 
@@ -183,6 +184,7 @@ internal sealed partial class RunGrain(
 
     private async Task Turn(CancellationToken cancellation)
     {
+        tickAsked = false;
         try
         {
             await Carry(engine.Tick(), cancellation);
@@ -319,7 +321,15 @@ internal sealed partial class RunGrain(
     private RunView View() => engine.View(cluster.Simulated, clock.GetUtcNow())
         ?? throw new InvalidOperationException($"There is no run {Name} to show.");
 
-    private void AskForTick() => this.AsReference<IRunGrain>().Tick().Ignore();
+    /// <summary>Once while one is asked for that has not begun.</summary>
+    private void AskForTick()
+    {
+        if (!tickAsked)
+        {
+            tickAsked = true;
+            this.AsReference<IRunGrain>().Tick().Ignore();
+        }
+    }
 
     private IStageGrain StageOf(StageId stage) => GrainFactory.GetGrain<IStageGrain>(stage.ToString());
 }

@@ -32,6 +32,7 @@ internal sealed partial class StageGrain(
     private Incident? incidentTold;
     private Incident? incidentCounted;
     private IGrainTimer? timer;
+    private bool tickAsked;
 
     private StageId Id => StageId.Parse(this.GetPrimaryKeyString());
 
@@ -152,6 +153,8 @@ internal sealed partial class StageGrain(
 
     private async Task Turn(CancellationToken cancellation)
     {
+        // What comes from here on may be too late for this turn, and asks for the next.
+        tickAsked = false;
         if (!standing.Speaks())
         {
             // Perhaps it goes on elsewhere: what would be done by what is remembered here is over.
@@ -373,5 +376,16 @@ internal sealed partial class StageGrain(
 
     private IClusterGrain ClusterOf() => GrainFactory.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
-    private void AskForTick() => this.AsReference<IStageGrain>().Tick().Ignore();
+    /// <summary>
+    /// Once while one is asked for that has not begun: of a gang that starts or breaks each of hundreds of agents has news, and a turn looks
+    /// at all of it.
+    /// </summary>
+    private void AskForTick()
+    {
+        if (!tickAsked)
+        {
+            tickAsked = true;
+            this.AsReference<IStageGrain>().Tick().Ignore();
+        }
+    }
 }
