@@ -19,7 +19,10 @@ namespace DeepSeekOps.ControlPlane.Cli.Verbs;
 internal static class HostVerbs
 {
     /// <summary>Each node is an agent process of this machine, each rank one with libtorch in it, some 200 MB.</summary>
-    private const int LocalNodesMax = 64;
+    private const int LocalNodesByItself = 64;
+
+    /// <summary>Whoever asks for more has another worker program, or a larger machine.</summary>
+    private const int LocalNodesMax = 256;
     private const int LocalRanksMax = 64;
 
     private const int HighestPort = 65_535;
@@ -212,7 +215,7 @@ internal static class HostVerbs
             var spec = file is null ? null
                 : PipelineText.Parse(await FileLooks.ReadText(file, PipelineSubmission.BytesMax, cancellation)).Spec;
             var asked = spec?.Stages.Select(spec.ResourcesOf).ToList() ?? [];
-            return (Math.Clamp(asked.Select(r => r.Nodes).Append(LocalChoice.UsualNodes).Max(), 1, LocalNodesMax),
+            return (Math.Clamp(asked.Select(r => r.Nodes).Append(LocalChoice.UsualNodes).Max(), 1, LocalNodesByItself),
                 Math.Clamp(asked.Select(r => r.RanksPerNode).Append(1).Max(), 1, LocalRanksMax));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or BadInputException)

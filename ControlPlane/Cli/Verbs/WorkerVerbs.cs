@@ -123,7 +123,8 @@ internal static class WorkerVerbs
 
     private static async Task<int> Start(Terminal terminal, string[] arguments)
     {
-        var start = new ProcessStartInfo(WorkerProgram.DotnetHost(), [Found(), .. arguments])
+        string[] words = [.. WorkerProgram.Command(Found()), .. arguments];
+        var start = new ProcessStartInfo(words[0], words[1..])
         {
             RedirectStandardOutput = terminal.Interactive, RedirectStandardError = true,
         };

@@ -26,7 +26,8 @@ internal sealed class GeneratingProcess : IGeneratingPod
     public static GeneratingProcess Start(string program)
     {
         var utf8 = new UTF8Encoding(false);
-        var start = new ProcessStartInfo(WorkerProgram.DotnetHost(), [program, "generate", "--stream"])
+        string[] words = [.. WorkerProgram.Command(program), "generate", "--stream"];
+        var start = new ProcessStartInfo(words[0], words[1..])
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
             StandardInputEncoding = utf8, StandardOutputEncoding = utf8, StandardErrorEncoding = utf8,

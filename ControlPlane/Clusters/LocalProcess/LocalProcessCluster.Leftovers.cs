@@ -21,7 +21,7 @@ public sealed partial class LocalProcessCluster
             {
                 if (await AskToEnd(left, cancellation))
                 {
-                    ended.Add(ToSeen(Pods[left.Key]));
+                    ended.Add(ToSeen(Pods[left.Key], []));
                     Note(left.Key, Pods[left.Key] with { DeletedAt = _clock.GetUtcNow() });
                 }
             }

@@ -60,9 +60,11 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         await _changing.WaitAsync(cancellation);
         try
         {
-            Look();
-            var shown = Pods.Where(p => p.Value.DeletedAt is null).Select(p => ToSeen(p.Value)).ToImmutableArray();
-            var nodes = Enumerable.Range(0, _options.Nodes).Select(i => ToNode($"node-{i}", shown)).ToImmutableArray();
+            var halted = Look();
+            var shown = Pods.Where(p => p.Value.DeletedAt is null).Select(p => ToSeen(p.Value, halted)).ToImmutableArray();
+            var ended = shown.Where(p => p.Phase == PodPhase.Exited).DistinctBy(p => p.Node).ToDictionary(p => p.Node.Name);
+            var nodes = Enumerable.Range(0, _options.Nodes).Select(i => $"node-{i}")
+                .Select(name => ToNode(name, ended.GetValueOrDefault(name))).ToImmutableArray();
             return new ClusterSnapshot(nodes, shown, _clock.GetUtcNow()) { Stopping = _stopping };
         }
         finally
@@ -191,7 +193,7 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         string[] arguments =
         [
             "-c", "umask 077; log=$1; shift; exec \"$@\" >>\"$log\" 2>&1", "dsops-agent", Path.Combine(folder, AgentOutput.FileName),
-            WorkerProgram.DotnetHost(), program, "agent", "--node", node, "--run", gang.Stage.Run, "--stage", gang.Stage.Stage,
+            .. WorkerProgram.Command(program), "agent", "--node", node, "--run", gang.Stage.Run, "--stage", gang.Stage.Stage,
             "--gang", gang.Number.ToString(CultureInfo.InvariantCulture), "--pod-dir", folder,
             "--control-file", Path.GetFullPath(Path.Combine(_options.DataDirectory, "control-plane.json")),
             .. _options.AgentArguments,
@@ -210,8 +212,10 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
     }
 
     /// <summary>Brings what we know up to what is: agents that ended, and those whose start we did not live to write down.</summary>
-    private void Look()
+    /// <returns>Agents that live and are stopped.</returns>
+    private HashSet<ProcessIdentity> Look()
     {
+        var halted = new HashSet<ProcessIdentity>();
         foreach (string folder in _unwritten.Where(Pods.ContainsKey).ToImmutableArray())
         {
             Note(folder, Pods[folder]);
@@ -221,8 +225,13 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         foreach (var (folder, pod) in Pods.Where(p => p.Value.DeletedAt is null && p.Value.EndedAt is null).ToImmutableArray())
         {
             var agent = pod.Agent ?? ProcessTable.WithArgument(folder).FirstOrDefault();
-            if (agent is not null && ProcessTable.Alive(agent))
+            if (agent is not null && ProcessTable.Look(agent) is var life and not Life.Gone)
             {
+                if (life == Life.Halted)
+                {
+                    halted.Add(agent);
+                }
+
                 if (pod.Agent is null)
                 {
                     Note(folder, pod with { Agent = agent });
@@ -246,6 +255,8 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
                 _deaths[pod.Node] = (reason, now, _clock.GetTimestamp());
             }
         }
+
+        return halted;
     }
 
     /// <summary>Nothing is begun that is not written down.</summary>
@@ -272,7 +283,8 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
             _unwritten.Add(folder);
         }
     }
-    private PodSeen ToSeen(LocalPod pod) => new(
+
+    private PodSeen ToSeen(LocalPod pod, HashSet<ProcessIdentity> halted) => new(
         pod.Id, new NodeId(pod.Node),
         (_stopping, pod) switch
         {
@@ -285,12 +297,12 @@ public sealed partial class LocalProcessCluster : ITrainingCluster, IDisposable
         pod.Agent?.Pid, pod.ExitCode, pod.Reason)
     {
         Said = pod.Said.IsDefault ? [] : pod.Said,
-        Halted = pod is { EndedAt: null, Agent: { } agent } && ProcessTable.Halted(agent),
+        Halted = pod is { EndedAt: null, Agent: { } agent } && halted.Contains(agent),
     };
 
-    private NodeSeen ToNode(string name, ImmutableArray<PodSeen> pods)
+    /// <param name="ended">The first pod on it that is over.</param>
+    private NodeSeen ToNode(string name, PodSeen? ended)
     {
-        var ended = pods.FirstOrDefault(p => p.Node.Name == name && p.Phase == PodPhase.Exited);
         var (health, reason, until) = (_stopping, ended) switch
         {
             (true, _) => (NodeHealth.NotReady, "the local cluster is stopping", default(GangId?)),

@@ -1,3 +1,4 @@
+using System.Buffers.Text;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Runtime.InteropServices;
@@ -9,6 +10,15 @@ namespace DeepSeekOps.ControlPlane.Clusters.LocalProcess;
 /// <param name="Boot">/proc/sys/kernel/random/boot_id.</param>
 internal sealed record ProcessIdentity(int Pid, long StartTicks, string Boot);
 
+internal enum Life
+{
+    Gone,
+    Runs,
+
+    /// <summary>SIGSTOP, or a debugger holds it.</summary>
+    Halted,
+}
+
 /// <summary>What /proc says of processes, and signals to them.</summary>
 internal static partial class ProcessTable
 {
@@ -17,6 +27,9 @@ internal static partial class ProcessTable
     public const int SigTerm = 15;
 
     private const int NoHang = 1;
+
+    /// <summary>Of /proc/PID/stat: 52 numbers of at most 20 digits, and a name of 15 bytes or, of a kernel thread, 63.</summary>
+    private const int StatBytesMost = 2048;
 
     /// <summary>PF_KTHREAD among the flags of /proc/PID/stat.</summary>
     private const uint KernelThread = 0x0020_0000;
@@ -27,11 +40,12 @@ internal static partial class ProcessTable
         Read(pid) is { Alive: true } p ? new ProcessIdentity(pid, p.StartTicks, Boot) : null;
 
     /// <summary>False for a process that is gone, for another one under its pid, and for one that only waits to be reaped.</summary>
-    public static bool Alive(ProcessIdentity process) =>
-        process.Boot == Boot && Read(process.Pid) is { Alive: true } p && p.StartTicks == process.StartTicks;
+    public static bool Alive(ProcessIdentity process) => Look(process) is not Life.Gone;
 
-    /// <summary>SIGSTOP, or a debugger holds it.</summary>
-    public static bool Halted(ProcessIdentity process) => Alive(process) && Read(process.Pid) is { Halted: true };
+    /// <summary>Of hundreds of processes each look counts: one read says it all.</summary>
+    public static Life Look(ProcessIdentity process) =>
+        process.Boot == Boot && Read(process.Pid) is { Alive: true } p && p.StartTicks == process.StartTicks
+            ? p.Halted ? Life.Halted : Life.Runs : Life.Gone;
 
     /// <summary>
     /// The agent, and all that live in the session it leads: its ranks, also when the agent itself is gone. The kernel does not
@@ -95,10 +109,11 @@ internal static partial class ProcessTable
 
     private static (bool Alive, bool Halted, bool Kernel, int Session, long StartTicks)? Read(int pid)
     {
-        string text;
+        Span<byte> bytes = stackalloc byte[StatBytesMost];
         try
         {
-            text = File.ReadAllText($"/proc/{pid}/stat");
+            using var file = File.OpenHandle($"/proc/{pid}/stat");
+            bytes = bytes[..RandomAccess.Read(file, bytes, 0)];
         }
         // A process that ends while its file is read gives ESRCH, which is an IOException too.
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -107,10 +122,26 @@ internal static partial class ProcessTable
         }
 
         // "pid (name) state ppid pgrp session ...": the name may hold spaces and brackets.
-        string[] fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
-        return (fields[0] is not ("Z" or "X"), fields[0] is "T" or "t",
-            (uint.Parse(fields[6], CultureInfo.InvariantCulture) & KernelThread) != 0,
-            int.Parse(fields[3], CultureInfo.InvariantCulture), long.Parse(fields[19], CultureInfo.InvariantCulture));
+        if (bytes.IsEmpty)
+        {
+            return null;
+        }
+
+        ReadOnlySpan<byte> rest = bytes[(bytes.LastIndexOf((byte)')') + 2)..];
+        byte state = rest[0];
+        return (state is not ((byte)'Z' or (byte)'X'), state is (byte)'T' or (byte)'t', ((uint)Field(rest, 6) & KernelThread) != 0,
+            (int)Field(rest, 3), Field(rest, 19));
+    }
+
+    /// <summary>A number of those that spaces part.</summary>
+    private static long Field(ReadOnlySpan<byte> fields, int number)
+    {
+        for (; number > 0; number--)
+        {
+            fields = fields[(fields.IndexOf((byte)' ') + 1)..];
+        }
+
+        return Utf8Parser.TryParse(fields, out long value, out _) ? value : 0;
     }
 
     [LibraryImport("libc", EntryPoint = "kill")]

@@ -19,8 +19,9 @@ internal static class TestProcess
     /// <exception cref="IOException">It could not be tested; the message says why.</exception>
     public static async Task<NodeFigures> Run(string program, string folder, int ranks, TimeProvider clock, CancellationToken cancellation)
     {
-        var start = new ProcessStartInfo(WorkerProgram.DotnetHost(),
-            [program, "validate", "--folder", folder, "--ranks", ranks.ToString(CultureInfo.InvariantCulture)])
+        string[] words = [.. WorkerProgram.Command(program), "validate", "--folder", folder,
+            "--ranks", ranks.ToString(CultureInfo.InvariantCulture)];
+        var start = new ProcessStartInfo(words[0], words[1..])
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
         };

@@ -27,7 +27,8 @@ internal static class WorkerLook
         string program, StoreAccess? store, TimeProvider clock, CancellationToken cancellation)
     {
         var facts = new WorkerFacts { Path = program, Driver = DriverVersion(), DriverGpus = DriverGpus() };
-        var start = new ProcessStartInfo(WorkerProgram.DotnetHost(), [program, "examine", .. Arguments(store)])
+        string[] words = [.. WorkerProgram.Command(program), "examine", .. Arguments(store)];
+        var start = new ProcessStartInfo(words[0], words[1..])
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
         };

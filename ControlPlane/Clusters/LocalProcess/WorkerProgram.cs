@@ -16,7 +16,7 @@ internal static class WorkerProgram
     private const string FileName = "dsops-worker.dll";
 
     /// <param name="baseDirectory">Where the control plane's own program lies.</param>
-    /// <param name="named">Value of <see cref="Variable"/>: a file, where the two usual places do not apply.</param>
+    /// <param name="named">Value of <see cref="Variable"/>: a file, which comes before the two usual places.</param>
     /// <exception cref="FileNotFoundException">Nowhere; the message names the places and the fix.</exception>
     public static string Find(string baseDirectory, string? named)
     {
@@ -27,11 +27,15 @@ internal static class WorkerProgram
             Path.Combine(folder, "worker", FileName),
             Path.GetFullPath(Path.Combine(folder, "..", "..", "Worker", Path.GetFileName(folder), FileName)),
         ];
-        string[] all = named is { Length: > 0 } ? [.. places, Path.GetFullPath(named)] : places;
+        string[] all = named is { Length: > 0 } ? [Path.GetFullPath(named), .. places] : places;
         return all.FirstOrDefault(File.Exists) ?? throw new FileNotFoundException(
             $"The worker program is missing: {string.Join(", ", all)} do not exist. Build it with 'dotnet build -c Release Worker', "
             + $"or set {Variable} to the path of {FileName}.");
     }
+
+    /// <summary>Its first words: an assembly is run by the dotnet that runs this process, whatever else is named runs itself.</summary>
+    public static string[] Command(string program) =>
+        Path.GetExtension(program) == ".dll" ? [DotnetHost(), program] : [program];
 
     /// <summary>The dotnet that runs this very process: another one on the path might not have our runtime.</summary>
     public static string DotnetHost()

@@ -157,11 +157,11 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         var agent = ProcessTable.Identify(Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods)))!;
         Assert.False(Assert.Single((await cluster.Observe(Cancelled)).Pods).Halted);
         ProcessTable.Signal(agent, 19);
-        await Until(() => ProcessTable.Halted(agent));
+        await Until(() => ProcessTable.Look(agent) is Life.Halted);
         var pod = Assert.Single((await cluster.Observe(Cancelled)).Pods);
         Assert.Equal((PodPhase.Running, true), (pod.Phase, pod.Halted));
         ProcessTable.Signal(agent, 18);
-        await Until(() => !ProcessTable.Halted(agent));
+        await Until(() => ProcessTable.Look(agent) is not Life.Halted);
         Assert.True(await cluster.DeletePods(Gang(1).Id, [], "test", Cancelled));
     }
 
@@ -215,7 +215,7 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         var agent = ProcessTable.Identify(Pid(Assert.Single((await cluster.Observe(Cancelled)).Pods)))!;
         ProcessTable.Signal(agent, 19); // SIGSTOP: it says nothing until it is woken
         // A SIGTERM that comes before the stop has taken hold ends a program that is not yet ready to hear it.
-        await Until(() => ProcessTable.Halted(agent));
+        await Until(() => ProcessTable.Look(agent) is Life.Halted);
         var stop = cluster.Stop("test", Cancelled);
         Assert.True((await cluster.Observe(Cancelled).WaitAsync(TimeSpan.FromSeconds(20), Cancelled)).Stopping);
         Assert.False(stop.IsCompleted);
@@ -251,6 +251,16 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
         var error = Assert.Throws<FileNotFoundException>(() => WorkerProgram.Find("/nowhere/ControlPlane/release/", null));
         Assert.Contains("/nowhere/Worker/release/dsops-worker.dll", error.Message, StringComparison.Ordinal);
         Assert.Contains("dotnet build -c Release Worker", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_worker_program_that_is_named_comes_first_and_runs_by_itself_where_it_is_no_assembly()
+    {
+        string named = Path.GetTempFileName();
+        Assert.Equal(named, WorkerProgram.Find(AppContext.BaseDirectory, named));
+        Assert.Equal([named], WorkerProgram.Command(named));
+        Assert.Equal([WorkerProgram.DotnetHost(), "/opt/dsops-worker.dll"], WorkerProgram.Command("/opt/dsops-worker.dll"));
+        File.Delete(named);
     }
 
     private static GangGrant Gang(int number) => new(Stage, number, [new NodeId("node-0")], 1, TimeProvider.System.GetUtcNow());
