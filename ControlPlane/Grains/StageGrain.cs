@@ -377,8 +377,8 @@ internal sealed partial class StageGrain(
     private IClusterGrain ClusterOf() => GrainFactory.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
     /// <summary>
-    /// Once while one is asked for that has not begun: of a gang that starts or breaks each of hundreds of agents has news, and a turn looks
-    /// at all of it.
+    /// Once while one is asked for that has not begun: of a gang that starts or breaks each of hundreds of agents has news, and a turn
+    /// looks at all of it.
     /// </summary>
     private void AskForTick()
     {

@@ -14,6 +14,7 @@ var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
     ["failures"] = () => FailureBenchmark.Run(args),
     ["gangs"] = GangBenchmark.Run,
     ["kubernetes"] = KubernetesBenchmark.Run,
+    ["load"] = () => LoadBenchmark.Run(args),
     ["lost-nodes"] = LostNodesBenchmark.Run,
     ["outage"] = () => OutageBenchmark.Run(args),
     ["placement"] = PlacementBenchmark.Run,
@@ -36,7 +37,7 @@ if (args.Any(a => a is "--help" or "-h" or "-?"))
 // Options, each with a value, are of the benchmark that reads them; what is long or asks for a folder only runs when it is named.
 string[] named = [.. args.TakeWhile(a => !a.StartsWith("--", StringComparison.Ordinal))];
 string[] names = named.Length > 0 ? named : [.. known.Keys.Where(
-    name => name is not ("chaos" or "data" or "outage" or "failures" or "drills" or "spike-drill" or "queue-starts"))];
+    name => name is not ("chaos" or "data" or "load" or "outage" or "failures" or "drills" or "spike-drill" or "queue-starts"))];
 if (Array.Find(names, name => !known.ContainsKey(name)) is { } unknown)
 {
     Console.Error.WriteLine($"There is no benchmark '{unknown}'; there are {string.Join(", ", known.Keys)}.");

@@ -19,9 +19,8 @@ internal sealed partial class Dsops : IAsyncDisposable
 
     private readonly StringBuilder output = new();
     private readonly string[] devArguments;
-    private Process? dev;
-
     private readonly string folder, verb;
+    private Process? dev;
 
     /// <summary>What is started, before its verb.</summary>
     private readonly string[] program = ["dotnet", Program];
@@ -83,6 +82,8 @@ internal sealed partial class Dsops : IAsyncDisposable
     /// <param name="launcher">The words that start it, given the folder that its data directory is made in.</param>
     public static Task<Dsops> ServeBy(Func<string, string[]> launcher, params string[] arguments) =>
         Start("serve", arguments, launcher: launcher);
+
+    public static Task<Dsops> DevBy(Func<string, string[]> launcher, params string[] words) => Start("dev", words, launcher: launcher);
 
     /// <param name="prepare">Given its data directory, before it starts.</param>
     public static Task<Dsops> StartOn(Action<string> prepare, params string[] devArguments) => Start("dev", devArguments, prepare);
