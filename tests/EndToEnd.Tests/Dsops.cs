@@ -83,8 +83,6 @@ internal sealed partial class Dsops : IAsyncDisposable
     public static Task<Dsops> ServeBy(Func<string, string[]> launcher, params string[] arguments) =>
         Start("serve", arguments, launcher: launcher);
 
-    public static Task<Dsops> DevBy(Func<string, string[]> launcher, params string[] words) => Start("dev", words, launcher: launcher);
-
     /// <param name="prepare">Given its data directory, before it starts.</param>
     public static Task<Dsops> StartOn(Action<string> prepare, params string[] devArguments) => Start("dev", devArguments, prepare);
 
