@@ -20,10 +20,17 @@ internal static class RecoverySpans
     private static readonly ActivitySource Ranks = new(RankName);
 
     /// <param name="news">Of one whose trace is whole it is told.</param>
-    public static void Tell(IncidentNews news)
+    /// <param name="log">What the log says of it is said within the trace.</param>
+    public static void Tell(IncidentNews news, Action<Incident>? log = null)
     {
-        if (news is not IncidentNews.Traced { Of: var incident } || !Source.HasListeners())
+        if (news is not IncidentNews.Traced { Of: var incident })
         {
+            return;
+        }
+
+        if (!Source.HasListeners())
+        {
+            log?.Invoke(incident);
             return;
         }
 
@@ -32,7 +39,7 @@ internal static class RecoverySpans
         Activity.Current = null;
         try
         {
-            Tell(incident, RecoveryTrace.Of(incident));
+            Tell(incident, RecoveryTrace.Of(incident), log);
         }
         finally
         {
@@ -40,7 +47,7 @@ internal static class RecoverySpans
         }
     }
 
-    private static void Tell(Incident incident, ImmutableArray<RecoverySpan> spans)
+    private static void Tell(Incident incident, ImmutableArray<RecoverySpan> spans, Action<Incident>? log)
     {
         var trace = ActivityTraceId.CreateFromString(RecoveryTrace.IdOf(incident));
         foreach (var (span, whole) in spans.Select((span, at) => (span, at == 0)))
@@ -52,6 +59,7 @@ internal static class RecoverySpans
             if (activity is null && whole)
             {
                 // The whole is not sampled.
+                log?.Invoke(incident);
                 return;
             }
 
@@ -61,6 +69,11 @@ internal static class RecoverySpans
                 activity.SetStartTime(span.Began.UtcDateTime).Start();
                 SpanId(activity) = span.Id;
                 Describe(activity, span, incident, whole);
+                if (whole)
+                {
+                    log?.Invoke(incident);
+                }
+
                 activity.SetEndTime((span.Began + span.Took).UtcDateTime);
             }
         }

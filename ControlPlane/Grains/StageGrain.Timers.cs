@@ -29,6 +29,9 @@ internal sealed partial class StageGrain
     [LoggerMessage(Level = LogLevel.Information, Message = "{Stage} is {Phase}: {Reason}")]
     private partial void LogReason(Decisions.StageId stage, string phase, string reason);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Stage}, incident {Number}: {Sentence}")]
+    private partial void LogIncident(Decisions.StageId stage, int number, string sentence);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "The tick of {Stage} did not end; the next one goes on")]
     private partial void LogTickFailed(Exception failed, Decisions.StageId stage);
 

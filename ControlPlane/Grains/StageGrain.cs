@@ -326,7 +326,10 @@ internal sealed partial class StageGrain(
             var news = IncidentNews.Between(incidentCounted, incident);
             incidentCounted = incident;
             GrainMeter.Count(news);
-            Array.ForEach([.. news], RecoverySpans.Tell);
+            foreach (var one in news)
+            {
+                RecoverySpans.Tell(one, of => LogIncident(Id, of.Number, of.Sentence));
+            }
         }
     }
 

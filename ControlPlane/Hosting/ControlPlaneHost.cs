@@ -298,6 +298,7 @@ public static class ControlPlaneHost
         logging.AddFilter("Orleans.Runtime.Silo", LogLevel.Error);
         logging.AddFilter("System.Net.Http", LogLevel.Warning);
         logging.AddProvider(file);
+        logging.AddLogExport();
         if (!options.Timeline)
         {
             logging.AddJsonConsole();

@@ -1,14 +1,16 @@
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.ControlPlane.Grains;
 using OpenTelemetry;
+using OpenTelemetry.Logs;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
 /// <summary>
-/// Sends each recovery's trace by OTLP where the environment says to whom, in OpenTelemetry's own words (OTEL_EXPORTER_OTLP_*,
-/// OTEL_SERVICE_NAME; OTEL_TRACES_EXPORTER=none: to nobody). Without them nothing is made and nothing is sent.
+/// Sends each recovery's trace, and the log, by OTLP where the environment says to whom, in OpenTelemetry's own words
+/// (OTEL_EXPORTER_OTLP_*, OTEL_SERVICE_NAME; OTEL_TRACES_EXPORTER=none and OTEL_LOGS_EXPORTER=none: to nobody). Without them nothing is
+/// made and nothing is sent.
 /// </summary>
 internal static class TelemetryExport
 {
@@ -32,6 +34,17 @@ internal static class TelemetryExport
         Provider(RecoverySpans.Name, ""), Provider(RecoverySpans.AgentName, "-agent"), Provider(RecoverySpans.RankName, "-rank"),
     ];
 
+    /// <summary>What stands in the log goes there too, with the trace that it was said in.</summary>
+    public static void AddLogExport(this ILoggingBuilder logging)
+    {
+        if (!string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Endpoint))
+            && Environment.GetEnvironmentVariable("OTEL_LOGS_EXPORTER") is not "none")
+        {
+            // Made by the container it is let go by it, and sends what it still has.
+            logging.Services.AddSingleton<ILoggerProvider>(_ => new Logs());
+        }
+    }
+
     private static bool Wanted() => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Endpoint))
         && Environment.GetEnvironmentVariable("OTEL_TRACES_EXPORTER") is not "none";
 
@@ -43,6 +56,24 @@ internal static class TelemetryExport
         string name = Environment.GetEnvironmentVariable(ServiceName) is { Length: > 0 } own ? own : DefaultName;
         return ResourceBuilder.CreateDefault().AddEnvironmentVariableDetector()
             .AddService($"{name}{kind}", serviceVersion: ProgramVersion.Text);
+    }
+
+    /// <summary>
+    /// In a factory of its own, since OpenTelemetry reads its variables from the configuration of what it is added to, and this program's
+    /// has none of the environment. What is worth a line the factory outside has decided.
+    /// </summary>
+    private sealed class Logs : ILoggerProvider
+    {
+        private readonly ILoggerFactory _factory = LoggerFactory.Create(logging => logging.SetMinimumLevel(LogLevel.Trace)
+            .AddOpenTelemetry(options =>
+            {
+                options.IncludeFormattedMessage = true;
+                options.SetResourceBuilder(Resource("")).AddOtlpExporter();
+            }));
+
+        public ILogger CreateLogger(string categoryName) => _factory.CreateLogger(categoryName);
+
+        public void Dispose() => _factory.Dispose();
     }
 
     private sealed class Traces(TracerProvider[] all) : IDisposable

@@ -22,6 +22,8 @@ internal sealed class OtlpReceiver : IDisposable
 
     public ConcurrentQueue<Span> Spans { get; } = [];
 
+    public ConcurrentQueue<Log> Logs { get; } = [];
+
     /// <summary>All that came, as it was: texts of a protobuf message stand in it as they are.</summary>
     public ConcurrentQueue<byte[]> Bodies { get; } = [];
 
@@ -47,7 +49,7 @@ internal sealed class OtlpReceiver : IDisposable
         }
     }
 
-    /// <summary>Numbers of fields: opentelemetry-proto, collector and trace v1.</summary>
+    /// <summary>Numbers of fields: opentelemetry-proto, collector, trace and logs v1.</summary>
     private void Take(string path, Message request)
     {
         foreach (var of in request.Messages(1))
@@ -60,6 +62,10 @@ internal sealed class OtlpReceiver : IDisposable
                     Spans.Enqueue(new Span(service, one.Hex(1), one.Hex(2), one.Hex(4), one.Text(5), one.Time(7), one.Time(8),
                         Attributes(one, 9)));
                 }
+                else if (path == "/v1/logs")
+                {
+                    Logs.Enqueue(new Log(service, one.Hex(9), one.Hex(10), one.Messages(5).Single().Text(1)));
+                }
             }
         }
     }
@@ -71,6 +77,9 @@ internal sealed class OtlpReceiver : IDisposable
     public sealed record Span(
         string Service, string Trace, string Id, string Parent, string Name, DateTimeOffset Began, DateTimeOffset Ended,
         Dictionary<string, string> Attributes);
+
+    /// <param name="Trace">That it was said in; empty: in none.</param>
+    public sealed record Log(string Service, string Trace, string Span, string Text);
 
     /// <summary>A protobuf message of which only the numbers of fields are known.</summary>
     private sealed class Message

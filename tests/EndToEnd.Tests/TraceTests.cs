@@ -15,7 +15,7 @@ public sealed class TraceTests
         await using var dsops = await Dsops.StartIn(
             [
                 $"OTEL_EXPORTER_OTLP_ENDPOINT={collector.Address}", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-                "OTEL_BSP_SCHEDULE_DELAY=200",
+                "OTEL_BSP_SCHEDULE_DELAY=200", "OTEL_BLRP_SCHEDULE_DELAY=200",
             ],
             "--nodes", "2", "--ranks-per-node", "2");
         await dsops.Submit(TinyPipeline.Gang("traced", 60));
@@ -73,6 +73,14 @@ public sealed class TraceTests
         string why = await dsops.Answer("why", "traced", "--incident", "1");
         Assert.Contains($"trace {trace}: who did what", why, StringComparison.Ordinal);
         Assert.Contains("rank 1:", why, StringComparison.Ordinal);
+
+        // The log went there too, and what it says of the recovery was said within the trace.
+        const string begins = "traced/pretrain, incident 1: ";
+        var said = await Eventually.Get("the log has reached the collector", Eventually.Patience,
+            () => Task.FromResult(collector.Logs.FirstOrDefault(l => l.Text.StartsWith(begins, StringComparison.Ordinal))),
+            () => string.Join('\n', collector.Logs));
+        Assert.Equal(("dsops", trace, whole.Id), (said.Service, said.Trace, said.Span));
+        Assert.Contains(collector.Logs, l => l.Trace.Length == 0 && l.Text.Contains("traced/pretrain is", StringComparison.Ordinal));
 
         string token = dsops.Token;
         Assert.Equal(0, await dsops.Stop());
