@@ -23,6 +23,17 @@ internal static class SideBySide
     /// </summary>
     public static async Task Same(Dsops dsops, string disturbed, long beyond)
     {
+        long last = await SameWeights(dsops, disturbed, beyond);
+        var (calm, shaken) = (await OutageDrill.Losses(dsops, "calm"), await OutageDrill.Losses(dsops, disturbed));
+        var steps = Enumerable.Range(1, (int)last).Select(step => (long)step).ToList();
+        Assert.All(steps, step => Assert.NotNull(calm.GetValueOrDefault(step)));
+        Assert.Equal(steps.Select(step => (step, calm[step])), steps.Select(step => (step, shaken.GetValueOrDefault(step, "none"))));
+    }
+
+    /// <summary>The same of the weights alone.</summary>
+    /// <returns>The step whose weights were compared.</returns>
+    public static async Task<long> SameWeights(Dsops dsops, string disturbed, long beyond)
+    {
         await Durable(dsops, disturbed, beyond);
         await Cancel(dsops, disturbed);
         // What was saved because it was cancelled is at a step where nobody else saves.
@@ -30,12 +41,8 @@ internal static class SideBySide
         await dsops.Submit(TinyPipeline.Pretraining("calm", TinyPipeline.WithoutEnd, Every, keep: 1_000));
         await Durable(dsops, "calm", last);
         await Cancel(dsops, "calm");
-
-        var (calm, shaken) = (await OutageDrill.Losses(dsops, "calm"), await OutageDrill.Losses(dsops, disturbed));
-        var steps = Enumerable.Range(1, (int)last).Select(step => (long)step).ToList();
-        Assert.All(steps, step => Assert.NotNull(calm.GetValueOrDefault(step)));
-        Assert.Equal(steps.Select(step => (step, calm[step])), steps.Select(step => (step, shaken.GetValueOrDefault(step, "none"))));
         Assert.Equal(Weights(dsops, "calm", last), Weights(dsops, disturbed, last));
+        return last;
     }
 
     private static Task<JsonNode> Durable(Dsops dsops, string run, long step) =>
