@@ -126,8 +126,9 @@ internal sealed class StateMemory : IDisposable
         }
         (deciding.Attempt.Attempt, deciding.ResumeFrom) = (0, null);
         deciding.Ranks.Clear();
-        // Which checkpoints are kept decides no number.
+        // Which checkpoints are kept decides no number, nor does the trace that the launch is part of.
         deciding.PinnedSteps.Clear();
+        deciding.Traceparent = "";
         return SHA256.HashData([.. new RankLaunch { Assignment = deciding, Rank = rank }.ToByteArray(),
             .. MemoryMarshal.AsBytes<int>([part.Pipeline, part.Expert, part.Tensor])]);
     }

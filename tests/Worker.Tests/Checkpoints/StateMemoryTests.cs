@@ -78,7 +78,13 @@ public sealed class StateMemoryTests : IDisposable
             using var other = Open(change);
             Assert.Empty(other.Steps);
         }
-        using var again = Open(l => (l.Assignment.Attempt.Attempt, l.Assignment.ResumeFrom) = (2, new CheckpointRef { Step = 1 }));
+        // A recovery's launch is another attempt, with another checkpoint to go on from, others to leave alone, and a trace.
+        using var again = Open(l =>
+        {
+            (l.Assignment.Attempt.Attempt, l.Assignment.ResumeFrom) = (2, new CheckpointRef { Step = 1 });
+            l.Assignment.PinnedSteps.Add(1);
+            (l.Traceparent, l.Assignment.Traceparent) = ("00-1-2-01", "00-1-3-01");
+        });
         Assert.Equal([1L], again.Steps);
     }
 
