@@ -20,6 +20,9 @@ public sealed class LogQueries(OpsConnections connections, ChangeFeed feed)
 {
     private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(2);
 
+    /// <summary>Of a gang of thousands something is written all the time; who reads along sees new lines twice a second.</summary>
+    private static readonly TimeSpan LookAfter = TimeSpan.FromMilliseconds(500);
+
     private const int TailMax = 50_000;
 
     /// <summary>The last lines that match, oldest first.</summary>
@@ -45,34 +48,63 @@ public sealed class LogQueries(OpsConnections connections, ChangeFeed feed)
     /// <summary>The last lines, then each new one as it arrives; of later attempts too when the query names none.</summary>
     public async IAsyncEnumerable<StoredLine> Follow(LogQuery query, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var next = new Dictionary<(string Stage, int Attempt, int Rank), long>();
-        bool first = true;
+        Dictionary<Printer, long>? next = null;
         await foreach (bool _ in feed.Follow(query.Run, LookAgain, cancellation))
         {
-            var lines = first ? await Tail(query, cancellation) : await Newer(query, next, cancellation);
-            first = false;
+            List<StoredLine> lines;
+            if (next is null)
+            {
+                // Before the last lines are read: what comes between the two is in one of them. Ranks that have none among the last are
+                // known too, or all that they ever printed would be new.
+                next = await Ends(query, cancellation);
+                lines = await Tail(query, cancellation);
+            }
+            else
+            {
+                lines = await Newer(query, next, cancellation);
+            }
+
             foreach (var line in lines)
             {
-                next[(line.Stage, line.Attempt, line.Rank)] = line.Number + 1;
+                var printer = new Printer(line.Stage, line.Attempt, line.Rank);
+                next[printer] = Math.Max(next.GetValueOrDefault(printer), line.Number + 1);
                 yield return line;
             }
+
+            await Task.Delay(LookAfter, cancellation);
         }
     }
 
-    private async Task<List<StoredLine>> Newer(
-        LogQuery query, Dictionary<(string Stage, int Attempt, int Rank), long> next, CancellationToken cancellation)
+    /// <summary>Where the lines of each rank end that are there.</summary>
+    private async Task<Dictionary<Printer, long>> Ends(LogQuery query, CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        var heads = await Matching(context, query)
-            .Select(c => new { c.Stage, c.Attempt, c.Rank, c.FirstLine, c.Lines }).ToListAsync(cancellation);
+        return await Matching(context, query).GroupBy(c => new { c.Stage, c.Attempt, c.Rank })
+            .Select(g => new { g.Key, End = g.Max(c => c.FirstLine + c.Lines) })
+            .ToDictionaryAsync(e => new Printer(e.Key.Stage, e.Key.Attempt, e.Key.Rank), e => e.End, cancellation);
+    }
+
+    private async Task<List<StoredLine>> Newer(LogQuery query, Dictionary<Printer, long> next, CancellationToken cancellation)
+    {
+        var behind = (await Ends(query, cancellation)).Where(e => e.Value > next.GetValueOrDefault(e.Key)).ToList();
+        await using var context = connections.Context();
         var lines = new List<StoredLine>();
-        foreach (var head in heads.Where(h => h.FirstLine + h.Lines > next.GetValueOrDefault((h.Stage, h.Attempt, h.Rank))))
+        foreach (var launch in behind.GroupBy(e => (e.Key.Stage, e.Key.Attempt)))
         {
-            var chunk = await context.LogChunks.SingleAsync(c => c.Run == query.Run && c.Stage == head.Stage && c.Attempt == head.Attempt
-                && c.Rank == head.Rank && c.FirstLine == head.FirstLine, cancellation);
-            lines.AddRange(LinesOf(chunk, query.Contains).Where(l => l.Number >= next.GetValueOrDefault((l.Stage, l.Attempt, l.Rank))));
+            int[] ranks = [.. launch.Select(e => e.Key.Rank)];
+            // Ranks that print print alike: what of one rank lies behind this and is known is little.
+            long from = launch.Min(e => next.GetValueOrDefault(e.Key));
+            var chunks = Matching(context, query).Where(c => c.Stage == launch.Key.Stage && c.Attempt == launch.Key.Attempt
+                && ranks.Contains(c.Rank) && c.FirstLine + c.Lines > from);
+            await foreach (var chunk in chunks.AsAsyncEnumerable().WithCancellation(cancellation))
+            {
+                long known = next.GetValueOrDefault(new Printer(chunk.Stage, chunk.Attempt, chunk.Rank));
+                lines.AddRange(LinesOf(chunk, query.Contains).Where(l => l.Number >= known));
+            }
         }
 
+        // Also where no line has the text that is looked for.
+        behind.ForEach(e => next[e.Key] = e.Value);
         return [.. lines.OrderBy(l => l.Line.At).ThenBy(l => l.Rank).ThenBy(l => l.Number)];
     }
 
@@ -103,4 +135,6 @@ public sealed class LogQueries(OpsConnections connections, ChangeFeed feed)
                 $"({chunk.Lines} lines that were kept here are damaged in the database and cannot be read)", Error: true)];
         }
     }
+
+    private readonly record struct Printer(string Stage, int Attempt, int Rank);
 }

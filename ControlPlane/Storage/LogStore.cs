@@ -12,11 +12,12 @@ public sealed record LogLine(DateTimeOffset At, string Text, bool Error);
 /// <summary>Keeps what ranks print, of every attempt: evidence outlives recovery.</summary>
 public sealed class LogStore(WriteLanes lanes, ChangeFeed feed)
 {
-    // A batch that is sent again after a lost reply begins at the same line and changes nothing.
+    // A batch that is sent again after a lost reply begins at the same line, and has those more that were printed since.
     private const string Insert = """
         INSERT INTO log_chunk (run, stage, attempt, rank, first_line, lines, node, first_at, body)
         VALUES (@run, @stage, @attempt, @rank, @first, @lines, @node, @at, @body)
-        ON CONFLICT (run, stage, attempt, rank, first_line) DO NOTHING
+        ON CONFLICT (run, stage, attempt, rank, first_line) DO UPDATE SET lines = excluded.lines, body = excluded.body
+        WHERE excluded.lines > log_chunk.lines
         """;
 
     public async Task Append(
