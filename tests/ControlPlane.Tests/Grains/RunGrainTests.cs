@@ -1,5 +1,6 @@
 using DeepSeekOps.ControlPlane.Grains;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Recipes;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
@@ -118,6 +119,53 @@ public sealed class RunGrainTests
 
         Assert.Contains(agent.Orders, o => o is WorkerOrder.RestartRanks);
         Assert.True(first!.BeatEvery <= TimeSpan.FromMilliseconds(50), $"next beat in {first.BeatEvery}");
+    }
+
+    [Fact]
+    public async Task News_of_a_hundred_beats_during_a_turn_asks_for_one_more_and_later_news_for_the_next()
+    {
+        const int News = 100;
+        await using var world = await World.Begin();
+        await world.Run("mini").Submit(TestPipelines.Of("mini", ("pretrain", 4000)), Ct);
+        await world.Until("mini", v => v.Stages[0].State == "running");
+        var agent = world.AgentOf("pretrain");
+        var grain = world.Grains.GetGrain<IStageGrain>(agent.Stage.ToString());
+        // The clock stands still: no timer makes a turn beside those that are asked for. This is one that can be waited for.
+        Task Turn() => grain.Cast<IRemindable>().ReceiveReminder("tick", default);
+        await Turn();
+        int looks = 0;
+        var (begun, held) = (new TaskCompletionSource(), new TaskCompletionSource());
+        world.Cluster.BeforeLook = () =>
+        {
+            Interlocked.Increment(ref looks);
+            begun.TrySetResult();
+            return held.Task;
+        };
+        Task<WorkerReply> Tell(int number) => grain.Heartbeat(agent.Beat() with
+        {
+            Evaluations = [new Evaluation("heldout_loss", number, null, null, 1, number, world.Clock.GetUtcNow(), 1)],
+        });
+        await Tell(1);
+        await begun.Task;
+        for (int i = 2; i <= News; i++)
+        {
+            await Tell(i);
+        }
+
+        held.SetResult();
+        // Calls are taken in turn: after this one all are made that were asked for.
+        await Turn();
+        // The held turn, the one after what it wrote, the one more and this one; the cluster's own look may be among them.
+        Assert.InRange(looks, 3, 6);
+        Assert.True((await grain.Heartbeat(agent.Beat())).Acknowledged >= agent.Sequence - 1, "all of it is decided on");
+
+        await Tell(News + 1);
+        long last = agent.Sequence;
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        while ((await grain.Heartbeat(agent.Beat())).Acknowledged < last)
+        {
+            Assert.True(watch.Elapsed < TimeSpan.FromMinutes(5), "later news asked for no turn");
+        }
     }
 
     [Fact]

@@ -23,6 +23,9 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
     /// <summary>While set, the cluster cannot be asked.</summary>
     public bool Blind { get; set; }
 
+    /// <summary>What each look at the cluster waits for.</summary>
+    public Func<Task> BeforeLook { get; set; } = () => Task.CompletedTask;
+
     /// <summary>Why no pod can be made; null: they can.</summary>
     public string? Refuses { get; set; }
 
@@ -45,8 +48,9 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
 
     public ImmutableArray<ScriptedAgent> Alive => [.. Agents.Where(a => a.Alive)];
 
-    public Task<ClusterSnapshot> Observe(CancellationToken cancellation)
+    public async Task<ClusterSnapshot> Observe(CancellationToken cancellation)
     {
+        await BeforeLook();
         if (Blind)
         {
             throw new HttpRequestException("the cluster does not answer");
@@ -56,7 +60,7 @@ internal sealed class ScriptedCluster(TimeProvider clock, params string[] nodes)
             ImmutableDictionary<string, string>.Empty));
         var pods = Agents.Where(a => !a.Removed).Select(a => new PodSeen(a.Gang, a.Node, a.Alive ? PodPhase.Running : PodPhase.Exited,
             a.Pid, a.ExitCode, ""));
-        return Task.FromResult(new ClusterSnapshot([.. seen], [.. pods], clock.GetUtcNow()));
+        return new ClusterSnapshot([.. seen], [.. pods], clock.GetUtcNow());
     }
 
     public Task CreatePods(GangGrant gang, CancellationToken cancellation)
