@@ -10,8 +10,8 @@ namespace DeepSeekOps.Benchmarks;
 
 /// <summary>
 /// An open page of the dashboard without a browser: it is loaded, its circuit is begun over a WebSocket as blazor.web.js does, and each
-/// batch that the server draws is acknowledged; calls of JavaScript are answered with nothing. What is not played: the requests for points
-/// of charts.
+/// batch that the server draws is acknowledged; calls of JavaScript are answered with nothing. A run's page asks for its charts' points as
+/// charts/board.js does.
 /// </summary>
 internal sealed partial class Circuit(Dsops dsops, Calls calls, string page) : IDisposable
 {
@@ -23,7 +23,8 @@ internal sealed partial class Circuit(Dsops dsops, Calls calls, string page) : I
     /// <summary>Of JSCallResultType: a reference to an object is wanted, such as a module.</summary>
     private const long WantsReference = 1;
 
-    private static readonly string[] Pages = ["/", $"/runs/{LoadRun.Name}", "/cluster", "/incidents"];
+    private static readonly string RunPage = $"/runs/{LoadRun.Name}";
+    private static readonly string[] Pages = ["/", RunPage, "/cluster", "/incidents"];
 
     private readonly ClientWebSocket socket = new();
     private readonly List<byte> received = [];
@@ -67,14 +68,24 @@ internal sealed partial class Circuit(Dsops dsops, Calls calls, string page) : I
         await Send(Encoding.UTF8.GetBytes("{\"protocol\":\"blazorpack\",\"version\":1}\u001e"), ending);
         await Handshake(ending);
         await Invoke("0", "StartCircuit", ending, $"{dsops.Http}/", $"{dsops.Http}{page}", $"[{string.Join(',', markers)}]", state);
+        using var closed = CancellationTokenSource.CreateLinkedTokenSource(ending);
+        var charts = page == RunPage ? new PageCharts(dsops, calls).Follow(http, cookies, closed.Token) : Task.CompletedTask;
         using var pings = new Timer(_ => _ = Send([2, 0x91, Ping], CancellationToken.None), null, 10_000, 10_000);
         long last = Stopwatch.GetTimestamp();
-        await foreach (object?[] message in Messages(ending))
+        try
         {
-            last = await Take(name, message, last, ending);
-        }
+            await foreach (object?[] message in Messages(ending))
+            {
+                last = await Take(name, message, last, ending);
+            }
 
-        calls.Fail(name, "the circuit ended");
+            calls.Fail(name, "the circuit ended");
+        }
+        finally
+        {
+            await closed.CancelAsync();
+            await charts;
+        }
     }
 
     private async Task<long> Take(string name, object?[] message, long last, CancellationToken ending)

@@ -63,14 +63,17 @@ internal static class LoadBenchmark
         return at < 0 ? otherwise : at + 1 < args.Length ? args[at + 1] : throw new ArgumentException($"{name} wants a value.");
     }
 
-    /// <summary>Each step that was made, but the last that was on its way, is in the ledger; nobody was ended or launched again.</summary>
+    /// <summary>
+    /// Each step and checkpoint that was told, but the last that was on its way, is in the ledger, and so are the lines that were printed;
+    /// nobody was ended or launched again.
+    /// </summary>
     public static async Task Dropped(LoadRun load)
     {
         long told = load.Gang.Told;
         await Eventually.Is("all that was told is durable", TimeSpan.FromMinutes(1), () => Task.FromResult(load.Gang.Untold <= 2),
             () => Table.Say($"{load.Gang.Untold} are not"));
-        var losses = await OutageDrill.Losses(load.Dsops, LoadRun.Name);
-        Table.None("steps without a loss in the ledger", (int)Enumerable.Range(1, (int)told - 2).Count(s => !losses.ContainsKey(s)));
+        BlackoutBenchmark.Print(await load.Lost(1, told - 2));
+        Table.None("lines that wait at their agents", load.Gang.Answered.Values.Sum(a => load.Gang.With(() => a.Printed.Waiting)));
         Table.None("agents launched again", load.Gang.Launched - load.Agents);
         Table.None("attempts beside the first", load.Gang.Attempts.Count - 1);
         Table.None("ranks ended or told to", load.Gang.Ended.Count);

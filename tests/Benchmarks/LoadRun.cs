@@ -1,8 +1,17 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json.Nodes;
 using DeepSeekOps.EndToEnd.Tests;
 
 namespace DeepSeekOps.Benchmarks;
+
+/// <summary>What agents told and the ledger has not.</summary>
+/// <param name="Steps">Those that it has not exactly once.</param>
+/// <param name="Lines">That were said to be stored, of the first ranks of a few nodes.</param>
+internal sealed record LostReports(IReadOnlyList<long> Steps, IReadOnlyList<long> Checkpoints, long Lines)
+{
+    public bool Nothing => Steps.Count == 0 && Checkpoints.Count == 0 && Lines == 0;
+}
 
 /// <summary>A real `dsops dev` on loopback, in its own process, and a gang of scripted agents in ours that it has launched.</summary>
 internal sealed class LoadRun : IAsyncDisposable
@@ -13,6 +22,9 @@ internal sealed class LoadRun : IAsyncDisposable
     private const int RanksPerNode = 8;
     private const int SequenceLength = 64;
     private const int Steps = 100_000;
+
+    /// <summary>Each is asked for all of its lines.</summary>
+    private const int NodesWhoseLinesAreCounted = 8;
 
     private static readonly TimeSpan Within = TimeSpan.FromMinutes(4);
 
@@ -41,10 +53,10 @@ internal sealed class LoadRun : IAsyncDisposable
             var dsops = await Dsops.DevBy(
                 own =>
                 {
-                    gang = new ScriptedGang(calls, Path.Combine(own, "dsops"), "DSOPS_WORKER",
+                    gang = new ScriptedGang(calls, Path.Combine(own, "dsops"),
                         Path.GetFullPath(Path.Combine(release, "Worker/release/dsops-worker.dll")));
                     // As people have it: compiled again where it is hot.
-                    return ["env", "-u", "DOTNET_TC_CallCountThreshold", "-u", "DOTNET_TieredPGO", "dotnet",
+                    return ["env", "-u", "DOTNET_TC_CallCountThreshold", "-u", "DOTNET_TieredPGO", $"DSOPS_WORKER={gang.Program}", "dotnet",
                         Path.GetFullPath(Path.Combine(release, "ControlPlane/release/dsops.dll"))];
                 },
                 ["--nodes", Say(agents), "--ranks-per-node", Say(RanksPerNode), .. database]);
@@ -66,6 +78,29 @@ internal sealed class LoadRun : IAsyncDisposable
         return (process.TotalProcessorTime.TotalSeconds, process.WorkingSet64 / (double)(1 << 20));
     }
 
+    /// <summary>Of the steps from one to another, both of which were told.</summary>
+    public async Task<LostReports> Lost(long from, long to)
+    {
+        string csv = await Text($"series/export.csv?run={Name}&stage={Stage}&names=loss");
+        var steps = csv.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(line => line.Split(','))
+            .Where(c => c[5].Trim().Length > 0).CountBy(c => long.Parse(c[2], CultureInfo.InvariantCulture)).ToDictionary();
+        var saved = (await Ask($"v1/runs/{Name}/checkpoints"))["checkpoints"]!.AsArray().Select(c => (long)c!["step"]!).ToHashSet();
+        long lines = 0;
+        foreach (var (rank, stored, _) in Gang.Answered.Values.Select(a => Gang.With(() => a.Printed)).OrderBy(p => p.Rank)
+            .Take(NodesWhoseLinesAreCounted))
+        {
+            var kept = (await Ask(Table.Say($"v1/runs/{Name}/logs?rank={rank}&tail=2000")))["entries"]!.AsArray()
+                .Select(e => (long?)e!["line"] ?? 0).Where(n => n < stored).Distinct();
+            lines += stored - kept.LongCount();
+        }
+
+        long[] all = [.. Enumerable.Range((int)from, (int)(to - from + 1))];
+        return new LostReports([.. all.Where(s => steps.GetValueOrDefault(s) != 1)],
+            [.. all.Where(s => s % Agent.SaveEvery == 0 && !saved.Contains(s))], lines);
+    }
+
+    public async Task<JsonNode> Ask(string path) => JsonNode.Parse(await Text(path))!;
+
     public async ValueTask DisposeAsync()
     {
         // Without its agents there is nobody who could save, and nobody to wait for.
@@ -74,12 +109,19 @@ internal sealed class LoadRun : IAsyncDisposable
         Directory.Delete(folder, recursive: true);
     }
 
+    private async Task<string> Text(string path)
+    {
+        using var http = new HttpClient { BaseAddress = new Uri(Dsops.Http) };
+        http.DefaultRequestHeaders.Authorization = new("Bearer", Dsops.Token);
+        return await http.GetStringAsync(new Uri(path, UriKind.Relative));
+    }
+
     private static string Say(int number) => number.ToString(CultureInfo.InvariantCulture);
 
     private async Task Submit()
     {
         int batch = Agents * RanksPerNode;
-        string text = TinyPipeline.Pretraining(Name, Steps, everySteps: Steps)
+        string text = TinyPipeline.Pretraining(Name, Steps, everySteps: Agent.SaveEvery)
             .Replace("nodes: 1, ranksPerNode: 1", $"nodes: {Agents}, ranksPerNode: {RanksPerNode}", StringComparison.Ordinal)
             .Replace("kind: pretraining", "kind: pretraining\n    parallelism: {expert: 8}", StringComparison.Ordinal)
             .Replace("batchSize: {from: 8, to: 8, over: 0}",

@@ -3,6 +3,7 @@ using DeepSeekOps.Benchmarks;
 // `dotnet run -c Release --project tests/Benchmarks -- NAME…`; without a name: all of them.
 var known = new SortedDictionary<string, Func<Task>>(StringComparer.Ordinal)
 {
+    ["blackout"] = () => BlackoutBenchmark.Run(args),
     ["blips"] = BlipBenchmark.Run,
     ["checkpoint"] = CheckpointBenchmark.Run,
     ["chaos"] = () => ChaosBenchmark.Run(args),
@@ -36,8 +37,8 @@ if (args.Any(a => a is "--help" or "-h" or "-?"))
 
 // Options, each with a value, are of the benchmark that reads them; what is long or asks for a folder only runs when it is named.
 string[] named = [.. args.TakeWhile(a => !a.StartsWith("--", StringComparison.Ordinal))];
-string[] names = named.Length > 0 ? named : [.. known.Keys.Where(
-    name => name is not ("chaos" or "data" or "load" or "outage" or "failures" or "drills" or "spike-drill" or "queue-starts"))];
+string[] names = named.Length > 0 ? named : [.. known.Keys.Where(name => name is not (
+    "blackout" or "chaos" or "data" or "load" or "outage" or "failures" or "drills" or "spike-drill" or "queue-starts"))];
 if (Array.Find(names, name => !known.ContainsKey(name)) is { } unknown)
 {
     Console.Error.WriteLine($"There is no benchmark '{unknown}'; there are {string.Join(", ", known.Keys)}.");

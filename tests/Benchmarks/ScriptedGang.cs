@@ -1,6 +1,9 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using DeepSeekOps.Contracts.Worker.V1;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -14,14 +17,12 @@ namespace DeepSeekOps.Benchmarks;
 /// </summary>
 internal sealed class ScriptedGang : IDisposable
 {
-    private const int Protocol = 1;
-
-    private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(200);
 
     private readonly string folder = Directory.CreateTempSubdirectory("dsops-scripted-").FullName;
     private readonly CancellationTokenSource ending = new();
     private readonly ConcurrentDictionary<string, Task> played = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, TimeSpan> heard = new(StringComparer.Ordinal);
     private readonly Calls calls;
     private readonly string controlFile;
     private readonly Lock gate = new();
@@ -29,15 +30,17 @@ internal sealed class ScriptedGang : IDisposable
     private GrpcChannel? channel;
     private string address = "";
     private long? trainsSince;
+    private long listensSince = Stopwatch.GetTimestamp();
     private int formed;
 
-    /// <param name="variable">Where the control plane finds its worker program: this gang's stand-in.</param>
-    public ScriptedGang(Calls calls, string dataDirectory, string variable, string worker)
+    /// <param name="dataDirectory">Of the control plane that launches it.</param>
+    /// <param name="worker">The real worker, for whatever else than an agent is asked of it.</param>
+    public ScriptedGang(Calls calls, string dataDirectory, string worker)
     {
         this.calls = calls;
         controlFile = Path.Combine(dataDirectory, "control-plane.json");
-        string program = Path.Combine(folder, "agent");
-        File.WriteAllText(program, $$"""
+        Program = Path.Combine(folder, "agent");
+        File.WriteAllText(Program, $$"""
             #!/bin/sh
             [ "$1" = agent ] || exec dotnet '{{worker}}' "$@"
             { echo "$DSOPS_AGENT_TOKEN"; printf '%s\n' "$@"; } > '{{folder}}/'$$.aside
@@ -47,15 +50,17 @@ internal sealed class ScriptedGang : IDisposable
             """);
         if (!OperatingSystem.IsWindows())
         {
-            File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+            File.SetUnixFileMode(Program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         }
 
-        Environment.SetEnvironmentVariable(variable, program);
         watch = Watch();
     }
 
-    /// <summary>Nobody reaches anybody: calls fail at once, as they do when a network is gone.</summary>
-    public bool Parted { get; set; }
+    /// <summary>The stand-in: what the control plane is to take for its worker program.</summary>
+    public string Program { get; }
+
+    /// <summary>Nodes whose calls reach nobody.</summary>
+    public ImmutableHashSet<string> Parted { get; set; } = [];
 
     public int Agents => played.Count(p => !p.Value.IsCompleted);
 
@@ -64,15 +69,105 @@ internal sealed class ScriptedGang : IDisposable
 
     public int Formed => formed;
 
+    /// <summary>Those that were ever answered, by node.</summary>
+    public ConcurrentDictionary<string, Agent> Answered { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Where the agent is that tells of the steps.</summary>
+    public string FirstNode { get; private set; } = "";
+
     /// <summary>Orders to end, and stand-ins that were ended: each is work lost.</summary>
     public ConcurrentQueue<string> Ended { get; } = [];
 
     public ConcurrentDictionary<int, bool> Attempts { get; } = [];
 
-    /// <summary>The newest step that rank 0 has told, and those of it that nobody has said to be durable.</summary>
+    /// <summary>The newest step that rank 0 has told, and what of it, and of its checkpoints, nobody has said to be durable.</summary>
     public long Told { get; private set; }
 
     public int Untold { get; private set; }
+
+    /// <summary>Since <see cref="Listen"/>: when each agent was answered first by somebody who decides.</summary>
+    public IReadOnlyCollection<TimeSpan> Heard => [.. heard.Values];
+
+    public void Listen()
+    {
+        listensSince = Stopwatch.GetTimestamp();
+        heard.Clear();
+    }
+
+    public bool IsParted(string node) => Parted.Contains(node);
+
+    /// <summary>What agents know of themselves is asked and changed by one at a time.</summary>
+    public T With<T>(Func<T> look)
+    {
+        lock (gate)
+        {
+            return look();
+        }
+    }
+
+    public void With(Action change)
+    {
+        lock (gate)
+        {
+            change();
+        }
+    }
+
+    public HeartbeatRequest Beat(Agent agent)
+    {
+        lock (gate)
+        {
+            long step = trainsSince is { } since ? (long)Stopwatch.GetElapsedTime(since).TotalSeconds : 0;
+            if (agent.Ranks.Contains(0))
+            {
+                (FirstNode, Told) = (agent.Node, step);
+            }
+
+            return agent.Beat(step);
+        }
+    }
+
+    public void Obey(Agent agent, WorkerReply reply)
+    {
+        lock (gate)
+        {
+            Answered[agent.Node] = agent;
+            agent.Acknowledge(reply.Acknowledged);
+            Untold = agent.Ranks.Contains(0) ? agent.Untold : Untold;
+            if (reply.Undecided.Length == 0)
+            {
+                heard.TryAdd(agent.Node, Stopwatch.GetElapsedTime(listensSince));
+            }
+
+            if (reply.Read is { } read)
+            {
+                agent.Read(read);
+            }
+
+            Obey(agent, reply.Order);
+        }
+    }
+
+    /// <summary>To where the control plane says that it is.</summary>
+    public WorkerService.WorkerServiceClient Client()
+    {
+        lock (gate)
+        {
+            string now = Address() ?? throw new RpcException(new Status(StatusCode.Unavailable, "there is no control plane"));
+            if (channel is null || now != address)
+            {
+                channel?.Dispose();
+                // As a network has them: each agent has a connection of its own on machines; here some share one.
+                channel = GrpcChannel.ForAddress(now, new GrpcChannelOptions
+                {
+                    HttpHandler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true }, DisposeHttpClient = true,
+                });
+                address = now;
+            }
+
+            return new WorkerService.WorkerServiceClient(channel);
+        }
+    }
 
     public void Dispose()
     {
@@ -96,37 +191,6 @@ internal sealed class ScriptedGang : IDisposable
         }
     }
 
-    private WorkerService.WorkerServiceClient Client()
-    {
-        if (Parted)
-        {
-            throw new RpcException(new Status(StatusCode.Unavailable, "the network is parted"));
-        }
-
-        lock (gate)
-        {
-            string? now = File.Exists(controlFile)
-                ? (string?)System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(controlFile))?["grpc"] : null;
-            if (now is null)
-            {
-                throw new RpcException(new Status(StatusCode.Unavailable, "there is no control plane"));
-            }
-
-            if (channel is null || now != address)
-            {
-                channel?.Dispose();
-                // As a network has them: each agent has a connection of its own on machines; here some share one.
-                channel = GrpcChannel.ForAddress(now, new GrpcChannelOptions
-                {
-                    HttpHandler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true }, DisposeHttpClient = true,
-                });
-                address = now;
-            }
-
-            return new WorkerService.WorkerServiceClient(channel);
-        }
-    }
-
     private async Task Play(string file)
     {
         string[] told = File.ReadAllLines(file);
@@ -136,97 +200,50 @@ internal sealed class ScriptedGang : IDisposable
         {
             Run = Of("--run"), Stage = Of("--stage"), Attempt = int.Parse(Of("--gang"), CultureInfo.InvariantCulture),
         });
-        var token = new Metadata { { "authorization", $"Bearer {told[0]}" } };
-        bool registered = false;
-        var lastContact = Stopwatch.StartNew();
-        // Whoever begins together does not beat together.
-        await Task.Delay(TimeSpan.FromMilliseconds(1000 * (pid % 97) / 97), ending.Token)
-            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        while (!ending.IsCancellationRequested && agent.Order is not Order.KindOneofCase.Stop)
+        await new AgentContact(this, agent, pid, told[0], calls).Run(ending.Token);
+    }
+
+    private string? Address()
+    {
+        try
         {
-            if (!EndToEnd.Tests.Dsops.IsAlive(pid))
-            {
-                Ended.Enqueue($"{agent.Node}: its process was ended");
-                return;
-            }
-
-            var pause = TimeSpan.FromSeconds(1);
-            try
-            {
-                var how = new CallOptions(token, TimeProvider.System.GetUtcNow().UtcDateTime + CallTime);
-                WorkerReply reply;
-                if (!registered)
-                {
-                    var request = agent.Register(Protocol, lastContact.Elapsed);
-                    reply = await calls.Time("agents: Register", () => Client().RegisterAsync(request, how).ResponseAsync);
-                    registered = true;
-                }
-                else
-                {
-                    var beat = Beat(agent);
-                    reply = await calls.Time("agents: Heartbeat", () => Client().HeartbeatAsync(beat, how).ResponseAsync);
-                }
-
-                lastContact.Restart();
-                pause = reply.BeatEvery?.ToTimeSpan() ?? pause;
-                Obey(agent, reply);
-            }
-            catch (RpcException)
-            {
-                registered = false;
-            }
-
-            await Task.Delay(pause, ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return File.Exists(controlFile) ? (string?)JsonNode.Parse(File.ReadAllText(controlFile))?["grpc"] : null;
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            // It is being written or taken away just now.
+            return null;
         }
     }
 
-    private HeartbeatRequest Beat(Agent agent)
+    private void Obey(Agent agent, Order order)
     {
-        lock (gate)
+        switch (agent.Order = order.KindCase)
         {
-            long step = trainsSince is { } since ? (long)Stopwatch.GetElapsedTime(since).TotalSeconds : 0;
-            var beat = agent.Beat(step);
-            if (agent.Ranks.Contains(0))
-            {
-                agent.TrainTo(step);
-                beat.Samples.AddRange(agent.Samples.Select(s => s.Sample));
-                Told = step;
-            }
-
-            return beat;
-        }
-    }
-
-    private void Obey(Agent agent, WorkerReply reply)
-    {
-        lock (gate)
-        {
-            agent.Acknowledge(reply.Acknowledged);
-            Untold = agent.Ranks.Contains(0) ? agent.Samples.Count : Untold;
-            switch (agent.Order = reply.Order.KindCase)
-            {
-                case Order.KindOneofCase.Start:
-                    agent.Launch(reply.Order.Start.Assignment);
-                    Attempts[reply.Order.Start.Assignment.Attempt.Attempt] = true;
-                    break;
-                case Order.KindOneofCase.RestartRanks:
-                    Ended.Enqueue($"{agent.Node}: told to restart its ranks: {reply.Order.RestartRanks.Reason}");
-                    Attempts[reply.Order.RestartRanks.Assignment.Attempt.Attempt] = true;
-                    break;
-                case Order.KindOneofCase.RollBack:
-                    Ended.Enqueue($"{agent.Node}: told to roll back: {reply.Order.RollBack.Reason}");
-                    break;
-                case Order.KindOneofCase.Stop:
-                    Ended.Enqueue($"{agent.Node}: told to stop: {reply.Order.Stop.Reason}");
-                    break;
-                case Order.KindOneofCase.Form when !agent.Trains:
-                    agent.Trains = true;
-                    formed++;
-                    trainsSince ??= Stopwatch.GetTimestamp();
-                    break;
-                default:
-                    break;
-            }
+            case Order.KindOneofCase.Start when agent.Trains:
+                Ended.Enqueue($"{agent.Node}: told to start ranks that train");
+                break;
+            case Order.KindOneofCase.Start:
+                agent.Launch(order.Start.Assignment);
+                Attempts[order.Start.Assignment.Attempt.Attempt] = true;
+                break;
+            case Order.KindOneofCase.RestartRanks:
+                Ended.Enqueue($"{agent.Node}: told to restart its ranks: {order.RestartRanks.Reason}");
+                Attempts[order.RestartRanks.Assignment.Attempt.Attempt] = true;
+                break;
+            case Order.KindOneofCase.RollBack:
+                Ended.Enqueue($"{agent.Node}: told to roll back: {order.RollBack.Reason}");
+                break;
+            case Order.KindOneofCase.Stop:
+                Ended.Enqueue($"{agent.Node}: told to stop: {order.Stop.Reason}");
+                break;
+            case Order.KindOneofCase.Form when !agent.Trains:
+                agent.Meet();
+                formed++;
+                trainsSince ??= Stopwatch.GetTimestamp();
+                break;
+            default:
+                break;
         }
     }
 }
