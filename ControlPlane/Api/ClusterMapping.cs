@@ -90,7 +90,7 @@ internal static class ClusterMapping
         };
     }
 
-    private static Proto.NodeTest ToProto(NodeTest test)
+    internal static Proto.NodeTest ToProto(NodeTest test)
     {
         var proto = new Proto.NodeTest
         {

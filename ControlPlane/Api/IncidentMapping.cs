@@ -31,10 +31,7 @@ internal static class IncidentMapping
         EndedAt = incident.EndedAt?.ToTimestamp(), Ranks = incident.Ranks, Diagnosis = incident.Diagnosis?.ToProto(),
         Decision = incident.Decision?.ToProto(), Outcome = incident.Outcome?.ToProto(),
         Phases = { incident.Phases.Select(p => new Proto.IncidentPhase { Name = p.Name, Took = Duration.FromTimeSpan(p.Took) }) },
-        Steps =
-        {
-            incident.Steps.Select(s => new Proto.IncidentStep { At = s.At.ToTimestamp(), State = NameOf(s.State), Text = s.Text }),
-        },
+        Steps = { incident.Steps.Select(ToProto) },
         FailedAttempts = { incident.FailedAttempts }, ToldAfterwards = incident.ToldAfterwards,
         SuspectedNode = incident.SuspectedNode, TakenBy = incident.TakenBy, Undone = incident.Undone,
         RefusedCheckpoints =
@@ -70,6 +67,19 @@ internal static class IncidentMapping
 
         return proto;
     }
+
+    public static Proto.NodeIncident ToProto(this NodeIncident incident) => new()
+    {
+        Node = incident.Node.Name, Number = incident.Number, State = NameOf(incident.State), Sentence = incident.Sentence,
+        OpenedAt = incident.OpenedAt.ToTimestamp(), HappenedAt = incident.HappenedAt.ToTimestamp(),
+        BackAt = incident.BackAt?.ToTimestamp(), EndedAt = incident.EndedAt?.ToTimestamp(), Cause = incident.Cause,
+        Evidence = incident.Evidence, Test = incident.Test is { } test ? ClusterMapping.ToProto(test) : null,
+        Held = { incident.Held.Select(s => s.ToString()) }, Done = incident.Done, Slots = incident.Slots,
+        Steps = { incident.Steps.Select(ToProto) },
+    };
+
+    private static Proto.IncidentStep ToProto(IncidentStep step) =>
+        new() { At = step.At.ToTimestamp(), State = NameOf(step.State), Text = step.Text };
 
     public static Proto.PersonsHold ToProto(this PersonsHold hold) => new()
     {

@@ -71,7 +71,8 @@ internal static partial class Examples
             "dsops export mini --format archive --out . && dsops import mini.dsops --data-dir /var/tmp/other",
         ],
         ["import"] = ["dsops import mini.dsops", "dsops import mini.dsops --data-dir /var/tmp/other --json | jq .rows"],
-        ["incidents"] = ["dsops incidents mini", "dsops incidents --since 24h", "dsops incidents grade mini/pretrain/2 65",
+        ["incidents"] = ["dsops incidents mini", "dsops incidents --since 24h", "dsops incidents --node node-0003",
+            "dsops incidents grade mini/pretrain/2 65",
             "dsops incidents hold mini --for 2h --reason \"looking at rank 3\"", "dsops incidents take mini/pretrain/2 --by ann"],
         ["cost"] = ["dsops cost mini", "dsops cost mini --json | jq .cost.lostGpuHoursByCause"],
         ["drill"] =

@@ -14,7 +14,8 @@ namespace DeepSeekOps.ControlPlane.Grains;
 internal sealed partial class ClusterGrain(
     [PersistentState("cluster")] IPersistentState<ClusterRecord> state,
     [PersistentState("tests")] IPersistentState<NodeTestsRecord> tests,
-    [PersistentState("starts")] IPersistentState<StartsRecord> starts, ITrainingCluster cluster, TimeProvider clock,
+    [PersistentState("starts")] IPersistentState<StartsRecord> starts,
+    [PersistentState("incidents")] IPersistentState<NodeIncidentsRecord> incidents, ITrainingCluster cluster, TimeProvider clock,
     PlacementPolicy policy, Ledger ledger, StrayAgents strays, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
     // Ours: a pod that nobody wants holds GPUs, not work. Ten seconds of them are less than a launch takes, and asking a cluster for all of
@@ -28,6 +29,7 @@ internal sealed partial class ClusterGrain(
     {
         this.RegisterGrainTimer(Fence, new GrainTimerCreationOptions(TimeSpan.Zero, FenceEvery) { KeepAlive = true });
         this.RegisterGrainTimer(TestNodes, new GrainTimerCreationOptions(TestsEvery, TestsEvery) { KeepAlive = true });
+        this.RegisterGrainTimer(WatchNodes, new GrainTimerCreationOptions(WatchEvery, WatchEvery) { KeepAlive = true });
         return Task.CompletedTask;
     }
 

@@ -4,6 +4,7 @@ using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Runs;
 using DeepSeekOps.Decisions.Stages;
@@ -33,6 +34,12 @@ public sealed record RunRecord : IWithActs
 public sealed record NodeTestsRecord
 {
     public ImmutableArray<NodeTest> Known { get; init; } = [];
+}
+
+/// <summary>Beside what placement keeps: nothing is granted by it.</summary>
+public sealed record NodeIncidentsRecord
+{
+    public NodeIncidents Value { get; init; } = new();
 }
 
 /// <summary>Beside what placement keeps too: nothing is granted by it.</summary>

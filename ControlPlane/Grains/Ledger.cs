@@ -24,6 +24,9 @@ public sealed record Ledger
     /// <summary>By (stage, number).</summary>
     public required Func<Incident, CancellationToken, Task> RecordIncident { get; init; }
 
+    /// <summary>By (node, number).</summary>
+    public required Func<NodeIncident, CancellationToken, Task> RecordNodeIncident { get; init; }
+
     /// <summary>By (stage, attempt). Durable when it returns; of one attempt the first is kept.</summary>
     public required Func<Evidence, CancellationToken, Task> KeepEvidence { get; init; }
 

@@ -6,6 +6,7 @@ using DeepSeekOps.ControlPlane.Storage.Audit;
 using DeepSeekOps.ControlPlane.Storage.ExpertLoads;
 using DeepSeekOps.ControlPlane.Storage.Series;
 using DeepSeekOps.Decisions;
+using DeepSeekOps.Decisions.Incidents;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
@@ -35,6 +36,7 @@ internal static class LedgerBinding
                 }
             },
             RecordIncident = incidents.Record,
+            RecordNodeIncident = (incident, cancellation) => incidents.Record(simulated ? Labelled(incident) : incident, cancellation),
             KeepEvidence = incidents.Keep,
             KeepTrace = traces.Keep,
             RecordActs = audit.Append,
@@ -47,4 +49,6 @@ internal static class LedgerBinding
 
     /// <summary>A sentence that is copied out of its page still says what it is.</summary>
     private static RunEvent Labelled(RunEvent told) => told with { Text = $"simulated: {told.Text}" };
+
+    private static NodeIncident Labelled(NodeIncident incident) => incident with { Sentence = $"simulated: {incident.Sentence}" };
 }

@@ -19,6 +19,9 @@ public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, 
     private const string Closed = nameof(IncidentState.Closed);
     private const int PageMax = 1000;
 
+    /// <summary>What stands for the run in rows of nodes' incidents: no run has that name.</summary>
+    private const string OfNodes = "";
+
     private const string Upsert = """
         INSERT INTO incident (run, stage, number, state, at, body) VALUES (@run, @stage, @number, @state, @at, @body)
         ON CONFLICT (run, stage, number) DO UPDATE SET state = excluded.state, body = excluded.body
@@ -44,6 +47,10 @@ public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, 
             cancellation);
         feed.Changed(incident.Stage.Run);
     }
+
+    public Task Record(NodeIncident incident, CancellationToken cancellation) => lanes.Run(incident.Node.Name, [new Statement(Upsert,
+        ("run", OfNodes), ("stage", incident.Node.Name), ("number", incident.Number), ("state", incident.State.ToString()),
+        ("at", incident.OpenedAt.UtcDateTime), ("body", LedgerJson.Write(incident)))], cancellation);
 
     /// <summary>Durable when it returns. What a rank had printed before its last words is taken from its log.</summary>
     public async Task Keep(Evidence evidence, CancellationToken cancellation)
@@ -77,18 +84,33 @@ public sealed class IncidentStore(WriteLanes lanes, OpsConnections connections, 
         await using var context = connections.Context();
         var from = (since ?? DateTimeOffset.UnixEpoch).UtcDateTime;
         var found = await context.Incidents
-            .Where(i => (run == null || i.Run == run) && (i.At >= from || i.State != Closed))
+            .Where(i => i.Run != OfNodes && (run == null || i.Run == run) && (i.At >= from || i.State != Closed))
             .Where(i => ofTeam == "" || context.RunList.Any(r => r.Name == i.Run && r.Team == ofTeam))
             .OrderByDescending(i => i.At).ThenByDescending(i => i.Number).ThenBy(i => i.Run).ThenBy(i => i.Stage)
             .Take(Math.Clamp(limit, 1, PageMax)).Select(i => new { i.Body, i.Grade }).ToListAsync(cancellation);
         return found.ConvertAll(i => new GradedIncident(LedgerJson.Read<Incident>(i.Body), i.Grade));
     }
 
-    /// <summary>How many are in each state; of those that are closed nothing is counted.</summary>
+    /// <summary>Incidents of nodes, newest first.</summary>
+    /// <param name="node">Null: of all nodes.</param>
+    /// <param name="since">As above.</param>
+    public async Task<List<NodeIncident>> NewestOfNodes(
+        string? node, DateTimeOffset? since, int limit, CancellationToken cancellation)
+    {
+        await using var context = connections.Context();
+        var from = (since ?? DateTimeOffset.UnixEpoch).UtcDateTime;
+        var found = await context.Incidents
+            .Where(i => i.Run == OfNodes && (node == null || i.Stage == node) && (i.At >= from || i.State != Closed))
+            .OrderByDescending(i => i.At).ThenBy(i => i.Stage).ThenByDescending(i => i.Number)
+            .Take(Math.Clamp(limit, 1, PageMax)).Select(i => i.Body).ToListAsync(cancellation);
+        return found.ConvertAll(LedgerJson.Read<NodeIncident>);
+    }
+
+    /// <summary>How many of stages are in each state; of those that are closed nothing is counted.</summary>
     public async Task<ImmutableDictionary<IncidentState, int>> Open(CancellationToken cancellation)
     {
         await using var context = connections.Context();
-        var found = await context.Incidents.Where(i => i.State != Closed).GroupBy(i => i.State)
+        var found = await context.Incidents.Where(i => i.Run != OfNodes && i.State != Closed).GroupBy(i => i.State)
             .Select(g => new { State = g.Key, Incidents = g.Count() }).ToListAsync(cancellation);
         return found.ToImmutableDictionary(g => Enum.Parse<IncidentState>(g.State), g => g.Incidents);
     }

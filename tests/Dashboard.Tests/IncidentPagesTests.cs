@@ -35,6 +35,29 @@ public sealed class IncidentPagesTests : PageTest
     }
 
     [Fact]
+    public void Nodes_that_are_out_are_listed_with_what_shows_it_and_what_was_done_also_where_no_run_had_an_incident()
+    {
+        Ops.Answer<ListIncidentsRequest, ListIncidentsReply>("ListIncidents", _ => new ListIncidentsReply
+        {
+            Nodes = { OfNode(1, "closed"), OfNode(2, "acting") },
+        });
+        var page = Render<IncidentsPage>();
+        page.WaitForAssertion(() => Assert.Equal(["node-7/2", "node-7/1"],
+            page.FindAll("[data-node-incident]").Select(r => r.GetAttribute("data-node-incident"))));
+        string row = page.Find("[data-node-incident]").TextContent;
+        Assert.Contains("Xid 79", row, StringComparison.Ordinal);
+        Assert.Contains("nothing is placed there", row, StringComparison.Ordinal);
+        Assert.Empty(page.FindAll("[data-incident]"));
+    }
+
+    private static NodeIncident OfNode(int number, string state) => new()
+    {
+        Node = "node-7", Number = number, State = state, Sentence = "node-7 is not ready", OpenedAt = Noon, HappenedAt = Noon,
+        Cause = "not ready", Evidence = "Xid 79", Done = "nothing is placed there",
+        Steps = { new IncidentStep { At = Noon, State = "acting", Text = "out" } },
+    };
+
+    [Fact]
     public void An_incident_shows_cause_refusals_phases_cost_and_evidence_and_takes_a_grade()
     {
         var incident = Of(2, "closed");

@@ -14,6 +14,9 @@ internal sealed class IncidentCalls(
 {
     private const int IncidentsUsual = 100;
 
+    /// <summary>What is left of a message beside the incidents of runs.</summary>
+    private const int NodesBytes = 512 << 10;
+
     private static readonly TimeSpan GradedFor = TimeSpan.FromDays(30);
 
     /// <summary>Of docs/operating.md: right, right cause, led to it, wrong.</summary>
@@ -24,13 +27,18 @@ internal sealed class IncidentCalls(
         string? run = request.Run.Length == 0 ? null : await known.Existing(request.Run, context.CancellationToken);
         int size = Checked.PageSize(request.PageSize, IncidentsUsual, Checked.PageMost);
         DateTimeOffset? since = request.Since is null ? null : Checked.Time(request.Since, "since");
-        var found = await incidents.Newest(run, since, size, context.CancellationToken, Gate.Of(context).Team);
+        string team = Gate.Of(context).Team;
+        var nodes = run is not null || team.Length > 0 ? []
+            : await incidents.NewestOfNodes(request.Node.Length == 0 ? null : request.Node, since, size, context.CancellationToken);
+        var found = request.Node.Length > 0 ? []
+            : await incidents.Newest(run, since, size, context.CancellationToken, team);
         var shown = Bounded.First([.. found.Select(i => i.ToProto())]);
         var mean = await incidents.GradedSince(clock.GetUtcNow() - GradedFor, context.CancellationToken);
         var reply = new ListIncidentsReply
         {
-            Incidents = { shown }, More = found.Count == size || shown.Count < found.Count, Simulated = cluster.Simulated,
-            Graded = mean.Graded,
+            Incidents = { shown }, More = found.Count == size || nodes.Count == size || shown.Count < found.Count,
+            Simulated = cluster.Simulated,
+            Graded = mean.Graded, Nodes = { Bounded.First([.. nodes.Select(n => n.ToProto())], NodesBytes) },
         };
         if (mean.Mean is { } grade)
         {

@@ -19,10 +19,12 @@ internal sealed record NoticeSources(
         async (now, cancellation) =>
         {
             var found = await incidents.Newest(null, now - NoticesDue.News, LookedAt, cancellation);
+            var nodes = await incidents.NewestOfNodes(null, now - NoticesDue.News, LookedAt, cancellation);
             var waiting = await runs.Page(new RunListQuery("", "paused", null, LookedAt), cancellation);
             return
             [
                 .. found.Select(i => Noteworthy.Of(i.Incident)),
+                .. nodes.Select(Noteworthy.Of),
                 .. waiting.Runs.Where(r => r.Question.Length > 0).Select(r => Noteworthy.Of(r.Name, r.Question, now)),
             ];
         },

@@ -20,6 +20,12 @@ internal static class IncidentsVerb
         new("WHAT", 2, Flexible: true),
     ];
 
+    private static readonly Column[] OfNodes =
+    [
+        new("NODE", 1), new("NO", 1, Right: true), new("WHEN", 3), new("STATE", 1), new("OUT", 4, Right: true),
+        new("WHAT", 2, Flexible: true),
+    ];
+
     public static Command Build(Terminal terminal)
     {
         var name = new Argument<string?>("run") { Description = "Name of the run. Default: all runs.", Arity = ArgumentArity.ZeroOrOne };
@@ -28,11 +34,15 @@ internal static class IncidentsVerb
             Description = "A report of so long until now, and of what is open still: 24h, 90m, 7d.", HelpName = "TIME",
             CustomParser = result => ParseSpan(result, "--since"),
         };
+        var node = new Option<string?>("--node")
+        {
+            Description = "What went wrong with this node itself, in full; no run's.", HelpName = "NODE",
+        };
         var command = new Command("incidents",
             "Lists what went wrong, newest first, and whether it was fixed. `dsops why RUN` shows one in full; --since 24h is what to read "
             + "in the morning.")
         {
-            name, since, Grade(terminal),
+            name, since, node, Grade(terminal),
         };
         foreach (var hand in HandVerbs.Build(terminal))
         {
@@ -41,7 +51,16 @@ internal static class IncidentsVerb
 
         command.SetClientAction(async (client, parsed, cancellation) =>
         {
-            var request = new ListIncidentsRequest { Run = parsed.GetValue(name) ?? "", PageSize = PageSize };
+            var request = new ListIncidentsRequest
+            {
+                Run = parsed.GetValue(name) ?? "", PageSize = PageSize, Node = parsed.GetValue(node) ?? "",
+            };
+            if (request is { Run.Length: > 0, Node.Length: > 0 })
+            {
+                throw new RefusalException($"--node is '{request.Node}', and a run is named too: {request.Run}.",
+                    "Name the run or the node: an incident of a node is of no run.", ExitCode.Usage);
+            }
+
             var now = TimeProvider.System.GetUtcNow();
             if (parsed.GetValue(since) is { } span)
             {
@@ -51,13 +70,17 @@ internal static class IncidentsVerb
             var reply = await client.ListIncidentsAsync(request, ControlPlaneConnection.Options(cancellation));
             if (parsed.WantsJson())
             {
-                await terminal.Document.WriteLineAsync(ProtoJson.Document(reply.Incidents));
+                await terminal.Document.WriteLineAsync(ProtoJson.Document([.. reply.Incidents, .. reply.Nodes]));
+            }
+            else if (request.Node.Length > 0)
+            {
+                NodeIncidentText.Write(terminal, reply, request.Node, now);
             }
             else if (parsed.GetValue(since) is { } asked)
             {
                 MorningReport.Write(terminal, reply, await Over(client, reply, cancellation), asked, now);
             }
-            else if (reply.Incidents.Count == 0)
+            else if (reply.Incidents.Count + reply.Nodes.Count == 0)
             {
                 await terminal.Output.WriteLineAsync("No incident.");
             }
@@ -150,16 +173,39 @@ internal static class IncidentsVerb
         }
 
         var now = TimeProvider.System.GetUtcNow();
-        Columns.Write(terminal, Table, [.. reply.Incidents.Select(incident => (IReadOnlyList<string>)
-        [
-            incident.Run, incident.Stage, incident.Number.ToString(CultureInfo.InvariantCulture),
-            Words.Clock(incident.OpenedAt.ToDateTimeOffset(), now), incident.State, Took(incident), incident.Sentence,
-        ])]);
+        if (reply.Incidents.Count > 0)
+        {
+            WriteRuns(terminal, reply, now);
+        }
+
+        if (reply.Nodes.Count > 0)
+        {
+            if (reply.Incidents.Count > 0)
+            {
+                terminal.Output.WriteLine();
+            }
+
+            terminal.Output.WriteLine("Of nodes themselves (`dsops incidents --node NODE` shows all of one):");
+            Columns.Write(terminal, OfNodes, [.. reply.Nodes.Select(incident => (IReadOnlyList<string>)
+            [
+                incident.Node, incident.Number.ToString(CultureInfo.InvariantCulture),
+                Words.Clock(incident.OpenedAt.ToDateTimeOffset(), now), incident.State, Words.Time(NodeIncidentText.Out(incident, now)),
+                incident.Sentence,
+            ])]);
+        }
+
         if (reply.More)
         {
             terminal.Output.WriteLine("There are older ones.");
         }
     }
+
+    private static void WriteRuns(Terminal terminal, ListIncidentsReply reply, DateTimeOffset now) =>
+        Columns.Write(terminal, Table, [.. reply.Incidents.Select(incident => (IReadOnlyList<string>)
+        [
+            incident.Run, incident.Stage, incident.Number.ToString(CultureInfo.InvariantCulture),
+            Words.Clock(incident.OpenedAt.ToDateTimeOffset(), now), incident.State, Took(incident), incident.Sentence,
+        ])]);
 
     /// <summary>From the failure to the first new step.</summary>
     private static string Took(Incident incident) => incident is { HappenedAt: { } happened, Outcome.FirstStepAt: { } first }

@@ -40,6 +40,17 @@ internal static class MorningReport
             }
         }
 
+        var nodes = reply.Nodes.Where(n => n.State != "closed").ToArray();
+        foreach (var node in nodes)
+        {
+            Say(terminal, 0, $"NODE OUT, NOBODY NEEDED: {node.Sentence}");
+        }
+
+        if (reply.Nodes.Count > nodes.Length)
+        {
+            Say(terminal, 0, $"{Count(reply.Nodes.Count - nodes.Length, "node was", "nodes were")} out and came back.");
+        }
+
         if (nothing.Count > 0)
         {
             Say(terminal, 0, $"{Count(nothing.Count, "silence", "silences")} ended by itself: nothing was done.");

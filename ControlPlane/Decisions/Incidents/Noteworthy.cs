@@ -24,6 +24,11 @@ public sealed record Noteworthy(string Key, string State, string Title, string Q
             asks);
     }
 
+    /// <summary>Of a node itself: other nodes take its place, so nobody is asked for anything.</summary>
+    public static Noteworthy Of(NodeIncident incident) => new($"incident of node {incident.Id()}", incident.State.ToString(),
+        $"{incident.Id()}: {incident.Sentence}", "Nothing is asked of you.", "/incidents",
+        incident.Steps.IsEmpty ? incident.OpenedAt : incident.Steps[^1].At, Asks: false);
+
     /// <summary>A run that stands until somebody answers.</summary>
     public static Noteworthy Of(string run, string question, DateTimeOffset at) =>
         new($"question {run}", question, $"{run} waits for you", question, $"/runs/{run}", at, Asks: true);

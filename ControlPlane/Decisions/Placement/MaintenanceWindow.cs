@@ -43,6 +43,13 @@ public static class Maintenance
         };
     }
 
+    /// <summary>Nodes of the windows that are on, however well they are.</summary>
+    public static IEnumerable<NodeId> Covered(ClusterSnapshot seen, PlacementPolicy policy, DateTimeOffset now)
+    {
+        var active = policy.Maintenance.Where(w => w.Active(now)).ToArray();
+        return active.Length == 0 ? [] : seen.Nodes.Where(n => active.Any(w => w.Covers(n, policy.Groups))).Select(n => n.Id);
+    }
+
     /// <summary>Why a window cannot be planned; null: it can.</summary>
     public static string? Refusal(MaintenanceWindow window, ClusterSnapshot seen, PlacementPolicy policy, DateTimeOffset now)
     {

@@ -3,11 +3,13 @@ using Microsoft.EntityFrameworkCore.Metadata.Builders;
 
 namespace DeepSeekOps.ControlPlane.Storage.Tables;
 
-/// <summary>An incident of a stage, as it was last written.</summary>
+/// <summary>An incident of a stage, or of a node, as it was last written.</summary>
 public sealed class IncidentRow
 {
+    /// <summary>Empty: of a node.</summary>
     public required string Run { get; init; }
 
+    /// <summary>Of a node: its name.</summary>
     public required string Stage { get; init; }
 
     public required int Number { get; init; }
@@ -17,7 +19,7 @@ public sealed class IncidentRow
     /// <summary>When it was opened.</summary>
     public required DateTime At { get; init; }
 
-    /// <summary>The Incident as JSON.</summary>
+    /// <summary>The Incident, or NodeIncident, as JSON.</summary>
     public required string Body { get; set; }
 
     /// <summary>How right a person found the diagnosis. Null: nobody has said.</summary>

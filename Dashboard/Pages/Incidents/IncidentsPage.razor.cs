@@ -10,6 +10,7 @@ public sealed partial class IncidentsPage
 {
     private ListIncidentsReply? reply;
     private IReadOnlyList<Incident> shown = [];
+    private IReadOnlyList<NodeIncident> nodes = [];
     private string? trouble;
 
     [Inject] public required OpsService.OpsServiceClient Ops { get; init; }
@@ -24,7 +25,7 @@ public sealed partial class IncidentsPage
         try
         {
             reply = await Ops.ListIncidentsAsync(new ListIncidentsRequest(), deadline: Faults.DeadlineFromNow());
-            (shown, trouble) = ([.. reply.Incidents.OrderBy(Order)], null);
+            (shown, nodes, trouble) = ([.. reply.Incidents.OrderBy(Order)], [.. reply.Nodes.OrderBy(n => n.State == "closed")], null);
         }
         catch (RpcException fault)
         {

@@ -28,6 +28,21 @@ public sealed class MorningReportTests
             Written(new ListIncidentsReply())[0]);
     }
 
+    [Fact]
+    public void A_node_that_is_out_is_told_after_what_needs_a_person_and_as_nobody_s_task()
+    {
+        string[] lines = Written(new ListIncidentsReply
+        {
+            Incidents = { Of("b", 1, "needs-human") },
+            Nodes =
+            {
+                new NodeIncident { Node = "node-3", State = "acting", Sentence = "node-3 is not ready" },
+                new NodeIncident { Node = "node-4", State = "closed", Sentence = "node-4 was out" },
+            },
+        });
+        Assert.Equal(["NODE OUT, NOBODY NEEDED: node-3 is not ready", "1 node was out and came back."], lines[3..5]);
+    }
+
     [Theory]
     [InlineData("24h", 24 * 60)]
     [InlineData("90m", 90)]

@@ -86,6 +86,7 @@ public sealed class AcknowledgementTests
         RecordCheckpoints = (_, _, _) => Task.CompletedTask,
         RecordIncident = (_, _) => Task.CompletedTask,
         KeepEvidence = (_, _) => Task.CompletedTask,
+        RecordNodeIncident = (_, _) => Task.CompletedTask,
         KeepTrace = (_, _) => Task.CompletedTask,
         RecordActs = (_, _) => Task.CompletedTask,
         RecordRun = (_, _) => Task.CompletedTask,

@@ -39,6 +39,8 @@ internal sealed class World : IAsyncDisposable
 
     public ConcurrentDictionary<(StageId, int Number), Incident> Incidents { get; } = new();
 
+    public ConcurrentDictionary<(NodeId, int Number), NodeIncident> NodeIncidents { get; } = new();
+
     public ConcurrentDictionary<(StageId, int Attempt), Evidence> Evidence { get; } = new();
 
     public ConcurrentDictionary<string, RunView> Runs { get; } = new();
@@ -46,6 +48,9 @@ internal sealed class World : IAsyncDisposable
     public ConcurrentQueue<StepSample> Samples { get; } = new();
 
     public ConcurrentQueue<ExpertLoad> ExpertLoads { get; } = new();
+
+    /// <summary>Before one is kept; what it throws, the ledger throws.</summary>
+    public Action BeforeNodeIncident { get; set; } = () => { };
 
     public IGrainFactory Grains => silos!.Client;
 
@@ -162,6 +167,12 @@ internal sealed class World : IAsyncDisposable
         RecordIncident = (incident, _) =>
         {
             Incidents[(incident.Stage, incident.Number)] = incident;
+            return Task.CompletedTask;
+        },
+        RecordNodeIncident = (incident, _) =>
+        {
+            BeforeNodeIncident();
+            NodeIncidents[(incident.Node, incident.Number)] = incident;
             return Task.CompletedTask;
         },
         KeepTrace = (_, _) => Task.CompletedTask,

@@ -43,6 +43,28 @@ public sealed class IncidentStoreTests(PrivatePostgres postgres)
     }
 
     [Theory, MemberData(nameof(Databases))]
+    public async Task Incidents_of_nodes_are_kept_apart_from_those_of_runs_and_the_newest_word_of_each_counts(DatabaseKind kind)
+    {
+        await using var database = await TestDatabase.Create(kind, postgres);
+        var store = database.Room().GetRequiredService<IncidentStore>();
+        var first = new NodeIncident(new NodeId("node-1"), 1, IncidentState.Acting, Began, NodeIncident.NotReady, "out", []);
+        var closed = first with { State = IncidentState.Closed, Sentence = "back", EndedAt = Began.AddHours(1) };
+        var other = first with { Node = new NodeId("node-2"), OpenedAt = Began.AddHours(2) };
+        foreach (var incident in (NodeIncident[])[first, other, closed])
+        {
+            await store.Record(incident, Cancellation);
+        }
+
+        Assert.Equal(["node-2 out", "node-1 back"], (await store.NewestOfNodes(null, null, 9, Cancellation)).Select(Said));
+        Assert.Equal(["node-1 back"], (await store.NewestOfNodes("node-1", null, 9, Cancellation)).Select(Said));
+        Assert.Equal(["node-2 out"], (await store.NewestOfNodes(null, Began.AddDays(1), 9, Cancellation)).Select(Said));
+        Assert.Empty(await store.Newest(null, null, 9, Cancellation));
+        Assert.Empty(await store.Open(Cancellation));
+
+        static string Said(NodeIncident incident) => $"{incident.Node} {incident.Sentence}";
+    }
+
+    [Theory, MemberData(nameof(Databases))]
     public async Task A_log_that_is_damaged_is_told_as_that_and_holds_up_no_evidence(DatabaseKind kind)
     {
         await using var database = await TestDatabase.Create(kind, postgres);
