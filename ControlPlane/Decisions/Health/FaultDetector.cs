@@ -21,6 +21,15 @@ public static class FaultDetector
     /// </summary>
     internal static readonly TimeSpan CulpritWithin = TimeSpan.FromSeconds(2);
 
+    /// <summary>
+    /// So large a part of a gang's agents that are silent at once, while the cluster shows their pods running on sound nodes, speaks of
+    /// what lies between them and us. As Kubernetes' node controller has it, which evicts nothing where 55 % of a zone and at least three
+    /// nodes went at once (--unhealthy-zone-threshold).
+    /// </summary>
+    private const double BurstShare = 0.55;
+
+    private const int BurstAgents = 3;
+
     public static Failure? Find(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
         PodEnded(stage, gang, seen, now)
         ?? RankExited(stage, gang, seen, now)
@@ -203,6 +212,7 @@ public static class FaultDetector
             return null;
         }
 
+        bool ours = SilentAtOnce(stage, gang, seen) is not null;
         var heard = seen.AgentsOf(gang).ToDictionary(a => a.Node, seen.SilenceOf);
         var pods = PodsOf(gang, cluster);
         foreach (var node in gang.Nodes)
@@ -221,7 +231,7 @@ public static class FaultDetector
                 _ when notReady && silent > policy.NodeNotReadyFor => (FailureCause.NodeLost, $"{node} is not ready and {quiet}"),
                 null when stage.Launch != Launch.NewGang && silent > policy.PodMissingFor =>
                     (FailureCause.AgentLost, $"the pod on {node} is gone and {quiet}"),
-                { Phase: PodPhase.Running } when silent > policy.SilentFor =>
+                { Phase: PodPhase.Running } when silent > policy.SilentFor && !ours =>
                     (FailureCause.AgentLost, $"the pod on {node} runs but {quiet} (limit {Words.Duration(policy.SilentFor)})"),
                 _ => null,
             };
@@ -232,6 +242,31 @@ public static class FaultDetector
         }
 
         return null;
+    }
+
+    /// <summary>
+    /// Agents of the gang that are silent though nothing else speaks against them, where they are so many that the fault is taken for our
+    /// own. Null: each is looked at for itself. Nodes that are not ready and pods that have ended are the cluster's word, and are not among
+    /// them; a gang whose agents have never come times out.
+    /// </summary>
+    public static int? SilentAtOnce(WatchedStage stage, GangGrant gang, Observation seen)
+    {
+        if (seen.Cluster is not { } cluster || stage.Launch == Launch.NewGang || gang.Nodes.Length < BurstAgents)
+        {
+            return null;
+        }
+
+        var heard = seen.AgentsOf(gang).Where(a => Silence(stage, seen, seen.SilenceOf(a)) <= Fresh).Select(a => a.Node).ToHashSet();
+        if (gang.Nodes.Length - heard.Count < Math.Max(BurstAgents, BurstShare * gang.Nodes.Length))
+        {
+            return null;
+        }
+
+        var pods = PodsOf(gang, cluster);
+        var broken = cluster.Nodes.Where(n => n.Health == NodeHealth.NotReady).Select(n => n.Id).ToHashSet();
+        int silent = gang.Nodes.Count(n => !heard.Contains(n) && !broken.Contains(n)
+            && pods.GetValueOrDefault(n) is { Phase: PodPhase.Running or PodPhase.Unknown, Halted: false });
+        return silent >= BurstAgents && silent >= BurstShare * gang.Nodes.Length ? silent : null;
     }
 
     private static Failure? StartTimedOut(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)

@@ -39,6 +39,13 @@ public sealed record Silence(string Words, TimeSpan For)
             silent = quiet > silent.For ? (agent.Node, quiet) : silent;
         }
 
+        if (silent.For > SpokenOf && FaultDetector.SilentAtOnce(stage.Watched, gang, seen) is { } many)
+        {
+            return new Silence($"no word from {many} of {gang.Nodes.Length} agents at once for {Decisions.Words.Duration(silent.For)}: "
+                + "taken for a fault between them and here, since the cluster shows their pods running; nothing is ended for it",
+                silent.For);
+        }
+
         return silent.For <= SpokenOf ? null
             : new Silence($"no word from the agent on {silent.Node} for {Decisions.Words.Duration(silent.For)} ({GivenUp(stage)})",
                 silent.For)
