@@ -49,7 +49,7 @@ internal static class SimulateVerb
         };
         var spares = new Option<int?>("--spares")
         {
-            Description = "Spare nodes. Default: enough to leave 1 % chance of waiting for a repair.",
+            Description = "Spare nodes. Default: enough to leave 1 % chance of waiting for a repair, with trace: by its own repairs.",
         };
         var faults = new Option<string>("--faults")
         {
@@ -87,8 +87,7 @@ internal static class SimulateVerb
             var limit = parsed.GetValue(days) is null && trace is not null ? trace.Span : Limit(parsed.GetValue(days));
             var (what, lacks) = SimulatedPipeline.For(
                 pipeline, InRange(parsed.GetValue(nodes), "--nodes", 1), InRange(parsed.GetValue(spares), "--spares", 0), mix,
-                parsed.GetValue(seed), limit);
-            what = what is null ? null : what with { Trace = trace };
+                parsed.GetValue(seed), limit, trace);
             if (what is null)
             {
                 throw new RefusalException(
@@ -230,6 +229,14 @@ internal static class SimulateVerb
         {
             Say(terminal, $"goodput {report.Goodput:0.00 %}, {report.Interruptions} interruptions, {report.Pages} pages; naive restart: "
                 + $"{naive.Goodput:0.00 %}, {naive.Interruptions} interruptions");
+        }
+
+        if (report.SparesWanted is { } wanted)
+        {
+            string few = wanted.Measured is { } count ? $"{Decisions.Words.Count(count, "spare leaves", "spares leave")}"
+                : "more spares than there are would leave";
+            Say(terminal, $"by the trace's own repairs {few} less than 1 % of waiting; "
+                + In($"the Poisson formula says {wanted.Poisson}{(wanted.Why.Length > 0 ? $", but {wanted.Why}" : "")}"));
         }
 
         RecoveryText.Write(report, terminal);

@@ -26,7 +26,7 @@ public sealed record SimulatedPipeline(
 
     /// <summary>Null: the stage of that name has no GPU that the plan knows, so nothing says how long a step takes.</summary>
     public static (SimulatedPipeline? Of, string Lacks) For(
-        PipelineSpec pipeline, int? nodes, int? spares, FaultMix faults, long seed, TimeSpan limit)
+        PipelineSpec pipeline, int? nodes, int? spares, FaultMix faults, long seed, TimeSpan limit, FaultTrace? trace = null)
     {
         var plan = PipelineForecast.Of(pipeline);
         var stages = ImmutableDictionary.CreateBuilder<StageId, StageTiming>();
@@ -41,9 +41,12 @@ public sealed record SimulatedPipeline(
         }
 
         int all = nodes ?? pipeline.Stages.Max(s => pipeline.ResourcesOf(s).Nodes);
-        return (new SimulatedPipeline(pipeline, all, spares ?? SparesFor(all, faults),
+        return (new SimulatedPipeline(pipeline, all, spares ?? SparesFor(all, faults, trace),
             Math.Max(8, pipeline.Stages.Max(s => pipeline.ResourcesOf(s).RanksPerNode)),
-            faults, seed, limit, stages.ToImmutable()), "");
+            faults, seed, limit, stages.ToImmutable())
+        {
+            Trace = trace,
+        }, "");
     }
 
     public Scenario Scenario() => new(
@@ -68,6 +71,6 @@ public sealed record SimulatedPipeline(
         return SimulationReport.Of(simulation, this);
     }
 
-    private static int SparesFor(int nodes, FaultMix faults) =>
-        faults.PerThousandNodeDays <= 0 ? 0 : FailureForecast.SparesFor(nodes, faults.PerThousandNodeDays);
+    private static int SparesFor(int nodes, FaultMix faults, FaultTrace? trace) => trace is not null ? TracedSpares.For(trace, nodes)
+        : faults.PerThousandNodeDays <= 0 ? 0 : FailureForecast.SparesFor(nodes, faults.PerThousandNodeDays);
 }

@@ -123,6 +123,9 @@ public sealed class Simulation
 
     public IReadOnlyList<RunEvent> Told => controlPlane.Told;
 
+    /// <summary>Incidents that automation handed to a person.</summary>
+    public int Handed => controlPlane.Handed.Count;
+
     internal VirtualCluster Cluster => cluster;
 
     /// <summary>Until all runs have ended, or the limit.</summary>

@@ -46,7 +46,10 @@ public sealed record SimulationReport(
     /// <summary>The same trace under naive restart. Null: no trace was played.</summary>
     public NaiveReplay? Naive { get; init; }
 
-    /// <summary>Times that somebody was needed: runs that were given up.</summary>
+    /// <summary>What the trace itself says of spares. Null: no trace was played.</summary>
+    public TracedSpares? SparesWanted { get; init; }
+
+    /// <summary>Times that somebody was needed: incidents that were handed to a person, and a run that was given up without one.</summary>
     public int Pages { get; init; }
 
     /// <summary>Recoveries that were needed.</summary>
@@ -94,7 +97,9 @@ public sealed record SimulationReport(
             [.. ended.Told.Where(e => !Small.Contains(e.Kind))], ended.Events)
         {
             Naive = NaiveOf(ended, what),
-            Pages = run is { Phase: Runs.RunPhase.Failed } ? 1 : 0,
+            SparesWanted = what.Trace is null ? null
+                : TracedSpares.Of(what.Trace, what.Pipeline.Stages.Max(s => what.Pipeline.ResourcesOf(s).Nodes), what.Nodes + what.Spares),
+            Pages = Math.Max(ended.Handed, run is { Phase: Runs.RunPhase.Failed } ? 1 : 0),
             Interruptions = recoveries.Count,
             InMemory = RecoveryTimes.Of([.. recoveries.Where(r => r.InMemory).Select(r => r.Took.TotalSeconds)]),
             FromCheckpoint = RecoveryTimes.Of([.. recoveries.Where(r => !r.InMemory).Select(r => r.Took.TotalSeconds)]),

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
+using DeepSeekOps.Decisions.Incidents;
 using DeepSeekOps.Decisions.Placement;
 using DeepSeekOps.Decisions.Recovery;
 using DeepSeekOps.Decisions.Runs;
@@ -64,6 +65,9 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     /// <summary>Every event told, in order.</summary>
     public List<RunEvent> Told { get; } = [];
+
+    /// <summary>Incidents that a person was asked about.</summary>
+    public HashSet<(StageId, int Number)> Handed { get; } = [];
 
     /// <summary>Drawn at each point where a crash would hurt most; true ends the process there.</summary>
     public Func<bool> Crashes { get; init; } = () => false;
@@ -219,6 +223,11 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
                 var written = write.Next.Outbox.IsEmpty ? write.Next : write.Next with { Outbox = [] };
                 Stages[written.Id] = written;
                 write.Written(written);
+                if (written.NewestIncident is { State: IncidentState.NeedsHuman } handed)
+                {
+                    Handed.Add((written.Id, handed.Number));
+                }
+
                 break;
             case StageEffect.CreatePods create:
                 cluster.CreatePods(create.Gang);

@@ -49,6 +49,46 @@ public sealed class FaultTraceTests
         }, iter: 200);
     }
 
+    [Fact]
+    public void Spares_by_the_trace_are_those_of_the_formula_where_faults_are_independent_and_more_where_they_are_not()
+    {
+        var alone = TracedSpares.Of(Drawn(days: 400, machines: 200, atOnce: 1), nodes: 150, machines: 200);
+        Assert.InRange(alone.Measured!.Value - alone.Poisson, -1, 1);
+        Assert.InRange(alone.VarianceOut / alone.MeanOut, 0.7, 1.3);
+        // As many faults, four machines at a time.
+        var bursts = TracedSpares.Of(Drawn(days: 400, machines: 200, atOnce: 4), nodes: 150, machines: 200);
+        Assert.True(bursts.Measured > bursts.Poisson + 1, $"{bursts}");
+        Assert.InRange(bursts.ShortWithPoisson, 0.01, 1);
+        Assert.True(bursts.VarianceOut > 2 * bursts.MeanOut, $"{bursts}");
+    }
+
+    [Fact]
+    public void One_machine_out_for_half_of_the_time_asks_for_one_spare_and_none_for_no_more_than_a_moment()
+    {
+        Assert.Equal(1, TracedSpares.Of(FaultTrace.Parse("t", "start_days,end_days,node\n0,5,0\n9,10,0").Trace!, 3, 4).Measured);
+        Assert.Equal(0, TracedSpares.Of(FaultTrace.Parse("t", "start_days,end_days,node\n0,0.01,0\n9.99,10,0").Trace!, 3, 4).Measured);
+        Assert.Null(TracedSpares.Of(FaultTrace.Parse("t", "start_days,end_days,node\n0,9,0\n0,10,1").Trace!, 1, 2).Measured);
+        // Without a word on the cluster's size it has all of the trace's machines, and enough of them beside those that are out.
+        Assert.Equal(2, TracedSpares.For(FaultTrace.Parse("t", "start_days,end_days,node\n0,9,0\n0,10,1").Trace!, 8));
+        Assert.Equal(4, TracedSpares.For(FaultTrace.Parse("t", "start_days,end_days,node\n0,9,0\n0,10,11").Trace!, 8));
+    }
+
+    /// <summary>Faults of no memory, so many machines at once, and exponential repairs of two days.</summary>
+    private static FaultTrace Drawn(int days, int machines, int atOnce)
+    {
+        var random = new Random(3);
+        var rows = new List<string>();
+        double at = 0;
+        while ((at += -Math.Log(1 - random.NextDouble()) / (0.01 * machines / atOnce)) < days)
+        {
+            double until = Math.Min(days, at - (2 * Math.Log(1 - random.NextDouble())));
+            rows.AddRange(Enumerable.Range(0, atOnce).Select(_ =>
+                string.Create(CultureInfo.InvariantCulture, $"{at:0.0000},{until:0.0000},{random.Next(machines)}")));
+        }
+
+        return FaultTrace.Parse("drawn", "start_days,end_days,node\n" + string.Join('\n', rows)).Trace!;
+    }
+
     private static FaultTrace Drawn(int seed)
     {
         var random = new Random(seed);
