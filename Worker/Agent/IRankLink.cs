@@ -41,6 +41,9 @@ public interface IRankLink
 /// <summary>The reports by name.</summary>
 public static class RankReports
 {
+    /// <summary>As often as an agent beats.</summary>
+    private static readonly TimeSpan PulseEvery = TimeSpan.FromSeconds(1);
+
     /// <summary>
     /// The agent measures silence from the last report, so say something at least every few seconds of long work. The first
     /// TRAINING means that model and checkpoint are restored; the first sample ends the launch.
@@ -48,6 +51,27 @@ public static class RankReports
     /// <param name="step">Last finished step.</param>
     public static void Progress(this IRankLink link, RankState state, string phase, long step) =>
         link.Report(new RankReport { Progress = new RankProgress { State = state, Phase = phase, Step = step } });
+
+    /// <summary>
+    /// What long work between two steps (a rollout, an evaluation) calls at each small piece of it: a rank that samples for minutes is not
+    /// one that hangs. Tells the progress at once, then once a second at most.
+    /// </summary>
+    /// <returns>Throws <see cref="OperationCanceledException"/> where the rank is to stop.</returns>
+    public static Action Pulse(this IRankLink link, string phase, long step, TimeProvider? clock = null)
+    {
+        clock ??= TimeProvider.System;
+        link.Progress(RankState.Training, phase, step);
+        long told = clock.GetTimestamp();
+        return () =>
+        {
+            link.Stopping.ThrowIfCancellationRequested();
+            if (clock.GetElapsedTime(told) >= PulseEvery)
+            {
+                link.Progress(RankState.Training, phase, step);
+                told = clock.GetTimestamp();
+            }
+        };
+    }
 
     public static void Sample(this IRankLink link, StepSample sample) => link.Report(new RankReport { Sample = sample });
 

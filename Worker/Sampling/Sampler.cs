@@ -14,10 +14,11 @@ public sealed record Output(int[] Prompt, int[] Ids, bool Ended);
 public static class Sampler
 {
     /// <param name="temperature">0: always the likeliest token.</param>
+    /// <param name="eachToken">Called before each token; what it throws ends the sampling.</param>
     /// <exception cref="NotFiniteException">The model's logits are not finite; its step is for the caller to say.</exception>
     public static List<Output> Generate(
         DeepSeekModel model, IReadOnlyList<int[]> prompts, int maxNewTokens, double temperature, SpecialTokens special,
-        CancellationToken stopping)
+        Action eachToken)
     {
         if (prompts.Max(p => p.Length) is var longest && longest + maxNewTokens > model.Shape.ContextLength)
         {
@@ -46,7 +47,7 @@ public static class Sampler
         var ended = new bool[prompts.Count];
         for (var place = 0; place < maxNewTokens && !Array.TrueForAll(ended, e => e); place++)
         {
-            stopping.ThrowIfCancellationRequested();
+            eachToken();
             var logits = model.Decode(input, cache, mask).to(ScalarType.Float32);
             // Looked at together with the tokens, which the host waits for; a draw from NaN would end the device's context.
             var sound = logits.isfinite().all();

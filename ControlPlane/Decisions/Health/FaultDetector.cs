@@ -30,6 +30,9 @@ public static class FaultDetector
 
     private const int BurstAgents = 3;
 
+    /// <summary>Of the ten seconds after which a stopped rank is to be named, the next beat and the look at it take up to two.</summary>
+    private static readonly TimeSpan HaltedFor = TimeSpan.FromSeconds(8);
+
     public static Failure? Find(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
         PodEnded(stage, gang, seen, now)
         ?? RankExited(stage, gang, seen, now)
@@ -130,7 +133,7 @@ public static class FaultDetector
 
     private static Failure? RankHung(WatchedStage stage, GangGrant gang, Observation seen, DateTimeOffset now)
     {
-        var limit = HangLimit(stage.Policy, seen.LongestStepSeconds);
+        var (limit, halted) = (HangLimit(stage.Policy, seen.LongestStepSeconds), HaltedLimit(seen));
         // One hung rank stops all at their next collective: the one that is behind is the one to name.
         var hung = Stuck().OrderByDescending(x => x.Rank.Halted).ThenBy(x => x.Rank.CollectiveSequence)
             .ThenByDescending(x => x.Rank.SinceProgress).FirstOrDefault();
@@ -152,7 +155,7 @@ public static class FaultDetector
         List<(AgentVitals Agent, RankStatus Rank)> Stuck()
         {
             List<(AgentVitals Agent, RankStatus Rank)> stuck = [];
-            var (halted, start) = (HaltedLimit(seen.LongestStepSeconds), stage.Policy.HangLimitBeforeFirstStep);
+            var start = stage.Policy.HangLimitBeforeFirstStep;
             var least = Shortest(limit, halted, start);
             foreach (var agent in seen.AgentsOf(gang))
             {
@@ -174,16 +177,16 @@ public static class FaultDetector
             unknown: TimeSpan.MaxValue, starting: stage.Policy.HangLimitBeforeFirstStep, training: AtWork(r), saving: AtWork(r),
             done: TimeSpan.MaxValue, exited: TimeSpan.MaxValue);
 
-        TimeSpan AtWork(RankStatus r) => r.Halted && gang.Slots > 1 && HaltedLimit(seen.LongestStepSeconds) is var known && known < limit
-            ? known : limit;
+        TimeSpan AtWork(RankStatus r) => r.Halted && gang.Slots > 1 && halted < limit ? halted : limit;
     }
 
     /// <summary>
-    /// That the kernel has stopped a process is known, and not inferred from silence: three steps and ten seconds are time enough for
-    /// whoever looks at it with a debugger to be told of, and a gang of thousands is not to wait longer.
+    /// That the kernel has stopped a process is known, and not inferred from silence: three usual steps and ten seconds are time enough for
+    /// whoever looks at it with a debugger to be told of, and a gang of thousands is not to wait longer. Usual, and not the longest: the
+    /// first step after a launch takes many times the others.
     /// </summary>
-    private static TimeSpan HaltedLimit(double? longestStepSeconds) =>
-        TimeSpan.FromSeconds(Math.Min((longestStepSeconds ?? 0) * 3, 86_400) + 10);
+    public static TimeSpan HaltedLimit(Observation seen) =>
+        TimeSpan.FromSeconds(Math.Min((seen.UsualStepSeconds ?? 0) * 3, 86_400)) + HaltedFor;
 
     /// <summary>A multiple of the longest step, with a floor; without a timed step a fixed, long limit.</summary>
     public static TimeSpan HangLimit(RecoveryPolicy policy, double? longestStepSeconds)

@@ -108,6 +108,9 @@ public sealed record Observation(
     /// <summary>Recent steps of this round, oldest first. Of older attempts too: a restart changes no pace.</summary>
     public ImmutableArray<StepTime> Times { get; init; } = [];
 
+    /// <summary>The median of <see cref="Times"/>. Null: none was timed yet.</summary>
+    public double? UsualStepSeconds => Times.IsEmpty ? null : Times.Select(t => t.Seconds).Order().ElementAt(Times.Length / 2);
+
     /// <summary>Losses of recent steps by attempt, oldest first.</summary>
     public ImmutableList<StepTold> Losses { get; init; } = [];
 

@@ -96,9 +96,17 @@ public sealed record Silence(string Words, TimeSpan For)
             + $" `kill -CONT {rank.Pid}` wakes it (a hang at {Decisions.Words.Duration(Limit(stage, seen, rank))})", still)
         { Node = node.Name };
 
-    private static TimeSpan Limit(Stage stage, Observation seen, RankStatus rank) =>
-        rank.State == RankState.Starting ? stage.Policy.HangLimitBeforeFirstStep
-            : FaultDetector.HangLimit(stage.Policy, seen.LongestStepSeconds);
+    private static TimeSpan Limit(Stage stage, Observation seen, RankStatus rank)
+    {
+        if (rank.State == RankState.Starting)
+        {
+            return stage.Policy.HangLimitBeforeFirstStep;
+        }
+
+        var limit = FaultDetector.HangLimit(stage.Policy, seen.LongestStepSeconds);
+        return rank.Halted && stage.Phase.GangOrNull is { Slots: > 1 } && FaultDetector.HaltedLimit(seen) is var halted && halted < limit
+            ? halted : limit;
+    }
 
     private static TimeSpan Unusual(Observation seen)
     {

@@ -167,16 +167,16 @@ public sealed class DistillationWork : IStageWork
     {
         using var whole = _context.Gather(_teacher);
         var kept = new List<int[]>();
+        var pulse = _context.Link.Pulse("sampling", 0);
         // Ranks take turns; a turn's draws are the same whoever's it is.
         for (var start = Rows * _context.Mesh.World.Own; start < _plan.Samples; start += Rows * _context.Mesh.World.Ranks)
         {
-            _context.Link.Progress(RankState.Training, "sampling", 0);
             RandomStreams.Begin(Seeds.Of(_context.Plan.Seed, "teacher", start));
             var problems = Enumerable.Range(start, Math.Min(Rows, _plan.Samples - start))
                 .Select(i => _context.Data.TrainingProblem(StageContext.DistillationProblems + i)).ToList();
             var outputs = Sampler.Generate(
                 whole.Model, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, _context.Tokenizer))], AnswerTokens,
-                Temperature, _context.Tokenizer.Special, _context.Link.Stopping);
+                Temperature, _context.Tokenizer.Special, pulse);
             var first = start;
             kept.AddRange(outputs.Zip(problems).Index()
                 .Where(p => _context.Evaluation.IsRight(_rule, p.Item.First, p.Item.Second))

@@ -22,6 +22,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
     private const int TextBatches = 32;
     private const int TextRows = 4;
     private const int GuessedAnswers = 24;
+    private const string Evaluating = "evaluating";
     private const long UnreadDocuments = 1L << 40;
 
     /// <summary>Share of held-out problems answered rightly, and of answers in the form that was taught.</summary>
@@ -31,13 +32,13 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         var (right, formed) = (0, 0);
         RandomStreams.Begin(ranks.Own);
         var (first, count) = ranks.ShareOf(data.HeldOutCount);
+        var pulse = link.Pulse(Evaluating, step);
         for (var start = first; start < first + count; start += Rows)
         {
-            link.Progress(RankState.Training, "evaluating", step);
             var problems = Enumerable.Range(start, Math.Min(Rows, first + count - start)).Select(data.HeldOutProblem).ToList();
             var outputs = Sampler.Generate(
                 model, [.. problems.Select(p => ChatTemplate.Prompt(p.Question, tokenizer))], maxNewTokens, temperature, tokenizer.Special,
-                link.Stopping);
+                pulse);
             for (var i = 0; i < outputs.Count; i++)
             {
                 var text = tokenizer.Decode(outputs[i].Ids);
@@ -64,12 +65,12 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
             return;
         }
         var (kept, guessed) = (0, 0);
+        var pulse = link.Pulse(Evaluating, step);
         for (var i = ranks.Own; i < Math.Min(GuessedAnswers, data.HeldOutCount); i += ranks.Ranks)
         {
-            link.Progress(RankState.Training, "evaluating", step);
             var prompt = ChatTemplate.Prompt(data.HeldOutProblem(i).Question, tokenizer);
             var said = new SpeculativeSampler(model, temperature: 0, seed: 0, speculate: true).Continue(
-                prompt, Math.Min(maxNewTokens, model.Shape.ContextLength - prompt.Length), tokenizer.Special.Eos, link.Stopping);
+                prompt, Math.Min(maxNewTokens, model.Shape.ContextLength - prompt.Length), tokenizer.Special.Eos, link.Stopping, _ => pulse());
             (kept, guessed) = (kept + said.Kept, guessed + said.Guessed);
         }
         if (ranks.Sum(kept, guessed) is [var keptByAll, > 0 and var guessedByAll])
@@ -85,12 +86,12 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
     public (Interval Loss, Interval ExpertExcess) Texts(DeepSeekModel model, int sequenceLength, long step)
     {
         using var untracked = no_grad();
-        link.Progress(RankState.Training, "evaluating", step);
+        var pulse = link.Pulse(Evaluating, step);
         var documents = new PackedDocuments(data, tokenizer, seed: 0, fimRate: 0) { Cursor = new DataCursor(UnreadDocuments, 0) };
         var (losses, excesses) = (new double[TextBatches], new double[TextBatches]);
         for (var batch = 0; batch < TextBatches; batch++)
         {
-            link.Stopping.ThrowIfCancellationRequested();
+            pulse();
             using var scope = NewDisposeScope();
             var rows = documents.Next(TextRows, sequenceLength);
             if (batch % ranks.Ranks != ranks.Own)
@@ -110,9 +111,9 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
     {
         var found = 0;
         const int Batch = 8;
+        var pulse = link.Pulse(Evaluating, step);
         for (var start = Batch * ranks.Own; start < NeedleCount; start += Batch * ranks.Ranks)
         {
-            link.Progress(RankState.Training, "evaluating", step);
             var needles = Enumerable.Range(start, Batch).Select(i =>
             {
                 var draw = new SeededRandom(0, "needle", i);
@@ -122,7 +123,7 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
             var outputs = Sampler.Generate(
                 model, [.. needles.Select(
                     n => new[] { tokenizer.Special.Bos }.Concat(tokenizer.Encode(n.Prompt)).TakeLast(sequenceLength - longest).ToArray())],
-                longest, temperature: 0, tokenizer.Special, link.Stopping);
+                longest, temperature: 0, tokenizer.Special, pulse);
             found += outputs.Zip(needles).Count(p => tokenizer.Decode(p.First.Ids).StartsWith(p.Second.Secret, StringComparison.Ordinal));
         }
         return Interval.Of(ranks.Sum(found)[0], NeedleCount);

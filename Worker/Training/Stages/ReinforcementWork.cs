@@ -85,11 +85,10 @@ public sealed class ReinforcementWork : IStageWork
 
     public StepResult Step(Position position)
     {
-        _context.Link.Progress(RankState.Training, "rollout", position.Step);
         var problems = Draw();
         var prompts = problems.SelectMany(p => Enumerable.Repeat(ChatTemplate.Prompt(p.Question, _context.Tokenizer), _plan.GroupSize))
             .ToList();
-        var outputs = Roll(prompts);
+        var outputs = Roll(prompts, _context.Link.Pulse("rollout", position.Step));
         // Only now: a rollout that is broken off has used up no questions.
         _nextQuestion += _plan.Questions;
         var texts = outputs.ConvertAll(o => _context.Tokenizer.Decode(o.Ids));
@@ -151,16 +150,15 @@ public sealed class ReinforcementWork : IStageWork
     }
 
     /// <summary>Answers to all prompts, of which each rank draws its share.</summary>
-    private List<Output> Roll(List<int[]> prompts) =>
-        _context.Mesh.Trace.Of(SpanKinds.Rollout, "answers to the step's questions", () => Draw(prompts));
+    private List<Output> Roll(List<int[]> prompts, Action pulse) =>
+        _context.Mesh.Trace.Of(SpanKinds.Rollout, "answers to the step's questions", () => Draw(prompts, pulse));
 
-    private List<Output> Draw(List<int[]> prompts)
+    private List<Output> Draw(List<int[]> prompts, Action pulse)
     {
         using var whole = _context.Gather(Learner.Model);
         var own = _context.Mesh.World.ShareOf(prompts.Count) is (var first, > 0 and var count)
             ? Sampler.Generate(
-                whole.Model, prompts.GetRange(first, count), _plan.MaxNewTokens, _plan.Temperature, _context.Tokenizer.Special,
-                _context.Link.Stopping)
+                whole.Model, prompts.GetRange(first, count), _plan.MaxNewTokens, _plan.Temperature, _context.Tokenizer.Special, pulse)
             : [];
         var said = _context.Mesh.World.Gather(own.ConvertAll(o => (int[])[o.Ended ? 1 : 0, .. o.Ids]));
         return [.. prompts.Zip(said, (prompt, ids) => new Output(prompt, ids[1..], ids[0] > 0))];

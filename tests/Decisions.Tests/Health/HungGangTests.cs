@@ -19,6 +19,21 @@ public sealed class HungGangTests
         }, iter: 10);
 
     [Fact]
+    public void A_first_step_that_took_long_does_not_put_the_naming_of_a_stopped_rank_off()
+    {
+        Assert.Null(Steps(TimeSpan.FromSeconds(8.5), 9, 0.2, 0.2, 0.2));
+        Assert.NotNull(Steps(TimeSpan.FromSeconds(8.7), 9, 0.2, 0.2, 0.2));
+        Assert.Null(Steps(TimeSpan.FromSeconds(67), 19.9, 19.9, 19.9));
+        Assert.NotNull(Steps(TimeSpan.FromSeconds(68), 19.9, 19.9, 19.9));
+
+        static Failure? Steps(TimeSpan standing, params double[] seconds) =>
+            Look(standing, rank => rank with { Halted = rank.Rank == 1 }, seen => seen with
+            {
+                Times = [.. seconds.Select((s, i) => new StepTime(i + 1, i + 1, s))], LongestStepSeconds = seconds.Max(),
+            });
+    }
+
+    [Fact]
     public void Ranks_that_only_wait_are_given_their_whole_time() =>
         Assert.Null(Look(TimeSpan.FromSeconds(12), rank => rank with { CollectiveSequence = 70 }));
 
@@ -32,12 +47,14 @@ public sealed class HungGangTests
             Assert.StartsWith($"rank {behind} on ", failure?.Sentence, StringComparison.Ordinal);
         }, iter: 10);
 
-    private static Failure? Look(TimeSpan standing, Func<RankStatus, RankStatus> rank)
+    private static Failure? Look(
+        TimeSpan standing, Func<RankStatus, RankStatus> rank, Func<Observation, Observation>? seen = null)
     {
         var running = new RunningStage();
         running.Hear([.. Enumerable.Range(0, Ranks).Select(number =>
             rank(running.Rank(running.Stage) with { Rank = number, SinceProgress = standing }))]);
+        var observed = running.Observe(running.Now);
         return FaultDetector.Find(
-            running.Stage.Watched, running.Gang with { SlotsPerNode = Ranks }, running.Observe(running.Now), running.Now.At);
+            running.Stage.Watched, running.Gang with { SlotsPerNode = Ranks }, seen?.Invoke(observed) ?? observed, running.Now.At);
     }
 }

@@ -192,7 +192,7 @@ public sealed class NotFiniteTests : IDisposable
         {
             var broken =
                 Assert.Throws<NotFiniteException>(
-                    () => { Sampler.Generate(model, [[1, 2, 3]], 4, temperature, special, CancellationToken.None); });
+                    () => { Sampler.Generate(model, [[1, 2, 3]], 4, temperature, special, () => { }); });
             Assert.Equal("logit of a sampled answer", broken.Broke.What);
         }
     }

@@ -32,7 +32,7 @@ public sealed class ReinforcementTests : IDisposable
         random.manual_seed(5);
         var prompts = new[] { "1+1=?", "Ada has 3 pens and gets 4. How many now?", "7-2=?" }
             .Select(q => ChatTemplate.Prompt(q, context.Tokenizer)).ToList();
-        var outputs = Sampler.Generate(model, prompts, maxNewTokens: 16, temperature, context.Tokenizer.Special, CancellationToken.None);
+        var outputs = Sampler.Generate(model, prompts, maxNewTokens: 16, temperature, context.Tokenizer.Special, () => { });
         using var untracked = no_grad();
         var trained = RolloutRows.Lay(outputs, context).LogProbabilities(model, 0, outputs.Count, temperature);
         var drawn = Drawn(model, outputs, temperature, context.Tokenizer.Special.Pad);
