@@ -19,6 +19,12 @@ internal static class FailureBenchmark
     public static Task Run(string[] args)
     {
         int at = Array.IndexOf(args, "--out");
+        var set = LoadBenchmark.Text(args, "--set", "first") switch
+        {
+            "second" => FurtherProvocations.All,
+            "gpu" => FurtherProvocations.Gpu,
+            _ => Provocations.All,
+        };
         string? only = Array.IndexOf(args, "--only") is var o and >= 0 ? args[o + 1] : null;
         if (at < 0 || at + 1 >= args.Length)
         {
@@ -29,16 +35,16 @@ internal static class FailureBenchmark
         Directory.CreateDirectory(args[at + 1]);
         Table.Title("failures: ranks that are made to fail, and what the dictionary says of what they printed");
         // One thread that lives through it all: a rank dies with the thread that started it.
-        var thread = new Thread(() => All(args[at + 1], only));
+        var thread = new Thread(() => All(set, args[at + 1], only));
         thread.Start();
         thread.Join();
         return Task.CompletedTask;
     }
 
-    private static void All(string folder, string? only)
+    private static void All(IEnumerable<Provocation> set, string folder, string? only)
     {
         int right = 0, all = 0;
-        foreach (var provoked in Provocations.All.Where(p => only is null
+        foreach (var provoked in set.Where(p => only is null
             || $"{p.Class}.{p.Name}".Contains(only, StringComparison.Ordinal)))
         {
             var (code, output) = Provoke(provoked);
@@ -66,6 +72,7 @@ internal static class FailureBenchmark
                 using var damage = Process.Start("bash", ["-c", $"C={folder}/checkpoints/run/pretrain; {provoked.Damage}"]);
                 damage.WaitForExit();
                 launch!.Assignment.Attempt.Attempt = 2;
+                provoked.Then(launch);
             }
 
             var (code, output) = LoneRank.Run($"D={folder}; {provoked.Script}", launch, provoked.Signal, provoked.AtStep);

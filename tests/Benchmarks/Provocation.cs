@@ -18,6 +18,9 @@ internal sealed record Provocation(string Class, string Name, string Script = "e
     /// <summary>A first rank trains and saves; then this script damages what it left, and the second is told to go on.</summary>
     public string Damage { get; init; } = "";
 
+    /// <summary>As <see cref="Launch"/>, of the second rank alone.</summary>
+    public Action<RankLaunch> Then { get; init; } = _ => { };
+
     /// <summary>With signals and scripts that launch nothing: the rank is not told what to train.</summary>
     public bool Told { get; init; } = true;
 }

@@ -32,9 +32,11 @@ public static class ExitCodes
         125 => ("container-failed", Weight.Peer),
         // Of a shell; what it or the loader said before tells more.
         126 or 127 => ("program-not-found", Weight.Peer),
-        Signal + 1 or Signal + 2 or Signal + 15 => ("terminated", Weight.HowEnded),
+        // HUP, INT, QUIT, USR1, USR2, PIPE, ALRM and TERM: each ends a program that does not wait for it.
+        Signal + 1 or Signal + 2 or Signal + 3 or Signal + 10 or Signal + 12 or Signal + 13 or Signal + 14 or Signal + 15 =>
+            ("terminated", Weight.HowEnded),
         Signal + 4 => ("illegal-instruction", Weight.Exception),
-        Signal + 6 => ("aborted", Weight.HowEnded),
+        Signal + 5 or Signal + 6 => ("aborted", Weight.HowEnded),
         Signal + 7 => ("bus-error", Weight.Exception),
         Signal + 8 => ("arithmetic-fault", Weight.Exception),
         Signal + 9 => ("killed", Weight.HowEnded),
@@ -48,12 +50,18 @@ public static class ExitCodes
     {
         1 => "SIGHUP",
         2 => "SIGINT",
+        3 => "SIGQUIT",
         4 => "SIGILL",
+        5 => "SIGTRAP",
         6 => "SIGABRT",
         7 => "SIGBUS",
         8 => "SIGFPE",
         9 => "SIGKILL",
+        10 => "SIGUSR1",
         11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
         15 => "SIGTERM",
         24 => "SIGXCPU",
         25 => "SIGXFSZ",

@@ -110,8 +110,11 @@ public static partial class ExitRules
 
     private static ExitRule[] Libraries =>
     [
+        new("no-permission", Weight.Cause, "failed to map segment from shared object: Operation not permitted"),
+        // Below it stand the loader's own words, which tell why.
+        new("missing-library", Weight.Exception, "DllNotFoundException", "Unable to load shared library"),
         new("missing-library", Weight.Cause, "TorchSharp but doesn't contain a reference to libtorch", "loading shared libraries",
-            "DllNotFoundException", "Unable to load shared library", "ModuleNotFoundError", "ImportError", "symbol lookup error",
+            "ModuleNotFoundError", "ImportError", "symbol lookup error",
             "GLIBC_* not found", "GLIBCXX_* not found", "CXXABI_* not found", "undefined symbol:", "EntryPointNotFoundException",
             "Could not load file or assembly", "BadImageFormatException", "cannot import name", "You must install or update .NET",
             "You must install .NET", "wrong ELF class", "Library not loaded", "TypeLoadException", "MissingMethodException",

@@ -167,7 +167,8 @@ public sealed class ExitScan
     {
         if (says && Index.Value.First(line.Body) is var (rule, at, length))
         {
-            return new Finding(rule, at, length, false);
+            var first = new Finding(rule, at, length, false);
+            return rule.Class.Length == 0 ? Beside(line.Body, first) ?? first : first;
         }
 
         var type = ExceptionType.Of(line.Body, part != Tracebacks.Part.None);
@@ -180,6 +181,24 @@ public sealed class ExitScan
 
         return type is { } known ? new Finding(known.Rule, known.At, known.Length, false)
             : general is var (last, where, size) ? new Finding(last, where, size, false) : null;
+    }
+
+    /// <summary>
+    /// A cause by its own name on one line with what is none: PyTorch says of a GPU without memory what to try, behind the same full stop.
+    /// </summary>
+    private static Finding? Beside(string body, Finding none)
+    {
+        while (Index.Value.First(body) is var (rule, at, length))
+        {
+            if (rule.Class.Length > 0)
+            {
+                return rule.Weight == Weight.Cause ? none with { Rule = rule, At = at, Length = length } : null;
+            }
+
+            body = $"{body[..at]}{new string('\u00a6', Math.Max(1, length))}{body[Math.Min(body.Length, at + Math.Max(1, length))..]}";
+        }
+
+        return null;
     }
 
     private void Keep(OutputLine line, Finding told, Tracebacks.Part part)
