@@ -135,7 +135,7 @@ internal static class Blackout
                     break;
                 case BlackoutKind.Parted or BlackoutKind.PartlyParted:
                     words = (string)(await load.Dsops.Show(LoadRun.Name))["stages"]![0]!["reason"]!;
-                    waits = words.Contains("no word from the agent on", StringComparison.Ordinal);
+                    waits = words.Contains("no word from ", StringComparison.Ordinal);
                     break;
                 case BlackoutKind.Database:
                     words = string.Join(' ', (await load.Ask("v1/health"))["problems"]?.AsArray().Select(p => (string)p!["text"]!) ?? []);
