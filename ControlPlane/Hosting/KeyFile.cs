@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using DeepSeekOps.ControlPlane.Api;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.ControlPlane.Hosting;
 
@@ -63,7 +64,7 @@ internal static class KeyFile
         using (var file = new FileStream(aside, options))
         {
             file.Write(content);
-            file.Flush(flushToDisk: true);
+            DurableFiles.Sync(file);
         }
 
         File.Move(aside, path, overwrite: true);

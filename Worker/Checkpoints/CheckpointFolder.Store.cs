@@ -1,4 +1,5 @@
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Files;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints.Store;
 
@@ -39,7 +40,7 @@ public sealed partial class CheckpointFolder
         var into = Hidden(parent, seen);
         Wait(_store.Bring(name, seen.Manifest, into, _link.Stopping), $"bringing step {from.Step} of {from.Stage} from the store");
         Directory.Move(into, path);
-        FolderSync.Flush(parent);
+        DurableFiles.SyncFolder(parent);
     }
 
     /// <summary>What the store has; or why it could not be asked.</summary>

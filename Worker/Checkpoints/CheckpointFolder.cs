@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Files;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Checkpoints.Store;
 
@@ -133,7 +134,7 @@ public sealed partial class CheckpointFolder
             Directory.Move(PathOf(step), replaced);
         }
         Directory.Move(written, PathOf(step));
-        FolderSync.Flush(Folder);
+        DurableFiles.SyncFolder(Folder);
         if (replaced is not null && Read(replaced, out _) is { } old && _bounds.Own(old.Manifest)
             && old.Manifest.Attempt == _bounds.Attempt)
         {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Files;
 using DeepSeekOps.Worker.Agent;
 using DeepSeekOps.Worker.Safetensors;
 using Google.Protobuf.WellKnownTypes;
@@ -254,7 +255,7 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
         var complete = manifest with { Files = [.. files], Parts = names };
         var bytes = complete.ToBytes();
         WriteDurably(Path.Combine(written, Manifest.FileName), bytes);
-        FolderSync.Flush(written);
+        DurableFiles.SyncFolder(written);
         folder.Publish(written, step);
         return new CheckpointSeen(folder.PathOf(step), complete, Manifest.DigestOf(bytes), bytes.Length, Sized: true, SetAside: false);
     }
@@ -318,7 +319,7 @@ public sealed class CheckpointSaver(CheckpointFolder folder, CheckpointPolicy po
     {
         using var file = new FileStream(path, FileMode.Create, FileAccess.Write);
         file.Write(bytes);
-        file.Flush(flushToDisk: true);
+        DurableFiles.Sync(file);
     }
 }
 

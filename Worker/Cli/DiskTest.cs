@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using DeepSeekOps.Recipes.Files;
 using DeepSeekOps.Worker.Agent;
 
 namespace DeepSeekOps.Worker.Cli;
@@ -27,7 +28,7 @@ internal static class DiskTest
                 BitConverter.TryWriteBytes(block, at);
                 RandomAccess.Write(file, block, at);
             }
-            RandomAccess.FlushToDisk(file);
+            DurableFiles.Sync(file, path);
             found.DiskWriteBytesPerSecond = bytes / Stopwatch.GetElapsedTime(began).TotalSeconds;
             // What was just written lies in memory, where it is right.
             Posix.Forget(file);

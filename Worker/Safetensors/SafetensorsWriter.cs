@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text.Json;
+using DeepSeekOps.Recipes.Files;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -37,7 +38,7 @@ public static class SafetensorsWriter
             PutTensor(file, hash, value);
         }
 
-        file.Flush(flushToDisk: true);
+        DurableFiles.Sync(file);
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 

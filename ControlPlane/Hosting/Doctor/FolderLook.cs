@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DeepSeekOps.ControlPlane.Client;
 using DeepSeekOps.Decisions.Doctor;
+using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.ControlPlane.Hosting.Doctor;
 
@@ -164,7 +165,7 @@ internal static class FolderLook
             using (var file = new FileStream(path, FileMode.Create, FileAccess.Write))
             {
                 file.Write(new byte[4_096]);
-                file.Flush(flushToDisk: true);
+                DurableFiles.Sync(file);
             }
 
             File.Delete(path);

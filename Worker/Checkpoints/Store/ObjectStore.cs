@@ -5,6 +5,7 @@ using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
 using DeepSeekOps.Contracts.Worker.V1;
+using DeepSeekOps.Recipes.Files;
 using Polly;
 
 namespace DeepSeekOps.Worker.Checkpoints.Store;
@@ -162,7 +163,7 @@ internal sealed class ObjectStore : IDisposable
                     ArrayPool<byte>.Shared.Return(buffer);
                 }
             });
-        RandomAccess.FlushToDisk(file);
+        DurableFiles.Sync(file, path);
     }
 
     public async Task Delete(IReadOnlyList<string> keys, CancellationToken cancellation)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.Worker.Checkpoints.Store;
 
@@ -86,9 +87,9 @@ internal sealed partial class StoredCheckpoints(ObjectStore objects)
         using (var last = new FileStream(Path.Combine(into, Manifest.FileName), FileMode.Create, FileAccess.Write))
         {
             last.Write(bytes);
-            last.Flush(flushToDisk: true);
+            DurableFiles.Sync(last);
         }
-        FolderSync.Flush(into);
+        DurableFiles.SyncFolder(into);
     }
 
     /// <summary>What was whole is no more with its manifest; then the rest goes.</summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.Worker.Data.Preparing;
 
@@ -313,7 +314,7 @@ internal sealed class Preparation(PrepareOrder order, TimeProvider clock, Action
         using (var file = new FileStream(unfinished, FileMode.Create, FileAccess.Write))
         {
             file.Write(bytes);
-            file.Flush(flushToDisk: true);
+            DurableFiles.Sync(file);
         }
         File.Move(unfinished, At(name), overwrite: true);
     }

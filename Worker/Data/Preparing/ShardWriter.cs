@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using DeepSeekOps.Recipes.Files;
 
 namespace DeepSeekOps.Worker.Data.Preparing;
 
@@ -72,7 +73,7 @@ internal sealed class ShardWriter : IDisposable
         Flush();
         header = header with { Sha256 = _hash.GetHashAndReset() };
         RandomAccess.Write(_file.SafeFileHandle, header.ToBytes(), 0);
-        _file.Flush(flushToDisk: true);
+        DurableFiles.Sync(_file);
         _file.Dispose();
         File.Move(_unfinished, _path, overwrite: true);
         return header;
