@@ -32,7 +32,7 @@ internal sealed class HealthBoard(StoreWatch store, StrayAgents strays, Notifier
             health.Problems.Add(new Proto.HealthProblem
             {
                 Kind = "store", Level = "error", Since = away.Since.ToTimestamp(), Text = away.Sentence,
-                Fix = $"{away.Trouble.Fix} {Meanwhile}",
+                Fix = $"{away.Trouble.FixWhileRunning} {Meanwhile}",
             });
         }
 

@@ -17,6 +17,13 @@ namespace DeepSeekOps.ControlPlane.Cli;
 /// <summary>The handle: `dsops VERB …`. Each verb but dev, serve, doctor, backup and restore is a client of the Api.</summary>
 public static class CommandLine
 {
+    /// <summary>These ask no control plane, and would pass over one that is named.</summary>
+    internal static readonly string[] WithoutServer =
+    [
+        "dev", "serve", "doctor", "backup", "restore", "schema", "url", "completion", "simulate", "spikes", "mfu", "data", "model",
+        "generate",
+    ];
+
     public static async Task<int> Run(string[] args, Terminal terminal, CancellationToken cancellation)
     {
         terminal = terminal.Plain();
@@ -25,7 +32,7 @@ public static class CommandLine
         // A line that a shell wants to complete is no line yet.
         bool completing = args is [var first, ..] && first.StartsWith("[suggest", StringComparison.Ordinal);
         if (!completing && (parsed.Errors.Count > 0 || UnknownOption(parsed) is not null || WithoutValue(root, parsed) is not null
-            || EmptyPath(root, parsed) is not null))
+            || EmptyPath(root, parsed) is not null || NoUseOfServer(parsed) is not null))
         {
             string verb = parsed.CommandResult.Command == root ? "dsops" : $"dsops {parsed.CommandResult.Command.Name}";
             Report(terminal, args.Contains(CommonOptions.Json.Name), WrongUse(root, parsed, verb));
@@ -103,6 +110,10 @@ public static class CommandLine
         {
             return new RefusalException(empty, "Write a path there; in a script, look at the variable that it comes from.", ExitCode.Usage);
         }
+        if (NoUseOfServer(parsed) is { } useless)
+        {
+            return useless;
+        }
         if (UnknownOption(parsed) is { } written)
         {
             string? meant = Nearest.To(written, OptionsOf(root, parsed)).FirstOrDefault();
@@ -143,6 +154,29 @@ public static class CommandLine
         var arguments = command.Arguments.Where(a => a.Name is "file" or "files" or "folder")
             .Where(a => parsed.GetResult(a)?.Tokens.Any(token => token.Value.Length == 0) is true).Select(a => $"<{a.Name}>");
         return options.Concat(arguments).FirstOrDefault() is { } name ? $"{name} is empty." : null;
+    }
+
+    /// <summary>`dsops backup --server URL` made a backup of what is here, and nobody was told. In the environment it may stand.</summary>
+    private static RefusalException? NoUseOfServer(ParseResult parsed)
+    {
+        var verb = parsed.CommandResult;
+        while (verb.Parent is CommandResult { Parent: not null } above)
+        {
+            verb = above;
+        }
+        if (!WithoutServer.Contains(verb.Command.Name))
+        {
+            return null;
+        }
+        return new Option[] { CommonOptions.Server, CommonOptions.Ca }
+            .Where(option => parsed.GetResult(option) is { Implicit: false })
+            .Select(option => new RefusalException(
+                $"{option.Name} is '{string.Join(' ', parsed.GetResult(option)?.Tokens.Select(t => t.Value) ?? [])}', and "
+                + $"`dsops {verb.Command.Name}` asks no control plane: it works on this machine.",
+                verb.Command.Options.Any(o => o.Name == "--database-file")
+                    ? $"Leave {option.Name} out, and name what it works on where that can be reached: --data-dir DIR, or --database-file "
+                        + "FILE for PostgreSQL." : $"Leave {option.Name} out.", ExitCode.Usage))
+            .FirstOrDefault();
     }
 
     /// <summary>

@@ -19,28 +19,32 @@ internal sealed class DataDirectoryLock : IDisposable
     public static DataDirectoryLock Take(string dataDirectory)
     {
         string path = Path.Combine(dataDirectory, LockName);
+        FileStream? held = null;
         try
         {
             PrivateFiles.Make(dataDirectory);
-            var held = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            held = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             File.WriteAllText(Path.Combine(dataDirectory, PidName), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
             return new DataDirectoryLock(held);
         }
         catch (UnauthorizedAccessException e)
         {
+            held?.Dispose();
             throw new RefusalException($"Cannot write to the data directory {dataDirectory}.",
                 "Give yourself the right to, or choose another with --data-dir DIR.",
                 ExitCode.Failed, e);
         }
-        catch (IOException e) when (File.Exists(path))
+        catch (IOException e) when (held is null && File.Exists(path))
         {
             throw new RefusalException($"The data directory {dataDirectory} is in use by another `dsops`{Holder(dataDirectory)}.",
                 "Stop that one (Ctrl-C in its terminal), or give this one a directory of its own: --data-dir DIR.", ExitCode.InUse, e);
         }
         catch (IOException e)
         {
-            throw new RefusalException($"Cannot make the data directory {dataDirectory}: {e.Message.TrimEnd('.')}.",
-                "Choose another with --data-dir DIR.", ExitCode.Failed, e);
+            // The lock is there, and nobody else has it: the disk is full, say.
+            held?.Dispose();
+            throw new RefusalException($"Cannot {(held is null ? "make" : "write to")} the data directory {dataDirectory}: "
+                + $"{e.Message.TrimEnd('.')}.", "Free space there, or choose another with --data-dir DIR.", ExitCode.Failed, e);
         }
     }
 

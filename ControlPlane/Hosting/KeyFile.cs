@@ -61,13 +61,22 @@ internal static class KeyFile
             options.UnixCreateMode = OwnersFile;
         }
 
-        using (var file = new FileStream(aside, options))
+        try
         {
-            file.Write(content);
-            DurableFiles.Sync(file);
-        }
+            using (var file = new FileStream(aside, options))
+            {
+                file.Write(content);
+                DurableFiles.Sync(file);
+            }
 
-        File.Move(aside, path, overwrite: true);
+            File.Move(aside, path, overwrite: true);
+        }
+        catch
+        {
+            // What it could not write is half a secret.
+            File.Delete(aside);
+            throw;
+        }
     }
 
     private static void Make(string path) =>

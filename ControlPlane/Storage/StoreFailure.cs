@@ -12,8 +12,6 @@ internal static class StoreFailure
     /// <summary>SQLite cannot grow a file by less; on a disk with less it speaks of I/O errors as well as of a full disk.</summary>
     private const long FreeBytesMin = 1 << 20;
 
-    private const string ByItself = "everything goes on by itself";
-
     /// <summary>
     /// What reading or writing ends in where the database or what it holds is to blame. Whoever works on for others catches these: a name
     /// that cannot be resolved and a damaged row are one caller's trouble, as a lost connection is.
@@ -38,8 +36,8 @@ internal static class StoreFailure
             { SqliteErrorCode: 13 } => DiskFull(folder),
             { SqliteErrorCode: 10 or 14 } when FreeBytes(folder) < FreeBytesMin => DiskFull(folder),
             { SqliteErrorCode: 5 or 6 } =>
-                new($"another program keeps {database.Path} locked", $"End the program that has it open; then {ByItself}."),
-            { SqliteErrorCode: 8 } => new($"{database.Path} or its folder is read-only", $"Make both writable again; then {ByItself}."),
+                Passing($"another program keeps {database.Path} locked", "End the program that has it open."),
+            { SqliteErrorCode: 8 } => Passing($"{database.Path} or its folder is read-only", "Make both writable again."),
             { SqliteErrorCode: 11 } broken =>
                 new($"{database.Path} is damaged ({Plain(broken)})", "Stop the control plane and put a backup of the file in its place."),
             { SqliteErrorCode: 26 } =>
@@ -55,29 +53,30 @@ internal static class StoreFailure
 
     private static StoreTrouble? OfPostgres(Exception failure, OpsDatabase.Postgres database) => Inner<PostgresException>(failure) switch
     {
-        { SqlState: "53100" } => new($"the disk of PostgreSQL at {database.Address} is full", $"Free space there; then {ByItself}."),
+        { SqlState: "53100" } => Passing($"the disk of PostgreSQL at {database.Address} is full", "Free space there."),
         { SqlState: "53300" } =>
             new($"PostgreSQL at {database.Address} has no connection left", "End other clients of it, or raise its max_connections."),
         { SqlState: "25006" } =>
             new($"PostgreSQL at {database.Address} is read-only (a standby?)", "Name the primary server with --database."),
-        { SqlState: "57P03" } => new($"PostgreSQL at {database.Address} is starting or stopping", $"Wait for it; then {ByItself}."),
+        { SqlState: "57P03" } => Passing($"PostgreSQL at {database.Address} is starting or stopping", "Wait for it."),
         { SqlState: "28P01" or "28000" } =>
             new($"PostgreSQL at {database.Address} refuses the user or the password", "Correct them in --database."),
         { SqlState: "3D000" } =>
             new($"PostgreSQL at {database.Address} has no such database", "Make it with `createdb`, or correct --database."),
         { SqlState: "55P03" } =>
-            new($"another program keeps a table of PostgreSQL at {database.Address} locked", $"End its transaction; then {ByItself}."),
+            Passing($"another program keeps a table of PostgreSQL at {database.Address} locked", "End its transaction."),
         { SqlState: ['0', '8', ..] or ['5', '3', ..] or ['5', '7', ..] or ['5', '8', ..] or ['X', 'X', ..] } other =>
             new($"PostgreSQL at {database.Address} says: {other.MessageText.TrimEnd('.')}", "Look at its own log."),
         { } => null,
         null when Inner<SocketException>(failure) is { SocketErrorCode: SocketError.ConnectionRefused } =>
-            new($"nothing answers at {database.Address} (connection refused)", $"Start PostgreSQL; then {ByItself}."),
+            Passing($"nothing answers at {database.Address} (connection refused)", "Start PostgreSQL."),
         null => Away(failure)
-            ? new($"PostgreSQL at {database.Address} gives no answer ({Words(failure)})", "Start it or look at its own log; then "
-                + $"{ByItself}.") : null,
+            ? Passing($"PostgreSQL at {database.Address} gives no answer ({Words(failure)})", "Start it or look at its own log.") : null,
     };
 
-    private static StoreTrouble DiskFull(string folder) => new($"the disk is full under {folder}", $"Free space there; then {ByItself}.");
+    private static StoreTrouble DiskFull(string folder) => Passing($"the disk is full under {folder}", "Free space there.");
+
+    private static StoreTrouble Passing(string why, string fix) => new(why, fix) { Passes = true };
 
     /// <summary>Connections that break and answers that do not come.</summary>
     private static bool Away(Exception failure) =>

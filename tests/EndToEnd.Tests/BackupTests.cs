@@ -4,7 +4,7 @@ using Xunit;
 namespace DeepSeekOps.EndToEnd.Tests;
 
 /// <summary>A machine is lost, and what it had is restored from last night's file on another one.</summary>
-public sealed class BackupTests
+public sealed class BackupTests(Shared shared)
 {
     private const int AtBackup = 20, AtLoss = 45, Further = 40;
 
@@ -36,6 +36,35 @@ public sealed class BackupTests
         finally
         {
             File.Delete(file);
+        }
+    }
+
+    /// <summary>
+    /// A file system of the process's own, and too small: what was written goes, and no sentence promises what does not come.
+    /// </summary>
+    [Theory]
+    [InlineData("size=64k", "mkdir $D/new && echo mine > $D/new/mine", "mine new")]
+    [InlineData("size=64k", "true", "")]
+    [InlineData("size=4k", "mkdir $D/new && (cat /dev/zero > $D/all || true) 2>/dev/null", "all new")]
+    public async Task A_restore_onto_a_full_disk_says_so_and_leaves_the_folder_as_it_was(string size, string before, string after)
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-full-").FullName;
+        try
+        {
+            string file = Path.Combine(folder, "ops.backup"), small = Path.Combine(folder, "small");
+            Directory.CreateDirectory(small);
+            await (await shared.Idle).Answer("backup", "--out", file);
+            var (code, output, error) = await Dsops.WithMounts($"D={small}; mount -t tmpfs -o {size} tmpfs $D && {before} || exit 99; "
+                + $"$DSOPS restore {file} --data-dir $D/new; c=$?; echo $(find $D -mindepth 1 -printf '%f\\n' | sort); exit $c");
+            Assert.SkipWhen(code == 99 || error.StartsWith("unshare:", StringComparison.Ordinal),
+                "no file system of its own may be mounted here");
+            Assert.Equal((1, after), (code, output.Trim()));
+            Assert.DoesNotContain("by itself", error, StringComparison.Ordinal);
+            Assert.Contains("Free space", error, StringComparison.OrdinalIgnoreCase);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
         }
     }
 

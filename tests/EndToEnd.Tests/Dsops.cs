@@ -179,12 +179,7 @@ internal sealed partial class Dsops : IAsyncDisposable
     public static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
     {
         using var process = Launch(arguments);
-        process.StandardInput.Close();
-        var standardOutput = process.StandardOutput.ReadToEndAsync();
-        var standardError = process.StandardError.ReadToEndAsync();
-        using var limit = new CancellationTokenSource(Eventually.Patience);
-        await process.WaitForExitAsync(limit.Token);
-        return (process.ExitCode, await standardOutput, await standardError);
+        return await Finished(process);
     }
 
     /// <summary>

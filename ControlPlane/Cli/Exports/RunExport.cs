@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using DeepSeekOps.Contracts.Ops.V1;
+using DeepSeekOps.ControlPlane.Hosting.Backups;
 using DeepSeekOps.ControlPlane.Pipelines;
 
 namespace DeepSeekOps.ControlPlane.Cli.Exports;
@@ -39,7 +40,9 @@ internal sealed class RunExport(Run run, Func<string, CancellationToken, Task<Te
             throw new IOException($"{made} is there already");
         }
 
-        Directory.CreateDirectory(Path.GetDirectoryName(made) ?? folder);
+        string parent = Path.GetDirectoryName(made) ?? folder;
+        using var folders = new NewFolders(parent);
+        Directory.CreateDirectory(parent);
         string aside = Path.Combine(folder, FormattableString.Invariant($".{run.Name}.{Environment.ProcessId}.tmp"));
         try
         {
@@ -53,6 +56,7 @@ internal sealed class RunExport(Run run, Func<string, CancellationToken, Task<Te
                 _ => Csv(aside, cancellation),
             });
             Directory.Move(aside, made);
+            folders.Keep();
             return new Exported(made, run.Stages.Count(HasTrained), series.Count, points);
         }
         finally

@@ -78,15 +78,18 @@ internal static class RunFiles
     private static async Task<long> Keep(Stream coming, string folder, string path, CancellationToken cancellation)
     {
         string aside = DurableFile.Aside(path);
+        using var folders = new NewFolders(folder);
         try
         {
             Directory.CreateDirectory(folder);
+            DurableFile.ClearAbandonedRuns(path);
             await using (var file = DurableFile.Create(aside))
             {
                 await coming.CopyToAsync(file, cancellation);
             }
 
             DurableFile.Finish(aside, path);
+            folders.Keep();
             return new FileInfo(path).Length;
         }
         catch (HttpIOException e)

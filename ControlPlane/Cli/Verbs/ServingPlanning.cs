@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using DeepSeekOps.ControlPlane.Client;
+using DeepSeekOps.ControlPlane.Hosting.Backups;
 using DeepSeekOps.Decisions.Serving;
 
 namespace DeepSeekOps.ControlPlane.Cli.Verbs;
@@ -60,6 +61,7 @@ internal static class ServingPlanning
 
     private static async Task Manifests(ServingPlan plan, string folder, string image, CancellationToken cancellation)
     {
+        using var folders = new NewFolders(Path.GetFullPath(folder));
         try
         {
             Directory.CreateDirectory(folder);
@@ -68,6 +70,8 @@ internal static class ServingPlanning
                 await File.WriteAllTextAsync(Path.Combine(folder, $"{deployment.Unit.Name}.yaml"), ServingManifests.Of(deployment, image),
                     cancellation);
             }
+
+            folders.Keep();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -5,7 +5,14 @@ namespace DeepSeekOps.Decisions.Health;
 /// <summary>Why a database does not take a write, and what a person can do.</summary>
 /// <param name="Why">Ends the sentence "the database cannot be written since …:"; without a full stop.</param>
 /// <param name="Fix">A whole sentence.</param>
-public sealed record StoreTrouble(string Why, string Fix);
+public sealed record StoreTrouble(string Why, string Fix)
+{
+    /// <summary>With that done a control plane that runs goes on by itself; a verb or a start that failed has to be made again.</summary>
+    public bool Passes { get; init; }
+
+    /// <summary>For who looks at a control plane that runs.</summary>
+    public string FixWhileRunning => Passes ? $"{Fix.TrimEnd('.')}; then everything goes on by itself." : Fix;
+}
 
 /// <summary>What was seen of the database lately. Ages are of a clock that only goes forward.</summary>
 public sealed record StoreSeen

@@ -27,6 +27,7 @@ internal static class BackingUp
         string aside = DurableFile.Aside(asked.File);
         try
         {
+            DurableFile.ClearAbandoned(asked.File, BackupFile.Whole.FirstLine);
             var manifest = await Write(database, aside, clock, cancellation);
             DurableFile.Finish(aside, asked.File);
             return (manifest, new FileInfo(asked.File).Length);
@@ -37,7 +38,7 @@ internal static class BackingUp
         }
         catch (Exception e) when (e is DbException or TimeoutException)
         {
-            throw DatabaseSaid(database, e, "No backup was made");
+            throw DatabaseSaid(database, e, "No backup was made", "Then make the backup again.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -54,11 +55,14 @@ internal static class BackingUp
         }
     }
 
-    internal static RefusalException DatabaseSaid(OpsDatabase database, Exception e, string beginning)
+    /// <param name="then">Nothing of a verb that failed goes on by itself: what to do when the fix is made. A whole sentence.</param>
+    /// <param name="left">What there is of it now; a whole sentence, or nothing.</param>
+    internal static RefusalException DatabaseSaid(OpsDatabase database, Exception e, string beginning, string then, string left = "")
     {
         var trouble = StoreFailure.Of(e, database);
         string said = trouble?.Why ?? $"{StoreExamination.PlaceOf(database)} refuses ({e.GetBaseException().Message.TrimEnd('.')})";
-        return new RefusalException($"{beginning}: {said}.", trouble?.Fix ?? "Look at its own log, and at --database.", ExitCode.Failed, e);
+        return new RefusalException($"{beginning}: {said}. {left}".TrimEnd(),
+            $"{trouble?.Fix ?? "Look at its own log, and at --database."} {then}", ExitCode.Failed, e);
     }
 
     internal static OpsDatabase Parse(string? text, string dataDirectory)

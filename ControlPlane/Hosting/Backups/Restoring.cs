@@ -42,6 +42,7 @@ internal sealed record StageStep(string Run, string Stage, long Step);
 internal static class Restoring
 {
     private const string DatabaseName = "dsops.db";
+    private const string Again = "Then restore again.";
 
     /// <summary>Reads all of the file and changes nothing.</summary>
     public static BackupManifest Check(string file, CancellationToken cancellation) => Usable(file, () =>
@@ -68,9 +69,18 @@ internal static class Restoring
         }
         catch (Exception e) when (e is DbException or TimeoutException)
         {
-            throw BackingUp.DatabaseSaid(database, e, "Nothing was restored");
+            throw BackingUp.DatabaseSaid(database, e, "Nothing was restored", Again, AsBefore(asked, database));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RefusalException($"Nothing was restored: {e.Message.TrimEnd('.')}. {AsBefore(asked, database)}",
+                $"Check paths and rights, and free space there. {Again}", ExitCode.Failed, e);
         }
     }
+
+    private static string AsBefore(RestoreAsked asked, OpsDatabase database) => database is OpsDatabase.Sqlite
+        ? $"What was written of it is taken away again: {asked.DataDirectory} is as it was before."
+        : $"{StoreExamination.PlaceOf(database)} is as empty as it was before.";
 
     private static async Task<T> Usable<T>(string file, Func<Task<T>> work)
     {
@@ -103,12 +113,13 @@ internal static class Restoring
     {
         string folder = asked.DataDirectory, path = Path.Combine(folder, DatabaseName), aside = DurableFile.Aside(path);
         DemandUnused(folder);
-        bool folderMade = !Directory.Exists(folder);
+        using var folders = new NewFolders(folder);
         string[] made = [.. new[] { "dsops.lock", "dsops.pid", Hosting.KeyFile.Name }.Select(name => Path.Combine(folder, name))
             .Where(file => !File.Exists(file))];
         try
         {
             using var held = DataDirectoryLock.Take(folder);
+            DurableFile.ClearAbandoned(path, []);
             var key = KeyOf(asked);
             await DurableFile.Create(aside).DisposeAsync();
             var database = new OpsDatabase.Sqlite(aside);
@@ -117,6 +128,7 @@ internal static class Restoring
             string identity = await restore.Run(reader, manifest, changes, cancellation);
             DurableFile.Finish(aside, path);
             made = [];
+            folders.Keep();
             return new Restored(manifest, path, identity,
                 Look(manifest, asked.Checkpoints ?? Path.Combine(folder, "checkpoints")), notes);
         }
@@ -125,11 +137,6 @@ internal static class Restoring
             if (Directory.Exists(folder))
             {
                 Array.ForEach([aside, $"{aside}-journal", .. made], File.Delete);
-            }
-
-            if (folderMade && made.Length > 0 && Directory.Exists(folder))
-            {
-                Directory.Delete(folder);
             }
         }
     }

@@ -18,6 +18,8 @@ internal static class StoreBackup
         var migrations = await source.Migrations(context, cancellation);
         var made = clock.GetUtcNow();
         file.Write(BackupFile.Whole.FirstLine);
+        // Of a process that is killed what it has left is known by this.
+        await file.FlushAsync(cancellation);
         var parts = ImmutableArray.CreateBuilder<BackupPart>();
         foreach (var table in BackupTable.All(context))
         {

@@ -104,6 +104,10 @@ public sealed class BackupVerbsTests : IDisposable
             Assert.Equal(ExitCode.InUse, await Refused("is in use by another `dsops`", "restore", Out, "--data-dir", Old));
         }
 
+        string deep = Path.Combine(New, "within", "another");
+        await Refused("is not a key of dsops", "restore", Out, "--data-dir", deep, "--key-file", Path.Combine(Old, "dsops.db"));
+        Assert.False(Directory.Exists(New), "folders above it go too");
+
         // In the middle of it: the key that was named is none.
         await File.WriteAllTextAsync(Path.Combine(folder, "key"), "no key", Cancellation);
         await Refused("is not a key of dsops", "restore", Out, "--data-dir", New, "--key-file", Path.Combine(folder, "key"));
@@ -112,6 +116,48 @@ public sealed class BackupVerbsTests : IDisposable
         await File.WriteAllTextAsync(Path.Combine(New, "mine"), "", Cancellation);
         await Refused("is not a key of dsops", "restore", Out, "--data-dir", New, "--key-file", Path.Combine(folder, "key"));
         Assert.Equal([Path.Combine(New, "mine")], Directory.EnumerateFileSystemEntries(New));
+    }
+
+    /// <summary>A backup that is killed each night filled the disk that the next one needed.</summary>
+    [Fact]
+    public async Task What_killed_backups_left_goes_with_the_next_and_nothing_of_others()
+    {
+        await MakeOld();
+        // As a process of an ended number leaves it: the highest that Linux gives is 4194304.
+        const int gone = 4_194_305;
+        byte[] begun = "dsops backup 1\nand so on"u8.ToArray();
+        await Left($".ops.backup.{gone}.tmp", []);
+        await Left($".other.backup.{gone}.tmp", begun);
+        // A pod's program has the same number each time.
+        await Left($".ops.backup.{Environment.ProcessId}.tmp", begun);
+        string[] stay =
+        [
+            $".letter.{gone}.tmp", ".ops.backup.1.tmp", $".held.backup.{gone}.tmp", $".run.dsops.{gone}.tmp", ".ops.backup.tmp",
+        ];
+        foreach (string name in stay)
+        {
+            await Left(name, name.Contains("letter", StringComparison.Ordinal) ? "somebody's"u8.ToArray()
+                : name.Contains("run", StringComparison.Ordinal) ? "dsops run 1\n"u8.ToArray() : begun);
+        }
+
+        using (new FileStream(Path.Combine(folder, $".held.backup.{gone}.tmp"), FileMode.Open, FileAccess.ReadWrite, FileShare.Read))
+        {
+            Assert.Equal(0, (await Run("backup", "--data-dir", Old, "--out", Out)).Code);
+        }
+
+        Assert.Equal(stay.Order(StringComparer.Ordinal),
+            Directory.EnumerateFiles(folder, ".*").Select(Path.GetFileName).Order(StringComparer.Ordinal));
+
+        await Left(Path.Combine("new", $".dsops.db.{gone}.tmp"), begun);
+        Assert.Equal(0, (await Run("restore", Out, "--data-dir", New)).Code);
+        Assert.Equal(["dsops.db", "dsops.key", "dsops.lock", "dsops.pid"],
+            Directory.EnumerateFileSystemEntries(New).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+
+        async Task Left(string name, byte[] content)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(folder, name)) ?? folder);
+            await File.WriteAllBytesAsync(Path.Combine(folder, name), content, Cancellation);
+        }
     }
 
     public void Dispose()

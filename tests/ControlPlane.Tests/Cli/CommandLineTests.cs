@@ -55,6 +55,31 @@ public sealed class CommandLineTests
         Assert.Contains(said, error, StringComparison.Ordinal);
     }
 
+    /// <summary>A backup of what was here was taken for one of what the address names.</summary>
+    [Theory]
+    [InlineData("--server is 'https://ops.example', and `dsops backup` asks no control plane",
+        "backup", "--out", "x", "--server", "https://ops.example")]
+    [InlineData("--server is 'https://ops.example', and `dsops doctor` asks no control plane", "--server", "https://ops.example", "doctor")]
+    [InlineData("--ca is 'ca.pem', and `dsops restore` asks no control plane", "restore", "x", "--ca", "ca.pem")]
+    public async Task A_verb_that_asks_no_control_plane_refuses_the_address_of_one(string said, params string[] words)
+    {
+        var (code, output, error) = await Run(4_000, words);
+        Assert.Equal((ExitCode.Usage, ""), (code, output));
+        Assert.Contains(said, error, StringComparison.Ordinal);
+        Assert.Contains("fix: Leave --", error, StringComparison.Ordinal);
+        Assert.Contains("--data-dir DIR, or --database-file FILE", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_verb_that_asks_one_takes_the_address_and_each_that_does_not_is_there()
+    {
+        var (code, _, error) = await Run(4_000, "runs", "--server", "http://127.0.0.1:1");
+        Assert.Equal(ExitCode.NotReachable, code);
+        Assert.Contains("127.0.0.1:1", error, StringComparison.Ordinal);
+        Assert.Subset(CommandLine.Build(Terminal(80, TextWriter.Null, TextWriter.Null)).Subcommands.Select(c => c.Name).ToHashSet(),
+            CommandLine.WithoutServer.ToHashSet());
+    }
+
     /// <summary>A default has no value yet where options are held against each other.</summary>
     [Theory]
     [InlineData(false, "dev", "--drills")]

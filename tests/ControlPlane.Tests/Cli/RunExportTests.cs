@@ -98,9 +98,11 @@ public sealed class RunExportTests : IDisposable
         await Assert.ThrowsAsync<IOException>(() => Export("csv"));
         await Assert.ThrowsAsync<InvalidDataException>(() => Export("tensorboard", "error,what\n", "other"));
         await Assert.ThrowsAsync<InvalidDataException>(() => Export("mlflow", Table + "2,0,4,20", "other"));
-        Assert.Equal([Path.Combine(folder, "csv", "mini")],
-            Directory.EnumerateDirectories(folder).SelectMany(Directory.EnumerateFileSystemEntries));
-        Assert.Empty(Directory.EnumerateFileSystemEntries(folder, ".*"));
+        await Assert.ThrowsAsync<InvalidDataException>(() => Export("parquet", "error,what\n", "other", Path.Combine(folder, "a", "b")));
+        await Assert.ThrowsAsync<InvalidDataException>(() => Export("csv", "error,what\n", "other"));
+        Assert.Equal([Path.Combine(folder, "csv"), Path.Combine(folder, "csv", "mini")],
+            Directory.EnumerateFileSystemEntries(folder, "*", new EnumerationOptions { AttributesToSkip = default })
+                .Concat(Directory.EnumerateFileSystemEntries(Path.Combine(folder, "csv"))));
     }
 
     /// <summary>Read by the library's reader, from the columns and not from what we wrote them of.</summary>
@@ -138,7 +140,7 @@ public sealed class RunExportTests : IDisposable
 
     private static string Text => Examples.Mini;
 
-    private async Task<Exported> Export(string format, string table = Table, string name = "mini")
+    private async Task<Exported> Export(string format, string table = Table, string name = "mini", string? into = null)
     {
         var stage = new Stage
         {
@@ -155,7 +157,7 @@ public sealed class RunExportTests : IDisposable
         {
             Assert.Equal("pretrain", of);
             return Task.FromResult<TextReader>(new StringReader(table));
-        }).Write(folder, format, Cancellation);
+        }).Write(into ?? folder, format, Cancellation);
     }
 
     private async Task<Dictionary<string, Array>> Columns(string name)

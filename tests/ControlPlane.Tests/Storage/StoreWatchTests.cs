@@ -107,6 +107,10 @@ public sealed class StoreWatchTests(PrivatePostgres postgres)
             StoreFailure.Of(new SqliteException($"SQLite Error {code}: 'malformed'.", code), new OpsDatabase.Sqlite("/tmp/dsops.db"));
         Assert.Contains(words, trouble!.Why, StringComparison.Ordinal);
         Assert.Equal(code == 13, trouble.Fix.Contains("Free space", StringComparison.Ordinal));
+        // That is for a control plane that runs: a verb or a start that failed has to be made again.
+        Assert.DoesNotContain("by itself", trouble.Fix, StringComparison.Ordinal);
+        Assert.Equal(code is 13 or 5 or 8, trouble.FixWhileRunning.EndsWith("; then everything goes on by itself.",
+            StringComparison.Ordinal));
         Assert.DoesNotMatch(@"\.\s*\z", trouble.Why);
     }
 
