@@ -6,21 +6,22 @@ namespace DeepSeekOps.ControlPlane.Cli.Mcp;
 
 /// <summary>
 /// Between standard input and output and the server, which drops what it works on as soon as its input ends. Whoever pipes requests in
-/// (`printf … | dsops mcp`) closes it right behind them, and wants the replies: the end is passed on when each request has one.
+/// (`printf … | dsops mcp`) closes it right behind them, and wants the replies: the end is passed on when each request has one. What the
+/// server would stumble over is answered here (<see cref="McpLine"/>).
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001",
-    Justification = "A semaphore that is asked for no wait handle holds nothing to dispose of.")]
+    Justification = "Semaphores that are asked for no wait handle hold nothing to dispose of.")]
 internal sealed class McpPipes(Stream input, Stream output)
 {
-    /// <summary>Ours: a request is a line of some hundred bytes. A longer one is passed on, and not waited for.</summary>
-    private const int LineMost = 64 * 1024;
-
     /// <summary>Ours: a call of the control plane that gets no answer is given up sooner.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     private readonly Pipe requests = new();
-    private readonly Pipe replies = new();
+    /// <summary>A reply is passed on as a whole, however long it is.</summary>
+    private readonly Pipe replies = new(new PipeOptions(pauseWriterThreshold: 0));
+
     private readonly SemaphoreSlim told = new(0);
+    private readonly SemaphoreSlim writing = new(1, 1);
     private readonly Lock changing = new();
     private readonly HashSet<string> unanswered = new(StringComparer.Ordinal);
 
@@ -31,23 +32,18 @@ internal sealed class McpPipes(Stream input, Stream output)
     /// <summary>Passes requests on until the input ends and each has a reply.</summary>
     public async Task Take(CancellationToken cancellation)
     {
-        var lines = new Lines(LineMost, line => Note(line, asked: true));
+        var lines = new Lines(McpLine.BytesMost);
         byte[] read = new byte[16 * 1024];
         try
         {
             int length;
             while ((length = await input.ReadAsync(read, cancellation)) > 0)
             {
-                lines.Take(read.AsSpan(0, length));
-                await requests.Writer.WriteAsync(read.AsMemory(0, length), cancellation);
+                await Pass(lines.Take(read.AsSpan(0, length)), cancellation);
             }
 
-            if (lines.Open)
-            {
-                // The server reads whole lines, and the last one may have no end.
-                lines.Take("\n"u8);
-                await requests.Writer.WriteAsync("\n"u8.ToArray(), cancellation);
-            }
+            // The last one may have no end.
+            await Pass(lines.Take("\n"u8), cancellation);
 
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             patience.CancelAfter(Patience);
@@ -60,29 +56,29 @@ internal sealed class McpPipes(Stream input, Stream output)
         {
             // The assistant has gone, or a request gets no reply: neither keeps the program.
         }
-
-        await requests.Writer.CompleteAsync();
+        finally
+        {
+            // Nothing else ends the server.
+            await requests.Writer.CompleteAsync();
+        }
     }
 
     /// <summary>Writes replies until the server has none left, or nobody reads them any more.</summary>
     public async Task Tell()
     {
         // A reply may hold a run's whole pipeline and more.
-        var lines = new Lines(McpResources.BytesMost * 4, line => Note(line, asked: false));
+        var lines = new Lines(McpResources.BytesMost * 4);
         try
         {
             ReadResult read;
             do
             {
                 read = await replies.Reader.ReadAsync();
-                foreach (var part in read.Buffer)
-                {
-                    await output.WriteAsync(part);
-                }
-
-                await output.FlushAsync();
-                lines.Take(read.Buffer.ToArray());
-                replies.Reader.AdvanceTo(read.Buffer.End);
+                var end = EndOfLines(read.Buffer);
+                byte[] whole = read.Buffer.Slice(0, end).ToArray();
+                await Write(whole);
+                lines.Take(whole).ForEach(line => Note(line, asked: false));
+                replies.Reader.AdvanceTo(end, read.Buffer.End);
                 told.Release();
             }
             while (!read.IsCompleted);
@@ -93,6 +89,52 @@ internal sealed class McpPipes(Stream input, Stream output)
         }
 
         await replies.Reader.CompleteAsync();
+    }
+
+    private async Task Pass(List<byte[]?> lines, CancellationToken cancellation)
+    {
+        foreach (byte[]? line in lines)
+        {
+            if (line is not null && line.AsSpan().IndexOfAnyExcept(" \t\r"u8) < 0)
+            {
+                continue;
+            }
+
+            if ((line is null ? McpLine.TooLong : McpLine.Refusal(line)) is { } refusal)
+            {
+                await Write(refusal);
+                continue;
+            }
+
+            Note(line, asked: true);
+            await requests.Writer.WriteAsync((byte[])[.. line!, (byte)'\n'], cancellation);
+        }
+    }
+
+    /// <summary>One line at a time: the server's replies and those from here have one way out.</summary>
+    private async Task Write(byte[] lines)
+    {
+        await writing.WaitAsync();
+        try
+        {
+            await output.WriteAsync(lines);
+            await output.FlushAsync();
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
+
+    private static SequencePosition EndOfLines(ReadOnlySequence<byte> read)
+    {
+        var end = read.Start;
+        while (read.Slice(end).PositionOf((byte)'\n') is { } newline)
+        {
+            end = read.GetPosition(1, newline);
+        }
+
+        return end;
     }
 
     /// <summary>The server has ended: nothing more is to be told.</summary>
@@ -107,11 +149,11 @@ internal sealed class McpPipes(Stream input, Stream output)
     }
 
     /// <summary>A request has a number and a method; a reply has the number alone. A notification has none and gets none.</summary>
-    private void Note(byte[] line, bool asked)
+    private void Note(byte[]? line, bool asked)
     {
         try
         {
-            using var json = JsonDocument.Parse(line);
+            using var json = JsonDocument.Parse(line ?? "null"u8.ToArray());
             if (json.RootElement.ValueKind != JsonValueKind.Object || !json.RootElement.TryGetProperty("id", out var id)
                 || json.RootElement.TryGetProperty("method", out _) != asked)
             {
@@ -130,29 +172,25 @@ internal sealed class McpPipes(Stream input, Stream output)
         }
     }
 
-    /// <summary>Cuts what comes in pieces into lines; one that is longer than that is left out.</summary>
-    private sealed class Lines(int most, Action<byte[]> whole)
+    /// <summary>Cuts what comes in pieces into lines.</summary>
+    private sealed class Lines(int most)
     {
         private readonly List<byte> line = [];
 
-        /// <summary>What came last has no end.</summary>
-        public bool Open => line.Count > 0;
-
-        public void Take(ReadOnlySpan<byte> piece)
+        /// <summary>Those that end in the piece; null for one that is longer than the most.</summary>
+        public List<byte[]?> Take(ReadOnlySpan<byte> piece)
         {
+            var whole = new List<byte[]?>();
             while (piece.IndexOf((byte)'\n') is var end and >= 0)
             {
                 Add(piece[..end]);
-                if (line.Count <= most)
-                {
-                    whole([.. line]);
-                }
-
+                whole.Add(line.Count <= most ? [.. line] : null);
                 line.Clear();
                 piece = piece[(end + 1)..];
             }
 
             Add(piece);
+            return whole;
         }
 
         /// <summary>One byte more than the most tells that it is too long.</summary>

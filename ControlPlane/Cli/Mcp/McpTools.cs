@@ -126,9 +126,14 @@ internal sealed class McpTools(ParseResult parsed)
             : throw new RefusalException($"{name} is no text of at most {ArgumentMost} characters.", "Write it as a string.");
 
         int NumberOf(string name) => Given(name) is not { } value ? 0
-            : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) && number > 0 ? number
+            : WholeOf(value) is { } number ? number
             : throw new RefusalException($"{name} is not a whole number from 1.", "Write it as the list of incidents has it.");
     }
+
+    /// <summary>JSON has one kind of number: 1.0 and 1e0 are whole, as its schemas have it too.</summary>
+    private static int? WholeOf(JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetDecimal(out decimal number) && number is >= 1 and <= int.MaxValue
+            && decimal.IsInteger(number) ? (int)number : null;
 
     private static CallToolResult Told(Question question, Subject about, Answer answer, string site)
     {

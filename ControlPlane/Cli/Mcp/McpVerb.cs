@@ -1,7 +1,10 @@
 using System.CommandLine;
+using System.Text.Json;
 using DeepSeekOps.ControlPlane.Cli.Asking;
+using DeepSeekOps.ControlPlane.Cli.Questions;
 using DeepSeekOps.ControlPlane.Cli.Verbs;
 using DeepSeekOps.ControlPlane.Client;
+using ModelContextProtocol;
 using ModelContextProtocol.Protocol;
 using ModelContextProtocol.Server;
 
@@ -53,8 +56,9 @@ internal static class McpVerb
                 ReadResourceHandler = (request, stop) => resources.Read(request.Params?.Uri ?? "", stop),
             },
         };
+        options.Filters.Message.IncomingFilters.Add(Kinds);
         var pipes = new McpPipes(input, output);
-        _ = pipes.Take(cancellation);
+        var taking = pipes.Take(cancellation);
         var telling = pipes.Tell();
         await using (var transport = new StreamServerTransport(pipes.Requests, pipes.Replies, "dsops"))
         {
@@ -64,7 +68,26 @@ internal static class McpVerb
 
         await pipes.End();
         await telling;
+        if (taking.IsFaulted)
+        {
+            await taking;
+        }
     }
+
+    /// <summary>The library reads a method's parameters by their kinds, and calls one of another kind an error of its own.</summary>
+    private static McpMessageHandler Kinds(McpMessageHandler next) => async (message, cancellation) =>
+    {
+        try
+        {
+            await next(message, cancellation);
+        }
+        catch (JsonException e) when (message.JsonRpcMessage is JsonRpcRequest { Method: var method })
+        {
+            string path = e.Path is { Length: > 1 } at ? $"params{Answer.Plain(at[1..])} of {method} is" : $"params of {method} are";
+            throw new McpProtocolException($"{path} of another kind than it takes. Write it as the protocol has it.", e,
+                McpErrorCode.InvalidParams);
+        }
+    };
 
     /// <summary>
     /// Anew for each call: a control plane that was started again has another port, and its file says which. What it says in refusal, or
