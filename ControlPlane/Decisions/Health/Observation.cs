@@ -74,6 +74,8 @@ public sealed record Observation(
     ClusterSnapshot? Cluster, ImmutableArray<AgentVitals> Agents, News News, StepSample? Latest, Instant Since,
     Instant Now)
 {
+    private const string FirstStep = "first_step";
+
     public PlacementDecision? Placement { get; init; }
 
     public GangId? GoneGang { get; init; }
@@ -135,6 +137,19 @@ public sealed record Observation(
                 yield return agent;
             }
         }
+    }
+
+    /// <summary>
+    /// Phase times of the gang's last launch: of the node that all waited for, since it came last to where the ranks meet for the first
+    /// step. In that step itself the others wait for it, so of those that have told the shortest stands for one that has not yet.
+    /// </summary>
+    public ImmutableDictionary<string, double> LaunchOf(GangGrant gang)
+    {
+        var told = AgentsOf(gang).Select(a => a.LaunchSeconds).Where(launch => !launch.IsEmpty).ToList();
+        return told.MaxBy(launch => launch.Where(part => part.Key != FirstStep).Sum(part => part.Value)) is not { } slowest
+            ? ImmutableDictionary<string, double>.Empty
+            : slowest.ContainsKey(FirstStep) || !told.Exists(launch => launch.ContainsKey(FirstStep)) ? slowest
+            : slowest.Add(FirstStep, told.Where(launch => launch.ContainsKey(FirstStep)).Min(launch => launch[FirstStep]));
     }
 
     public AgentVitals? AgentOn(NodeId node) => Agents.FirstOrDefault(a => a.Node == node);

@@ -40,8 +40,9 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
     {
         var old = On(registration.Node);
         bool same = old?.AgentId == registration.AgentId;
+        bool sameLaunch = same && old!.Attempt == registration.Attempt;
         var agent = new AgentVitals(registration.Node, registration.AgentId, registration.Pid, registration.Attempt, now,
-            same ? old!.Sequence : 0, registration.Ranks, same ? old!.LaunchSeconds : ImmutableDictionary<string, double>.Empty)
+            same ? old!.Sequence : 0, registration.Ranks, sameLaunch ? old!.LaunchSeconds : ImmutableDictionary<string, double>.Empty)
         {
             // Beaten is false again: what happened while the two were apart comes with the next beat.
             WithoutContact = registration.WithoutContact,
@@ -63,7 +64,9 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
         }
 
         int pid = old?.AgentId == beat.AgentId ? old.Pid : 0;
-        var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId ? old.LaunchSeconds : beat.LaunchSeconds;
+        // Of another attempt it would be taken for this one's.
+        var launch = beat.LaunchSeconds.IsEmpty && old?.AgentId == beat.AgentId && old.Attempt == beat.Attempt
+            ? old.LaunchSeconds : beat.LaunchSeconds;
         return told.With(
             new AgentVitals(beat.Node, beat.AgentId, pid, beat.Attempt, now, beat.Sequence, beat.Ranks, launch)
             {

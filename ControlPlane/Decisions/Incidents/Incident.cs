@@ -65,7 +65,9 @@ public sealed record IncidentOutcome(
     /// <summary>When it was past the step that failed. Null: not yet.</summary>
     public DateTimeOffset? BackAt { get; init; }
 
-    /// <summary>Of the ranks, from the failure to the first new step and for the steps made again. Null: not known yet.</summary>
+    /// <summary>
+    /// Of the ranks, from the failure to the first new step and for the steps made again, in hours of their cluster. Null: not known yet.
+    /// </summary>
     public double? GpuHours { get; init; }
 }
 
@@ -84,6 +86,11 @@ public sealed record Incident(
 {
     /// <summary>Lines of its timeline; a stage that fails at every launch is ended long before by its budgets.</summary>
     public const int StepsMax = 100;
+
+    /// <summary>
+    /// So many seconds of its cluster pass in one of the clock that stamps it; more than 1 only where it is simulated faster.
+    /// </summary>
+    public double TimeFactor { get; init; } = 1;
 
     public DateTimeOffset? HappenedAt { get; init; }
 

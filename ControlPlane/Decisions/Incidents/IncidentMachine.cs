@@ -61,7 +61,7 @@ public static partial class IncidentMachine
 
     /// <summary>What was only told is over.</summary>
     /// <param name="proof">By what that is known.</param>
-    /// <param name="lost">What the gang lost by it.</param>
+    /// <param name="lost">What the gang lost by it, in time of its cluster.</param>
     /// <param name="price">The same in words; empty: nothing.</param>
     public static Incident Over(Incident incident, string proof, TimeSpan lost, string price, long step, DateTimeOffset now)
     {
@@ -108,7 +108,7 @@ public static partial class IncidentMachine
         {
             Outcome = new IncidentOutcome(now, firstStep, null, null, 0, 0)
             {
-                GpuHours = took.TotalHours * incident.Ranks,
+                GpuHours = GpuHoursOf(took, incident),
             },
             Phases = phases,
             LaunchDue = now + LaunchAccount.WaitedFor,
@@ -144,7 +144,7 @@ public static partial class IncidentMachine
         var lost = outcome.FirstStepAt - (incident.HappenedAt ?? incident.OpenedAt);
         // Steps made again are lost up to the one that failed; their pace is that from the first of them until now.
         double again = Math.Clamp((diagnosis.Step - outcome.FirstStep + 1.0) / Math.Max(1, newest - outcome.FirstStep + 1), 0, 1);
-        seen = seen with { GpuHours = (lost + ((now - outcome.FirstStepAt) * again)).TotalHours * incident.Ranks };
+        seen = seen with { GpuHours = GpuHoursOf(lost + ((now - outcome.FirstStepAt) * again), incident) };
         string same = seen.Compared == 0 ? "no step was made twice that could be compared"
             : $"{Words.Count(seen.Compared, "step was made twice, its loss", "steps were made twice, their losses")} "
                 + (seen.LargestDifference == 0 ? "equal to the last bit" : $"equal within {Plain(seen.LargestDifference)}");
@@ -154,6 +154,9 @@ public static partial class IncidentMachine
             + $"{Words.Duration(lost)} and is past step {diagnosis.Step}: {same}."
             + string.Concat(incident.RefusedCheckpoints.Select(r => $" Checkpoint {r.Path} was damaged and is not used again.")));
     }
+
+    /// <summary>As the stage's account has them: what a clock measured of a cluster that is played faster is more of its time.</summary>
+    private static double GpuHoursOf(TimeSpan took, Incident incident) => took.TotalHours * incident.TimeFactor * incident.Ranks;
 
     /// <summary>The stage came to an end, or a person took it over.</summary>
     public static Incident Leave(Incident incident, string why, DateTimeOffset now) => !incident.Open ? incident

@@ -118,10 +118,9 @@ internal static class LiveStage
 
     private static Decision Begun(Stage stage, GangGrant gang, long first, Observation seen, DateTimeOffset now)
     {
-        // Whoever is slowest is waited for; of the first step the others may not have told yet.
-        double Slowest(string part) => seen.AgentsOf(gang).Select(a => a.LaunchSeconds.GetValueOrDefault(part)).DefaultIfEmpty().Max();
-        double load = Slowest("load") + Slowest("restore");
-        double firstStep = Slowest("first_step");
+        var launch = seen.LaunchOf(gang);
+        double load = (launch.GetValueOrDefault("load") + launch.GetValueOrDefault("restore")) / seen.TimeFactor;
+        double firstStep = launch.GetValueOrDefault("first_step") / seen.TimeFactor;
         var took = stage.Incident is { } open ? open.NoticedAt - open.HappenedAt + seen.IncidentFor : seen.PhaseFor;
         string text;
         if (stage.Incident is { } incident)

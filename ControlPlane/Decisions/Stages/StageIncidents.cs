@@ -26,7 +26,7 @@ internal static class StageIncidents
         var recorded = LossesOf(failure, from, seen, comparable);
         return stage with
         {
-            NewestIncident = IncidentMachine.Diagnose(open, () => Begin(stage, gang, failure), failure, diagnosis, decision, recorded,
+            NewestIncident = IncidentMachine.Diagnose(open, () => Begin(stage, gang, failure, seen), failure, diagnosis, decision, recorded,
                 (climbed.Remedy as Remedy.GiveUp)?.Reason),
         };
     }
@@ -43,7 +43,7 @@ internal static class StageIncidents
         ]);
         return stage with
         {
-            NewestIncident = IncidentMachine.Withhold(Open(stage), () => Begin(stage, gang, failure), failure,
+            NewestIncident = IncidentMachine.Withhold(Open(stage), () => Begin(stage, gang, failure, seen), failure,
                 DiagnosisOf(failure, gang, seen), decision, LossesOf(failure, from, seen)),
         };
     }
@@ -78,7 +78,7 @@ internal static class StageIncidents
                 .DistinctBy(l => l.Step).OrderBy(l => l.Step).Take(IncidentMachine.LossesKept).Select(l => new StepLoss(l.Step, l.Loss)),
         ];
         var incident = IncidentMachine.Diagnose(
-            Open(stage), () => Begin(stage, gang, failure), failure, diagnosis, decision, recorded, gaveUp: null);
+            Open(stage), () => Begin(stage, gang, failure, seen), failure, diagnosis, decision, recorded, gaveUp: null);
         return stage with
         {
             NewestIncident = incident with
@@ -115,7 +115,7 @@ internal static class StageIncidents
             var failure = new Failure(FailureCause.CheckpointRefused, $"checkpoint {refused.Path} was found damaged: {refused.Reason}", "",
                 gang.Nodes[0], false, stage.Attempt, step, now, now);
             long from = CheckpointChoice.ToResume(stage.Checkpoints)?.Made.Step ?? 0;
-            open = IncidentMachine.Diagnose(null, () => Begin(stage, gang, failure), failure, DiagnosisOf(failure, gang, seen),
+            open = IncidentMachine.Diagnose(null, () => Begin(stage, gang, failure, seen), failure, DiagnosisOf(failure, gang, seen),
                 new IncidentDecision(now, then, "the rank itself", from, []), [], null) with
             { FailedAttempts = [] };
         }
@@ -172,7 +172,7 @@ internal static class StageIncidents
                 {
                     Next = stage with
                     {
-                        NewestIncident = IncidentMachine.Suspect(stage.Id, NumberOf(stage), gang.Slots, silence.Words, silence.Node, now),
+                        NewestIncident = Suspected(stage, gang, silence, now, seen.TimeFactor),
                     },
                 }
                 : stage.Phase is Phase.Running { Gang: var whole } && Advice(stage, whole, seen, now) is { } told
@@ -266,8 +266,14 @@ internal static class StageIncidents
     private static int NumberOf(Stage stage) =>
         stage.NewestIncident is not { } newest ? 1 : newest.Open ? newest.Number : newest.Number + 1;
 
-    private static Incident Begin(Stage stage, GangGrant gang, Failure failure) =>
-        new(stage.Id, NumberOf(stage), IncidentState.Diagnosed, failure.NoticedAt, "", gang.Slots, []);
+    private static Incident Suspected(Stage stage, GangGrant gang, Stages.Silence silence, DateTimeOffset now, double factor)
+    {
+        var suspected = IncidentMachine.Suspect(stage.Id, NumberOf(stage), gang.Slots, silence.Words, silence.Node, now);
+        return suspected with { TimeFactor = factor };
+    }
+
+    private static Incident Begin(Stage stage, GangGrant gang, Failure failure, Observation seen) =>
+        new(stage.Id, NumberOf(stage), IncidentState.Diagnosed, failure.NoticedAt, "", gang.Slots, []) { TimeFactor = seen.TimeFactor };
 
     private static ImmutableArray<StepLoss> ToldOf(Stage stage, Observation seen) =>
         [.. seen.Losses.Where(l => l.Attempt == stage.Attempt).Select(l => new StepLoss(l.Step, l.Loss))];
@@ -275,7 +281,7 @@ internal static class StageIncidents
     /// <summary>They add up to the time from the failure to the first new step.</summary>
     private static ImmutableArray<IncidentPhase> PhasesOf(Incident open, Stage stage, Observation seen, DateTimeOffset now)
     {
-        var launch = (stage.Phase.GangOrNull is { } gang ? seen.AgentsOf(gang).FirstOrDefault() : null)?.LaunchSeconds;
+        var launch = stage.Phase.GangOrNull is { } gang ? seen.LaunchOf(gang) : ImmutableDictionary<string, double>.Empty;
         var happened = open.HappenedAt ?? open.OpenedAt;
         var noticed = (open.Diagnosis?.At ?? now) - happened;
         var left = now - happened - noticed;
@@ -283,7 +289,7 @@ internal static class StageIncidents
         phases.Add(new("noticed", noticed));
         foreach (string name in new[] { "spawn", "load", "restore", "first_step" })
         {
-            var took = TimeSpan.FromSeconds(launch?.GetValueOrDefault(name) ?? 0);
+            var took = TimeSpan.FromSeconds(launch.GetValueOrDefault(name)) / seen.TimeFactor;
             took = took < left ? took : left;
             if (took > TimeSpan.Zero)
             {

@@ -26,8 +26,8 @@ public static class StagePace
 
         var newest = CheckpointChoice.Newest(stage.Checkpoints)?.Made;
         long unsaved = Math.Max(0, sample.Step - Math.Max(newest?.Step ?? 0, 0));
-        var launch = seen.AgentsOf(gang).Select(a => a.LaunchSeconds).FirstOrDefault(l => !l.IsEmpty);
+        var launch = seen.LaunchOf(gang);
         return new GangPace(gang.Id, StageOutlook.Of(stage, seen)?.Likely, StageOutlook.Span(sample.StepSeconds * unsaved),
-            newest is null ? null : newest.Stall + newest.Lag, launch is null ? null : StageOutlook.Span(launch.Values.Sum()));
+            newest is null ? null : newest.Stall + newest.Lag, launch.IsEmpty ? null : StageOutlook.Span(launch.Values.Sum()));
     }
 }

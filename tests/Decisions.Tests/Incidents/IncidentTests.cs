@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Reflection;
 using CsCheck;
 using DeepSeekOps.Decisions.Checkpoints;
 using DeepSeekOps.Decisions.Gangs;
@@ -81,6 +82,69 @@ public sealed class IncidentTests
         Assert.Contains(world.History.SelectMany(s => s.Outbox), e => e.Kind == "verified");
     }
 
+    /// <summary>The store that is away was none of them.</summary>
+    [Fact]
+    public void The_guide_says_of_each_cause_that_is_only_told_when_it_begins_and_ends()
+    {
+        var causes = typeof(Incident).Assembly.GetTypes()
+            .Select(type => type.GetField("Cause", BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic))
+            .Where(field => field is { IsLiteral: true } && field.FieldType == typeof(string))
+            .Select(field => (string)field!.GetRawConstantValue()!);
+        string guide = File.ReadAllText(Path.Combine(StateChart.Root(), "docs", "states.md"));
+        string table = guide[guide.IndexOf("| Cause |", StringComparison.Ordinal)..];
+        var rows = table[..table.IndexOf("\n\n", StringComparison.Ordinal)].Split('\n').Skip(2)
+            .Select(row => row.Split('|', StringSplitOptions.TrimEntries)).ToList();
+        Assert.All(rows, row => Assert.All(row[1..5], cell => Assert.NotEmpty(cell)));
+        Assert.Equal(causes.Order(StringComparer.Ordinal), rows.Select(row => row[1].Trim('`')).Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>Those of whichever agent was listed first were told, however long the gang waited for another one.</summary>
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(1, true)]
+    [InlineData(0, false)]
+    [InlineData(1, false)]
+    public void The_phases_of_a_recovery_are_those_of_the_node_that_the_gang_waited_for(int slow, bool firstStepTold)
+    {
+        var world = new StageWorld(nodes: 2, slots: 2);
+        Until(world, w => w.Live.Count() == 2 && w.Live.All(a => a.Rank is { Step: >= 7, State: RankState.Training }));
+        world.Live.First().EndRank(137, "");
+        Until(world, w => w.Stage.NewestIncident is { Open: true });
+        Until(world, w =>
+        {
+            foreach (var (agent, at) in w.Live.OrderBy(a => a.Node.Name, StringComparer.Ordinal).Select((a, at) => (a, at)))
+            {
+                var parts = Parts(("spawn", 0.03), ("load", at == slow ? 0.4 : 0.1), ("restore", 0.05));
+                // In the first step itself whoever is fast waits for who is slow.
+                agent.Told = at != slow ? parts.Add("first_step", 0.32) : firstStepTold ? parts.Add("first_step", 0.02) : parts;
+            }
+
+            return w.Stage.NewestIncident is { Open: false };
+        });
+        var closed = world.Stage.NewestIncident!;
+        Assert.Equal([("spawn", 0.03), ("load", 0.4), ("restore", 0.05), ("first step", firstStepTold ? 0.02 : 0.32)],
+            closed.Phases.Skip(2).Select(p => (p.Name, Math.Round(p.Took.TotalSeconds, 6))));
+        Assert.Equal((closed.Outcome!.FirstStepAt - closed.HappenedAt!.Value).TotalSeconds,
+            closed.Phases.Sum(p => p.Took.TotalSeconds), 0.001);
+        string told = Assert.Single(world.History.SelectMany(s => s.Outbox).DistinctBy(e => e.Text), e => e.Kind == "recovered").Text;
+        Assert.Contains($"load {Words.Duration(TimeSpan.FromSeconds(0.45))}", told, StringComparison.Ordinal);
+
+        static ImmutableDictionary<string, double> Parts(params (string Name, double Seconds)[] parts) =>
+            parts.ToImmutableDictionary(p => p.Name, p => p.Seconds);
+    }
+
+    /// <summary>What an hour of its cluster takes is a matter of its pace; the account counts the cluster's time too.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(1_000)]
+    public void What_an_incident_of_a_cluster_that_is_simulated_faster_cost_is_of_its_own_time(double factor)
+    {
+        var closed = Afterwards(again: 2, factor);
+        // From the rank's end to the first step made again four seconds, and two of the five steps since, a second each, were made before.
+        double seconds = 4 + (4 * 2 / 5.0);
+        Assert.Equal(seconds / 3600 * closed.Ranks * factor, closed.Outcome!.GpuHours!.Value, 1e-9 * factor);
+    }
+
     [Fact]
     public void A_restart_that_an_agent_made_by_itself_is_an_incident_told_afterwards_and_closed_by_the_same_proof()
     {
@@ -96,7 +160,7 @@ public sealed class IncidentTests
     }
 
     /// <summary>A rank ends at step 12, its agent launches it again from step 10, and all of that is told at once.</summary>
-    private static Incident Afterwards(double again)
+    private static Incident Afterwards(double again, double factor = 1)
     {
         var running = new RunningStage();
         var at = running.Now.At;
@@ -110,6 +174,7 @@ public sealed class IncidentTests
         StepTold Told(long step, double loss, double after) => new(running.Stage.Attempt, step, loss, at.AddSeconds(after));
         var seen = running.Observe(running.Now) with
         {
+            TimeFactor = factor,
             News = News.None with { LocalRestarts = [restart], Checkpoints = [made] },
             Losses = [Told(11, 2, -2), Told(12, 1.9, -1), Told(11, again, 4), Told(12, 1.9, 5), Told(13, 1.8, 6), Told(14, 1.8, 7),
                 Told(15, 1.7, 8)],

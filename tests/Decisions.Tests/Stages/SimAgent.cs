@@ -19,6 +19,11 @@ internal sealed class SimAgent(SimGang of, NodeId node, GangId gang, Func<DateTi
 
     public bool Alive { get; private set; } = true;
 
+    /// <summary>What it tells of its launch.</summary>
+    public ImmutableDictionary<string, double> Told { get; set; } = ImmutableDictionary<string, double>.Empty;
+
+    protected override ImmutableDictionary<string, double> LaunchSeconds => Told;
+
     /// <summary>Where all its ranks are.</summary>
     public long Step { get; set; }
 
