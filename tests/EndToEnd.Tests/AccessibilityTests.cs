@@ -9,8 +9,11 @@ namespace DeepSeekOps.EndToEnd.Tests;
 [Collection(nameof(LiveRun))]
 public sealed class AccessibilityTests(LiveRun live)
 {
-    private static readonly string Axe =
+    internal static readonly string Axe =
         Path.Combine(AppContext.BaseDirectory, "../../../../tests/EndToEnd.Tests/node_modules/axe-core/axe.min.js");
+
+    internal const string AxeMissing =
+        "axe-core is not there (npm ci in tests/EndToEnd.Tests; bash tests/run does it where npm is installed)";
 
     private static readonly string[] Pages =
     [
@@ -20,20 +23,19 @@ public sealed class AccessibilityTests(LiveRun live)
         "/", "/cluster", "/cluster?node=node-0", "/planner", "/try", "/submit", "/runs/nobody", "/nowhere",
     ];
 
-    private static readonly (int Width, int Height)[] Windows = [(1440, 1000), (390, 844)];
+    internal static readonly (int Width, int Height)[] Windows = [(1440, 1000), (390, 844)];
 
     /// <summary>What a browser's zoom of 200 % leaves of the desk.</summary>
     private static readonly (int Width, int Height) Zoomed = (720, 500);
 
-    private static readonly ColorScheme[] Schemes = [ColorScheme.Light, ColorScheme.Dark];
+    internal static readonly ColorScheme[] Schemes = [ColorScheme.Light, ColorScheme.Dark];
 
     /// <summary>Each page is loaded once: it follows the window and the system's scheme while it is open.</summary>
     [Fact]
     public async Task Axe_finds_nothing_on_any_page_at_a_desk_and_on_a_phone_light_and_dark()
     {
         Assert.SkipUnless(Browser.IsInstalled, Browser.Missing);
-        Assert.SkipUnless(File.Exists(Axe),
-            "axe-core is not there (npm ci in tests/EndToEnd.Tests; bash tests/run does it where npm is installed)");
+        Assert.SkipUnless(File.Exists(Axe), AxeMissing);
         await using var browser = await Browser.Open();
         string axe = await File.ReadAllTextAsync(Axe, TestContext.Current.CancellationToken);
         var found = new List<string>();
@@ -129,7 +131,7 @@ public sealed class AccessibilityTests(LiveRun live)
     /// What axe does not look at: the part that is shown is named within the window, the page itself never scrolls sideways, and the
     /// heading that gets a new page's focus for readers of the screen has no ring, which says to others that something can be done there.
     /// </summary>
-    private const string OutOfSight = """
+    internal const string OutOfSight = """
         () => [...document.querySelectorAll('[aria-current=page]')]
           .filter(a => { const box = a.getBoundingClientRect(); return box.left < 0 || box.right > innerWidth; })
           .map(a => `'${a.innerText.trim()}' is the present part and lies outside of the window`)
@@ -140,7 +142,7 @@ public sealed class AccessibilityTests(LiveRun live)
             .map(h => `'${h.innerText.trim()}' has a ring, and nobody can act on it`))
         """;
 
-    private const string Violations = """
+    internal const string Violations = """
         async () => (await axe.run(document, { resultTypes: ['violations'] })).violations
           .map(v => `${v.id} (${v.impact}) ${v.nodes.length}x, ${v.nodes[0].target.join(' ')}: `
             + v.nodes[0].failureSummary.replace(/\s+/g, ' ').slice(0, 200))

@@ -10,6 +10,7 @@ using DeepSeekOps.ControlPlane.Hosting;
 using DeepSeekOps.ControlPlane.Hosting.Tls;
 using DeepSeekOps.ControlPlane.Storage;
 using DeepSeekOps.ControlPlane.Tests.Hosting.Tls;
+using DeepSeekOps.ControlPlane.Tests.Storage;
 using DeepSeekOps.Decisions.People;
 using DeepSeekOps.Decisions.Simulation;
 using Grpc.Net.Client;
@@ -26,8 +27,11 @@ public sealed class OidcTestGroup : ICollectionFixture<OidcHost>;
 /// <summary>A control plane as people reach it, by TLS, with a run of each of two teams, and the provider that it asks.</summary>
 public sealed partial class OidcHost : IAsyncLifetime
 {
+    private readonly Lock beginning = new();
     private readonly string folder = Directory.CreateTempSubdirectory("dsops-oidc-").FullName;
     private WebApplication app = null!;
+    private string? connection;
+    private Task<OidcHost>? onPostgres;
     private GrpcChannel owner = null!;
 
     internal TestProvider Provider { get; private set; } = null!;
@@ -57,7 +61,7 @@ public sealed partial class OidcHost : IAsyncLifetime
             Certificate = new PemFiles(file, secret, ["localhost"]), Oidc = Settings(Provider.Issuer),
         };
         Endpoints = Endpoints.Choose(options);
-        var database = OpsDatabase.Parse(null, folder);
+        var database = OpsDatabase.Parse(connection, folder);
         await StorageHosting.Prepare(database, CancellationToken.None);
         var doors = await TlsDoors.Open(options, KeyFile.Of(options), CancellationToken.None);
         app = ControlPlaneApp.Build(options, Endpoints, database, logging => logging.ClearProviders(), doors: doors);
@@ -74,6 +78,22 @@ public sealed partial class OidcHost : IAsyncLifetime
         while ((await Owner.ListRunsAsync(new ListRunsRequest())).Runs.Count < 2)
         {
             await look.WaitForNextTickAsync();
+        }
+    }
+
+    /// <summary>The same on a database of that server, begun by the first that asks.</summary>
+    internal Task<OidcHost> On(PrivatePostgres postgres)
+    {
+        lock (beginning)
+        {
+            return onPostgres ??= Begin();
+        }
+
+        async Task<OidcHost> Begin()
+        {
+            var other = new OidcHost { connection = await postgres.CreateDatabase(CancellationToken.None) };
+            await other.InitializeAsync();
+            return other;
         }
     }
 
@@ -109,6 +129,11 @@ public sealed partial class OidcHost : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
+        if (onPostgres is { IsCompletedSuccessfully: true } other)
+        {
+            await (await other).DisposeAsync();
+        }
+
         owner.Dispose();
         await app.StopAsync();
         await app.DisposeAsync();
@@ -122,6 +147,8 @@ public sealed partial class OidcHost : IAsyncLifetime
     internal sealed partial class TestBrowser(string pages, SocketsHttpHandler handler) : IDisposable
     {
         private readonly HttpClient http = Client(handler);
+
+        public string Pages => pages;
 
         public CookieContainer Cookies => handler.CookieContainer;
 

@@ -1,39 +1,25 @@
 using System.Net;
 using DeepSeekOps.Contracts.Ops.V1;
 using Grpc.Core;
+using DeepSeekOps.ControlPlane.Tests.Storage;
 using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Api.People.Oidc;
 
 /// <summary>Programs that show a token of the provider, and what they are told.</summary>
-[Collection(nameof(OidcHost))]
-public sealed class OidcTokenTests : IDisposable
+public sealed class OidcTokenTests(OidcHost host, PrivatePostgres postgres) : OidcTest(host, postgres)
 {
-    private readonly OidcHost host;
-
-    public OidcTokenTests(OidcHost host)
-    {
-        this.host = host;
-        host.Provider.Reset();
-    }
-
-    private TestProvider Provider => host.Provider;
-
-    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
-
-    public void Dispose() => host.Provider.Reset();
-
     [Fact]
     public async Task A_token_of_the_provider_is_its_persons_by_gRPC_and_REST()
     {
         string token = Provider.Token(OidcHost.Person("tom", "alpha-ops"));
-        using var channel = TokenChannel.To(host.Endpoints.Grpc, token);
+        using var channel = TokenChannel.To(Host.Endpoints.Grpc, token);
         var ops = new OpsService.OpsServiceClient(channel);
         Assert.Equal(["of-alpha"], (await ops.ListRunsAsync(new ListRunsRequest(), cancellationToken: Cancelled)).Runs.Select(r => r.Name));
         var others = await Assert.ThrowsAsync<RpcException>(
             () => ops.CancelRunAsync(new RunCommand { Name = "of-beta" }, cancellationToken: Cancelled).ResponseAsync);
         Assert.Equal(StatusCode.PermissionDenied, others.StatusCode);
-        var line = (await host.Acts("cancel-run"))[0];
+        var line = (await Host.Acts("cancel-run"))[0];
         Assert.Equal(("tom@example.com", $"sign-in of tom@example.com (operator of team alpha; tom at {Provider.Issuer})"),
             (line.Who, line.By));
         Assert.Equal(HttpStatusCode.OK, (await Get(token)).Status);
@@ -106,10 +92,10 @@ public sealed class OidcTokenTests : IDisposable
     [Fact]
     public async Task While_the_provider_is_away_who_is_in_goes_on_and_who_comes_is_told()
     {
-        using var browser = await host.SignedIn("wanda", "everyone");
+        using var browser = await Host.SignedIn("wanda", "everyone");
         Provider.Away = true;
         Assert.Equal(HttpStatusCode.OK, (await browser.Get("/audit?run=of-alpha")).Status);
-        using var other = host.Browser();
+        using var other = Host.Browser();
         var begun = await other.Follow("/sign-in/start");
         Assert.True(begun.Status is HttpStatusCode.ServiceUnavailable or HttpStatusCode.Unauthorized, $"{begun.Status}");
     }
@@ -117,7 +103,7 @@ public sealed class OidcTokenTests : IDisposable
     private async Task<(HttpStatusCode Status, string Text)> Get(string token)
     {
         using var http = new HttpClient();
-        using var ask = new HttpRequestMessage(HttpMethod.Get, new Uri($"{host.Endpoints.Http}/v1/runs"));
+        using var ask = new HttpRequestMessage(HttpMethod.Get, new Uri($"{Host.Endpoints.Http}/v1/runs"));
         ask.Headers.TryAddWithoutValidation("Authorization", $"Bearer {token}");
         using var answer = await http.SendAsync(ask, Cancelled);
         return (answer.StatusCode, await answer.Content.ReadAsStringAsync(Cancelled));
