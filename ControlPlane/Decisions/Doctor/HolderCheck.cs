@@ -47,6 +47,9 @@ public sealed record HolderFacts(string Folder)
 
     /// <summary>Whether it answers at its address. Null: it was not asked.</summary>
     public bool? Answers { get; init; }
+
+    /// <summary>What it says that it misses; empty: nothing, or it was not asked.</summary>
+    public string NotReady { get; init; } = "";
 }
 
 /// <summary>The key file, and whether another control plane has the folder.</summary>
@@ -100,8 +103,13 @@ public static class HolderCheck
             true when seen.Answers == false => Finding.Fault(check,
                 $"{who} has the folder, and nothing answers at {seen.ControlAddress}: it hangs, or is only starting",
                 $"Look at {seen.Folder}/logs/control-plane.log; if it hangs, `kill -9 {seen.LockPid}`, and start again: workers train on."),
+            true when seen.NotReady.Length > 0 => Finding.Fault(check,
+                $"the control plane of this folder runs ({who}) and is not ready: {seen.NotReady}",
+                $"Mend what it names; {seen.Folder}/logs/control-plane.log has more."),
+            true when seen.Answers == true => Finding.Ok(check, $"the control plane of this folder runs ({who}) and is ready; what follows "
+                + "is looked at beside it"),
             true => Finding.Warning(check, $"a control plane has the folder ({who}): a second start here is refused (exit code 3)",
-                "Nothing, beside a running one. Else stop that one, or choose another folder: --data-dir DIR."),
+                "Stop that one, or choose another folder: --data-dir DIR."),
         };
     }
 

@@ -100,23 +100,37 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
     private async Task<HolderFacts> Holder(CancellationToken cancellation)
     {
         var seen = FolderLook.Holder(Options.DataDirectory);
-        return seen.ControlProcessLives && Uri.TryCreate(seen.ControlAddress, UriKind.Absolute, out var address)
-            ? seen with { Answers = await Answers(new Uri(address, "/healthz"), cancellation) } : seen;
-    }
+        if (!seen.ControlProcessLives || !Uri.TryCreate(seen.ControlAddress, UriKind.Absolute, out var address))
+        {
+            return seen;
+        }
 
-    private static async Task<bool> Answers(Uri address, CancellationToken cancellation)
-    {
         using var http = new HttpClient { Timeout = AnswerPatience };
+        using var ask = new HttpRequestMessage(HttpMethod.Get, new Uri(address, "/readyz"));
+        if (ControlFile.Read(Options.DataDirectory)?.Token is { } token)
+        {
+            ask.Headers.Authorization = new("Bearer", token);
+        }
+
         try
         {
-            using var answer = await http.GetAsync(address, cancellation);
-            return true;
+            using var answer = await http.SendAsync(ask, cancellation);
+            return seen with
+            {
+                Answers = true,
+                NotReady = answer.IsSuccessStatusCode ? "" : Missing(await answer.Content.ReadAsStringAsync(cancellation)),
+            };
         }
         catch (Exception e) when (e is HttpRequestException || (e is TaskCanceledException && !cancellation.IsCancellationRequested))
         {
-            return false;
+            return seen with { Answers = false };
         }
     }
+
+    /// <summary>Of "not ready", and a line for each check, those that are not ok.</summary>
+    private static string Missing(string told) => string.Join("; ", told.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1)
+        .Where(line => !line.EndsWith(": ok", StringComparison.Ordinal)).Select(line => PlainText.Of(line.TrimEnd('.')))
+        .DefaultIfEmpty("it does not say why"));
 
     private ImmutableArray<Finding> Ports(HolderFacts? held, bool runs)
     {
@@ -127,7 +141,9 @@ public sealed class Examination(ExaminationAsked asked, TimeProvider clock)
                 new Uri(file.Http).Port, new Uri(file.Grpc).Port, Options.Agents?.Port ?? 0, Options.Monitoring?.Port ?? 0,
                 Options.Https?.Port ?? 0, Options.Silo?.Port ?? 0,
             ];
-        return [.. MachineLook.Ports(Options, ours).Select(PortCheck.Of)];
+        // Beside a running one the usual port is of no use: what it took is.
+        var options = file is null ? Options : Options with { Port = Options.Port ?? ours[0] };
+        return [.. MachineLook.Ports(options, ours).Select(PortCheck.Of)];
     }
 
     private async Task<ImmutableArray<Finding>> Certificate(CancellationToken cancellation) => Options.Certificate is not { } files ? []

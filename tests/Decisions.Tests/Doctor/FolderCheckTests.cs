@@ -118,7 +118,11 @@ public sealed class FolderCheckTests
             Locked = true, LockPid = "41", ControlFile = true, ControlPid = 41, ControlProcessLives = true,
             ControlAddress = "http://127.0.0.1:5080", Answers = true,
         };
-        Told.Is(FindingLevel.Warning, "pid 41", HolderCheck.Of(held), "data.holder");
+        Told.Is(FindingLevel.Ok, "runs (pid 41) and is ready", HolderCheck.Of(held), "data.holder");
+        Told.Is(FindingLevel.Fault, "(pid 41) and is not ready: database: the disk is full",
+            HolderCheck.Of(held with { NotReady = "database: the disk is full" }), "data.holder");
+        // Whoever has it is not the one that its control-plane.json names.
+        Told.Is(FindingLevel.Warning, "pid 41", HolderCheck.Of(held with { Answers = null, ControlProcessLives = false }), "data.holder");
         Told.Is(FindingLevel.Ok, "http://127.0.0.1:5080", HolderCheck.Of(held), "data.control-file");
         Told.Is(FindingLevel.Fault, "kill -9 41", HolderCheck.Of(held with { Answers = false }), "data.holder");
         Assert.Equal(FindingLevel.NotKnown, Told.Of(HolderCheck.Of(held with { Locked = null }), "data.holder").Level);
