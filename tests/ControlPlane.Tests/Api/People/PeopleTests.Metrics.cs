@@ -126,7 +126,7 @@ public sealed partial class PeopleTests
         Assert.All(Alerts(), alert =>
         {
             var words = (YamlMappingNode)alert["annotations"];
-            Assert.Equal($"docs/alerts.md#{Text(alert, "alert").ToLowerInvariant()}", Text(words, "runbook_url"));
+            Assert.Equal($"RUNBOOKS#{Text(alert, "alert").ToLowerInvariant()}", Text(words, "runbook_url"));
             Assert.NotEqual("", Text(words, "summary"));
             Assert.Contains(Text((YamlMappingNode)alert["labels"], "severity"), new[] { "page", "ticket" });
         });

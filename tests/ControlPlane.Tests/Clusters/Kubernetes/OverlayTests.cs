@@ -58,26 +58,10 @@ public sealed partial class OverlayTests
         Assert.Contains("/no-such-folder/", error.ToString(), StringComparison.Ordinal);
     }
 
-    /// <summary>The line that its comment offers, as whoever lets people in by their provider writes it.</summary>
     [Fact]
     public async Task With_the_components_for_people_the_program_takes_its_arguments_and_finds_its_secrets()
     {
-        Assert.SkipWhen(Kustomize.Missing is not null, Kustomize.Missing ?? "");
-        string folder = Directory.CreateTempSubdirectory("dsops-people-way-").FullName;
-        foreach (string file in Directory.GetFiles(Path.Combine(Examples.Root, "deploy/kubernetes"), "*", SearchOption.AllDirectories))
-        {
-            string to = Path.Combine(folder, Path.GetRelativePath(Path.Combine(Examples.Root, "deploy/kubernetes"), file));
-            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
-            File.Copy(file, to);
-        }
-
-        string main = Path.Combine(folder, "kustomization.yaml");
-        string text = await File.ReadAllTextAsync(main, TestContext.Current.CancellationToken);
-        Assert.Contains("# components: [https, oidc]", text, StringComparison.Ordinal);
-        text = text.Replace("# components: [https, oidc]", "components: [https, oidc]", StringComparison.Ordinal);
-        await File.WriteAllTextAsync(main, text, TestContext.Current.CancellationToken);
-        var pod = KubernetesYaml.LoadAllFromString(Kustomize.Render(folder)).OfType<V1Deployment>().Single().Spec.Template.Spec;
-        Directory.Delete(folder, recursive: true);
+        var pod = Loaded(WithPeople("kubernetes")).OfType<V1Deployment>().Single().Spec.Template.Spec;
         Assert.Empty(Confinement.Breaches(pod));
         var container = pod.Containers.Single(c => c.Name == "dsops");
         Assert.All(container.VolumeMounts, m => Assert.Contains(pod.Volumes, v => v.Name == m.Name));
@@ -88,6 +72,86 @@ public sealed partial class OverlayTests
         Assert.NotEqual(ExitCode.Ok, code);
         // All options are right: it got as far as reading the first of its files.
         Assert.Contains("/oidc/client-secret", error.ToString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>
+    /// People on the network, of one control plane and of several: every name and path of one object is one that another has, and a page's
+    /// calls stay at the silo that serves it.
+    /// </summary>
+    [Theory]
+    [InlineData("kubernetes", 1)]
+    [InlineData("overlays/production", 1)]
+    [InlineData("overlays/high-availability", 3)]
+    [InlineData("overlays/deputies", 3)]
+    public void With_https_services_probes_certificate_and_the_agents_address_hang_together(string way, int replicas)
+    {
+        var items = Loaded(WithPeople(way));
+        var (template, count) = items.OfType<V1StatefulSet>().Where(s => s.Metadata.Name == "dsops")
+            .Select(s => (s.Spec.Template, s.Spec.Replicas))
+            .Concat(items.OfType<V1Deployment>().Select(d => (d.Spec.Template, d.Spec.Replicas))).Single();
+        Assert.Equal(replicas, count);
+        Assert.Empty(Confinement.Breaches(template.Spec));
+        var container = template.Spec.Containers.Single(c => c.Name == "dsops");
+        string After(string option) => container.Args[container.Args.IndexOf(option) + 1];
+        int PortOf(string name) => container.Ports.Single(p => p.Name == name).ContainerPort;
+        foreach (var (option, name) in new[] { ("--https", "https"), ("--agents", "agents"), ("--monitoring", "monitoring") })
+        {
+            Assert.EndsWith($":{PortOf(name)}", After(option), StringComparison.Ordinal);
+        }
+
+        // Services lead to ports that the pods have, and the one for people keeps who comes at one of several.
+        var services = items.OfType<V1Service>().ToList();
+        Assert.All(services, s =>
+        {
+            Assert.All(s.Spec.Selector, l => Assert.Equal(l.Value, template.Metadata.Labels[l.Key]));
+            Assert.All(s.Spec.Ports, p => Assert.Contains(container.Ports, of => of.Name == (string)p.TargetPort));
+        });
+        var people = services.Single(s => s.Metadata.Name == "dsops");
+        Assert.Equal(("ClientIP", "https", 443), (people.Spec.SessionAffinity, people.Spec.Ports.Single().Name,
+            people.Spec.Ports.Single().Port));
+        Assert.True(Lets([.. items.OfType<V1NetworkPolicy>().Where(p => p.Metadata.Name == "people")], "https"));
+
+        // What is looked at is listened at, by TLS; who is not ready gets neither agents nor people.
+        Assert.Equal("agents", (string)container.ReadinessProbe.TcpSocket.Port);
+        foreach (var probe in new[] { container.LivenessProbe, container.StartupProbe })
+        {
+            Assert.Equal(("/livez", "monitoring", "HTTPS"), (probe.HttpGet.Path, (string)probe.HttpGet.Port, probe.HttpGet.Scheme));
+        }
+
+        string[] ofSeveral = replicas > 1 ? ["--key-file"] : [];
+        foreach (string option in ofSeveral.Concat(["--https-cert", "--https-key", "--oidc-client-secret-file"]))
+        {
+            var mount = container.VolumeMounts.Single(m => After(option).StartsWith(m.MountPath + "/", StringComparison.Ordinal));
+            var secret = template.Spec.Volumes.Single(v => v.Name == mount.Name).Secret;
+            // For the group that the volumes are given to, and nobody else.
+            Assert.Equal((true, 0b100_100_000), (mount.ReadOnlyProperty, secret.DefaultMode));
+            Assert.Equal(template.Spec.SecurityContext.RunAsGroup, template.Spec.SecurityContext.FsGroup);
+        }
+
+        // Agents have an address of their own, with the pin of the key that all replicas share.
+        var agents = services.Single(s => s.Metadata.Name == "dsops-agents");
+        var url = new Uri(Settings(items).ControlUrl);
+        Assert.Equal(($"{agents.Metadata.Name}.dsops", agents.Spec.Ports.Single().Port, "https"), (url.Host, url.Port, url.Scheme));
+        Assert.Equal(replicas > 1, container.Args.Contains("--key-file"));
+        Assert.NotEqual(url.Host, new Uri(After("--public-url")).Host);
+    }
+
+    /// <summary>A path in this repository opens for nobody whom an alert wakes.</summary>
+    [Fact]
+    public async Task Alerts_lead_to_the_address_that_is_written_once()
+    {
+        string alerts = await File.ReadAllTextAsync(Path.Combine(Examples.Root, "docs/alerts.md"), TestContext.Current.CancellationToken);
+        string[] headings = [.. Heading().Matches(alerts).Select(m => m.Groups[1].Value.ToLowerInvariant())];
+        string[] links = Links(File.ReadAllText(Path.Combine(Examples.Root, "deploy/monitoring/rules.yaml")).Replace(
+            "RUNBOOKS#", "https://wiki.example.com/alerts?of=dsops#", StringComparison.Ordinal));
+        Assert.NotEmpty(links);
+        Assert.All(links, link => Assert.Contains(new Uri(link).Fragment[1..], headings));
+        string folder = Copy("monitoring/kustomization.yaml", "url=RUNBOOKS", "url=https://wiki.example.com/alerts?of=dsops");
+        Assert.Equal(links, Links(Kustomize.Render(Path.Combine(folder, "overlays/high-availability"))));
+        Directory.Delete(folder, recursive: true);
+        Assert.DoesNotContain("name: dsops-runbooks", Render("overlays/production"), StringComparison.Ordinal);
+
+        static string[] Links(string text) => [.. Link().Matches(text).Select(m => m.Groups[1].Value).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>A folder that kubelets give to a group stays another's: the program makes one within it that is its own.</summary>
@@ -164,9 +228,11 @@ public sealed partial class OverlayTests
         Assert.Equal("dsops", service.Metadata.Labels[(string)monitor["spec"]["jobLabel"]!]);
     }
 
-    private static PodSettings Settings(string way)
+    private static PodSettings Settings(string way) => Settings(Items(way));
+
+    private static PodSettings Settings(List<object> items)
     {
-        var config = Items(way).OfType<V1ConfigMap>().Single(c => c.Metadata.Name.StartsWith("dsops-settings", StringComparison.Ordinal));
+        var config = items.OfType<V1ConfigMap>().Single(c => c.Metadata.Name.StartsWith("dsops-settings", StringComparison.Ordinal));
         var parse = ClusterSettingsText.Parse(config.Data["cluster.yaml"]);
         Assert.Empty(parse.Problems);
         return parse.Settings!.Pods!;
@@ -178,8 +244,40 @@ public sealed partial class OverlayTests
     private static V1Container Container(string way) => Pods(way).SelectMany(p => p.Containers).Single(c => c.Name == "dsops");
 
     /// <summary>What the client has types for; the operator's objects are checked as they stand.</summary>
-    private static List<object> Items(string way) => KubernetesYaml.LoadAllFromString(string.Join("\n---\n", Render(way).Split("\n---\n")
+    private static List<object> Items(string way) => Loaded(Render(way));
+
+    private static List<object> Loaded(string text) => KubernetesYaml.LoadAllFromString(string.Join("\n---\n", text.Split("\n---\n")
         .Where(d => !d.Contains("monitoring.coreos.com", StringComparison.Ordinal))));
+
+    /// <summary>The line that its comment offers, as whoever lets people in by their provider writes it.</summary>
+    private static string WithPeople(string way) => Rendered.GetOrAdd($"{way} with people", _ =>
+    {
+        string folder = Copy("kubernetes/kustomization.yaml", "# components: [https, oidc]", "components: [https, oidc]");
+        string text = Kustomize.Render(Path.Combine(folder, way));
+        Directory.Delete(folder, recursive: true);
+        return text;
+    });
+
+    /// <summary>deploy/ with something written in one of its files.</summary>
+    private static string Copy(string file, string written, string instead)
+    {
+        Assert.SkipWhen(Kustomize.Missing is not null, Kustomize.Missing ?? "");
+        string from = Path.Combine(Examples.Root, "deploy"), to = Directory.CreateTempSubdirectory("dsops-way-").FullName;
+        foreach (string part in new[] { "kubernetes", "monitoring", "overlays", "parts" })
+        {
+            foreach (string one in Directory.GetFiles(Path.Combine(from, part), "*", SearchOption.AllDirectories))
+            {
+                string place = Path.Combine(to, Path.GetRelativePath(from, one));
+                Directory.CreateDirectory(Path.GetDirectoryName(place)!);
+                File.Copy(one, place);
+            }
+        }
+
+        string text = File.ReadAllText(Path.Combine(to, file));
+        Assert.Contains(written, text, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(to, file), text.Replace(written, instead, StringComparison.Ordinal));
+        return to;
+    }
 
     private static IEnumerable<YamlNode> Documents(string text)
     {
@@ -211,6 +309,16 @@ public sealed partial class OverlayTests
         bool outOf = policies.Where(p => Chooses(p, from)).SelectMany(p => p.Spec.Egress ?? []).Any(r => Peer(r.To, to) && Port(r.Ports));
         return into && outOf;
     }
+
+    /// <summary>From anywhere.</summary>
+    private static bool Lets(List<V1NetworkPolicy> policies, string port) =>
+        policies.Any(p => p.Spec.Ingress.Any(r => r.FromProperty is not { Count: > 0 } && r.Ports.Any(of => (string)of.Port == port)));
+
+    [GeneratedRegex("^### (Dsops[A-Za-z]+)$", RegexOptions.Multiline)]
+    private static partial Regex Heading();
+
+    [GeneratedRegex("runbook_url: (\\S+)")]
+    private static partial Regex Link();
 
     [GeneratedRegex("<Version>(.*)</Version>")]
     private static partial Regex Version();
