@@ -60,7 +60,7 @@ public sealed class SignInTests
         var (page, found) = (browser.Page, new List<string>());
         await Look("Sign in", "/cluster");
         provider.Claims = new() { ["sub"] = "18", ["name"] = "Nora", ["groups"] = new[] { "canteen" } };
-        await Look("Not signed in", "/sign-in/start");
+        await Look("Not let in", "/sign-in/start");
         provider.Claims = new() { ["sub"] = "17", ["name"] = "Ann", ["groups"] = new[] { "everyone" } };
         await page.GotoAsync($"{dsops.Http}/sign-in/start?to=%2Fcluster");
         await page.Locator("[data-circuit=open]").WaitForAsync(new() { State = WaitForSelectorState.Attached });
