@@ -130,7 +130,8 @@ internal static class FurtherProvocations
         python3 $D/hold.py > $D/held & H=$!
         trap "kill $H" EXIT; until grep -q held $D/held; do sleep 0.2; done
         DSOPS_AGENT_PID=$$ $RANK
-        """) with { Launch = l => Cuda(l).Model.IntermediateSize = 3_000_000 };
+        """) with
+    { Launch = l => Cuda(l).Model.IntermediateSize = 3_000_000 };
 
     /// <summary>What a broken device answers to the call that the host waits in, from its 200th time on.</summary>
     private static Provocation Answered(string @class, string name, int code) => OnGpu(@class, name,

@@ -70,7 +70,8 @@ public sealed class Evaluation(ITrainingData data, ITokenizer tokenizer, IRankLi
         {
             var prompt = ChatTemplate.Prompt(data.HeldOutProblem(i).Question, tokenizer);
             var said = new SpeculativeSampler(model, temperature: 0, seed: 0, speculate: true).Continue(
-                prompt, Math.Min(maxNewTokens, model.Shape.ContextLength - prompt.Length), tokenizer.Special.Eos, link.Stopping, _ => pulse());
+                prompt, Math.Min(maxNewTokens, model.Shape.ContextLength - prompt.Length), tokenizer.Special.Eos,
+                link.Stopping, _ => pulse());
             (kept, guessed) = (kept + said.Kept, guessed + said.Guessed);
         }
         if (ranks.Sum(kept, guessed) is [var keptByAll, > 0 and var guessedByAll])

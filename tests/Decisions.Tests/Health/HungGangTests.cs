@@ -29,7 +29,8 @@ public sealed class HungGangTests
         static Failure? Steps(TimeSpan standing, params double[] seconds) =>
             Look(standing, rank => rank with { Halted = rank.Rank == 1 }, seen => seen with
             {
-                Times = [.. seconds.Select((s, i) => new StepTime(i + 1, i + 1, s))], LongestStepSeconds = seconds.Max(),
+                Times = [.. seconds.Select((s, i) => new StepTime(i + 1, i + 1, s))],
+                LongestStepSeconds = seconds.Max(),
             });
     }
 
