@@ -39,6 +39,11 @@ internal sealed class DataDirectoryLock : IDisposable
             throw new RefusalException($"The data directory {dataDirectory} is in use by another `dsops`{Holder(dataDirectory)}.",
                 "Stop that one (Ctrl-C in its terminal), or give this one a directory of its own: --data-dir DIR.", ExitCode.InUse, e);
         }
+        catch (IOException e) when (held is null && FileInTheWay(dataDirectory) is { } file)
+        {
+            throw new RefusalException($"The data directory {dataDirectory} cannot be made: {file} is a file.",
+                $"Move {file} away, or choose another with --data-dir DIR.", ExitCode.Failed, e);
+        }
         catch (IOException e)
         {
             // The lock is there, and nobody else has it: the disk is full, say.
@@ -49,6 +54,17 @@ internal sealed class DataDirectoryLock : IDisposable
     }
 
     public void Dispose() => held.Dispose();
+
+    private static string? FileInTheWay(string folder)
+    {
+        string? at = Path.GetFullPath(folder);
+        while (at is not null && !Path.Exists(at))
+        {
+            at = Path.GetDirectoryName(at);
+        }
+
+        return File.Exists(at) ? at : null;
+    }
 
     private static string Holder(string dataDirectory)
     {

@@ -30,6 +30,12 @@ internal static class KeyFile
         }
 
         string path = Path.Combine(dataDirectory, Name);
+        if (Directory.Exists(path))
+        {
+            throw new RefusalException($"{path} is a folder, and dsops keeps its key in a file of that name.",
+                "Move it away: a new key is made, and everybody needs the new token and address.");
+        }
+
         if (!File.Exists(path))
         {
             Make(path);

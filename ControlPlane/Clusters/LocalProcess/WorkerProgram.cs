@@ -16,8 +16,8 @@ internal static class WorkerProgram
     private const string FileName = "dsops-worker.dll";
 
     /// <param name="baseDirectory">Where the control plane's own program lies.</param>
-    /// <param name="named">Value of <see cref="Variable"/>: a file, which comes before the two usual places.</param>
-    /// <exception cref="FileNotFoundException">Nowhere; the message names the places and the fix.</exception>
+    /// <param name="named">Value of <see cref="Variable"/>: a file, which takes the place of the two usual ones.</param>
+    /// <exception cref="FileNotFoundException">It is not there; the message names the places and the fix.</exception>
     public static string Find(string baseDirectory, string? named)
     {
         string folder = baseDirectory.TrimEnd('/');
@@ -27,9 +27,14 @@ internal static class WorkerProgram
             Path.Combine(folder, "worker", FileName),
             Path.GetFullPath(Path.Combine(folder, "..", "..", "Worker", Path.GetFileName(folder), FileName)),
         ];
-        string[] all = named is { Length: > 0 } ? [Path.GetFullPath(named), .. places] : places;
-        return all.FirstOrDefault(File.Exists) ?? throw new FileNotFoundException(
-            $"The worker program is missing: {string.Join(", ", all)} do not exist. Build it with 'dotnet build -c Release Worker', "
+        if (named is { Length: > 0 })
+        {
+            return File.Exists(named) ? Path.GetFullPath(named) : throw new FileNotFoundException(
+                $"{Variable} is '{named}', and no file is there. Set it to the path of {FileName}, or unset it.");
+        }
+
+        return places.FirstOrDefault(File.Exists) ?? throw new FileNotFoundException(
+            $"The worker program is missing: {string.Join(", ", places)} do not exist. Build it with 'dotnet build -c Release Worker', "
             + $"or set {Variable} to the path of {FileName}.");
     }
 

@@ -10,6 +10,9 @@ public sealed record FolderFacts(string Path, string User)
     /// <summary>Why it could not be looked at; empty: it could.</summary>
     public string Trouble { get; init; } = "";
 
+    /// <summary>A file where the folder, or one above it, should be.</summary>
+    public string? InTheWay { get; init; }
+
     public bool Exists { get; init; }
 
     /// <summary>Something of dsops lies in it.</summary>
@@ -61,6 +64,12 @@ public static class FolderCheck
     /// <param name="checkpointBytes">Of the largest one that lies there or was asked for; 0: not known.</param>
     public static ImmutableArray<Finding> Of(string subject, string option, FolderFacts seen, bool privately, double checkpointBytes)
     {
+        if (seen.InTheWay is { } file)
+        {
+            return [Finding.Fault($"{subject}.folder", $"{seen.Path}: {file} is a file and no folder",
+                $"Move {file} away, or choose another folder: {option}.")];
+        }
+
         if (seen.Trouble.Length > 0)
         {
             return [Finding.Fault($"{subject}.folder", $"{seen.Path}: {seen.Trouble}",

@@ -80,7 +80,7 @@ public static class HolderCheck
         string open = seen.Mode is { } mode && (mode & Others) != 0
             ? $"{seen.Path} has mode {FolderCheck.Octal(mode)}: others may read what opens every door" : "";
         return seen.Trouble.Length > 0
-            ? Finding.Fault(check, $"{seen.Path} {seen.Trouble}", "Put the right one back, or delete the file: a new key is made, and "
+            ? Finding.Fault(check, $"{seen.Path} {seen.Trouble}", "Put the right one back, or move it away: a new key is made, and "
                 + "everybody needs the new token and address.")
             // A secret that Kubernetes mounts is 0644 in a pod that nobody else is in.
             : open.Length > 0 ? new Finding(check, seen.Given ? FindingLevel.Warning : FindingLevel.Fault, open, shut)

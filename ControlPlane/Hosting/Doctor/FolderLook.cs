@@ -21,7 +21,7 @@ internal static class FolderLook
         var system = LinuxCalls.FileSystem(there);
         return new FolderFacts(path, LinuxCalls.User)
         {
-            Trouble = File.Exists(there) ? $"{there} is a file and no folder" : "",
+            InTheWay = File.Exists(there) ? there : null,
             Exists = exists, Used = exists && Used(path), Owner = stat?.Owner, Mode = stat?.Mode, ReadOnly = system?.ReadOnly,
             FreeBytes = system?.FreeBytes, TotalBytes = system?.TotalBytes, FreeInodes = system?.FreeInodes,
             TotalInodes = system?.TotalInodes, WriteTrouble = exists ? Write(path) : LinuxCalls.Unwritable(there),
@@ -34,7 +34,7 @@ internal static class FolderLook
         string path = options.KeyFile ?? Path.Combine(options.DataDirectory, KeyFile.Name);
         var facts = new KeyFacts(path, options.KeyFile is not null)
         {
-            Exists = File.Exists(path), FolderUsed = File.Exists(Path.Combine(options.DataDirectory, DirectoryBinding.FileName)),
+            Exists = Path.Exists(path), FolderUsed = File.Exists(Path.Combine(options.DataDirectory, DirectoryBinding.FileName)),
         };
         if (!facts.Given && !Enterable(options.DataDirectory))
         {
@@ -44,6 +44,11 @@ internal static class FolderLook
         if (!facts.Exists)
         {
             return facts;
+        }
+
+        if (Directory.Exists(path))
+        {
+            return facts with { Trouble = "is a folder and no key" };
         }
 
         var stat = LinuxCalls.Stat(path);
@@ -107,7 +112,7 @@ internal static class FolderLook
 
     private static string NearestThere(string path)
     {
-        string? at = Path.GetDirectoryName(path);
+        string? at = path;
         while (at is not null && !Path.Exists(at))
         {
             at = Path.GetDirectoryName(at);

@@ -320,6 +320,30 @@ public sealed class CommandLineTests
         Assert.Contains("dsops dev", (string?)JsonNode.Parse(error)?["error"]?["fix"], StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("", "data is a file.")]
+    [InlineData("/below", "data is a file.")]
+    [InlineData("dsops.key", "dsops.key is a folder, and dsops keeps its key in a file of that name.")]
+    public async Task What_is_in_the_way_of_the_data_directory_or_its_key_is_named(string what, string words)
+    {
+        string folder = Directory.CreateTempSubdirectory("dsops-cli-").FullName, data = Path.Combine(folder, "data");
+        if (what.EndsWith(".key", StringComparison.Ordinal))
+        {
+            Directory.CreateDirectory(Path.Combine(data, what));
+        }
+        else
+        {
+            await File.WriteAllTextAsync(data, "a file", TestContext.Current.CancellationToken);
+            data += what;
+        }
+
+        var (code, _, error) = await Run(200, "dev", "--cluster", "simulated", "--data-dir", data, "--port", "0");
+        Directory.Delete(folder, recursive: true);
+        Assert.Equal(ExitCode.Failed, code);
+        Assert.Contains(words, error, StringComparison.Ordinal);
+        Assert.Contains("Move ", error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_port_beyond_the_last_is_wrong_use()
     {

@@ -69,6 +69,26 @@ public sealed class DoctorVerbTests : IDisposable
         Is(JsonNode.Parse(output)!, "database.connect", "fault", "cannot be read");
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("/below/it")]
+    public async Task A_data_directory_that_is_a_file_is_a_fault(string below)
+    {
+        await File.WriteAllTextAsync(Data, "a file", TestContext.Current.CancellationToken);
+        var (code, output) = await RunIn(Data + below, "--json");
+        Assert.Equal(ExitCode.Unwell, code);
+        Is(JsonNode.Parse(output)!, "data.folder", "fault", $"{Data} is a file and no folder");
+    }
+
+    [Fact]
+    public async Task A_folder_in_the_place_of_the_key_is_a_fault()
+    {
+        Directory.CreateDirectory(Path.Combine(Data, "dsops.key"));
+        var (code, output) = await Run("--json");
+        Assert.Equal(ExitCode.Unwell, code);
+        Is(JsonNode.Parse(output)!, "data.key", "fault", "is a folder and no key");
+    }
+
     /// <summary>As a network mount that hangs: a pipe that nobody writes to. Five seconds of waiting.</summary>
     [Fact]
     public async Task A_file_that_never_answers_is_told_and_keeps_nothing_else_from_being_told()
@@ -160,11 +180,13 @@ public sealed class DoctorVerbTests : IDisposable
         Assert.NotEmpty((string?)finding["fix"] ?? "");
     }
 
-    private async Task<(int Code, string Output)> Run(params string[] words)
+    private Task<(int Code, string Output)> Run(params string[] words) => RunIn(Data, words);
+
+    private static async Task<(int Code, string Output)> RunIn(string data, params string[] words)
     {
         using var output = new StringWriter();
         var terminal = new Terminal(output, TextWriter.Null, 4_000, Colors: false, Interactive: false);
-        int code = await CommandLine.Run(["doctor", "--cluster", "simulated", "--data-dir", Data, .. words], terminal,
+        int code = await CommandLine.Run(["doctor", "--cluster", "simulated", "--data-dir", data, .. words], terminal,
             TestContext.Current.CancellationToken);
         return (code, output.ToString());
     }

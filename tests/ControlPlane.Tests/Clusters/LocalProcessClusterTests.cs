@@ -254,6 +254,13 @@ public sealed class LocalProcessClusterTests : IAsyncDisposable
     }
 
     [Fact]
+    public void A_worker_program_that_is_named_and_not_there_is_told_and_no_other_taken()
+    {
+        var error = Assert.Throws<FileNotFoundException>(() => WorkerProgram.Find(AppContext.BaseDirectory, "/nowhere/worker"));
+        Assert.Contains("DSOPS_WORKER is '/nowhere/worker', and no file is there.", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_worker_program_that_is_named_comes_first_and_runs_by_itself_where_it_is_no_assembly()
     {
         string named = Path.GetTempFileName();

@@ -54,6 +54,14 @@ public sealed class FolderCheckTests
         Told.Is(FindingLevel.Fault, "Permission denied", Of(Well with { WriteTrouble = "Permission denied" }), "data.write");
 
     [Fact]
+    public void A_file_where_a_folder_should_be_is_a_fault_and_its_fix_names_the_file()
+    {
+        var found = Assert.Single(Of(new FolderFacts("/data/dsops", "ops") { InTheWay = "/data" }));
+        Assert.Equal(("/data/dsops: /data is a file and no folder", "Move /data away, or choose another folder: --data-dir DIR."),
+            (found.Found, found.Fix));
+    }
+
+    [Fact]
     public void A_disk_that_does_not_answer_is_a_fault_and_all_that_is_told() =>
         Told.Is(FindingLevel.Fault, "no answer within 5 s",
             [Assert.Single(Of(new FolderFacts("/data", "ops") { Trouble = "no answer within 5 s" }))], "data.folder");
