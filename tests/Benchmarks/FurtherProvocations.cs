@@ -71,7 +71,10 @@ internal static class FurtherProvocations
         Refusing("disk-error", "read-EIO", "pread64 pread read", "/data.txt", 5) with { Pipeline = WithData("$D/data.txt") },
         Refusing("storage-lost", "write-ESTALE", "pwrite64 pwrite write", "/checkpoints/", 116),
         Refusing("quota-exceeded", "write-EDQUOT", "pwrite64 pwrite write", "/checkpoints/", 122),
-        Refusing("disk-full", "sync-ENOSPC", "fsync", "/checkpoints/", 28),
+        // An image without holes' room behind it: writes succeed, and fsync tells.
+        new("disk-full", "put-off", "mkdir -p $D/t $D/checkpoints; mount -t tmpfs -o size=24m tmpfs $D/t || exit 99; "
+            + "truncate -s 200M $D/t/image; mkfs.ext4 -q -E nodiscard $D/t/image; mount -o loop $D/t/image $D/checkpoints || exit 99; "
+            + "head -c 30M /dev/zero > $D/t/fill 2> /dev/null; DSOPS_AGENT_PID=$$ $RANK; c=$?; umount -l $D/checkpoints $D/t; exit $c"),
     ];
 
     private static IEnumerable<Provocation> Programs =>

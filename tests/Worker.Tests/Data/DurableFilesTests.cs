@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using DeepSeekOps.Recipes.Files;
 using Microsoft.Win32.SafeHandles;
 using Xunit;
@@ -9,7 +10,11 @@ public sealed class DurableFilesTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("dsops-durable-").FullName;
 
-    public void Dispose() => Directory.Delete(folder, recursive: true);
+    public void Dispose()
+    {
+        Bash($"umount {folder}/disk {folder}/under");
+        Directory.Delete(folder, recursive: true);
+    }
 
     [Fact]
     public void An_fsync_that_the_kernel_refuses_is_an_error_with_its_number()
@@ -17,6 +22,33 @@ public sealed class DurableFilesTests : IDisposable
         using var nobodys = new SafeFileHandle(1 << 20, ownsHandle: false);
         var told = Assert.Throws<IOException>(() => DurableFiles.Sync(nobodys, "/data/part"));
         Assert.Equal((9, "'/data/part' cannot be brought to the disk: Bad file descriptor"), (told.HResult, told.Message));
+    }
+
+    /// <summary>An image with more room than what it lies on: each write succeeds, and only fsync can tell.</summary>
+    [Fact]
+    public void A_disk_that_puts_its_writes_off_is_full_when_it_is_asked_to_keep_them()
+    {
+        string under = Path.Combine(folder, "under"), disk = Path.Combine(folder, "disk");
+        Assert.SkipUnless(Bash($"mkdir {under} {disk}; mount -t tmpfs -o size=20m tmpfs {under} && truncate -s 200M {under}/image "
+            + $"&& mkfs.ext4 -q -E nodiscard {under}/image && mount -o loop {under}/image {disk}"),
+            "it wants root, mkfs.ext4 and a loop device");
+        try
+        {
+            using var file = new FileStream(Path.Combine(disk, "part"), FileMode.Create, FileAccess.Write);
+            byte[] block = new byte[1 << 20];
+            new Random(1).NextBytes(block);
+            for (int i = 0; i < 60; i++)
+            {
+                file.Write(block);
+            }
+
+            Assert.Contains("cannot be brought to the disk", Assert.Throws<IOException>(() => DurableFiles.Sync(file)).Message,
+                StringComparison.Ordinal);
+        }
+        finally
+        {
+            Bash($"umount {disk} {under}");
+        }
     }
 
     [Fact]
@@ -40,5 +72,12 @@ public sealed class DurableFilesTests : IDisposable
         DurableFiles.SyncFolder(folder);
         using var nowhere = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.Write);
         DurableFiles.Sync(nowhere, "/dev/null");
+    }
+
+    private static bool Bash(string script)
+    {
+        using var bash = Process.Start(new ProcessStartInfo("bash", ["-c", script]) { RedirectStandardError = true })!;
+        bash.WaitForExit();
+        return bash.ExitCode == 0;
     }
 }
