@@ -39,7 +39,7 @@ internal sealed class DataDirectoryLock : IDisposable
             throw new RefusalException($"The data directory {dataDirectory} is in use by another `dsops`{Holder(dataDirectory)}.",
                 "Stop that one (Ctrl-C in its terminal), or give this one a directory of its own: --data-dir DIR.", ExitCode.InUse, e);
         }
-        catch (IOException e) when (held is null && FileInTheWay(dataDirectory) is { } file)
+        catch (IOException e) when (held is null && NearestThere(dataDirectory) is var file && File.Exists(file))
         {
             throw new RefusalException($"The data directory {dataDirectory} cannot be made: {file} is a file.",
                 $"Move {file} away, or choose another with --data-dir DIR.", ExitCode.Failed, e);
@@ -55,7 +55,8 @@ internal sealed class DataDirectoryLock : IDisposable
 
     public void Dispose() => held.Dispose();
 
-    private static string? FileInTheWay(string folder)
+    /// <summary>The folder, or what is there of the way to it.</summary>
+    internal static string NearestThere(string folder)
     {
         string? at = Path.GetFullPath(folder);
         while (at is not null && !Path.Exists(at))
@@ -63,7 +64,7 @@ internal sealed class DataDirectoryLock : IDisposable
             at = Path.GetDirectoryName(at);
         }
 
-        return File.Exists(at) ? at : null;
+        return at ?? "/";
     }
 
     private static string Holder(string dataDirectory)

@@ -16,7 +16,7 @@ internal static class FolderLook
     public static FolderFacts Folder(string path)
     {
         bool exists = Directory.Exists(path);
-        string there = exists ? path : NearestThere(path);
+        string there = exists ? path : DataDirectoryLock.NearestThere(path);
         var stat = exists ? LinuxCalls.Stat(path) : null;
         var system = LinuxCalls.FileSystem(there);
         return new FolderFacts(path, LinuxCalls.User)
@@ -109,17 +109,6 @@ internal static class FolderLook
             return new SecretFacts(secret.By, secret.Path, null) { Trouble = e.Message.TrimEnd('.') };
         }
     })];
-
-    private static string NearestThere(string path)
-    {
-        string? at = path;
-        while (at is not null && !Path.Exists(at))
-        {
-            at = Path.GetDirectoryName(at);
-        }
-
-        return at ?? "/";
-    }
 
     /// <summary>One that cannot be entered is somebody's.</summary>
     private static bool Used(string folder) => !Enterable(folder)

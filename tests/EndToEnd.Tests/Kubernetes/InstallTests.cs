@@ -58,7 +58,8 @@ public sealed partial class InstallTests
         }
 
         // The same with the components that let people in.
-        string people = Copied("# components: [https, oidc]", "components: [https, oidc]");
+        string people = Kustomize.Copy(
+            Deploy, "kubernetes/kustomization.yaml", "# components: [https, oidc]", "components: [https, oidc]");
         foreach (string way in Directory.GetDirectories(Path.Combine(people, "overlays")).Append(Path.Combine(people, "kubernetes")))
         {
             texts[$"{Path.GetFileName(way)}-people"] = Kustomize.Render(way);
@@ -90,26 +91,6 @@ public sealed partial class InstallTests
             StringComparison.Ordinal), stop);
         Assert.NotEqual(0, Kustomize.Run("--kubeconfig", server.Kubeconfig("admin"), "apply", "--dry-run=server", "-f", broken).Code);
         Directory.Delete(folder, recursive: true);
-    }
-
-    /// <summary>deploy/ with the base's kustomization written otherwise.</summary>
-    private static string Copied(string written, string instead)
-    {
-        string to = Directory.CreateTempSubdirectory("dsops-people-").FullName;
-        foreach (string part in new[] { "kubernetes", "monitoring", "overlays", "parts" })
-        {
-            foreach (string one in Directory.GetFiles(Path.Combine(Deploy, part), "*", SearchOption.AllDirectories))
-            {
-                string place = Path.Combine(to, Path.GetRelativePath(Deploy, one));
-                Directory.CreateDirectory(Path.GetDirectoryName(place)!);
-                File.Copy(one, place);
-            }
-        }
-
-        string file = Path.Combine(to, "kubernetes/kustomization.yaml"), text = File.ReadAllText(file);
-        Assert.Contains(written, text, StringComparison.Ordinal);
-        File.WriteAllText(file, text.Replace(written, instead, StringComparison.Ordinal));
-        return to;
     }
 
     /// <summary>The report's units for 256 experts: 32 GPUs that prefill and 320 that decode.</summary>

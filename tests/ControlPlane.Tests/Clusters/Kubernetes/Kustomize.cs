@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Xunit;
 
 namespace DeepSeekOps.ControlPlane.Tests.Clusters.Kubernetes;
 
@@ -30,6 +31,26 @@ internal static partial class Kustomize
     {
         var (code, text) = Run("kustomize", folder);
         return code == 0 ? text : throw new InvalidOperationException($"kubectl kustomize {folder} ended with {code}: {text}");
+    }
+
+    /// <summary>deploy/ in a folder of its own, with something written in one of its files.</summary>
+    public static string Copy(string deploy, string file, string written, string instead)
+    {
+        string to = Directory.CreateTempSubdirectory("dsops-way-").FullName;
+        foreach (string part in new[] { "kubernetes", "monitoring", "overlays", "parts" })
+        {
+            foreach (string one in Directory.GetFiles(Path.Combine(deploy, part), "*", SearchOption.AllDirectories))
+            {
+                string place = Path.Combine(to, Path.GetRelativePath(deploy, one));
+                Directory.CreateDirectory(Path.GetDirectoryName(place)!);
+                File.Copy(one, place);
+            }
+        }
+
+        string text = File.ReadAllText(Path.Combine(to, file));
+        Assert.Contains(written, text, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(to, file), text.Replace(written, instead, StringComparison.Ordinal));
+        return to;
     }
 
     /// <summary>What it said, on either stream where it failed.</summary>

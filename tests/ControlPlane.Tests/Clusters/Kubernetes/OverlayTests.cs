@@ -258,25 +258,10 @@ public sealed partial class OverlayTests
         return text;
     });
 
-    /// <summary>deploy/ with something written in one of its files.</summary>
     private static string Copy(string file, string written, string instead)
     {
         Assert.SkipWhen(Kustomize.Missing is not null, Kustomize.Missing ?? "");
-        string from = Path.Combine(Examples.Root, "deploy"), to = Directory.CreateTempSubdirectory("dsops-way-").FullName;
-        foreach (string part in new[] { "kubernetes", "monitoring", "overlays", "parts" })
-        {
-            foreach (string one in Directory.GetFiles(Path.Combine(from, part), "*", SearchOption.AllDirectories))
-            {
-                string place = Path.Combine(to, Path.GetRelativePath(from, one));
-                Directory.CreateDirectory(Path.GetDirectoryName(place)!);
-                File.Copy(one, place);
-            }
-        }
-
-        string text = File.ReadAllText(Path.Combine(to, file));
-        Assert.Contains(written, text, StringComparison.Ordinal);
-        File.WriteAllText(Path.Combine(to, file), text.Replace(written, instead, StringComparison.Ordinal));
-        return to;
+        return Kustomize.Copy(Path.Combine(Examples.Root, "deploy"), file, written, instead);
     }
 
     private static IEnumerable<YamlNode> Documents(string text)
