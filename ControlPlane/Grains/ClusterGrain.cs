@@ -43,6 +43,18 @@ internal sealed partial class ClusterGrain(
     {
         if (request.InStead is not null)
         {
+            if (state.State.Book.Has(request) is { } has)
+            {
+                return has;
+            }
+
+            if (Refilling.Take(await Question(cancellation), InClockTime(request)) is { } taken)
+            {
+                await Save(state.State.Book.Joined(taken.Grant));
+                WorkFirst([taken.Grant]);
+                return taken;
+            }
+
             return PlacementForesight.InStead(await Question(cancellation, request.InStead), InClockTime(request));
         }
 

@@ -18,7 +18,7 @@ internal sealed class LawBrokenException(string message) : Exception(message);
 internal sealed class Laws
 {
     private readonly Dictionary<StageId, Seen> seen = [];
-    private HashSet<GangId> granted = [];
+    private Dictionary<GangId, GangGrant> granted = [];
     private TimeSpan last;
 
     public void Check(Decisions.Simulation.Simulation world)
@@ -28,12 +28,20 @@ internal sealed class Laws
         Demand(world.Ledger.Total.Ticks == world.Elapsed.Ticks * world.Gpus,
             $"the ledger has {world.Ledger.Total} GPU time and the cluster {world.Elapsed * world.Gpus}");
         NothingGrantedTwice(world);
-        foreach (var grant in world.Held.Where(g => !granted.Contains(g.Id)))
+        foreach (var grant in world.Held)
         {
-            GrantedByTheSettings(world, grant);
+            if (!granted.TryGetValue(grant.Id, out var before))
+            {
+                GrantedByTheSettings(world, grant);
+            }
+            else if (grant.Nodes.Except(before.Nodes).Any())
+            {
+                // Who takes nodes in has lost some.
+                GrantedByTheSettings(world, grant with { At = world.Now, Restores = true });
+            }
         }
 
-        granted = [.. world.Held.Select(g => g.Id)];
+        granted = world.Held.ToDictionary(g => g.Id);
         OneLiveAttempt(world);
         NothingIsMadeThatIsNotWritten(world);
         LeavesOutWhatBroke(world);
@@ -132,6 +140,7 @@ internal sealed class Laws
             Demand(phase?.GangOrNull?.Id == gang, $"a pod of {gang} is on {node}, and no stage is written that holds it");
             Demand(phase!.GangOrNull!.Holds(node) || phase is not (Phase.Running or Phase.Restarting { Leaving: [] }),
                 $"a pod of {gang} is on {node}, which it has given up");
+            Demand(world.Held.Any(h => h.Id == gang && h.Holds(node)), $"a pod of {gang} is on {node}, which is not granted to it");
         }
     }
 

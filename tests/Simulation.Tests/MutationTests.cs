@@ -15,7 +15,7 @@ namespace DeepSeekOps.Simulation.Tests;
 /// <summary>The laws are worth what they catch: planners and engines broken on purpose, one way each, must not get past them.</summary>
 public sealed class MutationTests
 {
-    private const int Seeds = 60;
+    private const int Seeds = 100;
 
     private static readonly Dictionary<string, (Deciders Broken, string Law)> Mutants = new()
     {
@@ -40,6 +40,7 @@ public sealed class MutationTests
         ["scales the batch with the nodes"] = (WithStage(Scaling), "trains another batch than the run asks for"),
         ["lays a gang out for fewer nodes than it holds"] = (WithStage(Stingy), "ranks of a world of"),
         ["forms a gang again before what it gave up has ended"] = (WithStage(Impatient), "which it has given up"),
+        ["makes pods on a node before the gang has it"] = (WithStage(Grabbing), "which is not granted to it"),
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
         ["tells a stage before it writes the run"] = (Deciders.Real with { RunTick = TellingFirst }, "which its run has not written"),
         ["does not hear how its stages are"] = (Deciders.Real with { RunHear = (_, _) => false }, "never ends"),
@@ -59,7 +60,7 @@ public sealed class MutationTests
         ["acts before it writes"] = 46,
         ["scales the batch with the nodes"] = 4,
         ["lays a gang out for fewer nodes than it holds"] = 4,
-        ["tells a stage before it writes the run"] = 10,
+        ["tells a stage before it writes the run"] = 90,
     };
 
     public static TheoryData<string> Names => [.. Mutants.Keys];
@@ -225,6 +226,13 @@ public sealed class MutationTests
         var decision = StagePlanner.Decide(stage, seen, now);
         return decision.Next.Phase is not Phase.Restarting { Leaving: [_, ..] } leaving ? decision
             : decision with { Next = decision.Next with { Phase = leaving with { Leaving = [] } }, Actions = [] };
+    }
+
+    private static Decision Grabbing(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        return decision.Next.Phase is not Phase.Restarting { Leaving: [], Joining: [_, ..] } joining ? decision
+            : decision with { Next = decision.Next with { Phase = joining with { Joining = [] } } };
     }
 
     private static Decision Premature(Stage stage, Observation seen, DateTimeOffset now)

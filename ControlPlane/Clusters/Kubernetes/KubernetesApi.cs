@@ -87,10 +87,13 @@ internal sealed class KubernetesApi(Connection client, PodSettings settings, Tim
             Preconditions = new V1Preconditions { Uid = pod.Uid },
         }, cancellationToken: token), cancellation);
 
+    public Task<bool> RemoveSecret(string gang, CancellationToken cancellation) => calls.Delete(
+        $"the secret {gang}", token => client.CoreV1.DeleteNamespacedSecretAsync(
+            gang, settings.Namespace, cancellationToken: token), cancellation);
+
     public async Task RemoveOwner(string gang, CancellationToken cancellation)
     {
-        await calls.Delete($"the secret {gang}", token => client.CoreV1.DeleteNamespacedSecretAsync(
-            gang, settings.Namespace, cancellationToken: token), cancellation);
+        await RemoveSecret(gang, cancellation);
         await calls.Delete($"the owner {gang}", token => client.CoreV1.DeleteNamespacedConfigMapAsync(
             gang, settings.Namespace, cancellationToken: token), cancellation);
     }

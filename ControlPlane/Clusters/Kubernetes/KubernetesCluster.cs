@@ -103,6 +103,12 @@ public sealed partial class KubernetesCluster : ITrainingCluster, IAsyncDisposab
 
         var api = eyes.Value.Api;
         var owner = await api.MakeOwner(objects, cancellation);
+        if (!gang.Newcomers.IsEmpty)
+        {
+            // It has no token of theirs, and whoever is there has read its own.
+            await api.RemoveSecret(objects.Name, cancellation);
+        }
+
         await api.MakeSecret(objects, owner, cancellation);
         await Parallel.ForEachAsync(missing, AtATime(cancellation), async (pod, token) =>
         {

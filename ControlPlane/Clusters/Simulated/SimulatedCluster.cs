@@ -31,6 +31,7 @@ public sealed partial class SimulatedCluster : ITrainingCluster
     private readonly Dictionary<NodeId, (string Reason, double Until)> broken = [];
     private readonly Dictionary<GangId, SimulatedGang> gangs = [];
     private double lastTurn;
+    private int podsMade;
 
     public SimulatedCluster(IOptions<SimulatedClusterOptions> options, TimeProvider clock)
     {
@@ -85,13 +86,10 @@ public sealed partial class SimulatedCluster : ITrainingCluster
     {
         lock (holding)
         {
-            if (!gangs.ContainsKey(gang.Id))
-            {
-                var made = new SimulatedGang(gang.Stage);
-                made.Pods.AddRange(gang.Nodes.Select((node, i) => new SimulatedPod(made, gang.Id, node, i + 1,
-                    Now + PodStartSecondsMin + (random.NextDouble() * (PodStartSecondsMax - PodStartSecondsMin)), () => Now)));
-                gangs.Add(gang.Id, made);
-            }
+            var made = gangs.TryGetValue(gang.Id, out var there) ? there : gangs[gang.Id] = new SimulatedGang(gang.Stage);
+            made.Pods.AddRange(gang.Nodes.Except(made.Pods.Select(p => p.Node)).ToList().Select(node => new SimulatedPod(made, gang.Id,
+                node, ++podsMade, Now + PodStartSecondsMin + (random.NextDouble() * (PodStartSecondsMax - PodStartSecondsMin)),
+                () => Now)));
         }
 
         return Task.CompletedTask;

@@ -53,8 +53,8 @@ internal sealed class SimulatedGang(StageId stage)
     public void SpoilNextBatch() => spoilNext = true;
 
     /// <summary>Every rank of the newest launch is there and none has failed.</summary>
-    public bool Whole =>
-        Pods.All(
+    public bool Whole => Pods is [{ Assignment: { } told }, ..] && Pods.Count * told.Ranks.Length == told.WorldSize
+        && Pods.All(
             p => p is { ExitCode: null, RankError: null, Hung: false } && p.Assignment is { } a
                 && a.Attempt == Pods[0].Assignment?.Attempt);
 

@@ -13,7 +13,7 @@ namespace DeepSeekOps.ControlPlane.Clusters.Simulated;
 /// <param name="startsAt">Simulated seconds from which the container runs.</param>
 /// <param name="clock">Simulated seconds.</param>
 internal sealed class SimulatedPod(SimulatedGang of, GangId gang, NodeId node, int number, double startsAt, Func<double> clock)
-    : SimulatedAgent(gang, node, $"simulated-{gang.Stage}-{gang.Number}-{node}", number)
+    : SimulatedAgent(gang, node, $"simulated-{gang.Stage}-{gang.Number}-{node}-{number}", number)
 {
     public double StartsAt { get; } = startsAt;
 

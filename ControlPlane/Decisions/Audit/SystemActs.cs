@@ -18,7 +18,7 @@ public static class SystemActs
     ];
 
     private static readonly ImmutableHashSet<string> Schedulers =
-        ["placed", "preempted", "drained", "shrunk", "growing", "grown-back", "cluster-stopped"];
+        ["placed", "joined", "preempted", "drained", "shrunk", "growing", "grown-back", "cluster-stopped"];
 
     /// <summary>What follows a person's word, which has a line of its own before it.</summary>
     private static readonly ImmutableHashSet<string> CarriedOut = ["paused", "resumed", "cancelled", "retried", "undone", "not-undone"];

@@ -44,6 +44,11 @@ public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> N
     /// <summary>A person holds it, in words: it gives its nodes to nobody unless a person asks it to. Empty: nobody does.</summary>
     public string Hold { get; init; } = "";
 
+    /// <summary>
+    /// Came to the gang after it had begun, and have not trained in it yet: their agents are started while the others wait.
+    /// </summary>
+    public ImmutableArray<NodeId> Newcomers { get; init; } = [];
+
     public int Slots => Nodes.Length * SlotsPerNode;
 
     /// <summary>

@@ -45,6 +45,9 @@ public sealed record GangRequest(
     /// </summary>
     public GangId? InStead { get; init; }
 
+    /// <summary>With <see cref="InStead"/>: its gang stays on some of its nodes and asks for the rest. Null: it asks for all.</summary>
+    public GangRefill? Refill { get; init; }
+
     /// <summary>It may go on with fewer nodes, and wants to be told what room there is.</summary>
     public bool MayShrink { get; init; }
 
@@ -55,3 +58,11 @@ public sealed record GangRequest(
 /// <summary>A smaller gang for the same work.</summary>
 /// <param name="LongerBy">Share of wall time on top, by the planner's model of a step.</param>
 public sealed record NodeOption(int Nodes, double LongerBy);
+
+/// <summary>What a gang that has lost nodes keeps, and what it lacks.</summary>
+/// <param name="Lacks">So many nodes.</param>
+public sealed record GangRefill(ImmutableArray<NodeId> Keeps, int Lacks)
+{
+    /// <summary>Those that are to come to it now. Empty: it asks which there would be, and nothing is granted.</summary>
+    public ImmutableArray<NodeId> Takes { get; init; } = [];
+}

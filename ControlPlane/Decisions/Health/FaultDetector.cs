@@ -210,7 +210,7 @@ public static class FaultDetector
         var policy = stage.Policy;
         var shortest = Shortest(policy.NodeNotReadyFor, policy.PodMissingFor, policy.SilentFor);
         // One agent speaks for a node: as a rule all of them have just been heard.
-        if (seen.AgentsOf(gang).Count(a => Silence(stage, seen, seen.SilenceOf(a)) <= shortest) == gang.Nodes.Length)
+        if (seen.AgentsOf(gang).Count(a => Silence(stage.Launch, seen, seen.SilenceOf(a)) <= shortest) == gang.Nodes.Length)
         {
             return null;
         }
@@ -220,7 +220,8 @@ public static class FaultDetector
         var pods = PodsOf(gang, cluster);
         foreach (var node in gang.Nodes)
         {
-            var silent = Silence(stage, seen, heard.TryGetValue(node, out var since) ? since : null);
+            var launch = gang.Newcomers.Contains(node) ? Launch.NewGang : stage.Launch;
+            var silent = Silence(launch, seen, heard.TryGetValue(node, out var since) ? since : null);
             if (silent <= shortest)
             {
                 continue;
@@ -232,7 +233,7 @@ public static class FaultDetector
             (FailureCause, string)? found = pod switch
             {
                 _ when notReady && silent > policy.NodeNotReadyFor => (FailureCause.NodeLost, $"{node} is not ready and {quiet}"),
-                null when stage.Launch != Launch.NewGang && silent > policy.PodMissingFor =>
+                null when launch != Launch.NewGang && silent > policy.PodMissingFor =>
                     (FailureCause.AgentLost, $"the pod on {node} is gone and {quiet}"),
                 { Phase: PodPhase.Running } when silent > policy.SilentFor && !ours =>
                     (FailureCause.AgentLost, $"the pod on {node} runs but {quiet} (limit {Words.Duration(policy.SilentFor)})"),
@@ -259,7 +260,7 @@ public static class FaultDetector
             return null;
         }
 
-        var heard = seen.AgentsOf(gang).Where(a => Silence(stage, seen, seen.SilenceOf(a)) <= Fresh).Select(a => a.Node).ToHashSet();
+        var heard = seen.AgentsOf(gang).Where(a => Silence(stage.Launch, seen, seen.SilenceOf(a)) <= Fresh).Select(a => a.Node).ToHashSet();
         if (gang.Nodes.Length - heard.Count < Math.Max(BurstAgents, BurstShare * gang.Nodes.Length))
         {
             return null;
@@ -316,9 +317,9 @@ public static class FaultDetector
 
     /// <param name="heard">How long ago its agent was heard; null: never, and so not since the pods were made or we began to
     /// listen.</param>
-    private static TimeSpan Silence(WatchedStage stage, Observation seen, TimeSpan? heard)
+    private static TimeSpan Silence(Launch launch, Observation seen, TimeSpan? heard)
     {
-        var silent = heard ?? (stage.Launch == Launch.NewGang ? seen.PhaseFor : seen.WatchedFor);
+        var silent = heard ?? (launch == Launch.NewGang ? seen.PhaseFor : seen.WatchedFor);
         return silent < seen.WatchedFor ? silent : seen.WatchedFor;
     }
 }

@@ -202,6 +202,17 @@ public sealed record Vitals(Instant Since, ImmutableList<AgentVitals> Agents, Ne
 
     internal AgentVitals? On(NodeId node) => Positions.TryGetValue(node, out int position) ? Agents[position] : null;
 
+    /// <summary>Nothing runs there any more: whoever speaks for one of these nodes next is another agent.</summary>
+    internal Vitals Without(ImmutableArray<NodeId> nodes)
+    {
+        var left = Agents.RemoveAll(a => nodes.Contains(a.Node));
+        return this with
+        {
+            Agents = left,
+            Positions = left.Select((a, at) => KeyValuePair.Create(a.Node, at)).ToImmutableDictionary(),
+        };
+    }
+
     private Vitals With(AgentVitals agent) => Positions.TryGetValue(agent.Node, out int position)
         ? this with { Agents = Agents.SetItem(position, agent) }
         : this with { Agents = Agents.Add(agent), Positions = Positions.Add(agent.Node, Agents.Count) };

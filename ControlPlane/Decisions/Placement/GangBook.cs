@@ -20,6 +20,15 @@ public readonly record struct GangBook(
             ? new PlacementDecision.Placed(grant, $"holds {Words.Nodes(grant.Nodes)}") : null;
     }
 
+    /// <summary>What a gang that stays is told again once the nodes that come to it are its own; null: they are not yet.</summary>
+    public PlacementDecision.Placed? Has(GangRequest request) =>
+        request is { InStead: { } gang, Refill.Takes: { IsEmpty: false } takes }
+        && Held.FirstOrDefault(h => h.Id == gang) is { } grant && takes.All(grant.Holds)
+            ? new PlacementDecision.Placed(grant, $"holds {Words.Nodes(grant.Nodes)}") : null;
+
+    /// <param name="whole">The gang's grant with those that have come to it.</param>
+    public GangBook Joined(GangGrant whole) => this with { Held = [.. Held.Select(h => h.Id == whole.Id ? whole : h)] };
+
     /// <summary>A stage waits with one request, its newest; asking again keeps the place in the queue.</summary>
     public GangBook Asked(GangRequest request) => Waiting.Any(w => w.Id == request.Id) ? this
         : this with { Waiting = Waiting.RemoveAll(w => w.Stage == request.Stage).Add(request) };

@@ -55,9 +55,15 @@ public static class PlacementForesight
 
     /// <summary>
     /// What would become of a request in a gang's stead, once that one has given its nodes back: whether one with fewer nodes can grow.
+    /// Where the gang may stay, first whether what it lacks is there.
     /// </summary>
     public static PlacementDecision InStead(PlacementQuestion question, GangRequest request)
     {
+        if (Refilling.Find(question, request) is { } refilled)
+        {
+            return refilled;
+        }
+
         var answer = PlacementQueue.Decide(question with
         {
             Held = question.Held.RemoveAll(h => h.Id == request.InStead),

@@ -24,7 +24,8 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
 
     public StageId Stage { get; } = stage;
 
-    public GangGrant Gang { get; } = gang;
+    /// <summary>One that takes a node in has its place once that one's ranks are launched.</summary>
+    public GangGrant Gang { get; set; } = gang;
 
     public int Attempt { get; } = attempt;
 
@@ -68,7 +69,7 @@ internal sealed class TrainingJob(StageId stage, GangGrant gang, int attempt, lo
     public long CheckpointStep { get; init; }
 
     /// <summary>From the launch until its ranks have loaded, where they stay in their places. Null: each takes its own time.</summary>
-    public TimeSpan? LoadsFor { get; init; }
+    public TimeSpan? LoadsFor { get; set; }
 
     /// <summary>
     /// The newest step whose states its agents hold, and since when its ranks have worked for what comes after it. The copy of a step takes

@@ -65,9 +65,20 @@ internal sealed partial class VirtualCluster
         (pod.LaunchedAt, pod.Hung, pod.Error, pod.Broke) = (agenda.Now, false, "", null);
         pod.Index = assignment.Ranks[0].Rank / assignment.Ranks.Length;
         var job = JobOf(pod) ?? NewJob(pod, assignment, before);
+        if (before is null)
+        {
+            job.Gang = job.Gang with { Nodes = NodesOf(pod.Gang) };
+        }
+        else if (job.Timing.InPlace is { } budget)
+        {
+            job.LoadsFor ??= Agenda.Round(budget.BesideDeciding(random.NextDouble));
+        }
+
         pod.Doing = RanksDo.Load;
         double read = job.FromStep > 0 && !job.FromMemory ? job.Timing.DurableSeconds : 0;
-        agenda.After((job.LoadsFor ?? Draw(timing.Load)) + TimeSpan.FromSeconds(Math.Ceiling(read)), () => Loaded(pod, job));
+        // Whose processes are new takes as long as in a new gang, however long the others take.
+        var loads = before is null ? null : job.LoadsFor;
+        agenda.After((loads ?? Draw(timing.Load)) + TimeSpan.FromSeconds(Math.Ceiling(read)), () => Loaded(pod, job));
         if (pod.Machine.GpuBad)
         {
             ExitRanks(pod, pod.Machine.Fault);
@@ -78,8 +89,7 @@ internal sealed partial class VirtualCluster
     {
         var stage = assignment.Stage;
         var kept = KeptFor(pod, assignment, before);
-        ImmutableArray<NodeId> on = [.. gangs[pod.Gang].OrderBy(p => p.Index).Select(p => p.Node)];
-        var gang = new GangGrant(stage, pod.Gang.Number, on, assignment.Ranks.Length, agenda.Now);
+        var gang = new GangGrant(stage, pod.Gang.Number, NodesOf(pod.Gang), assignment.Ranks.Length, agenda.Now);
         long from = kept?.Step ?? assignment.ResumeFrom?.Step ?? 0;
         long total = assignment.Pipeline.Stage(stage.Stage).Recipe.Length().Steps;
         // Earlier attempts matter no more once all their ranks are gone.
@@ -106,13 +116,14 @@ internal sealed partial class VirtualCluster
             Pipeline = assignment.LaidOut,
             FromMemory = kept is not null,
             CheckpointStep = assignment.ResumeFrom?.Step ?? 0,
-            LoadsFor = before is not null && stageTiming(stage).InPlace is { } budget
-                ? Agenda.Round(budget.BesideDeciding(random.NextDouble)) : null,
         };
         jobs.Add((stage, assignment.Attempt), job);
         jobsMoved++;
         return job;
     }
+
+    /// <summary>In rank order, as far as its pods were told their places.</summary>
+    private ImmutableArray<NodeId> NodesOf(GangId gang) => [.. gangs[gang].OrderBy(p => p.Index).Select(p => p.Node)];
 
     /// <summary>
     /// What the gang goes on from, where it stays in its places and all that decides its numbers is what it was: as our agents hold it
@@ -124,6 +135,7 @@ internal sealed partial class VirtualCluster
             || jobs.GetValueOrDefault((pod.Stage, before.Attempt)) is not { State: JobState.Broken } old
             || !before.LeftOut.SequenceEqual(assignment.LeftOut) || !before.LossActs.SequenceEqual(assignment.LossActs)
             || before.RoundBegan != assignment.RoundBegan || (before.Shrunk != assignment.Shrunk && !assignment.StatesFit)
+            || gangs[pod.Gang].Count * assignment.Ranks.Length != assignment.WorldSize
             || !gangs[pod.Gang].TrueForAll(p => p.Alive && p.Launched >= before.Attempt))
         {
             return null;
@@ -158,7 +170,7 @@ internal sealed partial class VirtualCluster
 
         (pod.Doing, pod.Restored) = (RanksDo.Train, job.Attempt);
         var all = gangs[pod.Gang];
-        if (job.State == JobState.Loading && all.Count == job.Gang.Nodes.Length
+        if (job.State == JobState.Loading && all.Count * job.Gang.SlotsPerNode == job.World
             && all.TrueForAll(p => p.Alive && !p.Hung && p.Launched == job.Attempt && p.Doing == RanksDo.Train))
         {
             var account = AccountOf(job.Stage);

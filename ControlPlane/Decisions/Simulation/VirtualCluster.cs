@@ -43,7 +43,8 @@ internal sealed partial class VirtualCluster(
         var has = pods.Select(p => p.Node).ToHashSet();
         foreach (var (index, node) in gang.Nodes.Index().Where(n => !has.Contains(n.Item)))
         {
-            var pod = new VirtualPod(gang.Id, node, index, $"agent-{++agentsBegun}", this);
+            // One that comes to a gang is told its place with its ranks.
+            var pod = new VirtualPod(gang.Id, node, has.Count == 0 ? index : int.MaxValue, $"agent-{++agentsBegun}", this);
             pods.Add(pod);
             agenda.After(Draw(timing.PodStart), () => Begin(pod));
         }

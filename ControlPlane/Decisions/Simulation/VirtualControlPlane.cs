@@ -247,6 +247,18 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     {
         if (request.InStead is { } gang)
         {
+            if (book.Has(request) is { } has)
+            {
+                return has;
+            }
+
+            if (Refilling.Take(Question(Seen()), request) is { } taken)
+            {
+                book = book.Joined(taken.Grant);
+                EndWhereDrawn();
+                return taken;
+            }
+
             return PlacementForesight.InStead(Question(Seen().Without(gang)), request);
         }
 

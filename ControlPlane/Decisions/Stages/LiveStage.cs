@@ -76,10 +76,13 @@ internal static class LiveStage
         Phase.Running running => (StageHolding.Of(stage, now) is null ? StageShrinking.Growth(stage, running, seen, now) : null)
             ?? Train(stage, running, seen, now),
         Phase.Restarting { Leaving: [_, ..] } leaving => StageReforming.LetGo(stage, leaving, seen),
+        Phase.Restarting { Joining: [_, ..] } joining => StageReforming.Join(stage, joining, seen, now),
         _ when FirstStep(stage, gang, seen) is { } first => Begun(stage, gang, first, seen, now),
         // Also mends a crash between the write of the phase and the making of the pods.
-        Phase.Starting when MissingPods(stage, gang, seen) is var missing && missing > 0 =>
+        Phase.Starting when MissingPods(gang, seen) is var missing && missing > 0 =>
             stage.Stay($"{Words.Count(missing, "pod", "pods")} of {gang.Nodes.Length} still to be made", new StageAction.CreatePods(gang)),
+        Phase.Restarting when StageReforming.Coming(gang) is var coming && MissingPods(coming, seen) > 0 =>
+            stage.Stay($"{stage.Reason}; {Words.Nodes(coming.Nodes)} still to be made a pod for", new StageAction.CreatePods(coming)),
         _ => stage.Stay(Coming(stage, gang, seen)),
     };
 
@@ -145,7 +148,7 @@ internal static class LiveStage
             Took = took,
         };
         return StageShrinking.Began(stage with { Incident = null }, seen.PhaseFor, now).Say(told)
-            .To(new Phase.Running(gang, now, null), StageShrinking.Trains(stage, "trains", seen, now));
+            .To(new Phase.Running(gang with { Newcomers = [] }, now, null), StageShrinking.Trains(stage, "trains", seen, now));
     }
 
     /// <summary>"; 1 step is done again, from step 430, which its ranks had kept in memory". Empty: nobody knows.</summary>
@@ -153,7 +156,7 @@ internal static class LiveStage
         : (again == 0 ? "; no step is done again" : "; " + Words.Count(again, "step is done again", "steps are done again"))
             + (stage.FromMemory ? $", from step {stage.LaunchedFrom}, which its ranks had kept in memory" : "");
 
-    private static int MissingPods(Stage stage, GangGrant gang, Observation seen)
+    private static int MissingPods(GangGrant gang, Observation seen)
     {
         if (seen.Cluster is not { } cluster)
         {

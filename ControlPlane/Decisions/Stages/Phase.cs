@@ -65,6 +65,9 @@ public abstract record Phase
         /// </summary>
         public ImmutableArray<NodeId> Leaving { get; init; } = [];
 
+        /// <summary>Nodes of the gang that are not granted to it yet. Until they are, nothing is launched.</summary>
+        public ImmutableArray<NodeId> Joining { get; init; } = [];
+
         public override GangGrant? GangOrNull => Gang;
 
         public override DateTimeOffset? SinceOrNull => Since;

@@ -118,7 +118,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
         // Of most agents nothing is left to be decided on.
         var told = heard.Where(h => h.Value.Decided < h.Value.Sequence).ToList();
         var decision = decide(stage, seen, seen.Now.At);
-        if (StageReforming.AsksForRoom(stage, decision.Next) is { } instead)
+        if (StageReforming.AsksForRoom(stage, decision.Next, seen) is { } instead)
         {
             var room = new StageEffect.Look(cluster: false, instead);
             yield return room;
@@ -238,6 +238,8 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
         switch (action)
         {
             case StageAction.CreatePods create:
+                // Who comes back to a gang that it left is let go of anew.
+                left = left is { } gave && gave.Gang == create.Gang.Id ? (gave.Gang, gave.Nodes.Except(create.Gang.Nodes)) : left;
                 yield return new StageEffect.CreatePods(create.Gang);
                 break;
             case StageAction.EndGang end:
@@ -256,6 +258,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
                 if (some.Certain)
                 {
                     yield return new StageEffect.Release(letGo.Gang) { Nodes = letGo.Nodes };
+                    Vitals = Vitals.Without(letGo.Nodes);
                     left = (letGo.Gang, (left is { } before && before.Gang == letGo.Gang ? before.Nodes : []).Union(letGo.Nodes));
                 }
 

@@ -66,6 +66,7 @@ public static class StagePlanner
         (Phase.Queued queued, Intent.Train) => Request(stage, StageShrinking.Asked(stage), queued.Since),
         (Phase.Running { Gang: var gang }, Intent.Train) when stage.Shrunk?.Layout is not null =>
             InStead(stage, gang),
+        (Phase.Restarting { Leaving: [], Joining: [_, ..] } joining, Intent.Train) => StageReforming.Claim(stage, joining),
         _ => null,
     };
 

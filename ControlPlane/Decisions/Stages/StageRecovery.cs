@@ -22,7 +22,8 @@ public static class StageRecovery
             Remedy.AfterRise rise => AfterRise(stage, rise.Act),
             _ => stage,
         };
-        left = StageIncidents.Diagnosed(left, gang, climbed, InWords(remedy), seen);
+        string stays = remedy is Remedy.AnotherGang ? StageReforming.InWords(stage, gang, failure, seen, now) : "";
+        left = StageIncidents.Diagnosed(left, gang, climbed, stays.Length > 0 ? stays : InWords(remedy), seen);
         var decision = remedy switch
         {
             Remedy.GiveUp given =>
@@ -116,10 +117,10 @@ public static class StageRecovery
         {
             Avoid = counted.Avoid.RemoveAll(a => a.Node == remedy.Avoid).Add(new(remedy.Avoid, failure.Sentence, now)),
         };
-        // No back-off: it is fewer nodes each time, so that it comes to an end.
-        if (StageReforming.Shrink(moved, gang, failure, seen, now) is { } fewer)
+        // No back-off: it is fewer nodes each time, or others that did not fail, so that it comes to an end.
+        if (StageReforming.FormAgain(moved, gang, failure, seen, now) is { } again)
         {
-            return fewer;
+            return again;
         }
 
         string words = $"{InWords(remedy)}; {CheckpointChoice.FromWhere(counted.Checkpoints)}";

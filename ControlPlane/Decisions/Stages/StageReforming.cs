@@ -10,26 +10,132 @@ using DeepSeekOps.Decisions.Recovery;
 namespace DeepSeekOps.Decisions.Stages;
 
 /// <summary>
-/// A gang loses a node, and no other is free: those that are left keep their pods and processes, and form the smaller gang under the next
-/// attempt's number. What of the gang is on nodes that it gives up has ended for certain before anything of that attempt is launched.
+/// A gang loses a node, and its other nodes keep their pods and processes. Where another node is free it takes the lost one's place; where
+/// none is, those that are left form a smaller gang. Either is formed under the next attempt's number. What of the gang is on nodes that it
+/// gives up has ended for certain, and what comes to it is its own, before anything of that attempt is launched.
 /// </summary>
 internal static class StageReforming
 {
     /// <summary>
     /// It is about to end its gang for the sake of a node: whether there is another one is asked before. Null: nothing is to be asked.
     /// </summary>
-    public static GangRequest? AsksForRoom(Stage before, Stage next) =>
-        before.Phase is Phase.Running or Phase.Restarting && next.Restarts != before.Restarts && next.Incident is { NodeIsSuspect: true }
-        && next.Phase is Phase.Stopping { Then: Ending.Relaunch, Gang: { Nodes.Length: > 1 } gang }
-        && StageShrinking.MayShrinkOnceItTrains(next)
-            ? StagePlanner.InStead(next, gang) : null;
-
-    /// <summary>Null: another node is free, or waiting is cheaper, or too few of the gang are left: another gang, then.</summary>
-    public static Decision? Shrink(Stage stage, GangGrant gang, Failure failure, Observation seen, DateTimeOffset now)
+    public static GangRequest? AsksForRoom(Stage before, Stage next, Observation seen)
     {
-        if (stage.Phase is not (Phase.Running or Phase.Restarting) || !StageShrinking.MayShrinkOnceItTrains(stage)
-            || StageHolding.Of(stage, now) is not null || seen.Placement is not PlacementDecision.Pending { Room: { } room } pending
-            || !StageShrinking.Lacks(stage, pending, room))
+        if (before.Phase is not (Phase.Running or Phase.Restarting) || next.Restarts == before.Restarts
+            || next.Incident is not { NodeIsSuspect: true } failure
+            || next.Phase is not Phase.Stopping { Then: Ending.Relaunch, Gang: { Nodes.Length: > 1 } gang })
+        {
+            return null;
+        }
+
+        var sound = Sound(gang, failure, seen);
+        return MayRefill(gang, failure, sound)
+            ? StagePlanner.InStead(next, gang) with { Refill = new GangRefill(sound, gang.Nodes.Length - sound.Length) }
+            : StageShrinking.MayShrinkOnceItTrains(next) ? StagePlanner.InStead(next, gang) : null;
+    }
+
+    /// <summary>Null: waiting is cheaper, or too few of the gang are left, or what came to it failed too: another gang, then.</summary>
+    public static Decision? FormAgain(Stage stage, GangGrant gang, Failure failure, Observation seen, DateTimeOffset now) =>
+        Refilled(stage, gang, failure, seen, now) is { } whole ? Refill(stage, gang, whole, failure, now)
+        : MayStay(stage, now) && seen.Placement is PlacementDecision.Pending { Room: { } room } pending
+            ? Shrink(stage, gang, failure, pending, room, seen, now) : null;
+
+    /// <summary>Who takes the lost one's place. Empty: nobody does.</summary>
+    public static string InWords(Stage stage, GangGrant gang, Failure failure, Observation seen, DateTimeOffset now) =>
+        Refilled(stage, gang, failure, seen, now) is { } whole ? InWords(gang, whole) : "";
+
+    /// <summary>What a gang takes that has given up what it lost.</summary>
+    public static GangRequest Claim(Stage stage, Phase.Restarting joining) => StagePlanner.InStead(stage, joining.Gang) with
+    {
+        Refill = new GangRefill([.. joining.Gang.Nodes.Except(joining.Joining)], joining.Joining.Length) { Takes = joining.Joining },
+    };
+
+    /// <summary>Also mends a crash between the write of the phase and the end of the pods.</summary>
+    public static Decision LetGo(Stage stage, Phase.Restarting restarting, Observation seen)
+    {
+        bool certain = seen.Left is var (gang, nodes) && gang == restarting.Gang.Id && restarting.Leaving.All(nodes.Contains);
+        string where = Words.Nodes(restarting.Leaving);
+        return certain ? stage.To(restarting with { Leaving = [] }, stage.Reason)
+            : stage.Stay($"{stage.Reason}; waits until the cluster is certain that nothing of it runs on {where}",
+                Action(restarting, stage.Reason));
+    }
+
+    /// <summary>Who comes is started once the gang holds it. One that went to somebody else meanwhile leaves another gang.</summary>
+    public static Decision Join(Stage stage, Phase.Restarting restarting, Observation seen, DateTimeOffset now)
+    {
+        string who = Words.Nodes(restarting.Joining);
+        if (seen.Placement is not { } answer)
+        {
+            return stage.Stay($"{stage.Reason}; waits to be given {who}");
+        }
+
+        if (answer is PlacementDecision.Placed { Grant: var grant } && restarting.Joining.All(grant.Holds))
+        {
+            var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "joined", EventLevel.Info,
+                $"{who} joined gang {restarting.Gang.Gang}, whose other nodes keep their processes")
+            {
+                Node = restarting.Joining[0].Name,
+            };
+            return stage.Say(told).To(restarting with { Joining = [] }, stage.Reason, new StageAction.CreatePods(Coming(restarting.Gang)));
+        }
+
+        string why = $"{who}, which was to come to gang {restarting.Gang.Gang}, is not free any more";
+        return stage.Say(now, "not-joined", EventLevel.Warning, $"{why}: a new gang; {CheckpointChoice.FromWhere(stage.Checkpoints)}")
+            .Stop(restarting.Gang, new Ending.Relaunch(why, now), why, now);
+    }
+
+    /// <summary>Those of a gang whose pods are made while it restarts.</summary>
+    public static GangGrant Coming(GangGrant gang) => gang with { Nodes = gang.Newcomers };
+
+    private static bool MayRefill(GangGrant gang, Failure failure, ImmutableArray<NodeId> sound) =>
+        !sound.IsEmpty && !gang.Newcomers.Contains(failure.Node);
+
+    private static bool MayStay(Stage stage, DateTimeOffset now) =>
+        stage.Phase is Phase.Running or Phase.Restarting && StageHolding.Of(stage, now) is null;
+
+    /// <summary>The gang with others in the places of those that it lost. Null: there are none, or they are not to come.</summary>
+    private static GangGrant? Refilled(Stage stage, GangGrant gang, Failure failure, Observation seen, DateTimeOffset now)
+    {
+        if (!MayStay(stage, now) || seen.Placement is not PlacementDecision.Placed { Grant.Nodes: var whole })
+        {
+            return null;
+        }
+
+        var sound = Sound(gang, failure, seen);
+        var others = whole.RemoveRange(sound);
+        // An answer to another question, about a gang that had lost less or that is to have another size, says nothing of this one.
+        if (!MayRefill(gang, failure, sound) || whole.Length != gang.Nodes.Length || others.Length != gang.Nodes.Length - sound.Length
+            || others.Any(gang.Holds))
+        {
+            return null;
+        }
+
+        var coming = new Queue<NodeId>(others);
+        return gang with
+        {
+            Nodes = [.. gang.Nodes.Select(n => sound.Contains(n) ? n : coming.Dequeue())],
+            Newcomers = [.. gang.Newcomers.Where(sound.Contains), .. others],
+        };
+    }
+
+    private static Decision Refill(Stage stage, GangGrant gang, GangGrant whole, Failure failure, DateTimeOffset now)
+    {
+        var told = StageRecovery.Tell(stage, failure, $"{InWords(gang, whole)}; {CheckpointChoice.FromWhere(stage.Checkpoints)}", now);
+        return FormedAgain(told, whole, gang, [.. whole.Nodes.Except(gang.Nodes)], failure, now);
+    }
+
+    private static string InWords(GangGrant gang, GangGrant whole) =>
+        whole.Nodes.Except(gang.Nodes).ToImmutableArray() is var come && come.Length == 1 ? $"{come[0]} takes {PlaceOf(gang, whole)}"
+            : $"{Words.Nodes(come)} take {PlaceOf(gang, whole)}";
+
+    private static string PlaceOf(GangGrant gang, GangGrant whole) =>
+        $"the place of {Words.Nodes([.. gang.Nodes.Except(whole.Nodes)])}, the others keep their processes";
+
+    private static Decision? Shrink(
+        Stage stage, GangGrant gang, Failure failure, PlacementDecision.Pending pending, RoomSeen room, Observation seen,
+        DateTimeOffset now)
+    {
+        if (!StageShrinking.MayShrinkOnceItTrains(stage) || !StageShrinking.Lacks(stage, pending, room))
         {
             return null;
         }
@@ -46,27 +152,26 @@ internal static class StageReforming
         bool inMemory = fit && layout.Way == ShrinkWay.FewerReplicas && KeepsAlike(stage);
         string from = CheckpointChoice.FromWhere(stage.Checkpoints) + (inMemory ? ", or from a later one that its ranks have kept" : "");
         string stays = $"what is left keeps its processes and forms again on {Words.Nodes(nodes)}";
-        var next = StageRecovery.Tell(shrunk, failure, $"{stays}; {from}", now)
+        var told = StageRecovery.Tell(shrunk, failure, $"{stays}; {from}", now)
             .Say(now, "shrunk", EventLevel.Warning, $"{answer.Reason}; {stays}; {from}");
-        var decision = (next with { Shrunk = next.Shrunk! with { Layout = layout, StatesFit = inMemory } })
-            .RestartInPlace(gang with { Nodes = nodes }, now);
-        ImmutableArray<NodeId> before = stage.Phase is Phase.Restarting earlier ? earlier.Leaving : [];
-        var restarting = (Phase.Restarting)decision.Next.Phase with { Leaving = [.. before, .. gang.Nodes.Except(nodes)] };
-        return decision with
-        {
-            Next = decision.Next with { Phase = restarting, LayoutFrom = decision.Next.Attempt },
-            Actions = [Action(restarting, failure.Sentence)],
-        };
+        var next = told with { Shrunk = told.Shrunk! with { Layout = layout, StatesFit = inMemory } };
+        var decision = FormedAgain(next, gang with { Nodes = nodes, Newcomers = [.. gang.Newcomers.Where(nodes.Contains)] },
+            gang, [], failure, now);
+        return decision with { Next = decision.Next with { LayoutFrom = decision.Next.Attempt } };
     }
 
-    /// <summary>Also mends a crash between the write of the phase and the end of the pods.</summary>
-    public static Decision LetGo(Stage stage, Phase.Restarting restarting, Observation seen)
+    /// <summary>The next attempt, on other nodes than before.</summary>
+    private static Decision FormedAgain(
+        Stage stage, GangGrant gang, GangGrant before, ImmutableArray<NodeId> joining, Failure failure, DateTimeOffset now)
     {
-        bool certain = seen.Left is var (gang, nodes) && gang == restarting.Gang.Id && restarting.Leaving.All(nodes.Contains);
-        string where = Words.Nodes(restarting.Leaving);
-        return certain ? stage.To(restarting with { Leaving = [] }, stage.Reason)
-            : stage.Stay($"{stage.Reason}; waits until the cluster is certain that nothing of it runs on {where}",
-                Action(restarting, stage.Reason));
+        var decision = stage.RestartInPlace(gang, now);
+        var restarting = (Phase.Restarting)decision.Next.Phase;
+        restarting = restarting with { Leaving = [.. restarting.Leaving.Union(before.Nodes.Except(gang.Nodes))], Joining = joining };
+        return decision with
+        {
+            Next = decision.Next with { Phase = restarting },
+            Actions = [Action(restarting, failure.Sentence)],
+        };
     }
 
     private static StageAction.LetGo Action(Phase.Restarting restarting, string reason) =>

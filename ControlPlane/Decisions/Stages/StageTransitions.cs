@@ -64,7 +64,9 @@ internal static class StageTransitions
         var next = stage.NextAttempt();
         string reason = $"attempt {next.Attempt} in place on {Words.Nodes(gang.Nodes)}, from step {next.LaunchedFrom}"
             + (stage.KeepsInMemory() ? " or a later one that its ranks have kept" : "");
-        return next.To(new Phase.Restarting(gang, now), reason);
+        // Who has to leave before anything is launched, and who has to be there, is the gang's, not the attempt's.
+        var before = stage.Phase as Phase.Restarting;
+        return next.To(new Phase.Restarting(gang, now) { Leaving = before?.Leaving ?? [], Joining = before?.Joining ?? [] }, reason);
     }
 
     public static Decision Stop(this Stage stage, GangGrant gang, Ending then, string reason, DateTimeOffset now,

@@ -47,7 +47,8 @@ public static class WorkerOrders
         return stage.Phase switch
         {
             Phase.Stopping stopping => new WorkerOrder.Stop(stage.Reason, stopping.Then is Ending.Complete ? null : stopping.SaveWithin),
-            Phase.BackingOff or Phase.Restarting { Leaving: [_, ..] } => new WorkerOrder.Continue(),
+            Phase.BackingOff or Phase.Restarting { Leaving: [_, ..] } or Phase.Restarting { Joining: [_, ..] } =>
+                new WorkerOrder.Continue(),
             Phase.Running { Save: { } save } when Trains(stage, ranks) && ranks.Max(r => r.Step) > save.After && !Answered(stage, save) =>
                 new WorkerOrder.SaveCheckpoint(save.Reason),
             _ when Trains(stage, ranks) => new WorkerOrder.Continue(),

@@ -78,6 +78,11 @@ public sealed class SimulatedClusterTests : IAsyncLifetime
         var run = await Ops.GetRunAsync(new GetRunRequest { Name = "v3-half" }, Call());
         Assert.True(run.Simulated);
         Assert.True(run.Stages[0].Attempt >= 2);
+        // Another took its place, and the other 127 kept their pods.
+        var joined = await Told("joined", after: 0);
+        Assert.NotEqual(0, after.Nodes.Single(n => n.Name == joined.Node).SlotsUsed);
+        Assert.Equal(before.Nodes.Where(n => n.SlotsUsed > 0 && n.Name != victim.Name).Select(n => n.Name).Append(joined.Node).Order(),
+            after.Nodes.Where(n => n.SlotsUsed > 0).Select(n => n.Name).Order());
     }
 
     [Fact]

@@ -67,6 +67,12 @@ internal sealed class StageWorld
     /// <summary>What the newest beat was answered of why nobody decides.</summary>
     public string Undecided { get; private set; } = "";
 
+    /// <summary>The cluster cannot say yet whether what it was told to end has ended.</summary>
+    public bool Uncertain { get; set; }
+
+    /// <summary>Who holds which nodes.</summary>
+    public ImmutableArray<GangGrant> Held => held;
+
     /// <summary>Of failed attempts, in the order in which it was kept.</summary>
     public List<Evidence> Kept { get; } = [];
 
@@ -230,7 +236,12 @@ internal sealed class StageWorld
                     }
                 }
 
-                end.Certain = true;
+                end.Certain = !Uncertain;
+                if (end.Certain && !end.Nodes.IsEmpty)
+                {
+                    gangs.GetValueOrDefault(end.Gang)?.Agents.RemoveAll(a => end.Nodes.Contains(a.Node));
+                }
+
                 break;
             case StageEffect.Release { Nodes: [_, ..] } some:
                 held = [.. held.Select(h => h.Id == some.Gang ? h with { Nodes = h.Nodes.RemoveRange(some.Nodes) } : h)];
@@ -341,6 +352,23 @@ internal sealed class StageWorld
 
     private PlacementDecision Place(GangRequest request)
     {
+        if (request.InStead is not null)
+        {
+            var (book, question) = (new GangBook(held, [], []), new PlacementQuestion(Snapshot(), held, [], PlacementPolicy.Default, Now));
+            if (book.Has(request) is { } has)
+            {
+                return has;
+            }
+
+            if (Refilling.Take(question, request) is { } taken)
+            {
+                held = book.Joined(taken.Grant).Held;
+                return taken;
+            }
+
+            return PlacementForesight.InStead(question, request);
+        }
+
         if (held.FirstOrDefault(h => h.Id == request.Id) is { } mine)
         {
             return new PlacementDecision.Placed(mine, "held already");

@@ -14,7 +14,7 @@ using Xunit;
 namespace DeepSeekOps.ControlPlane.Tests.Clusters.Kubernetes;
 
 /// <summary>Gangs as pods of an API server that behaves as real ones were measured to.</summary>
-public sealed class KubernetesClusterTests : IAsyncLifetime
+public sealed partial class KubernetesClusterTests : IAsyncLifetime
 {
     private static readonly GangId Gang = new(new StageId("run", "pretrain"), 1);
 

@@ -1,0 +1,90 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace DeepSeekOps.EndToEnd.Tests;
+
+/// <summary>A gang of two of three nodes loses all processes of one: the third takes its place, and the other's go on.</summary>
+public sealed class SpareTests
+{
+    /// <summary>More than the test ever makes: it ends the runs itself.</summary>
+    private const int Steps = 5_000;
+
+    [Fact]
+    public async Task A_spare_takes_a_lost_nodes_ranks_the_others_keep_their_processes_and_every_loss_is_the_same()
+    {
+        await using var dsops = await Dsops.Start("--nodes", "3", "--ranks-per-node", "1");
+        await dsops.Submit(Replicated("shaken"));
+        var whole = await AtStep(dsops, "shaken", 12);
+        string[] nodes = [.. Nodes(whole)];
+        string spare = new[] { "node-0", "node-1", "node-2" }.Except(nodes).Single();
+        // Rank 0's, which nothing may depend on.
+        string lost = nodes[0];
+        var (agent, rank) = PidsOn(lost, whole);
+        Dsops.Kill(agent);
+        Dsops.Kill(rank);
+        await dsops.UntilStage("shaken", "pretrain", "has the spare", Eventually.Patience, s => Nodes(s).Contains(spare));
+        var after = await AtStep(dsops, "shaken", (long)whole["step"]! + 8);
+        Assert.Equal([spare, nodes[1]], Nodes(after));
+        // The same process of the same agent: nothing of what is left was started anew.
+        Assert.Equal(PidsOn(nodes[1], whole), PidsOn(nodes[1], after));
+        Assert.Equal((int)whole["attempt"]! + 1, (int)after["attempt"]!);
+        string[] told = [.. (await dsops.Json("events", "shaken")).AsArray().Select(e => $"{e!["kind"]}: {e["text"]}")];
+        Assert.Contains(told, t => t.StartsWith($"joined: {spare} joined gang 1, whose other nodes keep their processes",
+            StringComparison.Ordinal));
+        string place = $"{spare} takes the place of {lost}, the others keep their processes";
+        Assert.Contains(told, t => t.Contains(place, StringComparison.Ordinal));
+        Assert.Single(told, t => t.StartsWith("placed: ", StringComparison.Ordinal));
+        var recovered = told.Where(t => t.StartsWith("recovered", StringComparison.Ordinal));
+        TestContext.Current.TestOutputHelper?.WriteLine(string.Join('\n', recovered));
+
+        long last = (long)after["step"]!;
+        await Did(dsops, "cancel", "shaken");
+        await dsops.UntilRun("shaken", "cancelled", Eventually.Patience);
+        await dsops.Submit(Replicated("calm"));
+        await AtStep(dsops, "calm", last);
+        await Did(dsops, "cancel", "calm");
+        await dsops.UntilRun("calm", "cancelled", Eventually.Patience);
+        var (was, now) = (await Losses(dsops, "calm"), await Losses(dsops, "shaken"));
+        Assert.Contains(now, l => l.Step == last);
+        // What was made again is told again: each is the undisturbed run's to the last bit.
+        foreach (var (step, loss) in now.Where(l => l.Step <= last))
+        {
+            Assert.Equal(was.First(w => w.Step == step).Loss, loss);
+        }
+    }
+
+    private static string Replicated(string name) => TinyPipeline.Pretraining(name, Steps, everySteps: 5)
+        .Replace("nodes: 1, ranksPerNode: 1", "nodes: 2, ranksPerNode: 1", StringComparison.Ordinal);
+
+    private static IEnumerable<string> Nodes(JsonNode stage) =>
+        stage["ranks"]!.AsArray().OrderBy(r => (int)r!["rank"]!).Select(r => (string)r!["node"]!);
+
+    private static (int Agent, int Rank) PidsOn(string node, JsonNode stage) =>
+        stage["ranks"]!.AsArray().Single(r => (string)r!["node"]! == node) is var rank ? ((int)rank!["agentPid"]!, (int)rank["pid"]!)
+            : default;
+
+    private static Task<JsonNode> AtStep(Dsops dsops, string run, long step) =>
+        dsops.UntilStage(run, "pretrain", $"is at step {step.ToString(CultureInfo.InvariantCulture)} with two ranks",
+            Eventually.Patience, s => (long)s["step"]! >= step && (string)s["state"]! == "running" && s["ranks"]!.AsArray().Count == 2
+                && s["ranks"]!.AsArray().All(r => (string)r!["state"]! == "training"));
+
+    private static async Task Did(Dsops dsops, params string[] verb)
+    {
+        var (code, _, error) = await dsops.Verb(verb);
+        Assert.True(code == 0, error);
+    }
+
+    private static async Task<List<(long Step, double Loss)>> Losses(Dsops dsops, string run)
+    {
+        using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
+        http.DefaultRequestHeaders.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", dsops.Token);
+        string[] lines =
+            (await http.GetStringAsync($"/series/export.csv?run={run}&stage=pretrain&names=loss")).Split('\n',
+                StringSplitOptions.RemoveEmptyEntries);
+        string[] names = lines[0].Trim().Split(',');
+        var (step, loss) = (Array.IndexOf(names, "step"), Array.IndexOf(names, "loss"));
+        return [.. lines.Skip(1).Select(l => l.Trim().Split(',')).Where(c => c[loss].Length > 0)
+            .Select(c => (long.Parse(c[step], CultureInfo.InvariantCulture), double.Parse(c[loss], CultureInfo.InvariantCulture)))];
+    }
+}
