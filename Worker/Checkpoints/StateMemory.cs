@@ -64,6 +64,9 @@ internal sealed class StateMemory : IDisposable
         }
     }
 
+    /// <summary>Of all that decides the numbers of the state: who holds the same has the same.</summary>
+    public ReadOnlySpan<byte> Tag => _tag;
+
     /// <summary>Of the states that are whole and of such a launch, ascending.</summary>
     public IReadOnlyList<long> Steps => [.. Own.Select(s => s.Step!.Value).Order()];
 
@@ -91,9 +94,17 @@ internal sealed class StateMemory : IDisposable
         });
     }
 
+    /// <summary>A state of another rank that holds the same, as it lies there.</summary>
+    /// <param name="fill">Is given the place to write so many bytes of tensors to.</param>
+    public void Take(long step, ReadOnlySpan<byte> meta, long tensorBytes, Action<nint> fill) =>
+        _slots.MinBy(s => Own.Contains(s) ? s.Step : -1)!.Write(step, _tag, meta, tensorBytes, fill);
+
+    /// <summary>For another rank that holds the same. Good until the memory is written to.</summary>
+    public MemorySlot SlotOf(long step) => Own.FirstOrDefault(s => s.Step == step)
+        ?? throw new InvalidOperationException($"Step {step} is not in memory.");
+
     /// <exception cref="InvalidOperationException">That step is not here.</exception>
-    public KeptState At(long step) => Own.FirstOrDefault(s => s.Step == step) is { } slot ? new KeptState(slot)
-        : throw new InvalidOperationException($"Step {step} is not in memory.");
+    public KeptState At(long step) => new(SlotOf(step));
 
     /// <summary>
     /// What is beyond the step that the gang goes on from is made again. It would be the same, but while it lies here the step itself

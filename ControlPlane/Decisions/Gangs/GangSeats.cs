@@ -37,6 +37,15 @@ public static class GangSeats
         return (nodes.MoveToImmutable(), true);
     }
 
+    /// <summary>Every part of the model that ranks at these places held is held by ranks at others too.</summary>
+    /// <param name="nodes">That the layout has.</param>
+    public static bool HeldElsewhere(ParallelLayout layout, int nodes, int slots, IReadOnlySet<int> places)
+    {
+        var elsewhere = Enumerable.Range(0, nodes).Where(p => !places.Contains(p)).SelectMany(p => PartsAt(p, nodes * slots, slots, layout))
+            .ToHashSet();
+        return places.SelectMany(p => PartsAt(p, nodes * slots, slots, layout)).All(elsewhere.Contains);
+    }
+
     /// <summary>Of each rank of a node, which part of the model it holds: layers, experts and slice (the worker's GangLayout.Of).</summary>
     private static ImmutableArray<(int Pipeline, int Expert, int Tensor)> PartsAt(int place, int ranks, int slots, ParallelLayout layout)
     {

@@ -135,8 +135,7 @@ internal sealed partial class VirtualCluster
             || jobs.GetValueOrDefault((pod.Stage, before.Attempt)) is not { State: JobState.Broken } old
             || !before.LeftOut.SequenceEqual(assignment.LeftOut) || !before.LossActs.SequenceEqual(assignment.LossActs)
             || before.RoundBegan != assignment.RoundBegan || (before.Shrunk != assignment.Shrunk && !assignment.StatesFit)
-            || gangs[pod.Gang].Count * assignment.Ranks.Length != assignment.WorldSize
-            || !gangs[pod.Gang].TrueForAll(p => p.Alive && p.Launched >= before.Attempt))
+            || !HasAll(gangs[pod.Gang].FindAll(p => p.Alive && p.Launched >= before.Attempt), assignment, before))
         {
             return null;
         }
@@ -144,6 +143,22 @@ internal sealed partial class VirtualCluster
         var (step, until) = old.Kept;
         long since = Math.Max(0, (old.BrokenAt - until).Ticks) * AccountOf(pod.Stage).Slots;
         return step > (assignment.ResumeFrom?.Step ?? 0) ? (step, since) : null;
+    }
+
+    /// <summary>These pods' ranks hold all that the gang is to go on from: also what those that have come to it lack.</summary>
+    private static bool HasAll(List<VirtualPod> have, Assignment assignment, Assignment before)
+    {
+        int nodes = assignment.WorldSize / assignment.Ranks.Length;
+        if (have.Count >= nodes)
+        {
+            return true;
+        }
+
+        var stage = assignment.LaidOut.Stage(assignment.Stage.Stage);
+        var layout = assignment.LaidOut.ParallelismOf(stage);
+        return before.WorldSize == assignment.WorldSize && layout.Zero == 0 && stage.Recipe.ReplicasAreAlike
+            && GangSeats.HeldElsewhere(layout, nodes, assignment.Ranks.Length,
+                Enumerable.Range(0, nodes).Except(have.Select(p => p.Index)).ToHashSet());
     }
 
     private void Loaded(VirtualPod pod, TrainingJob job)

@@ -16,6 +16,8 @@ namespace DeepSeekOps.Decisions.Stages;
 /// </summary>
 internal static class StageReforming
 {
+    private const string LaterOne = ", or from a later one that its ranks have kept";
+
     /// <summary>
     /// It is about to end its gang for the sake of a node: whether there is another one is asked before. Null: nothing is to be asked.
     /// </summary>
@@ -120,7 +122,12 @@ internal static class StageReforming
 
     private static Decision Refill(Stage stage, GangGrant gang, GangGrant whole, Failure failure, DateTimeOffset now)
     {
-        var told = StageRecovery.Tell(stage, failure, $"{InWords(gang, whole)}; {CheckpointChoice.FromWhere(stage.Checkpoints)}", now);
+        var places = whole.Newcomers.Select(n => whole.Nodes.IndexOf(n)).ToHashSet();
+        // What it lacks another replica gives it, over the network.
+        bool inMemory = KeepsAlike(stage)
+            && GangSeats.HeldElsewhere(LayoutOf(stage, stage.Shrunk?.Layout), whole.Nodes.Length, whole.SlotsPerNode, places);
+        string from = CheckpointChoice.FromWhere(stage.Checkpoints) + (inMemory ? LaterOne : "");
+        var told = StageRecovery.Tell(stage, failure, $"{InWords(gang, whole)}; {from}", now);
         return FormedAgain(told, whole, gang, [.. whole.Nodes.Except(gang.Nodes)], failure, now);
     }
 
@@ -150,7 +157,7 @@ internal static class StageReforming
 
         var (nodes, fit) = GangSeats.Of(gang, sound, LayoutOf(stage, stage.Shrunk?.Layout), LayoutOf(stage, layout), layout.Nodes);
         bool inMemory = fit && layout.Way == ShrinkWay.FewerReplicas && KeepsAlike(stage);
-        string from = CheckpointChoice.FromWhere(stage.Checkpoints) + (inMemory ? ", or from a later one that its ranks have kept" : "");
+        string from = CheckpointChoice.FromWhere(stage.Checkpoints) + (inMemory ? LaterOne : "");
         string stays = $"what is left keeps its processes and forms again on {Words.Nodes(nodes)}";
         var told = StageRecovery.Tell(shrunk, failure, $"{stays}; {from}", now)
             .Say(now, "shrunk", EventLevel.Warning, $"{answer.Reason}; {stays}; {from}");

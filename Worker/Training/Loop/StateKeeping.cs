@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using DeepSeekOps.Worker.Checkpoints;
 using DeepSeekOps.Worker.Parallel;
 
@@ -18,6 +19,8 @@ internal sealed class StateKeeping(StateMemory? memory, IProcessGroup world, int
 
     /// <summary>The first ones of a launch find code and memory cold: they tell nothing of what a state costs.</summary>
     private const int Cold = 3;
+
+    private const int TagInts = MemorySlot.TagBytes / sizeof(int);
 
     private TimeSpan _takes = TimeSpan.MaxValue;
     private long _keptAt;
@@ -52,14 +55,31 @@ internal sealed class StateKeeping(StateMemory? memory, IProcessGroup world, int
         {
             return null;
         }
-        var own = Able ? memory!.Steps : [];
-        var kept = world.Gather([(int[])[.. own.SelectMany(step => (int[])[(int)(step >> 32), (int)step])]])
-            .ConvertAll(rank => rank.Chunk(2).Select(half => ((long)half[0] << 32) | (uint)half[1]).ToList());
-        if (AgreedStep.Of(kept, onDisk) is not { } step)
+        int[] own = Able ? [.. MemoryMarshal.Cast<byte, int>(memory!.Tag), .. memory.Steps.SelectMany(Halves)] : [];
+        var told = world.Gather([own]).ConvertAll(KeptOf);
+        if (AgreedStep.Of(AgreedStep.WithHeldElsewhere(told), onDisk) is not { } step)
         {
             return null;
         }
         memory!.ForgetBeyond(step);
+        foreach (var (from, to) in AgreedStep.Transfers(told))
+        {
+            if (world.Own == from)
+            {
+                StateTransfer.Send(world, memory.SlotOf(step), to);
+            }
+            else if (world.Own == to)
+            {
+                StateTransfer.Receive(world, memory, step, from);
+            }
+        }
         return memory.At(step);
     }
+
+    private static int[] Halves(long step) => [(int)(step >> 32), (int)step];
+
+    /// <summary>An older worker names no tag: what it holds counts for nothing here, and the checkpoint counts for both.</summary>
+    private static RankKept KeptOf(int[] told) => told.Length < TagInts ? new RankKept("", [])
+        : new RankKept(Convert.ToHexString(MemoryMarshal.AsBytes<int>(told.AsSpan(0, TagInts))),
+            [.. told[TagInts..].Chunk(2).Select(half => ((long)half[0] << 32) | (uint)half[1])]);
 }

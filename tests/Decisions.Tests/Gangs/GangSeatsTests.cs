@@ -27,6 +27,19 @@ public sealed class GangSeatsTests
         Assert.Equal(("n1 n2", false), Seats(4, 1, lost: 0, new ParallelLayout { Expert = 4 }, new ParallelLayout { Expert = 2 }, 2));
     }
 
+    [Theory]
+    [InlineData(1, 1, "0", true)]
+    [InlineData(1, 1, "0 1 2", true)]
+    [InlineData(1, 1, "0 1 2 3", false)]
+    [InlineData(2, 1, "0", true)]
+    [InlineData(2, 1, "0 2", true)]
+    [InlineData(2, 1, "2 3", false)]
+    [InlineData(1, 4, "1", true)]
+    [InlineData(1, 8, "1", false)]
+    public void What_lost_nodes_held_others_hold_too_where_there_are_replicas_of_it(int pipeline, int expert, string lost, bool held) =>
+        Assert.Equal(held, GangSeats.HeldElsewhere(new ParallelLayout { Pipeline = pipeline, Expert = expert }, nodes: 4, slots: 2,
+            lost.Split(' ').Select(int.Parse).ToHashSet()));
+
     private static (string Nodes, bool Fit) Seats(
         int nodes, int slots, int lost, ParallelLayout before, ParallelLayout? after, int count)
     {

@@ -49,6 +49,42 @@ public sealed class AgreedStepTests
             Assert.InRange(AgreedStep.Of(kept, onDisk: -1) ?? -1, steps, steps + 1);
         });
 
+    /// <summary>Parts of a model on replicas, some of which came with nothing: who is to go on from a step has it or gets it.</summary>
+    [Fact]
+    public void Who_comes_with_nothing_is_given_what_another_with_the_same_part_holds_and_nobody_else_is() =>
+        Gen.Select(Gen.Select(Gen.Int[-1, 2], Gen.Long[0, 4].Array[0, 2]).Array[1, 9], Gen.Long[-1, 4]).Sample((told, onDisk) =>
+        {
+            RankKept[] ranks =
+                [.. told.Select(t => t.Item1 < 0 ? new RankKept("", []) : new RankKept($"part {t.Item1}", [.. t.Item2.Distinct()]))];
+            var agreed = AgreedStep.Of(AgreedStep.WithHeldElsewhere(ranks), onDisk);
+            var transfers = AgreedStep.Transfers(ranks).ToList();
+            foreach (var (from, to) in transfers)
+            {
+                Assert.Equal(ranks[from].Tag, ranks[to].Tag);
+                Assert.Empty(ranks[to].Steps);
+                Assert.True(agreed is null || ranks[from].Steps.Contains(agreed.Value));
+            }
+            if (agreed is { } step)
+            {
+                Assert.InRange(step, onDisk, long.MaxValue);
+                Assert.All(ranks.Index(), r => Assert.Equal(!r.Item.Steps.Contains(step), transfers.Exists(t => t.To == r.Index)));
+            }
+            else if (Array.TrueForAll(ranks, r => r.Steps.Count > 0))
+            {
+                Assert.Null(AgreedStep.Of([.. ranks.Select(r => r.Steps)], onDisk));
+            }
+        });
+
+    [Fact]
+    public void Replicas_take_turns_in_giving()
+    {
+        RankKept full = new("a", [4, 5]), empty = new("a", []), other = new("b", [5]);
+        Assert.Equal([(0, 1), (3, 4), (0, 5)], AgreedStep.Transfers([full, empty, other, full, empty, empty]));
+        Assert.Equal(5, AgreedStep.Of(AgreedStep.WithHeldElsewhere([full, empty, other]), onDisk: 3));
+        // Of another part nobody has anything: the checkpoint counts.
+        Assert.Null(AgreedStep.Of(AgreedStep.WithHeldElsewhere([full, new RankKept("b", [])]), onDisk: 3));
+    }
+
     private static void Overwrite(HashSet<long> rank, long step)
     {
         if (rank.Count > 1)

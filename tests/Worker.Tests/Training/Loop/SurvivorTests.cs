@@ -75,6 +75,38 @@ public sealed class SurvivorTests : IDisposable
         Assert.Equal(FilesOf(clean), FilesOf(last));
     }
 
+    /// <summary>Its node is gone with its memory, and another came: what it holds is given it by the other replica.</summary>
+    [Theory]
+    [InlineData(2, 1, 1, 0)]
+    [InlineData(4, 2, 1, 3)]
+    [InlineData(4, 1, 2, 1)]
+    public void A_rank_that_came_with_nothing_is_given_its_state_by_another_replica_to_the_last_bit(
+        int ranks, int pipeline, int expert, int victim)
+    {
+        var (layout, plan) = (new GangLayout(ranks, pipeline, 1, expert), Plan("pretrain"));
+        var whole = Train(plan, "pretrain", layout, run: "whole", stopAt: 9);
+        var memory = NewMemory(ranks);
+        Killed(plan, "pretrain", layout, 1, memory, victim, r => r.Sample?.Step == 6);
+        memory[victim] = NewMemory(1)[0];
+        var last = Train(plan, "pretrain", layout, attempt: 2, memory: memory, stopAt: 9);
+        Assert.All(last, r => Assert.InRange(KeptStep(r), 5, 6));
+        Assert.Equal(whole[0].Samples.Skip((int)KeptStep(last[0])).Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)),
+            last[0].Samples.Select(s => (s.Step, s.Loss, s.GradNorm, s.Tokens)));
+        Assert.Equal(FilesOf(whole), FilesOf(last));
+    }
+
+    [Fact]
+    public void With_dealt_moments_nobody_has_what_came_with_nothing_lacks_and_the_checkpoint_counts()
+    {
+        var (layout, plan) = (new GangLayout(2, 1, 1, 1) { DealsMoments = true }, Plan("pretrain"));
+        plan.Checkpoints.EverySteps = 3;
+        var memory = NewMemory(2);
+        Killed(plan, "pretrain", layout, 1, memory, 1, r => r.Sample?.Step == 7);
+        memory[1] = NewMemory(1)[0];
+        var last = Train(plan, "pretrain", layout, attempt: 2, memory: memory, stopAt: 8);
+        Assert.All(last, r => Assert.Equal(6, r.Reports.Single(x => x.Resumed is not null).Resumed.Checkpoint.Step));
+    }
+
     [Fact]
     public void A_death_in_the_last_evaluation_makes_no_step_again_and_the_final_checkpoint_is_written()
     {
