@@ -39,7 +39,7 @@ public sealed class DrillTests
     [Fact]
     public void A_rate_is_multiplied_by_the_first_rank_whose_word_counts_for_all() =>
         Assert.All(Enumerable.Range(0, 20),
-            seed => Assert.Equal(0, Choose(Ground(step: 105) with { ActsOnLosses = true }, DrillFault.Spike, seed)!.Rank));
+            seed => Assert.Equal(0, Choose(Ground(step: 205) with { ActsOnLosses = true }, DrillFault.Spike, seed)!.Rank));
 
     [Fact]
     public void What_could_not_be_told_apart_or_would_not_come_back_is_refused_with_what_to_do()
@@ -51,11 +51,11 @@ public sealed class DrillTests
             StringComparison.Ordinal);
         Assert.NotNull(Choose(Ground() with { BreakForgottenAt = 20 }, DrillFault.NotANumber, 1));
         Assert.Contains("mode: act", Refused(Ground(), DrillFault.Spike), StringComparison.Ordinal);
-        Assert.Contains("is at step 104, and what a usual loss is, is known from step 105 on",
-            Refused(Ground(step: 104) with { ActsOnLosses = true }, DrillFault.Spike), StringComparison.Ordinal);
-        var ground = Ground(step: 135) with { ActsOnLosses = true };
-        var replay = new LossAct(LossMove.Replay, 130, 144, 120, 1, 1.8, 0.1, DateTimeOffset.UnixEpoch, "");
-        Assert.Contains("on trial until step 144 for the loss that rose at step 130",
+        Assert.Contains("is at step 204, and what a usual loss is, is known from step 205 on",
+            Refused(Ground(step: 204) with { ActsOnLosses = true }, DrillFault.Spike), StringComparison.Ordinal);
+        var ground = Ground(step: 235) with { ActsOnLosses = true };
+        var replay = new LossAct(LossMove.Replay, 230, 244, 220, 1, 1.8, 0.1, DateTimeOffset.UnixEpoch, "");
+        Assert.Contains("on trial until step 244 for the loss that rose at step 230",
             Refused(ground with { Stage = ground.Stage with { RiseInTrial = replay } }, DrillFault.Spike), StringComparison.Ordinal);
     }
 
