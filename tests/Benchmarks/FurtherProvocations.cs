@@ -22,9 +22,10 @@ internal static class FurtherProvocations
         Held("context", 20),
         OnGpu("cuda-unusable", "none-visible", "CUDA_VISIBLE_DEVICES= exec $RANK"),
         OnGpu("cuda-unusable", "seventh") with { Launch = l => Cuda(l).Device = "cuda:7" },
-        OnGpu("missing-library", "no-cuda-half",
-            "mkdir $D/t; cp -rs $DSOPS_LIBTORCH/* $D/t/; rm $D/t/libtorch_cuda.so; DSOPS_LIBTORCH=$D/t exec $RANK"),
-        OnGpu("missing-library", "cut-cuda-half", "mkdir $D/t; cp -rs $DSOPS_LIBTORCH/* $D/t/; rm $D/t/libc10_cuda.so; "
+        // The loader would find the whole one by LD_LIBRARY_PATH.
+        OnGpu("missing-library", "no-cuda-half", "mkdir $D/t; cp -rs $DSOPS_LIBTORCH/* $D/t/; rm $D/t/libtorch_cuda.so; "
+            + "LD_LIBRARY_PATH=${LD_LIBRARY_PATH//$DSOPS_LIBTORCH/$D/t} DSOPS_LIBTORCH=$D/t exec $RANK"),
+        OnGpu("bus-error", "cut-cuda-half", "mkdir $D/t; cp -rs $DSOPS_LIBTORCH/* $D/t/; rm $D/t/libc10_cuda.so; "
             + "head -c 5000 $DSOPS_LIBTORCH/libc10_cuda.so > $D/t/libc10_cuda.so; DSOPS_LIBTORCH=$D/t exec $RANK"),
         OnGpu("killed", "gpu-KILL") with { Signal = "KILL" },
         OnGpu("terminated", "gpu-HUP") with { Signal = "HUP" },

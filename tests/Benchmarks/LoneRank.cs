@@ -29,9 +29,8 @@ internal sealed class LoneRank : IDisposable
         return rank.RunToEnd(script, launch, signal, atStep);
     }
 
-    public void Dispose() => _listener.Dispose();
-
-    private (int Code, string Output) RunToEnd(string script, RankLaunch? launch, string signal, long atStep)
+    /// <summary>A rank behind a shell, which finds its agent at the port; each line that it prints is taken.</summary>
+    public static Process Start(string script, int agentPort, Action<string?> take)
     {
         var start = new ProcessStartInfo("bash")
         {
@@ -44,15 +43,23 @@ internal sealed class LoneRank : IDisposable
         string worker = Path.Combine(Checkout.Root, "artifacts/bin/Worker/release/dsops-worker.dll");
         start.Environment["WORKER"] = $"dotnet {worker}";
         start.Environment["RANK"] = $"dotnet {worker} rank";
-        start.Environment["DSOPS_RANK_PORT"] = ((IPEndPoint)_listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
+        start.Environment["DSOPS_RANK_PORT"] = agentPort.ToString(CultureInfo.InvariantCulture);
         start.Environment["DSOPS_RANK_TOKEN"] = "token";
         start.Environment["DSOPS_AGENT_PID"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
-        using var process = Process.Start(start) ?? throw new InvalidOperationException("bash did not start");
-        process.OutputDataReceived += (_, line) => Take(line.Data);
-        process.ErrorDataReceived += (_, line) => Take(line.Data);
+        var process = Process.Start(start) ?? throw new InvalidOperationException("bash did not start");
+        process.OutputDataReceived += (_, line) => take(line.Data);
+        process.ErrorDataReceived += (_, line) => take(line.Data);
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         process.StandardInput.Close();
+        return process;
+    }
+
+    public void Dispose() => _listener.Dispose();
+
+    private (int Code, string Output) RunToEnd(string script, RankLaunch? launch, string signal, long atStep)
+    {
+        using var process = Start(script, ((IPEndPoint)_listener.LocalEndpoint).Port, Take);
         var accepted = _listener.AcceptTcpClientAsync();
         while (!process.HasExited && !accepted.IsCompleted)
         {
@@ -106,7 +113,7 @@ internal sealed class LoneRank : IDisposable
         }
     }
 
-    private static void Write(NetworkStream link, RankOrder message)
+    public static void Write(NetworkStream link, RankOrder message)
     {
         byte[] frame = new byte[4 + message.CalculateSize()];
         BinaryPrimitives.WriteInt32BigEndian(frame, frame.Length - 4);
@@ -114,7 +121,7 @@ internal sealed class LoneRank : IDisposable
         link.Write(frame);
     }
 
-    private static RankReport? Read(Stream link)
+    public static RankReport? Read(Stream link)
     {
         byte[] header = new byte[4];
         if (link.ReadAtLeast(header, 4, throwOnEndOfStream: false) < 4)
