@@ -42,7 +42,8 @@ internal static class AccessGuard
             key, app.Services.GetRequiredService<AccessTokens>(), app.Services.GetRequiredService<TimeProvider>(),
             app.Services.GetService<OidcDoor>());
         var gate = app.Services.GetRequiredService<Gate>();
-        app.Use((context, next) => Pass(context, next, key, people, gate));
+        var limits = app.Services.GetRequiredService<CallLimits>();
+        app.Use((context, next) => Pass(context, next, key, people, gate, limits));
     }
 
     /// <summary>
@@ -61,12 +62,20 @@ internal static class AccessGuard
     /// <summary>For endpoints that are open to all and tell some of them more.</summary>
     public static bool IsPerson(HttpContext context) => context.Features.Get<KnownCaller>()?.Caller is Caller.Person or Caller.Page;
 
-    private static async Task Pass(HttpContext context, RequestDelegate next, AccessKey key, PeopleAtTheDoor people, Gate gate)
+    private static async Task Pass(
+        HttpContext context, RequestDelegate next, AccessKey key, PeopleAtTheDoor people, Gate gate, CallLimits limits)
     {
         var endpoint = context.GetEndpoint();
         if (endpoint?.Metadata.GetMetadata<StaticAssetDescriptor>() is not null)
         {
             await next(context);
+            return;
+        }
+
+        // Whoever guesses is not looked up without end; who was let in before is not kept out by a neighbour who does.
+        if (limits.ToShow(context.Connection.RemoteIpAddress) is { } guessing && Guesses(context, key, people, limits))
+        {
+            await HostFilter.Refuse(context, guessing);
             return;
         }
 
@@ -78,9 +87,22 @@ internal static class AccessGuard
         }
 
         context.Features.Set(new KnownCaller(caller));
+        if (caller is Caller.Nobody && Guesses(context, key, people, limits))
+        {
+            limits.OpenedNothing(context.Connection.RemoteIpAddress);
+        }
+        else if (caller is Caller.Person && context.Features.Get<Holder>() is { IsOwner: false })
+        {
+            limits.Opened(TokenOf(context));
+        }
+
         if (endpoint?.Metadata.GetMetadata<OpenToAll>() is not null)
         {
             await next(context);
+        }
+        else if (TooManyOf(context, limits) is { } tooMany)
+        {
+            await HostFilter.Refuse(context, tooMany);
         }
         else if (ByCode(context.Request) is { } code && key.IsPageCode(code))
         {
@@ -95,6 +117,17 @@ internal static class AccessGuard
             await Answer(context, next, caller);
         }
     }
+
+    private static TooMany? TooManyOf(HttpContext context, CallLimits limits) =>
+        context.Features.Get<AgentClaims>() is { } agent ? limits.Of(agent)
+            : context.Features.Get<Holder>() is { } holder ? limits.Of(holder) : null;
+
+    /// <summary>It shows something that may be anything.</summary>
+    private static bool Guesses(HttpContext context, AccessKey key, PeopleAtTheDoor people, CallLimits limits) =>
+        context.Request.Headers.Authorization.Count > 0 ? TokenOf(context) is { Length: > 0 } token && !people.IsNoGuess(limits, token, null)
+            : context.Request.Cookies[CookieName(context, key)] is { } cookie ? !people.IsNoGuess(limits, "", cookie)
+                : ByCode(context.Request) is { } code && context.GetEndpoint()?.Metadata.GetMetadata<OpenToAll>() is null
+                    && !key.IsPageCode(code);
 
     private static Task Answer(HttpContext context, RequestDelegate next, Caller caller) => (caller, IsReport(context)) switch
     {

@@ -32,6 +32,7 @@ public static class ApiSetup
         services.AddSingleton<ErrorInterceptor>();
         services.AddSingleton<ActInterceptor>();
         services.AddSingleton<Gate>();
+        services.AddSingleton<CallLimits>();
         services.AddSingleton<HealthBoard>();
         services.AddSingleton<RunLists>();
         services.AddTelemetry();

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text.Json;
+using DeepSeekOps.ControlPlane.Api.People;
 using DeepSeekOps.Dashboard;
 using Grpc.Core;
 
@@ -168,10 +169,18 @@ internal static partial class HostFilter
         string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase)
             || (IPAddress.TryParse(host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
 
+    /// <summary>How long to wait is said too, in seconds: by gRPC among what comes with the status.</summary>
+    internal static Task Refuse(HttpContext context, TooMany tooMany)
+    {
+        context.Response.Headers.RetryAfter = Text((int)tooMany.After.TotalSeconds);
+        return Refuse(context, StatusCode.ResourceExhausted, tooMany.Words);
+    }
+
     internal static Task Refuse(HttpContext context, StatusCode code, string words) => Refuse(context, code switch
     {
         StatusCode.Unauthenticated => HttpStatusCode.Unauthorized,
         StatusCode.Unavailable => HttpStatusCode.ServiceUnavailable,
+        StatusCode.ResourceExhausted => HttpStatusCode.TooManyRequests,
         _ => HttpStatusCode.Forbidden,
     }, (int)code, words);
 
@@ -188,8 +197,10 @@ internal static partial class HostFilter
         }
 
         string? asked = context.Response.Headers.WWWAuthenticate;
+        string? after = context.Response.Headers.RetryAfter;
         context.Response.Clear();
         context.Response.Headers.WWWAuthenticate = asked;
+        context.Response.Headers.RetryAfter = after;
         context.Response.StatusCode = (int)status;
         await context.Response.WriteAsJsonAsync(new { code, message = words, details = Array.Empty<object>() }, context.RequestAborted);
     }

@@ -195,6 +195,9 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
 
     private static TimeSpan Deadline() => TimeProvider.System.GetUtcNow() + CallTime - DateTimeOffset.UnixEpoch;
 
+    /// <summary>It would be heard later; without that word the message is larger than what is taken.</summary>
+    private static bool IsTooOften(RpcException e) => e.Trailers.Get("retry-after") is not null;
+
     private async Task Finish(ControlPlaneCall call, AsyncUnaryCall<WorkerReply> sent, CancellationTokenSource patience)
     {
         ControlPlaneAnswer answer;
@@ -211,8 +214,8 @@ internal sealed class ControlPlaneContact(AgentOptions options, ChannelWriter<Ag
             answer = new ControlPlaneAnswer.Refused(e.Status.Detail);
         }
         // Lines are for people: a batch that cannot be taken must not keep beats away, which it did by counting as lost contact.
-        catch (RpcException e) when (call is ControlPlaneCall.Logs && e.StatusCode is StatusCode.InvalidArgument or StatusCode.NotFound
-            or StatusCode.ResourceExhausted or StatusCode.OutOfRange)
+        catch (RpcException e) when (call is ControlPlaneCall.Logs && (e.StatusCode is StatusCode.InvalidArgument or StatusCode.NotFound
+            or StatusCode.OutOfRange || (e.StatusCode is StatusCode.ResourceExhausted && !IsTooOften(e))))
         {
             answer = new ControlPlaneAnswer.NotTaken($"{e.StatusCode}: {e.Status.Detail}");
         }

@@ -13,7 +13,8 @@ namespace DeepSeekOps.ControlPlane.Api.People;
 /// Every call of people passes here, whatever door it comes by: it is looked up in <see cref="OpsActs"/>, <see cref="Gate"/> says whether
 /// the caller may, and what changes something leaves a line in the audit log, also where it was refused.
 /// </summary>
-internal sealed partial class ActInterceptor(AuditLog audit, Gate gate, TimeProvider clock, ILogger<ActInterceptor> log) : Interceptor
+internal sealed partial class ActInterceptor(
+    AuditLog audit, Gate gate, CallLimits limits, TimeProvider clock, ILogger<ActInterceptor> log) : Interceptor
 {
     private const string Pending = "dsops.act";
     private const int WordsMost = 500;
@@ -77,6 +78,7 @@ internal sealed partial class ActInterceptor(AuditLog audit, Gate gate, TimeProv
         }
         catch (RpcException e)
         {
+            limits.Refused(Gate.Of(context));
             await Refused(act, known.Told, e.Status.Detail);
             throw;
         }

@@ -37,6 +37,11 @@ internal sealed class PeopleAtTheDoor(AccessKey key, AccessTokens tokens, TimePr
     /// <summary>While the database gives no answer; see <see cref="AccessTokens.Recalled"/>.</summary>
     public bool ByMemory(HttpContext context, string token) => LetIn(context, tokens.Recalled(token));
 
+    /// <summary>That it is no guess is known without looking it up: it is ours, or has opened before.</summary>
+    public bool IsNoGuess(CallLimits limits, string token, string? cookie) => token.Length > 0
+        ? key.IsPeoplesToken(token) || key.Agent(token) is not null || limits.HasOpened(token)
+        : cookie is not null && (key.IsCookie(cookie) || key.TokenOfCookie(cookie) is not null);
+
     public async Task<bool> ByCookie(HttpContext context, string cookie) => key.IsCookie(cookie) ? LetIn(context, Holder.Owner)
         : key.TokenOfCookie(cookie) is { } id
             && LetIn(context, await tokens.Named(id, context.RequestAborted));

@@ -41,8 +41,15 @@ internal static class SignIn
             : "This browser has no way in any more.");
     }
 
-    private static async Task Pass(HttpContext context, AccessKey key, AccessTokens tokens, TimeProvider clock)
+    private static async Task Pass(HttpContext context, AccessKey key, AccessTokens tokens, CallLimits limits, TimeProvider clock)
     {
+        var from = context.Connection.RemoteIpAddress;
+        if (limits.ToShow(from) is { } guessing)
+        {
+            await HostFilter.Refuse(context, guessing);
+            return;
+        }
+
         // Another site's form is refused before (HostFilter); a browser says where a form stands.
         if (context.Request.Headers.Origin.Count == 0)
         {
@@ -66,6 +73,7 @@ internal static class SignIn
         var known = await tokens.Shown(form["token"].ToString().Trim(), context.RequestAborted);
         if (known is null || known.Token.Once || !known.Opens(clock.GetUtcNow()))
         {
+            limits.OpenedNothing(from);
             await DoorPage.Ask(context, known is null ? "This is no token of this control plane." : known.Token.Once
                 ? "A one-time code opens no page; `dsops tokens create NAME --role admin` makes a token with it."
                 : "This token was revoked, or its time is over. Ask an admin for another one.");

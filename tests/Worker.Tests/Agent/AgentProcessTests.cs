@@ -215,6 +215,12 @@ public sealed class AgentProcessTests
         await test.StartControlPlane();
         test.StartAgent([]);
         await test.Ledger.Until(l => l.NotTaken > 1 && l.Samples.Count > 20, "batches whose store is away, and steps");
+        int away = test.Ledger.Do(l =>
+        {
+            (l.RefusesLinesWith, l.LinesAfter) = (StatusCode.ResourceExhausted, "1");
+            return l.NotTaken;
+        });
+        await test.Ledger.Until(l => l.NotTaken > away + 1, "batches that came too often");
         Assert.DoesNotContain("the control plane did not take", test.AgentLog, StringComparison.Ordinal);
         test.Ledger.Do(l => l.RefusesLinesWith = null);
         await test.Ledger.Until(l => l.Lines.ContainsKey((1, 0, 0)), "the first line, as soon as its store is back");

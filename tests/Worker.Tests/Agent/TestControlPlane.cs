@@ -49,6 +49,9 @@ public sealed class TestLedger
     /// <summary>Lines of ranks are refused: not found, as those of an attempt that nobody knows are, or with their store away.</summary>
     public StatusCode? RefusesLinesWith { get; set; }
 
+    /// <summary>Said with that refusal: seconds after which they would be taken.</summary>
+    public string? LinesAfter { get; set; }
+
     /// <summary>Batches of lines that were refused.</summary>
     public int NotTaken { get; private set; }
 
@@ -116,7 +119,8 @@ public sealed class TestLedger
         if (l.RefusesLinesWith is { } code)
         {
             l.NotTaken++;
-            throw new RpcException(new Status(code, "these lines cannot be kept"));
+            throw new RpcException(new Status(code, "these lines cannot be kept"), LinesAfter is { } after
+                ? new Metadata { { "retry-after", after } } : []);
         }
 
         for (int i = 0; i < batch.Lines.Count; i++)
