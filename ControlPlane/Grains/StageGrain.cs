@@ -30,6 +30,7 @@ internal sealed partial class StageGrain(
     private Instant? paceTold;
     private ImmutableArray<StageCheckpoint> recorded = [];
     private Incident? incidentTold;
+    private Incident? incidentBeforeTold;
     private Incident? incidentCounted;
     private IGrainTimer? timer;
     private bool tickAsked;
@@ -284,7 +285,7 @@ internal sealed partial class StageGrain(
 
     /// <summary>A database that is away at a stage's end hears of it when it is back.</summary>
     private bool Untold => Stage is { } known && (outboxSent < known.Outbox.Length || known.Checkpoints.Except(recorded).Any()
-        || !ReferenceEquals(known.NewestIncident, incidentTold) || engine.TraceToKeep is not null);
+        || !ReferenceEquals(known.NewestIncident, incidentTold) || !ReferenceEquals(known.IncidentBefore, incidentBeforeTold) || engine.TraceToKeep is not null);
 
     private async Task TellLedger(CancellationToken cancellation)
     {
@@ -297,6 +298,12 @@ internal sealed partial class StageGrain(
         {
             await ledger.AppendEvents(told.Outbox[outboxSent..], cancellation);
             outboxSent = told.Outbox.Length;
+        }
+
+        if (told.IncidentBefore is { } before && !ReferenceEquals(before, incidentBeforeTold))
+        {
+            await ledger.RecordIncident(before, cancellation);
+            incidentBeforeTold = before;
         }
 
         if (told.NewestIncident is { } incident && !ReferenceEquals(incident, incidentTold))

@@ -139,6 +139,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
             yield return new StageEffect.KeepEvidence(evidence);
         }
 
+        decision = decision with { Next = StageIncidents.WithBefore(stage, decision.Next) };
         var failed = CountedFailure.Of(stage, decision.Next);
         if (!ReferenceEquals(decision.Next, stage))
         {

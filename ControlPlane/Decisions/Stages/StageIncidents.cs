@@ -260,6 +260,11 @@ internal static class StageIncidents
         _ => stage,
     };
 
+    /// <summary>Whatever begins an incident, the one before it is kept until the ledger has surely heard of its end.</summary>
+    public static Stage WithBefore(Stage before, Stage next) =>
+        before.NewestIncident is { } old && next.NewestIncident is { } newest && newest.Number > old.Number
+            ? next with { IncidentBefore = old } : next;
+
     private static Incident? Open(Stage stage) => stage.NewestIncident is { Open: true } open ? open : null;
 
     /// <summary>Of the incident that is open, or would begin now.</summary>

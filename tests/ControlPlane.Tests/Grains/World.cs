@@ -52,6 +52,8 @@ internal sealed class World : IAsyncDisposable
     /// <summary>Before one is kept; what it throws, the ledger throws.</summary>
     public Action BeforeNodeIncident { get; set; } = () => { };
 
+    public Action<Incident> BeforeIncident { get; set; } = _ => { };
+
     public IGrainFactory Grains => silos!.Client;
 
     private World() => Cluster = new ScriptedCluster(Clock, "node-0", "node-1");
@@ -166,6 +168,7 @@ internal sealed class World : IAsyncDisposable
         },
         RecordIncident = (incident, _) =>
         {
+            BeforeIncident(incident);
             Incidents[(incident.Stage, incident.Number)] = incident;
             return Task.CompletedTask;
         },
