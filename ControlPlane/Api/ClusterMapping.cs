@@ -131,7 +131,7 @@ internal static class ClusterMapping
             Name = view.Node.Id.Name, Reason = view.Node.Reason, Slots = view.Node.Slots, SlotsUsed = view.SlotsUsed,
             Run = first?.Run ?? "", Stage = first?.Stage ?? "", Attempt = first?.Attempt ?? 0, AgentPid = pod?.Pid ?? 0,
             Labels = { view.Node.Labels }, Work = { work }, Spare = view.Spare, Groups = { view.Groups }, LemonScore = view.Node.LemonScore,
-            Test = view.Node.Test is { } test ? ToProto(test) : null, Testing = view.Testing,
+            Test = view.Node.Test is { } test ? ToProto(test) : null, Testing = view.Testing, Untried = view.Node.Untried,
             State = view.Node.Health switch
             {
                 NodeHealth.Ready => "ready",

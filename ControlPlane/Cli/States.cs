@@ -9,7 +9,7 @@ public static class States
     {
         "failed" or "error" or "exited" or "not-ready" or "quarantined" => new Style(Color.Red),
         "warning" or "restarting" or "backing-off" or "stopping" or "pausing" or "cancelling" or "unknown" => new Style(Color.Yellow),
-        "running" or "training" or "saving" or "starting" => new Style(Color.Green),
+        "running" or "training" or "saving" or "starting" or "checking" => new Style(Color.Green),
         "waiting" or "cancelled" or "deleted" => new Style(decoration: Decoration.Dim),
         _ => Style.Plain,
     };

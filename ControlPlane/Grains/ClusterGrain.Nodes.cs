@@ -17,6 +17,7 @@ internal sealed partial class ClusterGrain
             var (now, seen) = (clock.GetUtcNow(), await cluster.Observe(cancellation));
             var byPeople = state.State.Cordons.Select(c => c.Node).Concat(Maintenance.Covered(seen, Policy, now));
             var question = new NodeWatchQuestion(seen.With(tests.State.Known), state.State.Held, [.. byPeople], cluster.TimeFactor, now);
+            await FollowTried(await Shown(cancellation));
             await KeepIncidents(NodeWatch.Look(incidents.State.Value, question));
             await TellIncidents(cancellation);
         }

@@ -131,7 +131,8 @@ internal sealed partial class ClusterGrain
         var seen = await cluster.Observe(cancellation);
         seen = without is { } gang ? seen.Without(gang) : seen;
         var (record, now) = (state.State, clock.GetUtcNow());
-        var shown = seen.With(record.Cordons).With(tests.State.Known).With(record.Failures).With(Policy, now);
+        var shown = seen.With(record.Cordons).With(tests.State.Known).With(record.Failures).With(Policy, now)
+            .With(tests.State.Tried);
         return new PlacementQuestion(shown, Paces.Apply(record.Held, paces),
             record.Waiting, Policy, now)
         {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DeepSeekOps.Decisions;
 using DeepSeekOps.Decisions.Audit;
 using DeepSeekOps.Decisions.Gangs;
+using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
 
 namespace DeepSeekOps.ControlPlane.Grains;
@@ -46,8 +47,7 @@ internal sealed partial class ClusterGrain
                 await Tested(due, found, trouble, testing.Machines, cancellation);
             }
 
-            var seen = (await cluster.Observe(cancellation)).With(state.State.Cordons).With(tests.State.Known)
-                .With(Policy, clock.GetUtcNow());
+            var seen = await Shown(cancellation);
             Follow(seen);
             // A node may have been taken by a gang since it was asked for.
             wanted.Keys.Where(n => NodeTestPlan.Refusal(n, seen, state.State.Held) is not null).ToList().ForEach(n => wanted.Remove(n));
@@ -99,11 +99,50 @@ internal sealed partial class ClusterGrain
         }
     }
 
-    private async Task KeepTests(ImmutableArray<NodeTest> known)
+    /// <summary>
+    /// A node that fails the first steps of a gang is tested at once where nodes are tested by themselves, and comes last until then.
+    /// </summary>
+    public async Task NodesChecked(CheckedNodes told)
+    {
+        var before = tests.State;
+        var next = before with { Tried = TriedNodes.Add(before.Tried, told.Sound, told.Stage, told.At) };
+        if (told.Failed is { } failed)
+        {
+            var test = new NodeTest(failed.Node, told.At, $"the first steps of {told.Stage}", NodeTestResult.Suspect,
+                $"{told.Reason}; it is tested once more");
+            next = new NodeTestsRecord
+            {
+                Known = NodeTests.Add(before.Known, test),
+                Tried = next.Tried.RemoveAll(t => t.Node == failed.Node),
+            };
+            LogTested(test.Node, test.Result, test.Reason);
+            await NodeFailed(failed);
+        }
+
+        await KeepTests(next);
+    }
+
+    /// <summary>Who was away is new to the gangs to come.</summary>
+    private async Task FollowTried(ClusterSnapshot seen)
+    {
+        var tried = TriedNodes.Follow(tests.State.Tried, seen, state.State.Held);
+        if (tried != tests.State.Tried)
+        {
+            await KeepTests(tests.State with { Tried = tried });
+        }
+    }
+
+    /// <summary>With all that takes nodes out of placement.</summary>
+    private async Task<ClusterSnapshot> Shown(CancellationToken cancellation) => (await cluster.Observe(cancellation))
+        .With(state.State.Cordons).With(tests.State.Known).With(Policy, clock.GetUtcNow());
+
+    private Task KeepTests(ImmutableArray<NodeTest> known) => KeepTests(tests.State with { Known = known });
+
+    private async Task KeepTests(NodeTestsRecord next)
     {
         var before = tests.State;
         bool written = false;
-        tests.State = new NodeTestsRecord { Known = known };
+        tests.State = next;
         try
         {
             await tests.WriteStateAsync();

@@ -34,6 +34,8 @@ public sealed record RunRecord : IWithActs
 public sealed record NodeTestsRecord
 {
     public ImmutableArray<NodeTest> Known { get; init; } = [];
+
+    public ImmutableArray<TriedNode> Tried { get; init; } = [];
 }
 
 /// <summary>Beside what placement keeps: nothing is granted by it.</summary>

@@ -54,6 +54,10 @@ public interface IClusterGrain : IGrainWithStringKey
     [OneWay]
     Task NodeFailed(NodeFailure failure);
 
+    /// <summary>What the first steps of a gang said of its nodes.</summary>
+    [OneWay]
+    Task NodesChecked(CheckedNodes told);
+
     /// <summary>What moving a waiting gang would do. Nothing is changed by asking, here and below.</summary>
     Task<Foresight> ForeseeMove(StageId stage, StageId? before, CancellationToken cancellation = default);
 

@@ -197,6 +197,7 @@ internal sealed partial class StageGrain(
         write: Save,
         keepEvidence: async keep => await ledger.KeepEvidence(keep.Evidence.With(await PodsOf(cancellation)), cancellation),
         nodeFailed: failed => ClusterOf().NodeFailed(failed.Failure),
+        nodesChecked: nodes => ClusterOf().NodesChecked(nodes.Told),
         createPods: create => ToldIfFailed(() => cluster.CreatePods(create.Gang, cancellation)),
         endPods: end => ToldIfFailed(async () => end.Certain = await cluster.DeletePods(end.Gang, end.Nodes, end.Reason, cancellation)),
         release: release => ClusterOf().Release(release.Gang, release.Nodes, cancellation));

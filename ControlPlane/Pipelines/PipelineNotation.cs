@@ -68,7 +68,11 @@ internal static class PipelineNotation
         .With("shrink", new FlagNotation(), r => r.Shrink, (r, v) => r with { Shrink = v },
             "A gang that lost a node, where no other is free, goes on with fewer.")
         .With("growAfter", UpToADay, r => r.GrowAfter, (r, v) => r with { GrowAfter = v },
-            "How long there has to be room for all of its nodes before it grows back.");
+            "How long there has to be room for all of its nodes before it grows back.")
+        .With("checkSteps", Spell.Int(0, 1_000), r => r.CheckSteps, (r, v) => r with { CheckSteps = v },
+            "Steps of all ranks that check new nodes of a gang before its stage counts as training; 0: none do.")
+        .With("checkFrom", Spell.Duration(TimeSpan.Zero, 366 * Day), r => r.CheckFrom, (r, v) => r with { CheckFrom = v },
+            "Only where the plan gives the stage so much time still; 0s: always.");
 
     private static Mapping<LossSpikes> LossSpikes { get; } = new Mapping<LossSpikes>("what is done about loss spikes", new LossSpikes())
         .With("mode", new ChoiceNotation<LossSpikeMode>(("advise", LossSpikeMode.Advise), ("act", LossSpikeMode.Act)), s => s.Mode,

@@ -29,6 +29,6 @@ public static class Stages
 
     /// <summary>A run runs also while its stage is started again; who looks wants to see that.</summary>
     public static string Shown(Run run) =>
-        run.State == "running" && InFocus(run) is { State: "restarting" or "backing-off" or "starting" or "stopping" } stage
+        run.State == "running" && InFocus(run) is { State: "restarting" or "backing-off" or "starting" or "checking" or "stopping" } stage
             ? stage.State : run.State;
 }

@@ -11,6 +11,7 @@ public sealed record Status(string Word, string Tone, string Icon)
         "waiting" => new("waiting", "idle", Icons.Material.Outlined.MoreHoriz),
         "queued" => new("queued", "idle", Icons.Material.Outlined.HourglassEmpty),
         "starting" => new("starting", "moving", Icons.Material.Outlined.RocketLaunch),
+        "checking" => new("checking new nodes", "moving", Icons.Material.Outlined.RocketLaunch),
         "running" => new("running", "moving", Icons.Material.Outlined.PlayCircle),
         "training" => new("training", "moving", Icons.Material.Outlined.PlayCircle),
         "saving" => new("saving", "moving", Icons.Material.Outlined.Save),
@@ -45,5 +46,5 @@ public sealed record Status(string Word, string Tone, string Icon)
 
     public static bool Ended(string state) => state is "completed" or "failed" or "cancelled";
 
-    public static bool Moving(string state) => state is "starting" or "running" or "restarting" or "stopping";
+    public static bool Moving(string state) => state is "starting" or "checking" or "running" or "restarting" or "stopping";
 }

@@ -44,7 +44,7 @@ public sealed class GoldenTests
             TimeSpan.FromSeconds(Number(l[1])), new NodeId(l[3]), new FaultCause(l[2], 1, Enum.Parse<FaultEffect>(l[2]))));
         return SmallWorld.Scripted((int)Number(settings["nodes"]), (int)Number(settings["gang"]), (int)Number(settings["steps"]),
             Number(settings["step seconds"]), (int)Number(settings["checkpoint every"]), settings.GetValueOrDefault("in memory") == "yes",
-            [.. script]);
+            settings.GetValueOrDefault("check new nodes") == "yes", [.. script]);
     }
 
     private static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);

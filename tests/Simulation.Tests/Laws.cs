@@ -195,12 +195,41 @@ internal sealed class Laws
         Demand(before.FaultsWithoutProgress
             <= now.Policy.MaxRestarts, $"{id}: {before.FaultsWithoutProgress} restarts of one cause without a checkpoint");
         NumbersBreakOnce(before.Stage, now);
+        NewNodesAreChecked(world, before, now);
         // Word of a refusal may come when the next attempt has already begun from the same checkpoint.
         bool told = refused && now.RestartsByCause.GetValueOrDefault(FailureCause.CheckpointRefused)
             > before.Stage.RestartsByCause.GetValueOrDefault(FailureCause.CheckpointRefused);
         if (Restarts(now) > Restarts(before.Stage) && before.Stage.Phase.GangOrNull is not null && !told)
         {
             Demand(before.Unsound || world.LastFaultOf(now.Id) >= before.LaunchedAt, $"{id}: a healthy gang was ended: {now.Reason}");
+        }
+    }
+
+    /// <summary>
+    /// A long stage trains on new nodes only once their first steps are made, and what is swapped before was new, was not sound, and costs
+    /// none of the run's restarts.
+    /// </summary>
+    private static void NewNodesAreChecked(Decisions.Simulation.Simulation world, Seen before, Stage now)
+    {
+        if (now.Policy.CheckFrom > TimeSpan.Zero)
+        {
+            return;
+        }
+
+        Demand(now.Phase is not Phase.Running { Gang.Untried: [_, ..] },
+            $"{now.Id} trains on {string.Join(", ", now.Phase.GangOrNull?.Untried ?? [])}, which nothing has checked");
+        if (now.Phase is Phase.Running { Gang: var gang } && before.Stage.Phase.GangOrNull is { Untried: [_, ..] } unchecked_
+            && unchecked_.Id == gang.Id)
+        {
+            long least = Math.Min(now.LaunchedFrom + now.Policy.CheckSteps, now.Wish.Work.TotalSteps);
+            Demand(world.StepOf(now.Id, now.Attempt) >= least, $"{now.Id} counts as checked before step {least} is made");
+        }
+
+        foreach (var swapped in now.Avoid.Where(a => a.WasNew && !before.Stage.Avoid.Contains(a)))
+        {
+            Demand(before.Stage.Phase.GangOrNull?.Untried.Contains(swapped.Node) ?? false, $"{now.Id}: {swapped.Node} is swapped and was not new");
+            Demand(Restarts(now) == Restarts(before.Stage), $"{now.Id}: the swap of {swapped.Node} is counted as a restart");
+            Demand(before.Unsound || world.LastFaultOf(now.Id) >= before.LaunchedAt, $"{now.Id}: a healthy gang was ended: {now.Reason}");
         }
     }
 

@@ -41,6 +41,8 @@ public sealed class MutationTests
         ["lays a gang out for fewer nodes than it holds"] = (WithStage(Stingy), "ranks of a world of"),
         ["forms a gang again before what it gave up has ended"] = (WithStage(Impatient), "which it has given up"),
         ["makes pods on a node before the gang has it"] = (WithStage(Grabbing), "which is not granted to it"),
+        ["trusts new nodes"] = (WithStage(Trusting), "which nothing has checked"),
+        ["counts one step for two"] = (WithStage(Sloppy), "counts as checked before"),
         ["completes at the first checkpoint"] = (WithStage(Premature), "completed at step"),
         ["tells a stage before it writes the run"] = (Deciders.Real with { RunTick = TellingFirst }, "which its run has not written"),
         ["does not hear how its stages are"] = (Deciders.Real with { RunHear = (_, _) => false }, "never ends"),
@@ -96,7 +98,7 @@ public sealed class MutationTests
     /// <summary>Every other one has a single hang and nothing else, which no later fault makes good.</summary>
     private static Scenario World(int seed) => seed % 2 == 0
         ? SmallWorld.Drawn(seed) with { Limit = TimeSpan.FromHours(2) }
-        : SmallWorld.Scripted(nodes: 3, gang: 2, steps: 40, stepSeconds: 2, saveEvery: 5, inMemory: false,
+        : SmallWorld.Scripted(nodes: 3, gang: 2, steps: 40, stepSeconds: 2, saveEvery: 5, inMemory: false, checks: false,
             [new ScriptedFault(TimeSpan.FromSeconds(20 + seed), new NodeId("node-0000"),
                 new FaultCause("stuck", 1, FaultEffect.RankHangs))]);
 
@@ -233,6 +235,22 @@ public sealed class MutationTests
         var decision = StagePlanner.Decide(stage, seen, now);
         return decision.Next.Phase is not Phase.Restarting { Leaving: [], Joining: [_, ..] } joining ? decision
             : decision with { Next = decision.Next with { Phase = joining with { Joining = [] } } };
+    }
+
+    private static Decision Trusting(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        return decision.Next.Phase is not Phase.Checking checking ? decision
+            : decision with { Next = decision.Next with { Phase = new Phase.Running(checking.Gang, now, null) } };
+    }
+
+    private static Decision Sloppy(Stage stage, Observation seen, DateTimeOffset now)
+    {
+        var decision = StagePlanner.Decide(stage, seen, now);
+        return decision.Next.Phase is not Phase.Checking checking ? decision : decision with
+        {
+            Next = decision.Next with { Phase = new Phase.Running(checking.Gang with { Untried = [] }, now, null) },
+        };
     }
 
     private static Decision Premature(Stage stage, Observation seen, DateTimeOffset now)

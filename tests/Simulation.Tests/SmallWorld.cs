@@ -67,14 +67,14 @@ internal static class SmallWorld
         var scenario = new Scenario(arrivals.ToImmutable(), Machines(nodes), timings.ToImmutable(), mix, Fast, DrawChaos(random),
             PlacementPolicy.Default, 1e9,
             TimeSpan.FromHours(8), seed);
-        return WithSettings(scenario, nodes, new Random(seed + 1_000_000));
+        return WithChecks(WithSettings(scenario, nodes, new Random(seed + 1_000_000)), new Random(seed + 2_000_000));
     }
 
     /// <summary>One run of one stage on sound machines; faults come from the script.</summary>
     public static Scenario Scripted(
-        int nodes, int gang, int steps, double stepSeconds, int saveEvery, bool inMemory, ImmutableArray<ScriptedFault> script)
+        int nodes, int gang, int steps, double stepSeconds, int saveEvery, bool inMemory, bool checks, ImmutableArray<ScriptedFault> script)
     {
-        var pipeline = Pipeline("golden", 1, () => gang, () => steps) with { Recovery = Impatient };
+        var pipeline = Pipeline("golden", 1, () => gang, () => steps) with { Recovery = checks ? Checking(Impatient) : Impatient };
         var disk = new StageTiming(stepSeconds, saveEvery, 0.5, 2, 1e6, 1000);
         var timing = inMemory ? InMemory(disk) : disk;
         var steady = Fast with { PodStart = (2, 2), Load = (4, 4), StepNoise = StepNoise.None, EndPod = 1 };
@@ -123,6 +123,20 @@ internal static class SmallWorld
             },
         };
     }
+
+    /// <summary>In one half of the worlds every stage counts as long, and new nodes are checked by its first steps.</summary>
+    private static Scenario WithChecks(Scenario scenario, Random random) => random.Next(2) == 0 ? scenario : scenario with
+    {
+        Arrivals = [.. scenario.Arrivals.Select(a => a with
+        {
+            Submission = a.Submission with
+            {
+                Pipeline = a.Submission.Pipeline with { Recovery = Checking(a.Submission.Pipeline.Recovery) },
+            },
+        })],
+    };
+
+    private static RecoveryPolicy Checking(RecoveryPolicy policy) => policy with { CheckFrom = TimeSpan.Zero };
 
     /// <summary>A recovery in place takes some seconds, from the newest step that all have.</summary>
     private static StageTiming InMemory(StageTiming timing) => timing with

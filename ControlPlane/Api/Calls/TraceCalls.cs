@@ -79,7 +79,7 @@ internal sealed class TraceCalls(KnownRuns runs, IGrainFactory grains, TraceStor
     {
         await runs.ExistingStage(run, stage, cancellation);
         var view = await runs.Described(run, cancellation);
-        return (stage ?? view.Stages.FirstOrDefault(s => s.State is "running" or "restarting" or "starting")?.Name) is { } named
+        return (stage ?? view.Stages.FirstOrDefault(s => s.State is "running" or "checking" or "restarting" or "starting")?.Name) is { } named
             ? new StageId(run, named) : null;
     }
 

@@ -74,7 +74,7 @@ internal static partial class RunFamilies
 
     private static bool Trains(LiveStage stage) => stage.View.State == "running";
 
-    private static bool HasGang(LiveStage stage) => stage.View.State is "running" or "starting" or "restarting";
+    private static bool HasGang(LiveStage stage) => stage.View.State is "running" or "starting" or "checking" or "restarting";
 
     private static double? Age(LiveStage stage, DateTimeOffset? at) =>
         at is { } then ? Math.Max(0, (stage.Seen.At - then).TotalSeconds) : null;

@@ -30,6 +30,14 @@ internal static class ClusterFacts
             yield return $"Spares: {cluster.SparesFree} of {cluster.Spares} are free, for gangs that lose a node";
         }
 
+        // Of a cluster that is new as a whole none stands out.
+        if (cluster.Nodes.Where(n => n.Untried).ToList() is { Count: > 0 } untried && untried.Count < cluster.Nodes.Count)
+        {
+            yield return $"New: {string.Join(", ", untried.Take(8).Select(n => n.Name))}"
+                + (untried.Count > 8 ? $" and {untried.Count - 8} more" : "")
+                + "; no gang has made its first steps there since, and a long launch is checked by them";
+        }
+
         foreach (var team in cluster.Teams.Where(t => t.HasOwns))
         {
             yield return $"Team {team.Name}: owns {team.Owns} GPUs, holds {team.Holds}{(team.Asks > 0 ? $", waits for {team.Asks}" : "")}";

@@ -100,7 +100,8 @@ internal static class WhyVerb
         else if (report.Incident is null)
         {
             var run = await connection.Client.GetRunAsync(new GetRunRequest { Name = asked.Run }, options);
-            await terminal.Output.WriteLineAsync(Columns.Clean($"{run.Name} has had no incident. It is {run.State}: {run.Reason}"));
+            string checks = string.Concat(run.Stages.Where(s => s.State == "checking").Select(s => $"; {s.Name} {s.Reason}"));
+            await terminal.Output.WriteLineAsync(Columns.Clean($"{run.Name} has had no incident. It is {run.State}: {run.Reason}{checks}"));
         }
         else
         {

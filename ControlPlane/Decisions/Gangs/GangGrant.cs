@@ -38,6 +38,12 @@ public sealed record GangGrant(StageId Stage, int Gang, ImmutableArray<NodeId> N
     /// <inheritdoc cref="GangRequest.Restores"/>
     public bool Restores { get; init; }
 
+    /// <summary>
+    /// Those of its nodes on which no gang has trained since they came, or came back. Empty once all of its ranks have made their first
+    /// steps there.
+    /// </summary>
+    public ImmutableArray<NodeId> Untried { get; init; } = [];
+
     /// <summary>Those that a person put it before: it does not give its nodes to them, however urgent they are.</summary>
     public ImmutableArray<StageId> Ahead { get; init; } = [];
 

@@ -29,6 +29,8 @@ public enum FailureCause
     NotFinite = 9,
     /// <summary>A loss rose and stayed up, and the recipe says what is done about it.</summary>
     LossRose = 10,
+    /// <summary>A rank on a new node took far longer than its peers for the first steps.</summary>
+    RankSlow = 11,
 }
 
 /// <summary>Why an attempt ended: the first thing seen that it could not go on with.</summary>
@@ -47,6 +49,12 @@ public sealed record Failure(
 {
     /// <summary>The rank that failed first. Null: no rank is to blame, and in what older versions stored.</summary>
     public int? Rank { get; init; }
+
+    /// <summary>
+    /// It is laid to a node that was new to the gangs of this cluster, within the first steps: that node is swapped, and the run's budget
+    /// has no part in it.
+    /// </summary>
+    public bool OfNewNode { get; init; }
 
     /// <summary>With <see cref="FailureCause.NotFinite"/>: which number.</summary>
     public NotFinite? Broke { get; init; }
@@ -77,6 +85,7 @@ public static class FailureCauses
         FailureCause.NoCheckpoint => "no checkpoint",
         FailureCause.NotFinite => "not finite",
         FailureCause.LossRose => "loss rose",
+        FailureCause.RankSlow => SlowRank.Cause,
         _ => throw new System.Diagnostics.UnreachableException($"cause {cause}"),
     };
 }

@@ -57,7 +57,7 @@ public static class NodeHistory
     private static double WeightOf(FailureCause cause) => cause switch
     {
         FailureCause.NodeLost or FailureCause.AgentLost => 1,
-        FailureCause.RankHung => 0.5,
+        FailureCause.RankHung or FailureCause.RankSlow => 0.5,
         FailureCause.RankExited or FailureCause.StartTimedOut => 0.25,
         FailureCause.CheckpointRefused or FailureCause.RolledBack or FailureCause.BadInput or FailureCause.NoCheckpoint
             or FailureCause.NotFinite or FailureCause.LossRose => 0,

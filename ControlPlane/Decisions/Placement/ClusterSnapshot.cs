@@ -26,6 +26,9 @@ public sealed record NodeSeen(NodeId Id, NodeHealth Health, string Reason, int S
     /// </summary>
     public double LemonScore { get; init; }
 
+    /// <summary>No gang has trained on it since it came, or came back.</summary>
+    public bool Untried { get; init; }
+
     /// <summary>The newest test of it; null: it was never tested.</summary>
     public NodeTest? Test { get; init; }
 

@@ -36,6 +36,7 @@ internal static class Placer
             SaveTime = request.SaveTime,
             Group = request.Group,
             Restores = request.Restores,
+            Untried = [.. chosen.Where(i => free[i].Untried).Select(i => free[i].Id)],
         };
         return new PlacementDecision.Placed(grant, Sentence(request, free, chosen, uses));
     }

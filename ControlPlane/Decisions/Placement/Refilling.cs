@@ -48,6 +48,10 @@ public static class Refilling
         var feasible = free.Feasible(request).Select(i => free[i].Id).ToHashSet();
         var more = request with { Nodes = takes.Length };
         return takes.All(feasible.Contains) && new TeamShares(question).Refusal(more) is null
-            ? new PlacementDecision.Placed(held with { Nodes = held.Nodes.AddRange(takes) }, $"{Words.Nodes(takes)} come to it") : null;
+            ? new PlacementDecision.Placed(held with { Nodes = held.Nodes.AddRange(takes), Untried = NewOf(takes, question.Cluster) },
+                $"{Words.Nodes(takes)} come to it") : null;
     }
+
+    private static ImmutableArray<NodeId> NewOf(ImmutableArray<NodeId> nodes, ClusterSnapshot cluster) =>
+        [.. cluster.Nodes.Where(n => n.Untried && nodes.Contains(n.Id)).Select(n => n.Id)];
 }

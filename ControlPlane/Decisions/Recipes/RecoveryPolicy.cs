@@ -106,4 +106,17 @@ public sealed record RecoveryPolicy
     /// an hour. Default: 30 seconds. Ours: as long as a node that is not ready is waited for, so that one which flaps is not taken.
     /// </summary>
     public TimeSpan GrowAfter { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Steps that all ranks of a gang with new nodes make before it counts as training; a failure until then is laid to a new node first.
+    /// 0: new nodes are not checked so. Default: 2: the first step has the work that comes once (kernels, connections, buffers), the
+    /// second is one like those to come.
+    /// </summary>
+    public int CheckSteps { get; init; } = 2;
+
+    /// <summary>
+    /// Only where the plan gives the stage so much time still. Default: 1 hour. Ours: a swap costs a launch, which is minutes; a shorter
+    /// stage loses less by the ordinary recovery than by waiting for all ranks.
+    /// </summary>
+    public TimeSpan CheckFrom { get; init; } = TimeSpan.FromHours(1);
 }

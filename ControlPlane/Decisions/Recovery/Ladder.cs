@@ -26,13 +26,14 @@ public static class Ladder
 {
     public static ImmutableArray<Rung> Rungs { get; } =
     [
-        AskedFor.Rung, NoCheckpointLeft.Rung, NotCured.Rung, BreaksAgain.Rung, SameFault.Rung, RestartBudget.Rung, AnotherGang.Rung,
-        WithoutBatch.Rung, LossRise.Rung, InPlace.Rung,
+        AskedFor.Rung, NoCheckpointLeft.Rung, NotCured.Rung, BreaksAgain.Rung, NewNode.Rung, SameFault.Rung, RestartBudget.Rung,
+        AnotherGang.Rung, WithoutBatch.Rung, LossRise.Rung, InPlace.Rung,
     ];
 
     public static Climbed Climb(FailedAttempt failed)
     {
-        var told = failed with { Failure = NodeSuspicion.Of(failed) };
+        var suspected = failed with { Failure = NodeSuspicion.Of(failed) };
+        var told = suspected with { Failure = NewNode.Of(suspected) };
         for (int i = 0; i < Rungs.Length; i++)
         {
             if (Rungs[i].Try(told) is { } remedy)

@@ -115,11 +115,18 @@ public sealed class Simulation
         cluster.Pods.Where(p => p is { Alive: true, Acknowledged: not null }).Select(p => (p.Stage, p.Acknowledged!.Step));
 
     /// <summary>When something last went wrong with a stage's gang.</summary>
+    /// <summary>As its ranks have it; 0: none of that attempt is there.</summary>
+    public long StepOf(StageId stage, int attempt) =>
+        cluster.Jobs.FirstOrDefault(j => j.Stage == stage && j.Attempt == attempt)?.Step ?? 0;
+
     public DateTimeOffset? LastFaultOf(StageId stage) => cluster.LastFault.TryGetValue(stage, out var at) ? at : null;
 
-    /// <summary>All of the gang's machines run, none has a bad GPU, and none has booted under its pod.</summary>
+    /// <summary>
+    /// All of the gang's machines run, none has a bad GPU, none has booted under its pod, and no agent was killed, told of yet or not.
+    /// </summary>
     public bool IsSound(GangGrant gang) => gang.Nodes.All(n => cluster.Nodes[n] is { Up: true, GpuBad: false })
-        && cluster.PodsOf(gang).All(p => p is not { Phase: PodPhase.Exited, ExitCode: VirtualCluster.Booted });
+        && cluster.PodsOf(gang).All(p => p is not { Phase: PodPhase.Exited, ExitCode: VirtualCluster.Booted }
+            and not { Alive: false, ExitCode: VirtualCluster.Killed });
 
     public IReadOnlyList<RunEvent> Told => controlPlane.Told;
 

@@ -10,6 +10,9 @@ internal sealed partial class VirtualCluster
     /// <summary>How a pod is told to have ended whose machine has booted since.</summary>
     public const int Booted = 255;
 
+    /// <summary>How an agent is told to have ended that was killed.</summary>
+    public const int Killed = 137;
+
     /// <summary>Batches that break a stage's numbers each time that they are trained.</summary>
     private readonly Dictionary<StageId, HashSet<long>> badBatches = [];
 
@@ -60,7 +63,7 @@ internal sealed partial class VirtualCluster
                 break;
             case FaultEffect.AgentEnds:
                 BreakJobOf(pod!, cause.Name);
-                End(pod!, 137, cause.Name);
+                End(pod!, Killed, cause.Name);
                 break;
             case FaultEffect.NumbersBreak:
                 BadBatches(job!.Stage).Add(job.BatchOf(job.Step + 1));

@@ -66,12 +66,16 @@ internal sealed partial class VirtualCluster
     private (GoodputBucket Bucket, string Cause) DoneBy(GangGrant grant, Stage? stage)
     {
         string cause = AccountOf(grant.Stage).Cause;
+        // What the check of new nodes costs belongs to the start of their gang.
+        bool swapped = stage is { Incident.OfNewNode: true, Shrunk: null };
+        cause = swapped ? "" : cause;
         var waiting = cause.Length > 0 || stage?.Shrunk is not null ? GoodputBucket.Restart : GoodputBucket.StartUp;
         var job = jobs.Values.Where(j => j.Gang.Id == grant.Id).MaxBy(j => j.Attempt);
         bool unnoticed = stage is not null && job is not null && stage.Attempt == job.Attempt
-            && stage.Phase is Phase.Running or Phase.Starting or Phase.Restarting;
+            && stage.Phase is Phase.Running or Phase.Checking or Phase.Starting or Phase.Restarting;
         return job?.State switch
         {
+            JobState.Training when stage?.Phase is Phase.Checking => (GoodputBucket.StartUp, ""),
             JobState.Training => (GoodputBucket.Productive, ""),
             JobState.Saving when job.Step < job.TotalSteps => (GoodputBucket.Checkpoint, ""),
             JobState.Broken when unnoticed => (GoodputBucket.Detection, cause),

@@ -52,6 +52,9 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     // Written, as runs and stages are.
     private GangBook book = GangBook.Empty;
+    private ImmutableArray<TriedNode> tried = [];
+    private ImmutableArray<NodeSeen> followed = [];
+    private (ImmutableArray<NodeSeen> Of, ImmutableArray<TriedNode> Tried, ImmutableArray<NodeSeen> Marked) marked = ([], [], []);
     private (PlacementQuestion Question, PlacementAnswer Answer)? asked;
 
     /// <summary>Written; a crash forgets none of it.</summary>
@@ -97,7 +100,13 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
     {
         bool moved = false;
         cluster.FenceAllBut([.. Held.Select(h => h.Id)]);
-        foreach (var leaving in Drains.Of(Seen(), [], Held))
+        var seen = Seen();
+        if (seen.Nodes != followed)
+        {
+            (tried, followed) = (TriedNodes.Follow(tried, seen, Held), seen.Nodes);
+        }
+
+        foreach (var leaving in Drains.Of(seen, [], Held))
         {
             EngineOf(leaving.Stage).Preempt(leaving);
         }
@@ -218,6 +227,9 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
             case StageEffect.NodeFailed:
             case StageEffect.KeepEvidence:
                 break;
+            case StageEffect.NodesChecked nodes:
+                tried = TriedNodes.Add(tried, nodes.Told.Sound, nodes.Told.Stage, nodes.Told.At);
+                break;
             case StageEffect.Write write:
                 Told.AddRange(write.Next.Outbox);
                 var written = write.Next.Outbox.IsEmpty ? write.Next : write.Next with { Outbox = [] };
@@ -293,7 +305,17 @@ internal sealed class VirtualControlPlane(VirtualCluster cluster, Func<DateTimeO
 
     private PlacementQuestion Question(ClusterSnapshot seen) => new(seen, Held, Waiting, policy, clock());
 
-    private ClusterSnapshot Seen() => cluster.Observe().With(policy, clock());
+    /// <summary>Nodes are the same ones for long, and are marked anew only once they are not.</summary>
+    private ClusterSnapshot Seen()
+    {
+        var seen = cluster.Observe().With(policy, clock());
+        if (seen.Nodes != marked.Of || tried != marked.Tried)
+        {
+            marked = (seen.Nodes, tried, seen.With(tried).Nodes);
+        }
+
+        return seen with { Nodes = marked.Marked };
+    }
 
     private StageReport? ReportOf(StageId id) => Stages.ContainsKey(id) ? EngineOf(id).Report(Now()) : null;
 

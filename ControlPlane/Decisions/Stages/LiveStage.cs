@@ -59,7 +59,7 @@ internal static class LiveStage
                 .Any(r => r.Attempt == stage.Attempt && r is { State: RankState.Exited, ExitCode: not ExitCodes.NoCheckpoint });
         var begin = seen.News.Refused.FirstOrDefault(r => r.Path == stage.Wish.BeginFrom?.Path || r.Path == stage.Wish.StudentFrom?.Path);
         // A rank that trains has loaded what it began with; that it is refused later ends nothing.
-        if ((!resume && begin is null) || stage.Phase is Phase.Running || FirstStep(stage, gang, seen) is not null)
+        if ((!resume && begin is null) || stage.Phase is Phase.Running or Phase.Checking || FirstStep(stage, gang, seen) is not null)
         {
             return null;
         }
@@ -73,11 +73,14 @@ internal static class LiveStage
 
     public static Decision Progress(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) => stage.Phase switch
     {
+        Phase.Running running when StageCheck.Tried(stage, running, seen) is { } tried => tried,
         Phase.Running running => (StageHolding.Of(stage, now) is null ? StageShrinking.Growth(stage, running, seen, now) : null)
             ?? Train(stage, running, seen, now),
         Phase.Restarting { Leaving: [_, ..] } leaving => StageReforming.LetGo(stage, leaving, seen),
         Phase.Restarting { Joining: [_, ..] } joining => StageReforming.Join(stage, joining, seen, now),
-        _ when FirstStep(stage, gang, seen) is { } first => Begun(stage, gang, first, seen, now),
+        Phase.Checking checking => StageCheck.Goes(stage, checking, seen, now),
+        _ when FirstStep(stage, gang, seen) is { } first => StageCheck.Begins(stage, gang, first, seen, now)
+            ?? Begun(stage, gang, first, seen.PhaseFor, seen, now),
         // Also mends a crash between the write of the phase and the making of the pods.
         Phase.Starting when MissingPods(gang, seen) is var missing && missing > 0 =>
             stage.Stay($"{Words.Count(missing, "pod", "pods")} of {gang.Nodes.Length} still to be made", new StageAction.CreatePods(gang)),
@@ -119,12 +122,13 @@ internal static class LiveStage
             : $"{trains}; {overdue}");
     }
 
-    private static Decision Begun(Stage stage, GangGrant gang, long first, Observation seen, DateTimeOffset now)
+    /// <param name="launched">From the making of pods or ranks to now.</param>
+    public static Decision Begun(Stage stage, GangGrant gang, long first, TimeSpan launched, Observation seen, DateTimeOffset now)
     {
         var launch = seen.LaunchOf(gang);
         double load = (launch.GetValueOrDefault("load") + launch.GetValueOrDefault("restore")) / seen.TimeFactor;
         double firstStep = launch.GetValueOrDefault("first_step") / seen.TimeFactor;
-        var took = stage.Incident is { } open ? open.NoticedAt - open.HappenedAt + seen.IncidentFor : seen.PhaseFor;
+        var took = stage.Incident is { } open ? open.NoticedAt - open.HappenedAt + seen.IncidentFor : launched;
         string text;
         if (stage.Incident is { } incident)
         {

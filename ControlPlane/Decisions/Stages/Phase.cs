@@ -10,6 +10,7 @@ namespace DeepSeekOps.Decisions.Stages;
 [JsonDerivedType(typeof(Waiting), "waiting")]
 [JsonDerivedType(typeof(Queued), "queued")]
 [JsonDerivedType(typeof(Starting), "starting")]
+[JsonDerivedType(typeof(Checking), "checking")]
 [JsonDerivedType(typeof(Running), "running")]
 [JsonDerivedType(typeof(Restarting), "restarting")]
 [JsonDerivedType(typeof(Stopping), "stopping")]
@@ -42,6 +43,16 @@ public abstract record Phase
 
     /// <summary>Pods are made; agents register, ranks load, until the first step.</summary>
     public sealed record Starting(GangGrant Gang, DateTimeOffset Since) : Phase
+    {
+        public override GangGrant? GangOrNull => Gang;
+
+        public override DateTimeOffset? SinceOrNull => Since;
+    }
+
+    /// <summary>The first steps are made, on nodes of which some are new; they are told by all ranks before it is said that it trains.</summary>
+    /// <param name="First">The first new step.</param>
+    /// <param name="Launch">From the making of its pods, or of its new ranks, to that step.</param>
+    public sealed record Checking(GangGrant Gang, DateTimeOffset Since, long First, TimeSpan Launch) : Phase
     {
         public override GangGrant? GangOrNull => Gang;
 

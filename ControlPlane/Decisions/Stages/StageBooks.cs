@@ -82,7 +82,7 @@ public static class StageBooks
         {
             Phase.Waiting or Phase.Paused or Phase.Completed or Phase.Failed or Phase.Cancelled => account.Pass(now),
             Phase.Queued => account.Enter(GoodputBucket.Queue, now, cause),
-            Phase.Starting or Phase.Running or Phase.Restarting when stage.NewestIncident is { Withholds: true } =>
+            Phase.Starting or Phase.Checking or Phase.Running or Phase.Restarting when stage.NewestIncident is { Withholds: true } =>
                 account.Enter(GoodputBucket.OnHold, now, cause, Held(stage)),
             Phase.BackingOff backing when stage.Wish.Held is { } hold =>
                 Waited(account, backing, hold, waits, stage, now).Enter(waits, now, cause, Held(stage)),
@@ -174,7 +174,8 @@ public static class StageBooks
     {
         if (met is not null)
         {
-            return met.Cause.InWords();
+            // A new node that is swapped belongs to the start of its gang.
+            return met.OfNewNode ? account.Cause : met.Cause.InWords();
         }
 
         if (next.Round != before.Round)

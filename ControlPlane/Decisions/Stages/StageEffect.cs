@@ -16,13 +16,15 @@ public abstract class StageEffect
     /// <summary>The one that it is. Whoever hosts an engine has a place for each; a new effect has none here yet.</summary>
     public T Match<T>(
         Func<Look, T> look, Func<LookAtCheckpoints, T> lookAtCheckpoints, Func<Write, T> write, Func<KeepEvidence, T> keepEvidence,
-        Func<NodeFailed, T> nodeFailed, Func<CreatePods, T> createPods, Func<EndPods, T> endPods, Func<Release, T> release) => this switch
+        Func<NodeFailed, T> nodeFailed, Func<NodesChecked, T> nodesChecked, Func<CreatePods, T> createPods, Func<EndPods, T> endPods,
+        Func<Release, T> release) => this switch
         {
             Look one => look(one),
             LookAtCheckpoints one => lookAtCheckpoints(one),
             Write one => write(one),
             KeepEvidence one => keepEvidence(one),
             NodeFailed one => nodeFailed(one),
+            NodesChecked one => nodesChecked(one),
             CreatePods one => createPods(one),
             EndPods one => endPods(one),
             Release one => release(one),
@@ -83,6 +85,12 @@ public abstract class StageEffect
     public sealed class NodeFailed(NodeFailure failure) : StageEffect
     {
         public NodeFailure Failure { get; } = failure;
+    }
+
+    /// <summary>To put what a gang's first steps said of its nodes on their record.</summary>
+    public sealed class NodesChecked(CheckedNodes told) : StageEffect
+    {
+        public CheckedNodes Told { get; } = told;
     }
 
     /// <summary>To make the pods of the gang that are missing.</summary>

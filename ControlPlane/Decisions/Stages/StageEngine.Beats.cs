@@ -53,7 +53,7 @@ public sealed partial class StageEngine
         long durable = keep(beat);
         var order = WorkerOrders.For(stage, beat.Node, beat.Attempt, beat.Ranks);
         order = order is WorkerOrder.Continue && Rendezvous.For(stage, beat, Vitals) is { } form ? form : order;
-        bool soon = news || order is not WorkerOrder.Continue || stage.Phase is Phase.Starting or Phase.Restarting;
+        bool soon = news || order is not WorkerOrder.Continue || stage.Phase is Phase.Starting or Phase.Checking or Phase.Restarting;
         var reply = new WorkerReply(order, soon ? WorkerOrders.BeatSoon : WorkerOrders.BeatEvery, Math.Min(of.Decided, durable))
         {
             Undecided = Undecided(now),

@@ -29,7 +29,7 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
     private readonly StageTracing tracing = new();
     private readonly LossWatch losses = new(written?.LossMemories ?? [], written?.Attempt ?? 0);
     private readonly PaceWatch paces = new();
-    private bool rejoining = written?.Phase is Phase.Running;
+    private bool rejoining = written?.Phase is Phase.Running or Phase.Checking;
     private GangId? gone;
     private (GangId Gang, ImmutableHashSet<NodeId> Nodes)? left;
     private Preemption? preemption;
@@ -159,6 +159,11 @@ public sealed partial class StageEngine(Stage? written, Instant began, Func<Stag
         if (failed is not null)
         {
             yield return new StageEffect.NodeFailed(failed);
+        }
+
+        if (StageCheck.Told(stage, decision.Next) is { } nodes)
+        {
+            yield return new StageEffect.NodesChecked(nodes);
         }
 
         foreach (var effect in decision.Actions.SelectMany(Act))

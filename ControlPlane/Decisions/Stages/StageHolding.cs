@@ -57,7 +57,7 @@ internal static class StageHolding
         && stage.Phase switch
         {
             Phase.BackingOff backing => now >= backing.Until,
-            Phase.Starting or Phase.Running or Phase.Restarting => stage.NewestIncident is { Withholds: true },
+            Phase.Starting or Phase.Checking or Phase.Running or Phase.Restarting => stage.NewestIncident is { Withholds: true },
             _ => false,
         };
 
@@ -72,8 +72,8 @@ internal static class StageHolding
     private static Decision Withhold(
         Stage stage, GangGrant gang, PersonsHold hold, Failure failure, Observation seen, DateTimeOffset now)
     {
-        bool madeStep = stage.Phase is Phase.Running || LiveStage.FirstStep(stage, gang, seen) is not null;
-        var climbed = Ladder.Climb(new FailedAttempt(stage.Watched, failure, madeStep, stage.Restarts, stage.Wish.BeginFrom is null, now));
+        bool madeStep = stage.Phase is Phase.Running or Phase.Checking || LiveStage.FirstStep(stage, gang, seen) is not null;
+        var climbed = Ladder.Climb(StageRecovery.Failed(stage, gang, failure, madeStep, now));
         string would = $"{hold.InWords}: would have done this: {StageRecovery.InWords(climbed.Remedy)}";
         string words = $"{climbed.Failure.Sentence.TrimEnd('.')}; {would}";
         if (IsKnown(stage.NewestIncident, failure))

@@ -110,7 +110,7 @@ internal static class StageIncidents
     public static Stage Refused(Stage stage, RefusedCheckpoint refused, long step, string then, Observation seen, DateTimeOffset now)
     {
         var open = Open(stage);
-        if (open is null && stage.Phase is Phase.Starting or Phase.Restarting && stage.Phase.GangOrNull is { } gang)
+        if (open is null && stage.Phase is Phase.Starting or Phase.Checking or Phase.Restarting && stage.Phase.GangOrNull is { } gang)
         {
             var failure = new Failure(FailureCause.CheckpointRefused, $"checkpoint {refused.Path} was found damaged: {refused.Reason}", "",
                 gang.Nodes[0], false, stage.Attempt, step, now, now);

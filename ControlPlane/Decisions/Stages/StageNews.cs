@@ -167,7 +167,7 @@ internal static class StageNews
     /// <summary>The rank looked last, when nothing else could write any more: what it goes on from is what counts.</summary>
     private static Stage TakeResumed(Stage stage, ResumedFrom resumed, DateTimeOffset now)
     {
-        if (stage.Phase is not (Phase.Starting or Phase.Running or Phase.Restarting))
+        if (stage.Phase is not (Phase.Starting or Phase.Checking or Phase.Running or Phase.Restarting))
         {
             return stage;
         }

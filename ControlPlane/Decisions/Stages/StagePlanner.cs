@@ -33,6 +33,7 @@ public static class StagePlanner
             Phase.Waiting => FromWaiting(informed, now),
             Phase.Queued => FromQueued(informed, seen, now),
             Phase.Starting p => Live(informed, p.Gang, seen, now),
+            Phase.Checking p => Live(informed, p.Gang, seen, now),
             Phase.Running p => Live(informed, p.Gang, seen, now),
             Phase.Restarting p => Live(informed, p.Gang, seen, now),
             Phase.Stopping p => FromStopping(informed, p, seen, now),
@@ -131,14 +132,15 @@ public static class StagePlanner
                 : stage.Stay(seen.Placement?.Reason ?? "waits for an answer about nodes");
         }
 
-        var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "placed", EventLevel.Info, placed.Reason)
+        string why = placed.Reason + StageCheck.Announced(stage, placed.Grant);
+        var told = new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "placed", EventLevel.Info, why)
         {
             Node = placed.Grant.Nodes[0].Name,
         };
-        return stage.Say(told).To(new Phase.Starting(placed.Grant, now), placed.Reason, new StageAction.CreatePods(placed.Grant));
+        return stage.Say(told).To(new Phase.Starting(placed.Grant, now), why, new StageAction.CreatePods(placed.Grant));
     }
 
-    /// <summary>A gang holds nodes and is to train: starting, running or restarting.</summary>
+    /// <summary>A gang holds nodes and is to train: starting, checking, running or restarting.</summary>
     private static Decision Live(Stage stage, GangGrant gang, Observation seen, DateTimeOffset now) =>
         StageHolding.Stays(stage, gang, Led(stage, gang, seen, now), seen, now);
 

@@ -12,8 +12,8 @@ public static class StageRecovery
 {
     internal static Decision Recover(Stage stage, GangGrant gang, Failure found, Observation seen, DateTimeOffset now)
     {
-        bool madeStep = stage.Phase is Phase.Running || LiveStage.FirstStep(stage, gang, seen) is not null;
-        var climbed = Ladder.Climb(new FailedAttempt(stage.Watched, found, madeStep, stage.Restarts, stage.Wish.BeginFrom is null, now));
+        bool madeStep = stage.Phase is Phase.Running or Phase.Checking || LiveStage.FirstStep(stage, gang, seen) is not null;
+        var climbed = Ladder.Climb(Failed(stage, gang, found, madeStep, now));
         var (failure, remedy) = climbed;
         var evidence = StageIncidents.EvidenceOf(stage, gang, failure, seen);
         var left = remedy switch
@@ -37,6 +37,13 @@ public static class StageRecovery
         return decision with { Keep = evidence, Met = failure };
     }
 
+    internal static FailedAttempt Failed(Stage stage, GangGrant gang, Failure failure, bool madeStep, DateTimeOffset now) =>
+        new(stage.Watched, failure, madeStep, stage.Restarts, stage.Wish.BeginFrom is null, now)
+        {
+            Unchecked = StageCheck.Unchecked(stage, gang),
+            Avoided = stage.Avoid,
+        };
+
     internal static string InWords(Remedy remedy) => remedy switch
     {
         Remedy.GiveUp => "no further launch",
@@ -57,11 +64,15 @@ public static class StageRecovery
             .RestartInPlace(gang, now);
     }
 
-    /// <summary>Writes a failure into the budget and opens the incident; one that is open already keeps its beginning.</summary>
+    /// <summary>
+    /// Writes a failure into the budget, but not that of a new node, and opens the incident; one that is open already keeps its beginning.
+    /// </summary>
     private static Stage Count(Stage stage, Failure failure, bool madeStep, DateTimeOffset now) => stage with
     {
-        Restarts = stage.Restarts.Add(new Restart(now, failure.Cause, failure.Signature, stage.Attempt, madeStep, failure.Node)),
-        RestartsByCause = stage.RestartsByCause.SetItem(failure.Cause, stage.RestartsByCause.GetValueOrDefault(failure.Cause) + 1),
+        Restarts = failure.OfNewNode ? stage.Restarts
+            : stage.Restarts.Add(new Restart(now, failure.Cause, failure.Signature, stage.Attempt, madeStep, failure.Node)),
+        RestartsByCause = failure.OfNewNode ? stage.RestartsByCause
+            : stage.RestartsByCause.SetItem(failure.Cause, stage.RestartsByCause.GetValueOrDefault(failure.Cause) + 1),
         Incident = stage.Incident is { } open ? failure with { HappenedAt = open.HappenedAt, NoticedAt = open.NoticedAt } : failure,
     };
 
@@ -115,7 +126,11 @@ public static class StageRecovery
     {
         var moved = counted with
         {
-            Avoid = counted.Avoid.RemoveAll(a => a.Node == remedy.Avoid).Add(new(remedy.Avoid, failure.Sentence, now)),
+            Avoid = counted.Avoid.RemoveAll(a => a.Node == remedy.Avoid).Add(new(remedy.Avoid, failure.Sentence, now)
+            {
+                WasNew = failure.OfNewNode,
+                Signature = failure.Signature,
+            }),
         };
         // No back-off: it is fewer nodes each time, or others that did not fail, so that it comes to an end.
         if (StageReforming.FormAgain(moved, gang, failure, seen, now) is { } again)
@@ -123,7 +138,8 @@ public static class StageRecovery
             return again;
         }
 
-        string words = $"{InWords(remedy)}; {CheckpointChoice.FromWhere(counted.Checkpoints)}";
+        string free = failure.OfNewNode ? ", which costs the run none of its restarts" : "";
+        string words = $"{InWords(remedy)}{free}; {CheckpointChoice.FromWhere(counted.Checkpoints)}";
         return Tell(moved, failure, words, now)
             .Stop(gang, new Ending.Relaunch(failure.Sentence, now + remedy.After), failure.Sentence, now);
     }

@@ -78,7 +78,12 @@ internal static class StageReforming
             {
                 Node = restarting.Joining[0].Name,
             };
-            return stage.Say(told).To(restarting with { Joining = [] }, stage.Reason, new StageAction.CreatePods(Coming(restarting.Gang)));
+            // Whoever is new is checked by the first steps, as in a new gang.
+            var whole = restarting.Gang with
+            {
+                Untried = [.. restarting.Gang.Untried.Union(grant.Untried.Where(restarting.Joining.Contains))],
+            };
+            return stage.Say(told).To(restarting with { Gang = whole, Joining = [] }, stage.Reason, new StageAction.CreatePods(Coming(whole)));
         }
 
         string why = $"{who}, which was to come to gang {restarting.Gang.Gang}, is not free any more";
@@ -171,7 +176,7 @@ internal static class StageReforming
     private static Decision FormedAgain(
         Stage stage, GangGrant gang, GangGrant before, ImmutableArray<NodeId> joining, Failure failure, DateTimeOffset now)
     {
-        var decision = stage.RestartInPlace(gang, now);
+        var decision = stage.RestartInPlace(gang with { Untried = [.. gang.Untried.Where(gang.Nodes.Contains)] }, now);
         var restarting = (Phase.Restarting)decision.Next.Phase;
         restarting = restarting with { Leaving = [.. restarting.Leaving.Union(before.Nodes.Except(gang.Nodes))], Joining = joining };
         return decision with

@@ -17,6 +17,7 @@ public static class StageViews
         Phase.Waiting => "waiting",
         Phase.Queued => "queued",
         Phase.Starting => "starting",
+        Phase.Checking => "checking",
         Phase.Running => "running",
         Phase.Restarting => "restarting",
         Phase.Stopping => "stopping",
@@ -59,7 +60,7 @@ public static class StageViews
     {
         var work = stage.Wish.Work;
         var sample = seen.Latest ?? stage.Latest;
-        bool live = stage.Phase is Phase.Starting or Phase.Running or Phase.Restarting;
+        bool live = stage.Phase is Phase.Starting or Phase.Checking or Phase.Running or Phase.Restarting;
         long step = stage.Phase is Phase.Completed done ? done.Final.Step : sample?.Step ?? stage.LaunchedFrom;
         var outlook = StageOutlook.Of(stage, seen);
         var ranks = RankFold.Of(Ranks(stage, seen));

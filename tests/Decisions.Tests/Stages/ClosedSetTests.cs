@@ -26,7 +26,8 @@ public sealed class ClosedSetTests
         var effect = (StageEffect)RuntimeHelpers.GetUninitializedObject(typeof(StageEffect).GetNestedType(kind)!);
         Assert.Equal(kind, effect.Match(
             look: _ => "Look", lookAtCheckpoints: _ => "LookAtCheckpoints", write: _ => "Write", keepEvidence: _ => "KeepEvidence",
-            nodeFailed: _ => "NodeFailed", createPods: _ => "CreatePods", endPods: _ => "EndPods", release: _ => "Release"));
+            nodeFailed: _ => "NodeFailed", nodesChecked: _ => "NodesChecked", createPods: _ => "CreatePods",
+            endPods: _ => "EndPods", release: _ => "Release"));
     }
 
     [Theory]

@@ -30,12 +30,14 @@ internal sealed class StageWorld
 
     private readonly Dictionary<GangId, SimGang> gangs = [];
     private readonly (int Nodes, int Slots) shape;
+    private readonly bool checks;
     private int turn;
     private readonly HashSet<NodeId> notReady = [];
     private readonly ImmutableArray<NodeId> nodes = [new("node-0"), new("node-1"), new("node-2")];
     private readonly HashSet<string> refused = [];
     private readonly HashSet<long> spoilt = [];
     private ImmutableArray<GangGrant> held = [];
+    private ImmutableArray<TriedNode> tried = [];
     private AgentBeat? lastBeat;
     private bool blind;
     private bool replayed;
@@ -44,9 +46,10 @@ internal sealed class StageWorld
 
     /// <param name="nodes">That the gang takes, of three.</param>
     /// <param name="slots">Ranks on each.</param>
-    public StageWorld(int nodes = 1, int slots = 1)
+    /// <param name="checks">The stage counts as long, so that its first steps check new nodes.</param>
+    public StageWorld(int nodes = 1, int slots = 1, bool checks = false)
     {
-        shape = (nodes, slots);
+        (shape, this.checks) = ((nodes, slots), checks);
         disk = Stage.New(Wish(1, Intent.Train, null));
         engine = new StageEngine(disk, Seen);
     }
@@ -63,6 +66,9 @@ internal sealed class StageWorld
 
     /// <summary>Gangs that the cluster was told to end although nothing was wrong and nobody had asked for it.</summary>
     public List<string> Wrongs { get; } = [];
+
+    /// <summary>What the first steps of gangs said of their nodes.</summary>
+    public List<CheckedNodes> Checked { get; } = [];
 
     /// <summary>What the newest beat was answered of why nobody decides.</summary>
     public string Undecided { get; private set; } = "";
@@ -214,6 +220,10 @@ internal sealed class StageWorld
                 write.Written(disk);
                 break;
             case StageEffect.NodeFailed:
+                break;
+            case StageEffect.NodesChecked nodesChecked:
+                Checked.Add(nodesChecked.Told);
+                tried = TriedNodes.Add(tried, nodesChecked.Told.Sound, nodesChecked.Told.Stage, nodesChecked.Told.At);
                 break;
             case StageEffect.KeepEvidence keep:
                 Kept.Add(keep.Evidence);
@@ -374,7 +384,8 @@ internal sealed class StageWorld
             return new PlacementDecision.Placed(mine, "held already");
         }
 
-        var answer = PlacementQueue.Decide(new(Snapshot(), held, [request], PlacementPolicy.Default, Now));
+        tried = TriedNodes.Follow(tried, Snapshot(), held);
+        var answer = PlacementQueue.Decide(new(Snapshot().With(tried), held, [request], PlacementPolicy.Default, Now));
         held = held.AddRange(answer.Placed.Select(p => p.Grant));
         return answer.Placed.FirstOrDefault() as PlacementDecision ?? answer.Pending[request.Stage];
     }
@@ -386,6 +397,6 @@ internal sealed class StageWorld
 
     private StageWish Wish(int round, Intent intent, long? from) => new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
         new StageWork("pretrain", "pretraining", Steps, Steps * 100, shape.Nodes, shape.Slots, 100, "research", 3, null,
-            new RecoveryPolicy { MaxRestarts = 5 }),
+            new RecoveryPolicy { MaxRestarts = 5, CheckFrom = checks ? TimeSpan.Zero : TimeSpan.FromHours(1) }),
         new PipelineSpec(), null, null, from);
 }
