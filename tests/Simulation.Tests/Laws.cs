@@ -227,7 +227,8 @@ internal sealed class Laws
 
         foreach (var swapped in now.Avoid.Where(a => a.WasNew && !before.Stage.Avoid.Contains(a)))
         {
-            Demand(before.Stage.Phase.GangOrNull?.Untried.Contains(swapped.Node) ?? false, $"{now.Id}: {swapped.Node} is swapped and was not new");
+            Demand(before.Stage.Phase.GangOrNull?.Untried.Contains(swapped.Node) ?? false,
+                $"{now.Id}: {swapped.Node} is swapped and was not new");
             Demand(Restarts(now) == Restarts(before.Stage), $"{now.Id}: the swap of {swapped.Node} is counted as a restart");
             Demand(before.Unsound || world.LastFaultOf(now.Id) >= before.LaunchedAt, $"{now.Id}: a healthy gang was ended: {now.Reason}");
         }

@@ -79,7 +79,8 @@ internal sealed class TraceCalls(KnownRuns runs, IGrainFactory grains, TraceStor
     {
         await runs.ExistingStage(run, stage, cancellation);
         var view = await runs.Described(run, cancellation);
-        return (stage ?? view.Stages.FirstOrDefault(s => s.State is "running" or "checking" or "restarting" or "starting")?.Name) is { } named
+        var live = view.Stages.FirstOrDefault(s => s.State is "running" or "checking" or "restarting" or "starting");
+        return (stage ?? live?.Name) is { } named
             ? new StageId(run, named) : null;
     }
 

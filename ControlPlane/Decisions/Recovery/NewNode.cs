@@ -30,7 +30,8 @@ public static class NewNode
             Node = node,
             NodeIsSuspect = true,
             OfNewNode = true,
-            Sentence = $"{failure.Sentence}; {laid}, and not all ranks had made {Words.Count(failed.Stage.Policy.CheckSteps, "step", "steps")}",
+            Sentence = $"{failure.Sentence}; {laid}, and not all ranks had made "
+                + Words.Count(failed.Stage.Policy.CheckSteps, "step", "steps"),
         };
     }
 

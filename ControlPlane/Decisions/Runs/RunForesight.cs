@@ -54,7 +54,8 @@ public static class RunForesight
     }
 
     private static StageView? At(RunView run) =>
-        run.Stages.FirstOrDefault(s => s.State is "starting" or "checking" or "running" or "restarting" or "backing-off" or "stopping" or "pausing");
+        run.Stages.FirstOrDefault(s => s.State is "starting" or "checking" or "running"
+            or "restarting" or "backing-off" or "stopping" or "pausing");
 
     private static string Lost(StageView stage)
     {

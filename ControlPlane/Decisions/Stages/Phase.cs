@@ -49,7 +49,7 @@ public abstract record Phase
         public override DateTimeOffset? SinceOrNull => Since;
     }
 
-    /// <summary>The first steps are made, on nodes of which some are new; they are told by all ranks before it is said that it trains.</summary>
+    /// <summary>The first steps are made, on nodes of which some are new; it trains once all ranks have told them.</summary>
     /// <param name="First">The first new step.</param>
     /// <param name="Launch">From the making of its pods, or of its new ranks, to that step.</param>
     public sealed record Checking(GangGrant Gang, DateTimeOffset Since, long First, TimeSpan Launch) : Phase

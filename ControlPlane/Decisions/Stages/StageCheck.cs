@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using DeepSeekOps.Decisions.Gangs;
 using DeepSeekOps.Decisions.Health;
 using DeepSeekOps.Decisions.Placement;
@@ -26,11 +25,17 @@ public static class StageCheck
         stage.Phase is not Phase.Running && IsLong(stage) ? gang.Untried : [];
 
     /// <summary>What is said of a grant: "; node-3 is new: 2 steps of all ranks check it". Empty: nothing.</summary>
-    public static string Announced(Stage stage, GangGrant gang) => gang.Untried.IsEmpty || !IsLong(stage) ? ""
-        : gang.Untried.Length == gang.Nodes.Length ? $"; {(gang.Nodes.Length == 1 ? "it is" : "all are")} new: {Steps(stage)} of all ranks check "
-            + (gang.Nodes.Length == 1 ? "it" : "them")
-        : $"; {Words.Nodes(gang.Untried)} {(gang.Untried.Length == 1 ? "is" : "are")} new: {Steps(stage)} of all ranks check "
-            + (gang.Untried.Length == 1 ? "it" : "them");
+    public static string Announced(Stage stage, GangGrant gang)
+    {
+        if (gang.Untried.IsEmpty || !IsLong(stage))
+        {
+            return "";
+        }
+
+        string which = gang.Untried.Length < gang.Nodes.Length ? Words.Nodes(gang.Untried) : gang.Nodes.Length == 1 ? "it" : "all";
+        var (are, them) = gang.Untried.Length == 1 ? ("is", "it") : ("are", "them");
+        return $"; {which} {are} new: {Steps(stage)} of all ranks check {them}";
+    }
 
     /// <summary>The first step is there. Null: it trains, nothing is to be checked.</summary>
     public static Decision? Begins(Stage stage, GangGrant gang, long first, Observation seen, DateTimeOffset now)
@@ -50,7 +55,8 @@ public static class StageCheck
         int made = gang.Nodes.Count(n => MadeSteps(stage, n, seen));
         if (made < gang.Nodes.Length)
         {
-            return stage.Stay($"{Checks(stage, gang)}; all ranks of {made} of {Words.Count(gang.Nodes.Length, "node", "nodes")} have made them"
+            string nodes = Words.Count(gang.Nodes.Length, "node", "nodes");
+            return stage.Stay($"{Checks(stage, gang)}; all ranks of {made} of {nodes} have made them"
                 + (Silence.Of(stage, seen) is { } silence ? $"; {silence.Words}" : ""));
         }
 
@@ -73,7 +79,9 @@ public static class StageCheck
         return LiveStage.Begun(told, gang with { Untried = [] }, checking.First, checking.Launch + seen.PhaseFor, seen, now);
     }
 
-    /// <summary>A gang that was not checked has made its first steps all the same: its nodes are new no longer. Null: not yet, or known.</summary>
+    /// <summary>
+    /// A gang that was not checked has made its first steps all the same: its nodes are new no longer. Null: not yet, or known.
+    /// </summary>
     public static Decision? Tried(Stage stage, Phase.Running running, Observation seen) =>
         !running.Gang.Untried.IsEmpty && running.Gang.Nodes.All(n => MadeSteps(stage, n, seen))
             ? stage.To(running with { Gang = running.Gang with { Untried = [] } }, stage.Reason) : null;
@@ -89,8 +97,8 @@ public static class StageCheck
         if (next.Avoid.FirstOrDefault(a => a.WasNew && !before.Avoid.Contains(a)) is { } swapped)
         {
             var cause = next.Incident?.Cause ?? FailureCause.RankExited;
-            return new CheckedNodes(next.Id, swapped.Since, [], new NodeFailure(swapped.Node, next.Id, before.Attempt, cause, swapped.Since),
-                swapped.Reason);
+            var failed = new NodeFailure(swapped.Node, next.Id, before.Attempt, cause, swapped.Since);
+            return new CheckedNodes(next.Id, swapped.Since, [], failed, swapped.Reason);
         }
 
         bool passed = !gang.Untried.IsEmpty && next.Phase is Phase.Running { Gang: { Untried.IsEmpty: true } now } && now.Id == gang.Id;
@@ -155,9 +163,9 @@ public static class StageCheck
             return null;
         }
 
-        string sentence = string.Create(CultureInfo.InvariantCulture,
-            $"rank {rank.Rank} on {slowest.Node} is slow in its own work from the first step: {Words.Duration(TimeSpan.FromSeconds(slowest.Own))} "
-                + $"a step, the middle of its peers {Words.Duration(TimeSpan.FromSeconds(slowest.Peers))}");
+        var (own, others) = (TimeSpan.FromSeconds(slowest.Own), TimeSpan.FromSeconds(slowest.Peers));
+        string sentence = $"rank {rank.Rank} on {slowest.Node} is slow in its own work from the first step: {Words.Duration(own)} a step, "
+            + $"the middle of its peers {Words.Duration(others)}";
         return new Failure(FailureCause.RankSlow, sentence, "", slowest.Node, true, stage.Attempt, rank.Step, seen.Now.At, seen.Now.At)
         {
             Rank = rank.Rank,

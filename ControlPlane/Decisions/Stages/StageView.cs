@@ -16,7 +16,8 @@ public sealed record RankView(int Rank, string Node, int Pid, RankState State, D
 
 /// <summary>A stage as people see it, at one moment: what is decided and what was last seen.</summary>
 /// <param name="State">
-/// "waiting", "queued", "starting", "checking", "running", "restarting", "stopping", "backing-off", "paused", "completed", "failed", "cancelled".
+/// "waiting", "queued", "starting", "checking", "running", "restarting", "stopping", "backing-off", "paused", "completed", "failed",
+/// "cancelled".
 /// </param>
 /// <param name="Mfu">Model FLOPs utilisation, 0..1, where the worker measured it.</param>
 /// <param name="Phase">What rank 0 does: "4Ki", "rollout", "loading".</param>

@@ -13,7 +13,7 @@ using Heard = DeepSeekOps.Decisions.Health.Vitals;
 
 namespace DeepSeekOps.Decisions.Tests.Stages;
 
-/// <summary>A long launch on new nodes: two steps of all ranks before it counts as training, and what becomes of a node that fails them.</summary>
+/// <summary>A long launch on new nodes: two steps of all ranks before it counts, and what becomes of a node that fails them.</summary>
 public sealed class StageCheckTests
 {
     private static readonly Instant Now = new(StageWorld.Epoch, TimeSpan.FromHours(1));
@@ -197,7 +197,8 @@ public sealed class StageCheckTests
         };
         return Stage.New(new StageWish(Id, 1, Intent.Train, "a person wants it", work, pipeline, null, null, null)) with
         {
-            Attempt = 1, Phase = new Phase.Checking(Gang, Now.At, 1, TimeSpan.FromSeconds(9)),
+            Attempt = 1,
+            Phase = new Phase.Checking(Gang, Now.At, 1, TimeSpan.FromSeconds(9)),
         };
     }
 
@@ -208,7 +209,8 @@ public sealed class StageCheckTests
     private static Decision Decide(Stage stage, params AgentBeat[] beats) => Decide(stage, beats, free: true);
 
     private static Decision Decide(Stage stage, AgentBeat[] beats, bool free) => StagePlanner.Decide(stage,
-        Vitals(stage, beats).Observe(stage.Watched, Cluster(free ? NodeHealth.Ready : NodeHealth.NotReady, Nodes, pods: true), Now), Now.At);
+        Vitals(stage, beats)
+            .Observe(stage.Watched, Cluster(free ? NodeHealth.Ready : NodeHealth.NotReady, Nodes, pods: true), Now), Now.At);
 
     private static Observation Seen(Stage stage, DateTimeOffset at) =>
         Vitals(stage, []).Observe(stage.Watched, Cluster(NodeHealth.Ready, Nodes, pods: true), new Instant(at, Now.Up));
