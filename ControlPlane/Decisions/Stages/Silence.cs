@@ -20,7 +20,8 @@ public sealed record Silence(string Words, TimeSpan For)
 
     /// <summary>The worst silence of the gang; null: everybody is heard.</summary>
     public static Silence? Of(Stage stage, Observation seen) =>
-        stage.Phase is not (Phase.Starting or Phase.Checking or Phase.Running or Phase.Restarting) || stage.Phase.GangOrNull is not { } gang ? null : OfAgent(stage, gang, seen) ?? OfRank(stage, gang, seen);
+        stage.Phase is not (Phase.Starting or Phase.Checking or Phase.Running or Phase.Restarting)
+        || stage.Phase.GangOrNull is not { } gang ? null : OfAgent(stage, gang, seen) ?? OfRank(stage, gang, seen);
 
     private static Silence? OfAgent(Stage stage, GangGrant gang, Observation seen)
     {

@@ -14,7 +14,7 @@ public sealed class NewNodeTests
     public async Task A_new_node_whose_rank_ends_in_the_first_two_steps_is_swapped_and_stands_in_the_record_of_nodes()
     {
         await using var world = await World.Begin();
-        await world.Run("long").Submit(Long("long", steps: 12));
+        await world.Run("long").Submit(Long("long", steps: 12), TestContext.Current.CancellationToken);
         await world.Until("long", v => v.Stages[0].State is "starting" or "checking" && world.Cluster.Alive.Any(a => a.Rank is not null));
         var bad = world.Cluster.Alive.Single();
         bad.KillRank(1, "the GPU answered nonsense");
@@ -39,7 +39,7 @@ public sealed class NewNodeTests
         await world.KillSilo();
         await world.StartSilo();
         Assert.False((await Nodes(world))[good.Node].Untried);
-        await world.Run("next").Submit(Long("next", steps: 12));
+        await world.Run("next").Submit(Long("next", steps: 12), TestContext.Current.CancellationToken);
         await world.Until("next", v => v.Ended);
         Assert.DoesNotContain(world.Events, e => e.Run == "next" && e.Kind == "checked");
     }
@@ -49,7 +49,7 @@ public sealed class NewNodeTests
     {
         await using var world = await World.Begin();
         world.Cluster.Health["node-1"] = NodeHealth.NotReady;
-        await world.Run("first").Submit(Long("first", steps: 12));
+        await world.Run("first").Submit(Long("first", steps: 12), TestContext.Current.CancellationToken);
         await world.Until("first", v => v.Ended);
         Assert.Single(world.Events, e => e.Kind == "checked");
         world.Cluster.Health["node-0"] = NodeHealth.NotReady;
@@ -59,7 +59,7 @@ public sealed class NewNodeTests
         }
 
         world.Cluster.Health["node-0"] = NodeHealth.Ready;
-        await world.Run("second").Submit(Long("second", steps: 12));
+        await world.Run("second").Submit(Long("second", steps: 12), TestContext.Current.CancellationToken);
         await world.Until("second", v => v.Ended);
         Assert.Single(world.Events, e => e.Run == "second" && e.Kind == "checked");
     }
