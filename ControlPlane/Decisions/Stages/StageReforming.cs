@@ -83,7 +83,8 @@ internal static class StageReforming
             {
                 Untried = [.. restarting.Gang.Untried.Union(grant.Untried.Where(restarting.Joining.Contains))],
             };
-            return stage.Say(told).To(restarting with { Gang = whole, Joining = [] }, stage.Reason, new StageAction.CreatePods(Coming(whole)));
+            return stage.Say(told)
+                .To(restarting with { Gang = whole, Joining = [] }, stage.Reason, new StageAction.CreatePods(Coming(whole)));
         }
 
         string why = $"{who}, which was to come to gang {restarting.Gang.Gang}, is not free any more";

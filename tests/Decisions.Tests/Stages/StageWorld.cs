@@ -29,8 +29,7 @@ internal sealed class StageWorld
     private const int Steps = 30;
 
     private readonly Dictionary<GangId, SimGang> gangs = [];
-    private readonly (int Nodes, int Slots) shape;
-    private readonly bool checks;
+    private readonly (int Nodes, int Slots, bool Checks) shape;
     private int turn;
     private readonly HashSet<NodeId> notReady = [];
     private readonly ImmutableArray<NodeId> nodes = [new("node-0"), new("node-1"), new("node-2")];
@@ -49,7 +48,7 @@ internal sealed class StageWorld
     /// <param name="checks">The stage counts as long, so that its first steps check new nodes.</param>
     public StageWorld(int nodes = 1, int slots = 1, bool checks = false)
     {
-        (shape, this.checks) = ((nodes, slots), checks);
+        shape = (nodes, slots, checks);
         disk = Stage.New(Wish(1, Intent.Train, null));
         engine = new StageEngine(disk, Seen);
     }
@@ -219,11 +218,10 @@ internal sealed class StageWorld
                 History.Add(disk);
                 write.Written(disk);
                 break;
-            case StageEffect.NodeFailed:
-                break;
-            case StageEffect.NodesChecked nodesChecked:
-                Checked.Add(nodesChecked.Told);
-                tried = TriedNodes.Add(tried, nodesChecked.Told.Sound, nodesChecked.Told.Stage, nodesChecked.Told.At);
+            case StageEffect.NodeFailed: break;
+            case StageEffect.NodesChecked { Told: var told }:
+                Checked.Add(told);
+                tried = TriedNodes.Add(tried, told.Sound, told.Stage, told.At);
                 break;
             case StageEffect.KeepEvidence keep:
                 Kept.Add(keep.Evidence);
@@ -397,6 +395,6 @@ internal sealed class StageWorld
 
     private StageWish Wish(int round, Intent intent, long? from) => new(new StageId("mini", "pretrain"), round, intent, "a person wants it",
         new StageWork("pretrain", "pretraining", Steps, Steps * 100, shape.Nodes, shape.Slots, 100, "research", 3, null,
-            new RecoveryPolicy { MaxRestarts = 5, CheckFrom = checks ? TimeSpan.Zero : TimeSpan.FromHours(1) }),
+            new RecoveryPolicy { MaxRestarts = 5, CheckFrom = shape.Checks ? TimeSpan.Zero : TimeSpan.FromHours(1) }),
         new PipelineSpec(), null, null, from);
 }
