@@ -94,6 +94,7 @@ internal sealed class DrillCalls(
             .DefaultIfEmpty(-1).Max();
         return new DrillGround(report, await grain.Ranks(), known.MaxBy(i => i.Number), pipeline?.LossSpikes.Mode == LossSpikeMode.Act)
         {
+            TrainsFor = report.Phase.SinceOrNull is { } since ? clock.GetUtcNow() - since : TimeSpan.Zero,
             Alike = (await grain.Ranks()).Length / Math.Max(1, LayoutOf(pipeline, stage)?.Pipeline ?? 1),
             BreakForgottenAt = broke < 0 ? 0 : broke + (pipeline?.Recovery.BreakForgottenAfter ?? 0) + 1,
         };

@@ -18,6 +18,9 @@ public sealed record DrillGround(StageReport Stage, ImmutableArray<RankView> Ran
 
     /// <summary>Ranks that do the same work as any one of them does, itself among them.</summary>
     public int Alike { get; init; } = 1;
+
+    /// <summary>How long it has trained since its ranks were launched last.</summary>
+    public TimeSpan TrainsFor { get; init; } = TimeSpan.MaxValue;
 }
 
 /// <summary>A fault with its target, before it is injected.</summary>
@@ -38,6 +41,12 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
     /// by 100 % was judged to have come back when it was down to 40 %.
     /// </summary>
     public const int SpikeFrom = SpikeRule.LevelFrom + (2 * SpikeRule.SpreadOver);
+
+    /// <summary>
+    /// Of <see cref="DrillFault.Slow"/>: whoever is compared is over the code that is compiled in its first steps, for a whole window. Of
+    /// four gangs that were drilled at once after their first step none named anybody within the time of the fault, later ones all did.
+    /// </summary>
+    public static readonly TimeSpan SlowFrom = 2 * SlowRanks.Window;
 
     /// <summary>Of <see cref="DrillFault.Slow"/>: slower by half.</summary>
     public const double SlowFactor = 1.5;
@@ -120,6 +129,9 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
             DrillFault.Slow when ground.Alike < 2 =>
                 $"{stage} has no two ranks that do the same work, so none can be called slower than the others. Drill a run with more "
                 + "data-parallel ranks.",
+            DrillFault.Slow when ground.TrainsFor < SlowFrom =>
+                $"the ranks of {stage} have trained for {Words.Duration(ground.TrainsFor)}, and what is usual for them is known after "
+                + $"{Words.Duration(SlowFrom)}. Wait until then.",
             DrillFault.Spike when !ground.ActsOnLosses =>
                 $"{stage} only reports a loss that rises, so nothing would bring it back. Submit the pipeline with "
                 + "lossSpikes: {mode: act}.",

@@ -50,6 +50,9 @@ public sealed class DrillTests
         Assert.Contains("before step 520 ends it", Refused(Ground() with { BreakForgottenAt = 520 }, DrillFault.NotANumber),
             StringComparison.Ordinal);
         Assert.NotNull(Choose(Ground() with { BreakForgottenAt = 20 }, DrillFault.NotANumber, 1));
+        Assert.Contains("have trained for 59 s, and what is usual for them is known after 1 min. Wait until then.",
+            Refused(Ground() with { Alike = 2, TrainsFor = TimeSpan.FromSeconds(59) }, DrillFault.Slow), StringComparison.Ordinal);
+        Assert.NotNull(Choose(Ground() with { Alike = 2, TrainsFor = TimeSpan.FromSeconds(60) }, DrillFault.Slow, 1));
         Assert.Contains("mode: act", Refused(Ground(), DrillFault.Spike), StringComparison.Ordinal);
         Assert.Contains("is at step 204, and what a usual loss is, is known from step 205 on",
             Refused(Ground(step: 204) with { ActsOnLosses = true }, DrillFault.Spike), StringComparison.Ordinal);
