@@ -61,12 +61,14 @@ public static class StageCheck
         }
 
         var slow = Slow(stage, gang, seen);
-        if (slow is { } found && AnotherIsFree(gang, seen))
+        var hold = StageHolding.Of(stage, now);
+        if (slow is { } found && hold is null && AnotherIsFree(gang, seen))
         {
             return StageRecovery.Recover(stage, gang, found with { NoticedAt = now }, seen, now);
         }
 
-        string kept = slow is null ? "" : $"; but {slow.Sentence}; it is kept, since no other node is free";
+        string kept = slow is null ? ""
+            : $"; but {slow.Sentence}; it is kept, since {(hold is null ? "no other node is free" : hold.InWords)}";
         var told = stage.Say(new RunEvent(now, stage.Id.Run, stage.Id.Stage, stage.Attempt, "checked",
             slow is null ? EventLevel.Info : EventLevel.Warning,
             $"{Words.Nodes(gang.Untried)}, new to the gangs of this cluster: {Steps(stage)} of all ranks were made, "

@@ -122,6 +122,12 @@ public sealed class StageCheckTests
         Assert.Equal(EventLevel.Warning, kept.Outbox[0].Level);
         Assert.EndsWith("it is kept, since no other node is free", kept.Outbox[0].Text, StringComparison.Ordinal);
 
+        // Nor is anything done behind the back of whoever holds the run.
+        var held = Checking() with { Wish = Checking().Wish with { Held = new PersonsHold("ann", "looks", Now.At) } };
+        var left = Decide(held, beats).Next;
+        Assert.IsType<Phase.Running>(left.Phase);
+        Assert.Contains("it is kept, since", left.Outbox[0].Text, StringComparison.Ordinal);
+
         // A known node is slow as it was, and half as slow again is no reason.
         Assert.IsType<Phase.Running>(Decide(Checking(), Beat(0, steps: 2, own: 5), Beat(1, steps: 2, own: 2)).Next.Phase);
         Assert.IsType<Phase.Running>(Decide(Checking(), Beat(0, steps: 2, own: 2), Beat(1, steps: 2, own: 3)).Next.Phase);
