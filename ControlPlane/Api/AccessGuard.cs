@@ -124,7 +124,8 @@ internal static class AccessGuard
 
     /// <summary>It shows something that may be anything.</summary>
     private static bool Guesses(HttpContext context, AccessKey key, PeopleAtTheDoor people, CallLimits limits) =>
-        context.Request.Headers.Authorization.Count > 0 ? TokenOf(context) is { Length: > 0 } token && !people.IsNoGuess(limits, token, null)
+        context.Request.Headers.Authorization.Count > 0
+            ? TokenOf(context) is { Length: > 0 } token && !people.IsNoGuess(limits, token, null)
             : context.Request.Cookies[CookieName(context, key)] is { } cookie ? !people.IsNoGuess(limits, "", cookie)
                 : ByCode(context.Request) is { } code && context.GetEndpoint()?.Metadata.GetMetadata<OpenToAll>() is null
                     && !key.IsPageCode(code);

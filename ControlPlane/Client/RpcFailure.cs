@@ -23,7 +23,8 @@ internal static class RpcFailure
                     e)
                 { Problems = problems.Problems },
             StatusCode.Unauthenticated or StatusCode.PermissionDenied
-                or StatusCode.NotFound or StatusCode.ResourceExhausted when detail.IndexOf(". ", StringComparison.Ordinal) is > 0 and var end =>
+                or StatusCode.NotFound or StatusCode.ResourceExhausted
+                when detail.IndexOf(". ", StringComparison.Ordinal) is > 0 and var end =>
                 new RefusalException(detail[..(end + 1)], detail[(end + 2)..], ExitCode.Failed, e),
             StatusCode.Internal or StatusCode.Unknown => new RefusalException($"The control plane failed: {detail}",
                 "Its log has the details (logs/control-plane.log in the data directory).", ExitCode.Failed, e),

@@ -24,13 +24,12 @@ internal sealed partial class StageGrain(
     private static readonly TimeSpan PaceEvery = TimeSpan.FromSeconds(5);
 
     private readonly Dictionary<NodeId, Acknowledgements> acknowledgements = [];
+    private readonly IncidentsTold incidents = new();
     private StageEngine engine = null!;
     private string loggedReason = "";
     private int outboxSent;
     private Instant? paceTold;
     private ImmutableArray<StageCheckpoint> recorded = [];
-    private Incident? incidentTold;
-    private Incident? incidentBeforeTold;
     private Incident? incidentCounted;
     private IGrainTimer? timer;
     private bool tickAsked;
@@ -286,7 +285,7 @@ internal sealed partial class StageGrain(
 
     /// <summary>A database that is away at a stage's end hears of it when it is back.</summary>
     private bool Untold => Stage is { } known && (outboxSent < known.Outbox.Length || known.Checkpoints.Except(recorded).Any()
-        || !ReferenceEquals(known.NewestIncident, incidentTold) || !ReferenceEquals(known.IncidentBefore, incidentBeforeTold) || engine.TraceToKeep is not null);
+        || incidents.Lacks(known) || engine.TraceToKeep is not null);
 
     private async Task TellLedger(CancellationToken cancellation)
     {
@@ -301,18 +300,7 @@ internal sealed partial class StageGrain(
             outboxSent = told.Outbox.Length;
         }
 
-        if (told.IncidentBefore is { } before && !ReferenceEquals(before, incidentBeforeTold))
-        {
-            await ledger.RecordIncident(before, cancellation);
-            incidentBeforeTold = before;
-        }
-
-        if (told.NewestIncident is { } incident && !ReferenceEquals(incident, incidentTold))
-        {
-            await ledger.RecordIncident(incident, cancellation);
-            incidentTold = incident;
-        }
-
+        await incidents.Tell(told, ledger, cancellation);
         var changed = told.Checkpoints.Except(recorded).ToImmutableArray();
         if (!changed.IsEmpty)
         {

@@ -21,7 +21,9 @@ internal sealed record Provocation(string Class, string Name, string Script = "e
     /// <summary>As <see cref="Launch"/>, of the second rank alone.</summary>
     public Action<RankLaunch> Then { get; init; } = _ => { };
 
-    /// <summary>The shell of a second rank, with which the first trains as a gang of two; empty: it is alone. The signal is the second's.</summary>
+    /// <summary>
+    /// The shell of a second rank, with which the first trains as a gang of two; empty: it is alone. The signal is the second's.
+    /// </summary>
     public string Beside { get; init; } = "";
 
     /// <summary>With signals and scripts that launch nothing: the rank is not told what to train.</summary>

@@ -25,8 +25,8 @@ internal sealed class CallLimits : IDisposable
     public static readonly Budget OfAddress = new(200, 1);
 
     /// <summary>
-    /// Calls of one person or program, by all his pages and verbs: each asks a handful a second. A script that asks as fast as it can is held
-    /// to some tenths of a core.
+    /// Calls of one person or program, by all his pages and verbs: each asks a handful a second. A script that asks as fast as it can is
+    /// held to some tenths of a core.
     /// </summary>
     public static readonly Budget OfPerson = new(1_000, 100);
 
@@ -143,7 +143,8 @@ internal sealed class CallLimits : IDisposable
 
         var whole = TimeSpan.FromSeconds(Math.Max(1, Math.Ceiling(wait.TotalSeconds)));
         return new TooMany(FormattableString.Invariant(
-            $"{whose}: {budget.AtOnce:N0} at once and {budget.ASecond:N0} a second are answered. Try again in {whole.TotalSeconds:0} s."), whole);
+            $"{whose}: {budget.AtOnce:N0} at once and {budget.ASecond:N0} a second are answered. Try again in {whole.TotalSeconds:0} s."),
+            whole);
     }
 }
 

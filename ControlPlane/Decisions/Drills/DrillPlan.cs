@@ -36,9 +36,9 @@ public sealed record DrillPlan(DrillFault Fault, StageId Stage, int Attempt, int
     public const int RateSteps = 20;
 
     /// <summary>
-    /// Of <see cref="DrillFault.Spike"/>: a level, and a spread over as many steps as it is ever taken over, once those of the beginning are
-    /// out of it. There the loss falls by more than its noise: at step 114 of a small gang the spread was twice that of later, and a rise
-    /// by 100 % was judged to have come back when it was down to 40 %.
+    /// Of <see cref="DrillFault.Spike"/>: a level, and a spread over as many steps as it is ever taken over, once those of the beginning
+    /// are out of it. There the loss falls by more than its noise: at step 114 of a small gang the spread was twice that of later, and a
+    /// rise by 100 % was judged to have come back when it was down to 40 %.
     /// </summary>
     public const int SpikeFrom = SpikeRule.LevelFrom + (2 * SpikeRule.SpreadOver);
 

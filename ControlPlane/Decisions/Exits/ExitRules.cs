@@ -69,7 +69,8 @@ public static partial class ExitRules
     [
         // NCCL calls it invalid usage, and it is the node's network.
         new("nccl-error", Weight.Cause, "no socket interface found", "Failed to initialize any NET plugin"),
-        new("nccl-misuse", Weight.Cause, "invalid argument (run with NCCL_DEBUG=WARN", "Duplicate GPU detected", "ncclInvalidUsage", "ncclInvalidArgument", "NCCL WARN Invalid config",
+        new("nccl-misuse", Weight.Cause, "invalid argument (run with NCCL_DEBUG=WARN",
+            "Duplicate GPU detected", "ncclInvalidUsage", "ncclInvalidArgument", "NCCL WARN Invalid config",
             "Mismatched NCCL version", "NCCL WARN * mismatch", "Detected mismatch between collectives", "NCCL library version mismatch",
             "invalid usage (run with NCCL_DEBUG=WARN", "invalid usage, NCCL version", "invalid argument, NCCL version",
             "mismatched collective", "collective * do not match", "Tensors must be CUDA and dense", "Invalid rank requested",

@@ -64,7 +64,9 @@ public sealed record Stage(
     /// <summary>The newest incident, over or not. Null: there was none, or an older version wrote this.</summary>
     public Incident? NewestIncident { get; init; }
 
-    /// <summary>The one before it, as it ended: the ledger may not have heard of its end when the next one began. Null: there was none.</summary>
+    /// <summary>
+    /// The one before it, as it ended: the ledger may not have heard of its end when the next one began. Null: there was none.
+    /// </summary>
     public Incident? IncidentBefore { get; init; }
 
     /// <summary>The newest <see cref="UndoWish"/> that it has answered; 0: none.</summary>
