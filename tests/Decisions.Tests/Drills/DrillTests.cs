@@ -50,7 +50,7 @@ public sealed class DrillTests
         Assert.Contains("before step 520 ends it", Refused(Ground() with { BreakForgottenAt = 520 }, DrillFault.NotANumber),
             StringComparison.Ordinal);
         Assert.NotNull(Choose(Ground() with { BreakForgottenAt = 20 }, DrillFault.NotANumber, 1));
-        Assert.Contains("have trained for 59 s, and what is usual for them is known after 1 min. Wait until then.",
+        Assert.Contains("have trained for 59 s, and what is usual for them is known after 60 s. Wait until then.",
             Refused(Ground() with { Alike = 2, TrainsFor = TimeSpan.FromSeconds(59) }, DrillFault.Slow), StringComparison.Ordinal);
         Assert.NotNull(Choose(Ground() with { Alike = 2, TrainsFor = TimeSpan.FromSeconds(60) }, DrillFault.Slow, 1));
         Assert.Contains("mode: act", Refused(Ground(), DrillFault.Spike), StringComparison.Ordinal);
