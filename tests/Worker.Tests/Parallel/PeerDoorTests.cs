@@ -191,20 +191,22 @@ public sealed class PeerDoorTests
         {
             using var from = await _listener.AcceptTcpClientAsync(Ended);
             using var to = await Connected(port);
-            await Task.WhenAll(Copy(from, to, _caller), Copy(to, from, _called));
+            // Once, while both are connected: one of them may close before the other's first byte.
+            var (here, there) = (from.GetStream(), to.GetStream());
+            await Task.WhenAll(Copy(here, there, _caller), Copy(there, here, _called));
         }
 
-        private static async Task Copy(TcpClient from, TcpClient to, MemoryStream heard)
+        private static async Task Copy(NetworkStream from, NetworkStream to, MemoryStream heard)
         {
             var bytes = new byte[4096];
             try
             {
-                while (await from.GetStream().ReadAsync(bytes, Ended) is > 0 and var count)
+                while (await from.ReadAsync(bytes, Ended) is > 0 and var count)
                 {
                     heard.Write(bytes, 0, count);
-                    await to.GetStream().WriteAsync(bytes.AsMemory(0, count), Ended);
+                    await to.WriteAsync(bytes.AsMemory(0, count), Ended);
                 }
-                to.Client.Shutdown(SocketShutdown.Send);
+                to.Socket.Shutdown(SocketShutdown.Send);
             }
             catch (Exception e) when (e is IOException or SocketException)
             {
