@@ -123,7 +123,13 @@ internal static class FurtherProvocations
         new(@class, name, script) { Launch = l => Cuda(l) };
 
     /// <summary>Another program has all of the GPU's memory but so many MiB; the rank's weights alone are 2,300.</summary>
-    private static Provocation Held(string name, int free) => OnGpu("cuda-out-of-memory", name,
+    private static Provocation Held(string name, int free) => OnGpu("cuda-out-of-memory", name, WithFree(free)) with
+    {
+        Launch = l => Cuda(l).Model.IntermediateSize = 3_000_000,
+    };
+
+    /// <summary>The rank, while another program has all of the first GPU's memory but so many MiB.</summary>
+    internal static string WithFree(int free) =>
         $$"""
         cat > $D/hold.py <<'END'
         import time, torch
@@ -134,8 +140,7 @@ internal static class FurtherProvocations
         python3 $D/hold.py > $D/held & H=$!
         trap "kill $H" EXIT; until grep -q held $D/held; do sleep 0.2; done
         DSOPS_AGENT_PID=$$ $RANK
-        """) with
-    { Launch = l => Cuda(l).Model.IntermediateSize = 3_000_000 };
+        """;
 
     /// <summary>What a broken device answers to the call that the host waits in, from its 200th time on.</summary>
     private static Provocation Answered(string @class, string name, int code) => OnGpu(@class, name,

@@ -17,7 +17,7 @@ internal static class NcclProvocations
         Both("nccl-error", "no-network", "NCCL_P2P_DISABLE=1 NCCL_SHM_DISABLE=1 NCCL_NET=none-such exec $RANK"),
         Both("shared-memory", "small", InSmallMemory("1m")),
         Both("shared-memory", "none", InSmallMemory("64k")),
-        Of("cuda-out-of-memory", "buffers", Held(300)),
+        Of("cuda-out-of-memory", "buffers", FurtherProvocations.WithFree(300)),
         Both("limit-reached", "open-files", "ulimit -n 150; exec $RANK"),
     ];
 
@@ -58,20 +58,6 @@ internal static class NcclProvocations
     private static string InSmallMemory(string size) =>
         $"exec unshare -m bash -c 'mount -t tmpfs -o size={size} tmpfs /dev/shm || exit 99; DOTNET_EnableWriteXorExecute=0 "
         + "NCCL_P2P_DISABLE=1 NCCL_CUMEM_HOST_ENABLE=0 NCCL_CUMEM_ENABLE=0 DSOPS_AGENT_PID=$PPID exec $RANK'";
-
-    /// <summary>Another program has all of the first rank's GPU but so many MiB.</summary>
-    private static string Held(int free) =>
-        $$"""
-        cat > $D/hold.py <<'END'
-        import time, torch
-        x = torch.empty(torch.cuda.mem_get_info()[0] - {{free}} * 2**20, dtype=torch.uint8, device="cuda")
-        print("held", flush=True)
-        time.sleep(600)
-        END
-        python3 $D/hold.py > $D/held & H=$!
-        trap "kill $H" EXIT; until grep -q held $D/held; do sleep 0.2; done
-        DSOPS_AGENT_PID=$$ $RANK
-        """;
 
     private static Provocation Answered(string @class, string name, string call, int code) => Of(@class, name, Instead(
         $$"""

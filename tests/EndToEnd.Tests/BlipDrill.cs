@@ -114,7 +114,14 @@ internal static partial class BlipDrill
         File.ReadAllBytes(Path.Combine(Folders(dsops, run).Single(f => f.Step == step).Folder, "model.safetensors"))));
 
     /// <summary>As the export has them, to the last digit.</summary>
-    public static async Task<Dictionary<long, string>> Losses(Dsops dsops, string run)
+    public static async Task<Dictionary<long, string>> Losses(Dsops dsops, string run) =>
+        (await Exported(dsops, run)).ToDictionary(l => l.Step, l => l.Loss);
+
+    /// <summary>As they were told: a step that was made again is there again.</summary>
+    public static async Task<List<(long Step, double Loss)>> LossesInOrder(Dsops dsops, string run) =>
+        [.. (await Exported(dsops, run)).Select(l => (l.Step, double.Parse(l.Loss, CultureInfo.InvariantCulture)))];
+
+    private static async Task<IEnumerable<(long Step, string Loss)>> Exported(Dsops dsops, string run)
     {
         using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
         http.DefaultRequestHeaders.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", dsops.Token);
@@ -124,6 +131,6 @@ internal static partial class BlipDrill
         string[] names = lines[0].Trim().Split(',');
         var (step, loss) = (Array.IndexOf(names, "step"), Array.IndexOf(names, "loss"));
         return lines.Skip(1).Select(l => l.Trim().Split(',')).Where(c => c[loss].Length > 0)
-            .ToDictionary(c => long.Parse(c[step], CultureInfo.InvariantCulture), c => c[loss]);
+            .Select(c => (long.Parse(c[step], CultureInfo.InvariantCulture), c[loss]));
     }
 }

@@ -18,9 +18,9 @@ public sealed class ShrinkTests
     {
         await using var dsops = await Dsops.Start("--nodes", "2", "--ranks-per-node", "1");
         await dsops.Submit(Replicated("shaken"));
-        var whole = await AtStep(dsops, "shaken", 12, ranks: 2);
+        var whole = await dsops.AtStep("shaken", 12, ranks: 2);
         // Whoever takes a node out may not have it back as soon as its agent has died.
-        await Did(dsops, "cluster", "cordon", "node-1");
+        await dsops.Did("cluster", "cordon", "node-1");
         Dsops.Kill((int)whole["ranks"]!.AsArray().Single(r => (string)r!["node"]! == "node-1")!["agentPid"]!);
         var shrunk = await dsops.UntilStage("shaken", "pretrain", "trains on one node", Eventually.Patience, s => Reason(s)
             .Contains("on 1 of 2 nodes, 1 of 2 replicas since ", StringComparison.Ordinal) && (string)s["state"]! == "running");
@@ -28,10 +28,10 @@ public sealed class ShrinkTests
         Assert.Equal(["node-0"], shrunk["ranks"]!.AsArray().Select(r => (string)r!["node"]!));
         // The same process of the same agent: nothing of what is left was started anew.
         Assert.Equal(PidsOn("node-0", whole), PidsOn("node-0", shrunk));
-        long fewer = (long)(await AtStep(dsops, "shaken", (long)shrunk["step"]! + 5, ranks: 1))["step"]!;
+        long fewer = (long)(await dsops.AtStep("shaken", (long)shrunk["step"]! + 5, ranks: 1))["step"]!;
 
-        await Did(dsops, "cluster", "uncordon", "node-1");
-        long last = (long)(await AtStep(dsops, "shaken", fewer + 5, ranks: 2))["step"]!;
+        await dsops.Did("cluster", "uncordon", "node-1");
+        long last = (long)(await dsops.AtStep("shaken", fewer + 5, ranks: 2))["step"]!;
         string[] told = [.. (await dsops.Json("events", "shaken")).AsArray().Select(e => $"{e!["kind"]}: {e["text"]}")];
         string[] kinds = ["shrunk: goes on with 1 of 2 nodes", "growing: grows back to 2 nodes", "grown-back: trains on all 2 nodes"];
         foreach (string kind in kinds)
@@ -39,13 +39,13 @@ public sealed class ShrinkTests
             Assert.True(told.Any(t => t.StartsWith(kind, StringComparison.Ordinal)), $"not told: {kind}\n{string.Join('\n', told)}");
         }
 
-        await Did(dsops, "cancel", "shaken");
+        await dsops.Did("cancel", "shaken");
         await dsops.UntilRun("shaken", "cancelled", Eventually.Patience);
         await dsops.Submit(Replicated("calm"));
-        await AtStep(dsops, "calm", last, ranks: 2);
-        await Did(dsops, "cancel", "calm");
+        await dsops.AtStep("calm", last, ranks: 2);
+        await dsops.Did("cancel", "calm");
         await dsops.UntilRun("calm", "cancelled", Eventually.Patience);
-        var (was, now) = (await Losses(dsops, "calm"), await Losses(dsops, "shaken"));
+        var (was, now) = (await BlipDrill.LossesInOrder(dsops, "calm"), await BlipDrill.LossesInOrder(dsops, "shaken"));
         // What was made again is told again: each counts.
         double apart = now.Where(l => l.Step <= last).Max(l => was.Where(w => w.Step == l.Step).Max(w => Math.Abs(w.Loss - l.Loss)));
         TestContext.Current.TestOutputHelper?.WriteLine($"{now.Count} losses up to step {last}, {apart:G3} apart at most");
@@ -62,28 +62,4 @@ public sealed class ShrinkTests
             : default;
 
     private static string Reason(JsonNode stage) => (string)stage["reason"]!;
-
-    private static Task<JsonNode> AtStep(Dsops dsops, string run, long step, int ranks) =>
-        dsops.UntilStage(run, "pretrain", $"is at step {step.ToString(CultureInfo.InvariantCulture)} with {ranks} ranks",
-            Eventually.Patience, s => (long)s["step"]! >= step && (string)s["state"]! == "running" && s["ranks"]!.AsArray().Count == ranks
-                && s["ranks"]!.AsArray().All(r => (string)r!["state"]! == "training"));
-
-    private static async Task Did(Dsops dsops, params string[] verb)
-    {
-        var (code, _, error) = await dsops.Verb(verb);
-        Assert.True(code == 0, error);
-    }
-
-    private static async Task<List<(long Step, double Loss)>> Losses(Dsops dsops, string run)
-    {
-        using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
-        http.DefaultRequestHeaders.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", dsops.Token);
-        string[] lines =
-            (await http.GetStringAsync($"/series/export.csv?run={run}&stage=pretrain&names=loss")).Split('\n',
-                StringSplitOptions.RemoveEmptyEntries);
-        string[] names = lines[0].Trim().Split(',');
-        var (step, loss) = (Array.IndexOf(names, "step"), Array.IndexOf(names, "loss"));
-        return [.. lines.Skip(1).Select(l => l.Trim().Split(',')).Where(c => c[loss].Length > 0)
-            .Select(c => (long.Parse(c[step], CultureInfo.InvariantCulture), double.Parse(c[loss], CultureInfo.InvariantCulture)))];
-    }
 }

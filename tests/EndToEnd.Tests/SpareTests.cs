@@ -15,7 +15,7 @@ public sealed class SpareTests
     {
         await using var dsops = await Dsops.Start("--nodes", "3", "--ranks-per-node", "1");
         await dsops.Submit(Replicated("shaken"));
-        var whole = await AtStep(dsops, "shaken", 12);
+        var whole = await dsops.AtStep("shaken", 12, ranks: 2);
         string[] nodes = [.. Nodes(whole)];
         string spare = new[] { "node-0", "node-1", "node-2" }.Except(nodes).Single();
         // Rank 0's, which nothing may depend on.
@@ -24,7 +24,7 @@ public sealed class SpareTests
         Dsops.Kill(agent);
         Dsops.Kill(rank);
         await dsops.UntilStage("shaken", "pretrain", "has the spare", Eventually.Patience, s => Nodes(s).Contains(spare));
-        var after = await AtStep(dsops, "shaken", (long)whole["step"]! + 8);
+        var after = await dsops.AtStep("shaken", (long)whole["step"]! + 8, ranks: 2);
         Assert.Equal([spare, nodes[1]], Nodes(after));
         // The same process of the same agent: nothing of what is left was started anew.
         Assert.Equal(PidsOn(nodes[1], whole), PidsOn(nodes[1], after));
@@ -41,13 +41,13 @@ public sealed class SpareTests
         Assert.EndsWith(", which its ranks had kept in memory", recovered, StringComparison.Ordinal);
 
         long last = (long)after["step"]!;
-        await Did(dsops, "cancel", "shaken");
+        await dsops.Did("cancel", "shaken");
         await dsops.UntilRun("shaken", "cancelled", Eventually.Patience);
         await dsops.Submit(Replicated("calm"));
-        await AtStep(dsops, "calm", last);
-        await Did(dsops, "cancel", "calm");
+        await dsops.AtStep("calm", last, ranks: 2);
+        await dsops.Did("cancel", "calm");
         await dsops.UntilRun("calm", "cancelled", Eventually.Patience);
-        var (was, now) = (await Losses(dsops, "calm"), await Losses(dsops, "shaken"));
+        var (was, now) = (await BlipDrill.LossesInOrder(dsops, "calm"), await BlipDrill.LossesInOrder(dsops, "shaken"));
         Assert.Contains(now, l => l.Step == last);
         // What was made again is told again: each is the undisturbed run's to the last bit.
         foreach (var (step, loss) in now.Where(l => l.Step <= last))
@@ -67,28 +67,4 @@ public sealed class SpareTests
     private static (int Agent, int Rank) PidsOn(string node, JsonNode stage) =>
         stage["ranks"]!.AsArray().Single(r => (string)r!["node"]! == node) is var rank ? ((int)rank!["agentPid"]!, (int)rank["pid"]!)
             : default;
-
-    private static Task<JsonNode> AtStep(Dsops dsops, string run, long step) =>
-        dsops.UntilStage(run, "pretrain", $"is at step {step.ToString(CultureInfo.InvariantCulture)} with two ranks",
-            Eventually.Patience, s => (long)s["step"]! >= step && (string)s["state"]! == "running" && s["ranks"]!.AsArray().Count == 2
-                && s["ranks"]!.AsArray().All(r => (string)r!["state"]! == "training"));
-
-    private static async Task Did(Dsops dsops, params string[] verb)
-    {
-        var (code, _, error) = await dsops.Verb(verb);
-        Assert.True(code == 0, error);
-    }
-
-    private static async Task<List<(long Step, double Loss)>> Losses(Dsops dsops, string run)
-    {
-        using var http = new HttpClient { BaseAddress = new Uri(dsops.Http) };
-        http.DefaultRequestHeaders.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", dsops.Token);
-        string[] lines =
-            (await http.GetStringAsync($"/series/export.csv?run={run}&stage=pretrain&names=loss")).Split('\n',
-                StringSplitOptions.RemoveEmptyEntries);
-        string[] names = lines[0].Trim().Split(',');
-        var (step, loss) = (Array.IndexOf(names, "step"), Array.IndexOf(names, "loss"));
-        return [.. lines.Skip(1).Select(l => l.Trim().Split(',')).Where(c => c[loss].Length > 0)
-            .Select(c => (long.Parse(c[step], CultureInfo.InvariantCulture), double.Parse(c[loss], CultureInfo.InvariantCulture)))];
-    }
 }

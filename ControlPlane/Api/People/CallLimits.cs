@@ -57,12 +57,11 @@ internal sealed class CallLimits : IDisposable
     /// <summary>A token that has opened may be shown from there whoever else guesses; whether it still opens is looked up.</summary>
     public void Opened(string token)
     {
-        if (opened.Count >= OpenedMost)
+        // To count is to stop all others: only where one is added.
+        if (opened.TryAdd(Digest(token), 0) && opened.Count > OpenedMost)
         {
             opened.Clear();
         }
-
-        opened.TryAdd(Digest(token), 0);
     }
 
     public bool HasOpened(string token) => opened.ContainsKey(Digest(token));
